@@ -1,12 +1,28 @@
-//! DR
-pub mod domain;
-pub mod port;
-pub mod plan;
-pub mod engine;
-pub mod service;
+//! `drbackup` takes disaster-recovery backups of OpenStack instances and brings them back in
+//! another OpenStack deployment; this file may not know more than the names of the rooms.
+//!
+//! ```text
+//!               app                 composition root, the only one who knows everybody
+//!      ┌─────────┼─────────┐
+//!     api       cli      engine     doors: gRPC, a person's client, and time passing
+//!      └─────────┼─────────┘
+//!             service               decides and admits; one transaction
+//!                │
+//!              plan                 pure planners
+//!                │
+//!               port  ◄──────── store · openstack     adapters point inward (sim stands apart)
+//!                │
+//!              domain               words and rules
+//! ```
+
 pub mod api;
-pub mod store;
-pub mod openstack;
-pub mod sim;
-pub mod cli;
 pub mod app;
+pub mod cli;
+pub mod domain;
+pub mod engine;
+pub mod openstack;
+pub mod plan;
+pub mod port;
+pub mod service;
+pub mod sim;
+pub mod store;

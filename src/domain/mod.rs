@@ -1,1 +1,50 @@
-//! domain
+//! The words and rules of disaster recovery; it may not know I/O, async, clocks or randomness.
+//!
+//! # Glossary
+//!
+//! One word per idea, the same in every room, in the API and in the texts for people.
+//!
+//! | Word | Meaning |
+//! |---|---|
+//! | cloud | a named OpenStack deployment of our configuration |
+//! | tenant | a project of a cloud, the place in which things are made |
+//! | lane | a tenant together with the epoch under which one replica owns it |
+//! | instance | a Nova server, ours or the user's |
+//! | DR backup | the point that brings one instance back elsewhere: manifest, volume backups, records |
+//! | volume backup | a Cinder backup of one volume |
+//! | record | what Cinder exports of a volume backup, and imports elsewhere |
+//! | mirror | an imported record: it shares its bytes with the original |
+//! | manifest | everything that is needed to rebuild the instance |
+//! | restoration | the rebuilding of an instance from a DR backup |
+//! | operation | one long piece of work on one resource of ours |
+//! | effect | one thing that an operation does in a cloud, with a row in the ledger |
+//! | ledger | all effects of one operation |
+//! | disposal | what becomes of the thing that an effect made |
+//! | thing | a resource in a cloud, by kind and id |
+//! | sighting | a thing as a list call showed it |
+//! | fact | what an effect brought to light, kept in the ledger |
+//! | fault | a call to a cloud that did not end well |
+//! | planner | the pure function from an operation and its ledger to a decision |
+//! | report | what the resource should tell its callers right now |
+//! | event | a report with a sequence number |
+
+pub mod capture;
+pub mod decision;
+pub mod dr_backup;
+pub mod effect;
+pub mod error;
+pub mod event;
+pub mod fault;
+pub mod flavor_fit;
+pub mod id;
+pub mod inventory;
+pub mod ledger;
+pub mod lifecycle;
+pub mod manifest;
+pub mod operation;
+pub mod page;
+pub mod progress;
+pub mod record;
+pub mod restoration;
+pub mod sighting;
+pub mod time;

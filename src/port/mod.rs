@@ -1,1 +1,5 @@
-//! port
+//! The traits through which the core reaches the world; it may not know who implements them.
+
+pub mod clock;
+pub mod cloud;
+pub mod store;

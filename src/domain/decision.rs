@@ -1,0 +1,68 @@
+//! What a planner decided; it may not know who carries it out.
+
+use super::{
+    dr_backup::DrBackupDetail,
+    effect::{Disposal, Request},
+    error::OperationError,
+    id::{EffectKey, Tenant},
+    progress::Progress,
+    restoration::RestorationDetail,
+};
+
+/// An effect that should exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// Its name within the operation; the same wish has the same key in every run of the planner.
+    pub key: EffectKey,
+    /// Where.
+    pub tenant: Tenant,
+    /// What.
+    pub request: Request,
+    /// What becomes of what it makes.
+    pub disposal: Disposal,
+}
+
+/// What the resource should tell its callers right now.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Report {
+    /// For people.
+    pub runtime_state: String,
+    /// In numbers.
+    pub progress: Progress,
+    /// What it holds by now; nothing leaves it as it is.
+    pub detail: Option<Detail>,
+}
+
+/// What a resource holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Detail {
+    /// A DR backup.
+    DrBackup(Box<DrBackupDetail>),
+    /// A restoration.
+    Restoration(Box<RestorationDetail>),
+}
+
+/// Whether the operation has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Ending {
+    /// It goes on.
+    #[default]
+    Open,
+    /// The goal is reached.
+    Done,
+    /// It gave up, and everything is cleaned up.
+    Erred(OperationError),
+}
+
+/// What a planner decided.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Decision {
+    /// Effects that should exist and are not in the ledger yet.
+    pub wishes: Vec<Wish>,
+    /// Effects whose things should go now.
+    pub drops: Vec<EffectKey>,
+    /// What to tell.
+    pub report: Report,
+    /// Whether it has ended.
+    pub ending: Ending,
+}

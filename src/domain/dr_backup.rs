@@ -1,0 +1,164 @@
+//! The DR backup: what brings one instance back elsewhere; it may not know how it is stored.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    capture::{Capture, Consistency},
+    error::{Error, OperationError},
+    id::{DrBackupId, ServerId, Tenant, VolumeBackupId, VolumeId},
+    lifecycle::{State, Transition},
+    manifest::Manifest,
+    progress::Progress,
+    record::BackupRecord,
+    time::Timestamp,
+};
+
+/// A DR backup as callers see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DrBackup {
+    /// Its id.
+    pub id: DrBackupId,
+    /// Its name.
+    pub name: String,
+    /// Its description, mirrored to the Cinder backups.
+    pub description: String,
+    /// Where the instance lives.
+    pub tenant: Tenant,
+    /// The instance.
+    pub server: ServerId,
+    /// The name of the instance, as soon as it is known.
+    pub instance_name: String,
+    /// How the bytes are taken.
+    pub capture: Capture,
+    /// For programs.
+    pub state: State,
+    /// For people.
+    pub runtime_state: String,
+    /// Both in numbers.
+    pub progress: Progress,
+    /// Why the last operation failed.
+    pub error: Option<OperationError>,
+    /// What it holds.
+    pub detail: DrBackupDetail,
+    /// When it was admitted.
+    pub created: Timestamp,
+    /// When it last changed.
+    pub updated: Timestamp,
+    /// Grows with every change; the etag.
+    pub revision: i64,
+}
+
+/// What a DR backup holds; grows while it is being made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrBackupDetail {
+    /// Everything that is needed to rebuild the instance.
+    pub manifest: Option<Box<Manifest>>,
+    /// The volume backups, in the order of the manifest's volumes.
+    pub volume_backups: Vec<VolumeBackup>,
+    /// How far apart the volumes are.
+    pub consistency: Option<Consistency>,
+}
+
+impl DrBackupDetail {
+    /// Nothing when the point can be restored, else what is missing.
+    pub fn unrecoverable_reason(&self) -> Option<String> {
+        let Some(manifest) = &self.manifest else {
+            return Some("the manifest is missing".to_owned());
+        };
+        if !manifest.root_is_volume {
+            return Some("the root disk is not a volume".to_owned());
+        }
+        for volume in &manifest.volumes {
+            let Some(backup) = self
+                .volume_backups
+                .iter()
+                .find(|one| one.volume == volume.id)
+            else {
+                return Some(format!("volume {} has no volume backup", volume.id));
+            };
+            if backup.status != "available" {
+                return Some(format!("volume backup {} is {}", backup.id, backup.status));
+            }
+            if backup.record.is_none() {
+                return Some(format!(
+                    "the record of volume backup {} is not held",
+                    backup.id
+                ));
+            }
+        }
+        None
+    }
+}
+
+/// One Cinder backup of a DR backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeBackup {
+    /// Cinder's id, the same in every cloud that imported it.
+    pub id: VolumeBackupId,
+    /// The volume of the instance.
+    pub volume: VolumeId,
+    /// Where the backup was made.
+    pub tenant: Tenant,
+    /// Its size in GiB.
+    pub size_gib: u64,
+    /// Whether it holds only what changed since its parent.
+    pub incremental: bool,
+    /// The parent of an incremental one.
+    pub parent: Option<VolumeBackupId>,
+    /// Cinder's status when it was last seen.
+    pub status: String,
+    /// The time of the bytes.
+    pub data_timestamp: Option<Timestamp>,
+    /// What imports it elsewhere.
+    pub record: Option<BackupRecord>,
+}
+
+/// An imported record: it shares its bytes with the original.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Mirror {
+    /// The volume backup, by the id that both share.
+    pub backup: VolumeBackupId,
+    /// Where it was imported.
+    pub tenant: Tenant,
+}
+
+impl DrBackup {
+    /// The state after `transition`, or the refusal that a caller should see.
+    pub fn moved(&self, transition: Transition) -> Result<State, Error> {
+        self.state.after(transition).ok_or_else(|| {
+            Error::precondition(
+                "DR_BACKUP_STATE",
+                format!(
+                    "DR backup {} is {}, which does not allow this",
+                    self.id,
+                    self.state.name()
+                ),
+            )
+            .advise("wait until it is OK or ERRED, or cancel what is under way")
+        })
+    }
+
+    /// Whether a restoration may start from it.
+    pub fn check_restorable(&self) -> Result<(), Error> {
+        let missing = match self.state {
+            // While only names change or an update failed, the bytes stay good.
+            State::Ok | State::UpdateScheduled | State::Updating => {
+                self.detail.unrecoverable_reason()
+            }
+            State::CreationScheduled
+            | State::Creating
+            | State::Erred
+            | State::DeletionScheduled
+            | State::Deleting
+            | State::Deleted => Some(format!("it is {}", self.state.name())),
+        };
+        match missing {
+            None => Ok(()),
+            Some(reason) => Err(Error::precondition(
+                "DR_BACKUP_NOT_RECOVERABLE",
+                format!("DR backup {} cannot be restored: {reason}", self.id),
+            )
+            .advise("choose a DR backup that is OK and recoverable")),
+        }
+    }
+}

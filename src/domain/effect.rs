@@ -1,0 +1,484 @@
+//! What an operation does in a cloud, one effect at a time; it may not know how a request is sent.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    fault::Fault,
+    id::{
+        EffectKey, FlavorId, NetworkId, PortId, ProjectId, SecurityGroupId, ServerId, SnapshotId,
+        SubnetId, Tenant, VolumeBackupId, VolumeId,
+    },
+    inventory::Inventory,
+    manifest::{Manifest, Properties, SecurityGroupRule},
+    record::BackupRecord,
+    sighting::{Sighting, Thing, ThingKind},
+    time::Timestamp,
+};
+
+/// What is asked of a cloud. Stored: renaming a variant or a field is a migration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Request {
+    /// Make a snapshot of a volume, in use or not.
+    MakeSnapshot {
+        /// The volume.
+        volume: VolumeId,
+        /// For people who find it.
+        description: String,
+    },
+    /// Make a volume backup, from the snapshot where one is named.
+    MakeVolumeBackup {
+        /// The volume.
+        volume: VolumeId,
+        /// The snapshot of it.
+        snapshot: Option<SnapshotId>,
+        /// The description of the DR backup.
+        description: String,
+        /// Only what changed since the last one.
+        incremental: bool,
+    },
+    /// Make a volume, empty or from a snapshot.
+    MakeVolume {
+        /// GiB.
+        size_gib: u64,
+        /// The type by name; nothing means the cloud's default.
+        volume_type: Option<String>,
+        /// Cinder's zone; nothing means that the cloud chooses.
+        availability_zone: Option<String>,
+        /// The snapshot to fill it from.
+        snapshot: Option<SnapshotId>,
+        /// For people who find it.
+        description: String,
+    },
+    /// Make a security group; its rules come by [`Request::ApplySecurityGroupRules`].
+    MakeSecurityGroup {
+        /// Its description.
+        description: String,
+    },
+    /// Import a public key under its own name.
+    MakeKeyPair {
+        /// The name.
+        name: String,
+        /// The key.
+        public_key: String,
+    },
+    /// Make a port.
+    MakePort {
+        /// The network.
+        network: NetworkId,
+        /// Addresses to ask for; empty means that the cloud chooses.
+        fixed: Vec<FixedWish>,
+        /// The MAC address to ask for.
+        mac: Option<String>,
+        /// Its groups; empty with port security means the tenant's default group.
+        security_groups: Vec<SecurityGroupId>,
+        /// Whether port security is on; nothing leaves it to the network.
+        port_security: Option<bool>,
+        /// Kind of virtual network card, where it is not `normal`.
+        vnic_type: Option<String>,
+    },
+    /// Make a server from volumes and ports.
+    MakeServer(Box<ServerPlan>),
+    /// Import a record.
+    ImportRecord {
+        /// The id that the record carries.
+        backup: VolumeBackupId,
+        /// The record.
+        record: BackupRecord,
+    },
+    /// Restore a volume backup into a volume that exists.
+    RestoreVolumeBackup {
+        /// The volume backup.
+        backup: VolumeBackupId,
+        /// The project it lives in, when that is not the tenant's own.
+        backup_project: ProjectId,
+        /// The volume.
+        volume: VolumeId,
+    },
+    /// Give a volume its name, description, metadata, bootable flag and image metadata.
+    ApplyVolume {
+        /// The volume.
+        volume: VolumeId,
+        /// Name.
+        name: String,
+        /// Description.
+        description: String,
+        /// Metadata, replacing what is there.
+        metadata: Properties,
+        /// Bootable.
+        bootable: bool,
+        /// Image metadata, added to what is there.
+        image_metadata: Properties,
+    },
+    /// Give a security group exactly these rules.
+    ApplySecurityGroupRules {
+        /// The group.
+        group: SecurityGroupId,
+        /// The rules; remote groups are ids of the target.
+        rules: Vec<SecurityGroupRule>,
+    },
+    /// Give a security group its final name.
+    ApplySecurityGroupName {
+        /// The group.
+        group: SecurityGroupId,
+        /// The name.
+        name: String,
+    },
+    /// Give a port its final name.
+    ApplyPortName {
+        /// The port.
+        port: PortId,
+        /// The name, possibly empty.
+        name: String,
+    },
+    /// Take our tag off a server, so that its tags are those of the original.
+    ApplyServerTags {
+        /// The server.
+        server: ServerId,
+        /// All the tags that it should have.
+        tags: Vec<String>,
+    },
+    /// Give a Cinder backup a description.
+    ApplyVolumeBackup {
+        /// The volume backup.
+        backup: VolumeBackupId,
+        /// The description.
+        description: String,
+    },
+    /// Free a snapshot that a dead backup left in `backing-up`; needs an admin entry.
+    ApplySnapshotReset {
+        /// The snapshot.
+        snapshot: SnapshotId,
+    },
+    /// Read everything about an instance.
+    ReadInstance {
+        /// The server.
+        server: ServerId,
+    },
+    /// Export the record of a volume backup; needs the right to.
+    ReadRecord {
+        /// The volume backup.
+        backup: VolumeBackupId,
+    },
+    /// Read what the tenant offers and may still make.
+    ReadInventory,
+    /// Read in which project of the cloud each volume backup is live, if it is.
+    ReadPresence {
+        /// The volume backups.
+        backups: Vec<VolumeBackupId>,
+    },
+    /// Delete a thing that an earlier operation made.
+    Drop {
+        /// The thing.
+        thing: Thing,
+    },
+}
+
+/// An address to ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FixedWish {
+    /// The subnet; nothing means whichever holds the address.
+    pub subnet: Option<SubnetId>,
+    /// The address; nothing means any of the subnet.
+    pub address: Option<String>,
+}
+
+/// A server to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerPlan {
+    /// Its name.
+    pub name: String,
+    /// Its description; empty means none.
+    pub description: String,
+    /// Its flavor.
+    pub flavor: FlavorId,
+    /// Its volumes in the order of their devices; the first boots.
+    pub disks: Vec<Disk>,
+    /// Its ports in their order.
+    pub ports: Vec<PortId>,
+    /// Its key pair.
+    pub key_name: Option<String>,
+    /// Nova's zone.
+    pub availability_zone: Option<String>,
+    /// Config drive.
+    pub config_drive: bool,
+    /// User data, base64.
+    pub user_data: Option<String>,
+    /// Metadata.
+    pub metadata: Properties,
+    /// Tags, without ours.
+    pub tags: Vec<String>,
+}
+
+/// A volume of a server to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// The volume.
+    pub volume: VolumeId,
+    /// Device tag.
+    pub tag: Option<String>,
+    /// Whether it goes with the server.
+    pub delete_on_termination: bool,
+}
+
+/// The kind of an effect, which decides how a lost answer is recovered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EffectKind {
+    /// Looked up by its deterministic name: adopted, or asked for again.
+    Make(ThingKind),
+    /// Looked up by the record's id.
+    Import,
+    /// Judged by the volume, from a status read after the request.
+    Fill,
+    /// Repeated: idempotent.
+    Apply,
+    /// Repeated; the answer is a fact.
+    Read,
+    /// Gone, or asked for again.
+    Drop,
+}
+
+impl Request {
+    /// The kind.
+    pub fn kind(&self) -> EffectKind {
+        match self {
+            Self::MakeSnapshot { .. } => EffectKind::Make(ThingKind::Snapshot),
+            Self::MakeVolumeBackup { .. } => EffectKind::Make(ThingKind::VolumeBackup),
+            Self::MakeVolume { .. } => EffectKind::Make(ThingKind::Volume),
+            Self::MakeSecurityGroup { .. } => EffectKind::Make(ThingKind::SecurityGroup),
+            Self::MakeKeyPair { .. } => EffectKind::Make(ThingKind::KeyPair),
+            Self::MakePort { .. } => EffectKind::Make(ThingKind::Port),
+            Self::MakeServer(_) => EffectKind::Make(ThingKind::Server),
+            Self::ImportRecord { .. } => EffectKind::Import,
+            Self::RestoreVolumeBackup { .. } => EffectKind::Fill,
+            Self::ApplyVolume { .. }
+            | Self::ApplySecurityGroupRules { .. }
+            | Self::ApplySecurityGroupName { .. }
+            | Self::ApplyPortName { .. }
+            | Self::ApplyServerTags { .. }
+            | Self::ApplyVolumeBackup { .. }
+            | Self::ApplySnapshotReset { .. } => EffectKind::Apply,
+            Self::ReadInstance { .. }
+            | Self::ReadRecord { .. }
+            | Self::ReadInventory
+            | Self::ReadPresence { .. } => EffectKind::Read,
+            Self::Drop { .. } => EffectKind::Drop,
+        }
+    }
+
+    /// The list by which the effect is watched, adopted, judged or seen to be gone.
+    pub fn watched(&self) -> Option<ThingKind> {
+        match self.kind() {
+            EffectKind::Make(kind) => Some(kind),
+            EffectKind::Import => Some(ThingKind::VolumeBackup),
+            EffectKind::Fill => Some(ThingKind::Volume),
+            EffectKind::Apply | EffectKind::Read => None,
+            EffectKind::Drop => match self {
+                Self::Drop { thing } => Some(thing.kind),
+                Self::MakeSnapshot { .. }
+                | Self::MakeVolumeBackup { .. }
+                | Self::MakeVolume { .. }
+                | Self::MakeSecurityGroup { .. }
+                | Self::MakeKeyPair { .. }
+                | Self::MakePort { .. }
+                | Self::MakeServer(_)
+                | Self::ImportRecord { .. }
+                | Self::RestoreVolumeBackup { .. }
+                | Self::ApplyVolume { .. }
+                | Self::ApplySecurityGroupRules { .. }
+                | Self::ApplySecurityGroupName { .. }
+                | Self::ApplyPortName { .. }
+                | Self::ApplyServerTags { .. }
+                | Self::ApplyVolumeBackup { .. }
+                | Self::ApplySnapshotReset { .. }
+                | Self::ReadInstance { .. }
+                | Self::ReadRecord { .. }
+                | Self::ReadInventory
+                | Self::ReadPresence { .. } => None,
+            },
+        }
+    }
+
+    /// The id that is known before the answer: of what is imported, filled or dropped.
+    pub fn known_id(&self) -> Option<&str> {
+        match self {
+            Self::ImportRecord { backup, .. } => Some(backup.as_str()),
+            Self::RestoreVolumeBackup { volume, .. } => Some(volume.as_str()),
+            Self::MakeKeyPair { name, .. } => Some(name),
+            Self::Drop { thing } => Some(&thing.id),
+            Self::MakeSnapshot { .. }
+            | Self::MakeVolumeBackup { .. }
+            | Self::MakeVolume { .. }
+            | Self::MakeSecurityGroup { .. }
+            | Self::MakePort { .. }
+            | Self::MakeServer(_)
+            | Self::ApplyVolume { .. }
+            | Self::ApplySecurityGroupRules { .. }
+            | Self::ApplySecurityGroupName { .. }
+            | Self::ApplyPortName { .. }
+            | Self::ApplyServerTags { .. }
+            | Self::ApplyVolumeBackup { .. }
+            | Self::ApplySnapshotReset { .. }
+            | Self::ReadInstance { .. }
+            | Self::ReadRecord { .. }
+            | Self::ReadInventory
+            | Self::ReadPresence { .. } => None,
+        }
+    }
+}
+
+/// What becomes of the thing that an effect made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Disposal {
+    /// Goes in any case, before the operation ends.
+    Temporary,
+    /// Goes if the operation fails.
+    Product,
+    /// Is never deleted by us: imported records share their bytes with the original.
+    Keep,
+}
+
+/// How far an effect is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EffectState {
+    /// The row is written; whether the request was sent, or worked, is not known.
+    Requested,
+    /// The cloud took it; it is not ready yet.
+    Accepted,
+    /// Ready.
+    Done,
+    /// Failed for good; a broken thing may be there.
+    Failed,
+    /// It is to go; whether the deletion was sent, or worked, is not known.
+    Dropping,
+    /// The cloud took the deletion; the thing is still there.
+    Leaving,
+    /// Nothing of it is there.
+    Gone,
+}
+
+impl EffectState {
+    /// The name in the store.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Accepted => "accepted",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Dropping => "dropping",
+            Self::Leaving => "leaving",
+            Self::Gone => "gone",
+        }
+    }
+
+    /// Whether nothing more happens to it by itself.
+    pub fn is_settled(self) -> bool {
+        match self {
+            Self::Done | Self::Failed | Self::Gone => true,
+            Self::Requested | Self::Accepted | Self::Dropping | Self::Leaving => false,
+        }
+    }
+}
+
+/// What an effect brought to light.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+pub enum Fact {
+    /// Of [`Request::ReadInstance`].
+    Instance(Box<Manifest>),
+    /// Of [`Request::ReadRecord`].
+    Record {
+        /// The record.
+        record: BackupRecord,
+        /// The parent that it names.
+        parent: Option<VolumeBackupId>,
+    },
+    /// Of [`Request::ReadInventory`].
+    Inventory(Box<Inventory>),
+    /// Of [`Request::ReadPresence`]: each volume backup that is live, and its project.
+    Presence {
+        /// Id and project.
+        live: Vec<(VolumeBackupId, ProjectId)>,
+    },
+    /// Of everything that is watched: the thing as it was when it became ready.
+    Seen(Box<Sighting>),
+    /// Of [`Request::MakePort`]: the addresses that the port got.
+    Port {
+        /// The addresses.
+        addresses: Vec<String>,
+    },
+}
+
+/// A row of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effect {
+    /// Its name within the operation.
+    pub key: EffectKey,
+    /// Counts up in the order in which effects were wished for.
+    pub ordinal: u32,
+    /// Where it happens.
+    pub tenant: Tenant,
+    /// The deterministic name by which what it makes is found again.
+    pub name: String,
+    /// What is asked.
+    pub request: Request,
+    /// What becomes of what it makes.
+    pub disposal: Disposal,
+    /// How far it is.
+    pub state: EffectState,
+    /// The cloud's id of what it made, imported or filled, once known.
+    pub external: Option<String>,
+    /// The status as last seen.
+    pub status: Option<String>,
+    /// What it brought to light.
+    pub fact: Option<Fact>,
+    /// What went wrong last: with `Failed` for good, else what it waits for.
+    pub fault: Option<Fault>,
+    /// How often it was asked for.
+    pub attempt: u32,
+    /// When it last changed.
+    pub changed: Timestamp,
+}
+
+impl Effect {
+    /// The thing that it made and that we may have to delete; imports and fills made nothing.
+    pub fn thing(&self) -> Option<Thing> {
+        match (self.request.kind(), &self.external) {
+            (EffectKind::Make(kind), Some(id)) => Some(Thing {
+                kind,
+                id: id.clone(),
+            }),
+            _ => None,
+        }
+    }
+
+    /// The sighting of what became ready.
+    pub fn seen(&self) -> Option<&Sighting> {
+        match &self.fact {
+            Some(Fact::Seen(sighting)) => Some(sighting),
+            Some(
+                Fact::Instance(_)
+                | Fact::Record { .. }
+                | Fact::Inventory(_)
+                | Fact::Presence { .. }
+                | Fact::Port { .. },
+            )
+            | None => None,
+        }
+    }
+
+    /// The id of what it made, for the effects that build on it; empty only before it is `Done`.
+    pub fn id(&self) -> &str {
+        self.external.as_deref().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} ({})", self.key, self.state.name())
+    }
+}

@@ -1,0 +1,193 @@
+//! A call to a cloud that did not end well; it may not know HTTP.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Which of OpenStack's services was called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Service {
+    /// Keystone.
+    Identity,
+    /// Cinder.
+    BlockStorage,
+    /// Nova.
+    Compute,
+    /// Neutron.
+    Network,
+    /// Glance.
+    Image,
+}
+
+impl Service {
+    /// The name that operators use.
+    pub fn project(self) -> &'static str {
+        match self {
+            Self::Identity => "Keystone",
+            Self::BlockStorage => "Cinder",
+            Self::Compute => "Nova",
+            Self::Network => "Neutron",
+            Self::Image => "Glance",
+        }
+    }
+}
+
+/// What a fault means for the one who asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// The request never left: no route, refused, name unknown, TLS failed.
+    Unreachable,
+    /// The request left and no usable answer came (time-out, reset, 5xx, unreadable): it may have worked.
+    Unanswered,
+    /// The cloud asks us to come back later (429, 503 of a front door): nothing happened.
+    Throttled,
+    /// A service behind the API is not up (Cinder's 404 "Service cinder-backup could not be found").
+    ServiceDown,
+    /// The thing is in a state that passes (a backup that is being restored, a volume in use).
+    Busy,
+    /// The credential was refused.
+    Unauthenticated,
+    /// The credential may not do this.
+    Forbidden,
+    /// The thing is not there.
+    NotFound,
+    /// Something of that name, id or address is there already.
+    Conflict,
+    /// The request is not acceptable as it stands.
+    Invalid,
+    /// A quota is used up.
+    Quota,
+    /// The thing was made and then went wrong inside the cloud, or its status says error.
+    Broken,
+    /// Our own configuration lacks what the call needs (no such cloud, no admin credential).
+    Unconfigured,
+}
+
+/// A call to a cloud that did not end well, with everything that its operator may want to look up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// What it means for us.
+    pub kind: FaultKind,
+    /// Who was called.
+    pub service: Service,
+    /// What we were doing, for example `create the volume backup drb-…`.
+    pub doing: String,
+    /// The HTTP status, where there was one.
+    pub status: Option<u16>,
+    /// The service's own code for it (`overLimit`, `IpAddressInUse`), where it gave one.
+    pub code: Option<String>,
+    /// What the service said, without secrets and cut to a sensible length.
+    pub message: String,
+    /// OpenStack's request id, by which its logs are searched.
+    pub request_id: Option<String>,
+    /// Seconds after which the cloud would like to be asked again.
+    pub retry_after: Option<u32>,
+}
+
+impl Fault {
+    /// A fault without an answer behind it.
+    pub fn new(
+        kind: FaultKind,
+        service: Service,
+        doing: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            service,
+            doing: doing.into(),
+            status: None,
+            code: None,
+            message: message.into(),
+            request_id: None,
+            retry_after: None,
+        }
+    }
+
+    /// Whether the request may have had its effect all the same.
+    pub fn may_have_happened(&self) -> bool {
+        matches!(self.kind, FaultKind::Unanswered)
+    }
+
+    /// Whether asking again later can help without anybody changing anything in the request.
+    pub fn may_pass(&self) -> bool {
+        match self.kind {
+            FaultKind::Unreachable
+            | FaultKind::Unanswered
+            | FaultKind::Throttled
+            | FaultKind::ServiceDown
+            | FaultKind::Busy => true,
+            FaultKind::Unauthenticated
+            | FaultKind::Forbidden
+            | FaultKind::NotFound
+            | FaultKind::Conflict
+            | FaultKind::Invalid
+            | FaultKind::Quota
+            | FaultKind::Broken
+            | FaultKind::Unconfigured => false,
+        }
+    }
+
+    /// Whether the whole cloud is in trouble, and not just this one request.
+    pub fn concerns_the_cloud(&self) -> bool {
+        matches!(
+            self.kind,
+            FaultKind::Unreachable | FaultKind::Unanswered | FaultKind::Throttled
+        )
+    }
+
+    /// What a person can do about it.
+    pub fn guidance(&self) -> &'static str {
+        match self.kind {
+            FaultKind::Unreachable => {
+                "check that the cloud is up and that its endpoints are reachable from here"
+            }
+            FaultKind::Unanswered | FaultKind::Throttled => {
+                "look up the request id in the service's log; the work goes on when it answers"
+            }
+            FaultKind::ServiceDown => "start the service that is down; the work goes on then",
+            FaultKind::Busy => "wait until the other work on it has ended",
+            FaultKind::Unauthenticated => "check the credential of this cloud in clouds.yaml",
+            FaultKind::Forbidden => {
+                "give the user the role that the policy asks for, or configure an admin entry for this cloud"
+            }
+            FaultKind::NotFound => "check that it still exists in that project",
+            FaultKind::Conflict => "remove or rename what is in the way, then ask again",
+            FaultKind::Invalid => "change the request as the message says",
+            FaultKind::Quota => "raise the quota or free some of it, then ask again",
+            FaultKind::Broken => "look into the service's log for the reason, then ask again",
+            FaultKind::Unconfigured => "complete the configuration of this cloud",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{} could not {}: {}",
+            self.service.project(),
+            self.doing,
+            self.message
+        )?;
+        let mut marks = Vec::new();
+        if let Some(status) = self.status {
+            marks.push(format!("status {status}"));
+        }
+        if let Some(code) = &self.code {
+            marks.push(format!("code {code}"));
+        }
+        if let Some(id) = &self.request_id {
+            marks.push(format!("request {id}"));
+        }
+        if marks.is_empty() {
+            Ok(())
+        } else {
+            write!(formatter, " ({})", marks.join(", "))
+        }
+    }
+}
+
+impl std::error::Error for Fault {}

@@ -1,0 +1,262 @@
+//! Everything that is needed to rebuild an instance; it may not know where it was read or stored.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{FlavorId, NetworkId, SecurityGroupId, ServerId, SubnetId, Tenant, VolumeId};
+
+/// Names and values as OpenStack keeps them.
+pub type Properties = BTreeMap<String, String>;
+
+/// The manifest of one instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Where the instance lived.
+    pub tenant: Tenant,
+    /// The server.
+    pub server: ServerId,
+    /// Its name.
+    pub name: String,
+    /// Its description, empty when it has none.
+    pub description: String,
+    /// Nova's status when it was read (`ACTIVE`, `SHUTOFF` …).
+    pub status: String,
+    /// Whether the root disk is a volume; otherwise it is lost with the hypervisor.
+    pub root_is_volume: bool,
+    /// The flavor, which is what a restoration has to fit.
+    pub flavor: FlavorShape,
+    /// The image it was made from, where that is still known.
+    pub image: Option<ImageFacts>,
+    /// All volumes, in the order of their devices; the root volume has `boot_index` 0.
+    pub volumes: Vec<VolumeFacts>,
+    /// All ports, in their order.
+    pub ports: Vec<PortFacts>,
+    /// The security groups that the ports use, with their rules.
+    pub security_groups: Vec<SecurityGroupFacts>,
+    /// The key pair, where there is one.
+    pub key: Option<KeyFacts>,
+    /// Nova's availability zone.
+    pub availability_zone: Option<String>,
+    /// The server group, where there is one.
+    pub server_group: Option<ServerGroupFacts>,
+    /// Whether a config drive is attached.
+    pub config_drive: bool,
+    /// The metadata of the server.
+    pub metadata: Properties,
+    /// The tags of the server.
+    pub tags: Vec<String>,
+    /// The user data, base64 as Nova keeps it; sensitive. Only an admin entry can read it.
+    pub user_data: Option<String>,
+    /// What could not be read, and why, in sentences; empty for a complete manifest.
+    pub gaps: Vec<String>,
+}
+
+impl Manifest {
+    /// The smallest root-to-last sum of volumes, GiB.
+    pub fn storage_gib(&self) -> u64 {
+        self.volumes.iter().map(|volume| volume.size_gib).sum()
+    }
+
+    /// The volume that boots, where one does.
+    pub fn root_volume(&self) -> Option<&VolumeFacts> {
+        self.volumes
+            .iter()
+            .find(|volume| volume.boot_index == Some(0))
+    }
+}
+
+/// What a flavor gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlavorShape {
+    /// Its id, where the cloud still tells it (it does not from Nova 2.47 on).
+    pub id: Option<FlavorId>,
+    /// Its name.
+    pub name: String,
+    /// Virtual cores.
+    pub cores: u64,
+    /// Memory in MiB.
+    pub ram_mib: u64,
+    /// Root disk in GiB; 0 means "as large as the image or volume".
+    pub disk_gib: u64,
+    /// Ephemeral disk in GiB; its bytes are not backed up.
+    pub ephemeral_gib: u64,
+    /// Swap in MiB.
+    pub swap_mib: u64,
+    /// Extra specs.
+    pub properties: Properties,
+}
+
+/// The image an instance was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageFacts {
+    /// Its id in the source cloud.
+    pub id: String,
+    /// Its name, empty when it is not known any more.
+    pub name: String,
+    /// Its least memory in MiB.
+    pub min_ram_mib: u64,
+    /// Its least disk in GiB.
+    pub min_disk_gib: u64,
+    /// Its properties.
+    pub properties: Properties,
+}
+
+/// One volume of the instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeFacts {
+    /// The volume in the source cloud.
+    pub id: VolumeId,
+    /// Its name, possibly empty, at most 255 characters.
+    pub name: String,
+    /// Its description.
+    pub description: String,
+    /// Its size in GiB.
+    pub size_gib: u64,
+    /// The name of its type.
+    pub volume_type: Option<String>,
+    /// Cinder's availability zone.
+    pub availability_zone: Option<String>,
+    /// Whether it is marked bootable.
+    pub bootable: bool,
+    /// The device in the source (`/dev/vda`); a hint for the order only.
+    pub device: Option<String>,
+    /// 0 for the root volume, nothing for the others.
+    pub boot_index: Option<u32>,
+    /// Whether its bytes are encrypted with a key of the source's key manager.
+    pub encrypted: bool,
+    /// Whether it may be attached to several servers.
+    pub multiattach: bool,
+    /// Whether it goes with the server.
+    pub delete_on_termination: bool,
+    /// The device tag.
+    pub tag: Option<String>,
+    /// Its metadata.
+    pub metadata: Properties,
+    /// The image metadata on it.
+    pub image_metadata: Properties,
+}
+
+/// One port of the instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortFacts {
+    /// Its name, often empty.
+    pub name: String,
+    /// Its network.
+    pub network: NetworkId,
+    /// The name of the network.
+    pub network_name: String,
+    /// Its MAC address.
+    pub mac: String,
+    /// Its fixed addresses.
+    pub fixed: Vec<FixedAddress>,
+    /// The floating addresses on it.
+    pub floating: Vec<String>,
+    /// The security groups on it.
+    pub security_groups: Vec<SecurityGroupId>,
+    /// Whether port security is on.
+    pub port_security: bool,
+    /// Kind of virtual network card (`normal`, `direct` …).
+    pub vnic_type: String,
+}
+
+/// A fixed address of a port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FixedAddress {
+    /// Its subnet.
+    pub subnet: SubnetId,
+    /// The name of the subnet.
+    pub subnet_name: String,
+    /// The range of the subnet, for example `10.0.0.0/24`.
+    pub cidr: String,
+    /// The address.
+    pub address: String,
+}
+
+/// A security group with its rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecurityGroupFacts {
+    /// Its id where it was read.
+    pub id: SecurityGroupId,
+    /// Its name; not unique.
+    pub name: String,
+    /// Its description.
+    pub description: String,
+    /// Whether it is stateful.
+    pub stateful: bool,
+    /// Its rules.
+    pub rules: Vec<SecurityGroupRule>,
+}
+
+/// One rule of a security group, by its content.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SecurityGroupRule {
+    /// `ingress` or `egress`.
+    pub direction: String,
+    /// `IPv4` or `IPv6`.
+    pub ethertype: String,
+    /// The protocol by name or number; nothing means any.
+    pub protocol: Option<String>,
+    /// The lowest port, or ICMP type.
+    pub port_min: Option<i64>,
+    /// The highest port, or ICMP code.
+    pub port_max: Option<i64>,
+    /// The remote range; nothing means any.
+    pub remote_cidr: Option<String>,
+    /// The remote group, as its id where it was read.
+    pub remote_group: Option<SecurityGroupId>,
+    /// Its description.
+    pub description: String,
+}
+
+impl SecurityGroupFacts {
+    /// The content by which two groups are the same whatever their ids: the rules, sorted, with a
+    /// reference to the group itself written as `self` and to another one by `name_of`.
+    pub fn content(&self, name_of: impl Fn(&SecurityGroupId) -> String) -> Vec<String> {
+        let mut lines: Vec<String> = self
+            .rules
+            .iter()
+            .map(|rule| {
+                let remote = match (&rule.remote_group, &rule.remote_cidr) {
+                    (Some(group), _) if *group == self.id => "group self".to_owned(),
+                    (Some(group), _) => format!("group {}", name_of(group)),
+                    (None, Some(cidr)) => cidr.clone(),
+                    (None, None) => "any".to_owned(),
+                };
+                format!(
+                    "{} {} {} {:?}-{:?} {remote}",
+                    rule.direction,
+                    rule.ethertype,
+                    rule.protocol.as_deref().unwrap_or("any"),
+                    rule.port_min,
+                    rule.port_max,
+                )
+            })
+            .collect();
+        lines.sort();
+        lines.dedup();
+        lines
+    }
+}
+
+/// A key pair.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyFacts {
+    /// Its name, within its user.
+    pub name: String,
+    /// The public key; nothing when it belongs to a user whose keys we cannot read.
+    pub public_key: Option<String>,
+    /// Its fingerprint.
+    pub fingerprint: Option<String>,
+}
+
+/// A server group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerGroupFacts {
+    /// Its id in the source.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its policy (`anti-affinity` …).
+    pub policy: String,
+}

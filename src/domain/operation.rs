@@ -1,0 +1,96 @@
+//! One long piece of work on one resource; it may not know how the work is done.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    capture::Capture,
+    dr_backup::Mirror,
+    id::{EffectKey, OperationId, ResourceId, ServerId, Tenant},
+    lifecycle::State,
+    restoration::RestorePlanInput,
+    sighting::Thing,
+    time::Timestamp,
+};
+
+/// An operation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Operation {
+    /// Its id, in every name of what it makes.
+    pub id: OperationId,
+    /// What it works on.
+    pub resource: ResourceId,
+    /// The lane that it runs in.
+    pub tenant: Tenant,
+    /// What was asked for.
+    pub ask: Ask,
+    /// The state of the resource as it was last written.
+    pub resource_state: State,
+    /// When it was admitted.
+    pub created: Timestamp,
+    /// When it gives up.
+    pub deadline: Timestamp,
+    /// When a caller cancelled it.
+    pub cancelled: Option<Timestamp>,
+}
+
+/// What an operation is asked for, complete: a planner needs nothing else. Stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "operation", rename_all = "snake_case")]
+pub enum Ask {
+    /// Make a DR backup.
+    CreateDrBackup {
+        /// The instance.
+        server: ServerId,
+        /// How.
+        capture: Capture,
+        /// The description, for the Cinder backups.
+        description: String,
+    },
+    /// Give the Cinder backups of a DR backup a new description.
+    UpdateDrBackup {
+        /// The description.
+        description: String,
+        /// The originals.
+        backups: Vec<Mirror>,
+    },
+    /// Delete a DR backup with its bytes.
+    DeleteDrBackup {
+        /// The originals, newest of a chain first.
+        backups: Vec<Mirror>,
+        /// The imported records, which are of no use without the bytes.
+        mirrors: Vec<Mirror>,
+    },
+    /// Restore a DR backup.
+    Restore(Box<RestorePlanInput>),
+    /// Remove a restoration, with what it made where that is wished for.
+    DeleteRestoration {
+        /// What to delete, in the order in which it was made; empty to leave the instance alone.
+        things: Vec<Thing>,
+    },
+}
+
+impl Ask {
+    /// The name of the planner, for logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::CreateDrBackup { .. } => "create_dr_backup",
+            Self::UpdateDrBackup { .. } => "update_dr_backup",
+            Self::DeleteDrBackup { .. } => "delete_dr_backup",
+            Self::Restore(_) => "restore",
+            Self::DeleteRestoration { .. } => "delete_restoration",
+        }
+    }
+}
+
+impl Operation {
+    /// The deterministic name of what an effect makes: `drb-OPERATION-KEY`, at most 60 characters, which
+    /// is the least that any service takes (a tag of Nova).
+    pub fn name_of(&self, key: &EffectKey) -> String {
+        let mut name = format!("{NAME_MARK}{}-{key}", self.id.0.simple());
+        name.truncate(60);
+        name
+    }
+}
+
+/// What every name that we hand out begins with.
+pub const NAME_MARK: &str = "drb-";

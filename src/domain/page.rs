@@ -1,0 +1,100 @@
+//! What a list may be narrowed and ordered by; it may not know SQL or tokens.
+
+use uuid::Uuid;
+
+use super::{
+    id::{CloudName, DrBackupId, ProjectId, ServerId},
+    lifecycle::State,
+    time::Timestamp,
+};
+
+/// What a list is narrowed to; what is not named is not narrowed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Cloud.
+    pub cloud: Option<CloudName>,
+    /// Project.
+    pub project: Option<ProjectId>,
+    /// The server that was backed up (DR backups).
+    pub server: Option<ServerId>,
+    /// The DR backup that is restored (restorations).
+    pub dr_backup: Option<DrBackupId>,
+    /// State.
+    pub state: Option<State>,
+    /// Exact name (of the DR backup, or of the instance that a restoration makes).
+    pub name: Option<String>,
+    /// Made at or after.
+    pub created_from: Option<Timestamp>,
+    /// Made before.
+    pub created_before: Option<Timestamp>,
+}
+
+/// What a list is ordered by; the id breaks ties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OrderField {
+    /// When it was made.
+    #[default]
+    Created,
+    /// When it last changed.
+    Updated,
+    /// Its name.
+    Name,
+}
+
+/// The order of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    /// By what.
+    pub field: OrderField,
+    /// Largest first.
+    pub descending: bool,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Self {
+            field: OrderField::Created,
+            descending: true,
+        }
+    }
+}
+
+/// The value of the order's field in one row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OrderValue {
+    /// A time.
+    Time(Timestamp),
+    /// A text.
+    Text(String),
+}
+
+/// The last row of a page: the next page starts behind it, however many rows came since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// The value of the order's field.
+    pub value: OrderValue,
+    /// The id.
+    pub id: Uuid,
+}
+
+/// A page that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// Narrowed to.
+    pub filter: Filter,
+    /// Ordered by.
+    pub order: Order,
+    /// Behind this row.
+    pub after: Option<Cursor>,
+    /// At most so many rows.
+    pub limit: u32,
+}
+
+/// A page.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// Its rows.
+    pub items: Vec<T>,
+    /// Where the next page starts, when there is one.
+    pub next: Option<Cursor>,
+}

@@ -1,0 +1,165 @@
+//! The restoration: the rebuilding of an instance from a DR backup; it may not know how it is stored.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    dr_backup::{Mirror, VolumeBackup},
+    error::{Error, OperationError},
+    id::{
+        DrBackupId, FlavorId, InstanceId, NetworkId, RestorationId, SecurityGroupId, ServerId,
+        Tenant, VolumeId,
+    },
+    lifecycle::{State, Transition},
+    manifest::{Manifest, Properties},
+    progress::Progress,
+    sighting::Thing,
+    time::Timestamp,
+};
+
+/// A restoration as callers see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Restoration {
+    /// Its id.
+    pub id: RestorationId,
+    /// The DR backup it restores.
+    pub dr_backup: DrBackupId,
+    /// Where the instance is made.
+    pub tenant: Tenant,
+    /// Our id of the instance, known from the first answer on.
+    pub instance: InstanceId,
+    /// The name that the instance gets.
+    pub instance_name: String,
+    /// What was asked for.
+    pub wish: RestoreWish,
+    /// For programs.
+    pub state: State,
+    /// For people.
+    pub runtime_state: String,
+    /// Both in numbers.
+    pub progress: Progress,
+    /// Why the last operation failed.
+    pub error: Option<OperationError>,
+    /// What it made.
+    pub detail: RestorationDetail,
+    /// When it was admitted.
+    pub created: Timestamp,
+    /// When it last changed.
+    pub updated: Timestamp,
+    /// Grows with every change; the etag.
+    pub revision: i64,
+}
+
+/// What the caller chose; what is not chosen comes from the manifest.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreWish {
+    /// The name of the instance; empty means that of the manifest.
+    pub name: String,
+    /// The flavor; nothing means the smallest that fits, one of the same name and shape first.
+    pub flavor: Option<FlavorId>,
+    /// Per volume of the source.
+    pub volumes: Vec<VolumeWish>,
+    /// Per network of the source; what is not named is mapped by name.
+    pub networks: Vec<NetworkWish>,
+    /// Whether fixed addresses are kept where the target allows it.
+    pub keep_fixed_addresses: bool,
+    /// Whether MAC addresses are kept.
+    pub keep_mac_addresses: bool,
+    /// Security groups of the target to use instead of those of the manifest; empty means find or make.
+    pub security_groups: Vec<SecurityGroupId>,
+    /// A key pair of the acting user to use instead of that of the manifest.
+    pub key_name: Option<String>,
+    /// Nova's zone; nothing means that the target chooses.
+    pub availability_zone: Option<String>,
+    /// Cinder's zone for volumes without a wish of their own; nothing means that the target chooses.
+    pub volume_availability_zone: Option<String>,
+    /// The type for volumes without a wish of their own; nothing means the type of the same name, else the target's default.
+    pub volume_type: Option<String>,
+    /// User data (base64) instead of that of the manifest.
+    pub user_data: Option<String>,
+    /// Config drive instead of that of the manifest.
+    pub config_drive: Option<bool>,
+    /// Metadata that is added to, or replaces, that of the manifest.
+    pub metadata: Properties,
+}
+
+/// What the caller chose for one volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeWish {
+    /// The volume of the source.
+    pub volume: VolumeId,
+    /// The type, by name.
+    pub volume_type: Option<String>,
+    /// Cinder's zone.
+    pub availability_zone: Option<String>,
+    /// A size in GiB, at least that of the backup.
+    pub size_gib: Option<u64>,
+}
+
+/// What the caller chose for one network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkWish {
+    /// The network of the source.
+    pub source: NetworkId,
+    /// The network of the target.
+    pub target: NetworkId,
+    /// A fixed address in the target for the first port on it.
+    pub fixed_address: Option<String>,
+}
+
+/// Everything that the planner of a restoration has to know; frozen when it is admitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestorePlanInput {
+    /// The manifest of the DR backup.
+    pub manifest: Manifest,
+    /// Its volume backups, with their records.
+    pub volume_backups: Vec<VolumeBackup>,
+    /// What was asked for.
+    pub wish: RestoreWish,
+}
+
+/// What a restoration made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestorationDetail {
+    /// The server, as soon as it exists.
+    pub server: Option<ServerId>,
+    /// Nova's status of it when it was last seen.
+    pub server_status: String,
+    /// The restored volumes, in the order of the manifest.
+    pub volumes: Vec<RestoredVolume>,
+    /// The records that were imported or used.
+    pub mirrors: Vec<Mirror>,
+    /// What was not put back exactly as it was, and why, in sentences.
+    pub adjustments: Vec<String>,
+    /// Everything that was made and that goes when the instance is removed; never a record.
+    pub made: Vec<Thing>,
+}
+
+/// A restored volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoredVolume {
+    /// The volume of the source.
+    pub source: VolumeId,
+    /// The volume in the target.
+    pub volume: VolumeId,
+    /// Its name.
+    pub name: String,
+    /// Its size in GiB.
+    pub size_gib: u64,
+}
+
+impl Restoration {
+    /// The state after `transition`, or the refusal that a caller should see.
+    pub fn moved(&self, transition: Transition) -> Result<State, Error> {
+        self.state.after(transition).ok_or_else(|| {
+            Error::precondition(
+                "RESTORATION_STATE",
+                format!(
+                    "restoration {} is {}, which does not allow this",
+                    self.id,
+                    self.state.name()
+                ),
+            )
+            .advise("wait until it is OK or ERRED, or cancel it")
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! What the core asks of OpenStack; it may not know HTTP, tokens or microversions.
+//!
+//! One value serves all clouds of the configuration: every method names its cloud or tenant.
+//! No method repeats a request by itself, except that it logs in again once after a 401, and that
+//! reads may be repeated once on a fresh connection when a kept-alive one was closed under them.
+//! Each has a deadline of its own and ends in a [`Fault`] when it passes.
+
+use async_trait::async_trait;
+
+use crate::domain::{
+    effect::{Fact, Request},
+    fault::Fault,
+    id::{CloudName, ServerId, Tenant},
+    inventory::{CloudInfo, Flavor, InstanceInfo, Network, TenantInfo, VolumeType},
+    manifest::Manifest,
+    sighting::{Sighting, Thing, ThingKind},
+};
+
+/// What a cloud answered to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The id of what was made or imported.
+    pub external: Option<String>,
+    /// Whether it is ready already; otherwise a list will tell.
+    pub ready: bool,
+    /// What it brought to light.
+    pub fact: Option<Fact>,
+}
+
+/// The clouds of the configuration.
+#[async_trait]
+pub trait Cloud: Send + Sync {
+    /// Does what `request` asks, in `tenant`; what is made carries `name`.
+    ///
+    /// Not to be repeated blindly: after a fault that [may have happened](Fault::may_have_happened)
+    /// the caller looks for `name` in a list that started later. `Apply…`, `Read…` and
+    /// `RestoreVolumeBackup` are harmless to repeat.
+    ///
+    /// Faults worth knowing: a record that is live already is `Conflict`; a volume backup that is
+    /// being restored or a volume that is not available yet is `Busy`; Cinder's 404 because a
+    /// service is down is `ServiceDown`; 413 of Cinder, 403 of Nova and 409 of Neutron about quota
+    /// are `Quota`. `export_record`, `import_record`, `ApplySnapshotReset` and a restore out of
+    /// another project go through the cloud's admin entry and are `Forbidden` or `Unconfigured`
+    /// without the right. A server is made with `name` as an additional tag and keeps the name
+    /// of its plan.
+    async fn request_perform(
+        &self,
+        tenant: &Tenant,
+        name: &str,
+        request: &Request,
+    ) -> Result<Answer, Fault>;
+
+    /// Asks for the deletion of a thing. Harmless to repeat. A thing that is not there is `Ok`, but
+    /// only a later list proves that it is gone. `Busy` while its status forbids it.
+    async fn thing_delete(&self, tenant: &Tenant, thing: &Thing) -> Result<(), Fault>;
+
+    /// All things of a kind in a tenant, every page. Harmless to repeat. A project that no tenant
+    /// entry reaches is listed through the admin entry.
+    async fn things_list(&self, tenant: &Tenant, kind: ThingKind) -> Result<Vec<Sighting>, Fault>;
+
+    /// One thing, or nothing when the service itself says that it is not there.
+    async fn thing_get(&self, tenant: &Tenant, thing: &Thing) -> Result<Option<Sighting>, Fault>;
+
+    /// The clouds of the configuration, each with a word on whether it answers.
+    async fn clouds_list(&self) -> Vec<CloudInfo>;
+
+    /// The names of the configured clouds, without asking any of them.
+    fn cloud_names(&self) -> Vec<CloudName>;
+
+    /// The projects that the credentials of a cloud can be scoped to.
+    async fn tenants_list(&self, cloud: &CloudName) -> Result<Vec<TenantInfo>, Fault>;
+
+    /// The instances of a tenant.
+    async fn instances_list(&self, tenant: &Tenant) -> Result<Vec<InstanceInfo>, Fault>;
+
+    /// Everything about an instance.
+    async fn instance_get(&self, tenant: &Tenant, server: &ServerId) -> Result<Manifest, Fault>;
+
+    /// One short read: the instance as a list shows it, or `NotFound`.
+    async fn instance_peek(
+        &self,
+        tenant: &Tenant,
+        server: &ServerId,
+    ) -> Result<InstanceInfo, Fault>;
+
+    /// The flavors that a tenant may use.
+    async fn flavors_list(&self, tenant: &Tenant) -> Result<Vec<Flavor>, Fault>;
+
+    /// The networks that a tenant may use.
+    async fn networks_list(&self, tenant: &Tenant) -> Result<Vec<Network>, Fault>;
+
+    /// The volume types that a tenant may use.
+    async fn volume_types_list(&self, tenant: &Tenant) -> Result<Vec<VolumeType>, Fault>;
+}

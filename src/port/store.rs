@@ -1,0 +1,232 @@
+//! What the core keeps; it may not know SQL or which database it is.
+//!
+//! One method is one transaction and one business fact. A method that fails with
+//! [`StoreError::Unavailable`] may or may not have taken effect: writes of callers are made
+//! repeatable by their request key, writes of the engine by its epoch and by loading the lane anew.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::domain::{
+    decision::{Detail, Ending, Report},
+    dr_backup::{DrBackup, Mirror},
+    effect::Effect,
+    event::Event,
+    id::{DrBackupId, Lane, OperationId, ReplicaId, ResourceId, RestorationId, Tenant},
+    ledger::Ledger,
+    lifecycle::State,
+    operation::Operation,
+    page::{Page, Query},
+    restoration::Restoration,
+    time::Timestamp,
+};
+
+/// Why the store did not do something.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing of that id.
+    #[error("there is no {0}")]
+    NotFound(ResourceId),
+    /// The row changed since it was read.
+    #[error("{0} changed meanwhile")]
+    Outdated(ResourceId),
+    /// The request id was used with other content.
+    #[error("the request id was used before with other content")]
+    RequestReused,
+    /// Restorations of the DR backup are running.
+    #[error("restorations are running")]
+    InUse(Vec<RestorationId>),
+    /// The lane has another owner, or another epoch.
+    #[error("the lane of {0} is not ours any more")]
+    Fenced(Tenant),
+    /// The database does not answer, is full or locked; trying again later can help.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// What is stored cannot be read; a defect or a foreign hand.
+    #[error("the store holds something unreadable: {0}")]
+    Unreadable(String),
+}
+
+/// The key by which a repeated request is recognised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestKey {
+    /// The method, for example `CreateDRBackup`.
+    pub method: &'static str,
+    /// The caller's id of the request.
+    pub id: String,
+    /// A digest of the request's content without the id.
+    pub digest: String,
+}
+
+/// The answer to an admission.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Admitted<T> {
+    /// It was new.
+    New(T),
+    /// The same request was admitted before: the resource as it is now; nothing when it is gone since.
+    Before(Option<T>),
+}
+
+/// What one turn changed in one operation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turn {
+    /// The operation.
+    pub operation: OperationId,
+    /// The resource it works on.
+    pub resource: ResourceId,
+    /// Rows of the ledger that are new or changed.
+    pub effects: Vec<Effect>,
+    /// What the resource tells from now on, where that changed; written with an event.
+    pub news: Option<News>,
+    /// Whether the operation has ended; `Open` leaves it open.
+    pub ending: Ending,
+}
+
+/// What a resource tells from now on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct News {
+    /// The state. `Deleted` removes the resource and leaves its events.
+    pub state: State,
+    /// The texts and numbers; `report.detail` of `None` leaves what is there.
+    pub report: Report,
+    /// Whether `report.detail` differs from what was written last; otherwise it is left alone.
+    pub detail_changed: bool,
+    /// The time of the change.
+    pub time: Timestamp,
+}
+
+/// An open operation with its ledger.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenOperation {
+    /// The operation.
+    pub operation: Operation,
+    /// Its ledger.
+    pub ledger: Ledger,
+    /// What its resource holds by now.
+    pub detail: Option<Detail>,
+}
+
+/// The store.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Writes the request key, the DR backup (`CREATION_SCHEDULED`), its operation and its first event.
+    async fn dr_backup_admit(
+        &self,
+        key: Option<RequestKey>,
+        backup: DrBackup,
+        operation: Operation,
+    ) -> Result<Admitted<DrBackup>, StoreError>;
+
+    /// Writes name, description, state and runtime state of `backup`, whose `revision` must be the
+    /// current one, with an event; and the operation, where one follows.
+    /// A deletion (`DELETION_SCHEDULED`) is `InUse` while restorations of it are busy.
+    async fn dr_backup_change(
+        &self,
+        key: Option<RequestKey>,
+        backup: DrBackup,
+        operation: Option<Operation>,
+    ) -> Result<Admitted<DrBackup>, StoreError>;
+
+    /// One DR backup.
+    async fn dr_backup_get(&self, id: DrBackupId) -> Result<DrBackup, StoreError>;
+
+    /// A page of DR backups.
+    async fn dr_backups_list(&self, query: Query) -> Result<Page<DrBackup>, StoreError>;
+
+    /// The restorations of a DR backup, newest first, at most `limit`.
+    async fn dr_backup_restorations(
+        &self,
+        id: DrBackupId,
+        limit: u32,
+    ) -> Result<Vec<Restoration>, StoreError>;
+
+    /// The known mirrors of the volume backups of a DR backup.
+    async fn mirrors_list(&self, id: DrBackupId) -> Result<Vec<Mirror>, StoreError>;
+
+    /// Writes the request key, the restoration (`CREATION_SCHEDULED`), its operation and its first
+    /// event; `Outdated` when its DR backup is not at `dr_backup_revision` any more and is being
+    /// deleted or gone.
+    async fn restoration_admit(
+        &self,
+        key: Option<RequestKey>,
+        restoration: Restoration,
+        operation: Operation,
+    ) -> Result<Admitted<Restoration>, StoreError>;
+
+    /// Writes state and runtime state of `restoration`, whose `revision` must be the current one,
+    /// with an event; and the operation that follows.
+    async fn restoration_change(
+        &self,
+        key: Option<RequestKey>,
+        restoration: Restoration,
+        operation: Operation,
+    ) -> Result<Admitted<Restoration>, StoreError>;
+
+    /// One restoration.
+    async fn restoration_get(&self, id: RestorationId) -> Result<Restoration, StoreError>;
+
+    /// A page of restorations.
+    async fn restorations_list(&self, query: Query) -> Result<Page<Restoration>, StoreError>;
+
+    /// Marks the open operation of a resource as cancelled at `time`, with the request key; answers
+    /// false when none is open. Harmless to repeat.
+    async fn operation_cancel(
+        &self,
+        key: Option<RequestKey>,
+        resource: ResourceId,
+        time: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// The events of a resource with a sequence number above `after`, in order, at most `limit`.
+    async fn events_list(
+        &self,
+        resource: ResourceId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Event>, StoreError>;
+
+    /// The resources whose events were written after the global position `after`, each once, with
+    /// the position to go on from; for streams over many resources and for wake-ups.
+    async fn changes_list(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<(Vec<ResourceId>, u64), StoreError>;
+
+    /// A number that changes whenever an event was written, by this replica or by another. It
+    /// carries no data: whoever wakes reads what is new.
+    fn changes(&self) -> watch::Receiver<u64>;
+
+    /// A number that changes whenever an operation was admitted or cancelled.
+    fn admissions(&self) -> watch::Receiver<u64>;
+
+    /// Renews the lanes that `replica` owns, and takes over every lane that has open operations and
+    /// no live owner, at most `limit` in all; each for `lease`, by the store's own clock. A lane that
+    /// changes owner gets the next epoch. Harmless to repeat.
+    async fn lanes_claim(
+        &self,
+        replica: &ReplicaId,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Lane>, StoreError>;
+
+    /// Gives a lane back, so that another replica need not wait for its lease to end.
+    async fn lane_release(&self, lane: &Lane) -> Result<(), StoreError>;
+
+    /// The open operations of a lane with their ledgers, except those in `known` that were not
+    /// cancelled since.
+    async fn lane_load(
+        &self,
+        lane: &Lane,
+        known: &[OperationId],
+    ) -> Result<Vec<OpenOperation>, StoreError>;
+
+    /// Writes what one turn of a lane changed, in all its operations: ledger rows, resources, events
+    /// and mirrors of restorations change together or not at all. `Fenced` when the epoch is old.
+    async fn turn_record(&self, lane: &Lane, turns: Vec<Turn>) -> Result<(), StoreError>;
+
+    /// Whether the store answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
