@@ -4,12 +4,12 @@
 //! ```text
 //!               app                 composition root, the only one who knows everybody
 //!      ┌─────────┼─────────┐
-//!     api       cli      engine     doors: gRPC, a person's client, and time passing
+//!     api       cli      worker     doors: gRPC, a person's client, time passing
 //!      └─────────┼─────────┘
-//!             service               decides and admits; one transaction
-//!                │
-//!              plan                 pure planners
-//!                │
+//!             service               decides and admits; one transaction, no waiting on a cloud
+//!      ┌─────────┴─────────┐
+//!     plan               engine     pure planners │ turns, lanes, observe, act
+//!      └─────────┬─────────┘
 //!               port  ◄──────── store · openstack     adapters point inward (sim stands apart)
 //!                │
 //!              domain               words and rules

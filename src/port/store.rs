@@ -111,6 +111,10 @@ pub struct OpenOperation {
 /// The store.
 #[async_trait]
 pub trait Store: Send + Sync {
+    /// The resource for which a request of that key was admitted before, if one was;
+    /// `RequestReused` when it had other content.
+    async fn request_find(&self, key: &RequestKey) -> Result<Option<ResourceId>, StoreError>;
+
     /// Writes the request key, the DR backup (`CREATION_SCHEDULED`), its operation and its first event.
     async fn dr_backup_admit(
         &self,

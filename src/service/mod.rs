@@ -1,1 +1,123 @@
-//! service
+//! Decides and admits what callers ask for; it may not know transports, SQL, or wait on a cloud
+//! for longer than one short read.
+
+pub mod cloud;
+pub mod dr_backup;
+pub mod request;
+pub mod restoration;
+pub mod story;
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    domain::error::{Error, ErrorKind},
+    port::{
+        clock::Clock,
+        cloud::Cloud,
+        store::{Store, StoreError},
+    },
+};
+
+/// What a request may be at most; each limit has its name in the configuration.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Characters of a name.
+    pub name_characters: usize,
+    /// Characters of a description; Cinder takes 255.
+    pub description_characters: usize,
+    /// Characters of user data in base64; Nova takes 65,535.
+    pub user_data_characters: usize,
+    /// Rows of a page when the caller names none.
+    pub page_default: u32,
+    /// Rows of a page at most.
+    pub page_max: u32,
+    /// Characters of a request id.
+    pub request_id_characters: usize,
+    /// How long an operation may take when the caller names nothing.
+    pub operation_deadline: Duration,
+    /// Restorations that a DR backup lists.
+    pub listed_restorations: u32,
+    /// How long the one short read at admission may take.
+    pub peek: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            name_characters: 255,
+            description_characters: 255,
+            user_data_characters: 65_535,
+            page_default: 50,
+            page_max: 1000,
+            request_id_characters: 128,
+            operation_deadline: Duration::from_secs(24 * 60 * 60),
+            listed_restorations: 100,
+            peek: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The service: one value, shared by all doors.
+#[derive(Clone)]
+pub struct Service {
+    store: Arc<dyn Store>,
+    cloud: Arc<dyn Cloud>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+}
+
+impl Service {
+    /// A service over these.
+    pub fn new(
+        store: Arc<dyn Store>,
+        cloud: Arc<dyn Cloud>,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            store,
+            cloud,
+            clock,
+            limits,
+        }
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}
+
+/// What a caller is told when the store said no.
+fn refused(error: StoreError) -> Error {
+    match error {
+        StoreError::NotFound(resource) => Error::not_found(resource.noun(), resource.uuid()),
+        StoreError::Outdated(resource) => Error::new(
+            ErrorKind::Outdated,
+            format!("{resource} changed since it was read"),
+        )
+        .advise("read it again and decide anew"),
+        StoreError::RequestReused => Error::new(
+            ErrorKind::RequestReused,
+            "request_id was used before with other content",
+        )
+        .advise("use a new request_id for a new request"),
+        StoreError::InUse(restorations) => {
+            let ids: Vec<String> = restorations.iter().map(ToString::to_string).collect();
+            Error::precondition(
+                "RESTORATIONS_RUNNING",
+                format!("restorations of it are running: {}", ids.join(", ")),
+            )
+            .advise("wait for them or cancel them, then delete")
+        }
+        StoreError::Unavailable(_) => {
+            Error::new(ErrorKind::Unavailable, "the store does not answer")
+                .advise("try again; the same request_id makes that safe")
+        }
+        StoreError::Fenced(_) | StoreError::Unreadable(_) => {
+            tracing::error!(%error, "the store answered something that a caller cannot be told");
+            Error::new(ErrorKind::Internal, "an internal error happened")
+                .advise("look into the log of this service")
+        }
+    }
+}

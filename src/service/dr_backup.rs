@@ -1,0 +1,365 @@
+//! Admits what is asked about DR backups; it may not know how a DR backup is made.
+
+use std::time::Duration;
+
+use super::{
+    Service, refused,
+    request::{Check, check_etag},
+};
+use crate::{
+    domain::{
+        capture::Capture,
+        dr_backup::{DrBackup, DrBackupDetail, Mirror},
+        error::{Error, ErrorKind},
+        fault::FaultKind,
+        id::{DrBackupId, OperationId, ResourceId, ServerId, Tenant},
+        lifecycle::{State, Transition},
+        operation::{Ask, Operation},
+        page::{Page, Query},
+        progress::Progress,
+        restoration::Restoration,
+    },
+    port::store::Admitted,
+};
+
+/// What `CreateDRBackup` asks for.
+#[derive(Debug, Clone)]
+pub struct CreateDrBackup {
+    /// Where the instance lives.
+    pub tenant: Tenant,
+    /// The instance.
+    pub server: ServerId,
+    /// Empty means the name of the instance.
+    pub name: String,
+    /// Mirrored to the Cinder backups.
+    pub description: String,
+    /// How.
+    pub capture: Capture,
+    /// How long it may take; nothing means the configured limit.
+    pub deadline: Option<Duration>,
+    /// Only check it.
+    pub validate_only: bool,
+    /// Makes a repeat harmless; empty means none.
+    pub request_id: String,
+}
+
+/// What `UpdateDRBackup` asks for; what is nothing stays.
+#[derive(Debug, Clone)]
+pub struct UpdateDrBackup {
+    /// Which.
+    pub id: DrBackupId,
+    /// The new name.
+    pub name: Option<String>,
+    /// The new description.
+    pub description: Option<String>,
+    /// The etag it was read with; empty means any.
+    pub etag: String,
+    /// Makes a repeat harmless; empty means none.
+    pub request_id: String,
+}
+
+/// What `DeleteDRBackup` asks for.
+#[derive(Debug, Clone)]
+pub struct DeleteDrBackup {
+    /// Which.
+    pub id: DrBackupId,
+    /// The etag it was read with; empty means any.
+    pub etag: String,
+    /// Makes a repeat harmless; empty means none.
+    pub request_id: String,
+}
+
+impl Service {
+    /// Admits a new DR backup: from here on it happens, or is undone, whatever dies.
+    pub async fn dr_backup_create(&self, ask: CreateDrBackup) -> Result<DrBackup, Error> {
+        let mut check = Check::default();
+        check.present("cloud", ask.tenant.cloud.as_str());
+        check.present("tenant", ask.tenant.project.as_str());
+        check.present("instance_id", ask.server.as_str());
+        check.at_most("name", &ask.name, self.limits.name_characters);
+        check.at_most(
+            "description",
+            &ask.description,
+            self.limits.description_characters,
+        );
+        check.at_most(
+            "request_id",
+            &ask.request_id,
+            self.limits.request_id_characters,
+        );
+        check.done()?;
+        self.check_cloud("cloud", &ask.tenant.cloud)?;
+        let key = self.request_key(
+            "CreateDRBackup",
+            &ask.request_id,
+            &format!(
+                "{:?}",
+                (
+                    &ask.tenant,
+                    &ask.server,
+                    &ask.name,
+                    &ask.description,
+                    ask.capture,
+                    ask.deadline
+                )
+            ),
+        );
+        if let Some(ResourceId::DrBackup(id)) = self.answered(key.as_ref()).await? {
+            return self.dr_backup_get(id).await;
+        }
+        let instance_name = self.peek_instance(&ask).await?;
+        let now = self.clock.now();
+        let id = DrBackupId(self.clock.new_id());
+        let name = if ask.name.is_empty() {
+            instance_name.clone()
+        } else {
+            ask.name
+        };
+        let backup = DrBackup {
+            id,
+            name,
+            description: ask.description.clone(),
+            tenant: ask.tenant.clone(),
+            server: ask.server.clone(),
+            instance_name,
+            capture: ask.capture,
+            state: State::CreationScheduled,
+            runtime_state: "Scheduled".to_owned(),
+            progress: Progress::default(),
+            error: None,
+            detail: DrBackupDetail::default(),
+            created: now,
+            updated: now,
+            revision: 1,
+        };
+        if ask.validate_only {
+            return Ok(backup);
+        }
+        let operation = Operation {
+            id: OperationId(self.clock.new_id()),
+            resource: ResourceId::DrBackup(id),
+            tenant: ask.tenant,
+            ask: Ask::CreateDrBackup {
+                server: ask.server,
+                capture: ask.capture,
+                description: ask.description,
+            },
+            resource_state: State::CreationScheduled,
+            created: now,
+            deadline: now.after(ask.deadline.unwrap_or(self.limits.operation_deadline)),
+            cancelled: None,
+        };
+        let admitted = self
+            .store
+            .dr_backup_admit(key, backup, operation)
+            .await
+            .map_err(refused)?;
+        answer(admitted, id)
+    }
+
+    /// One short read: refuses an instance that is not there or cannot be captured, and admits
+    /// when the cloud does not answer, because the operation waits for it better than a caller can.
+    async fn peek_instance(&self, ask: &CreateDrBackup) -> Result<String, Error> {
+        let peek = self.cloud.instance_peek(&ask.tenant, &ask.server);
+        match tokio::time::timeout(self.limits.peek, peek).await {
+            Ok(Ok(instance)) if instance.root_is_volume => Ok(instance.name),
+            Ok(Ok(instance)) => Err(root_not_volume(&instance.name)),
+            Ok(Err(fault)) if fault.may_pass() => Ok(String::new()),
+            Ok(Err(fault)) if fault.kind == FaultKind::NotFound => {
+                Err(Error::not_found("instance", &ask.server))
+            }
+            Ok(Err(fault)) => Err(fault.into()),
+            Err(_) => Ok(String::new()),
+        }
+    }
+
+    /// One DR backup.
+    pub async fn dr_backup_get(&self, id: DrBackupId) -> Result<DrBackup, Error> {
+        self.store.dr_backup_get(id).await.map_err(refused)
+    }
+
+    /// A page of DR backups.
+    pub async fn dr_backups_list(&self, query: Query) -> Result<Page<DrBackup>, Error> {
+        self.store.dr_backups_list(query).await.map_err(refused)
+    }
+
+    /// The restorations of a DR backup, newest first.
+    pub async fn dr_backup_restorations(&self, id: DrBackupId) -> Result<Vec<Restoration>, Error> {
+        let limit = self.limits.listed_restorations;
+        self.store
+            .dr_backup_restorations(id, limit)
+            .await
+            .map_err(refused)
+    }
+
+    /// The imported records that are known of a DR backup.
+    pub async fn dr_backup_mirrors(&self, id: DrBackupId) -> Result<Vec<Mirror>, Error> {
+        self.store.mirrors_list(id).await.map_err(refused)
+    }
+
+    /// Admits new words for a DR backup; a new description goes to the Cinder backups too.
+    pub async fn dr_backup_update(&self, ask: UpdateDrBackup) -> Result<DrBackup, Error> {
+        let mut check = Check::default();
+        if let Some(name) = &ask.name {
+            check.present("dr_backup.name", name);
+            check.at_most("dr_backup.name", name, self.limits.name_characters);
+        }
+        if let Some(description) = &ask.description {
+            check.at_most(
+                "dr_backup.description",
+                description,
+                self.limits.description_characters,
+            );
+        }
+        check.at_most(
+            "request_id",
+            &ask.request_id,
+            self.limits.request_id_characters,
+        );
+        check.done()?;
+        let key = self.request_key(
+            "UpdateDRBackup",
+            &ask.request_id,
+            &format!("{:?}", (ask.id, &ask.name, &ask.description, &ask.etag)),
+        );
+        if self.answered(key.as_ref()).await?.is_some() {
+            return self.dr_backup_get(ask.id).await;
+        }
+        let mut backup = self.dr_backup_get(ask.id).await?;
+        check_etag(&ask.etag, backup.revision, "the DR backup")?;
+        let scheduled = backup.moved(Transition::ScheduleUpdate)?;
+        if let Some(name) = ask.name {
+            backup.name = name;
+        }
+        let described = ask.description.filter(|text| *text != backup.description);
+        let mut operation = None;
+        // A name lives with us alone; only a description has to travel.
+        if let Some(description) = described {
+            backup.description.clone_from(&description);
+            if !backup.detail.volume_backups.is_empty() {
+                let ask = Ask::UpdateDrBackup {
+                    description,
+                    backups: originals(&backup),
+                };
+                operation = Some(self.follow_up(&backup, scheduled, ask));
+                backup.state = scheduled;
+                "Update scheduled".clone_into(&mut backup.runtime_state);
+            }
+        }
+        backup.updated = self.clock.now();
+        let id = backup.id;
+        let admitted = self
+            .store
+            .dr_backup_change(key, backup, operation)
+            .await
+            .map_err(refused)?;
+        answer(admitted, id)
+    }
+
+    /// Admits the deletion of a DR backup with its bytes.
+    pub async fn dr_backup_delete(&self, ask: DeleteDrBackup) -> Result<DrBackup, Error> {
+        let key = self.request_key(
+            "DeleteDRBackup",
+            &ask.request_id,
+            &format!("{:?}", (ask.id, &ask.etag)),
+        );
+        if self.answered(key.as_ref()).await?.is_some() {
+            return self.dr_backup_get(ask.id).await;
+        }
+        let mut backup = self.dr_backup_get(ask.id).await?;
+        check_etag(&ask.etag, backup.revision, "the DR backup")?;
+        let scheduled = backup.moved(Transition::ScheduleDeletion)?;
+        let mirrors = self.dr_backup_mirrors(ask.id).await?;
+        let mut backups = originals(&backup);
+        // A parent cannot go before its children, so the newest goes first.
+        backups.reverse();
+        let mirrors = mirrors
+            .into_iter()
+            .filter(|mirror| !backups.contains(mirror))
+            .collect();
+        let operation =
+            self.follow_up(&backup, scheduled, Ask::DeleteDrBackup { backups, mirrors });
+        backup.state = scheduled;
+        "Deletion scheduled".clone_into(&mut backup.runtime_state);
+        backup.updated = self.clock.now();
+        let id = backup.id;
+        let admitted = self
+            .store
+            .dr_backup_change(key, backup, Some(operation))
+            .await
+            .map_err(refused)?;
+        answer(admitted, id)
+    }
+
+    /// Cancels whatever is under way with a DR backup; it ends in `ERRED` with nothing left behind.
+    pub async fn dr_backup_cancel(
+        &self,
+        id: DrBackupId,
+        request_id: &str,
+    ) -> Result<DrBackup, Error> {
+        let key = self.request_key("CancelDRBackup", request_id, &id.to_string());
+        let backup = self.dr_backup_get(id).await?;
+        let resource = ResourceId::DrBackup(id);
+        let now = self.clock.now();
+        if !self
+            .store
+            .operation_cancel(key, resource, now)
+            .await
+            .map_err(refused)?
+        {
+            return Err(nothing_to_cancel(&resource, backup.state));
+        }
+        self.dr_backup_get(id).await
+    }
+
+    fn follow_up(&self, backup: &DrBackup, state: State, ask: Ask) -> Operation {
+        let now = self.clock.now();
+        Operation {
+            id: OperationId(self.clock.new_id()),
+            resource: ResourceId::DrBackup(backup.id),
+            tenant: backup.tenant.clone(),
+            ask,
+            resource_state: state,
+            created: now,
+            deadline: now.after(self.limits.operation_deadline),
+            cancelled: None,
+        }
+    }
+}
+
+/// The volume backups where they were made.
+fn originals(backup: &DrBackup) -> Vec<Mirror> {
+    let backups = backup.detail.volume_backups.iter();
+    backups
+        .map(|one| Mirror {
+            backup: one.id.clone(),
+            tenant: one.tenant.clone(),
+        })
+        .collect()
+}
+
+/// The resource behind an admission; a repeat whose resource is gone since is told so.
+fn answer(admitted: Admitted<DrBackup>, id: DrBackupId) -> Result<DrBackup, Error> {
+    match admitted {
+        Admitted::New(backup) | Admitted::Before(Some(backup)) => Ok(backup),
+        Admitted::Before(None) => Err(Error::not_found("DR backup", id)),
+    }
+}
+
+/// The refusal of an instance whose root disk is lost with its hypervisor.
+pub(crate) fn root_not_volume(name: &str) -> Error {
+    Error::new(
+        ErrorKind::Precondition { reason: "INSTANCE_ROOT_NOT_VOLUME" },
+        format!("instance `{name}` boots from an image: its root disk is not a volume"),
+    )
+    .advise("make an image of it, create a volume from that image and boot a new instance from the volume; then back that up")
+}
+
+/// The refusal of a cancel when nothing is under way.
+pub(super) fn nothing_to_cancel(resource: &ResourceId, state: State) -> Error {
+    Error::precondition(
+        "NOTHING_TO_CANCEL",
+        format!("{resource} is {}: nothing is under way", state.name()),
+    )
+    .advise("cancel only what is scheduled or running")
+}

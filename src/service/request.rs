@@ -1,0 +1,105 @@
+//! Whether a request is acceptable and whether it is the same one again; it may not know transports.
+
+use sha2::{Digest, Sha256};
+
+use super::{Service, refused};
+use crate::{
+    domain::{
+        error::{BadField, Error, ErrorKind},
+        id::ResourceId,
+    },
+    port::store::RequestKey,
+};
+
+/// Collects every bad field of a request, so that a caller hears of all at once.
+#[derive(Debug, Default)]
+pub(super) struct Check {
+    bad: Vec<BadField>,
+}
+
+impl Check {
+    /// Notes a problem.
+    pub(super) fn bad(&mut self, field: impl Into<String>, problem: impl Into<String>) {
+        self.bad.push(BadField {
+            field: field.into(),
+            problem: problem.into(),
+        });
+    }
+
+    /// A text must not be longer than that.
+    pub(super) fn at_most(&mut self, field: &str, text: &str, characters: usize) {
+        let length = text.chars().count();
+        if length > characters {
+            self.bad(
+                field,
+                format!("has {length} characters, at most {characters} are possible"),
+            );
+        }
+    }
+
+    /// A text must be there.
+    pub(super) fn present(&mut self, field: &str, text: &str) {
+        if text.trim().is_empty() {
+            self.bad(field, "is required");
+        }
+    }
+
+    /// All that was noted.
+    pub(super) fn done(self) -> Result<(), Error> {
+        if self.bad.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::fields(self.bad))
+        }
+    }
+}
+
+impl Service {
+    /// The key of a request with this content; nothing when the caller gave no id.
+    pub(super) fn request_key(
+        &self,
+        method: &'static str,
+        id: &str,
+        content: &str,
+    ) -> Option<RequestKey> {
+        if id.is_empty() {
+            return None;
+        }
+        let digest = Sha256::digest(content.as_bytes());
+        let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        Some(RequestKey {
+            method,
+            id: id.to_owned(),
+            digest,
+        })
+    }
+
+    /// The resource of the first copy of this request, so that a repeat is not refused because of
+    /// the very change that the first one made.
+    pub(super) async fn answered(
+        &self,
+        key: Option<&RequestKey>,
+    ) -> Result<Option<ResourceId>, Error> {
+        match key {
+            None => Ok(None),
+            Some(key) => self.store.request_find(key).await.map_err(refused),
+        }
+    }
+}
+
+/// The etag of a revision.
+pub fn etag(revision: i64) -> String {
+    format!("\"{revision}\"")
+}
+
+/// The etag must be empty or that of the revision.
+pub(super) fn check_etag(given: &str, revision: i64, what: &str) -> Result<(), Error> {
+    if given.is_empty() || given == etag(revision) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Outdated,
+        format!("{what} has etag {}, not {given}", etag(revision)),
+    )
+    .advise("read it again and decide anew"))
+}

@@ -1,0 +1,280 @@
+//! Admits what is asked about restorations; it may not know how an instance is rebuilt.
+
+use std::time::Duration;
+
+use super::{
+    Service,
+    dr_backup::nothing_to_cancel,
+    refused,
+    request::{Check, check_etag},
+};
+use crate::{
+    domain::{
+        error::Error,
+        id::{DrBackupId, InstanceId, OperationId, ResourceId, RestorationId, Tenant},
+        lifecycle::{State, Transition},
+        manifest::Manifest,
+        operation::{Ask, Operation},
+        page::{Page, Query},
+        progress::Progress,
+        restoration::{Restoration, RestorationDetail, RestorePlanInput, RestoreWish},
+    },
+    port::store::Admitted,
+};
+
+/// What `CreateRestoration` asks for.
+#[derive(Debug, Clone)]
+pub struct CreateRestoration {
+    /// What is restored.
+    pub dr_backup: DrBackupId,
+    /// Where to.
+    pub tenant: Tenant,
+    /// How.
+    pub wish: RestoreWish,
+    /// How long it may take; nothing means the configured limit.
+    pub deadline: Option<Duration>,
+    /// Only check it.
+    pub validate_only: bool,
+    /// Makes a repeat harmless; empty means none.
+    pub request_id: String,
+}
+
+/// What `DeleteRestoration` asks for.
+#[derive(Debug, Clone)]
+pub struct DeleteRestoration {
+    /// Which.
+    pub id: RestorationId,
+    /// Whether the instance goes too, with its volumes, ports and groups; imported records stay.
+    pub delete_instance: bool,
+    /// The etag it was read with; empty means any.
+    pub etag: String,
+    /// Makes a repeat harmless; empty means none.
+    pub request_id: String,
+}
+
+impl Service {
+    /// Admits a new restoration; the instance has our id from this answer on.
+    pub async fn restoration_create(&self, ask: CreateRestoration) -> Result<Restoration, Error> {
+        self.check_restoration(&ask)?;
+        let key = self.request_key(
+            "CreateRestoration",
+            &ask.request_id,
+            &format!(
+                "{:?}",
+                (ask.dr_backup, &ask.tenant, &ask.wish, ask.deadline)
+            ),
+        );
+        if let Some(ResourceId::Restoration(id)) = self.answered(key.as_ref()).await? {
+            return self.restoration_get(id).await;
+        }
+        let backup = self.dr_backup_get(ask.dr_backup).await?;
+        backup.check_restorable()?;
+        let Some(manifest) = backup.detail.manifest else {
+            return Err(Error::precondition(
+                "DR_BACKUP_NOT_RECOVERABLE",
+                "the manifest is missing",
+            ));
+        };
+        check_wish(&ask.wish, &manifest)?;
+
+        let now = self.clock.now();
+        let id = RestorationId(self.clock.new_id());
+        let name = if ask.wish.name.is_empty() {
+            manifest.name.clone()
+        } else {
+            ask.wish.name.clone()
+        };
+        let restoration = Restoration {
+            id,
+            dr_backup: ask.dr_backup,
+            tenant: ask.tenant.clone(),
+            instance: InstanceId(self.clock.new_id()),
+            instance_name: name,
+            wish: ask.wish.clone(),
+            state: State::CreationScheduled,
+            runtime_state: "Scheduled".to_owned(),
+            progress: Progress::default(),
+            error: None,
+            detail: RestorationDetail::default(),
+            created: now,
+            updated: now,
+            revision: 1,
+        };
+        if ask.validate_only {
+            return Ok(restoration);
+        }
+        let input = RestorePlanInput {
+            manifest: *manifest,
+            volume_backups: backup.detail.volume_backups,
+            wish: ask.wish,
+        };
+        let operation = Operation {
+            id: OperationId(self.clock.new_id()),
+            resource: ResourceId::Restoration(id),
+            tenant: ask.tenant,
+            ask: Ask::Restore(Box::new(input)),
+            resource_state: State::CreationScheduled,
+            created: now,
+            deadline: now.after(ask.deadline.unwrap_or(self.limits.operation_deadline)),
+            cancelled: None,
+        };
+        let admitted = self
+            .store
+            .restoration_admit(key, restoration, operation)
+            .await
+            .map_err(refused)?;
+        answer(admitted, id)
+    }
+
+    fn check_restoration(&self, ask: &CreateRestoration) -> Result<(), Error> {
+        let wish = &ask.wish;
+        let mut check = Check::default();
+        check.present("cloud", ask.tenant.cloud.as_str());
+        check.present("tenant", ask.tenant.project.as_str());
+        check.at_most("name", &wish.name, self.limits.name_characters);
+        check.at_most(
+            "request_id",
+            &ask.request_id,
+            self.limits.request_id_characters,
+        );
+        if let Some(data) = &wish.user_data {
+            check.at_most("user_data", data, self.limits.user_data_characters);
+        }
+        check.done()?;
+        self.check_cloud("cloud", &ask.tenant.cloud)
+    }
+
+    /// One restoration.
+    pub async fn restoration_get(&self, id: RestorationId) -> Result<Restoration, Error> {
+        self.store.restoration_get(id).await.map_err(refused)
+    }
+
+    /// A page of restorations.
+    pub async fn restorations_list(&self, query: Query) -> Result<Page<Restoration>, Error> {
+        self.store.restorations_list(query).await.map_err(refused)
+    }
+
+    /// The restored instance as its cloud shows it now.
+    pub async fn restored_instance(&self, id: RestorationId) -> Result<Manifest, Error> {
+        let restoration = self.restoration_get(id).await?;
+        let Some(server) = restoration.detail.server else {
+            return Err(Error::precondition(
+                "INSTANCE_NOT_MADE",
+                format!("restoration {id} has no server yet"),
+            )
+            .advise("follow the restoration until its instance exists"));
+        };
+        Ok(self
+            .cloud
+            .instance_get(&restoration.tenant, &server)
+            .await?)
+    }
+
+    /// Admits the removal of a restoration; the instance stays unless its deletion is asked for.
+    pub async fn restoration_delete(&self, ask: DeleteRestoration) -> Result<Restoration, Error> {
+        let key = self.request_key(
+            "DeleteRestoration",
+            &ask.request_id,
+            &format!("{:?}", (ask.id, ask.delete_instance, &ask.etag)),
+        );
+        if self.answered(key.as_ref()).await?.is_some() {
+            return self.restoration_get(ask.id).await;
+        }
+        let mut restoration = self.restoration_get(ask.id).await?;
+        check_etag(&ask.etag, restoration.revision, "the restoration")?;
+        let scheduled = restoration.moved(Transition::ScheduleDeletion)?;
+        let things = if ask.delete_instance {
+            restoration.detail.made.clone()
+        } else {
+            Vec::new()
+        };
+        let now = self.clock.now();
+        let operation = Operation {
+            id: OperationId(self.clock.new_id()),
+            resource: ResourceId::Restoration(restoration.id),
+            tenant: restoration.tenant.clone(),
+            ask: Ask::DeleteRestoration { things },
+            resource_state: scheduled,
+            created: now,
+            deadline: now.after(self.limits.operation_deadline),
+            cancelled: None,
+        };
+        restoration.state = scheduled;
+        "Deletion scheduled".clone_into(&mut restoration.runtime_state);
+        restoration.updated = now;
+        let id = restoration.id;
+        let admitted = self
+            .store
+            .restoration_change(key, restoration, operation)
+            .await
+            .map_err(refused)?;
+        answer(admitted, id)
+    }
+
+    /// Cancels a restoration; it ends in `ERRED` with nothing left behind but imported records.
+    pub async fn restoration_cancel(
+        &self,
+        id: RestorationId,
+        request_id: &str,
+    ) -> Result<Restoration, Error> {
+        let key = self.request_key("CancelRestoration", request_id, &id.to_string());
+        let restoration = self.restoration_get(id).await?;
+        let resource = ResourceId::Restoration(id);
+        let now = self.clock.now();
+        if !self
+            .store
+            .operation_cancel(key, resource, now)
+            .await
+            .map_err(refused)?
+        {
+            return Err(nothing_to_cancel(&resource, restoration.state));
+        }
+        self.restoration_get(id).await
+    }
+}
+
+/// What is wished for must be about this instance.
+fn check_wish(wish: &RestoreWish, manifest: &Manifest) -> Result<(), Error> {
+    let mut check = Check::default();
+    for (index, volume) in wish.volumes.iter().enumerate() {
+        let field = format!("volumes[{index}].volume_id");
+        match manifest.volumes.iter().find(|one| one.id == volume.volume) {
+            None => check.bad(
+                field,
+                format!("the DR backup has no volume {}", volume.volume),
+            ),
+            Some(source) => {
+                if volume.size_gib.is_some_and(|size| size < source.size_gib) {
+                    check.bad(
+                        format!("volumes[{index}].size_gib"),
+                        format!(
+                            "the volume has {} GiB and cannot become smaller",
+                            source.size_gib
+                        ),
+                    );
+                }
+            }
+        }
+    }
+    for (index, network) in wish.networks.iter().enumerate() {
+        if !manifest
+            .ports
+            .iter()
+            .any(|port| port.network == network.source)
+        {
+            check.bad(
+                format!("networks[{index}].source_network_id"),
+                format!("the instance has no port in network {}", network.source),
+            );
+        }
+    }
+    check.done()
+}
+
+/// The resource behind an admission; a repeat whose resource is gone since is told so.
+fn answer(admitted: Admitted<Restoration>, id: RestorationId) -> Result<Restoration, Error> {
+    match admitted {
+        Admitted::New(restoration) | Admitted::Before(Some(restoration)) => Ok(restoration),
+        Admitted::Before(None) => Err(Error::not_found("restoration", id)),
+    }
+}
