@@ -141,13 +141,13 @@ impl DrBackup {
     /// Whether a restoration may start from it.
     pub fn check_restorable(&self) -> Result<(), Error> {
         let missing = match self.state {
-            // While only names change or an update failed, the bytes stay good.
-            State::Ok | State::UpdateScheduled | State::Updating => {
+            // While words change, or when changing them failed, the bytes stay good. What failed to
+            // be made or is being deleted says so in its detail.
+            State::Ok | State::UpdateScheduled | State::Updating | State::Erred => {
                 self.detail.unrecoverable_reason()
             }
             State::CreationScheduled
             | State::Creating
-            | State::Erred
             | State::DeletionScheduled
             | State::Deleting
             | State::Deleted => Some(format!("it is {}", self.state.name())),

@@ -56,10 +56,12 @@ impl Ledger {
             .unwrap_or(0)
     }
 
-    /// The earliest wished effect that failed for good; it keeps its fault when it is dropped later.
-    pub fn first_failure(&self) -> Option<(&Effect, &Fault)> {
+    /// The earliest wished effect that failed for good and is not forgiven; it keeps its fault
+    /// when it is dropped later.
+    pub fn first_failure(&self, forgiven: impl Fn(&Effect) -> bool) -> Option<(&Effect, &Fault)> {
         self.effects
             .values()
+            .filter(|effect| !forgiven(effect))
             .filter(|effect| match effect.state {
                 EffectState::Failed => true,
                 EffectState::Dropping | EffectState::Leaving | EffectState::Gone => {

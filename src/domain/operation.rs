@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     capture::Capture,
-    dr_backup::Mirror,
+    dr_backup::{DrBackupDetail, Mirror},
     id::{EffectKey, OperationId, ResourceId, ServerId, Tenant},
     lifecycle::State,
     restoration::RestorePlanInput,
@@ -55,6 +55,8 @@ pub enum Ask {
     },
     /// Delete a DR backup with its bytes.
     DeleteDrBackup {
+        /// What it held, so that it can be told what is being deleted of it.
+        detail: Box<DrBackupDetail>,
         /// The originals, newest of a chain first.
         backups: Vec<Mirror>,
         /// The imported records, which are of no use without the bytes.

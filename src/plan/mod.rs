@@ -1,1 +1,80 @@
-//! plan
+//! Pure planners: from an operation, its ledger and the time to a decision; it may not know the
+//! engine, a store, a cloud, or how long anything takes.
+//!
+//! A planner is run again from its first line whenever something in the ledger changed: what is
+//! done answers at once, what is not there yet ends the run. A cancel, a deadline and a failure
+//! are the same thing to it: a reason to give up, and giving up is the ledger read backwards.
+
+mod create_dr_backup;
+mod delete_dr_backup;
+mod delete_restoration;
+mod draft;
+mod layout;
+mod restore;
+mod update_dr_backup;
+
+use self::draft::{Draft, Stop};
+use crate::domain::{
+    decision::Decision,
+    effect::{Effect, EffectState},
+    ledger::Ledger,
+    operation::{Ask, Operation},
+    time::Timestamp,
+};
+
+/// Decides what an operation needs next. The one entry for every kind of operation.
+pub fn plan(operation: &Operation, ledger: &Ledger, now: Timestamp) -> Decision {
+    let mut next = Draft::new(operation, ledger);
+    let outcome = match &operation.ask {
+        Ask::CreateDrBackup {
+            server,
+            capture,
+            description,
+        } => create_dr_backup::steps(&mut next, server, *capture, description),
+        Ask::UpdateDrBackup {
+            description,
+            backups,
+        } => update_dr_backup::steps(&mut next, description, backups),
+        Ask::DeleteDrBackup {
+            detail,
+            backups,
+            mirrors,
+        } => delete_dr_backup::steps(&mut next, detail, backups, mirrors),
+        Ask::Restore(input) => restore::steps(&mut next, input),
+        Ask::DeleteRestoration { things } => delete_restoration::steps(&mut next, things),
+    };
+    match (
+        outcome,
+        next.reason_to_give_up(now, |effect| forgiven(&operation.ask, effect)),
+    ) {
+        (Ok(()), _) => next.done(),
+        (Err(Stop::GiveUp(reason)), _) | (Err(Stop::Pending), Some(reason)) => {
+            next.give_up(&reason)
+        }
+        (Err(Stop::Pending), None) => next.open(),
+    }
+}
+
+/// A failed effect that its planner has another way around, so that it is no reason to give up.
+fn forgiven(ask: &Ask, effect: &Effect) -> bool {
+    match ask {
+        Ask::Restore(_) => restore::forgives(effect),
+        Ask::CreateDrBackup { .. }
+        | Ask::UpdateDrBackup { .. }
+        | Ask::DeleteDrBackup { .. }
+        | Ask::DeleteRestoration { .. } => false,
+    }
+}
+
+/// Whether nothing of what an effect made can be left.
+fn is_gone(effect: &Effect) -> bool {
+    match effect.state {
+        EffectState::Gone => true,
+        EffectState::Failed => effect.external.is_none(),
+        EffectState::Requested
+        | EffectState::Accepted
+        | EffectState::Done
+        | EffectState::Dropping
+        | EffectState::Leaving => false,
+    }
+}

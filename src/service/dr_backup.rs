@@ -277,8 +277,13 @@ impl Service {
             .into_iter()
             .filter(|mirror| !backups.contains(mirror))
             .collect();
-        let operation =
-            self.follow_up(&backup, scheduled, Ask::DeleteDrBackup { backups, mirrors });
+        let detail = Box::new(backup.detail.clone());
+        let deletion = Ask::DeleteDrBackup {
+            detail,
+            backups,
+            mirrors,
+        };
+        let operation = self.follow_up(&backup, scheduled, deletion);
         backup.state = scheduled;
         "Deletion scheduled".clone_into(&mut backup.runtime_state);
         backup.updated = self.clock.now();

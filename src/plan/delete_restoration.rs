@@ -1,0 +1,44 @@
+//! Removes a restoration, with the instance where that is wished for; it may not know why.
+//!
+//! | Phase | Effects | Disposal | Why repeating is harmless |
+//! |---|---|---|---|
+//! | Deleting the server, ports, security groups, volumes | drop, kind by kind | | gone is gone |
+//!
+//! Imported records are never among the things: see [`crate::domain::effect::Disposal::Keep`].
+
+use super::draft::{Draft, Step};
+use crate::domain::{
+    effect::{Disposal, Request},
+    sighting::{Thing, ThingKind},
+};
+
+/// What stands on what: a kind goes when everything before it is gone.
+const ORDER: [ThingKind; 6] = [
+    ThingKind::Server,
+    ThingKind::Port,
+    ThingKind::SecurityGroup,
+    ThingKind::KeyPair,
+    ThingKind::Volume,
+    ThingKind::Snapshot,
+];
+
+/// The steps, in order.
+pub(super) fn steps(next: &mut Draft<'_>, things: &[Thing]) -> Step<()> {
+    for kind in ORDER {
+        let of_kind = things
+            .iter()
+            .enumerate()
+            .filter(|(_, thing)| thing.kind == kind);
+        next.phase(&format!("Deleting {}s", kind.noun()));
+        let wishes = of_kind.map(|(index, thing)| {
+            let request = Request::Drop {
+                thing: thing.clone(),
+            };
+            next.wish(format!("thing-{index}"), request, Disposal::Keep)
+        });
+        next.all(wishes.collect())?;
+    }
+
+    next.phase("Deleted");
+    Ok(())
+}

@@ -1,0 +1,308 @@
+//! The decision while it is being made: what planners say in words of their own; it may not know
+//! any single operation.
+
+use super::is_gone;
+use crate::domain::{
+    decision::{Decision, Detail, Ending, Wish},
+    effect::{Disposal, Effect, EffectKind, EffectState, Request},
+    error::OperationError,
+    fault::Fault,
+    id::{EffectKey, Tenant},
+    ledger::Ledger,
+    manifest::Manifest,
+    operation::Operation,
+    progress::{Progress, VolumeProgress},
+    sighting::ThingKind,
+    time::Timestamp,
+};
+
+/// Why a run of a planner ends before its last line.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Something is not there yet.
+    Pending,
+    /// It cannot be done.
+    GiveUp(OperationError),
+}
+
+impl Stop {
+    /// It cannot be done, with a stable reason.
+    pub(super) fn give_up(reason: &str, message: impl Into<String>, guidance: &str) -> Self {
+        Self::GiveUp(OperationError::new(reason, message, guidance))
+    }
+}
+
+/// What a planner's line answers: something that is ready, or the end of this run.
+pub(super) type Step<T> = Result<T, Stop>;
+
+/// The decision while it is being made.
+pub(super) struct Draft<'a> {
+    operation: &'a Operation,
+    ledger: &'a Ledger,
+    decision: Decision,
+    phase: String,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(operation: &'a Operation, ledger: &'a Ledger) -> Self {
+        Self {
+            operation,
+            ledger,
+            decision: Decision::default(),
+            phase: String::new(),
+        }
+    }
+
+    /// The tenant that the operation works in.
+    pub(super) fn tenant(&self) -> &'a Tenant {
+        &self.operation.tenant
+    }
+
+    /// The effect of that key, if it was ever wished for.
+    pub(super) fn effect(&self, key: &str) -> Option<&'a Effect> {
+        self.ledger.get(&EffectKey::new(key))
+    }
+
+    /// All effects that were ever wished for.
+    pub(super) fn effects(&self) -> impl Iterator<Item = &'a Effect> {
+        let ledger = self.ledger;
+        ledger.iter()
+    }
+
+    /// Opens the next phase; the last one opened is what people read.
+    pub(super) fn phase(&mut self, text: &str) {
+        text.clone_into(&mut self.phase);
+        text.clone_into(&mut self.decision.report.runtime_state);
+    }
+
+    /// What the resource holds by now.
+    pub(super) fn hold(&mut self, detail: Detail) {
+        self.decision.report.detail = Some(detail);
+    }
+
+    /// A wish in the operation's own tenant.
+    pub(super) fn wish(
+        &self,
+        key: impl Into<String>,
+        request: Request,
+        disposal: Disposal,
+    ) -> Wish {
+        self.wish_in(self.tenant().clone(), key, request, disposal)
+    }
+
+    /// A wish in any tenant.
+    pub(super) fn wish_in(
+        &self,
+        tenant: Tenant,
+        key: impl Into<String>,
+        request: Request,
+        disposal: Disposal,
+    ) -> Wish {
+        Wish {
+            key: EffectKey::new(key),
+            tenant,
+            request,
+            disposal,
+        }
+    }
+
+    /// One effect: answers when it is done.
+    pub(super) fn one(&mut self, wish: Wish) -> Step<&'a Effect> {
+        let ledger = self.ledger;
+        match ledger.get(&wish.key) {
+            Some(effect) if effect.state == EffectState::Done => Ok(effect),
+            Some(_) => Err(Stop::Pending),
+            None => {
+                self.decision.wishes.push(wish);
+                Err(Stop::Pending)
+            }
+        }
+    }
+
+    /// Many effects, all asked for before any is waited for; answers when all are done.
+    pub(super) fn all(&mut self, wishes: Vec<Wish>) -> Step<Vec<&'a Effect>> {
+        let total = wishes.len();
+        let mut done = Vec::with_capacity(total);
+        for wish in wishes {
+            if let Ok(effect) = self.one(wish) {
+                done.push(effect);
+            }
+        }
+        if done.len() == total {
+            return Ok(done);
+        }
+        if total > 1 {
+            let phase = &self.phase;
+            self.decision.report.runtime_state = format!("{phase}, {} of {total}", done.len());
+        }
+        Err(Stop::Pending)
+    }
+
+    /// The temporaries go, newest first; answers when nothing of them is left.
+    pub(super) fn drop_temporaries(&mut self) -> Step<()> {
+        self.drop_next(|effect| effect.disposal == Disposal::Temporary)
+    }
+
+    /// Lets the newest of what `goes` go, all of one kind side by side; answers when all is gone.
+    fn drop_next(&mut self, goes: impl Fn(&Effect) -> bool) -> Step<()> {
+        let left: Vec<&Effect> = self
+            .ledger
+            .newest_first()
+            .into_iter()
+            .filter(|effect| matches!(effect.request.kind(), EffectKind::Make(_)))
+            .filter(|effect| goes(effect) && !is_gone(effect))
+            .collect();
+        let Some(kind) = left.first().map(|effect| effect.request.kind()) else {
+            return Ok(());
+        };
+        for effect in left.iter().filter(|effect| effect.request.kind() == kind) {
+            self.free_stuck_snapshot(effect);
+            match effect.state {
+                EffectState::Dropping | EffectState::Leaving | EffectState::Gone => {}
+                EffectState::Requested
+                | EffectState::Accepted
+                | EffectState::Done
+                | EffectState::Failed => self.decision.drops.push(effect.key.clone()),
+            }
+        }
+        Err(Stop::Pending)
+    }
+
+    /// A backup that died leaves its snapshot in `backing-up`, where only an admin frees it.
+    /// Everything that reads a snapshot was wished for later, so it is gone or done by now.
+    fn free_stuck_snapshot(&mut self, effect: &Effect) {
+        let stuck = effect.request.kind() == EffectKind::Make(ThingKind::Snapshot)
+            && effect.state == EffectState::Dropping
+            && effect.status.as_deref() == Some("backing-up");
+        if let (true, Some(id)) = (stuck, &effect.external) {
+            let request = Request::ApplySnapshotReset {
+                snapshot: crate::domain::id::SnapshotId::new(id),
+            };
+            let key = format!("{}-reset", effect.key);
+            // Pending or done, there is nothing to do with the answer: the next look at the snapshot tells.
+            let wish = self.wish_in(effect.tenant.clone(), key, request, Disposal::Keep);
+            if self.ledger.get(&wish.key).is_none() {
+                self.decision.wishes.push(wish);
+            }
+        }
+    }
+
+    /// The first reason to give up: a cancel, a failure that nobody forgives, the deadline.
+    pub(super) fn reason_to_give_up(
+        &self,
+        now: Timestamp,
+        forgiven: impl Fn(&Effect) -> bool,
+    ) -> Option<OperationError> {
+        if self.operation.cancelled.is_some() {
+            return Some(OperationError::new(
+                "CANCELLED",
+                "cancelled",
+                "nothing was left behind; ask again when you want it",
+            ));
+        }
+        if let Some((_, fault)) = self.ledger.first_failure(forgiven) {
+            return Some(OperationError::from(fault));
+        }
+        (now >= self.operation.deadline).then(|| self.deadline_passed())
+    }
+
+    fn deadline_passed(&self) -> OperationError {
+        let waited = self.ledger.iter().find(|effect| !effect.state.is_settled());
+        let on = waited
+            .and_then(|effect| effect.fault.as_ref())
+            .map(Fault::to_string);
+        let while_doing = self.phase.to_lowercase();
+        let on = on.map_or(String::new(), |fault| format!(": {fault}"));
+        OperationError::new(
+            "DEADLINE_EXCEEDED",
+            format!("the deadline passed while {while_doing}{on}"),
+            "look into what it waited for, or give it more time",
+        )
+    }
+
+    /// Each volume by itself, from the newest effect that is about it.
+    pub(super) fn tell_volumes(&mut self, manifest: &Manifest) {
+        let rows = self.ledger.newest_first();
+        let tell = |(index, volume): (usize, &crate::domain::manifest::VolumeFacts)| {
+            let prefix = format!("volume-{index}");
+            let newest = rows.iter().find(|effect| {
+                effect
+                    .key
+                    .as_str()
+                    .strip_prefix(&prefix)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+            });
+            VolumeProgress {
+                volume: volume.id.clone(),
+                name: volume.name.clone(),
+                size_gib: volume.size_gib,
+                status: newest.map_or_else(|| "waiting".to_owned(), |effect| status_of(effect)),
+                done: newest.is_some_and(|effect| effect.state.is_settled()),
+            }
+        };
+        self.decision.report.progress.volumes =
+            manifest.volumes.iter().enumerate().map(tell).collect();
+    }
+
+    /// It goes on.
+    pub(super) fn open(mut self) -> Decision {
+        self.count();
+        self.decision
+    }
+
+    /// The goal is reached.
+    pub(super) fn done(mut self) -> Decision {
+        self.count();
+        self.decision.ending = Ending::Done;
+        self.decision
+    }
+
+    /// Everything that was made goes, newest first; then it has ended, for this reason.
+    pub(super) fn give_up(mut self, reason: &OperationError) -> Decision {
+        self.decision.wishes.clear();
+        self.decision.drops.clear();
+        self.phase = format!("Cleaning up: {}", reason.message);
+        self.decision.report.runtime_state.clone_from(&self.phase);
+        let cleaned = self.drop_next(|effect| match effect.disposal {
+            Disposal::Temporary | Disposal::Product => true,
+            Disposal::Keep => false,
+        });
+        if cleaned.is_ok() {
+            self.decision.report.runtime_state = format!("Erred: {}", reason.message);
+            self.decision.ending = Ending::Erred(reason.clone());
+        }
+        self.count();
+        self.decision
+    }
+
+    /// The numbers of the report.
+    fn count(&mut self) {
+        let settled = self
+            .ledger
+            .iter()
+            .filter(|effect| effect.state.is_settled())
+            .count();
+        let total = self.ledger.iter().count() + self.decision.wishes.len();
+        let progress: &mut Progress = &mut self.decision.report.progress;
+        progress.phase.clone_from(&self.phase);
+        progress.effects_done = u32::try_from(settled).unwrap_or(u32::MAX);
+        progress.effects_total = u32::try_from(total).unwrap_or(u32::MAX);
+        progress.started = Some(self.operation.created);
+    }
+}
+
+/// An effect on a volume in words ("volume backup creating").
+fn status_of(effect: &Effect) -> String {
+    let noun = match effect.request.kind() {
+        EffectKind::Make(kind) => kind.noun(),
+        EffectKind::Import => "record",
+        EffectKind::Fill => "restore",
+        EffectKind::Apply => "properties",
+        EffectKind::Read => "record export",
+        EffectKind::Drop => "deletion",
+    };
+    match (&effect.status, effect.state.is_settled()) {
+        (Some(status), false) => format!("{noun} {status}"),
+        _ => format!("{noun} {}", effect.state.name()),
+    }
+}

@@ -1,0 +1,589 @@
+//! How an instance fits into another tenant: every choice of a restoration, computed before
+//! anything is made; it may not know effects or the order of the work.
+
+use crate::domain::{
+    effect::FixedWish,
+    error::OperationError,
+    flavor_fit,
+    id::{FlavorId, NetworkId, SecurityGroupId},
+    inventory::{Headroom, Inventory, Network},
+    manifest::{KeyFacts, Manifest, PortFacts, SecurityGroupFacts, VolumeFacts},
+    restoration::RestorePlanInput,
+};
+
+/// Every choice of a restoration.
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// The flavor.
+    pub(super) flavor: FlavorId,
+    /// One per volume of the manifest.
+    pub(super) volumes: Vec<VolumeLayout>,
+    /// One per port of the manifest.
+    pub(super) ports: Vec<PortLayout>,
+    /// One per security group of the manifest.
+    pub(super) groups: Vec<GroupLayout>,
+    /// The key pair.
+    pub(super) key: KeyLayout,
+    /// What is not put back exactly as it was, and why.
+    pub(super) adjustments: Vec<String>,
+}
+
+/// A volume to make.
+#[derive(Debug)]
+pub(super) struct VolumeLayout {
+    /// GiB.
+    pub(super) size_gib: u64,
+    /// The type; nothing means the target's default.
+    pub(super) volume_type: Option<String>,
+    /// Cinder's zone.
+    pub(super) availability_zone: Option<String>,
+}
+
+/// A port to make.
+#[derive(Debug)]
+pub(super) struct PortLayout {
+    /// The network.
+    pub(super) network: NetworkId,
+    /// The addresses to keep, where that may be possible.
+    pub(super) kept: Vec<FixedWish>,
+    /// The MAC address to keep.
+    pub(super) mac: Option<String>,
+    /// An address that the caller demands.
+    pub(super) demanded: Vec<FixedWish>,
+}
+
+/// A security group to use.
+#[derive(Debug)]
+pub(super) enum GroupLayout {
+    /// One of the same content is there.
+    Found(SecurityGroupId),
+    /// It is made.
+    Make,
+}
+
+/// The key pair to use.
+#[derive(Debug)]
+pub(super) enum KeyLayout {
+    /// None.
+    None,
+    /// One of that name is there.
+    Found(String),
+    /// It is imported.
+    Make {
+        /// Its name.
+        name: String,
+        /// The key.
+        public_key: String,
+    },
+}
+
+/// Collects what is in the way, so that a user hears of everything at once.
+#[derive(Default)]
+struct Findings {
+    problems: Vec<(&'static str, String, &'static str)>,
+    adjustments: Vec<String>,
+}
+
+impl Findings {
+    fn problem(&mut self, reason: &'static str, text: String, guidance: &'static str) {
+        self.problems.push((reason, text, guidance));
+    }
+
+    fn adjust(&mut self, text: String) {
+        self.adjustments.push(text);
+    }
+}
+
+/// Chooses everything, or says all that is in the way. `imports` is how many records have to be
+/// imported, and how many GiB they are.
+pub(super) fn choose(
+    input: &RestorePlanInput,
+    inventory: &Inventory,
+    imports: (u64, u64),
+) -> Result<Layout, OperationError> {
+    let mut findings = Findings::default();
+    let flavor = flavor(input, inventory, &mut findings);
+    let volumes: Vec<VolumeLayout> = input
+        .manifest
+        .volumes
+        .iter()
+        .map(|one| volume(one, input, inventory, &mut findings))
+        .collect();
+    let ports: Vec<PortLayout> = (0..input.manifest.ports.len())
+        .filter_map(|index| port(index, input, inventory, &mut findings))
+        .collect();
+    let groups = groups(input, inventory);
+    let key = key(input, inventory, &mut findings);
+    zone(input, inventory, &mut findings);
+    what_stays_behind(&input.manifest, &mut findings);
+    quotas(input, inventory, &volumes, &groups, imports, &mut findings);
+    match (findings.problems.first(), flavor) {
+        (None, Some(flavor)) => {
+            let adjustments = findings.adjustments;
+            Ok(Layout {
+                flavor,
+                volumes,
+                ports,
+                groups,
+                key,
+                adjustments,
+            })
+        }
+        (Some((reason, _, guidance)), _) => {
+            let texts: Vec<&str> = findings
+                .problems
+                .iter()
+                .map(|(_, text, _)| text.as_str())
+                .collect();
+            Err(OperationError::new(reason, texts.join("; "), *guidance))
+        }
+        (None, None) => Err(OperationError::new(
+            "FLAVOR_TOO_SMALL",
+            "no flavor of the target fits the instance",
+            "name a flavor that fits",
+        )),
+    }
+}
+
+fn flavor(
+    input: &RestorePlanInput,
+    inventory: &Inventory,
+    findings: &mut Findings,
+) -> Option<FlavorId> {
+    const GUIDANCE: &str = "name a flavor with at least what the manifest asks for";
+    let manifest = &input.manifest;
+    let Some(wished) = &input.wish.flavor else {
+        let best = flavor_fit::best(manifest, &inventory.flavors);
+        match best {
+            None => findings.problem(
+                "FLAVOR_TOO_SMALL",
+                format!(
+                    "no flavor of the target has the {} cores, {} MiB of RAM and {} GiB of disk that the instance had",
+                    manifest.flavor.cores, manifest.flavor.ram_mib, manifest.flavor.disk_gib
+                ),
+                GUIDANCE,
+            ),
+            Some(best) if best.shape.name != manifest.flavor.name => findings.adjust(format!(
+                "flavor `{}` was taken in place of `{}`",
+                best.shape.name, manifest.flavor.name
+            )),
+            Some(_) => {}
+        }
+        return best.map(|flavor| flavor.id.clone());
+    };
+    let Some(flavor) = inventory.flavors.iter().find(|one| one.id == *wished) else {
+        findings.problem(
+            "FLAVOR_NOT_FOUND",
+            format!("flavor_id: the target has no flavor {wished}"),
+            "list the flavors of the target and name one of them",
+        );
+        return None;
+    };
+    for short in flavor_fit::shortages(manifest, &flavor.shape) {
+        findings.problem(
+            "FLAVOR_TOO_SMALL",
+            format!(
+                "flavor_id: flavor `{}` is short of {} {}: the instance needs {}, it has {}",
+                flavor.shape.name,
+                short.needed - short.available,
+                short.subject,
+                short.needed,
+                short.available
+            ),
+            GUIDANCE,
+        );
+    }
+    Some(flavor.id.clone())
+}
+
+fn volume(
+    source: &VolumeFacts,
+    input: &RestorePlanInput,
+    inventory: &Inventory,
+    findings: &mut Findings,
+) -> VolumeLayout {
+    let wish = &input.wish;
+    let own = wish.volumes.iter().find(|one| one.volume == source.id);
+    let backed_up = input
+        .volume_backups
+        .iter()
+        .find(|one| one.volume == source.id);
+    let least = source
+        .size_gib
+        .max(backed_up.map_or(0, |backup| backup.size_gib));
+    let wished = own
+        .and_then(|one| one.volume_type.as_ref())
+        .or(wish.volume_type.as_ref());
+    let known = |name: &String| inventory.volume_types.iter().any(|one| one.name == *name);
+    let volume_type = match (wished, &source.volume_type) {
+        (Some(name), _) if !known(name) => {
+            findings.problem(
+                "VOLUME_TYPE_NOT_FOUND",
+                format!("volume_type: the target has no volume type `{name}`"),
+                "list the volume types of the target and name one of them",
+            );
+            None
+        }
+        (Some(name), _) => Some(name.clone()),
+        (None, Some(name)) if known(name) => Some(name.clone()),
+        (None, Some(name)) => {
+            findings.adjust(format!(
+                "volume `{}` gets the target's default type: there is no type `{name}`",
+                label(&source.name, source.id.as_str())
+            ));
+            None
+        }
+        (None, None) => None,
+    };
+    let zone = own
+        .and_then(|one| one.availability_zone.as_ref())
+        .or(wish.volume_availability_zone.as_ref());
+    if let Some(zone) = zone
+        && !inventory.volume_zones.contains(zone)
+    {
+        findings.problem(
+            "AVAILABILITY_ZONE_NOT_FOUND",
+            format!("volume availability zone: the target has no zone `{zone}` for volumes"),
+            "name one of the target's zones, or none",
+        );
+    }
+    let size_gib = own.and_then(|one| one.size_gib).unwrap_or(least).max(least);
+    VolumeLayout {
+        size_gib,
+        volume_type,
+        availability_zone: zone.cloned(),
+    }
+}
+
+/// A name for people, or the id where there is none.
+fn label<'a>(name: &'a str, id: &'a str) -> &'a str {
+    if name.is_empty() { id } else { name }
+}
+
+fn port(
+    index: usize,
+    input: &RestorePlanInput,
+    inventory: &Inventory,
+    findings: &mut Findings,
+) -> Option<PortLayout> {
+    let source = &input.manifest.ports[index];
+    let wish = input
+        .wish
+        .networks
+        .iter()
+        .find(|one| one.source == source.network);
+    let network = match wish {
+        Some(wish) => inventory
+            .networks
+            .iter()
+            .find(|one| one.id == wish.target)
+            .or_else(|| {
+                findings.problem(
+                    "NETWORK_NOT_FOUND",
+                    format!("networks: the target has no network {}", wish.target),
+                    "list the networks of the target and name one of them",
+                );
+                None
+            })?,
+        None => by_name(source, inventory, findings)?,
+    };
+    // The demanded address goes to the first port on that network.
+    let first = input
+        .manifest
+        .ports
+        .iter()
+        .position(|port| port.network == source.network);
+    let demanded = wish
+        .filter(|_| first == Some(index))
+        .and_then(|one| one.fixed_address.clone());
+    let demanded: Vec<FixedWish> = demanded
+        .into_iter()
+        .map(|address| FixedWish {
+            subnet: None,
+            address: Some(address),
+        })
+        .collect();
+    let kept = if input.wish.keep_fixed_addresses && demanded.is_empty() {
+        kept_addresses(source, network, findings)
+    } else {
+        Vec::new()
+    };
+    let mac = input.wish.keep_mac_addresses.then(|| source.mac.clone());
+    for address in &source.floating {
+        findings.adjust(format!(
+            "floating address {address} was not put back: it belongs to the source cloud"
+        ));
+    }
+    Some(PortLayout {
+        network: network.id.clone(),
+        kept,
+        mac,
+        demanded,
+    })
+}
+
+fn by_name<'a>(
+    source: &PortFacts,
+    inventory: &'a Inventory,
+    findings: &mut Findings,
+) -> Option<&'a Network> {
+    const GUIDANCE: &str = "map the source network to a network of the target";
+    let name = &source.network_name;
+    let named: Vec<&Network> = inventory
+        .networks
+        .iter()
+        .filter(|network| network.name == *name && !network.external)
+        .collect();
+    // Of several with the name the tenant's own one is meant.
+    let owned: Vec<&&Network> = named.iter().filter(|network| network.owned).collect();
+    match (named.as_slice(), owned.as_slice()) {
+        ([one], _) => Some(one),
+        (_, [one]) => Some(one),
+        ([], _) => {
+            findings.problem(
+                "NETWORK_NOT_MAPPED",
+                format!(
+                    "networks: the target has no network named `{name}` for source network {}",
+                    source.network
+                ),
+                GUIDANCE,
+            );
+            None
+        }
+        _ => {
+            findings.problem(
+                "NETWORK_AMBIGUOUS",
+                format!(
+                    "networks: the target has {} networks named `{name}`",
+                    named.len()
+                ),
+                GUIDANCE,
+            );
+            None
+        }
+    }
+}
+
+fn kept_addresses(
+    source: &PortFacts,
+    network: &Network,
+    findings: &mut Findings,
+) -> Vec<FixedWish> {
+    let mut kept = Vec::new();
+    for fixed in &source.fixed {
+        let subnet = network
+            .subnets
+            .iter()
+            .find(|subnet| holds(&subnet.cidr, &fixed.address));
+        match subnet {
+            Some(subnet) => kept.push(FixedWish {
+                subnet: Some(subnet.id.clone()),
+                address: Some(fixed.address.clone()),
+            }),
+            None => findings.adjust(format!(
+                "address {} was not kept: no subnet of network `{}` holds it",
+                fixed.address, network.name
+            )),
+        }
+    }
+    kept
+}
+
+/// Whether an address lies in a range (`10.0.0.0/24`).
+fn holds(cidr: &str, address: &str) -> bool {
+    use std::net::IpAddr;
+    let Some((base, length)) = cidr.split_once('/') else {
+        return false;
+    };
+    let (Ok(base), Ok(address), Ok(length)) = (
+        base.parse::<IpAddr>(),
+        address.parse::<IpAddr>(),
+        length.parse::<u32>(),
+    ) else {
+        return false;
+    };
+    let (base, address, width): (u128, u128, u32) = match (base, address) {
+        (IpAddr::V4(base), IpAddr::V4(address)) => {
+            (u32::from(base).into(), u32::from(address).into(), 32)
+        }
+        (IpAddr::V6(base), IpAddr::V6(address)) => (base.into(), address.into(), 128),
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return false,
+    };
+    match width.checked_sub(length) {
+        None => false,
+        Some(host) if host == 128 => true,
+        Some(host) => base >> host == address >> host,
+    }
+}
+
+/// Finds each group by its content, or has it made. Groups that another restoration is still
+/// making carry our mark in their name and are left alone: they may go with its failure.
+fn groups(input: &RestorePlanInput, inventory: &Inventory) -> Vec<GroupLayout> {
+    if !input.wish.security_groups.is_empty() {
+        return Vec::new();
+    }
+    let name_in = |groups: &[SecurityGroupFacts], id: &SecurityGroupId| {
+        groups
+            .iter()
+            .find(|group| group.id == *id)
+            .map_or_else(String::new, |one| one.name.clone())
+    };
+    let same = |one: &SecurityGroupFacts, other: &SecurityGroupFacts| {
+        one.name == other.name
+            && one.stateful == other.stateful
+            && one.content(|id| name_in(&input.manifest.security_groups, id))
+                == other.content(|id| name_in(&inventory.security_groups, id))
+    };
+    input
+        .manifest
+        .security_groups
+        .iter()
+        .map(|wanted| {
+            match inventory
+                .security_groups
+                .iter()
+                .find(|there| same(wanted, there))
+            {
+                Some(found) => GroupLayout::Found(found.id.clone()),
+                None => GroupLayout::Make,
+            }
+        })
+        .collect()
+}
+
+fn key(input: &RestorePlanInput, inventory: &Inventory, findings: &mut Findings) -> KeyLayout {
+    let there = |name: &str| inventory.key_pairs.iter().find(|pair| pair.name == name);
+    if let Some(name) = &input.wish.key_name {
+        if there(name).is_none() {
+            findings.problem(
+                "KEY_PAIR_NOT_FOUND",
+                format!("key_name: the acting user has no key pair `{name}` in the target"),
+                "import the key pair for that user, or name none",
+            );
+        }
+        return KeyLayout::Found(name.clone());
+    }
+    let Some(KeyFacts {
+        name,
+        public_key,
+        fingerprint,
+    }) = &input.manifest.key
+    else {
+        return KeyLayout::None;
+    };
+    let same = |pair: &str| fingerprint.as_deref().is_none_or(|wanted| wanted == pair);
+    match (there(name), public_key) {
+        (Some(pair), _) if same(&pair.fingerprint) => KeyLayout::Found(name.clone()),
+        (None, Some(public_key)) => KeyLayout::Make {
+            name: name.clone(),
+            public_key: public_key.clone(),
+        },
+        (Some(_), Some(public_key)) => {
+            let print = fingerprint.as_deref().unwrap_or_default().replace(':', "");
+            let own: String = format!("{name}-{}", print.chars().take(8).collect::<String>());
+            findings.adjust(format!(
+                "key pair `{own}` was made: the acting user has another key named `{name}`"
+            ));
+            if there(&own).is_some() {
+                return KeyLayout::Found(own);
+            }
+            KeyLayout::Make {
+                name: own,
+                public_key: public_key.clone(),
+            }
+        }
+        (_, None) => {
+            findings.adjust(format!(
+                "key pair `{name}` was not put back: its public key could not be read in the source"
+            ));
+            KeyLayout::None
+        }
+    }
+}
+
+fn zone(input: &RestorePlanInput, inventory: &Inventory, findings: &mut Findings) {
+    if let Some(zone) = &input.wish.availability_zone
+        && !inventory.compute_zones.contains(zone)
+    {
+        findings.problem(
+            "AVAILABILITY_ZONE_NOT_FOUND",
+            format!("availability_zone: the target has no zone `{zone}`"),
+            "name one of the target's zones, or none",
+        );
+    }
+}
+
+fn what_stays_behind(manifest: &Manifest, findings: &mut Findings) {
+    if let Some(group) = &manifest.server_group {
+        findings.adjust(format!(
+            "server group `{}` ({}) was not put back: a group means nothing without its other members",
+            group.name, group.policy
+        ));
+    }
+    if manifest.flavor.ephemeral_gib > 0 {
+        findings.adjust(
+            "the ephemeral disk comes back empty: its bytes are not on a volume".to_owned(),
+        );
+    }
+    for gap in &manifest.gaps {
+        findings.adjust(format!("not in the backup: {gap}"));
+    }
+}
+
+/// What is needed against what may still be made, all shortages at once.
+fn quotas(
+    input: &RestorePlanInput,
+    inventory: &Inventory,
+    volumes: &[VolumeLayout],
+    groups: &[GroupLayout],
+    imports: (u64, u64),
+    findings: &mut Findings,
+) {
+    let quotas = &inventory.quotas;
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let made = groups
+        .iter()
+        .filter(|group| matches!(group, GroupLayout::Make))
+        .count();
+    let manifest = &input.manifest;
+    let mut need = |what: &str, needed: u64, left: Headroom| {
+        if let Some(left) = left
+            && left < needed
+        {
+            findings.problem(
+                "QUOTA_SHORT",
+                format!("the quota of {what} is short: {needed} needed, {left} left"),
+                "raise the quota of the target tenant or free some of it",
+            );
+        }
+    };
+    need("volumes", count(volumes.len()), quotas.volumes);
+    need(
+        "volume GiB",
+        volumes.iter().map(|volume| volume.size_gib).sum(),
+        quotas.gigabytes,
+    );
+    need("volume backups", imports.0, quotas.backups);
+    need("volume backup GiB", imports.1, quotas.backup_gigabytes);
+    need("instances", 1, quotas.instances);
+    need("cores", manifest.flavor.cores, quotas.cores);
+    need("RAM MiB", manifest.flavor.ram_mib, quotas.ram_mib);
+    need("ports", count(manifest.ports.len()), quotas.ports);
+    need("security groups", count(made), quotas.security_groups);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::holds;
+
+    #[test]
+    fn an_address_is_found_in_its_range_only() {
+        assert!(holds("10.0.0.0/24", "10.0.0.77"));
+        assert!(!holds("10.0.0.0/24", "10.0.1.77"));
+        assert!(holds("0.0.0.0/0", "10.0.1.77"));
+        assert!(holds("fd00::/64", "fd00::1"));
+        assert!(!holds("fd00::/64", "10.0.0.1"));
+        assert!(!holds("nonsense", "10.0.0.1"));
+        assert!(!holds("10.0.0.0/40", "10.0.0.1"));
+    }
+}

@@ -1,0 +1,28 @@
+//! Gives the Cinder backups of a DR backup a new description; it may not know the old one.
+//!
+//! | Phase | Effects | Disposal | Why repeating is harmless |
+//! |---|---|---|---|
+//! | Describing volume backups | apply | keep | the same words again change nothing |
+
+use super::draft::{Draft, Step};
+use crate::domain::{
+    dr_backup::Mirror,
+    effect::{Disposal, Request},
+};
+
+/// The steps, in order.
+pub(super) fn steps(next: &mut Draft<'_>, description: &str, backups: &[Mirror]) -> Step<()> {
+    next.phase("Describing volume backups");
+    let wishes = backups.iter().enumerate().map(|(index, original)| {
+        let request = Request::ApplyVolumeBackup {
+            backup: original.backup.clone(),
+            description: description.to_owned(),
+        };
+        let key = format!("backup-{index}");
+        next.wish_in(original.tenant.clone(), key, request, Disposal::Keep)
+    });
+    next.all(wishes.collect())?;
+
+    next.phase("Available");
+    Ok(())
+}
