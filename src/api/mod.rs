@@ -1,4 +1,13 @@
 //! The gRPC door: turns messages into words of the domain and back; it may not decide anything, nor
 //! know clouds, stores, clocks or tasks.
 
+mod cloud;
+mod convert;
+mod dr_backup;
+mod filter;
+mod page;
 pub mod pb;
+mod restoration;
+pub mod server;
+pub mod status;
+mod watch;

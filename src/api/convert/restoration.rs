@@ -1,0 +1,279 @@
+//! Restorations and what is asked about them; it may not know whether it may be done.
+
+use std::{collections::HashMap, net::IpAddr};
+
+use super::{
+    dr_backup::{mirror, tenant},
+    fields::Fields,
+    number, progress, text, time,
+};
+use crate::{
+    api::pb,
+    domain::{
+        error::Error,
+        id::{DrBackupId, FlavorId, NetworkId, RestorationId, SecurityGroupId, VolumeId},
+        lifecycle::State,
+        manifest::Properties,
+        restoration::{NetworkWish, Restoration, RestoreWish, RestoredVolume, VolumeWish},
+    },
+    service::{
+        Limits,
+        request::etag,
+        restoration::{CreateRestoration, DeleteRestoration},
+    },
+};
+
+/// Characters of a key and of a value of metadata, as Nova takes them.
+const METADATA_CHARACTERS: usize = 255;
+
+/// A restoration.
+pub(in crate::api) fn restoration(restoration: Restoration) -> pb::Restoration {
+    pb::Restoration {
+        id: restoration.id.to_string(),
+        dr_backup_id: restoration.dr_backup.to_string(),
+        cloud: restoration.tenant.cloud.to_string(),
+        tenant: restoration.tenant.project.to_string(),
+        instance: Some(instance(&restoration)),
+        state: progress::state(restoration.state).into(),
+        runtime_state: restoration.runtime_state,
+        progress: Some(progress::progress(restoration.progress)),
+        error: restoration.error.map(progress::error),
+        volumes: restoration.detail.volumes.into_iter().map(volume).collect(),
+        mirrors: restoration.detail.mirrors.iter().map(mirror).collect(),
+        adjustments: restoration.detail.adjustments,
+        flavor_id: text(restoration.wish.flavor.as_ref()),
+        create_time: Some(time(restoration.created)),
+        update_time: Some(time(restoration.updated)),
+        etag: etag(restoration.revision),
+    }
+}
+
+/// The instance that a restoration makes.
+pub(in crate::api) fn instance(restoration: &Restoration) -> pb::RestoredInstance {
+    let server = restoration.detail.server.as_ref();
+    let state = match restoration.state {
+        // The restoration runs long before the server is asked for, and ends with it.
+        State::Creating if server.is_none() => State::CreationScheduled,
+        State::UpdateScheduled | State::Updating => State::Ok,
+        State::CreationScheduled
+        | State::Creating
+        | State::Ok
+        | State::Erred
+        | State::DeletionScheduled
+        | State::Deleting
+        | State::Deleted => restoration.state,
+    };
+    pb::RestoredInstance {
+        id: restoration.instance.to_string(),
+        server_id: text(server),
+        name: restoration.instance_name.clone(),
+        state: progress::state(state).into(),
+        cloud: restoration.tenant.cloud.to_string(),
+        tenant: restoration.tenant.project.to_string(),
+        restoration_id: restoration.id.to_string(),
+        dr_backup_id: restoration.dr_backup.to_string(),
+        status: restoration.detail.server_status.clone(),
+        manifest: None,
+    }
+}
+
+fn volume(volume: RestoredVolume) -> pb::RestoredVolume {
+    pb::RestoredVolume {
+        source_volume_id: volume.source.to_string(),
+        volume_id: volume.volume.to_string(),
+        name: volume.name,
+        size_gib: number(volume.size_gib),
+    }
+}
+
+/// What is asked for by `CreateRestoration`.
+pub(in crate::api) fn create(
+    message: pb::CreateRestorationRequest,
+    limits: &Limits,
+) -> Result<CreateRestoration, Error> {
+    let mut fields = Fields::new(limits);
+    let dr_backup = DrBackupId(fields.id("dr_backup_id", &message.dr_backup_id));
+    let tenant = tenant(&mut fields, message.cloud, message.tenant);
+    let wish = RestoreWish {
+        name: fields.name("name", message.name),
+        flavor: fields
+            .optional("flavor_id", message.flavor_id)
+            .map(FlavorId::new),
+        volumes: volume_wishes(&mut fields, message.volumes),
+        networks: network_wishes(&mut fields, message.networks),
+        keep_fixed_addresses: message.keep_fixed_addresses,
+        keep_mac_addresses: message.keep_mac_addresses,
+        security_groups: security_groups(&mut fields, message.security_group_ids),
+        key_name: fields.optional("key_name", message.key_name),
+        availability_zone: fields.optional("availability_zone", message.availability_zone),
+        volume_availability_zone: fields
+            .optional("volume_availability_zone", message.volume_availability_zone),
+        volume_type: fields.optional("volume_type", message.volume_type),
+        user_data: message
+            .user_data
+            .map(|data| fields.user_data("user_data", data)),
+        config_drive: message.config_drive,
+        metadata: metadata(&mut fields, message.metadata),
+    };
+    let ask = CreateRestoration {
+        dr_backup,
+        tenant,
+        wish,
+        deadline: fields.time_limit("time_limit", message.time_limit),
+        validate_only: message.validate_only,
+        request_id: fields.request_id(message.request_id),
+    };
+    fields.done().map(|()| ask)
+}
+
+fn volume_wishes(fields: &mut Fields<'_>, messages: Vec<pb::VolumeOverride>) -> Vec<VolumeWish> {
+    let mut wishes: Vec<VolumeWish> = Vec::with_capacity(messages.len());
+    for (index, message) in messages.into_iter().enumerate() {
+        let field = |name: &str| format!("volumes[{index}].{name}");
+        let size = u64::try_from(message.size_gib).map_err(|_| "is negative");
+        let wish = VolumeWish {
+            volume: VolumeId::new(
+                fields.required(&field("source_volume_id"), message.source_volume_id),
+            ),
+            volume_type: fields.optional(&field("volume_type"), message.volume_type),
+            availability_zone: fields
+                .optional(&field("availability_zone"), message.availability_zone),
+            size_gib: Some(fields.take(&field("size_gib"), size)).filter(|size| *size > 0),
+        };
+        if wishes.iter().any(|one| one.volume == wish.volume) {
+            fields.bad(&field("source_volume_id"), "is there twice");
+        }
+        wishes.push(wish);
+    }
+    wishes
+}
+
+fn network_wishes(fields: &mut Fields<'_>, messages: Vec<pb::NetworkMapping>) -> Vec<NetworkWish> {
+    let mut wishes: Vec<NetworkWish> = Vec::with_capacity(messages.len());
+    for (index, message) in messages.into_iter().enumerate() {
+        let field = |name: &str| format!("networks[{index}].{name}");
+        let address = Some(message.fixed_address).filter(|address| !address.is_empty());
+        if address
+            .as_ref()
+            .is_some_and(|address| address.parse::<IpAddr>().is_err())
+        {
+            fields.bad(&field("fixed_address"), "is not an IPv4 or IPv6 address");
+        }
+        let wish = NetworkWish {
+            source: NetworkId::new(
+                fields.required(&field("source_network_id"), message.source_network_id),
+            ),
+            target: NetworkId::new(
+                fields.required(&field("target_network_id"), message.target_network_id),
+            ),
+            fixed_address: address,
+        };
+        if wishes.iter().any(|one| one.source == wish.source) {
+            fields.bad(&field("source_network_id"), "is there twice");
+        }
+        wishes.push(wish);
+    }
+    wishes
+}
+
+fn security_groups(fields: &mut Fields<'_>, ids: Vec<String>) -> Vec<SecurityGroupId> {
+    let ids = ids.into_iter().enumerate();
+    ids.map(|(index, id)| {
+        SecurityGroupId::new(fields.required(&format!("security_group_ids[{index}]"), id))
+    })
+    .collect()
+}
+
+fn metadata(fields: &mut Fields<'_>, given: HashMap<String, String>) -> Properties {
+    // Sorted first, so that bad ones are told in the same order every time.
+    let sorted: Properties = given.into_iter().collect();
+    for (key, value) in &sorted {
+        let field = format!("metadata[{}]", super::fields::brief(key));
+        if key.is_empty() {
+            fields.bad(&field, "has no key");
+        }
+        fields.words(&field, key.clone(), METADATA_CHARACTERS);
+        fields.words(&field, value.clone(), METADATA_CHARACTERS);
+    }
+    sorted
+}
+
+/// What is asked for by `DeleteRestoration`.
+pub(in crate::api) fn delete(
+    message: pb::DeleteRestorationRequest,
+    limits: &Limits,
+) -> Result<DeleteRestoration, Error> {
+    let mut fields = Fields::new(limits);
+    let ask = DeleteRestoration {
+        id: RestorationId(fields.id("id", &message.id)),
+        delete_instance: message.delete_instance,
+        etag: message.etag,
+        request_id: fields.request_id(message.request_id),
+    };
+    fields.done().map(|()| ask)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::error::ErrorKind;
+
+    fn asked() -> pb::CreateRestorationRequest {
+        pb::CreateRestorationRequest {
+            dr_backup_id: uuid::Uuid::nil().to_string(),
+            cloud: "two".to_owned(),
+            tenant: "t".to_owned(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_is_left_to_the_manifest() {
+        let ask = create(asked(), &Limits::default()).expect("good");
+        assert_eq!(ask.wish, RestoreWish::default());
+    }
+
+    #[test]
+    fn empty_user_data_means_none_and_not_the_original() {
+        let message = pb::CreateRestorationRequest {
+            user_data: Some(String::new()),
+            ..asked()
+        };
+        let ask = create(message, &Limits::default()).expect("good");
+        assert_eq!(ask.wish.user_data.as_deref(), Some(""));
+    }
+
+    #[test]
+    fn every_bad_part_is_named_with_its_place() {
+        let twice = pb::NetworkMapping {
+            source_network_id: "n".to_owned(),
+            target_network_id: "m".to_owned(),
+            fixed_address: "10.0.0.300".to_owned(),
+        };
+        let message = pb::CreateRestorationRequest {
+            networks: vec![twice.clone(), twice],
+            volumes: vec![pb::VolumeOverride {
+                size_gib: -1,
+                ..Default::default()
+            }],
+            security_group_ids: vec![String::new()],
+            ..asked()
+        };
+        let error = create(message, &Limits::default()).expect_err("bad");
+        let ErrorKind::Invalid(bad) = error.kind else {
+            panic!("{error}")
+        };
+        let names: Vec<&str> = bad.iter().map(|one| one.field.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "volumes[0].source_volume_id",
+                "volumes[0].size_gib",
+                "networks[0].fixed_address",
+                "networks[1].fixed_address",
+                "networks[1].source_network_id",
+                "security_group_ids[0]",
+            ]
+        );
+    }
+}

@@ -1,0 +1,237 @@
+//! The door to DR backups; it may not know how one is made.
+
+use tonic::{Request, Response, Status};
+
+use super::{
+    convert::{
+        dr_backup::{self, Depth},
+        fields::Fields,
+    },
+    filter, page,
+    pb::{self, dr_backup_service_server::DrBackupService},
+    status::status,
+    watch::{EventStream, Watches},
+};
+use crate::{
+    domain::{
+        dr_backup::DrBackup,
+        error::Error,
+        id::{DrBackupId, ResourceId},
+        page::Query,
+    },
+    service::Service,
+};
+
+/// Rows of a page in which each row has everything: what clients take in one message.
+const FULL_PAGE: u32 = 100;
+
+/// The service of DR backups.
+pub(super) struct DrBackups {
+    service: Service,
+    watches: Watches,
+}
+
+impl DrBackups {
+    /// A door to `service`.
+    pub(super) fn new(service: Service, watches: Watches) -> Self {
+        Self { service, watches }
+    }
+
+    async fn create(&self, message: pb::CreateDrBackupRequest) -> Result<pb::DrBackup, Error> {
+        let ask = dr_backup::create(message, self.service.limits())?;
+        let only_checked = ask.validate_only;
+        let backup = self.service.dr_backup_create(ask).await?;
+        if !only_checked {
+            return self.full(backup, false).await;
+        }
+        // It has an id in no store, so nobody should ask for it.
+        let mut answer = dr_backup::dr_backup(backup, Depth::Basic);
+        answer.id.clear();
+        answer.etag.clear();
+        Ok(answer)
+    }
+
+    async fn get(&self, message: pb::GetDrBackupRequest) -> Result<pb::DrBackup, Error> {
+        let id = self.id(&message.id)?;
+        let backup = self.service.dr_backup_get(id).await?;
+        self.full(backup, message.include_sensitive).await
+    }
+
+    async fn list(
+        &self,
+        message: pb::ListDrBackupsRequest,
+    ) -> Result<pb::ListDrBackupsResponse, Error> {
+        let limits = self.service.limits();
+        let mut fields = Fields::new(limits);
+        let full = match pb::View::try_from(message.view) {
+            Ok(pb::View::Unspecified | pb::View::Basic) => false,
+            Ok(pb::View::Full) => true,
+            Err(_) => {
+                fields.bad(
+                    "view",
+                    format!("{} is not a view that is known here", message.view),
+                );
+                false
+            }
+        };
+        let most = if full {
+            limits.page_max.min(FULL_PAGE)
+        } else {
+            limits.page_max
+        };
+        let question = page::Question::new(&[
+            "ListDRBackups",
+            message.filter.trim(),
+            message.order_by.trim(),
+        ]);
+        let query = Query {
+            filter: fields.take("filter", filter::dr_backups(&message.filter)),
+            order: fields.take("order_by", filter::order(&message.order_by)),
+            after: fields.take("page_token", page::cursor(&question, &message.page_token)),
+            limit: fields.take(
+                "page_size",
+                page::size(message.page_size, limits.page_default, most),
+            ),
+        };
+        fields.done()?;
+        let page = self.service.dr_backups_list(query).await?;
+        let mut dr_backups = Vec::with_capacity(page.items.len());
+        for backup in page.items {
+            dr_backups.push(if full {
+                self.full(backup, false).await?
+            } else {
+                dr_backup::dr_backup(backup, Depth::Basic)
+            });
+        }
+        let next_page_token = page::token(&question, page.next);
+        Ok(pb::ListDrBackupsResponse {
+            dr_backups,
+            next_page_token,
+        })
+    }
+
+    async fn update(&self, message: pb::UpdateDrBackupRequest) -> Result<pb::DrBackup, Error> {
+        let ask = dr_backup::update(message, self.service.limits())?;
+        let backup = self.service.dr_backup_update(ask).await?;
+        self.full(backup, false).await
+    }
+
+    async fn delete(&self, message: pb::DeleteDrBackupRequest) -> Result<pb::DrBackup, Error> {
+        let ask = dr_backup::delete(message, self.service.limits())?;
+        let backup = self.service.dr_backup_delete(ask).await?;
+        self.full(backup, false).await
+    }
+
+    async fn cancel(&self, message: pb::CancelDrBackupRequest) -> Result<pb::DrBackup, Error> {
+        let mut fields = Fields::new(self.service.limits());
+        let id = DrBackupId(fields.id("id", &message.id));
+        let request_id = fields.request_id(message.request_id);
+        fields.done()?;
+        let backup = self.service.dr_backup_cancel(id, &request_id).await?;
+        self.full(backup, false).await
+    }
+
+    fn id(&self, given: &str) -> Result<DrBackupId, Error> {
+        let mut fields = Fields::new(self.service.limits());
+        let id = DrBackupId(fields.id("id", given));
+        fields.done().map(|()| id)
+    }
+
+    /// A DR backup with what is kept beside it.
+    async fn full(&self, backup: DrBackup, sensitive: bool) -> Result<pb::DrBackup, Error> {
+        let restorations = self.service.dr_backup_restorations(backup.id).await?;
+        let mirrors = self.service.dr_backup_mirrors(backup.id).await?;
+        let depth = Depth::Full {
+            restorations: &restorations,
+            mirrors: &mirrors,
+            sensitive,
+        };
+        Ok(dr_backup::dr_backup(backup, depth))
+    }
+}
+
+/// Checks where a stream is to begin.
+pub(super) fn from_sequence(fields: &mut Fields<'_>, given: i64) -> u64 {
+    fields.take(
+        "from_sequence",
+        u64::try_from(given).map_err(|_| "is negative"),
+    )
+}
+
+/// The answer to a call.
+pub(super) fn answered<T>(answer: Result<T, Error>) -> Result<Response<T>, Status> {
+    answer.map(Response::new).map_err(|error| status(&error))
+}
+
+#[tonic::async_trait]
+impl DrBackupService for DrBackups {
+    type WatchDRBackupStream = EventStream;
+    type WatchDRBackupsStream = EventStream;
+
+    async fn create_dr_backup(
+        &self,
+        request: Request<pb::CreateDrBackupRequest>,
+    ) -> Result<Response<pb::DrBackup>, Status> {
+        answered(self.create(request.into_inner()).await)
+    }
+
+    async fn get_dr_backup(
+        &self,
+        request: Request<pb::GetDrBackupRequest>,
+    ) -> Result<Response<pb::DrBackup>, Status> {
+        answered(self.get(request.into_inner()).await)
+    }
+
+    async fn list_dr_backups(
+        &self,
+        request: Request<pb::ListDrBackupsRequest>,
+    ) -> Result<Response<pb::ListDrBackupsResponse>, Status> {
+        answered(self.list(request.into_inner()).await)
+    }
+
+    async fn update_dr_backup(
+        &self,
+        request: Request<pb::UpdateDrBackupRequest>,
+    ) -> Result<Response<pb::DrBackup>, Status> {
+        answered(self.update(request.into_inner()).await)
+    }
+
+    async fn delete_dr_backup(
+        &self,
+        request: Request<pb::DeleteDrBackupRequest>,
+    ) -> Result<Response<pb::DrBackup>, Status> {
+        answered(self.delete(request.into_inner()).await)
+    }
+
+    async fn cancel_dr_backup(
+        &self,
+        request: Request<pb::CancelDrBackupRequest>,
+    ) -> Result<Response<pb::DrBackup>, Status> {
+        answered(self.cancel(request.into_inner()).await)
+    }
+
+    async fn watch_dr_backup(
+        &self,
+        request: Request<pb::WatchDrBackupRequest>,
+    ) -> Result<Response<EventStream>, Status> {
+        let message = request.into_inner();
+        let mut fields = Fields::new(self.service.limits());
+        let id = DrBackupId(fields.id("id", &message.id));
+        let sequence = from_sequence(&mut fields, message.from_sequence);
+        fields.done().map_err(|error| status(&error))?;
+        let resource = ResourceId::DrBackup(id);
+        self.watches
+            .one(resource, sequence, message.until_settled)
+            .await
+            .map(Response::new)
+    }
+
+    async fn watch_dr_backups(
+        &self,
+        request: Request<pb::WatchDrBackupsRequest>,
+    ) -> Result<Response<EventStream>, Status> {
+        let filter = filter::dr_backups(&request.into_inner().filter)
+            .map_err(|problem| status(&Error::field("filter", problem)))?;
+        self.watches.many(filter).await.map(Response::new)
+    }
+}

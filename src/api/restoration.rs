@@ -1,0 +1,199 @@
+//! The door to restorations; it may not know how an instance is rebuilt.
+
+use tonic::{Request, Response, Status};
+
+use super::{
+    convert::{fields::Fields, manifest::manifest, restoration},
+    dr_backup::{answered, from_sequence},
+    filter, page,
+    pb::{self, restoration_service_server::RestorationService},
+    status::status,
+    watch::{EventStream, Watches},
+};
+use crate::{
+    domain::{
+        error::Error,
+        id::{ResourceId, RestorationId},
+        page::Query,
+    },
+    service::Service,
+};
+
+/// The service of restorations.
+pub(super) struct Restorations {
+    service: Service,
+    watches: Watches,
+}
+
+impl Restorations {
+    /// A door to `service`.
+    pub(super) fn new(service: Service, watches: Watches) -> Self {
+        Self { service, watches }
+    }
+
+    async fn create(
+        &self,
+        message: pb::CreateRestorationRequest,
+    ) -> Result<pb::Restoration, Error> {
+        let ask = restoration::create(message, self.service.limits())?;
+        let only_checked = ask.validate_only;
+        let mut answer = restoration::restoration(self.service.restoration_create(ask).await?);
+        if only_checked {
+            // It has ids in no store, so nobody should ask for them.
+            answer.id.clear();
+            answer.etag.clear();
+            if let Some(instance) = &mut answer.instance {
+                instance.id.clear();
+                instance.restoration_id.clear();
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn get(&self, message: pb::GetRestorationRequest) -> Result<pb::Restoration, Error> {
+        let id = self.id("id", &message.id)?;
+        self.service
+            .restoration_get(id)
+            .await
+            .map(restoration::restoration)
+    }
+
+    async fn list(
+        &self,
+        message: pb::ListRestorationsRequest,
+    ) -> Result<pb::ListRestorationsResponse, Error> {
+        let limits = self.service.limits();
+        let question = page::Question::new(&[
+            "ListRestorations",
+            message.filter.trim(),
+            message.order_by.trim(),
+        ]);
+        let mut fields = Fields::new(limits);
+        let size = page::size(message.page_size, limits.page_default, limits.page_max);
+        let query = Query {
+            filter: fields.take("filter", filter::restorations(&message.filter)),
+            order: fields.take("order_by", filter::order(&message.order_by)),
+            after: fields.take("page_token", page::cursor(&question, &message.page_token)),
+            limit: fields.take("page_size", size),
+        };
+        fields.done()?;
+        let page = self.service.restorations_list(query).await?;
+        Ok(pb::ListRestorationsResponse {
+            restorations: page
+                .items
+                .into_iter()
+                .map(restoration::restoration)
+                .collect(),
+            next_page_token: page::token(&question, page.next),
+        })
+    }
+
+    async fn cancel(
+        &self,
+        message: pb::CancelRestorationRequest,
+    ) -> Result<pb::Restoration, Error> {
+        let mut fields = Fields::new(self.service.limits());
+        let id = RestorationId(fields.id("id", &message.id));
+        let request_id = fields.request_id(message.request_id);
+        fields.done()?;
+        self.service
+            .restoration_cancel(id, &request_id)
+            .await
+            .map(restoration::restoration)
+    }
+
+    async fn delete(
+        &self,
+        message: pb::DeleteRestorationRequest,
+    ) -> Result<pb::Restoration, Error> {
+        let ask = restoration::delete(message, self.service.limits())?;
+        self.service
+            .restoration_delete(ask)
+            .await
+            .map(restoration::restoration)
+    }
+
+    async fn instance(
+        &self,
+        message: pb::GetRestoredInstanceRequest,
+    ) -> Result<pb::RestoredInstance, Error> {
+        let id = self.id("restoration_id", &message.restoration_id)?;
+        let restoration = self.service.restoration_get(id).await?;
+        let mut answer = restoration::instance(&restoration);
+        if restoration.detail.server.is_some() {
+            let read = self.service.restored_instance(id).await?;
+            answer.status.clone_from(&read.status);
+            answer.manifest = Some(manifest(&read, message.include_sensitive));
+        }
+        Ok(answer)
+    }
+
+    fn id(&self, field: &str, given: &str) -> Result<RestorationId, Error> {
+        let mut fields = Fields::new(self.service.limits());
+        let id = RestorationId(fields.id(field, given));
+        fields.done().map(|()| id)
+    }
+}
+
+#[tonic::async_trait]
+impl RestorationService for Restorations {
+    type WatchRestorationStream = EventStream;
+
+    async fn create_restoration(
+        &self,
+        request: Request<pb::CreateRestorationRequest>,
+    ) -> Result<Response<pb::Restoration>, Status> {
+        answered(self.create(request.into_inner()).await)
+    }
+
+    async fn get_restoration(
+        &self,
+        request: Request<pb::GetRestorationRequest>,
+    ) -> Result<Response<pb::Restoration>, Status> {
+        answered(self.get(request.into_inner()).await)
+    }
+
+    async fn list_restorations(
+        &self,
+        request: Request<pb::ListRestorationsRequest>,
+    ) -> Result<Response<pb::ListRestorationsResponse>, Status> {
+        answered(self.list(request.into_inner()).await)
+    }
+
+    async fn cancel_restoration(
+        &self,
+        request: Request<pb::CancelRestorationRequest>,
+    ) -> Result<Response<pb::Restoration>, Status> {
+        answered(self.cancel(request.into_inner()).await)
+    }
+
+    async fn delete_restoration(
+        &self,
+        request: Request<pb::DeleteRestorationRequest>,
+    ) -> Result<Response<pb::Restoration>, Status> {
+        answered(self.delete(request.into_inner()).await)
+    }
+
+    async fn watch_restoration(
+        &self,
+        request: Request<pb::WatchRestorationRequest>,
+    ) -> Result<Response<EventStream>, Status> {
+        let message = request.into_inner();
+        let mut fields = Fields::new(self.service.limits());
+        let id = RestorationId(fields.id("id", &message.id));
+        let sequence = from_sequence(&mut fields, message.from_sequence);
+        fields.done().map_err(|error| status(&error))?;
+        let resource = ResourceId::Restoration(id);
+        self.watches
+            .one(resource, sequence, message.until_settled)
+            .await
+            .map(Response::new)
+    }
+
+    async fn get_restored_instance(
+        &self,
+        request: Request<pb::GetRestoredInstanceRequest>,
+    ) -> Result<Response<pb::RestoredInstance>, Status> {
+        answered(self.instance(request.into_inner()).await)
+    }
+}

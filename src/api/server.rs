@@ -1,0 +1,84 @@
+//! All services of the door in one value that a listener can serve; it may not know addresses,
+//! listeners or signals.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic_health::server::{HealthReporter, health_reporter};
+use tonic_reflection::server::Builder;
+
+use super::{
+    cloud::Clouds,
+    dr_backup::DrBackups,
+    pb::{
+        DESCRIPTORS, cloud_service_server::CloudServiceServer,
+        dr_backup_service_server::DrBackupServiceServer,
+        restoration_service_server::RestorationServiceServer,
+    },
+    restoration::Restorations,
+    watch::Watches,
+};
+use crate::service::Service;
+
+/// What the door allows; each limit has its name in the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Streams that may be open at once, over all callers.
+    pub streams: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { streams: 10_000 }
+    }
+}
+
+/// The door, ready to be served.
+pub struct Door {
+    /// All services, reflection and health among them.
+    pub routes: Routes,
+    /// Tells health checks whether to come here: `NOT_SERVING` before `stop`, so that callers stay away first.
+    pub health: HealthReporter,
+}
+
+/// The door to `service`; its streams end as `UNAVAILABLE` with `stop`.
+///
+/// Answers an error only when the descriptors that were built in cannot be read.
+pub async fn door(
+    service: Service,
+    limits: Limits,
+    stop: CancellationToken,
+) -> Result<Door, tonic_reflection::server::Error> {
+    let reflection = || {
+        Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // So that a generic client can read the details of a refusal.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+    };
+    let (health, health_service) = health_reporter();
+    health
+        .set_serving::<DrBackupServiceServer<DrBackups>>()
+        .await;
+    health
+        .set_serving::<RestorationServiceServer<Restorations>>()
+        .await;
+    health.set_serving::<CloudServiceServer<Clouds>>().await;
+
+    let watches = Watches::new(Arc::new(service.clone()), limits.streams, stop);
+    let dr_backups = DrBackups::new(service.clone(), watches.clone());
+    let restorations = Restorations::new(service.clone(), watches);
+    let mut routes = Routes::builder();
+    routes
+        .add_service(DrBackupServiceServer::new(dr_backups))
+        .add_service(RestorationServiceServer::new(restorations))
+        .add_service(CloudServiceServer::new(Clouds::new(service)))
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .add_service(health_service);
+    Ok(Door {
+        routes: routes.routes(),
+        health,
+    })
+}

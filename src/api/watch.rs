@@ -1,0 +1,447 @@
+//! Streams of events: replay from a number, then follow; it may not know what the events are about.
+//!
+//! A stream is polled by its connection and never runs by itself: a slow watcher reads late, and
+//! nobody waits for it. Wake-ups carry no data, so a lost one costs nothing but time, and a stream
+//! reads what is new from the store as often as it is woken.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use futures::{Stream, stream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::{
+    convert::progress,
+    filter, pb,
+    status::{going_down, status, too_many_streams},
+};
+use crate::{
+    domain::{
+        dr_backup::DrBackup,
+        error::{Error, ErrorKind},
+        event::Event,
+        id::{DrBackupId, ResourceId},
+        lifecycle::State,
+        page::{Cursor, Filter, Order, Page, Query},
+    },
+    service::Service,
+};
+
+/// What a method that streams answers with.
+pub(super) type EventStream = Pin<Box<dyn Stream<Item = Result<pb::Event, Status>> + Send>>;
+
+/// Events, changes and rows that are read at once: what a stream holds in memory.
+const READ_AT_ONCE: u32 = 256;
+
+/// The part of the service that streams need.
+#[async_trait]
+pub(super) trait Story: Send + Sync + 'static {
+    /// The events of a resource above a sequence number.
+    async fn events_after(
+        &self,
+        resource: ResourceId,
+        sequence: u64,
+        limit: u32,
+    ) -> Result<Vec<Event>, Error>;
+    /// The resources with news after a position, and the position to go on from.
+    async fn changed_after(
+        &self,
+        position: u64,
+        limit: u32,
+    ) -> Result<(Vec<ResourceId>, u64), Error>;
+    /// Wakes whenever any event was written.
+    fn wake_ups(&self) -> watch::Receiver<u64>;
+    /// The state of a resource.
+    async fn state(&self, resource: ResourceId) -> Result<State, Error>;
+    /// A DR backup.
+    async fn dr_backup(&self, id: DrBackupId) -> Result<DrBackup, Error>;
+    /// A page of DR backups.
+    async fn dr_backups(&self, query: Query) -> Result<Page<DrBackup>, Error>;
+}
+
+#[async_trait]
+impl Story for Service {
+    async fn events_after(
+        &self,
+        resource: ResourceId,
+        sequence: u64,
+        limit: u32,
+    ) -> Result<Vec<Event>, Error> {
+        Self::events_after(self, resource, sequence, limit).await
+    }
+
+    async fn changed_after(
+        &self,
+        position: u64,
+        limit: u32,
+    ) -> Result<(Vec<ResourceId>, u64), Error> {
+        Self::changed_after(self, position, limit).await
+    }
+
+    fn wake_ups(&self) -> watch::Receiver<u64> {
+        Self::wake_ups(self)
+    }
+
+    async fn state(&self, resource: ResourceId) -> Result<State, Error> {
+        match resource {
+            ResourceId::DrBackup(id) => Ok(self.dr_backup_get(id).await?.state),
+            ResourceId::Restoration(id) => Ok(self.restoration_get(id).await?.state),
+        }
+    }
+
+    async fn dr_backup(&self, id: DrBackupId) -> Result<DrBackup, Error> {
+        self.dr_backup_get(id).await
+    }
+
+    async fn dr_backups(&self, query: Query) -> Result<Page<DrBackup>, Error> {
+        self.dr_backups_list(query).await
+    }
+}
+
+/// All open streams of a door.
+#[derive(Clone)]
+pub(super) struct Watches {
+    story: Arc<dyn Story>,
+    permits: Arc<Semaphore>,
+    most: usize,
+    stop: CancellationToken,
+}
+
+impl Watches {
+    /// None open, at most so many at once, all ending with `stop`.
+    pub(super) fn new(story: Arc<dyn Story>, most: usize, stop: CancellationToken) -> Self {
+        let most = most.min(Semaphore::MAX_PERMITS);
+        Self {
+            story,
+            permits: Arc::new(Semaphore::new(most)),
+            most,
+            stop,
+        }
+    }
+
+    /// The events of one resource from a sequence number on.
+    pub(super) async fn one(
+        &self,
+        resource: ResourceId,
+        from_sequence: u64,
+        until_settled: bool,
+    ) -> Result<EventStream, Status> {
+        let mut follower = OneFollower {
+            tail: self.tail()?,
+            resource,
+            told: from_sequence.saturating_sub(1),
+            until_settled,
+            last_state: None,
+            queue: VecDeque::new(),
+        };
+        // What was never there is refused at once; what is gone can still be read to its end.
+        if let Err(error) = self.story.state(resource).await {
+            follower.read_on().await?;
+            if follower.queue.is_empty() {
+                return Err(status(&error));
+            }
+        }
+        Ok(streamed(follower))
+    }
+
+    /// The present of all DR backups that fit, and then their news.
+    pub(super) async fn many(&self, filter: Filter) -> Result<EventStream, Status> {
+        let tail = self.tail()?;
+        // The position is taken before the present is read: what happens in between is told twice
+        // to this stream, and recognised by its sequence.
+        let position = present_position(self.story.as_ref())
+            .await
+            .map_err(|one| status(&one))?;
+        Ok(streamed(ManyFollower {
+            tail,
+            filter,
+            position,
+            present: Present::From(None),
+            told: HashMap::new(),
+            due: VecDeque::new(),
+            queue: VecDeque::new(),
+        }))
+    }
+
+    fn tail(&self) -> Result<Tail, Status> {
+        let permit = Arc::clone(&self.permits)
+            .try_acquire_owned()
+            .map_err(|_| too_many_streams(self.most))?;
+        Ok(Tail {
+            story: Arc::clone(&self.story),
+            wake_ups: self.story.wake_ups(),
+            stop: self.stop.clone(),
+            _permit: permit,
+        })
+    }
+}
+
+/// The position behind all changes there are.
+async fn present_position(story: &dyn Story) -> Result<u64, Error> {
+    // Ends because each round passes changes that are there, and they are finite: new ones come
+    // slower than they are read.
+    let mut position = 0;
+    loop {
+        let (_, next) = story.changed_after(position, u32::from(u16::MAX)).await?;
+        if next <= position {
+            return Ok(position);
+        }
+        position = next;
+    }
+}
+
+/// What every stream needs while it waits.
+struct Tail {
+    story: Arc<dyn Story>,
+    wake_ups: watch::Receiver<u64>,
+    stop: CancellationToken,
+    /// Given back when the stream ends, however it ends.
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Tail {
+    /// Forgets the wake-ups so far. To be called before reading: what is written after that wakes
+    /// again, and what was written before it is read, so nothing falls in between.
+    fn rest(&mut self) {
+        self.wake_ups.mark_unchanged();
+    }
+
+    /// Waits for news, or for the end of the service.
+    async fn wait(&mut self) -> Result<(), Status> {
+        tokio::select! {
+            () = self.stop.cancelled() => Err(going_down()),
+            woken = self.wake_ups.changed() => woken.map_err(|_| going_down()),
+        }
+    }
+
+    fn check_open(&self) -> Result<(), Status> {
+        if self.stop.is_cancelled() {
+            Err(going_down())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Something that tells one event after another.
+trait Follower: Send + 'static {
+    /// The next event; nothing at a good end.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Event>, Status>> + Send;
+}
+
+/// The stream of a follower; it ends after the first refusal.
+fn streamed(follower: impl Follower) -> EventStream {
+    Box::pin(stream::unfold(Some(follower), |follower| async move {
+        let mut follower = follower?;
+        match follower.next().await {
+            Ok(Some(event)) => Some((Ok(progress::event(event)), Some(follower))),
+            Ok(None) => None,
+            Err(refusal) => Some((Err(refusal), None)),
+        }
+    }))
+}
+
+/// Follows one resource.
+struct OneFollower {
+    tail: Tail,
+    resource: ResourceId,
+    /// The sequence that was told last.
+    told: u64,
+    until_settled: bool,
+    /// The state that was told last.
+    last_state: Option<State>,
+    queue: VecDeque<Event>,
+}
+
+impl OneFollower {
+    /// Reads what is new.
+    async fn read_on(&mut self) -> Result<(), Status> {
+        self.tail.rest();
+        let events = self
+            .tail
+            .story
+            .events_after(self.resource, self.told, READ_AT_ONCE);
+        self.queue
+            .extend(events.await.map_err(|error| status(&error))?);
+        Ok(())
+    }
+
+    /// Whether the resource is at rest, once everything is told.
+    async fn settled(&self) -> Result<bool, Status> {
+        if let Some(state) = self.last_state {
+            return Ok(!state.is_busy());
+        }
+        match self.tail.story.state(self.resource).await {
+            Ok(state) => Ok(!state.is_busy()),
+            Err(error) if is_not_found(&error) => Ok(true),
+            Err(error) => Err(status(&error)),
+        }
+    }
+}
+
+impl Follower for OneFollower {
+    async fn next(&mut self) -> Result<Option<Event>, Status> {
+        loop {
+            self.tail.check_open()?;
+            if let Some(event) = self.queue.pop_front() {
+                self.told = event.sequence;
+                self.last_state = Some(event.state);
+                return Ok(Some(event));
+            }
+            if self.last_state == Some(State::Deleted) {
+                return Ok(None);
+            }
+            self.read_on().await?;
+            if !self.queue.is_empty() {
+                continue;
+            }
+            if self.until_settled && self.settled().await? {
+                return Ok(None);
+            }
+            self.tail.wait().await?;
+        }
+    }
+}
+
+/// Follows all DR backups that fit a filter.
+struct ManyFollower {
+    tail: Tail,
+    filter: Filter,
+    /// Changes up to here are told or due.
+    position: u64,
+    present: Present,
+    /// The sequence that was told last, of each DR backup that was told.
+    told: HashMap<DrBackupId, u64>,
+    /// DR backups to look at.
+    due: VecDeque<DrBackupId>,
+    queue: VecDeque<Event>,
+}
+
+/// How much of the present was told.
+enum Present {
+    /// What comes before this place; nothing when it is none.
+    From(Option<Cursor>),
+    /// All of it.
+    Told,
+}
+
+impl ManyFollower {
+    /// Queues what one DR backup has to tell.
+    async fn look_at(&mut self, id: DrBackupId) -> Result<(), Error> {
+        let story = Arc::clone(&self.tail.story);
+        let resource = ResourceId::DrBackup(id);
+        let fits = match story.dr_backup(id).await {
+            Ok(backup) => filter::fits(&self.filter, &backup),
+            Err(error) if is_not_found(&error) => false,
+            Err(error) => return Err(error),
+        };
+        let Some(told) = self.told.get(&id).copied() else {
+            if fits {
+                self.queue
+                    .extend(last_event(story.as_ref(), resource).await?);
+                let sequence = self.queue.back().map_or(0, |event| event.sequence);
+                self.told.insert(id, sequence);
+            }
+            return Ok(());
+        };
+        let events = story.events_after(resource, told, READ_AT_ONCE).await?;
+        let last = events.last().map_or(told, |event| event.sequence);
+        let full = events.len() >= usize::try_from(READ_AT_ONCE).unwrap_or(usize::MAX);
+        self.queue.extend(events);
+        self.told.insert(id, last);
+        if full {
+            self.due.push_front(id);
+        } else if !fits {
+            self.told.remove(&id);
+        }
+        Ok(())
+    }
+
+    /// Makes the next page of the present due.
+    async fn list_on(&mut self, after: Option<Cursor>) -> Result<(), Error> {
+        let query = Query {
+            filter: self.filter.clone(),
+            order: Order {
+                descending: false,
+                ..Order::default()
+            },
+            after,
+            limit: READ_AT_ONCE,
+        };
+        let page = self.tail.story.dr_backups(query).await?;
+        self.due.extend(page.items.iter().map(|backup| backup.id));
+        self.present = page
+            .next
+            .map_or(Present::Told, |next| Present::From(Some(next)));
+        Ok(())
+    }
+
+    /// Makes due what changed; answers whether there was anything.
+    async fn read_on(&mut self) -> Result<bool, Error> {
+        self.tail.rest();
+        let story = Arc::clone(&self.tail.story);
+        let (changed, position) = story.changed_after(self.position, READ_AT_ONCE).await?;
+        let moved = position > self.position;
+        self.position = position;
+        self.due
+            .extend(changed.into_iter().filter_map(|resource| match resource {
+                ResourceId::DrBackup(id) => Some(id),
+                ResourceId::Restoration(_) => None,
+            }));
+        Ok(moved)
+    }
+}
+
+impl Follower for ManyFollower {
+    async fn next(&mut self) -> Result<Option<Event>, Status> {
+        loop {
+            self.tail.check_open()?;
+            if let Some(event) = self.queue.pop_front() {
+                return Ok(Some(event));
+            }
+            if let Some(id) = self.due.pop_front() {
+                self.look_at(id).await.map_err(|error| status(&error))?;
+                continue;
+            }
+            if let Present::From(after) = &self.present {
+                self.list_on(after.clone())
+                    .await
+                    .map_err(|error| status(&error))?;
+                continue;
+            }
+            if !self.read_on().await.map_err(|error| status(&error))? {
+                self.tail.wait().await?;
+            }
+        }
+    }
+}
+
+/// The last event of a resource.
+async fn last_event(story: &dyn Story, resource: ResourceId) -> Result<Option<Event>, Error> {
+    let mut last: Option<Event> = None;
+    loop {
+        let after = last.as_ref().map_or(0, |event| event.sequence);
+        match story
+            .events_after(resource, after, READ_AT_ONCE)
+            .await?
+            .pop()
+        {
+            Some(event) => last = Some(event),
+            None => return Ok(last),
+        }
+    }
+}
+
+fn is_not_found(error: &Error) -> bool {
+    matches!(error.kind, ErrorKind::NotFound { .. })
+}
+
+#[cfg(test)]
+mod tests;

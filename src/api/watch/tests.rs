@@ -1,0 +1,366 @@
+//! Streams over a story that is made up here; they may not know a store.
+
+use std::sync::Mutex;
+
+use futures::{FutureExt as _, StreamExt as _};
+use tonic::Code;
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::{
+    capture::Capture,
+    dr_backup::DrBackupDetail,
+    id::{CloudName, ProjectId, ServerId, Tenant},
+    progress::Progress,
+    time::Timestamp,
+};
+
+/// A story in memory: DR backups by number, and what happened to them in order.
+struct Told {
+    happened: Mutex<Vec<(DrBackupId, Event)>>,
+    wake: watch::Sender<u64>,
+}
+
+impl Told {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            happened: Mutex::default(),
+            wake: watch::Sender::new(0),
+        })
+    }
+
+    fn happen(&self, number: u128, state: State) {
+        let id = DrBackupId(Uuid::from_u128(number));
+        let mut happened = self.happened.lock().expect("lock");
+        let before = happened.iter().filter(|(one, _)| *one == id).count();
+        let event = Event {
+            resource: ResourceId::DrBackup(id),
+            sequence: u64::try_from(before).expect("small") + 1,
+            time: Timestamp(0),
+            state,
+            runtime_state: String::new(),
+            progress: Progress::default(),
+            error: None,
+        };
+        happened.push((id, event));
+        self.wake.send_modify(|number| *number += 1);
+    }
+
+    fn last(&self, id: DrBackupId) -> Option<Event> {
+        let happened = self.happened.lock().expect("lock");
+        happened
+            .iter()
+            .rev()
+            .find(|(one, _)| *one == id)
+            .map(|(_, event)| event.clone())
+    }
+}
+
+#[async_trait]
+impl Story for Told {
+    async fn events_after(
+        &self,
+        resource: ResourceId,
+        sequence: u64,
+        limit: u32,
+    ) -> Result<Vec<Event>, Error> {
+        let happened = self.happened.lock().expect("lock");
+        let events = happened.iter().map(|(_, event)| event);
+        let new = events.filter(|one| one.resource == resource && one.sequence > sequence);
+        Ok(new
+            .take(usize::try_from(limit).expect("small"))
+            .cloned()
+            .collect())
+    }
+
+    async fn changed_after(
+        &self,
+        position: u64,
+        limit: u32,
+    ) -> Result<(Vec<ResourceId>, u64), Error> {
+        let happened = self.happened.lock().expect("lock");
+        let start = usize::try_from(position).expect("small");
+        let end = happened
+            .len()
+            .min(start + usize::try_from(limit).expect("small"));
+        let mut changed: Vec<ResourceId> = happened[start..end]
+            .iter()
+            .map(|(_, event)| event.resource)
+            .collect();
+        changed.dedup();
+        Ok((changed, u64::try_from(end).expect("small")))
+    }
+
+    fn wake_ups(&self) -> watch::Receiver<u64> {
+        self.wake.subscribe()
+    }
+
+    async fn state(&self, resource: ResourceId) -> Result<State, Error> {
+        let ResourceId::DrBackup(id) = resource else {
+            panic!("not in this story")
+        };
+        self.dr_backup(id).await.map(|backup| backup.state)
+    }
+
+    async fn dr_backup(&self, id: DrBackupId) -> Result<DrBackup, Error> {
+        match self.last(id).map(|event| event.state) {
+            None | Some(State::Deleted) => Err(Error::not_found("DR backup", id)),
+            Some(state) => Ok(backup(id, state)),
+        }
+    }
+
+    async fn dr_backups(&self, query: Query) -> Result<Page<DrBackup>, Error> {
+        let mut ids: Vec<DrBackupId> = self
+            .happened
+            .lock()
+            .expect("lock")
+            .iter()
+            .map(|(id, _)| *id)
+            .collect();
+        ids.sort();
+        ids.dedup();
+        let mut items = Vec::new();
+        for id in ids {
+            items.extend(self.dr_backup(id).await.ok());
+        }
+        items.retain(|backup| filter::fits(&query.filter, backup));
+        Ok(Page { items, next: None })
+    }
+}
+
+fn backup(id: DrBackupId, state: State) -> DrBackup {
+    DrBackup {
+        id,
+        name: String::new(),
+        description: String::new(),
+        tenant: Tenant {
+            cloud: CloudName::new("one"),
+            project: ProjectId::new("t"),
+        },
+        server: ServerId::new("s"),
+        instance_name: String::new(),
+        capture: Capture::Snapshot,
+        state,
+        runtime_state: String::new(),
+        progress: Progress::default(),
+        error: None,
+        detail: DrBackupDetail::default(),
+        created: Timestamp(0),
+        updated: Timestamp(0),
+        revision: 1,
+    }
+}
+
+const FIRST: ResourceId = ResourceId::DrBackup(DrBackupId(Uuid::from_u128(1)));
+
+fn watches(story: &Arc<Told>, stop: &CancellationToken) -> Watches {
+    let story: Arc<dyn Story> = Arc::<Told>::clone(story);
+    Watches::new(story, 2, stop.clone())
+}
+
+/// Everything that the stream tells before it waits or ends, as (number, sequence, state).
+fn heard(stream: &mut EventStream) -> (Vec<(u128, i64, State)>, Ending) {
+    let mut events = Vec::new();
+    loop {
+        match stream.next().now_or_never() {
+            None => return (events, Ending::Waits),
+            Some(None) => return (events, Ending::Good),
+            Some(Some(Err(refusal))) => return (events, Ending::Refused(refusal.code())),
+            Some(Some(Ok(event))) => {
+                let number = Uuid::parse_str(&event.resource_id).expect("id").as_u128();
+                let state = event
+                    .state()
+                    .as_str_name()
+                    .trim_start_matches("STATE_")
+                    .to_owned();
+                let state = State::from_name(&state).expect("state");
+                events.push((number, event.sequence, state));
+            }
+        }
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Ending {
+    Waits,
+    Good,
+    Refused(Code),
+}
+
+#[tokio::test]
+async fn a_stream_replays_and_then_follows() {
+    let (story, stop) = (Told::new(), CancellationToken::new());
+    story.happen(1, State::CreationScheduled);
+    story.happen(2, State::CreationScheduled);
+    story.happen(1, State::Creating);
+    let mut stream = watches(&story, &stop)
+        .one(FIRST, 0, false)
+        .await
+        .expect("stream");
+
+    let scheduled = (1, 1, State::CreationScheduled);
+    assert_eq!(
+        heard(&mut stream),
+        (vec![scheduled, (1, 2, State::Creating)], Ending::Waits)
+    );
+
+    story.happen(2, State::Creating);
+    assert_eq!(heard(&mut stream), (vec![], Ending::Waits));
+    story.happen(1, State::Ok);
+    assert_eq!(heard(&mut stream), (vec![(1, 3, State::Ok)], Ending::Waits));
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_from_a_number_that_may_not_be_reached_yet() {
+    let (story, stop) = (Told::new(), CancellationToken::new());
+    story.happen(1, State::CreationScheduled);
+    let mut stream = watches(&story, &stop)
+        .one(FIRST, 3, false)
+        .await
+        .expect("stream");
+
+    story.happen(1, State::Creating);
+    assert_eq!(heard(&mut stream), (vec![], Ending::Waits));
+    story.happen(1, State::Ok);
+    assert_eq!(heard(&mut stream), (vec![(1, 3, State::Ok)], Ending::Waits));
+}
+
+#[tokio::test]
+async fn a_settled_resource_ends_the_stream_only_when_all_is_told() {
+    let (story, stop) = (Told::new(), CancellationToken::new());
+    for state in [
+        State::CreationScheduled,
+        State::Creating,
+        State::Ok,
+        State::UpdateScheduled,
+    ] {
+        story.happen(1, state);
+    }
+    let mut stream = watches(&story, &stop)
+        .one(FIRST, 3, true)
+        .await
+        .expect("stream");
+
+    let replayed = vec![(1, 3, State::Ok), (1, 4, State::UpdateScheduled)];
+    assert_eq!(heard(&mut stream), (replayed, Ending::Waits));
+    story.happen(1, State::Erred);
+    assert_eq!(
+        heard(&mut stream),
+        (vec![(1, 5, State::Erred)], Ending::Good)
+    );
+
+    let mut behind = watches(&story, &stop)
+        .one(FIRST, 9, true)
+        .await
+        .expect("stream");
+    assert_eq!(heard(&mut behind), (vec![], Ending::Good));
+}
+
+#[tokio::test]
+async fn a_deletion_ends_the_stream_and_can_still_be_replayed() {
+    let (story, stop) = (Told::new(), CancellationToken::new());
+    story.happen(1, State::Deleting);
+    let watches = watches(&story, &stop);
+    let mut before = watches.one(FIRST, 1, false).await.expect("stream");
+    assert_eq!(heard(&mut before).1, Ending::Waits);
+    story.happen(1, State::Deleted);
+    assert_eq!(
+        heard(&mut before),
+        (vec![(1, 2, State::Deleted)], Ending::Good)
+    );
+
+    let mut after = watches.one(FIRST, 2, false).await.expect("stream");
+    assert_eq!(
+        heard(&mut after),
+        (vec![(1, 2, State::Deleted)], Ending::Good)
+    );
+}
+
+#[tokio::test]
+async fn what_was_never_there_is_refused() {
+    let (story, stop) = (Told::new(), CancellationToken::new());
+    let refusal = watches(&story, &stop)
+        .one(FIRST, 0, false)
+        .await
+        .err()
+        .expect("refusal");
+    assert_eq!(refusal.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn the_end_of_the_service_ends_every_stream_as_unavailable() {
+    let (story, stop) = (Told::new(), CancellationToken::new());
+    story.happen(1, State::Ok);
+    let watches = watches(&story, &stop);
+    let mut one = watches.one(FIRST, 0, false).await.expect("stream");
+    let mut many = watches.many(Filter::default()).await.expect("stream");
+    assert_eq!(heard(&mut one).1, Ending::Waits);
+
+    stop.cancel();
+    assert_eq!(
+        heard(&mut one),
+        (vec![], Ending::Refused(Code::Unavailable))
+    );
+    assert_eq!(
+        heard(&mut many),
+        (vec![], Ending::Refused(Code::Unavailable))
+    );
+    assert_eq!(heard(&mut one).1, Ending::Good, "nothing follows a refusal");
+}
+
+#[tokio::test]
+async fn one_stream_too_many_is_refused_until_another_ends() {
+    let (story, stop) = (Told::new(), CancellationToken::new());
+    story.happen(1, State::Ok);
+    let watches = watches(&story, &stop);
+    let first = watches.one(FIRST, 0, false).await.expect("stream");
+    let _second = watches.many(Filter::default()).await.expect("stream");
+
+    let refusal = watches.one(FIRST, 0, false).await.err().expect("refusal");
+    assert_eq!(refusal.code(), Code::ResourceExhausted);
+    drop(first);
+    assert!(watches.one(FIRST, 0, false).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_stream_over_many_tells_the_present_and_then_the_news() {
+    let (story, stop) = (Told::new(), CancellationToken::new());
+    story.happen(1, State::CreationScheduled);
+    story.happen(1, State::Ok);
+    story.happen(2, State::Deleted);
+    let mut stream = watches(&story, &stop)
+        .many(Filter::default())
+        .await
+        .expect("stream");
+    assert_eq!(heard(&mut stream), (vec![(1, 2, State::Ok)], Ending::Waits));
+
+    story.happen(3, State::CreationScheduled);
+    story.happen(1, State::DeletionScheduled);
+    story.happen(1, State::Deleted);
+    let news = vec![
+        (3, 1, State::CreationScheduled),
+        (1, 3, State::DeletionScheduled),
+        (1, 4, State::Deleted),
+    ];
+    assert_eq!(heard(&mut stream), (news, Ending::Waits));
+}
+
+#[tokio::test]
+async fn what_stops_fitting_is_told_a_last_time() {
+    let (story, stop) = (Told::new(), CancellationToken::new());
+    story.happen(1, State::Creating);
+    let filter = Filter {
+        state: Some(State::Creating),
+        ..Filter::default()
+    };
+    let mut stream = watches(&story, &stop).many(filter).await.expect("stream");
+    assert_eq!(
+        heard(&mut stream),
+        (vec![(1, 1, State::Creating)], Ending::Waits)
+    );
+
+    story.happen(1, State::Ok);
+    assert_eq!(heard(&mut stream), (vec![(1, 2, State::Ok)], Ending::Waits));
+    story.happen(1, State::UpdateScheduled);
+    assert_eq!(heard(&mut stream), (vec![], Ending::Waits));
+}
