@@ -237,7 +237,7 @@ impl Service {
 fn check_wish(wish: &RestoreWish, manifest: &Manifest) -> Result<(), Error> {
     let mut check = Check::default();
     for (index, volume) in wish.volumes.iter().enumerate() {
-        let field = format!("volumes[{index}].volume_id");
+        let field = format!("volumes[{index}].source_volume_id");
         match manifest.volumes.iter().find(|one| one.id == volume.volume) {
             None => check.bad(
                 field,
