@@ -108,7 +108,7 @@ impl Error {
     }
 
     /// A resource that is not there.
-    pub fn not_found(noun: &'static str, id: impl ToString) -> Self {
+    pub fn not_found(noun: &'static str, id: impl std::fmt::Display) -> Self {
         let id = id.to_string();
         Self::new(
             ErrorKind::NotFound {

@@ -130,12 +130,23 @@ impl Fault {
         }
     }
 
-    /// Whether the whole cloud is in trouble, and not just this one request.
+    /// Whether the whole cloud is in trouble, and not just this one request: nothing answers, or it
+    /// asks everybody to come back later. A 5xx is an answer, and may be about one request only.
     pub fn concerns_the_cloud(&self) -> bool {
-        matches!(
-            self.kind,
-            FaultKind::Unreachable | FaultKind::Unanswered | FaultKind::Throttled
-        )
+        match self.kind {
+            FaultKind::Unreachable | FaultKind::Throttled => true,
+            FaultKind::Unanswered => self.status.is_none(),
+            FaultKind::ServiceDown
+            | FaultKind::Busy
+            | FaultKind::Unauthenticated
+            | FaultKind::Forbidden
+            | FaultKind::NotFound
+            | FaultKind::Conflict
+            | FaultKind::Invalid
+            | FaultKind::Quota
+            | FaultKind::Broken
+            | FaultKind::Unconfigured => false,
+        }
     }
 
     /// What a person can do about it.

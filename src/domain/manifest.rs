@@ -103,6 +103,10 @@ pub struct ImageFacts {
 }
 
 /// One volume of the instance.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are Cinder's and Nova's own flags"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeFacts {
     /// The volume in the source cloud.

@@ -27,6 +27,14 @@ pub enum ThingKind {
 }
 
 impl ThingKind {
+    /// Whether an accepted deletion is a finished one; the others take their time.
+    pub fn goes_at_once(self) -> bool {
+        match self {
+            Self::SecurityGroup | Self::KeyPair | Self::Port => true,
+            Self::Snapshot | Self::Volume | Self::VolumeBackup | Self::Server => false,
+        }
+    }
+
     /// The noun that people read.
     pub fn noun(self) -> &'static str {
         match self {

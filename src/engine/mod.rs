@@ -1,1 +1,220 @@
-//! engine
+//! Carries decisions out: acts, observes, records; it may not know what a backup is, SQL or HTTP.
+//!
+//! One replica runs one engine. It claims lanes, and each lane runs as one task: a turn applies
+//! what happened, asks the planner, records everything in one transaction, and only then lets
+//! requests leave. What it holds in memory is a copy of the store and may be thrown away at any
+//! moment; a lane that is loaded anew doubts every request that it finds without an answer.
+
+mod act;
+mod lane;
+mod observe;
+mod pace;
+mod turn;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::pace::Pace;
+use crate::{
+    domain::{
+        decision::Decision,
+        id::{Lane, ReplicaId, Tenant},
+        ledger::Ledger,
+        operation::Operation,
+        time::Timestamp,
+    },
+    port::{clock::Clock, cloud::Cloud, store::Store},
+};
+
+/// The planners, reached as one pure function that `app` hands over.
+pub type Planner = fn(&Operation, &Ledger, Timestamp) -> Decision;
+
+/// The paces and limits of an engine; each has its name in the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long a lane is ours without being renewed.
+    pub lease: Duration,
+    /// How long before the end of a lease its owner stops acting, whatever it hears.
+    pub lease_margin: Duration,
+    /// Lanes at most in this replica.
+    pub lanes_max: u32,
+    /// When a thing is first looked at after it was asked for.
+    pub observe_first: Duration,
+    /// The shortest time between two lists of one kind in one tenant.
+    pub observe_min: Duration,
+    /// The longest.
+    pub observe_max: Duration,
+    /// The time between lists grows to this part of how long the youngest wait has lasted: 4 is a quarter.
+    pub observe_share: u32,
+    /// How long a thing that no list shows may still turn up after a lost answer.
+    pub settle: Duration,
+    /// The first wait after a fault; each further one is twice as long.
+    pub retry_first: Duration,
+    /// The longest wait after a fault.
+    pub retry_max: Duration,
+    /// How often a request is repeated that the cloud keeps answering with a server error.
+    pub attempts_max: u32,
+    /// Requests under way at once to one cloud.
+    pub requests_per_cloud: usize,
+    /// How long a lane waits before it loads itself anew after the store failed.
+    pub store_retry: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(15),
+            lease_margin: Duration::from_secs(3),
+            lanes_max: 10_000,
+            observe_first: Duration::from_secs(1),
+            observe_min: Duration::from_secs(1),
+            observe_max: Duration::from_secs(15),
+            observe_share: 4,
+            settle: Duration::from_secs(5),
+            retry_first: Duration::from_secs(1),
+            retry_max: Duration::from_secs(60),
+            attempts_max: 6,
+            requests_per_cloud: 16,
+            store_retry: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What every lane of an engine shares.
+#[derive(Clone)]
+struct Shared {
+    store: Arc<dyn Store>,
+    cloud: Arc<dyn Cloud>,
+    clock: Arc<dyn Clock>,
+    planner: Planner,
+    settings: Arc<Settings>,
+    pace: Arc<Pace>,
+}
+
+/// The engine of one replica.
+pub struct Engine {
+    replica: ReplicaId,
+    shared: Shared,
+}
+
+/// A lane that runs here.
+struct Running {
+    epoch: i64,
+    acts_until: watch::Sender<Instant>,
+    task: JoinHandle<()>,
+}
+
+impl Engine {
+    /// An engine over these; `replica` must be another one in every process.
+    pub fn new(
+        replica: ReplicaId,
+        store: Arc<dyn Store>,
+        cloud: Arc<dyn Cloud>,
+        clock: Arc<dyn Clock>,
+        planner: Planner,
+        settings: Settings,
+    ) -> Self {
+        let pace = Arc::new(Pace::new(&settings));
+        let settings = Arc::new(settings);
+        Self {
+            replica,
+            shared: Shared {
+                store,
+                cloud,
+                clock,
+                planner,
+                settings,
+                pace,
+            },
+        }
+    }
+
+    /// Runs until `stop`; then the lanes are given back.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut running: HashMap<Tenant, Running> = HashMap::new();
+        let mut admissions = self.shared.store.admissions();
+        loop {
+            admissions.borrow_and_update();
+            self.claim(&mut running, &stop).await;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                // The store has closed down: only the timer is left.
+                changed = admissions.changed() => if changed.is_err() {
+                    sleep(self.shared.settings.lease / 3).await;
+                },
+                () = sleep(self.shared.settings.lease / 3) => {}
+            }
+        }
+        for (tenant, lane) in running {
+            lane.task.abort();
+            // The task must have ended before another replica may act in its place.
+            if let Err(error) = lane.task.await
+                && !error.is_cancelled()
+            {
+                tracing::error!(%tenant, %error, "a lane ended badly");
+            }
+            let lane = Lane {
+                tenant,
+                epoch: lane.epoch,
+            };
+            if let Err(error) = self.shared.store.lane_release(&lane).await {
+                tracing::warn!(tenant = %lane.tenant, %error, "a lane was not given back; its lease ends by itself");
+            }
+        }
+    }
+
+    /// Renews what runs here, starts what is new, ends what another replica has taken.
+    async fn claim(&self, running: &mut HashMap<Tenant, Running>, stop: &CancellationToken) {
+        let settings = &self.shared.settings;
+        let asked = Instant::now();
+        let claim =
+            self.shared
+                .store
+                .lanes_claim(&self.replica, settings.lease, settings.lanes_max);
+        let claimed = match claim.await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::warn!(%error, "leases were not renewed; lanes stop by themselves when they end");
+                return;
+            }
+        };
+        let acts_until = asked + settings.lease.saturating_sub(settings.lease_margin);
+        let mut kept = HashMap::new();
+        for lane in claimed {
+            let tenant = lane.tenant.clone();
+            match running.remove(&tenant) {
+                Some(old) if old.epoch == lane.epoch && !old.task.is_finished() => {
+                    old.acts_until.send_replace(acts_until);
+                    kept.insert(tenant, old);
+                }
+                old => {
+                    if let Some(old) = old {
+                        old.task.abort();
+                    }
+                    kept.insert(tenant, self.start(lane, acts_until, stop));
+                }
+            }
+        }
+        for (tenant, lost) in std::mem::replace(running, kept) {
+            tracing::info!(%tenant, "the lane has another owner now");
+            lost.task.abort();
+        }
+    }
+
+    fn start(&self, lane: Lane, acts_until: Instant, stop: &CancellationToken) -> Running {
+        let (sender, receiver) = watch::channel(acts_until);
+        let epoch = lane.epoch;
+        let task = lane::Runner::new(self.shared.clone(), lane, receiver, stop.child_token());
+        Running {
+            epoch,
+            acts_until: sender,
+            task: tokio::spawn(task.run()),
+        }
+    }
+}

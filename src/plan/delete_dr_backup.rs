@@ -31,23 +31,23 @@ pub(super) fn steps(
     next.hold(Detail::DrBackup(Box::new(going)));
 
     next.phase("Deleting volume backups");
-    next.all(drops(next, "backup", backups))?;
+    next.all(drops("backup", backups))?;
 
     next.phase("Deleting mirrors");
-    next.all(drops(next, "mirror", mirrors))?;
+    next.all(drops("mirror", mirrors))?;
 
     next.phase("Deleted");
     Ok(())
 }
 
-fn drops(next: &Draft<'_>, word: &str, backups: &[Mirror]) -> Vec<Wish> {
+fn drops(word: &str, backups: &[Mirror]) -> Vec<Wish> {
     let drop = |(index, one): (usize, &Mirror)| {
         let thing = Thing {
             kind: ThingKind::VolumeBackup,
             id: one.backup.to_string(),
         };
         let key = format!("{word}-{index}");
-        next.wish_in(
+        Draft::wish_in(
             one.tenant.clone(),
             key,
             Request::Drop { thing },

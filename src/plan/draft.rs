@@ -22,13 +22,13 @@ pub(super) enum Stop {
     /// Something is not there yet.
     Pending,
     /// It cannot be done.
-    GiveUp(OperationError),
+    GiveUp(Box<OperationError>),
 }
 
 impl Stop {
     /// It cannot be done, with a stable reason.
     pub(super) fn give_up(reason: &str, message: impl Into<String>, guidance: &str) -> Self {
-        Self::GiveUp(OperationError::new(reason, message, guidance))
+        Self::GiveUp(Box::new(OperationError::new(reason, message, guidance)))
     }
 }
 
@@ -87,12 +87,11 @@ impl<'a> Draft<'a> {
         request: Request,
         disposal: Disposal,
     ) -> Wish {
-        self.wish_in(self.tenant().clone(), key, request, disposal)
+        Self::wish_in(self.tenant().clone(), key, request, disposal)
     }
 
     /// A wish in any tenant.
     pub(super) fn wish_in(
-        &self,
         tenant: Tenant,
         key: impl Into<String>,
         request: Request,
@@ -180,7 +179,7 @@ impl<'a> Draft<'a> {
             };
             let key = format!("{}-reset", effect.key);
             // Pending or done, there is nothing to do with the answer: the next look at the snapshot tells.
-            let wish = self.wish_in(effect.tenant.clone(), key, request, Disposal::Keep);
+            let wish = Self::wish_in(effect.tenant.clone(), key, request, Disposal::Keep);
             if self.ledger.get(&wish.key).is_none() {
                 self.decision.wishes.push(wish);
             }
@@ -263,6 +262,17 @@ impl<'a> Draft<'a> {
         self.decision.drops.clear();
         self.phase = format!("Cleaning up: {}", reason.message);
         self.decision.report.runtime_state.clone_from(&self.phase);
+        // What makes nothing is abandoned where it stands: a restore that was not sent yet must not
+        // follow its volume, and an import that was sent stays as a mirror. Only what frees a stuck
+        // snapshot belongs to the clean-up itself.
+        let abandoned = self.ledger.iter().filter(|effect| {
+            !matches!(effect.request.kind(), EffectKind::Make(_))
+                && !matches!(effect.request, Request::ApplySnapshotReset { .. })
+                && !effect.state.is_settled()
+        });
+        self.decision
+            .drops
+            .extend(abandoned.map(|effect| effect.key.clone()));
         let cleaned = self.drop_next(|effect| match effect.disposal {
             Disposal::Temporary | Disposal::Product => true,
             Disposal::Keep => false,

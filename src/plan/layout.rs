@@ -100,7 +100,7 @@ pub(super) fn choose(
     input: &RestorePlanInput,
     inventory: &Inventory,
     imports: (u64, u64),
-) -> Result<Layout, OperationError> {
+) -> Result<Layout, Box<OperationError>> {
     let mut findings = Findings::default();
     let flavor = flavor(input, inventory, &mut findings);
     let volumes: Vec<VolumeLayout> = input
@@ -135,13 +135,17 @@ pub(super) fn choose(
                 .iter()
                 .map(|(_, text, _)| text.as_str())
                 .collect();
-            Err(OperationError::new(reason, texts.join("; "), *guidance))
+            Err(Box::new(OperationError::new(
+                reason,
+                texts.join("; "),
+                *guidance,
+            )))
         }
-        (None, None) => Err(OperationError::new(
+        (None, None) => Err(Box::new(OperationError::new(
             "FLAVOR_TOO_SMALL",
             "no flavor of the target fits the instance",
             "name a flavor that fits",
-        )),
+        ))),
     }
 }
 
@@ -411,7 +415,7 @@ fn holds(cidr: &str, address: &str) -> bool {
     };
     match width.checked_sub(length) {
         None => false,
-        Some(host) if host == 128 => true,
+        Some(128) => true,
         Some(host) => base >> host == address >> host,
     }
 }

@@ -43,14 +43,11 @@ pub fn plan(operation: &Operation, ledger: &Ledger, now: Timestamp) -> Decision 
         Ask::Restore(input) => restore::steps(&mut next, input),
         Ask::DeleteRestoration { things } => delete_restoration::steps(&mut next, things),
     };
-    match (
-        outcome,
-        next.reason_to_give_up(now, |effect| forgiven(&operation.ask, effect)),
-    ) {
+    let why = next.reason_to_give_up(now, |effect| forgiven(&operation.ask, effect));
+    match (outcome, why) {
         (Ok(()), _) => next.done(),
-        (Err(Stop::GiveUp(reason)), _) | (Err(Stop::Pending), Some(reason)) => {
-            next.give_up(&reason)
-        }
+        (Err(Stop::GiveUp(why)), _) => next.give_up(&why),
+        (Err(Stop::Pending), Some(why)) => next.give_up(&why),
         (Err(Stop::Pending), None) => next.open(),
     }
 }

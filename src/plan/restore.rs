@@ -141,7 +141,12 @@ fn import_records(
             record: record.clone(),
         };
         let key = format!("volume-{index}-record");
-        wishes.push(next.wish_in(import_tenant(next, inventory), key, request, Disposal::Keep));
+        wishes.push(Draft::wish_in(
+            import_tenant(next, inventory),
+            key,
+            request,
+            Disposal::Keep,
+        ));
     }
     next.all(wishes).map(|_| ())
 }

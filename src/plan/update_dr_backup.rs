@@ -19,7 +19,7 @@ pub(super) fn steps(next: &mut Draft<'_>, description: &str, backups: &[Mirror])
             description: description.to_owned(),
         };
         let key = format!("backup-{index}");
-        next.wish_in(original.tenant.clone(), key, request, Disposal::Keep)
+        Draft::wish_in(original.tenant.clone(), key, request, Disposal::Keep)
     });
     next.all(wishes.collect())?;
 

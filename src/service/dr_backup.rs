@@ -89,7 +89,7 @@ impl Service {
         );
         check.done()?;
         self.check_cloud("cloud", &ask.tenant.cloud)?;
-        let key = self.request_key(
+        let key = Self::request_key(
             "CreateDRBackup",
             &ask.request_id,
             &format!(
@@ -217,7 +217,7 @@ impl Service {
             self.limits.request_id_characters,
         );
         check.done()?;
-        let key = self.request_key(
+        let key = Self::request_key(
             "UpdateDRBackup",
             &ask.request_id,
             &format!("{:?}", (ask.id, &ask.name, &ask.description, &ask.etag)),
@@ -258,7 +258,7 @@ impl Service {
 
     /// Admits the deletion of a DR backup with its bytes.
     pub async fn dr_backup_delete(&self, ask: DeleteDrBackup) -> Result<DrBackup, Error> {
-        let key = self.request_key(
+        let key = Self::request_key(
             "DeleteDRBackup",
             &ask.request_id,
             &format!("{:?}", (ask.id, &ask.etag)),
@@ -302,7 +302,7 @@ impl Service {
         id: DrBackupId,
         request_id: &str,
     ) -> Result<DrBackup, Error> {
-        let key = self.request_key("CancelDRBackup", request_id, &id.to_string());
+        let key = Self::request_key("CancelDRBackup", request_id, &id.to_string());
         let backup = self.dr_backup_get(id).await?;
         let resource = ResourceId::DrBackup(id);
         let now = self.clock.now();

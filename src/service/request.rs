@@ -56,17 +56,14 @@ impl Check {
 
 impl Service {
     /// The key of a request with this content; nothing when the caller gave no id.
-    pub(super) fn request_key(
-        &self,
-        method: &'static str,
-        id: &str,
-        content: &str,
-    ) -> Option<RequestKey> {
+    pub(super) fn request_key(method: &'static str, id: &str, content: &str) -> Option<RequestKey> {
         if id.is_empty() {
             return None;
         }
         let digest = Sha256::digest(content.as_bytes());
-        let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = digest
+            .iter()
+            .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
         Some(RequestKey {
             method,
             id: id.to_owned(),

@@ -56,7 +56,7 @@ impl Service {
     /// Admits a new restoration; the instance has our id from this answer on.
     pub async fn restoration_create(&self, ask: CreateRestoration) -> Result<Restoration, Error> {
         self.check_restoration(&ask)?;
-        let key = self.request_key(
+        let key = Self::request_key(
             "CreateRestoration",
             &ask.request_id,
             &format!(
@@ -172,7 +172,7 @@ impl Service {
 
     /// Admits the removal of a restoration; the instance stays unless its deletion is asked for.
     pub async fn restoration_delete(&self, ask: DeleteRestoration) -> Result<Restoration, Error> {
-        let key = self.request_key(
+        let key = Self::request_key(
             "DeleteRestoration",
             &ask.request_id,
             &format!("{:?}", (ask.id, ask.delete_instance, &ask.etag)),
@@ -217,7 +217,7 @@ impl Service {
         id: RestorationId,
         request_id: &str,
     ) -> Result<Restoration, Error> {
-        let key = self.request_key("CancelRestoration", request_id, &id.to_string());
+        let key = Self::request_key("CancelRestoration", request_id, &id.to_string());
         let restoration = self.restoration_get(id).await?;
         let resource = ResourceId::Restoration(id);
         let now = self.clock.now();

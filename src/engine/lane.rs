@@ -1,0 +1,398 @@
+//! One lane as one task: turns, one transaction each, and the calls between them; it may not know
+//! what any operation is about.
+
+use std::{collections::HashMap, pin::Pin};
+
+use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Shared,
+    act::{self, Move},
+    observe::{self, Listing, Lists},
+    turn::Held,
+};
+use crate::{
+    domain::{
+        effect::{Effect, EffectKind},
+        fault::Fault,
+        id::{EffectKey, Lane, OperationId, Tenant},
+        sighting::{Sighting, Thing, ThingKind},
+    },
+    port::{
+        cloud::Answer,
+        store::{StoreError, Turn},
+    },
+};
+
+/// Something that came back from a cloud.
+#[derive(Debug)]
+enum Happening {
+    Answered(OperationId, EffectKey, Result<Answer, Fault>),
+    Deleted(OperationId, EffectKey, Result<(), Fault>),
+    Confirmed(OperationId, EffectKey, Result<Option<Sighting>, Fault>),
+    Listed(Tenant, ThingKind, Instant, Result<Vec<Sighting>, Fault>),
+    CopyDeleted(Thing, Result<(), Fault>),
+}
+
+/// A call under way.
+type Call = Pin<Box<dyn Future<Output = Happening> + Send>>;
+
+/// Why the task of a lane ends, or begins anew.
+enum Break {
+    /// The lane is not ours any more, or the engine stops.
+    End,
+    /// The store failed: what is in memory is worth nothing.
+    Reload,
+}
+
+/// The task of one lane.
+pub(super) struct Runner {
+    shared: Shared,
+    lane: Lane,
+    acts_until: watch::Receiver<Instant>,
+    stop: CancellationToken,
+}
+
+/// What a lane holds in memory.
+#[derive(Default)]
+struct Memory {
+    held: HashMap<OperationId, Held>,
+    lists: Lists,
+    calls: FuturesUnordered<Call>,
+}
+
+impl Runner {
+    pub(super) fn new(
+        shared: Shared,
+        lane: Lane,
+        acts_until: watch::Receiver<Instant>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            shared,
+            lane,
+            acts_until,
+            stop,
+        }
+    }
+
+    /// Runs until the lane is lost or the engine stops.
+    pub(super) async fn run(mut self) {
+        loop {
+            match self.live().await {
+                Break::End => return,
+                Break::Reload => sleep(self.shared.settings.store_retry).await,
+            }
+        }
+    }
+
+    async fn live(&mut self) -> Break {
+        let mut admissions = self.shared.store.admissions();
+        let mut memory = Memory::default();
+        let mut load = true;
+        loop {
+            admissions.borrow_and_update();
+            if load && let Err(end) = self.load(&mut memory).await {
+                return end;
+            }
+            let wake = match self.turn(&mut memory).await {
+                Ok(wake) => wake,
+                Err(end) => return end,
+            };
+            load = false;
+            tokio::select! {
+                () = self.stop.cancelled() => return Break::End,
+                changed = admissions.changed() => match changed {
+                    Ok(()) => load = true,
+                    // The store has closed down.
+                    Err(_) => return Break::End,
+                },
+                Some(happening) = memory.calls.next() => {
+                    self.happened(&mut memory, happening);
+                    // Whatever else has come back by now goes into the same turn.
+                    while let Some(Some(more)) = memory.calls.next().now_or_never() {
+                        self.happened(&mut memory, more);
+                    }
+                }
+                () = sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// Takes in what was admitted or cancelled since.
+    async fn load(&self, memory: &mut Memory) -> Result<(), Break> {
+        let known: Vec<OperationId> = memory.held.keys().copied().collect();
+        let open = self.shared.store.lane_load(&self.lane, &known).await;
+        for open in open.map_err(|error| self.broke(&error))? {
+            let cancelled = open.operation.cancelled;
+            memory
+                .held
+                .entry(open.operation.id)
+                .or_insert_with(|| Held::load(open, Instant::now()))
+                .cancel(cancelled);
+        }
+        Ok(())
+    }
+
+    /// One turn: plan, record in one transaction, act. Answers when to look again at the latest.
+    async fn turn(&self, memory: &mut Memory) -> Result<Instant, Break> {
+        let settings = &self.shared.settings;
+        let now = Instant::now();
+        let acts_until = *self.acts_until.borrow();
+        // The lease may have ended while the store or this machine was slow: then another replica
+        // may act already, and this one must not.
+        if now >= acts_until {
+            return Ok(now + settings.lease / 3);
+        }
+        let time = self.shared.clock.now();
+        let mut wake = acts_until;
+        let mut sends: Vec<(OperationId, EffectKey, Move)> = Vec::new();
+        memory.lists.begin();
+        for (id, held) in &mut memory.held {
+            // A thing that never was settles at once, and the planner has to hear of it.
+            loop {
+                held.plan(self.shared.planner, time, now);
+                let pace = &self.shared.pace;
+                let admits = |effect: &Effect| pace.admits(&effect.tenant.cloud, now);
+                for (key, next) in held.moves(settings, time, now, admits) {
+                    match next {
+                        Move::Rest | Move::NeverWas => {}
+                        Move::Later(later) => wake = wake.min(later),
+                        Move::Look(look) => memory.lists.want(look, settings, now),
+                        Move::Send | Move::Delete | Move::Confirm => sends.push((*id, key, next)),
+                    }
+                }
+                if !held.is_stale() || held.has_ended() {
+                    break;
+                }
+            }
+            let left = held.operation.deadline.since(time);
+            if !left.is_zero() {
+                wake = wake.min(now + left);
+            }
+        }
+        let turns: Vec<Turn> = memory
+            .held
+            .values_mut()
+            .filter_map(Held::take_turn)
+            .collect();
+        if !turns.is_empty() {
+            let recorded = self.shared.store.turn_record(&self.lane, turns).await;
+            recorded.map_err(|error| self.broke(&error))?;
+        }
+        memory.held.retain(|_, held| !held.has_ended());
+        for (id, key, next) in sends {
+            if let Some(call) = self.call(memory, id, &key, &next) {
+                memory.calls.push(call);
+            }
+        }
+        let pace = &self.shared.pace;
+        for (tenant, kind) in memory
+            .lists
+            .start(now, |tenant| pace.admits(&tenant.cloud, now))
+        {
+            memory.calls.push(self.list(tenant, kind));
+        }
+        if let Some(due) = memory.lists.next_due() {
+            wake = wake.min(due);
+        }
+        // A cloud that is closed for now opens by time alone.
+        let clouds = memory
+            .held
+            .values()
+            .map(|held| &held.operation.tenant.cloud);
+        let opens = clouds.filter_map(|cloud| pace.closed_until(cloud)).min();
+        let wake = opens.map_or(wake, |opens| wake.min(opens));
+        // What is due already was not admitted now; the pause keeps a closed cloud from a busy loop.
+        Ok(wake.max(now + settings.observe_min / 10))
+    }
+
+    /// What to do after the store failed.
+    fn broke(&self, error: &StoreError) -> Break {
+        match error {
+            StoreError::Fenced(_) => {
+                tracing::info!(tenant = %self.lane.tenant, "the lane has another owner; nothing was written");
+                Break::End
+            }
+            StoreError::NotFound(_)
+            | StoreError::Outdated(_)
+            | StoreError::RequestReused
+            | StoreError::InUse(_)
+            | StoreError::Unavailable(_)
+            | StoreError::Unreadable(_) => {
+                tracing::warn!(tenant = %self.lane.tenant, %error, "the store failed; the lane is loaded anew");
+                Break::Reload
+            }
+        }
+    }
+
+    /// The call that a move asks for.
+    fn call(&self, memory: &Memory, id: OperationId, key: &EffectKey, next: &Move) -> Option<Call> {
+        let effect = memory.held.get(&id)?.effect(key)?;
+        let (cloud, tenant, key) = (
+            self.shared.cloud.clone(),
+            effect.tenant.clone(),
+            key.clone(),
+        );
+        let slots = self.shared.pace.slots(&tenant.cloud);
+        let (name, request) = (effect.name.clone(), effect.request.clone());
+        match next {
+            Move::Send => Some(Box::pin(async move {
+                let _slot = slots.acquire().await;
+                let answer = cloud.request_perform(&tenant, &name, &request).await;
+                Happening::Answered(id, key, answer)
+            })),
+            Move::Delete => {
+                let thing = effect.thing()?;
+                Some(Box::pin(async move {
+                    let _slot = slots.acquire().await;
+                    let answer = cloud.thing_delete(&tenant, &thing).await;
+                    Happening::Deleted(id, key, answer)
+                }))
+            }
+            Move::Confirm => {
+                let thing = Thing {
+                    kind: request.watched()?,
+                    id: effect.id().to_owned(),
+                };
+                Some(Box::pin(async move {
+                    let _slot = slots.acquire().await;
+                    let answer = cloud.thing_get(&tenant, &thing).await;
+                    Happening::Confirmed(id, key, answer)
+                }))
+            }
+            Move::Rest | Move::NeverWas | Move::Later(_) | Move::Look(_) => None,
+        }
+    }
+
+    fn list(&self, tenant: Tenant, kind: ThingKind) -> Call {
+        let cloud = self.shared.cloud.clone();
+        let slots = self.shared.pace.slots(&tenant.cloud);
+        Box::pin(async move {
+            let _slot = slots.acquire().await;
+            // From here: what waited for a place must not count as seen earlier than it was.
+            let started = Instant::now();
+            let sightings = cloud.things_list(&tenant, kind).await;
+            Happening::Listed(tenant, kind, started, sightings)
+        })
+    }
+
+    /// A copy that a lost answer left behind; its answer is only logged, the next list tells.
+    fn delete_copy(&self, tenant: Tenant, thing: Thing) -> Call {
+        tracing::warn!(%tenant, %thing, "a request whose answer was lost had worked twice; the younger copy goes");
+        let cloud = self.shared.cloud.clone();
+        Box::pin(async move {
+            let answer = cloud.thing_delete(&tenant, &thing).await;
+            Happening::CopyDeleted(thing, answer)
+        })
+    }
+
+    /// Applies what came back.
+    fn happened(&self, memory: &mut Memory, happening: Happening) {
+        let settings = &self.shared.settings;
+        let (now, time) = (Instant::now(), self.shared.clock.now());
+        match happening {
+            Happening::Answered(id, key, answer) => {
+                let Some(held) = memory.held.get_mut(&id) else {
+                    return;
+                };
+                self.report(held, &key, answer.as_ref().err(), now);
+                held.change(&key, time, |effect, aside| {
+                    act::answered(effect, aside, answer, settings, now);
+                });
+            }
+            Happening::Deleted(id, key, answer) => {
+                let Some(held) = memory.held.get_mut(&id) else {
+                    return;
+                };
+                self.report(held, &key, answer.as_ref().err(), now);
+                held.change(&key, time, |effect, aside| {
+                    act::deleted(effect, aside, answer, settings, now);
+                });
+            }
+            Happening::Confirmed(id, key, answer) => {
+                let Some(held) = memory.held.get_mut(&id) else {
+                    return;
+                };
+                self.report(held, &key, answer.as_ref().err(), now);
+                held.change(&key, time, |effect, aside| {
+                    if let Ok(sighting) = answer {
+                        observe::confirmed(effect, aside, sighting.as_ref(), now);
+                    } else {
+                        aside.under_way = false;
+                        aside.not_before = Some(now + settings.retry_first);
+                    }
+                });
+            }
+            Happening::Listed(tenant, kind, started, sightings) => {
+                self.listed(memory, tenant, kind, started, sightings);
+            }
+            Happening::CopyDeleted(thing, answer) => {
+                if let Err(fault) = answer {
+                    tracing::warn!(%thing, %fault, "the copy did not go; the next list shows it again");
+                }
+            }
+        }
+    }
+
+    /// Applies one list to everything that waits for it.
+    fn listed(
+        &self,
+        memory: &mut Memory,
+        tenant: Tenant,
+        kind: ThingKind,
+        started: Instant,
+        sightings: Result<Vec<Sighting>, Fault>,
+    ) {
+        let settings = &self.shared.settings;
+        let (now, time) = (Instant::now(), self.shared.clock.now());
+        let fault = sightings.as_ref().err();
+        self.shared.pace.report(&tenant.cloud, fault, now);
+        memory
+            .lists
+            .ended(&tenant, kind, fault.is_some(), settings, now);
+        let sightings = match sightings {
+            Ok(sightings) => sightings,
+            Err(fault) => {
+                for held in memory.held.values_mut() {
+                    held.obstruct(&fault, |effect| {
+                        effect.request.watched() == Some(kind) && effect.tenant == tenant
+                    });
+                }
+                return;
+            }
+        };
+        let listing = Listing::new(tenant, kind, started, sightings);
+        let mut copies = Vec::new();
+        for held in memory.held.values_mut() {
+            for key in held.open_effects() {
+                let seen = held.change(&key, time, |effect, aside| {
+                    observe::seen(effect, aside, &listing, settings, now)
+                });
+                copies.extend(seen.into_iter().flat_map(|seen| seen.copies));
+            }
+        }
+        for copy in copies {
+            memory
+                .calls
+                .push(self.delete_copy(listing.tenant.clone(), copy));
+        }
+    }
+
+    fn report(&self, held: &Held, key: &EffectKey, fault: Option<&Fault>, now: Instant) {
+        let Some(effect) = held.effect(key) else {
+            return;
+        };
+        self.shared.pace.report(&effect.tenant.cloud, fault, now);
+        if let Some(fault) = fault {
+            let kind = effect.request.kind();
+            let expected = kind == EffectKind::Import || fault.may_pass();
+            tracing::debug!(operation = %held.operation.id, %key, %fault, expected, "a cloud refused or did not answer");
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! What a list means for one effect, and when to list again; it may not know operations.
+
+use std::{collections::HashMap, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    Settings,
+    act::{Aside, Look, broken, enter},
+};
+use crate::domain::{
+    effect::{Effect, EffectKind, EffectState, Fact},
+    fault::FaultKind,
+    id::Tenant,
+    sighting::{Sighting, Thing, ThingKind, Verdict},
+};
+
+/// One list of one kind in one tenant, complete.
+#[derive(Debug)]
+pub(super) struct Listing {
+    /// Where.
+    pub(super) tenant: Tenant,
+    /// Of what.
+    pub(super) kind: ThingKind,
+    /// When its first request left.
+    pub(super) started: Instant,
+    by_id: HashMap<String, Sighting>,
+    by_name: HashMap<String, Vec<String>>,
+}
+
+impl Listing {
+    pub(super) fn new(
+        tenant: Tenant,
+        kind: ThingKind,
+        started: Instant,
+        sightings: Vec<Sighting>,
+    ) -> Self {
+        let mut by_id = HashMap::new();
+        let mut by_name: HashMap<String, Vec<String>> = HashMap::new();
+        for sighting in sightings {
+            let id = sighting.thing.id.clone();
+            // A server keeps the name of the original and carries ours as a tag.
+            let names = if kind == ThingKind::Server {
+                sighting.tags.clone()
+            } else {
+                vec![sighting.name.clone()]
+            };
+            for name in names {
+                by_name.entry(name).or_default().push(id.clone());
+            }
+            by_id.insert(id, sighting);
+        }
+        Self {
+            tenant,
+            kind,
+            started,
+            by_id,
+            by_name,
+        }
+    }
+
+    fn by_id(&self, id: &str) -> Option<&Sighting> {
+        self.by_id.get(id)
+    }
+
+    /// All of that name, oldest first.
+    fn by_name(&self, name: &str) -> Vec<&Sighting> {
+        let ids = self
+            .by_name
+            .get(name)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let mut found: Vec<&Sighting> = ids.iter().filter_map(|id| self.by_id.get(id)).collect();
+        found.sort_by(|one, other| {
+            (one.created, &one.thing.id).cmp(&(other.created, &other.thing.id))
+        });
+        found
+    }
+
+    /// The thing of an effect: by its id once that is known, else by name.
+    fn of(&self, effect: &Effect) -> Vec<&Sighting> {
+        match effect.external.as_deref().or(effect.request.known_id()) {
+            Some(id) => self.by_id(id).into_iter().collect(),
+            None => self.by_name(&effect.name),
+        }
+    }
+}
+
+/// What a list led to, beside changes in the row.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// The row changed.
+    pub(super) changed: bool,
+    /// Copies of the thing that must go: a request whose answer was lost had worked twice.
+    pub(super) copies: Vec<Thing>,
+}
+
+/// Applies a list to an effect that waits for it.
+pub(super) fn seen(
+    effect: &mut Effect,
+    aside: &mut Aside,
+    listing: &Listing,
+    settings: &Settings,
+    now: Instant,
+) -> Seen {
+    let wanted = effect.request.watched() == Some(listing.kind)
+        && effect.tenant == listing.tenant
+        && !aside.under_way
+        && !effect.state.is_settled();
+    if !wanted {
+        return Seen::default();
+    }
+    aside.obstacle = None;
+    let before = (effect.state, effect.status.clone(), effect.external.clone());
+    let found = listing.of(effect);
+    let copies = match (effect.state, effect.request.kind()) {
+        (EffectState::Requested, EffectKind::Fill) => {
+            fill_doubted(effect, aside, found.first().copied(), listing, now);
+            Vec::new()
+        }
+        (EffectState::Requested, _) => doubted(effect, aside, &found, listing, settings, now),
+        (EffectState::Leaving, _) | (EffectState::Accepted, EffectKind::Drop) => {
+            leaving(
+                effect,
+                aside,
+                found.first().copied(),
+                listing,
+                settings,
+                now,
+            );
+            Vec::new()
+        }
+        (EffectState::Accepted, _) => {
+            // A status from before the answer says nothing: the volume was available then too.
+            if listing.started >= aside.since {
+                match found.first() {
+                    Some(sighting) => judged(effect, aside, sighting, now),
+                    None => aside.missing = true,
+                }
+            }
+            Vec::new()
+        }
+        (EffectState::Dropping, _) => dropping(effect, aside, &found, listing, settings, now),
+        (EffectState::Done | EffectState::Failed | EffectState::Gone, _) => Vec::new(),
+    };
+    let after = (effect.state, effect.status.clone(), effect.external.clone());
+    Seen {
+        changed: before != after,
+        copies,
+    }
+}
+
+/// Applies what a question for one thing answered: a list had not shown it.
+pub(super) fn confirmed(
+    effect: &mut Effect,
+    aside: &mut Aside,
+    sighting: Option<&Sighting>,
+    now: Instant,
+) {
+    aside.under_way = false;
+    aside.missing = false;
+    if effect.state != EffectState::Accepted {
+        return;
+    }
+    match sighting {
+        Some(sighting) => judged(effect, aside, sighting, now),
+        None => broken(effect, aside, "it vanished: somebody else deleted it", now),
+    }
+}
+
+/// Judges a thing that was accepted.
+fn judged(effect: &mut Effect, aside: &mut Aside, sighting: &Sighting, now: Instant) {
+    effect.status = Some(sighting.status.clone());
+    match sighting.verdict() {
+        Verdict::Waiting => effect.fault = None,
+        Verdict::Ready => {
+            effect.fact = Some(Fact::Seen(Box::new(sighting.clone())));
+            effect.fault = None;
+            enter(effect, aside, EffectState::Done, now);
+        }
+        Verdict::Broken => {
+            let why = sighting
+                .message
+                .as_deref()
+                .unwrap_or("the service gives no reason");
+            let text = format!("it is {}: {why}", sighting.status);
+            broken(effect, aside, &text, now);
+        }
+    }
+}
+
+/// A request without an answer: adopted, or asked for again when two lists with a settling time
+/// between them do not show it.
+fn doubted(
+    effect: &mut Effect,
+    aside: &mut Aside,
+    found: &[&Sighting],
+    listing: &Listing,
+    settings: &Settings,
+    now: Instant,
+) -> Vec<Thing> {
+    if aside.doubt.is_none_or(|doubt| listing.started < doubt) {
+        return Vec::new();
+    }
+    match found {
+        [] => {
+            if !absent_for_good(aside, listing, settings) {
+                return Vec::new();
+            }
+            let final_word = effect.fault.as_ref().is_some_and(|fault| {
+                let worn_out = fault.status.is_some() && effect.attempt >= settings.attempts_max;
+                fault.kind == FaultKind::Conflict || worn_out
+            });
+            if final_word {
+                enter(effect, aside, EffectState::Failed, now);
+            } else {
+                // Provably not there: it is asked for again, under the same name.
+                aside.doubt = None;
+                aside.absent = None;
+            }
+            Vec::new()
+        }
+        [sighting] => {
+            effect.external = Some(sighting.thing.id.clone());
+            enter(effect, aside, EffectState::Accepted, now);
+            judged(effect, aside, sighting, now);
+            Vec::new()
+        }
+        // The oldest is ours. It is adopted when the copies are gone, so that a crash in between
+        // cannot forget them.
+        [_, copies @ ..] => copies.iter().map(|copy| copy.thing.clone()).collect(),
+    }
+}
+
+/// Whether a thing that this list does not show has had its time to turn up.
+fn absent_for_good(aside: &mut Aside, listing: &Listing, settings: &Settings) -> bool {
+    let first = *aside.absent.get_or_insert(listing.started);
+    listing.started >= first + settings.settle && listing.started > first
+}
+
+/// A restore without an answer, judged by its volume.
+fn fill_doubted(
+    effect: &mut Effect,
+    aside: &mut Aside,
+    volume: Option<&Sighting>,
+    listing: &Listing,
+    now: Instant,
+) {
+    if aside.doubt.is_none_or(|doubt| listing.started < doubt) {
+        return;
+    }
+    match volume {
+        None => broken(
+            effect,
+            aside,
+            "the volume vanished: somebody else deleted it",
+            now,
+        ),
+        Some(volume) => match volume.verdict() {
+            // Either it never began or it is over already; the same bytes again do no harm.
+            Verdict::Ready => aside.doubt = None,
+            Verdict::Waiting => {
+                enter(effect, aside, EffectState::Accepted, now);
+                effect.status = Some(volume.status.clone());
+            }
+            Verdict::Broken => judged(effect, aside, volume, now),
+        },
+    }
+}
+
+/// A thing that is to go, whose deletion was not accepted yet.
+fn dropping(
+    effect: &mut Effect,
+    aside: &mut Aside,
+    found: &[&Sighting],
+    listing: &Listing,
+    settings: &Settings,
+    now: Instant,
+) -> Vec<Thing> {
+    match (found, &effect.external) {
+        ([], Some(_)) => enter(effect, aside, EffectState::Gone, now),
+        ([], None) => {
+            let told = aside.doubt.is_some_and(|doubt| listing.started >= doubt);
+            if told && absent_for_good(aside, listing, settings) {
+                enter(effect, aside, EffectState::Gone, now);
+            }
+        }
+        ([sighting, copies @ ..], _) => {
+            effect.external = Some(sighting.thing.id.clone());
+            effect.status = Some(sighting.status.clone());
+            aside.doubt = None;
+            aside.held_back = sighting.refuses_deletion();
+            return copies.iter().map(|copy| copy.thing.clone()).collect();
+        }
+    }
+    Vec::new()
+}
+
+/// A thing whose deletion was accepted.
+fn leaving(
+    effect: &mut Effect,
+    aside: &mut Aside,
+    sighting: Option<&Sighting>,
+    listing: &Listing,
+    settings: &Settings,
+    now: Instant,
+) {
+    if listing.started < aside.since {
+        return;
+    }
+    let is_drop = effect.request.kind() == EffectKind::Drop;
+    let Some(sighting) = sighting else {
+        let end = if is_drop {
+            EffectState::Done
+        } else {
+            EffectState::Gone
+        };
+        return enter(effect, aside, end, now);
+    };
+    effect.status = Some(sighting.status.clone());
+    // An accepted deletion that leaves the thing as it was has been lost, or has failed.
+    let untouched = !sighting.refuses_deletion() && sighting.thing.kind != ThingKind::Server;
+    if untouched && now.duration_since(aside.since) >= settings.settle {
+        let again = if is_drop {
+            EffectState::Requested
+        } else {
+            EffectState::Dropping
+        };
+        let failures = aside.failures + 1;
+        enter(effect, aside, again, now);
+        aside.failures = failures;
+        aside.not_before =
+            Some(now + super::pace::backoff(settings.retry_first, settings.retry_max, failures));
+    }
+}
+
+/// The lists that are due, and were made.
+#[derive(Debug, Default)]
+pub(super) struct Lists {
+    kinds: HashMap<(Tenant, ThingKind), KindList>,
+}
+
+#[derive(Debug, Default)]
+struct KindList {
+    last: Option<Instant>,
+    under_way: bool,
+    not_before: Option<Instant>,
+    failures: u32,
+    due: Option<Instant>,
+}
+
+impl Lists {
+    /// Forgets what was due, before the looks of a turn are collected anew.
+    pub(super) fn begin(&mut self) {
+        self.kinds
+            .retain(|_, list| list.under_way || list.due.is_some());
+        for list in self.kinds.values_mut() {
+            list.due = None;
+        }
+    }
+
+    /// Somebody wants to see a list; one serves everybody who waits in that tenant for that kind.
+    pub(super) fn want(&mut self, look: Look, settings: &Settings, now: Instant) {
+        let list = self.kinds.entry((look.tenant, look.kind)).or_default();
+        let waited = now.saturating_duration_since(look.since);
+        let pause = interval(waited, settings);
+        let after_last = list
+            .last
+            .map_or(look.from, |last| (last + pause).max(look.from));
+        let due = list
+            .not_before
+            .map_or(after_last, |later| later.max(after_last));
+        list.due = Some(list.due.map_or(due, |other| other.min(due)));
+    }
+
+    /// What is to be listed now; each is under way from here on.
+    pub(super) fn start(
+        &mut self,
+        now: Instant,
+        mut admits: impl FnMut(&Tenant) -> bool,
+    ) -> Vec<(Tenant, ThingKind)> {
+        let mut started = Vec::new();
+        for ((tenant, kind), list) in &mut self.kinds {
+            let due = list.due.is_some_and(|due| due <= now);
+            if due && !list.under_way && admits(tenant) {
+                list.under_way = true;
+                list.last = Some(now);
+                started.push((tenant.clone(), *kind));
+            }
+        }
+        started
+    }
+
+    /// A list came back.
+    pub(super) fn ended(
+        &mut self,
+        tenant: &Tenant,
+        kind: ThingKind,
+        failed: bool,
+        settings: &Settings,
+        now: Instant,
+    ) {
+        if let Some(list) = self.kinds.get_mut(&(tenant.clone(), kind)) {
+            list.under_way = false;
+            list.failures = if failed { list.failures + 1 } else { 0 };
+            let wait =
+                super::pace::backoff(settings.retry_first, settings.retry_max, list.failures);
+            list.not_before = failed.then(|| now + wait);
+        }
+    }
+
+    /// When the next list is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.kinds
+            .values()
+            .filter(|list| !list.under_way)
+            .filter_map(|list| list.due)
+            .min()
+    }
+}
+
+/// The pause between two lists, for the one who has waited so long: short for what is quick, a
+/// share of the wait for what is slow, so that looking costs a bounded part of what it sees.
+fn interval(waited: Duration, settings: &Settings) -> Duration {
+    (waited / settings.observe_share.max(1)).clamp(settings.observe_min, settings.observe_max)
+}

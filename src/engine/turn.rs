@@ -1,0 +1,333 @@
+//! One operation in memory: what happened to it, what its planner says, what has to be written; it
+//! may not know lanes or calls.
+
+use std::collections::{BTreeSet, HashMap};
+
+use tokio::time::Instant;
+
+use super::{
+    Planner, Settings,
+    act::{self, Aside, Move},
+};
+use crate::{
+    domain::{
+        decision::{Decision, Detail, Ending, Report},
+        effect::{Effect, EffectKind, EffectState},
+        fault::Fault,
+        id::EffectKey,
+        ledger::Ledger,
+        lifecycle::{State, Transition},
+        operation::Operation,
+        time::Timestamp,
+    },
+    port::store::{News, OpenOperation, Turn},
+};
+
+/// An operation in memory.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) operation: Operation,
+    ledger: Ledger,
+    asides: HashMap<EffectKey, Aside>,
+    /// Rows that differ from the store.
+    changed: BTreeSet<EffectKey>,
+    /// The planner has to be asked again.
+    stale: bool,
+    /// What the resource told last.
+    told: Option<(State, Report)>,
+    detail: Option<Detail>,
+    news: Option<News>,
+    ending: Ending,
+}
+
+impl Held {
+    /// An operation as it was loaded: whatever was asked may have left and worked.
+    pub(super) fn load(open: OpenOperation, now: Instant) -> Self {
+        let asides = open
+            .ledger
+            .iter()
+            .map(|effect| (effect.key.clone(), Aside::doubtful(now)))
+            .collect();
+        Self {
+            operation: open.operation,
+            ledger: open.ledger,
+            asides,
+            changed: BTreeSet::new(),
+            stale: true,
+            told: None,
+            detail: open.detail,
+            news: None,
+            ending: Ending::Open,
+        }
+    }
+
+    /// A caller cancelled it.
+    pub(super) fn cancel(&mut self, cancelled: Option<Timestamp>) {
+        if self.operation.cancelled != cancelled {
+            self.operation.cancelled = cancelled;
+            self.stale = true;
+        }
+    }
+
+    /// Lets `change` work on one effect; a row that differs afterwards is written, and planned for.
+    pub(super) fn change<T>(
+        &mut self,
+        key: &EffectKey,
+        time: Timestamp,
+        change: impl FnOnce(&mut Effect, &mut Aside) -> T,
+    ) -> Option<T> {
+        let mut effect = self.ledger.get(key)?.clone();
+        let aside = self.asides.get_mut(key)?;
+        let waited = aside.obstacle.is_some();
+        let answer = change(&mut effect, aside);
+        self.stale |= waited != aside.obstacle.is_some();
+        if self.ledger.get(key) != Some(&effect) {
+            effect.changed = time;
+            self.changed.insert(key.clone());
+            self.stale = true;
+            self.ledger.put(effect);
+        }
+        Some(answer)
+    }
+
+    /// The keys of all effects on which something may still happen.
+    pub(super) fn open_effects(&self) -> Vec<EffectKey> {
+        let open = self
+            .ledger
+            .iter()
+            .filter(|effect| !effect.state.is_settled());
+        open.map(|effect| effect.key.clone()).collect()
+    }
+
+    /// The effect of that key.
+    pub(super) fn effect(&self, key: &EffectKey) -> Option<&Effect> {
+        self.ledger.get(key)
+    }
+
+    /// Asks the planner until it has nothing new to say.
+    pub(super) fn plan(&mut self, planner: Planner, time: Timestamp, now: Instant) {
+        let late = time >= self.operation.deadline;
+        // Each round settles at least one effect or ends the loop, so the ledger bounds it.
+        while (self.stale || late) && self.ending == Ending::Open {
+            self.stale = false;
+            let decision = planner(&self.operation, &self.ledger, time);
+            self.apply(decision, time, now);
+            if !self.stale {
+                break;
+            }
+        }
+    }
+
+    fn apply(&mut self, decision: Decision, time: Timestamp, now: Instant) {
+        let Decision {
+            wishes,
+            drops,
+            report,
+            ending,
+        } = decision;
+        for wish in wishes {
+            let effect = Effect {
+                ordinal: self.ledger.next_ordinal(),
+                name: self.operation.name_of(&wish.key),
+                key: wish.key.clone(),
+                tenant: wish.tenant,
+                request: wish.request,
+                disposal: wish.disposal,
+                state: EffectState::Requested,
+                external: None,
+                status: None,
+                fact: None,
+                fault: None,
+                attempt: 0,
+                changed: time,
+            };
+            self.ledger.put(effect);
+            self.asides.insert(wish.key.clone(), Aside::fresh(now));
+            self.changed.insert(wish.key);
+        }
+        for key in drops {
+            self.change(&key, time, |effect, aside| {
+                // Only what is made can be dropped; anything else is abandoned, an imported record
+                // above all: deleting it would delete the bytes of the original.
+                if !matches!(effect.request.kind(), EffectKind::Make(_)) {
+                    return act::enter(effect, aside, EffectState::Gone, now);
+                }
+                // Whether the request left is still as doubtful as it was, and a request that is
+                // under way is waited for: its answer tells what there is to delete.
+                let (doubt, under_way) = (aside.doubt, aside.under_way);
+                let requested = effect.state == EffectState::Requested;
+                act::enter(effect, aside, EffectState::Dropping, now);
+                aside.doubt = doubt.filter(|_| requested);
+                aside.under_way = under_way;
+            });
+            let never_was = |effect: &Effect, aside: &Aside| {
+                effect.state == EffectState::Dropping
+                    && effect.external.is_none()
+                    && aside.doubt.is_none()
+                    && !aside.under_way
+            };
+            let settles = match (self.ledger.get(&key), self.asides.get(&key)) {
+                (Some(effect), Some(aside)) => never_was(effect, aside),
+                _ => false,
+            };
+            if settles {
+                self.change(&key, time, |effect, aside| {
+                    act::enter(effect, aside, EffectState::Gone, now);
+                });
+            }
+        }
+        self.ending = ending;
+        self.tell(report, time);
+    }
+
+    /// Notes what the resource tells from now on, where that differs from what it told last.
+    fn tell(&mut self, mut report: Report, time: Timestamp) {
+        let begun = self.operation.resource_state.after(Transition::Begin);
+        let state = match (&self.ending, begun) {
+            (Ending::Open, Some(state)) => Some(state),
+            (Ending::Done, Some(state)) => state.after(Transition::Succeed),
+            (Ending::Erred(_), Some(state)) => state.after(Transition::Fail),
+            (_, None) => None,
+        };
+        let Some(state) = state else {
+            tracing::error!(operation = %self.operation.id, state = self.operation.resource_state.name(),
+                "the resource is in a state in which nothing can happen to it");
+            return;
+        };
+        let detail_changed = report.detail.is_some() && report.detail != self.detail;
+        report.progress.waiting = self.waiting().map(ToString::to_string);
+        let same = self.told.as_ref().is_some_and(|(old, told)| {
+            *old == state
+                && told.runtime_state == report.runtime_state
+                && told.progress == report.progress
+        });
+        if same && !detail_changed && self.ending == Ending::Open {
+            return;
+        }
+        self.told = Some((
+            state,
+            Report {
+                detail: None,
+                ..report.clone()
+            },
+        ));
+        if detail_changed {
+            self.detail.clone_from(&report.detail);
+        }
+        report.progress.changed = Some(time);
+        let pending = self.news.take();
+        let detail_changed = detail_changed || pending.is_some_and(|news| news.detail_changed);
+        self.news = Some(News {
+            state,
+            report,
+            detail_changed,
+            time,
+        });
+    }
+
+    /// Why nothing moves: the first thing that an open effect waits for.
+    fn waiting(&self) -> Option<&Fault> {
+        self.ledger
+            .iter()
+            .filter(|effect| !effect.state.is_settled())
+            .find_map(|effect| {
+                let obstacle = self
+                    .asides
+                    .get(&effect.key)
+                    .and_then(|aside| aside.obstacle.as_ref());
+                obstacle.or(effect.fault.as_ref().filter(|fault| fault.may_pass()))
+            })
+    }
+
+    /// Notes a fault on everything that a list was to serve, so that people see why they wait.
+    pub(super) fn obstruct(&mut self, fault: &Fault, waits: impl Fn(&Effect) -> bool) {
+        for effect in self
+            .ledger
+            .iter()
+            .filter(|effect| !effect.state.is_settled())
+        {
+            if waits(effect)
+                && let Some(aside) = self.asides.get_mut(&effect.key)
+            {
+                aside.obstacle = Some(fault.clone());
+                self.stale = true;
+            }
+        }
+    }
+
+    /// What to do next about every open effect. A request that will be sent is counted in its row
+    /// first, so that the row is written before the request leaves.
+    pub(super) fn moves(
+        &mut self,
+        settings: &Settings,
+        time: Timestamp,
+        now: Instant,
+        mut admits: impl FnMut(&Effect) -> bool,
+    ) -> Vec<(EffectKey, Move)> {
+        let mut moves = Vec::new();
+        if self.ending != Ending::Open {
+            return moves;
+        }
+        for key in self.open_effects() {
+            let (Some(effect), Some(aside)) = (self.ledger.get(&key), self.asides.get(&key)) else {
+                continue;
+            };
+            let next = act::next_move(effect, aside, settings, now);
+            let leaves = matches!(next, Move::Send | Move::Delete | Move::Confirm);
+            if leaves && !admits(effect) {
+                continue;
+            }
+            if let Some(aside) = self.asides.get_mut(&key) {
+                aside.under_way = leaves;
+            }
+            if next == Move::Send
+                && let Some(mut effect) = self.ledger.get(&key).cloned()
+            {
+                effect.attempt += 1;
+                effect.changed = time;
+                self.changed.insert(key.clone());
+                self.ledger.put(effect);
+            }
+            if next == Move::NeverWas {
+                self.change(&key, time, |effect, aside| {
+                    act::enter(effect, aside, EffectState::Gone, now);
+                });
+            }
+            moves.push((key, next));
+        }
+        moves
+    }
+
+    /// Whether the planner has to be asked again.
+    pub(super) fn is_stale(&self) -> bool {
+        self.stale
+    }
+
+    /// Whether it has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ending != Ending::Open
+    }
+
+    /// What has to be written, if anything.
+    pub(super) fn take_turn(&mut self) -> Option<Turn> {
+        let news = self.news.take();
+        if self.changed.is_empty() && news.is_none() {
+            return None;
+        }
+        if let Some(news) = &news {
+            self.operation.resource_state = news.state;
+        }
+        let changed = std::mem::take(&mut self.changed);
+        let effects = changed
+            .iter()
+            .filter_map(|key| self.ledger.get(key).cloned())
+            .collect();
+        Some(Turn {
+            operation: self.operation.id,
+            resource: self.operation.resource,
+            effects,
+            news,
+            ending: self.ending.clone(),
+        })
+    }
+}
