@@ -109,7 +109,7 @@ impl<'a> Draft<'a> {
     pub(super) fn one(&mut self, wish: Wish) -> Step<&'a Effect> {
         let ledger = self.ledger;
         match ledger.get(&wish.key) {
-            Some(effect) if effect.state == EffectState::Done => Ok(effect),
+            Some(effect) if has_served(effect) => Ok(effect),
             Some(_) => Err(Stop::Pending),
             None => {
                 self.decision.wishes.push(wish);
@@ -298,6 +298,18 @@ impl<'a> Draft<'a> {
         progress.effects_done = u32::try_from(settled).unwrap_or(u32::MAX);
         progress.effects_total = u32::try_from(total).unwrap_or(u32::MAX);
         progress.started = Some(self.operation.created);
+    }
+}
+
+/// Whether an effect is done. A temporary that was ready and is on its way out has done its work:
+/// what was built on it is there, so the lines after it go on.
+fn has_served(effect: &Effect) -> bool {
+    match effect.state {
+        EffectState::Done => true,
+        EffectState::Dropping | EffectState::Leaving | EffectState::Gone => {
+            effect.disposal == Disposal::Temporary && effect.seen().is_some()
+        }
+        EffectState::Requested | EffectState::Accepted | EffectState::Failed => false,
     }
 }
 

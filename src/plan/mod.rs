@@ -11,6 +11,8 @@ mod delete_restoration;
 mod draft;
 mod layout;
 mod restore;
+#[cfg(test)]
+mod tests;
 mod update_dr_backup;
 
 use self::draft::{Draft, Stop};

@@ -1,0 +1,621 @@
+//! Unfolds every planner against a world that answers at once, and fails it at every effect; it may
+//! not know the engine.
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use uuid::Uuid;
+
+use super::plan;
+use crate::domain::{
+    capture::Capture,
+    decision::{Detail, Ending},
+    dr_backup::{DrBackupDetail, Mirror, VolumeBackup},
+    effect::{Disposal, Effect, EffectKind, EffectState, Fact, Request},
+    fault::{Fault, FaultKind, Service},
+    id::{
+        CloudName, DrBackupId, EffectKey, FlavorId, NetworkId, OperationId, ProjectId, ResourceId,
+        RestorationId, SecurityGroupId, ServerId, SubnetId, Tenant, VolumeBackupId, VolumeId,
+    },
+    inventory::{AdminReach, Flavor, Inventory, KeyPairInfo, Network, Quotas, Subnet, VolumeType},
+    ledger::Ledger,
+    lifecycle::State,
+    manifest::{
+        FixedAddress, FlavorShape, KeyFacts, Manifest, PortFacts, Properties, SecurityGroupFacts,
+        SecurityGroupRule, VolumeFacts,
+    },
+    operation::{Ask, Operation},
+    record::BackupRecord,
+    restoration::{RestorePlanInput, RestoreWish},
+    sighting::{Sighting, Thing, ThingKind},
+    time::Timestamp,
+};
+
+fn tenant(cloud: &str, project: &str) -> Tenant {
+    Tenant {
+        cloud: CloudName::new(cloud),
+        project: ProjectId::new(project),
+    }
+}
+
+fn flavor_shape(name: &str, cores: u64, ram_mib: u64) -> FlavorShape {
+    FlavorShape {
+        id: None,
+        name: name.to_owned(),
+        cores,
+        ram_mib,
+        disk_gib: 0,
+        ephemeral_gib: 0,
+        swap_mib: 0,
+        properties: Properties::new(),
+    }
+}
+
+fn manifest(volumes: usize) -> Manifest {
+    let group = SecurityGroupId::new("source-group");
+    let volume = |index: usize| VolumeFacts {
+        id: VolumeId::new(format!("source-volume-{index}")),
+        name: format!("disk {index}"),
+        description: String::new(),
+        size_gib: 1 + index as u64,
+        volume_type: Some("fast".to_owned()),
+        availability_zone: None,
+        bootable: index == 0,
+        device: Some(format!(
+            "/dev/vd{}",
+            char::from(b'a' + u8::try_from(index).unwrap())
+        )),
+        boot_index: (index == 0).then_some(0),
+        encrypted: false,
+        multiattach: false,
+        delete_on_termination: false,
+        tag: None,
+        metadata: Properties::new(),
+        image_metadata: Properties::new(),
+    };
+    Manifest {
+        tenant: tenant("source", "demo"),
+        server: ServerId::new("source-server"),
+        name: "web".to_owned(),
+        description: String::new(),
+        status: "ACTIVE".to_owned(),
+        root_is_volume: true,
+        flavor: flavor_shape("m1.tiny", 1, 512),
+        image: None,
+        volumes: (0..volumes).map(volume).collect(),
+        ports: vec![PortFacts {
+            name: String::new(),
+            network: NetworkId::new("source-network"),
+            network_name: "inside".to_owned(),
+            mac: "fa:16:3e:00:00:01".to_owned(),
+            fixed: vec![FixedAddress {
+                subnet: SubnetId::new("source-subnet"),
+                subnet_name: "inside".to_owned(),
+                cidr: "10.0.0.0/24".to_owned(),
+                address: "10.0.0.7".to_owned(),
+            }],
+            floating: Vec::new(),
+            security_groups: vec![group.clone()],
+            port_security: true,
+            vnic_type: "normal".to_owned(),
+        }],
+        security_groups: vec![SecurityGroupFacts {
+            id: group.clone(),
+            name: "web".to_owned(),
+            description: String::new(),
+            stateful: true,
+            rules: vec![SecurityGroupRule {
+                direction: "ingress".to_owned(),
+                ethertype: "IPv4".to_owned(),
+                protocol: Some("tcp".to_owned()),
+                port_min: Some(22),
+                port_max: Some(22),
+                remote_cidr: None,
+                remote_group: Some(group),
+                description: String::new(),
+            }],
+        }],
+        key: Some(KeyFacts {
+            name: "ops".to_owned(),
+            public_key: Some("ssh-ed25519 AAAA".to_owned()),
+            fingerprint: Some("aa:bb".to_owned()),
+        }),
+        availability_zone: None,
+        server_group: None,
+        config_drive: false,
+        metadata: Properties::new(),
+        tags: vec!["blue".to_owned()],
+        user_data: None,
+        gaps: Vec::new(),
+    }
+}
+
+fn inventory() -> Inventory {
+    Inventory {
+        flavors: vec![Flavor {
+            id: FlavorId::new("1"),
+            shape: flavor_shape("m1.tiny", 1, 512),
+        }],
+        networks: vec![Network {
+            id: NetworkId::new("target-network"),
+            name: "inside".to_owned(),
+            owned: true,
+            shared: false,
+            external: false,
+            subnets: vec![Subnet {
+                id: SubnetId::new("target-subnet"),
+                name: "inside".to_owned(),
+                cidr: "10.0.0.0/24".to_owned(),
+                ip_version: 4,
+            }],
+        }],
+        volume_types: vec![VolumeType {
+            id: "t".to_owned(),
+            name: "fast".to_owned(),
+            is_default: true,
+            is_public: true,
+        }],
+        security_groups: Vec::new(),
+        key_pairs: Vec::new(),
+        compute_zones: vec!["nova".to_owned()],
+        volume_zones: vec!["nova".to_owned()],
+        quotas: Quotas::default(),
+        admin: AdminReach::Tenant,
+    }
+}
+
+fn volume_backups(manifest: &Manifest) -> Vec<VolumeBackup> {
+    let backup = |(index, volume): (usize, &VolumeFacts)| VolumeBackup {
+        id: VolumeBackupId::new(format!("backup-{index}")),
+        volume: volume.id.clone(),
+        tenant: manifest.tenant.clone(),
+        size_gib: volume.size_gib,
+        incremental: false,
+        parent: None,
+        status: "available".to_owned(),
+        data_timestamp: None,
+        record: Some(BackupRecord {
+            service: "posix".to_owned(),
+            url: "e30=".to_owned(),
+        }),
+    };
+    manifest.volumes.iter().enumerate().map(backup).collect()
+}
+
+fn operation(resource: ResourceId, tenant: Tenant, ask: Ask, state: State) -> Operation {
+    Operation {
+        id: OperationId(Uuid::from_u128(7)),
+        resource,
+        tenant,
+        ask,
+        resource_state: state,
+        created: Timestamp(0),
+        deadline: Timestamp(i64::MAX),
+        cancelled: None,
+    }
+}
+
+fn create(capture: Capture) -> Operation {
+    let ask = Ask::CreateDrBackup {
+        server: ServerId::new("source-server"),
+        capture,
+        description: "nightly".to_owned(),
+    };
+    let resource = ResourceId::DrBackup(DrBackupId(Uuid::from_u128(1)));
+    operation(resource, tenant("source", "demo"), ask, State::Creating)
+}
+
+fn restore(volumes: usize, wish: RestoreWish) -> Operation {
+    let manifest = manifest(volumes);
+    let volume_backups = volume_backups(&manifest);
+    let ask = Ask::Restore(Box::new(RestorePlanInput {
+        manifest,
+        volume_backups,
+        wish,
+    }));
+    let resource = ResourceId::Restoration(RestorationId(Uuid::from_u128(2)));
+    operation(resource, tenant("dr", "demo"), ask, State::Creating)
+}
+
+/// Every planner with what it is asked; a planner that is not here is not swept, so the match in
+/// [`plan`] and this list have to grow together.
+fn registry(volumes: usize) -> Vec<Operation> {
+    let detail = Box::new(DrBackupDetail {
+        manifest: Some(Box::new(manifest(volumes))),
+        volume_backups: volume_backups(&manifest(volumes)),
+        consistency: None,
+    });
+    let mirror = |cloud: &str| -> Vec<Mirror> {
+        (0..volumes)
+            .map(|index| Mirror {
+                backup: VolumeBackupId::new(format!("backup-{index}")),
+                tenant: tenant(cloud, "demo"),
+            })
+            .collect()
+    };
+    let resource = ResourceId::DrBackup(DrBackupId(Uuid::from_u128(1)));
+    let home = tenant("source", "demo");
+    let update = Ask::UpdateDrBackup {
+        description: "new".to_owned(),
+        backups: mirror("source"),
+    };
+    let delete = Ask::DeleteDrBackup {
+        detail,
+        backups: mirror("source"),
+        mirrors: mirror("dr"),
+    };
+    let things = [ThingKind::Volume, ThingKind::Port, ThingKind::Server];
+    let things = things
+        .map(|kind| Thing {
+            kind,
+            id: format!("{kind:?}"),
+        })
+        .to_vec();
+    let restoration = ResourceId::Restoration(RestorationId(Uuid::from_u128(2)));
+    let remove = Ask::DeleteRestoration { things };
+    vec![
+        create(Capture::Snapshot),
+        create(Capture::VolumeInUse),
+        create(Capture::SnapshotThenCopy),
+        restore(volumes, RestoreWish::default()),
+        restore(
+            volumes,
+            RestoreWish {
+                keep_fixed_addresses: true,
+                ..RestoreWish::default()
+            },
+        ),
+        operation(resource, home.clone(), update, State::Updating),
+        operation(resource, home, delete, State::Deleting),
+        operation(restoration, tenant("dr", "demo"), remove, State::Deleting),
+    ]
+}
+
+/// Answers a request as a cloud would that has all the time in the world.
+fn answer(effect: &mut Effect, volumes: usize) {
+    let id = match effect.request.kind() {
+        EffectKind::Make(_) => format!("made-{}", effect.key),
+        EffectKind::Import | EffectKind::Fill | EffectKind::Drop => {
+            effect.request.known_id().unwrap_or_default().to_owned()
+        }
+        EffectKind::Apply | EffectKind::Read => String::new(),
+    };
+    effect.external = (!id.is_empty()).then_some(id.clone());
+    effect.state = EffectState::Done;
+    effect.fact = match &effect.request {
+        Request::ReadInstance { .. } => Some(Fact::Instance(Box::new(manifest(volumes)))),
+        Request::ReadRecord { .. } => Some(Fact::Record {
+            record: BackupRecord {
+                service: "posix".to_owned(),
+                url: "e30=".to_owned(),
+            },
+            parent: None,
+        }),
+        Request::ReadInventory => Some(Fact::Inventory(Box::new(inventory()))),
+        Request::ReadPresence { .. } => Some(Fact::Presence { live: Vec::new() }),
+        request => request.watched().map(|kind| {
+            Fact::Seen(Box::new(Sighting {
+                thing: Thing { kind, id },
+                name: effect.name.clone(),
+                tags: Vec::new(),
+                status: "available".to_owned(),
+                message: None,
+                created: Some(Timestamp(1_000_000 * i64::from(effect.ordinal))),
+                size_gib: None,
+                incremental: false,
+                data_timestamp: None,
+            }))
+        }),
+    };
+}
+
+/// What one unfolding did, for a person to read.
+#[derive(Default)]
+struct Story {
+    text: String,
+    /// Every effect in the order in which it was wished for.
+    wished: Vec<(EffectKey, Request, Disposal)>,
+    dropped: BTreeSet<EffectKey>,
+    ending: Ending,
+    detail: Option<Detail>,
+    ledger: Ledger,
+}
+
+/// Unfolds an operation; the effect at `fails` fails for good instead of getting done.
+fn unfold(mut operation: Operation, volumes: usize, fails: Option<usize>, cancel: bool) -> Story {
+    let mut story = Story::default();
+    let mut phase = String::new();
+    for _ in 0..200 {
+        let decision = plan(&operation, &story.ledger, Timestamp(1));
+        if decision.report.progress.phase != phase {
+            phase.clone_from(&decision.report.progress.phase);
+            writeln!(story.text, "{phase}").unwrap();
+        }
+        story.detail = decision.report.detail.clone();
+        for wish in decision.wishes {
+            let ordinal = story.ledger.next_ordinal();
+            let mut effect = Effect {
+                name: operation.name_of(&wish.key),
+                key: wish.key.clone(),
+                ordinal,
+                tenant: wish.tenant,
+                request: wish.request,
+                disposal: wish.disposal,
+                state: EffectState::Requested,
+                external: None,
+                status: None,
+                fact: None,
+                fault: None,
+                attempt: 1,
+                changed: Timestamp(1),
+            };
+            writeln!(
+                story.text,
+                "    {:?} {} in {}",
+                effect.disposal, wish.key, effect.tenant.cloud
+            )
+            .unwrap();
+            story
+                .wished
+                .push((wish.key, effect.request.clone(), wish.disposal));
+            if fails == Some(story.wished.len() - 1) {
+                if cancel {
+                    operation.cancelled = Some(Timestamp(1));
+                } else {
+                    effect.state = EffectState::Failed;
+                    effect.fault = Some(Fault::new(
+                        FaultKind::Invalid,
+                        Service::BlockStorage,
+                        "x",
+                        "no",
+                    ));
+                }
+            } else {
+                answer(&mut effect, volumes);
+            }
+            story.ledger.put(effect);
+        }
+        for key in decision.drops {
+            let mut effect = story.ledger.get(&key).unwrap().clone();
+            effect.state = EffectState::Gone;
+            writeln!(story.text, "    drop {key}").unwrap();
+            story.dropped.insert(key);
+            story.ledger.put(effect);
+        }
+        if decision.ending != Ending::Open {
+            story.ending = decision.ending;
+            return story;
+        }
+    }
+    panic!("no end:\n{}", story.text);
+}
+
+#[test]
+fn unfoldings_read_as_they_are_documented() {
+    let mut text = String::new();
+    for operation in registry(2) {
+        let name = operation.ask.name();
+        writeln!(text, "# {name}\n{}", unfold(operation, 2, None, false).text).unwrap();
+    }
+    insta::assert_snapshot!("unfoldings", text);
+}
+
+#[test]
+fn every_planner_reaches_its_goal() {
+    for volumes in [1, 2, 5, 20] {
+        for operation in registry(volumes) {
+            let name = operation.ask.name();
+            assert_eq!(
+                unfold(operation, volumes, None, false).ending,
+                Ending::Done,
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_failure_or_cancel_at_any_effect_leaves_nothing_but_what_is_kept() {
+    for volumes in [1, 2, 5] {
+        for operation in registry(volumes) {
+            let count = unfold(operation.clone(), volumes, None, false).wished.len();
+            for at in 0..count {
+                for cancel in [false, true] {
+                    let story = unfold(operation.clone(), volumes, Some(at), cancel);
+                    let name = operation.ask.name();
+                    let key = &story.wished[at].0;
+                    let forgiven = key.as_str().ends_with("-kept") && !cancel;
+                    if forgiven {
+                        assert_eq!(story.ending, Ending::Done, "{name} has a way around {key}");
+                        continue;
+                    }
+                    assert!(matches!(story.ending, Ending::Erred(_)), "{name} at {key}");
+                    let left: Vec<String> = story
+                        .ledger
+                        .iter()
+                        .filter(|effect| effect.disposal != Disposal::Keep)
+                        .filter(|effect| {
+                            !matches!(effect.state, EffectState::Gone | EffectState::Failed)
+                        })
+                        .map(ToString::to_string)
+                        .collect();
+                    assert_eq!(left, Vec::<String>::new(), "{name} failed at {key}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_failure_ever_lets_an_imported_record_go() {
+    for operation in registry(3) {
+        let count = unfold(operation.clone(), 3, None, false).wished.len();
+        for at in 0..count {
+            let story = unfold(operation.clone(), 3, Some(at), at % 2 == 0);
+            for (key, request, disposal) in &story.wished {
+                if request.kind() == EffectKind::Import {
+                    assert_eq!(*disposal, Disposal::Keep, "{key}");
+                    // Abandoned at most: the engine deletes only what was made.
+                    assert!(story.ledger.get(key).unwrap().thing().is_none());
+                }
+                let drops_backup = matches!(request, Request::Drop { thing } if thing.kind == ThingKind::VolumeBackup);
+                assert!(!drops_backup || operation.ask.name() == "delete_dr_backup");
+            }
+        }
+    }
+}
+
+#[test]
+fn all_snapshots_are_asked_for_before_any_volume_backup() {
+    let story = unfold(create(Capture::Snapshot), 5, None, false);
+    let kinds: Vec<EffectKind> = story
+        .wished
+        .iter()
+        .map(|(_, request, _)| request.kind())
+        .collect();
+    let last_snapshot = kinds
+        .iter()
+        .rposition(|kind| *kind == EffectKind::Make(ThingKind::Snapshot))
+        .unwrap();
+    let first_backup = kinds
+        .iter()
+        .position(|kind| *kind == EffectKind::Make(ThingKind::VolumeBackup))
+        .unwrap();
+    assert!(last_snapshot < first_backup);
+}
+
+#[test]
+fn temporaries_are_gone_before_the_backup_is_ok() {
+    for capture in [Capture::Snapshot, Capture::SnapshotThenCopy] {
+        let story = unfold(create(capture), 3, None, false);
+        assert_eq!(story.ending, Ending::Done);
+        for effect in story
+            .ledger
+            .iter()
+            .filter(|one| one.disposal == Disposal::Temporary)
+        {
+            assert_eq!(effect.state, EffectState::Gone, "{effect}");
+        }
+    }
+}
+
+#[test]
+fn the_skew_between_snapshots_is_recorded() {
+    let story = unfold(create(Capture::Snapshot), 3, None, false);
+    let Some(Detail::DrBackup(detail)) = story.detail else {
+        panic!("a DR backup")
+    };
+    assert_eq!(detail.consistency.unwrap().skew_ms, Some(2000));
+    assert_eq!(detail.volume_backups.len(), 3);
+    let whole = DrBackupDetail {
+        consistency: None,
+        ..*detail
+    };
+    assert_eq!(whole.unrecoverable_reason(), None);
+}
+
+#[test]
+fn names_are_deterministic_distinct_and_short_enough_for_a_tag() {
+    for operation in registry(20) {
+        let one = unfold(operation.clone(), 20, None, false);
+        let two = unfold(operation.clone(), 20, None, false);
+        let names = |story: &Story| -> Vec<String> {
+            story
+                .ledger
+                .iter()
+                .map(|effect| effect.name.clone())
+                .collect()
+        };
+        assert_eq!(names(&one), names(&two));
+        let distinct: BTreeSet<String> = names(&one).into_iter().collect();
+        assert_eq!(distinct.len(), one.ledger.iter().count());
+        assert!(distinct.iter().all(|name| name.len() <= 60));
+    }
+}
+
+#[test]
+fn an_instance_that_boots_from_an_image_is_refused_before_anything_is_made() {
+    let operation = create(Capture::Snapshot);
+    let mut ledger = Ledger::default();
+    let wish = plan(&operation, &ledger, Timestamp(1)).wishes.remove(0);
+    let mut facts = manifest(1);
+    facts.root_is_volume = false;
+    ledger.put(Effect {
+        name: String::new(),
+        key: wish.key,
+        ordinal: 0,
+        tenant: wish.tenant,
+        request: wish.request,
+        disposal: wish.disposal,
+        state: EffectState::Done,
+        external: None,
+        status: None,
+        fact: Some(Fact::Instance(Box::new(facts))),
+        fault: None,
+        attempt: 1,
+        changed: Timestamp(1),
+    });
+    let decision = plan(&operation, &ledger, Timestamp(1));
+    let Ending::Erred(error) = decision.ending else {
+        panic!("it is refused")
+    };
+    assert_eq!(error.reason, "INSTANCE_ROOT_NOT_VOLUME");
+    assert!(error.guidance.contains("create a volume from that image"));
+}
+
+#[test]
+fn everything_that_is_in_the_way_of_a_restoration_is_said_at_once() {
+    let mut wanting = inventory();
+    wanting.flavors[0].shape.cores = 0;
+    wanting.networks.clear();
+    wanting.quotas.volumes = Some(1);
+    let Ask::Restore(input) = restore(
+        3,
+        RestoreWish {
+            flavor: Some(FlavorId::new("1")),
+            ..RestoreWish::default()
+        },
+    )
+    .ask
+    else {
+        panic!("a restoration")
+    };
+    let error = super::layout::choose(&input, &wanting, (3, 6)).unwrap_err();
+    assert!(
+        error.message.contains("short of 1 cores"),
+        "{}",
+        error.message
+    );
+    assert!(
+        error.message.contains("no network named `inside`"),
+        "{}",
+        error.message
+    );
+    assert!(
+        error
+            .message
+            .contains("quota of volumes is short: 3 needed, 1 left")
+    );
+}
+
+#[test]
+fn a_key_of_the_same_name_and_another_content_is_not_used() {
+    let mut there = inventory();
+    there.key_pairs = vec![KeyPairInfo {
+        name: "ops".to_owned(),
+        fingerprint: "cc:dd".to_owned(),
+    }];
+    let Ask::Restore(input) = restore(1, RestoreWish::default()).ask else {
+        panic!()
+    };
+    let layout = super::layout::choose(&input, &there, (1, 1)).unwrap();
+    let super::layout::KeyLayout::Make { name, .. } = &layout.key else {
+        panic!("made")
+    };
+    assert_eq!(name, "ops-aabb");
+    assert!(
+        layout
+            .adjustments
+            .iter()
+            .any(|text| text.contains("another key named `ops`"))
+    );
+}
