@@ -120,10 +120,17 @@ fn files(below: &Path, ending: &str) -> Vec<PathBuf> {
     found
 }
 
+/// The comment that opens a file, as one line.
+fn header(text: &str) -> String {
+    let lines = text.lines().map_while(|line| line.strip_prefix("//!"));
+    lines.map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     files(&root, "rs")
         .into_iter()
+        .filter(|path| !path.ends_with("tests.rs"))
         .map(|path| {
             let text = fs::read_to_string(&path).expect("readable");
             let inside = path.strip_prefix(&root).expect("below src");
