@@ -1,2 +1,7 @@
-//! The binary: hands its arguments to the rooms.
-fn main() {}
+//! The binary: hands the process to the composition root; it may not know anything else.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    drbackup::app::main()
+}

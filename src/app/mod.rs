@@ -1,1 +1,62 @@
-//! app
+//! The composition root: puts the rooms together and runs what was asked for; the only room that may
+//! know all the others.
+
+mod arguments;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use self::arguments::{Arguments, Command};
+use crate::cli::{
+    self,
+    failure::{Exit, Failure},
+    out::Out,
+};
+
+/// Runs the process: reads its arguments, does what they say, and tells how it ended.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return explain(&error),
+    };
+    let mut out = Out::standard();
+    let ended = run(arguments, &mut out);
+    let Err(failure) = ended else {
+        return Exit::Done.into();
+    };
+    if let Some(text) = failure.text() {
+        out.remark(&text);
+    }
+    failure.exit().into()
+}
+
+fn run(arguments: Arguments, out: &mut Out) -> Result<(), Failure> {
+    match arguments.command {
+        Command::Ask(verb) => runtime()?.block_on(Box::pin(cli::run(*verb, out))),
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "drbackup", &mut script);
+            out.answer(&String::from_utf8_lossy(&script))
+        }
+    }
+}
+
+/// What clap has to say: help and versions are answers, the rest is a mistake of the caller.
+fn explain(error: &clap::Error) -> ExitCode {
+    let exit = if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Done
+    };
+    // Whoever reads the help may have gone.
+    let _printed = error.print();
+    exit.into()
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Local(format!("starting: {error}")))
+}

@@ -1,1 +1,88 @@
-//! cli
+//! The client that a person uses: verbs, tables, progress bars, exit codes; it may know the messages
+//! of the API and how to call it, never what is behind it.
+//!
+//! | file | what |
+//! |---|---|
+//! | `backup`, `restoration`, `cloud` | the verbs, one file per noun |
+//! | `config` | flags, environment and file; the only place that reads the surroundings |
+//! | `client` | the calls |
+//! | `resolve` | names in place of ids |
+//! | `work` | work that was started: to its end, and how it ended |
+//! | `follow`, `progress` | a stream of events until it rests, through broken connections; and its pictures |
+//! | `shown`, `present`, `json` | how a message looks as a table, as a page, as JSON |
+//! | `out` | the only place that writes to standard output |
+//! | `failure` | what can go wrong, and the exit code of each |
+
+mod backup;
+mod client;
+mod cloud;
+pub mod config;
+pub mod failure;
+mod follow;
+mod json;
+pub mod out;
+mod present;
+mod progress;
+mod resolve;
+mod restoration;
+mod shown;
+mod work;
+
+use clap::{Args, Subcommand};
+
+use self::{
+    client::Client,
+    config::{Flags, Settings},
+    failure::Failure,
+    out::Out,
+};
+
+/// What a person asks a running service.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// DR backups: make, look at, follow, change, delete
+    Backup(Group<backup::Verb>),
+    /// Restorations: bring an instance back from a DR backup, look at it, follow it
+    Restoration(Group<restoration::Verb>),
+    /// The configured clouds: what a request can name
+    Cloud(Group<cloud::Verb>),
+}
+
+/// The verbs of one noun, with the flags that all of them take.
+#[derive(Debug, Args)]
+pub struct Group<V: Subcommand> {
+    #[command(flatten)]
+    flags: Flags,
+    #[command(subcommand)]
+    verb: V,
+}
+
+/// What every verb works with.
+struct Context<'out> {
+    settings: Settings,
+    client: Client,
+    out: &'out mut Out,
+}
+
+/// Does what was asked and writes the answer.
+pub async fn run(verb: Verb, out: &mut Out) -> Result<(), Failure> {
+    match verb {
+        Verb::Backup(group) => {
+            Box::pin(backup::run(group.verb, &mut open(group.flags, out)?)).await
+        }
+        Verb::Restoration(group) => {
+            restoration::run(group.verb, &mut open(group.flags, out)?).await
+        }
+        Verb::Cloud(group) => cloud::run(group.verb, &mut open(group.flags, out)?).await,
+    }
+}
+
+fn open(flags: Flags, out: &mut Out) -> Result<Context<'_>, Failure> {
+    let settings = config::load(flags)?;
+    let client = Client::new(&settings)?;
+    Ok(Context {
+        settings,
+        client,
+        out,
+    })
+}

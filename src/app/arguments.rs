@@ -1,0 +1,26 @@
+//! The command line as a whole; it may not know what the commands do.
+
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::cli::{self, failure::Exit};
+
+/// Disaster-recovery backups of OpenStack instances, restored in another OpenStack.
+#[derive(Debug, Parser)]
+#[command(name = "drbackup", version, after_help = Exit::manual())]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What the binary can be.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    #[command(flatten)]
+    Ask(Box<cli::Verb>),
+    /// Write a completion script for a shell
+    Completion {
+        /// Which shell
+        shell: Shell,
+    },
+}

@@ -1,0 +1,371 @@
+//! What a person can ask about DR backups; it may not know how the answer is drawn.
+
+use clap::{Args, Subcommand, ValueEnum};
+use prost_types::FieldMask;
+
+use super::{
+    Context,
+    client::Noun,
+    config::Span,
+    failure::Failure,
+    follow, present, progress, resolve,
+    work::{self, Sight, Work},
+};
+use crate::api::pb;
+
+/// What to do with DR backups.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make a DR backup of an instance and follow it to its end
+    Create(Box<Create>),
+    /// Show one DR backup with all that it holds
+    #[command(visible_alias = "show")]
+    Get(Get),
+    /// List DR backups, newest first
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Follow one DR backup until it rests, or all of them until interrupted
+    Watch(Watch),
+    /// Change the name or the description
+    Update(Update),
+    /// Delete a DR backup with its data
+    #[command(visible_alias = "rm")]
+    Delete(Delete),
+    /// Give up the work on a DR backup; what it made is removed
+    Cancel(Cancel),
+}
+
+/// Which instance, and how.
+#[derive(Debug, Args)]
+pub struct Create {
+    /// Id or name of the instance
+    instance: String,
+    #[command(flatten)]
+    place: Place,
+    /// Name of the DR backup [default: the name of the instance]
+    #[arg(long)]
+    name: Option<String>,
+    /// Description, also written to the volume backups in the cloud
+    #[arg(long)]
+    description: Option<String>,
+    /// How to take the data
+    #[arg(long, value_enum, default_value_t = Capture::Snapshot)]
+    capture: Capture,
+    /// Give up and undo if it takes longer, such as 4h [default: the limit of the service]
+    #[arg(long, value_name = "TIME")]
+    time_limit: Option<Span>,
+    /// Only check whether it could be done
+    #[arg(long)]
+    validate_only: bool,
+    #[command(flatten)]
+    work: Work,
+}
+
+/// Where something is.
+#[derive(Debug, Clone, Args)]
+pub struct Place {
+    /// Name of the cloud [env: `DRBACKUP_CLOUD`]
+    #[arg(long, short = 'c')]
+    cloud: Option<String>,
+    /// Id or name of the tenant (project) [env: `DRBACKUP_TENANT`]
+    #[arg(long, short = 't')]
+    tenant: Option<String>,
+}
+
+/// How the data of the volumes is taken.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Capture {
+    /// A snapshot of every volume, all at once, and a volume backup of each snapshot
+    Snapshot,
+    /// A volume backup straight from each volume while it is in use
+    InUse,
+    /// A snapshot, a temporary volume from it, and a volume backup of that
+    Copy,
+}
+
+/// Which DR backup.
+#[derive(Debug, Args)]
+pub struct Get {
+    /// Id or name
+    backup: String,
+    /// Show user data as well, which may hold passwords
+    #[arg(long)]
+    include_sensitive: bool,
+}
+
+/// Which DR backups.
+#[derive(Debug, Args)]
+pub struct List {
+    #[command(flatten)]
+    only: Only,
+    /// In what order: `create_time`, `update_time` or `name`, with an optional `desc`
+    #[arg(long, value_name = "ORDER")]
+    order_by: Option<String>,
+    /// At most so many [default: all]
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<usize>,
+    /// With metadata, volume backups and restorations, which tables do not show
+    #[arg(long)]
+    full: bool,
+}
+
+/// What a list is narrowed to.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Only {
+    /// In this cloud
+    #[arg(long, short = 'c')]
+    cloud: Option<String>,
+    /// Of this tenant, by id
+    #[arg(long, short = 't')]
+    tenant: Option<String>,
+    /// Of this instance, by id
+    #[arg(long)]
+    instance: Option<String>,
+    /// Of this name
+    #[arg(long)]
+    name: Option<String>,
+    /// In this state, such as OK
+    #[arg(long)]
+    state: Option<String>,
+    /// A filter of the API in addition, such as `create_time >= "2026-01-31T00:00:00Z"`
+    #[arg(long)]
+    filter: Option<String>,
+}
+
+/// What to follow.
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// Id or name; without one all that fit the filter
+    backup: Option<String>,
+    #[command(flatten)]
+    sight: Sight,
+    /// Which ones, in the API's words, when none is named
+    #[arg(long, conflicts_with = "backup")]
+    filter: Option<String>,
+}
+
+/// What to change.
+#[derive(Debug, Args)]
+pub struct Update {
+    /// Id or name
+    backup: String,
+    /// The new name
+    #[arg(long, required_unless_present = "description")]
+    name: Option<String>,
+    /// The new description; empty removes it
+    #[arg(long)]
+    description: Option<String>,
+    /// Only if it is still this version
+    #[arg(long)]
+    etag: Option<String>,
+    #[command(flatten)]
+    work: Work,
+}
+
+/// What to delete.
+#[derive(Debug, Args)]
+pub struct Delete {
+    /// Id or name
+    backup: String,
+    /// Only if it is still this version
+    #[arg(long)]
+    etag: Option<String>,
+    #[command(flatten)]
+    work: Work,
+}
+
+/// What to give up.
+#[derive(Debug, Args)]
+pub struct Cancel {
+    /// Id or name
+    backup: String,
+    #[command(flatten)]
+    work: Work,
+}
+
+pub(super) async fn run(verb: Verb, context: &mut Context<'_>) -> Result<(), Failure> {
+    match verb {
+        Verb::Create(create) => self::create(*create, context).await,
+        Verb::Get(get) => self::get(get, context).await,
+        Verb::List(list) => self::list(list, context).await,
+        Verb::Watch(watch) => self::watch(watch, context).await,
+        Verb::Update(update) => Box::pin(self::update(update, context)).await,
+        Verb::Delete(delete) => self::delete(delete, context).await,
+        Verb::Cancel(cancel) => self::cancel(cancel, context).await,
+    }
+}
+
+impl Place {
+    /// The cloud and the id of the tenant: what was named, else what the settings name.
+    pub(super) async fn find(&self, context: &Context<'_>) -> Result<(String, String), Failure> {
+        let cloud = self.cloud(context)?;
+        let tenant = self
+            .tenant
+            .as_ref()
+            .or(context.settings.tenant.as_ref())
+            .ok_or_else(|| Failure::Usage("name the tenant with --tenant".to_owned()))?;
+        let tenant = resolve::tenant(&context.client, &cloud, tenant).await?;
+        Ok((cloud, tenant))
+    }
+
+    /// The cloud: what was named, else what the settings name.
+    pub(super) fn cloud(&self, context: &Context<'_>) -> Result<String, Failure> {
+        self.cloud
+            .as_ref()
+            .or(context.settings.cloud.as_ref())
+            .cloned()
+            .ok_or_else(|| Failure::Usage("name the cloud with --cloud".to_owned()))
+    }
+}
+
+impl Only {
+    fn filter(self) -> String {
+        let mut conditions = Vec::new();
+        for (field, value) in [
+            ("cloud", self.cloud),
+            ("tenant", self.tenant),
+            ("instance_id", self.instance),
+            ("name", self.name),
+        ] {
+            if let Some(value) = value {
+                conditions.push(resolve::equals(field, &value));
+            }
+        }
+        if let Some(state) = self.state {
+            conditions.push(format!("state = {}", state.to_uppercase()));
+        }
+        conditions.extend(self.filter);
+        conditions.join(" AND ")
+    }
+}
+
+async fn create(create: Create, context: &mut Context<'_>) -> Result<(), Failure> {
+    let (cloud, tenant) = create.place.find(context).await?;
+    let instance_id = resolve::instance(&context.client, &cloud, &tenant, &create.instance).await?;
+    let request_id = create.work.request_id();
+    let capture = match create.capture {
+        Capture::Snapshot => pb::dr_backup::Capture::Snapshot,
+        Capture::InUse => pb::dr_backup::Capture::VolumeInUse,
+        Capture::Copy => pb::dr_backup::Capture::SnapshotThenCopy,
+    };
+    let request = pb::CreateDrBackupRequest {
+        cloud,
+        tenant,
+        instance_id,
+        name: create.name.unwrap_or_default(),
+        description: create.description.unwrap_or_default(),
+        capture: capture.into(),
+        time_limit: create.time_limit.and_then(|limit| limit.0.try_into().ok()),
+        request_id: request_id.clone(),
+        validate_only: create.validate_only,
+    };
+    let mut service = context.client.backups();
+    let answer = context
+        .client
+        .start(&request_id, service.create_dr_backup(request))
+        .await?;
+    if create.validate_only {
+        return present::one(context.out, context.settings.output, &answer);
+    }
+    create.work.finish(context, answer).await
+}
+
+async fn get(get: Get, context: &mut Context<'_>) -> Result<(), Failure> {
+    let request = pb::GetDrBackupRequest {
+        id: resolve::backup(&context.client, &get.backup).await?,
+        include_sensitive: get.include_sensitive,
+    };
+    let mut service = context.client.backups();
+    let backup = context.client.ask(service.get_dr_backup(request)).await?;
+    present::one(context.out, context.settings.output, &backup)
+}
+
+async fn list(list: List, context: &mut Context<'_>) -> Result<(), Failure> {
+    let view = if list.full {
+        pb::View::Full
+    } else {
+        pb::View::Basic
+    };
+    let request = pb::ListDrBackupsRequest {
+        filter: list.only.filter(),
+        order_by: list.order_by.unwrap_or_default(),
+        view: view.into(),
+        ..pb::ListDrBackupsRequest::default()
+    };
+    let backups = context.client.list_backups(request, list.limit).await?;
+    present::list(context.out, context.settings.output, &backups)
+}
+
+async fn watch(watch: Watch, context: &mut Context<'_>) -> Result<(), Failure> {
+    if let Some(backup) = &watch.backup {
+        let id = resolve::backup(&context.client, backup).await?;
+        return work::watch(context, Noun::Backup, &id, &watch.sight).await;
+    }
+    follow::follow_many(
+        &context.client,
+        &watch.filter.unwrap_or_default(),
+        context.settings.patience.0,
+        &mut progress::Answers {
+            out: context.out,
+            output: context.settings.output,
+        },
+    )
+    .await
+}
+
+async fn update(update: Update, context: &mut Context<'_>) -> Result<(), Failure> {
+    let request_id = update.work.request_id();
+    let mut paths = Vec::new();
+    if update.name.is_some() {
+        paths.push("name".to_owned());
+    }
+    if update.description.is_some() {
+        paths.push("description".to_owned());
+    }
+    let request = pb::UpdateDrBackupRequest {
+        dr_backup: Some(pb::DrBackup {
+            id: resolve::backup(&context.client, &update.backup).await?,
+            name: update.name.unwrap_or_default(),
+            description: update.description.unwrap_or_default(),
+            etag: update.etag.unwrap_or_default(),
+            ..pb::DrBackup::default()
+        }),
+        update_mask: Some(FieldMask { paths }),
+        request_id: request_id.clone(),
+    };
+    let mut service = context.client.backups();
+    let answer = context
+        .client
+        .start(&request_id, Box::pin(service.update_dr_backup(request)))
+        .await?;
+    update.work.finish(context, answer).await
+}
+
+async fn delete(delete: Delete, context: &mut Context<'_>) -> Result<(), Failure> {
+    let request_id = delete.work.request_id();
+    let request = pb::DeleteDrBackupRequest {
+        id: resolve::backup(&context.client, &delete.backup).await?,
+        etag: delete.etag.unwrap_or_default(),
+        request_id: request_id.clone(),
+    };
+    let mut service = context.client.backups();
+    let answer = context
+        .client
+        .start(&request_id, service.delete_dr_backup(request))
+        .await?;
+    delete.work.finish(context, answer).await
+}
+
+async fn cancel(cancel: Cancel, context: &mut Context<'_>) -> Result<(), Failure> {
+    let request_id = cancel.work.request_id();
+    let request = pb::CancelDrBackupRequest {
+        id: resolve::backup(&context.client, &cancel.backup).await?,
+        request_id: request_id.clone(),
+    };
+    let mut service = context.client.backups();
+    let answer = context
+        .client
+        .start(&request_id, service.cancel_dr_backup(request))
+        .await?;
+    cancel.work.finish_cancelled(context, answer).await
+}

@@ -1,0 +1,353 @@
+//! The calls to the service, each with its deadline; it may not know why a verb makes them.
+
+use std::{future::Future, time::Duration};
+
+use tonic::{
+    Code, Request, Response, Status, Streaming,
+    transport::{Channel, Endpoint},
+};
+
+use super::{config::Settings, failure::Failure};
+use crate::api::pb::{
+    self, cloud_service_client::CloudServiceClient,
+    dr_backup_service_client::DrBackupServiceClient,
+    restoration_service_client::RestorationServiceClient,
+};
+
+/// How often a quiet connection is asked whether it is still there, so that following work notices
+/// a service that vanished without a word.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// How long it may take to answer that.
+const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(10);
+/// The largest answer that is read; a page of complete DR backups is the largest there is.
+const ANSWER_BYTES: usize = 64 << 20;
+/// How many things are asked for at once.
+const PAGE: i32 = 1000;
+
+/// The two nouns whose work can be followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Noun {
+    Backup,
+    Restoration,
+}
+
+impl Noun {
+    /// The noun as people read it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Backup => "DR backup",
+            Self::Restoration => "restoration",
+        }
+    }
+
+    /// The noun as the command line has it.
+    pub(super) fn command(self) -> &'static str {
+        match self {
+            Self::Backup => "backup",
+            Self::Restoration => "restoration",
+        }
+    }
+}
+
+/// Every page of what a method lists, up to a limit.
+macro_rules! every_page {
+    ($client:ident, $service:ident, $method:ident, $wanted:ident, $items:ident, $limit:expr) => {
+        pages($limit, |page_size, page_token| {
+            let mut service = $client.$service();
+            let mut request = $wanted.clone();
+            request.page_size = page_size;
+            request.page_token = page_token;
+            async move {
+                let page = $client.ask(service.$method(request)).await?;
+                Ok((page.$items, page.next_page_token))
+            }
+        })
+        .await
+    };
+}
+
+/// A connection to the service, made when it is first needed and made again when it breaks.
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    channel: Channel,
+    address: String,
+    timeout: Duration,
+}
+
+impl Client {
+    /// A client with these settings; does not connect yet.
+    pub(super) fn new(settings: &Settings) -> Result<Self, Failure> {
+        let usage = |why: &str| {
+            Failure::Usage(format!(
+                "`{}` is no address of a service: {why}; write http://HOST:PORT",
+                settings.address
+            ))
+        };
+        let endpoint = Endpoint::from_shared(settings.address.clone())
+            .map_err(|error| usage(&error.to_string()))?;
+        match endpoint.uri().scheme_str() {
+            Some("http") => {}
+            Some("https") => return Err(usage("TLS is not spoken yet")),
+            Some(_) | None => return Err(usage("it has no http://")),
+        }
+        let endpoint = endpoint
+            .connect_timeout(settings.connect_timeout.0)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE_ANSWER)
+            .keep_alive_while_idle(true)
+            .user_agent(concat!("drbackup/", env!("CARGO_PKG_VERSION")))
+            .map_err(|error| usage(&error.to_string()))?;
+        Ok(Self {
+            channel: endpoint.connect_lazy(),
+            address: settings.address.clone(),
+            timeout: settings.timeout.0,
+        })
+    }
+
+    /// The service for DR backups.
+    pub(super) fn backups(&self) -> DrBackupServiceClient<Channel> {
+        DrBackupServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES)
+    }
+
+    /// The service for restorations.
+    pub(super) fn restorations(&self) -> RestorationServiceClient<Channel> {
+        RestorationServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES)
+    }
+
+    /// The service for what clouds have.
+    pub(super) fn clouds(&self) -> CloudServiceClient<Channel> {
+        CloudServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES)
+    }
+
+    /// Waits for an answer, no longer than the settings allow.
+    pub(super) async fn ask<T>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Failure> {
+        match tokio::time::timeout(self.timeout, call).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(self.explain(status)),
+            Err(_elapsed) => Err(Failure::Unreachable {
+                message: format!("{} did not answer within {:?}", self.address, self.timeout),
+                guidance: "look into the log of the service, or give it more with --timeout"
+                    .to_owned(),
+            }),
+        }
+    }
+
+    /// The same for a call that starts work: what was asked may have begun although no answer came,
+    /// and the same request id makes it safe to ask again.
+    pub(super) async fn start<T>(
+        &self,
+        request_id: &str,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Failure> {
+        let repeat = format!("repeat it with --request-id {request_id}, which is safe");
+        match self.ask(call).await {
+            Err(Failure::Unreachable { message, guidance }) => Err(Failure::Unreachable {
+                message,
+                guidance: format!("{guidance}; then {repeat}"),
+            }),
+            Err(Failure::Refused { status, .. }) if status.code() == Code::Unavailable => {
+                Err(Failure::Refused {
+                    status,
+                    remark: Some(repeat),
+                })
+            }
+            other => other,
+        }
+    }
+
+    /// A status as a failure: one that tonic made up because nobody answered reads differently.
+    pub(super) fn explain(&self, status: Status) -> Failure {
+        if !is_broken(&status) {
+            return Failure::from(status);
+        }
+        let mut message = format!("cannot reach a service at {}", self.address);
+        let mut cause = std::error::Error::source(&status);
+        let mut last = None;
+        while let Some(error) = cause {
+            last = Some(error.to_string());
+            cause = error.source();
+        }
+        if let Some(last) = last {
+            message = format!("{message}: {last}");
+        }
+        Failure::Unreachable {
+            message,
+            guidance: "start one with `drbackup serve`, or name its address with --address \
+                       or DRBACKUP_ADDRESS"
+                .to_owned(),
+        }
+    }
+
+    /// Opens the stream of events of one thing.
+    pub(super) async fn watch(
+        &self,
+        noun: Noun,
+        id: &str,
+        from_sequence: i64,
+        until_settled: bool,
+    ) -> Result<Streaming<pb::Event>, Status> {
+        let id = id.to_owned();
+        match noun {
+            Noun::Backup => {
+                let request = pb::WatchDrBackupRequest {
+                    id,
+                    from_sequence,
+                    until_settled,
+                };
+                self.backups().watch_dr_backup(Request::new(request)).await
+            }
+            Noun::Restoration => {
+                let request = pb::WatchRestorationRequest {
+                    id,
+                    from_sequence,
+                    until_settled,
+                };
+                self.restorations()
+                    .watch_restoration(Request::new(request))
+                    .await
+            }
+        }
+        .map(Response::into_inner)
+    }
+
+    /// One DR backup.
+    pub(super) async fn backup(&self, id: &str) -> Result<pb::DrBackup, Failure> {
+        let request = pb::GetDrBackupRequest {
+            id: id.to_owned(),
+            include_sensitive: false,
+        };
+        self.ask(self.backups().get_dr_backup(request)).await
+    }
+
+    /// One restoration.
+    pub(super) async fn restoration(&self, id: &str) -> Result<pb::Restoration, Failure> {
+        let request = pb::GetRestorationRequest { id: id.to_owned() };
+        self.ask(self.restorations().get_restoration(request)).await
+    }
+
+    /// DR backups, every page up to a limit.
+    pub(super) async fn list_backups(
+        &self,
+        wanted: pb::ListDrBackupsRequest,
+        limit: Option<usize>,
+    ) -> Result<Vec<pb::DrBackup>, Failure> {
+        every_page!(self, backups, list_dr_backups, wanted, dr_backups, limit)
+    }
+
+    /// Restorations, every page up to a limit.
+    pub(super) async fn list_restorations(
+        &self,
+        wanted: pb::ListRestorationsRequest,
+        limit: Option<usize>,
+    ) -> Result<Vec<pb::Restoration>, Failure> {
+        every_page!(
+            self,
+            restorations,
+            list_restorations,
+            wanted,
+            restorations,
+            limit
+        )
+    }
+
+    /// The configured clouds.
+    pub(super) async fn list_clouds(&self) -> Result<Vec<pb::Cloud>, Failure> {
+        let wanted = pb::ListCloudsRequest::default();
+        every_page!(self, clouds, list_clouds, wanted, clouds, None)
+    }
+
+    /// The tenants of a cloud.
+    pub(super) async fn list_tenants(&self, cloud: &str) -> Result<Vec<pb::Tenant>, Failure> {
+        let wanted = pb::ListTenantsRequest {
+            cloud: cloud.to_owned(),
+            ..pb::ListTenantsRequest::default()
+        };
+        every_page!(self, clouds, list_tenants, wanted, tenants, None)
+    }
+
+    /// The instances of a tenant.
+    pub(super) async fn list_instances(
+        &self,
+        cloud: &str,
+        tenant: &str,
+    ) -> Result<Vec<pb::Instance>, Failure> {
+        let wanted = pb::ListInstancesRequest {
+            cloud: cloud.to_owned(),
+            tenant: tenant.to_owned(),
+            ..pb::ListInstancesRequest::default()
+        };
+        every_page!(self, clouds, list_instances, wanted, instances, None)
+    }
+
+    /// The flavors of a tenant, compared with a DR backup where one is named.
+    pub(super) async fn list_flavors(
+        &self,
+        wanted: pb::ListFlavorsRequest,
+    ) -> Result<Vec<pb::Flavor>, Failure> {
+        every_page!(self, clouds, list_flavors, wanted, flavors, None)
+    }
+
+    /// The networks of a tenant.
+    pub(super) async fn list_networks(
+        &self,
+        cloud: &str,
+        tenant: &str,
+    ) -> Result<Vec<pb::Network>, Failure> {
+        let wanted = pb::ListNetworksRequest {
+            cloud: cloud.to_owned(),
+            tenant: tenant.to_owned(),
+            ..pb::ListNetworksRequest::default()
+        };
+        every_page!(self, clouds, list_networks, wanted, networks, None)
+    }
+
+    /// The volume types of a tenant.
+    pub(super) async fn list_volume_types(
+        &self,
+        cloud: &str,
+        tenant: &str,
+    ) -> Result<Vec<pb::VolumeType>, Failure> {
+        let wanted = pb::ListVolumeTypesRequest {
+            cloud: cloud.to_owned(),
+            tenant: tenant.to_owned(),
+            ..pb::ListVolumeTypesRequest::default()
+        };
+        every_page!(self, clouds, list_volume_types, wanted, volume_types, None)
+    }
+}
+
+/// Whether a status says that the connection broke or never was, and not that somebody said no.
+pub(super) fn is_broken(status: &Status) -> bool {
+    // What the service says itself comes without a local cause.
+    std::error::Error::source(status).is_some()
+}
+
+/// Asks for page after page until there is none, or until there are enough. It ends because a page
+/// token that comes again ends it.
+async fn pages<T, F, Page>(limit: Option<usize>, mut page: F) -> Result<Vec<T>, Failure>
+where
+    F: FnMut(i32, String) -> Page,
+    Page: Future<Output = Result<(Vec<T>, String), Failure>>,
+{
+    let mut all = Vec::new();
+    let mut token = String::new();
+    loop {
+        let missing = limit.map(|limit| limit.saturating_sub(all.len()));
+        let size = missing
+            .and_then(|missing| i32::try_from(missing).ok())
+            .map_or(PAGE, |missing| missing.clamp(1, PAGE));
+        let (items, next) = page(size, token.clone()).await?;
+        all.extend(items);
+        if let Some(limit) = limit.filter(|limit| all.len() >= *limit) {
+            all.truncate(limit);
+            return Ok(all);
+        }
+        if next.is_empty() || next == token {
+            return Ok(all);
+        }
+        token = next;
+    }
+}

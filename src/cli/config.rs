@@ -1,0 +1,255 @@
+//! Where the client gets its settings from: flags, then the environment, then a file, then defaults;
+//! the only place of the client that reads the surroundings, and it may not know what they are for.
+
+use std::{env, fmt, fs, io::Read as _, path::PathBuf, str::FromStr, time::Duration};
+
+use clap::{Args, ValueEnum};
+use figment::{
+    Figment,
+    providers::{Env, Format as _, Serialized, Toml},
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::failure::Failure;
+
+/// The flags that every verb takes; what is not given comes from the environment, then from the file.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+#[command(next_help_heading = "Connection and output")]
+pub struct Flags {
+    /// Address of the service [env: `DRBACKUP_ADDRESS`] [default: `http://127.0.0.1:7447`]
+    #[arg(long, short = 'a', global = true, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    /// How long one call may take, such as 30s [env: `DRBACKUP_TIMEOUT`] [default: 60s]
+    #[arg(long, global = true, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout: Option<Span>,
+    /// How long connecting may take [env: `DRBACKUP_CONNECT_TIMEOUT`] [default: 5s]
+    #[arg(long, global = true, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connect_timeout: Option<Span>,
+    /// How long to try again when the service goes away while work is followed [env:
+    /// `DRBACKUP_PATIENCE`] [default: 5m]
+    #[arg(long, global = true, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patience: Option<Span>,
+    /// How to write the answer [env: `DRBACKUP_OUTPUT`] [default: table]
+    #[arg(long, short = 'o', global = true, value_name = "FORMAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<Output>,
+    /// Show no progress
+    #[arg(long, short = 'q', global = true)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    quiet: bool,
+    /// File with the settings [env: `DRBACKUP_CONFIG`] [default: ~/.config/drbackup/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+}
+
+/// The settings in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where the service is.
+    pub address: String,
+    /// How long one call may take.
+    pub timeout: Span,
+    /// How long connecting may take.
+    pub connect_timeout: Span,
+    /// How long to try again when a stream breaks.
+    pub patience: Span,
+    /// How to write the answer.
+    pub output: Output,
+    /// Whether to show no progress.
+    pub quiet: bool,
+    /// The cloud to look at when a verb names none.
+    pub cloud: Option<String>,
+    /// The tenant to look at when a verb names none.
+    pub tenant: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            address: "http://127.0.0.1:7447".to_owned(),
+            timeout: Span(Duration::from_secs(60)),
+            connect_timeout: Span(Duration::from_secs(5)),
+            patience: Span(Duration::from_secs(300)),
+            output: Output::Table,
+            quiet: false,
+            cloud: None,
+            tenant: None,
+        }
+    }
+}
+
+/// The variables that are read, without `DRBACKUP_`. Others of that prefix are the service's.
+pub const VARIABLES: [&str; 8] = [
+    "address",
+    "timeout",
+    "connect_timeout",
+    "patience",
+    "output",
+    "quiet",
+    "cloud",
+    "tenant",
+];
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Output {
+    /// For people
+    Table,
+    /// One document in proto3 JSON; a list is an array, a stream one document a line
+    Json,
+    /// The same in YAML
+    Yaml,
+    /// Ids alone, one a line
+    Id,
+}
+
+/// A length of time as people write it: `90s`, `5m`, `2h`, `1d`, `250ms`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+/// The settings in force for these flags.
+pub fn load(flags: Flags) -> Result<Settings, Failure> {
+    let named = flags.config.clone().or_else(|| variable("DRBACKUP_CONFIG"));
+    let file = match named {
+        Some(path) if path.is_file() => Some(path),
+        Some(path) => {
+            return Err(Failure::Usage(format!(
+                "there is no configuration file {}",
+                path.display()
+            )));
+        }
+        None => usual_file().filter(|path| path.is_file()),
+    };
+    let mut figment = Figment::from(Serialized::defaults(Settings::default()));
+    if let Some(path) = file {
+        figment = figment.merge(Toml::file_exact(path));
+    }
+    figment
+        .merge(Env::prefixed("DRBACKUP_").only(&VARIABLES))
+        .merge(Serialized::defaults(flags))
+        .extract()
+        .map_err(|error| Failure::Usage(format!("the settings: {error}")))
+}
+
+fn usual_file() -> Option<PathBuf> {
+    let base = variable("XDG_CONFIG_HOME")
+        .or_else(|| variable("HOME").map(|home| home.join(".config")))?;
+    Some(base.join("drbackup").join("config.toml"))
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+/// A word that nobody used before, by which the service recognises a repeated request.
+pub(super) fn new_request_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// The bytes of a file, or of standard input for `-`.
+pub(super) fn read_file(path: &str) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = if path == "-" {
+        std::io::stdin().read_to_end(&mut bytes).map(|_| ())
+    } else {
+        fs::read(path).map(|content| bytes = content)
+    };
+    match read {
+        Ok(()) => Ok(bytes),
+        Err(error) => Err(Failure::Usage(format!("reading {path}: {error}"))),
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let unit = text.trim_start_matches(|letter: char| letter.is_ascii_digit());
+        let millis: u64 = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err("write a number and ms, s, m, h or d, such as 90s".to_owned()),
+        };
+        let number = &text[..text.len() - unit.len()];
+        let number: u64 = number.parse().map_err(|_| "too large".to_owned())?;
+        match number.checked_mul(millis) {
+            Some(0) => Err("must be more than 0".to_owned()),
+            Some(millis) => Ok(Self(Duration::from_millis(millis))),
+            None => Err("too large".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_millis();
+        for (unit, size) in [
+            ("d", 86_400_000),
+            ("h", 3_600_000),
+            ("m", 60_000),
+            ("s", 1000),
+        ] {
+            if millis >= size && millis.is_multiple_of(size) {
+                return write!(formatter, "{}{unit}", millis / size);
+            }
+        }
+        write!(formatter, "{millis}ms")
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_read_back_as_they_are_written() {
+        for text in ["250ms", "90s", "5m", "2h", "1d"] {
+            assert_eq!(text.parse::<Span>().unwrap().to_string(), text);
+        }
+        assert_eq!("120s".parse::<Span>().unwrap().to_string(), "2m");
+        for text in ["", "5", "s", "0s", "-1s", "1w", "99999999999999999999s"] {
+            assert!(text.parse::<Span>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_setting_has_a_variable() {
+        let defaults = serde_json::to_value(Settings::default()).unwrap();
+        let mut names: Vec<&str> = defaults
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        let mut variables = VARIABLES.to_vec();
+        names.sort_unstable();
+        variables.sort_unstable();
+        assert_eq!(names, variables);
+    }
+}

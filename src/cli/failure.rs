@@ -1,0 +1,314 @@
+//! What can go wrong for the one who runs a command, how it reads, and the exit code of each; it may
+//! not know what was being done beyond its name.
+
+use std::{fmt::Write as _, process::ExitCode};
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use crate::api::pb;
+
+/// Why a command did not do what it should.
+#[derive(Debug)]
+pub enum Failure {
+    /// The service said no.
+    Refused {
+        /// What it said.
+        status: Box<Status>,
+        /// What else is worth knowing, such as how to repeat it safely.
+        remark: Option<String>,
+    },
+    /// The service could not be reached, or did not answer in time.
+    Unreachable {
+        /// What was tried, and what came of it.
+        message: String,
+        /// What to do about it.
+        guidance: String,
+    },
+    /// The work was done, and it failed.
+    Erred {
+        /// What it was about.
+        subject: String,
+        /// Why, as the resource keeps it.
+        error: Box<pb::OperationError>,
+    },
+    /// The command itself makes no sense.
+    Usage(String),
+    /// There is nothing of that name.
+    NotFound(String),
+    /// A precondition that the client itself checks.
+    Conflict(String),
+    /// Something on this side broke.
+    Local(String),
+    /// A person pressed Ctrl-C; the work goes on without us.
+    Interrupted(String),
+    /// Whoever read our answer has gone.
+    ReaderGone,
+}
+
+/// The exit codes, which never change their meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done,
+    /// The work was done, and it failed.
+    Erred,
+    /// The command or the request makes no sense.
+    Usage,
+    /// There is no such thing.
+    NotFound,
+    /// The state of things does not allow it.
+    Conflict,
+    /// The service or a cloud cannot be reached.
+    Unavailable,
+    /// Not allowed.
+    Forbidden,
+    /// A quota or limit is used up.
+    Exhausted,
+    /// A defect, on either side.
+    Internal,
+    /// A person pressed Ctrl-C.
+    Interrupted,
+}
+
+impl Exit {
+    /// All of them, for the manual.
+    pub const ALL: [Self; 10] = [
+        Self::Done,
+        Self::Erred,
+        Self::Usage,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Unavailable,
+        Self::Forbidden,
+        Self::Exhausted,
+        Self::Internal,
+        Self::Interrupted,
+    ];
+
+    /// The number that the shell sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Erred => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::Conflict => 4,
+            Self::Unavailable => 5,
+            Self::Forbidden => 6,
+            Self::Exhausted => 7,
+            Self::Internal => 8,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// What it means, for the manual.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Erred => "the work was carried out and ended in ERRED",
+            Self::Usage => "the command or the request makes no sense, or a name is ambiguous",
+            Self::NotFound => "there is no such thing",
+            Self::Conflict => "the state of things does not allow it",
+            Self::Unavailable => {
+                "the service or a cloud cannot be reached, or did not answer in time"
+            }
+            Self::Forbidden => "not allowed",
+            Self::Exhausted => "a quota or limit is used up",
+            Self::Internal => "a defect, of the client or the service",
+            Self::Interrupted => "interrupted; work that was started goes on",
+        }
+    }
+
+    /// The list of all, as `--help` shows it.
+    pub fn manual() -> String {
+        let mut text = "Exit codes:\n".to_owned();
+        for exit in Self::ALL {
+            // Writing to a string cannot fail.
+            let _written = writeln!(text, "  {:>3}  {}", exit.code(), exit.meaning());
+        }
+        text
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        Self::Refused {
+            status: Box::new(status),
+            remark: None,
+        }
+    }
+}
+
+impl Failure {
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Refused { status, .. } => exit_of(status.code()),
+            Self::Unreachable { .. } => Exit::Unavailable,
+            Self::Erred { .. } => Exit::Erred,
+            Self::Usage(_) => Exit::Usage,
+            Self::NotFound(_) => Exit::NotFound,
+            Self::Conflict(_) => Exit::Conflict,
+            Self::Local(_) => Exit::Internal,
+            Self::Interrupted(_) => Exit::Interrupted,
+            Self::ReaderGone => Exit::Done,
+        }
+    }
+
+    /// What a person reads; nothing when there is nothing to say.
+    pub fn text(&self) -> Option<String> {
+        match self {
+            Self::Refused { status, remark } => Some(refusal(status, remark.as_deref())),
+            Self::Unreachable { message, guidance } => {
+                Some(format!("error: {message}\n  what to do: {guidance}"))
+            }
+            Self::Erred { subject, error } => Some(operation_error(subject, error)),
+            Self::Usage(message)
+            | Self::NotFound(message)
+            | Self::Conflict(message)
+            | Self::Local(message) => Some(format!("error: {message}")),
+            Self::Interrupted(message) => Some(message.clone()).filter(|text| !text.is_empty()),
+            Self::ReaderGone => None,
+        }
+    }
+}
+
+fn exit_of(code: Code) -> Exit {
+    match code {
+        Code::Ok => Exit::Done,
+        Code::InvalidArgument | Code::OutOfRange => Exit::Usage,
+        Code::NotFound => Exit::NotFound,
+        Code::FailedPrecondition | Code::Aborted | Code::AlreadyExists => Exit::Conflict,
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Exit::Unavailable,
+        Code::PermissionDenied | Code::Unauthenticated => Exit::Forbidden,
+        Code::ResourceExhausted => Exit::Exhausted,
+        Code::Internal | Code::Unknown | Code::DataLoss | Code::Unimplemented => Exit::Internal,
+    }
+}
+
+/// A status with its details, one line each.
+fn refusal(status: &Status, remark: Option<&str>) -> String {
+    let details = status.get_error_details();
+    let info = details.error_info();
+    let fact = |key: &str| {
+        info.and_then(|info| info.metadata.get(key))
+            .map_or("", String::as_str)
+    };
+    let guidance = fact("guidance");
+    // The text of a status holds the guidance too, for clients that show nothing else.
+    let message = status
+        .message()
+        .strip_suffix(guidance)
+        .and_then(|message| message.strip_suffix("; "))
+        .unwrap_or(status.message());
+    let message = if message.is_empty() {
+        "the service gave no reason"
+    } else {
+        message
+    };
+    let mut lines = vec![format!("error: {message}")];
+    let mut add = |label: &str, text: &str| {
+        // The service often puts details into its message as well; once is enough.
+        if !text.is_empty() && !message.contains(text) {
+            lines.push(format!("  {label}: {text}"));
+        }
+    };
+    if let Some(bad) = details.bad_request() {
+        for violation in &bad.field_violations {
+            add(&violation.field, &violation.description);
+        }
+    }
+    if let Some(failure) = details.precondition_failure() {
+        for violation in &failure.violations {
+            add(&violation.subject, &violation.description);
+        }
+    }
+    if let Some(failure) = details.quota_failure() {
+        for violation in &failure.violations {
+            add(&violation.subject, &violation.description);
+        }
+    }
+    if let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) {
+        add("try again after", &format!("{}s", delay.as_secs_f32()));
+    }
+    add("what to do", guidance);
+    for (key, label) in [
+        ("service", "OpenStack service"),
+        ("status", "HTTP status"),
+        ("code", "fault"),
+        ("request_id", "OpenStack request"),
+    ] {
+        add(label, fact(key));
+    }
+    if let Some(remark) = remark {
+        add("note", remark);
+    }
+    let reason = info.map_or("", |info| info.reason.as_str());
+    lines.push(if reason.is_empty() {
+        format!("  status: {:?}", status.code())
+    } else {
+        format!("  reason: {reason} ({:?})", status.code())
+    });
+    lines.join("\n")
+}
+
+/// Why a piece of work failed, one line for each thing to know.
+fn operation_error(subject: &str, error: &pb::OperationError) -> String {
+    let mut lines = vec![format!("error: {subject} failed: {}", error.message)];
+    if !error.guidance.is_empty() {
+        lines.push(format!("  what to do: {}", error.guidance));
+    }
+    if !error.service.is_empty() && !error.message.contains(&error.service) {
+        lines.push(format!("  OpenStack service: {}", error.service));
+    }
+    if !error.request_id.is_empty() && !error.message.contains(&error.request_id) {
+        lines.push(format!("  OpenStack request: {}", error.request_id));
+    }
+    lines.push(format!("  reason: {}", error.reason));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_distinct() {
+        let mut codes = Exit::ALL.map(Exit::code);
+        codes.sort_unstable();
+        assert!(codes.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+
+    #[test]
+    fn a_refusal_tells_each_thing_once() {
+        let mut details = ErrorDetails::new();
+        details.add_bad_request_violation("name", "has 300 characters");
+        details.add_bad_request_violation("cloud", "is required");
+        details.set_error_info(
+            "INVALID_FIELDS",
+            "drbackup",
+            [("guidance".to_owned(), "correct the named fields".to_owned())],
+        );
+        let status = Status::with_error_details(
+            Code::InvalidArgument,
+            "bad request: name: has 300 characters; correct the named fields",
+            details,
+        );
+        let failure = Failure::from(status);
+        assert_eq!(failure.exit(), Exit::Usage);
+        assert_eq!(
+            failure.text().unwrap(),
+            "error: bad request: name: has 300 characters\n  cloud: is required\n  \
+             what to do: correct the named fields\n  reason: INVALID_FIELDS (InvalidArgument)"
+        );
+    }
+}

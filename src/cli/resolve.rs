@@ -1,0 +1,272 @@
+//! Names in place of ids, asked of the service; an ambiguous name is refused with what it could mean;
+//! it may not know what the id is wanted for.
+
+use super::{client::Client, failure::Failure};
+use crate::api::pb;
+
+/// Something that a name can mean.
+struct Candidate {
+    id: String,
+    name: String,
+    /// What tells it from others of the same name.
+    hint: String,
+}
+
+/// The id of a DR backup.
+pub(super) async fn backup(client: &Client, given: &str) -> Result<String, Failure> {
+    if is_uuid(given) {
+        return Ok(given.to_owned());
+    }
+    let request = pb::ListDrBackupsRequest {
+        filter: equals("name", given),
+        ..pb::ListDrBackupsRequest::default()
+    };
+    let candidates = client.list_backups(request, Some(CANDIDATES)).await?;
+    let candidates = candidates.into_iter().map(|backup| Candidate {
+        hint: format!(
+            "of instance {} in cloud {}, {}, made {}",
+            backup.instance_name,
+            backup.cloud,
+            super::shown::state(backup.state),
+            super::shown::time(backup.create_time.as_ref()),
+        ),
+        id: backup.id,
+        name: backup.name,
+    });
+    pick("DR backup", given, candidates.collect())
+}
+
+/// The id of a restoration, which has the name of the instance that it makes.
+pub(super) async fn restoration(client: &Client, given: &str) -> Result<String, Failure> {
+    if is_uuid(given) {
+        return Ok(given.to_owned());
+    }
+    let request = pb::ListRestorationsRequest {
+        filter: equals("name", given),
+        ..pb::ListRestorationsRequest::default()
+    };
+    let candidates = client.list_restorations(request, Some(CANDIDATES)).await?;
+    let candidates = candidates.into_iter().map(|restoration| Candidate {
+        hint: format!(
+            "into cloud {}, {}, made {}",
+            restoration.cloud,
+            super::shown::state(restoration.state),
+            super::shown::time(restoration.create_time.as_ref()),
+        ),
+        id: restoration.id,
+        name: restoration.instance.unwrap_or_default().name,
+    });
+    pick("restoration", given, candidates.collect())
+}
+
+/// The id of a tenant.
+pub(super) async fn tenant(client: &Client, cloud: &str, given: &str) -> Result<String, Failure> {
+    let candidates = client.list_tenants(cloud).await?;
+    let candidates = candidates.into_iter().map(|tenant| Candidate {
+        id: tenant.id,
+        name: tenant.name,
+        hint: format!("in domain {}", tenant.domain_id),
+    });
+    pick("tenant", given, candidates.collect())
+}
+
+/// The id of an instance.
+pub(super) async fn instance(
+    client: &Client,
+    cloud: &str,
+    tenant: &str,
+    given: &str,
+) -> Result<String, Failure> {
+    if is_uuid(given) {
+        // An instance that cannot be listed because its cloud is down can still be asked for.
+        return Ok(given.to_owned());
+    }
+    let candidates = client.list_instances(cloud, tenant).await?;
+    let candidates = candidates.into_iter().map(|instance| Candidate {
+        id: instance.id,
+        name: instance.name,
+        hint: instance.status,
+    });
+    pick("instance", given, candidates.collect())
+}
+
+/// The id of a flavor.
+pub(super) async fn flavor(
+    client: &Client,
+    cloud: &str,
+    tenant: &str,
+    given: &str,
+) -> Result<String, Failure> {
+    let request = pb::ListFlavorsRequest {
+        cloud: cloud.to_owned(),
+        tenant: tenant.to_owned(),
+        ..pb::ListFlavorsRequest::default()
+    };
+    let candidates = client.list_flavors(request).await?;
+    let candidates = candidates.into_iter().map(|flavor| Candidate {
+        id: flavor.id,
+        name: flavor.name,
+        hint: format!("{} cores, {} MiB", flavor.cores, flavor.ram_mib),
+    });
+    pick("flavor", given, candidates.collect())
+}
+
+/// The id of a network of a tenant, among those that were listed.
+pub(super) fn network(given: &str, networks: &[pb::Network]) -> Result<String, Failure> {
+    let candidates = networks.iter().map(|network| Candidate {
+        id: network.id.clone(),
+        name: network.name.clone(),
+        hint: network
+            .subnets
+            .iter()
+            .map(|subnet| subnet.cidr.as_str())
+            .collect::<Vec<_>>()
+            .join(", "),
+    });
+    pick("network", given, candidates.collect())
+}
+
+/// The id of a network that the backed-up instance was in.
+pub(super) fn source_network(given: &str, manifest: &pb::Manifest) -> Result<String, Failure> {
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for port in &manifest.ports {
+        if candidates.iter().all(|known| known.id != port.network_id) {
+            candidates.push(Candidate {
+                id: port.network_id.clone(),
+                name: port.network_name.clone(),
+                hint: port.mac_address.clone(),
+            });
+        }
+    }
+    pick("network of the backed-up instance", given, candidates)
+}
+
+/// The id of a volume of the backed-up instance, by id, name or device.
+pub(super) fn source_volume(given: &str, manifest: &pb::Manifest) -> Result<String, Failure> {
+    if let Some(volume) = manifest
+        .volumes
+        .iter()
+        .find(|volume| !volume.device.is_empty() && is_device(&volume.device, given))
+    {
+        return Ok(volume.volume_id.clone());
+    }
+    let candidates = manifest.volumes.iter().map(|volume| Candidate {
+        id: volume.volume_id.clone(),
+        name: volume.name.clone(),
+        hint: format!("{}, {} GiB", volume.device, volume.size_gib),
+    });
+    pick(
+        "volume of the backed-up instance",
+        given,
+        candidates.collect(),
+    )
+}
+
+/// How many things of one name are told of at most.
+const CANDIDATES: usize = 20;
+
+fn is_uuid(given: &str) -> bool {
+    uuid::Uuid::parse_str(given).is_ok()
+}
+
+fn is_device(device: &str, given: &str) -> bool {
+    device == given || device.strip_prefix("/dev/") == Some(given)
+}
+
+/// A condition of a filter, with the value quoted.
+pub(super) fn equals(field: &str, value: &str) -> String {
+    let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("{field} = \"{quoted}\"")
+}
+
+/// The one that is meant: an id wins over a name.
+fn pick(noun: &str, given: &str, candidates: Vec<Candidate>) -> Result<String, Failure> {
+    if candidates.iter().any(|candidate| candidate.id == given) {
+        return Ok(given.to_owned());
+    }
+    let known: Vec<String> = candidates.iter().map(|one| one.name.clone()).collect();
+    let mut named = candidates
+        .into_iter()
+        .filter(|candidate| candidate.name == given);
+    let Some(first) = named.next() else {
+        return Err(Failure::NotFound(nothing(noun, given, known)));
+    };
+    let others: Vec<Candidate> = named.collect();
+    if others.is_empty() {
+        return Ok(first.id);
+    }
+    let lines: Vec<String> = std::iter::once(&first)
+        .chain(&others)
+        .map(|candidate| format!("  {}  {}", candidate.id, candidate.hint))
+        .collect();
+    Err(Failure::Usage(format!(
+        "several {noun}s are called `{given}`; name one by its id:\n{}",
+        lines.join("\n")
+    )))
+}
+
+/// What there is when there is nothing of that name.
+fn nothing(noun: &str, given: &str, mut known: Vec<String>) -> String {
+    let message = format!("there is no {noun} `{given}`");
+    known.sort_unstable();
+    known.dedup();
+    known.retain(|name| !name.is_empty());
+    if known.is_empty() {
+        return message;
+    }
+    let more = known.len().saturating_sub(CANDIDATES);
+    known.truncate(CANDIDATES);
+    let list = known.join(", ");
+    if more == 0 {
+        return format!("{message}; there are: {list}");
+    }
+    format!("{message}; there are: {list} and {more} more")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(id: &str, name: &str) -> Candidate {
+        Candidate {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            hint: format!("hint of {id}"),
+        }
+    }
+
+    #[test]
+    fn an_id_wins_over_a_name() {
+        let found = pick(
+            "flavor",
+            "1",
+            vec![candidate("7", "1"), candidate("1", "tiny")],
+        );
+        assert_eq!(found.unwrap(), "1");
+    }
+
+    #[test]
+    fn an_ambiguous_name_is_refused_with_what_it_could_mean() {
+        let two = vec![candidate("a", "web"), candidate("b", "web")];
+        let Err(Failure::Usage(text)) = pick("instance", "web", two) else {
+            panic!("not refused");
+        };
+        assert!(
+            text.contains("a  hint of a") && text.contains("b  hint of b"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_name_that_means_nothing_is_told_with_what_there_is() {
+        let Err(Failure::NotFound(text)) = pick("tenant", "x", vec![candidate("a", "demo")]) else {
+            panic!("found");
+        };
+        assert_eq!(text, "there is no tenant `x`; there are: demo");
+    }
+
+    #[test]
+    fn quotes_in_a_name_stay_inside_the_filter() {
+        assert_eq!(equals("name", r#"a"b\c"#), r#"name = "a\"b\\c""#);
+    }
+}
