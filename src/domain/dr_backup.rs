@@ -138,9 +138,9 @@ impl DrBackup {
         })
     }
 
-    /// Whether a restoration may start from it.
-    pub fn check_restorable(&self) -> Result<(), Error> {
-        let missing = match self.state {
+    /// Nothing when a restoration may start from it, else why not.
+    pub fn unrecoverable_reason(&self) -> Option<String> {
+        match self.state {
             // While words change, or when changing them failed, the bytes stay good. What failed to
             // be made or is being deleted says so in its detail.
             State::Ok | State::UpdateScheduled | State::Updating | State::Erred => {
@@ -151,8 +151,12 @@ impl DrBackup {
             | State::DeletionScheduled
             | State::Deleting
             | State::Deleted => Some(format!("it is {}", self.state.name())),
-        };
-        match missing {
+        }
+    }
+
+    /// Whether a restoration may start from it.
+    pub fn check_restorable(&self) -> Result<(), Error> {
+        match self.unrecoverable_reason() {
             None => Ok(()),
             Some(reason) => Err(Error::precondition(
                 "DR_BACKUP_NOT_RECOVERABLE",

@@ -35,7 +35,7 @@ pub(in crate::api) enum Depth<'a> {
 
 /// A DR backup.
 pub(in crate::api) fn dr_backup(backup: DrBackup, depth: Depth<'_>) -> pb::DrBackup {
-    let unrecoverable = backup.check_restorable().err();
+    let unrecoverable_reason = backup.unrecoverable_reason();
     let detail = &backup.detail;
     let (metadata, volume_backups, restorations) = match depth {
         Depth::Basic => (None, Vec::new(), Vec::new()),
@@ -71,8 +71,8 @@ pub(in crate::api) fn dr_backup(backup: DrBackup, depth: Depth<'_>) -> pb::DrBac
         metadata,
         volume_backups,
         consistency: detail.consistency.as_ref().map(consistency),
-        recoverable: unrecoverable.is_none(),
-        unrecoverable_reason: unrecoverable.map(|error| error.message).unwrap_or_default(),
+        recoverable: unrecoverable_reason.is_none(),
+        unrecoverable_reason: unrecoverable_reason.unwrap_or_default(),
         restorations,
         capture: capture(backup.capture).into(),
         create_time: Some(time(backup.created)),
