@@ -15,10 +15,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
-    task::JoinHandle,
     time::{Instant, sleep},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use self::pace::Pace;
 use crate::{
@@ -107,7 +106,8 @@ pub struct Engine {
 struct Running {
     epoch: i64,
     acts_until: watch::Sender<Instant>,
-    task: JoinHandle<()>,
+    /// Ends with the engine, also when the engine is dropped instead of stopped.
+    task: AbortOnDropHandle<()>,
 }
 
 impl Engine {
@@ -194,16 +194,14 @@ impl Engine {
                     kept.insert(tenant, old);
                 }
                 old => {
-                    if let Some(old) = old {
-                        old.task.abort();
-                    }
+                    // An old task ends here, before its successor begins.
+                    drop(old);
                     kept.insert(tenant, self.start(lane, acts_until, stop));
                 }
             }
         }
-        for (tenant, lost) in std::mem::replace(running, kept) {
+        for tenant in std::mem::replace(running, kept).into_keys() {
             tracing::info!(%tenant, "the lane has another owner now");
-            lost.task.abort();
         }
     }
 
@@ -214,7 +212,7 @@ impl Engine {
         Running {
             epoch,
             acts_until: sender,
-            task: tokio::spawn(task.run()),
+            task: AbortOnDropHandle::new(tokio::spawn(task.run())),
         }
     }
 }
