@@ -9,6 +9,8 @@ mod act;
 mod lane;
 mod observe;
 mod pace;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};

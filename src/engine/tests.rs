@@ -1,0 +1,407 @@
+//! What lists and answers mean for single effects; these tests may not know planners or lanes.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    Settings,
+    act::{self, Aside, Move, next_move},
+    observe::{self, Listing, Lists, Seen},
+};
+use crate::{
+    domain::{
+        effect::{Disposal, Effect, EffectState, Request},
+        fault::{Fault, FaultKind, Service},
+        id::{CloudName, EffectKey, ProjectId, Tenant, VolumeBackupId, VolumeId},
+        record::BackupRecord,
+        sighting::{Sighting, Thing, ThingKind},
+        time::Timestamp,
+    },
+    port::cloud::Answer,
+};
+
+const NAME: &str = "drb-1-volume-0";
+
+fn tenant() -> Tenant {
+    Tenant {
+        cloud: CloudName::new("dr"),
+        project: ProjectId::new("demo"),
+    }
+}
+
+fn effect(request: Request) -> Effect {
+    Effect {
+        key: EffectKey::new("volume-0"),
+        ordinal: 0,
+        tenant: tenant(),
+        name: NAME.to_owned(),
+        request,
+        disposal: Disposal::Product,
+        state: EffectState::Requested,
+        external: None,
+        status: None,
+        fact: None,
+        fault: None,
+        attempt: 1,
+        changed: Timestamp(0),
+    }
+}
+
+fn make_volume() -> Effect {
+    effect(Request::MakeVolume {
+        size_gib: 1,
+        volume_type: None,
+        availability_zone: None,
+        snapshot: None,
+        description: String::new(),
+    })
+}
+
+fn restore() -> Effect {
+    effect(Request::RestoreVolumeBackup {
+        backup: VolumeBackupId::new("b"),
+        backup_project: ProjectId::new("demo"),
+        volume: VolumeId::new("v"),
+    })
+}
+
+fn import() -> Effect {
+    effect(Request::ImportRecord {
+        backup: VolumeBackupId::new("b"),
+        record: BackupRecord {
+            service: "posix".to_owned(),
+            url: String::new(),
+        },
+    })
+}
+
+fn sighting(kind: ThingKind, id: &str, name: &str, status: &str) -> Sighting {
+    Sighting {
+        thing: Thing {
+            kind,
+            id: id.to_owned(),
+        },
+        name: name.to_owned(),
+        tags: Vec::new(),
+        status: status.to_owned(),
+        message: None,
+        created: Some(Timestamp(id.len() as i64)),
+        size_gib: Some(1),
+        incremental: false,
+        data_timestamp: None,
+    }
+}
+
+fn listing(kind: ThingKind, started: Instant, sightings: Vec<Sighting>) -> Listing {
+    Listing::new(tenant(), kind, started, sightings)
+}
+
+fn fault(kind: FaultKind) -> Fault {
+    Fault::new(kind, Service::BlockStorage, "create a volume", "no")
+}
+
+fn taken(external: &str) -> Answer {
+    Answer {
+        external: Some(external.to_owned()),
+        ready: false,
+        fact: None,
+    }
+}
+
+/// Time that a test winds by hand.
+struct Watch(Instant);
+
+impl Watch {
+    fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    fn after(&mut self, milliseconds: u64) -> Instant {
+        self.0 += Duration::from_millis(milliseconds);
+        self.0
+    }
+}
+
+#[test]
+fn a_request_without_an_answer_is_adopted_from_a_list_that_started_later() {
+    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (mut volume, mut aside) = (make_volume(), Aside::fresh(watch.0));
+    let early = watch.after(1);
+    let lost = Err(fault(FaultKind::Unanswered));
+    act::answered(&mut volume, &mut aside, lost, &settings, watch.after(1));
+    let there = || vec![sighting(ThingKind::Volume, "v", NAME, "creating")];
+    let stale = listing(ThingKind::Volume, early, there());
+    observe::seen(&mut volume, &mut aside, &stale, &settings, watch.after(1));
+    assert_eq!(
+        volume.state,
+        EffectState::Requested,
+        "the list is older than the doubt"
+    );
+    let fresh = listing(ThingKind::Volume, watch.after(1), there());
+    observe::seen(&mut volume, &mut aside, &fresh, &settings, watch.after(1));
+    assert_eq!(
+        (volume.state, volume.external.as_deref()),
+        (EffectState::Accepted, Some("v"))
+    );
+}
+
+#[test]
+fn a_request_is_repeated_only_after_two_lists_with_a_settling_time_between_them() {
+    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (mut volume, mut aside) = (make_volume(), Aside::doubtful(watch.0));
+    let nothing = |at| listing(ThingKind::Volume, at, Vec::new());
+    let first = nothing(watch.after(10));
+    observe::seen(&mut volume, &mut aside, &first, &settings, watch.0);
+    let soon = nothing(watch.after(10));
+    observe::seen(&mut volume, &mut aside, &soon, &settings, watch.0);
+    let next = next_move(&volume, &aside, &settings, watch.0);
+    assert!(matches!(next, Move::Look(_)), "not yet: {next:?}");
+    let settled = nothing(watch.after(6000));
+    observe::seen(&mut volume, &mut aside, &settled, &settings, watch.0);
+    assert_eq!(next_move(&volume, &aside, &settings, watch.0), Move::Send);
+}
+
+#[test]
+fn of_two_copies_the_older_stays_and_is_adopted_when_the_younger_is_gone() {
+    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (mut volume, mut aside) = (make_volume(), Aside::doubtful(watch.0));
+    let older = sighting(ThingKind::Volume, "v", NAME, "available");
+    let younger = sighting(ThingKind::Volume, "vv", NAME, "available");
+    let both = listing(
+        ThingKind::Volume,
+        watch.after(1),
+        vec![younger.clone(), older.clone()],
+    );
+    let seen = observe::seen(&mut volume, &mut aside, &both, &settings, watch.0);
+    assert_eq!(seen.copies, [younger.thing]);
+    assert_eq!(volume.state, EffectState::Requested);
+    let one = listing(ThingKind::Volume, watch.after(1), vec![older]);
+    let seen = observe::seen(&mut volume, &mut aside, &one, &settings, watch.0);
+    assert_eq!(
+        seen,
+        Seen {
+            changed: true,
+            copies: Vec::new()
+        }
+    );
+    assert_eq!(
+        (volume.state, volume.external.as_deref()),
+        (EffectState::Done, Some("v"))
+    );
+}
+
+#[test]
+fn a_refusal_that_passes_keeps_the_request_and_one_that_does_not_ends_it() {
+    let (settings, watch) = (Settings::default(), Watch::start());
+    for kind in [
+        FaultKind::Unreachable,
+        FaultKind::Busy,
+        FaultKind::ServiceDown,
+    ] {
+        let (mut volume, mut aside) = (make_volume(), Aside::fresh(watch.0));
+        act::answered(
+            &mut volume,
+            &mut aside,
+            Err(fault(kind)),
+            &settings,
+            watch.0,
+        );
+        assert_eq!(volume.state, EffectState::Requested, "{kind:?}");
+        assert!(matches!(
+            next_move(&volume, &aside, &settings, watch.0),
+            Move::Later(_)
+        ));
+    }
+    for kind in [FaultKind::Quota, FaultKind::Forbidden, FaultKind::Invalid] {
+        let (mut volume, mut aside) = (make_volume(), Aside::fresh(watch.0));
+        act::answered(
+            &mut volume,
+            &mut aside,
+            Err(fault(kind)),
+            &settings,
+            watch.0,
+        );
+        assert_eq!(volume.state, EffectState::Failed, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_restore_is_judged_by_a_status_from_after_the_answer() {
+    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (mut fill, mut aside) = (restore(), Aside::fresh(watch.0));
+    let before = watch.after(1);
+    act::answered(
+        &mut fill,
+        &mut aside,
+        Ok(taken("v")),
+        &settings,
+        watch.after(1),
+    );
+    let available = || vec![sighting(ThingKind::Volume, "v", "x", "available")];
+    let old = listing(ThingKind::Volume, before, available());
+    observe::seen(&mut fill, &mut aside, &old, &settings, watch.after(1));
+    assert_eq!(
+        fill.state,
+        EffectState::Accepted,
+        "the volume was available before, too"
+    );
+    let broken = vec![sighting(ThingKind::Volume, "v", "x", "error_restoring")];
+    let failed = listing(ThingKind::Volume, watch.after(1), broken);
+    let mut other = fill.clone();
+    observe::seen(
+        &mut other,
+        &mut aside.clone(),
+        &failed,
+        &settings,
+        watch.after(1),
+    );
+    assert_eq!(other.state, EffectState::Failed);
+    let new = listing(ThingKind::Volume, watch.after(1), available());
+    observe::seen(&mut fill, &mut aside, &new, &settings, watch.after(1));
+    assert_eq!(fill.state, EffectState::Done);
+}
+
+#[test]
+fn a_restore_without_an_answer_is_asked_for_again_unless_the_volume_shows_it() {
+    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let cases = [
+        ("available", None),
+        ("restoring-backup", Some(EffectState::Accepted)),
+    ];
+    for (status, becomes) in cases {
+        let (mut fill, mut aside) = (restore(), Aside::doubtful(watch.0));
+        let volume = vec![sighting(ThingKind::Volume, "v", "x", status)];
+        let list = listing(ThingKind::Volume, watch.after(1), volume);
+        observe::seen(&mut fill, &mut aside, &list, &settings, watch.0);
+        match becomes {
+            Some(state) => assert_eq!(fill.state, state),
+            None => assert_eq!(next_move(&fill, &aside, &settings, watch.0), Move::Send),
+        }
+    }
+}
+
+#[test]
+fn an_import_that_was_done_by_somebody_else_is_adopted_by_its_id() {
+    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (mut record, mut aside) = (import(), Aside::fresh(watch.0));
+    let conflict = Err(fault(FaultKind::Conflict));
+    act::answered(&mut record, &mut aside, conflict, &settings, watch.after(1));
+    assert_eq!(record.state, EffectState::Requested);
+    let there = vec![sighting(
+        ThingKind::VolumeBackup,
+        "b",
+        "whatever",
+        "available",
+    )];
+    let list = listing(ThingKind::VolumeBackup, watch.after(1), there);
+    observe::seen(&mut record, &mut aside, &list, &settings, watch.0);
+    assert_eq!(record.state, EffectState::Done);
+    assert_eq!(
+        record.thing(),
+        None,
+        "there is nothing of it that we would ever delete"
+    );
+}
+
+#[test]
+fn a_conflict_that_no_list_explains_ends_the_import() {
+    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (mut record, mut aside) = (import(), Aside::fresh(watch.0));
+    let conflict = Err(fault(FaultKind::Conflict));
+    act::answered(&mut record, &mut aside, conflict, &settings, watch.after(1));
+    for _ in 0..2 {
+        let list = listing(ThingKind::VolumeBackup, watch.after(6000), Vec::new());
+        observe::seen(&mut record, &mut aside, &list, &settings, watch.0);
+    }
+    assert_eq!(record.state, EffectState::Failed);
+}
+
+#[test]
+fn what_a_list_does_not_show_is_asked_for_by_id_before_it_counts_as_vanished() {
+    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (mut volume, mut aside) = (make_volume(), Aside::fresh(watch.0));
+    act::answered(
+        &mut volume,
+        &mut aside,
+        Ok(taken("v")),
+        &settings,
+        watch.after(1),
+    );
+    let list = listing(ThingKind::Volume, watch.after(1), Vec::new());
+    observe::seen(&mut volume, &mut aside, &list, &settings, watch.0);
+    assert_eq!(
+        next_move(&volume, &aside, &settings, watch.0),
+        Move::Confirm
+    );
+    let (mut lagging, mut its) = (volume.clone(), aside.clone());
+    let there = sighting(ThingKind::Volume, "v", NAME, "available");
+    observe::confirmed(&mut lagging, &mut its, Some(&there), watch.0);
+    assert_eq!(lagging.state, EffectState::Done, "the list was behind");
+    observe::confirmed(&mut volume, &mut aside, None, watch.0);
+    assert_eq!(volume.state, EffectState::Failed);
+    assert!(volume.fault.unwrap().message.contains("vanished"));
+}
+
+#[test]
+fn a_dropped_request_that_may_have_worked_is_looked_for_before_it_counts_as_gone() {
+    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (mut volume, mut aside) = (make_volume(), Aside::doubtful(watch.0));
+    volume.state = EffectState::Dropping;
+    assert!(matches!(
+        next_move(&volume, &aside, &settings, watch.0),
+        Move::Look(_)
+    ));
+    let there = vec![sighting(ThingKind::Volume, "v", NAME, "creating")];
+    let list = listing(ThingKind::Volume, watch.after(1), there);
+    observe::seen(&mut volume, &mut aside, &list, &settings, watch.0);
+    let held = next_move(&volume, &aside, &settings, watch.0);
+    assert!(
+        matches!(held, Move::Look(_)),
+        "creating refuses its deletion: {held:?}"
+    );
+    let ready = vec![sighting(ThingKind::Volume, "v", NAME, "available")];
+    let list = listing(ThingKind::Volume, watch.after(1), ready);
+    observe::seen(&mut volume, &mut aside, &list, &settings, watch.0);
+    assert_eq!(next_move(&volume, &aside, &settings, watch.0), Move::Delete);
+    act::deleted(&mut volume, &mut aside, Ok(()), &settings, watch.after(1));
+    assert_eq!(volume.state, EffectState::Leaving, "accepted is not gone");
+    let list = listing(ThingKind::Volume, watch.after(1), Vec::new());
+    observe::seen(&mut volume, &mut aside, &list, &settings, watch.0);
+    assert_eq!(volume.state, EffectState::Gone);
+}
+
+#[test]
+fn one_list_serves_everybody_and_slow_things_are_looked_at_less_often() {
+    let (settings, watch) = (Settings::default(), Watch::start());
+    let mut lists = Lists::default();
+    let look = |since: Instant| observe_look(since, since);
+    lists.begin();
+    for _ in 0..100 {
+        lists.want(look(watch.0), &settings, watch.0);
+    }
+    assert_eq!(lists.start(watch.0, |_| true).len(), 1);
+    lists.ended(&tenant(), ThingKind::Volume, false, &settings, watch.0);
+    let due = |lists: &mut Lists, waited: u64| {
+        let now = watch.0;
+        lists.begin();
+        lists.want(
+            look(now.checked_sub(Duration::from_secs(waited)).unwrap_or(now)),
+            &settings,
+            now,
+        );
+        lists.next_due().map(|due| due.duration_since(now))
+    };
+    assert_eq!(due(&mut lists, 0), Some(settings.observe_min));
+    assert_eq!(due(&mut lists, 20), Some(Duration::from_secs(5)));
+    assert_eq!(due(&mut lists, 600), Some(settings.observe_max));
+}
+
+fn observe_look(from: Instant, since: Instant) -> act::Look {
+    act::Look {
+        tenant: tenant(),
+        kind: ThingKind::Volume,
+        from,
+        since,
+    }
+}
