@@ -40,6 +40,9 @@ pub(super) type EventStream = Pin<Box<dyn Stream<Item = Result<pb::Event, Status
 /// Events, changes and rows that are read at once: what a stream holds in memory.
 const READ_AT_ONCE: u32 = 256;
 
+/// Events that wait to be told before more are read.
+const QUEUED_AT_ONCE: usize = 256;
+
 /// The part of the service that streams need.
 #[async_trait]
 pub(super) trait Story: Send + Sync + 'static {
@@ -183,18 +186,31 @@ impl Watches {
     }
 }
 
-/// The position behind all changes there are.
+/// The position of the last change there is, found by halving, because nobody counts the changes
+/// of years for each stream.
+///
+/// A change that comes meanwhile may be passed, which is right: the present is read after this.
 async fn present_position(story: &dyn Story) -> Result<u64, Error> {
-    // Ends because each round passes changes that are there, and they are finite: new ones come
-    // slower than they are read.
-    let mut position = 0;
-    loop {
-        let (_, next) = story.changed_after(position, u32::from(u16::MAX)).await?;
-        if next <= position {
-            return Ok(position);
-        }
-        position = next;
+    // The last change is at `low` or behind it, and, once `high` has none behind it, not behind that.
+    let (mut low, mut high) = (0, 1);
+    while let Some(next) = change_behind(story, high).await? {
+        low = next;
+        high = next.saturating_mul(2);
     }
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match change_behind(story, middle).await? {
+            Some(next) => low = next,
+            None => high = middle,
+        }
+    }
+    Ok(low)
+}
+
+/// The position of the first change behind a position.
+async fn change_behind(story: &dyn Story, position: u64) -> Result<Option<u64>, Error> {
+    let (_, next) = story.changed_after(position, 1).await?;
+    Ok(Some(next).filter(|next| *next > position))
 }
 
 /// What every stream needs while it waits.
@@ -337,28 +353,35 @@ impl ManyFollower {
     async fn look_at(&mut self, id: DrBackupId) -> Result<(), Error> {
         let story = Arc::clone(&self.tail.story);
         let resource = ResourceId::DrBackup(id);
-        let fits = match story.dr_backup(id).await {
-            Ok(backup) => filter::fits(&self.filter, &backup),
-            Err(error) if is_not_found(&error) => false,
+        let backup = match story.dr_backup(id).await {
+            Ok(backup) => Some(backup),
+            Err(error) if is_not_found(&error) => None,
             Err(error) => return Err(error),
         };
-        let Some(told) = self.told.get(&id).copied() else {
-            if fits {
-                self.queue
-                    .extend(last_event(story.as_ref(), resource).await?);
-                let sequence = self.queue.back().map_or(0, |event| event.sequence);
-                self.told.insert(id, sequence);
+        let fits = backup
+            .as_ref()
+            .is_some_and(|backup| filter::fits(&self.filter, backup));
+        let Some(mut told) = self.told.get(&id).copied() else {
+            if let Some(backup) = backup.filter(|_| fits) {
+                let last = last_event(story.as_ref(), resource, backup.revision).await?;
+                self.told
+                    .insert(id, last.as_ref().map_or(0, |event| event.sequence));
+                self.queue.extend(last);
             }
             return Ok(());
         };
-        let events = story.events_after(resource, told, READ_AT_ONCE).await?;
-        let last = events.last().map_or(told, |event| event.sequence);
-        let full = events.len() >= usize::try_from(READ_AT_ONCE).unwrap_or(usize::MAX);
-        self.queue.extend(events);
-        self.told.insert(id, last);
-        if full {
-            self.due.push_front(id);
-        } else if !fits {
+        loop {
+            let events = story.events_after(resource, told, READ_AT_ONCE).await?;
+            let Some(newest) = events.last() else { break };
+            told = newest.sequence;
+            self.told.insert(id, told);
+            self.queue.extend(events);
+            if self.queue.len() >= QUEUED_AT_ONCE {
+                self.due.push_front(id);
+                return Ok(());
+            }
+        }
+        if !fits {
             self.told.remove(&id);
         }
         Ok(())
@@ -423,9 +446,18 @@ impl Follower for ManyFollower {
     }
 }
 
-/// The last event of a resource.
-async fn last_event(story: &dyn Story, resource: ResourceId) -> Result<Option<Event>, Error> {
-    let mut last: Option<Event> = None;
+/// The last event of a resource. Most often it is the one that told of this revision, and then
+/// nothing else has to be read.
+async fn last_event(
+    story: &dyn Story,
+    resource: ResourceId,
+    revision: i64,
+) -> Result<Option<Event>, Error> {
+    let before = u64::try_from(revision).unwrap_or(0).saturating_sub(1);
+    let mut last = story
+        .events_after(resource, before, READ_AT_ONCE)
+        .await?
+        .pop();
     loop {
         let after = last.as_ref().map_or(0, |event| event.sequence);
         match story

@@ -79,16 +79,15 @@ impl Story for Told {
         limit: u32,
     ) -> Result<(Vec<ResourceId>, u64), Error> {
         let happened = self.happened.lock().expect("lock");
-        let start = usize::try_from(position).expect("small");
-        let end = happened
-            .len()
-            .min(start + usize::try_from(limit).expect("small"));
-        let mut changed: Vec<ResourceId> = happened[start..end]
+        let (start, limit) = (usize::try_from(position), usize::try_from(limit));
+        let behind = happened
             .iter()
-            .map(|(_, event)| event.resource)
-            .collect();
+            .skip(start.expect("small"))
+            .take(limit.expect("small"));
+        let mut changed: Vec<ResourceId> = behind.map(|(_, event)| event.resource).collect();
+        let next = position + u64::try_from(changed.len()).expect("small");
         changed.dedup();
-        Ok((changed, u64::try_from(end).expect("small")))
+        Ok((changed, next))
     }
 
     fn wake_ups(&self) -> watch::Receiver<u64> {
@@ -363,4 +362,38 @@ async fn what_stops_fitting_is_told_a_last_time() {
     assert_eq!(heard(&mut stream), (vec![(1, 2, State::Ok)], Ending::Waits));
     story.happen(1, State::UpdateScheduled);
     assert_eq!(heard(&mut stream), (vec![], Ending::Waits));
+}
+
+#[tokio::test]
+async fn the_present_is_found_however_many_changes_there_were() {
+    let story = Told::new();
+    for changes in 0..70 {
+        let position = present_position(story.as_ref()).await.expect("position");
+        assert_eq!(position, changes);
+        story.happen(1, State::Creating);
+    }
+}
+
+#[tokio::test]
+async fn many_events_of_one_are_all_told_in_order() {
+    let (story, stop) = (Told::new(), CancellationToken::new());
+    story.happen(1, State::CreationScheduled);
+    let mut many = watches(&story, &stop)
+        .many(Filter::default())
+        .await
+        .expect("stream");
+    assert_eq!(heard(&mut many).0.len(), 1);
+    for _ in 0..1000 {
+        story.happen(1, State::Creating);
+    }
+    let mut one = watches(&story, &stop)
+        .one(FIRST, 2, false)
+        .await
+        .expect("stream");
+
+    let expected: Vec<_> = (2..=1001)
+        .map(|sequence| (1, sequence, State::Creating))
+        .collect();
+    assert_eq!(heard(&mut one), (expected.clone(), Ending::Waits));
+    assert_eq!(heard(&mut many), (expected, Ending::Waits));
 }
