@@ -123,8 +123,8 @@ pub trait Store: Send + Sync {
         operation: Operation,
     ) -> Result<Admitted<DrBackup>, StoreError>;
 
-    /// Writes name, description, state and runtime state of `backup`, whose `revision` must be the
-    /// current one, with an event; and the operation, where one follows.
+    /// Writes name, description, state, runtime state, progress and error of `backup`, whose
+    /// `revision` must be the current one, with an event; and the operation, where one follows.
     /// A deletion (`DELETION_SCHEDULED`) is `InUse` while restorations of it are busy.
     async fn dr_backup_change(
         &self,
@@ -150,8 +150,7 @@ pub trait Store: Send + Sync {
     async fn mirrors_list(&self, id: DrBackupId) -> Result<Vec<Mirror>, StoreError>;
 
     /// Writes the request key, the restoration (`CREATION_SCHEDULED`), its operation and its first
-    /// event; `Outdated` when its DR backup is not at `dr_backup_revision` any more and is being
-    /// deleted or gone.
+    /// event; `Outdated` when its DR backup is being deleted or gone.
     async fn restoration_admit(
         &self,
         key: Option<RequestKey>,
@@ -159,8 +158,8 @@ pub trait Store: Send + Sync {
         operation: Operation,
     ) -> Result<Admitted<Restoration>, StoreError>;
 
-    /// Writes state and runtime state of `restoration`, whose `revision` must be the current one,
-    /// with an event; and the operation that follows.
+    /// Writes state, runtime state, progress and error of `restoration`, whose `revision` must be
+    /// the current one, with an event; and the operation that follows.
     async fn restoration_change(
         &self,
         key: Option<RequestKey>,
@@ -220,7 +219,7 @@ pub trait Store: Send + Sync {
     async fn lane_release(&self, lane: &Lane) -> Result<(), StoreError>;
 
     /// The open operations of a lane with their ledgers, except those in `known` that were not
-    /// cancelled since.
+    /// cancelled. `Fenced` when the epoch is old.
     async fn lane_load(
         &self,
         lane: &Lane,
@@ -228,7 +227,8 @@ pub trait Store: Send + Sync {
     ) -> Result<Vec<OpenOperation>, StoreError>;
 
     /// Writes what one turn of a lane changed, in all its operations: ledger rows, resources, events
-    /// and mirrors of restorations change together or not at all. `Fenced` when the epoch is old.
+    /// and mirrors of restorations change together or not at all. `Fenced` when the epoch is old,
+    /// `Outdated` when one of the operations has ended or is in another lane.
     async fn turn_record(&self, lane: &Lane, turns: Vec<Turn>) -> Result<(), StoreError>;
 
     /// Whether the store answers.

@@ -1,1 +1,103 @@
-//! store
+//! The adapter that keeps everything in SQLite or PostgreSQL; it may not know clouds, planners or
+//! callers.
+//!
+//! SQLite is built in and the default: one file, one process. PostgreSQL takes any number of
+//! replicas. The queries are written once, in `sql`, and compiled once for each of the two.
+//!
+//! This room spawns although it is none of those that may: SQLite's connections block, so each one
+//! lives on a thread of its own, and a transaction of PostgreSQL runs in a task, because a caller
+//! whose future is dropped halfway would leave it open.
+
+mod lock;
+mod migrate;
+mod schema;
+mod sqlite;
+mod text;
+mod wake;
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use crate::port::{clock::Clock, store::Store};
+
+/// Where the store is and how much of it may be used at once.
+#[derive(Clone)]
+pub struct Config {
+    /// `sqlite:PATH`, or `postgres://USER@HOST/DATABASE` with the options of libpq: `sslmode` is
+    /// `disable`, `prefer`, `require` or `verify-full`, the last with `sslrootcert` or the roots
+    /// of the system.
+    pub url: String,
+    /// Connections that read side by side (SQLite, beside the one that writes), or that do
+    /// anything (PostgreSQL, beside the one that listens).
+    pub connections: usize,
+    /// The most rows that one list answers.
+    pub page_limit: u32,
+    /// The clock of what the store dates itself.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Config {
+    /// A store with the usual limits.
+    pub fn new(url: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            url: url.into(),
+            connections: 8,
+            page_limit: 1_000,
+            clock,
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The url may hold a password, so it stays out of logs.
+        formatter
+            .debug_struct("Config")
+            .field("connections", &self.connections)
+            .field("page_limit", &self.page_limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The url says nothing that we know.
+    #[error("the store's url is not usable: {0}")]
+    Url(String),
+    /// Another process has it.
+    #[error(
+        "{path} is in use by another drbackup{holder}; stop that one, or use PostgreSQL to run several"
+    )]
+    InUse {
+        /// The database.
+        path: PathBuf,
+        /// Who it is, as far as that is known.
+        holder: String,
+    },
+    /// A newer binary has changed the schema.
+    #[error(
+        "the database was changed by a newer drbackup (migration {version}); run that version, or \
+         restore the copy from before its upgrade"
+    )]
+    Newer {
+        /// The first migration that is not known here.
+        version: String,
+    },
+    /// The schema could not be brought up.
+    #[error("cannot bring the database to the present schema: {0}")]
+    Migration(String),
+    /// The database cannot be reached or used.
+    #[error("cannot open the database: {0}")]
+    Unavailable(String),
+}
+
+/// Opens the store, and brings its schema up.
+pub async fn open(config: Config) -> Result<Arc<dyn Store>, OpenError> {
+    if let Some(path) = config.url.strip_prefix("sqlite:") {
+        let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
+        return Ok(Arc::new(sqlite::Db::open(&path, &config).await?));
+    }
+    Err(OpenError::Url(
+        "it begins with neither sqlite: nor postgres://".to_owned(),
+    ))
+}

@@ -1,0 +1,9 @@
+DROP TABLE lanes;
+DROP TABLE counters;
+DROP TABLE events;
+DROP TABLE effects;
+DROP TABLE operations;
+DROP TABLE mirrors;
+DROP TABLE restorations;
+DROP TABLE dr_backups;
+DROP TABLE requests;

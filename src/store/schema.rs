@@ -1,0 +1,135 @@
+//! The tables as both databases hold them, in types that both have; it may not know queries.
+//!
+//! Text, whole numbers and nothing else: times are microseconds, structured values are JSON.
+//! `migrations/sqlite` and `migrations/postgres` make these tables.
+
+diesel::table! {
+    requests (method, id) {
+        method -> Text,
+        id -> Text,
+        digest -> Text,
+        resource_kind -> Text,
+        resource_id -> Text,
+        created -> BigInt,
+    }
+}
+
+diesel::table! {
+    dr_backups (id) {
+        id -> Text,
+        name -> Text,
+        description -> Text,
+        cloud -> Text,
+        project -> Text,
+        server -> Text,
+        instance_name -> Text,
+        capture -> Text,
+        state -> Text,
+        runtime_state -> Text,
+        progress -> Text,
+        error -> Nullable<Text>,
+        detail -> Text,
+        created -> BigInt,
+        updated -> BigInt,
+        revision -> BigInt,
+    }
+}
+
+diesel::table! {
+    restorations (id) {
+        id -> Text,
+        dr_backup -> Text,
+        cloud -> Text,
+        project -> Text,
+        instance -> Text,
+        instance_name -> Text,
+        wish -> Text,
+        state -> Text,
+        runtime_state -> Text,
+        progress -> Text,
+        error -> Nullable<Text>,
+        detail -> Text,
+        created -> BigInt,
+        updated -> BigInt,
+        revision -> BigInt,
+    }
+}
+
+diesel::table! {
+    mirrors (dr_backup, backup, cloud, project) {
+        dr_backup -> Text,
+        backup -> Text,
+        cloud -> Text,
+        project -> Text,
+    }
+}
+
+diesel::table! {
+    operations (id) {
+        id -> Text,
+        resource_kind -> Text,
+        resource_id -> Text,
+        cloud -> Text,
+        project -> Text,
+        kind -> Text,
+        ask -> Text,
+        state -> Text,
+        created -> BigInt,
+        deadline -> BigInt,
+        cancelled -> Nullable<BigInt>,
+        ended -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    effects (operation, key) {
+        operation -> Text,
+        key -> Text,
+        ordinal -> BigInt,
+        cloud -> Text,
+        project -> Text,
+        name -> Text,
+        request -> Text,
+        disposal -> Text,
+        state -> Text,
+        external -> Nullable<Text>,
+        status -> Nullable<Text>,
+        fact -> Nullable<Text>,
+        fault -> Nullable<Text>,
+        attempt -> BigInt,
+        changed -> BigInt,
+    }
+}
+
+diesel::table! {
+    events (position) {
+        position -> BigInt,
+        resource_kind -> Text,
+        resource_id -> Text,
+        sequence -> BigInt,
+        time -> BigInt,
+        state -> Text,
+        runtime_state -> Text,
+        progress -> Text,
+        error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    counters (name) {
+        name -> Text,
+        value -> BigInt,
+    }
+}
+
+diesel::table! {
+    lanes (cloud, project) {
+        cloud -> Text,
+        project -> Text,
+        owner -> Nullable<Text>,
+        epoch -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(lanes, operations);

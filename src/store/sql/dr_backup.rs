@@ -1,0 +1,328 @@
+//! The rows of DR backups; it may not know operations.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::{
+    Conn, Engine,
+    page::{behind, cut, text_cursor, time_cursor},
+};
+use crate::{
+    domain::{
+        decision::{Detail, Ending},
+        dr_backup::{DrBackup, DrBackupDetail},
+        event::Event,
+        id::{DrBackupId, ResourceId, ServerId},
+        page::{Cursor, OrderField, OrderValue, Page, Query},
+        time::Timestamp,
+    },
+    port::store::{News, StoreError},
+    store::{
+        schema::dr_backups,
+        text::{
+            from_json, from_json_option, from_word, json, json_option, number, state, tenant,
+            unreadable, uuid, word,
+        },
+    },
+};
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = dr_backups, treat_none_as_default_value = false)]
+struct Row {
+    id: String,
+    name: String,
+    description: String,
+    cloud: String,
+    project: String,
+    server: String,
+    instance_name: String,
+    capture: String,
+    state: String,
+    runtime_state: String,
+    progress: String,
+    error: Option<String>,
+    detail: String,
+    created: i64,
+    updated: i64,
+    revision: i64,
+}
+
+/// What a turn writes; what is `None` stays as it is.
+#[expect(
+    clippy::option_option,
+    reason = "diesel's way to tell what stays from what becomes nothing"
+)]
+#[derive(AsChangeset)]
+#[diesel(table_name = dr_backups)]
+struct Told {
+    state: String,
+    runtime_state: String,
+    progress: String,
+    error: Option<Option<String>>,
+    instance_name: Option<String>,
+    detail: Option<String>,
+    updated: i64,
+}
+
+/// Writes a new one.
+pub(super) async fn insert(conn: &mut Conn, backup: &DrBackup) -> Result<(), StoreError> {
+    diesel::insert_into(dr_backups::table)
+        .values(Row::of(backup)?)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// One, where it is there.
+pub(super) async fn get(conn: &mut Conn, id: DrBackupId) -> Result<Option<DrBackup>, StoreError> {
+    let row: Option<Row> = dr_backups::table
+        .find(id.to_string())
+        .select(Row::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(DrBackup::try_from).transpose()
+}
+
+/// The details of several, by id.
+pub(super) async fn of_ids(conn: &mut Conn, ids: &[String]) -> Result<Vec<DrBackup>, StoreError> {
+    let rows: Vec<Row> = dr_backups::table
+        .filter(dr_backups::id.eq_any(ids))
+        .select(Row::as_select())
+        .load(conn)
+        .await?;
+    rows.into_iter().map(DrBackup::try_from).collect()
+}
+
+/// A page, of at most `limit` rows.
+pub(super) async fn page(
+    conn: &mut Conn,
+    query: Query,
+    limit: u32,
+) -> Result<Page<DrBackup>, StoreError> {
+    let Query {
+        filter,
+        order,
+        after,
+        limit: _,
+    } = query;
+    let mut rows = dr_backups::table
+        .select(Row::as_select())
+        .limit(i64::from(limit) + 1)
+        .into_boxed::<Engine>();
+    if let Some(cloud) = filter.cloud {
+        rows = rows.filter(dr_backups::cloud.eq(cloud.as_str().to_owned()));
+    }
+    if let Some(project) = filter.project {
+        rows = rows.filter(dr_backups::project.eq(project.as_str().to_owned()));
+    }
+    if let Some(server) = filter.server {
+        rows = rows.filter(dr_backups::server.eq(server.as_str().to_owned()));
+    }
+    if let Some(id) = filter.dr_backup {
+        rows = rows.filter(dr_backups::id.eq(id.to_string()));
+    }
+    if let Some(state) = filter.state {
+        rows = rows.filter(dr_backups::state.eq(state.name()));
+    }
+    if let Some(name) = filter.name {
+        rows = rows.filter(dr_backups::name.eq(name));
+    }
+    if let Some(from) = filter.created_from {
+        rows = rows.filter(dr_backups::created.ge(from.0));
+    }
+    if let Some(before) = filter.created_before {
+        rows = rows.filter(dr_backups::created.lt(before.0));
+    }
+    let descending = order.descending;
+    let rows = match order.field {
+        OrderField::Created => {
+            let after = time_cursor(after)?;
+            behind!(rows, dr_backups::created, dr_backups::id, descending, after)
+        }
+        OrderField::Updated => {
+            let after = time_cursor(after)?;
+            behind!(rows, dr_backups::updated, dr_backups::id, descending, after)
+        }
+        OrderField::Name => {
+            let after = text_cursor(after)?;
+            behind!(rows, dr_backups::name, dr_backups::id, descending, after)
+        }
+    };
+    let rows: Vec<Row> = rows.load(conn).await?;
+    let items = rows
+        .into_iter()
+        .map(DrBackup::try_from)
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(cut(items, limit as usize, |backup| Cursor {
+        value: match order.field {
+            OrderField::Created => OrderValue::Time(backup.created),
+            OrderField::Updated => OrderValue::Time(backup.updated),
+            OrderField::Name => OrderValue::Text(backup.name.clone()),
+        },
+        id: backup.id.0,
+    }))
+}
+
+/// Writes what a caller changed, at the revision that the caller saw.
+pub(super) async fn change(conn: &mut Conn, backup: &DrBackup) -> Result<DrBackup, StoreError> {
+    let row: Option<Row> = diesel::update(
+        dr_backups::table
+            .find(backup.id.to_string())
+            .filter(dr_backups::revision.eq(backup.revision)),
+    )
+    .set((
+        dr_backups::name.eq(&backup.name),
+        dr_backups::description.eq(&backup.description),
+        dr_backups::state.eq(backup.state.name()),
+        dr_backups::runtime_state.eq(&backup.runtime_state),
+        dr_backups::progress.eq(json(&backup.progress)?),
+        dr_backups::error.eq(json_option(backup.error.as_ref())?),
+        dr_backups::updated.eq(backup.updated.0),
+        dr_backups::revision.eq(dr_backups::revision + 1),
+    ))
+    .returning(Row::as_returning())
+    .get_result(conn)
+    .await
+    .optional()?;
+    if let Some(row) = row {
+        return row.try_into();
+    }
+    let about = ResourceId::DrBackup(backup.id);
+    if exists(conn, backup.id).await? {
+        return Err(StoreError::Outdated(about));
+    }
+    Err(StoreError::NotFound(about))
+}
+
+/// Writes what a turn tells; answers the event of it.
+pub(super) async fn tell(
+    conn: &mut Conn,
+    id: DrBackupId,
+    news: &News,
+    ending: &Ending,
+) -> Result<Event, StoreError> {
+    let detail = written_detail(news)?;
+    let told = Told {
+        state: news.state.name().to_owned(),
+        runtime_state: news.report.runtime_state.clone(),
+        progress: json(&news.report.progress)?,
+        error: match ending {
+            Ending::Open => None,
+            Ending::Done => Some(None),
+            Ending::Erred(error) => Some(Some(json(error)?)),
+        },
+        instance_name: detail
+            .and_then(|detail| detail.manifest.as_ref())
+            .map(|manifest| manifest.name.clone()),
+        detail: json_option(detail)?,
+        updated: news.time.0,
+    };
+    let row: Option<(i64, Option<String>)> = diesel::update(dr_backups::table.find(id.to_string()))
+        .set((told, dr_backups::revision.eq(dr_backups::revision + 1)))
+        .returning((dr_backups::revision, dr_backups::error))
+        .get_result(conn)
+        .await
+        .optional()?;
+    let about = ResourceId::DrBackup(id);
+    let (revision, error) = row.ok_or(StoreError::NotFound(about))?;
+    Ok(Event {
+        resource: about,
+        sequence: number("a revision", revision)?,
+        time: news.time,
+        state: news.state,
+        runtime_state: news.report.runtime_state.clone(),
+        progress: news.report.progress.clone(),
+        error: from_json_option("the error of a DR backup", error)?,
+    })
+}
+
+/// Removes one, and its mirrors with it.
+pub(super) async fn remove(conn: &mut Conn, id: DrBackupId) -> Result<(), StoreError> {
+    diesel::delete(dr_backups::table.find(id.to_string()))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Whether one is there.
+pub(super) async fn exists(conn: &mut Conn, id: DrBackupId) -> Result<bool, StoreError> {
+    let found: Option<String> = dr_backups::table
+        .find(id.to_string())
+        .select(dr_backups::id)
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(found.is_some())
+}
+
+/// The event that tells of a row as it is.
+pub(super) fn event_of(backup: &DrBackup) -> Result<Event, StoreError> {
+    Ok(Event {
+        resource: ResourceId::DrBackup(backup.id),
+        sequence: number("a revision", backup.revision)?,
+        time: backup.updated,
+        state: backup.state,
+        runtime_state: backup.runtime_state.clone(),
+        progress: backup.progress.clone(),
+        error: backup.error.clone(),
+    })
+}
+
+fn written_detail(news: &News) -> Result<Option<&DrBackupDetail>, StoreError> {
+    match (&news.report.detail, news.detail_changed) {
+        (Some(Detail::DrBackup(detail)), true) => Ok(Some(detail)),
+        (Some(Detail::Restoration(_)), true) => Err(unreadable(
+            "the detail of a DR backup",
+            "it is that of a restoration",
+        )),
+        (Some(_), false) | (None, _) => Ok(None),
+    }
+}
+
+impl Row {
+    fn of(backup: &DrBackup) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: backup.id.to_string(),
+            name: backup.name.clone(),
+            description: backup.description.clone(),
+            cloud: backup.tenant.cloud.as_str().to_owned(),
+            project: backup.tenant.project.as_str().to_owned(),
+            server: backup.server.as_str().to_owned(),
+            instance_name: backup.instance_name.clone(),
+            capture: word(&backup.capture)?,
+            state: backup.state.name().to_owned(),
+            runtime_state: backup.runtime_state.clone(),
+            progress: json(&backup.progress)?,
+            error: json_option(backup.error.as_ref())?,
+            detail: json(&backup.detail)?,
+            created: backup.created.0,
+            updated: backup.updated.0,
+            revision: backup.revision,
+        })
+    }
+}
+
+impl TryFrom<Row> for DrBackup {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: DrBackupId(uuid(&row.id)?),
+            name: row.name,
+            description: row.description,
+            tenant: tenant(row.cloud, row.project),
+            server: ServerId::new(row.server),
+            instance_name: row.instance_name,
+            capture: from_word("the capture of a DR backup", row.capture)?,
+            state: state(&row.state)?,
+            runtime_state: row.runtime_state,
+            progress: from_json("the progress of a DR backup", &row.progress)?,
+            error: from_json_option("the error of a DR backup", row.error)?,
+            detail: from_json("the detail of a DR backup", &row.detail)?,
+            created: Timestamp(row.created),
+            updated: Timestamp(row.updated),
+            revision: row.revision,
+        })
+    }
+}

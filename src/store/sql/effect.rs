@@ -1,0 +1,136 @@
+//! The rows of ledgers; it may not know planners or clouds.
+
+use std::collections::BTreeMap;
+
+use diesel::{prelude::*, upsert::excluded};
+use diesel_async::RunQueryDsl;
+
+use super::{Conn, dialect};
+use crate::{
+    domain::{
+        effect::Effect,
+        id::{EffectKey, OperationId},
+        time::Timestamp,
+    },
+    port::store::{StoreError, Turn},
+    store::{
+        schema::effects,
+        text::{
+            from_json, from_json_option, from_word, json, json_option, number, tenant, uuid, word,
+        },
+    },
+};
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = effects, treat_none_as_default_value = false)]
+struct Row {
+    operation: String,
+    key: String,
+    ordinal: i64,
+    cloud: String,
+    project: String,
+    name: String,
+    request: String,
+    disposal: String,
+    state: String,
+    external: Option<String>,
+    status: Option<String>,
+    fact: Option<String>,
+    fault: Option<String>,
+    attempt: i64,
+    changed: i64,
+}
+
+/// Writes the rows of many ledgers, new or changed.
+pub(super) async fn put(conn: &mut Conn, turns: &[Turn]) -> Result<(), StoreError> {
+    // One statement may not touch a row twice, so the last word on each row counts.
+    let mut last = BTreeMap::new();
+    for turn in turns {
+        for effect in &turn.effects {
+            last.insert((turn.operation, &effect.key), effect);
+        }
+    }
+    let rows: Vec<Row> = last
+        .into_iter()
+        .map(|((operation, _), effect)| Row::of(operation, effect))
+        .collect::<Result<_, _>>()?;
+    dialect::write_rows!(conn, rows, |rows| diesel::insert_into(effects::table)
+        .values(rows)
+        .on_conflict((effects::operation, effects::key))
+        .do_update()
+        .set((
+            effects::ordinal.eq(excluded(effects::ordinal)),
+            effects::cloud.eq(excluded(effects::cloud)),
+            effects::project.eq(excluded(effects::project)),
+            effects::name.eq(excluded(effects::name)),
+            effects::request.eq(excluded(effects::request)),
+            effects::disposal.eq(excluded(effects::disposal)),
+            effects::state.eq(excluded(effects::state)),
+            effects::external.eq(excluded(effects::external)),
+            effects::status.eq(excluded(effects::status)),
+            effects::fact.eq(excluded(effects::fact)),
+            effects::fault.eq(excluded(effects::fault)),
+            effects::attempt.eq(excluded(effects::attempt)),
+            effects::changed.eq(excluded(effects::changed)),
+        )));
+    Ok(())
+}
+
+/// The rows of several ledgers.
+pub(super) async fn of_operations(
+    conn: &mut Conn,
+    ids: &[String],
+) -> Result<Vec<(OperationId, Effect)>, StoreError> {
+    let rows: Vec<Row> = effects::table
+        .filter(effects::operation.eq_any(ids))
+        .select(Row::as_select())
+        .load(conn)
+        .await?;
+    rows.into_iter()
+        .map(|row| Ok((OperationId(uuid(&row.operation)?), row.try_into()?)))
+        .collect()
+}
+
+impl Row {
+    fn of(operation: OperationId, effect: &Effect) -> Result<Self, StoreError> {
+        Ok(Self {
+            operation: operation.to_string(),
+            key: effect.key.as_str().to_owned(),
+            ordinal: i64::from(effect.ordinal),
+            cloud: effect.tenant.cloud.as_str().to_owned(),
+            project: effect.tenant.project.as_str().to_owned(),
+            name: effect.name.clone(),
+            request: json(&effect.request)?,
+            disposal: word(&effect.disposal)?,
+            state: effect.state.name().to_owned(),
+            external: effect.external.clone(),
+            status: effect.status.clone(),
+            fact: json_option(effect.fact.as_ref())?,
+            fault: json_option(effect.fault.as_ref())?,
+            attempt: i64::from(effect.attempt),
+            changed: effect.changed.0,
+        })
+    }
+}
+
+impl TryFrom<Row> for Effect {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            key: EffectKey::new(row.key),
+            ordinal: number("the ordinal of an effect", row.ordinal)?,
+            tenant: tenant(row.cloud, row.project),
+            name: row.name,
+            request: from_json("the request of an effect", &row.request)?,
+            disposal: from_word("the disposal of an effect", row.disposal)?,
+            state: from_word("the state of an effect", row.state)?,
+            external: row.external,
+            status: row.status,
+            fact: from_json_option("the fact of an effect", row.fact)?,
+            fault: from_json_option("the fault of an effect", row.fault)?,
+            attempt: number("the attempts of an effect", row.attempt)?,
+            changed: Timestamp(row.changed),
+        })
+    }
+}

@@ -1,0 +1,20 @@
+//! The queries, written once and compiled once for each database; it may not know which one it is
+//! compiled for, except by the few statements of its `dialect`.
+//!
+//! `sqlite.rs` and `postgres.rs` each declare this folder as a module of their own and put the
+//! connection type, the database handle and the dialect beside it. So each query is checked
+//! statically against either database, without generic bounds and without macros around the code.
+
+use super::{Conn, Db, Engine, dialect};
+
+mod dr_backup;
+mod effect;
+mod event;
+mod lane;
+mod mirror;
+mod operation;
+mod page;
+mod request;
+mod restoration;
+mod transactions;
+mod turn;

@@ -1,0 +1,197 @@
+//! The rows of operations; it may not know ledgers or who works on them.
+
+use std::collections::HashSet;
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::Conn;
+use crate::{
+    domain::{
+        id::{OperationId, ResourceId, Tenant},
+        lifecycle::State,
+        operation::Operation,
+        time::Timestamp,
+    },
+    port::store::StoreError,
+    store::{
+        schema::operations,
+        text::{from_json, json, resource, resource_kind, tenant, uuid},
+    },
+};
+
+/// How an operation stands.
+#[derive(Clone, Copy)]
+pub(super) enum Standing {
+    /// Somebody works on it.
+    Open,
+    /// It reached its goal.
+    Done,
+    /// It gave up.
+    Erred,
+}
+
+impl Standing {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Done => "done",
+            Self::Erred => "erred",
+        }
+    }
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = operations, treat_none_as_default_value = false)]
+pub(super) struct Row {
+    id: String,
+    resource_kind: String,
+    resource_id: String,
+    cloud: String,
+    project: String,
+    kind: String,
+    ask: String,
+    state: String,
+    created: i64,
+    deadline: i64,
+    cancelled: Option<i64>,
+    ended: Option<i64>,
+}
+
+/// Writes a new one.
+pub(super) async fn insert(conn: &mut Conn, operation: &Operation) -> Result<(), StoreError> {
+    let row = Row {
+        id: operation.id.to_string(),
+        resource_kind: resource_kind(operation.resource).to_owned(),
+        resource_id: operation.resource.uuid().to_string(),
+        cloud: operation.tenant.cloud.as_str().to_owned(),
+        project: operation.tenant.project.as_str().to_owned(),
+        kind: operation.ask.name().to_owned(),
+        ask: json(&operation.ask)?,
+        state: Standing::Open.name().to_owned(),
+        created: operation.created.0,
+        deadline: operation.deadline.0,
+        cancelled: operation.cancelled.map(|time| time.0),
+        ended: None,
+    };
+    diesel::insert_into(operations::table)
+        .values(row)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Marks the open operation of a resource as cancelled; the first time counts. False when none is open.
+pub(super) async fn cancel(
+    conn: &mut Conn,
+    about: ResourceId,
+    time: Timestamp,
+) -> Result<bool, StoreError> {
+    let open = operations::table
+        .filter(operations::resource_id.eq(about.uuid().to_string()))
+        .filter(operations::state.eq(Standing::Open.name()));
+    let unmarked = open.clone().filter(operations::cancelled.is_null());
+    let marked = diesel::update(unmarked)
+        .set(operations::cancelled.eq(time.0))
+        .execute(conn)
+        .await?;
+    if marked > 0 {
+        return Ok(true);
+    }
+    let marked_before: Option<String> = open.select(operations::id).first(conn).await.optional()?;
+    Ok(marked_before.is_some())
+}
+
+/// The ids of the open operations of a lane, each with whether it was cancelled.
+pub(super) async fn open(
+    conn: &mut Conn,
+    lane: &Tenant,
+) -> Result<Vec<(OperationId, bool)>, StoreError> {
+    let rows: Vec<(String, Option<i64>)> = operations::table
+        .filter(operations::cloud.eq(lane.cloud.as_str()))
+        .filter(operations::project.eq(lane.project.as_str()))
+        .filter(operations::state.eq(Standing::Open.name()))
+        .order(operations::id)
+        .select((operations::id, operations::cancelled))
+        .load(conn)
+        .await?;
+    rows.into_iter()
+        .map(|(id, cancelled)| Ok((OperationId(uuid(&id)?), cancelled.is_some())))
+        .collect()
+}
+
+/// Several, by id.
+pub(super) async fn of_ids(conn: &mut Conn, ids: &[String]) -> Result<Vec<Row>, StoreError> {
+    Ok(operations::table
+        .filter(operations::id.eq_any(ids))
+        .order(operations::id)
+        .select(Row::as_select())
+        .load(conn)
+        .await?)
+}
+
+/// Those of `ids` that are open in a lane.
+pub(super) async fn open_of_ids(
+    conn: &mut Conn,
+    lane: &Tenant,
+    ids: &[String],
+) -> Result<HashSet<String>, StoreError> {
+    let rows: Vec<String> = operations::table
+        .filter(operations::id.eq_any(ids))
+        .filter(operations::cloud.eq(lane.cloud.as_str()))
+        .filter(operations::project.eq(lane.project.as_str()))
+        .filter(operations::state.eq(Standing::Open.name()))
+        .select(operations::id)
+        .load(conn)
+        .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Ends operations.
+pub(super) async fn end(
+    conn: &mut Conn,
+    ids: &[String],
+    standing: Standing,
+    time: Timestamp,
+) -> Result<(), StoreError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    diesel::update(operations::table.filter(operations::id.eq_any(ids)))
+        .set((
+            operations::state.eq(standing.name()),
+            operations::ended.eq(time.0),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Removes those of a resource, and their ledgers with them.
+pub(super) async fn remove_of(conn: &mut Conn, about: ResourceId) -> Result<(), StoreError> {
+    diesel::delete(operations::table.filter(operations::resource_id.eq(about.uuid().to_string())))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+impl Row {
+    /// What it works on.
+    pub(super) fn resource(&self) -> Result<ResourceId, StoreError> {
+        resource(&self.resource_kind, &self.resource_id)
+    }
+
+    /// The operation, given the state of its resource.
+    pub(super) fn operation(self, resource_state: State) -> Result<Operation, StoreError> {
+        Ok(Operation {
+            id: OperationId(uuid(&self.id)?),
+            resource: self.resource()?,
+            tenant: tenant(self.cloud, self.project),
+            ask: from_json("the ask of an operation", &self.ask)?,
+            resource_state,
+            created: Timestamp(self.created),
+            deadline: Timestamp(self.deadline),
+            cancelled: self.cancelled.map(Timestamp),
+        })
+    }
+}

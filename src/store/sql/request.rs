@@ -1,0 +1,91 @@
+//! The keys by which repeated requests are recognised; it may not know what was asked.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::Conn;
+use crate::{
+    domain::{id::ResourceId, time::Timestamp},
+    port::store::{RequestKey, StoreError},
+    store::{
+        schema::requests,
+        text::{resource, resource_kind},
+    },
+};
+
+#[derive(Insertable)]
+#[diesel(table_name = requests)]
+struct Row {
+    method: &'static str,
+    id: String,
+    digest: String,
+    resource_kind: &'static str,
+    resource_id: String,
+    created: i64,
+}
+
+/// What became of a key.
+pub(super) enum Claim {
+    /// It was new, or there was none.
+    New,
+    /// It was used before, with the same content, for this resource.
+    Before(ResourceId),
+}
+
+/// Takes a key for a resource. A concurrent request with the same key waits here for the first one.
+pub(super) async fn claim(
+    conn: &mut Conn,
+    key: Option<RequestKey>,
+    about: ResourceId,
+    now: Timestamp,
+) -> Result<Claim, StoreError> {
+    let Some(key) = key else {
+        return Ok(Claim::New);
+    };
+    let row = Row {
+        method: key.method,
+        id: key.id.clone(),
+        digest: key.digest.clone(),
+        resource_kind: resource_kind(about),
+        resource_id: about.uuid().to_string(),
+        created: now.0,
+    };
+    let written = diesel::insert_into(requests::table)
+        .values(row)
+        .on_conflict_do_nothing()
+        .execute(conn)
+        .await?;
+    if written == 1 {
+        return Ok(Claim::New);
+    }
+    match find(conn, &key).await? {
+        Some(resource) => Ok(Claim::Before(resource)),
+        None => Err(StoreError::Unavailable(
+            "a request key came and went".to_owned(),
+        )),
+    }
+}
+
+/// The resource for which a key was used before; refuses other content.
+pub(super) async fn find(
+    conn: &mut Conn,
+    key: &RequestKey,
+) -> Result<Option<ResourceId>, StoreError> {
+    let row: Option<(String, String, String)> = requests::table
+        .find((key.method, &key.id))
+        .select((
+            requests::digest,
+            requests::resource_kind,
+            requests::resource_id,
+        ))
+        .first(conn)
+        .await
+        .optional()?;
+    let Some((digest, kind, id)) = row else {
+        return Ok(None);
+    };
+    if digest != key.digest {
+        return Err(StoreError::RequestReused);
+    }
+    resource(&kind, &id).map(Some)
+}

@@ -1,0 +1,356 @@
+//! The rows of restorations; it may not know operations.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::{
+    Conn, Engine,
+    page::{behind, cut, text_cursor, time_cursor},
+};
+use crate::{
+    domain::{
+        decision::{Detail, Ending},
+        event::Event,
+        id::{DrBackupId, InstanceId, ResourceId, RestorationId},
+        lifecycle::State,
+        page::{Cursor, OrderField, OrderValue, Page, Query},
+        restoration::{Restoration, RestorationDetail},
+        time::Timestamp,
+    },
+    port::store::{News, StoreError},
+    store::{
+        schema::restorations,
+        text::{
+            from_json, from_json_option, json, json_option, number, state, tenant, unreadable, uuid,
+        },
+    },
+};
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = restorations, treat_none_as_default_value = false)]
+struct Row {
+    id: String,
+    dr_backup: String,
+    cloud: String,
+    project: String,
+    instance: String,
+    instance_name: String,
+    wish: String,
+    state: String,
+    runtime_state: String,
+    progress: String,
+    error: Option<String>,
+    detail: String,
+    created: i64,
+    updated: i64,
+    revision: i64,
+}
+
+/// What a turn writes; what is `None` stays as it is.
+#[expect(
+    clippy::option_option,
+    reason = "diesel's way to tell what stays from what becomes nothing"
+)]
+#[derive(AsChangeset)]
+#[diesel(table_name = restorations)]
+struct Told {
+    state: String,
+    runtime_state: String,
+    progress: String,
+    error: Option<Option<String>>,
+    detail: Option<String>,
+    updated: i64,
+}
+
+/// Writes a new one.
+pub(super) async fn insert(conn: &mut Conn, restoration: &Restoration) -> Result<(), StoreError> {
+    diesel::insert_into(restorations::table)
+        .values(Row::of(restoration)?)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// One, where it is there.
+pub(super) async fn get(
+    conn: &mut Conn,
+    id: RestorationId,
+) -> Result<Option<Restoration>, StoreError> {
+    let row: Option<Row> = restorations::table
+        .find(id.to_string())
+        .select(Row::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(Restoration::try_from).transpose()
+}
+
+/// Several, by id.
+pub(super) async fn of_ids(
+    conn: &mut Conn,
+    ids: &[String],
+) -> Result<Vec<Restoration>, StoreError> {
+    let rows: Vec<Row> = restorations::table
+        .filter(restorations::id.eq_any(ids))
+        .select(Row::as_select())
+        .load(conn)
+        .await?;
+    rows.into_iter().map(Restoration::try_from).collect()
+}
+
+/// Those of a DR backup, newest first.
+pub(super) async fn of_dr_backup(
+    conn: &mut Conn,
+    id: DrBackupId,
+    limit: i64,
+) -> Result<Vec<Restoration>, StoreError> {
+    let rows: Vec<Row> = restorations::table
+        .filter(restorations::dr_backup.eq(id.to_string()))
+        .order((restorations::created.desc(), restorations::id.desc()))
+        .limit(limit)
+        .select(Row::as_select())
+        .load(conn)
+        .await?;
+    rows.into_iter().map(Restoration::try_from).collect()
+}
+
+/// Those of a DR backup that have an operation under way.
+pub(super) async fn busy(
+    conn: &mut Conn,
+    id: DrBackupId,
+) -> Result<Vec<RestorationId>, StoreError> {
+    let resting = State::ALL
+        .into_iter()
+        .filter(|state| !state.is_busy())
+        .map(State::name);
+    let ids: Vec<String> = restorations::table
+        .filter(restorations::dr_backup.eq(id.to_string()))
+        .filter(restorations::state.ne_all(resting))
+        .order((restorations::created, restorations::id))
+        .select(restorations::id)
+        .load(conn)
+        .await?;
+    ids.iter().map(|id| uuid(id).map(RestorationId)).collect()
+}
+
+/// A page, of at most `limit` rows.
+pub(super) async fn page(
+    conn: &mut Conn,
+    query: Query,
+    limit: u32,
+) -> Result<Page<Restoration>, StoreError> {
+    let Query {
+        filter,
+        order,
+        after,
+        limit: _,
+    } = query;
+    let mut rows = restorations::table
+        .select(Row::as_select())
+        .limit(i64::from(limit) + 1)
+        .into_boxed::<Engine>();
+    if let Some(cloud) = filter.cloud {
+        rows = rows.filter(restorations::cloud.eq(cloud.as_str().to_owned()));
+    }
+    if let Some(project) = filter.project {
+        rows = rows.filter(restorations::project.eq(project.as_str().to_owned()));
+    }
+    if let Some(id) = filter.dr_backup {
+        rows = rows.filter(restorations::dr_backup.eq(id.to_string()));
+    }
+    if let Some(state) = filter.state {
+        rows = rows.filter(restorations::state.eq(state.name()));
+    }
+    if let Some(name) = filter.name {
+        rows = rows.filter(restorations::instance_name.eq(name));
+    }
+    if let Some(from) = filter.created_from {
+        rows = rows.filter(restorations::created.ge(from.0));
+    }
+    if let Some(before) = filter.created_before {
+        rows = rows.filter(restorations::created.lt(before.0));
+    }
+    let descending = order.descending;
+    let id = restorations::id;
+    let rows = match order.field {
+        OrderField::Created => {
+            let after = time_cursor(after)?;
+            behind!(rows, restorations::created, id, descending, after)
+        }
+        OrderField::Updated => {
+            let after = time_cursor(after)?;
+            behind!(rows, restorations::updated, id, descending, after)
+        }
+        OrderField::Name => {
+            let after = text_cursor(after)?;
+            behind!(rows, restorations::instance_name, id, descending, after)
+        }
+    };
+    let rows: Vec<Row> = rows.load(conn).await?;
+    let items = rows
+        .into_iter()
+        .map(Restoration::try_from)
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(cut(items, limit as usize, |restoration| Cursor {
+        value: match order.field {
+            OrderField::Created => OrderValue::Time(restoration.created),
+            OrderField::Updated => OrderValue::Time(restoration.updated),
+            OrderField::Name => OrderValue::Text(restoration.instance_name.clone()),
+        },
+        id: restoration.id.0,
+    }))
+}
+
+/// Writes what a caller changed, at the revision that the caller saw.
+pub(super) async fn change(
+    conn: &mut Conn,
+    restoration: &Restoration,
+) -> Result<Restoration, StoreError> {
+    let row: Option<Row> = diesel::update(
+        restorations::table
+            .find(restoration.id.to_string())
+            .filter(restorations::revision.eq(restoration.revision)),
+    )
+    .set((
+        restorations::state.eq(restoration.state.name()),
+        restorations::runtime_state.eq(&restoration.runtime_state),
+        restorations::progress.eq(json(&restoration.progress)?),
+        restorations::error.eq(json_option(restoration.error.as_ref())?),
+        restorations::updated.eq(restoration.updated.0),
+        restorations::revision.eq(restorations::revision + 1),
+    ))
+    .returning(Row::as_returning())
+    .get_result(conn)
+    .await
+    .optional()?;
+    if let Some(row) = row {
+        return row.try_into();
+    }
+    let about = ResourceId::Restoration(restoration.id);
+    match get(conn, restoration.id).await? {
+        Some(_) => Err(StoreError::Outdated(about)),
+        None => Err(StoreError::NotFound(about)),
+    }
+}
+
+/// Writes what a turn tells; answers the event of it, and the DR backup that is restored.
+pub(super) async fn tell(
+    conn: &mut Conn,
+    id: RestorationId,
+    news: &News,
+    ending: &Ending,
+) -> Result<(Event, DrBackupId), StoreError> {
+    let told = Told {
+        state: news.state.name().to_owned(),
+        runtime_state: news.report.runtime_state.clone(),
+        progress: json(&news.report.progress)?,
+        error: match ending {
+            Ending::Open => None,
+            Ending::Done => Some(None),
+            Ending::Erred(error) => Some(Some(json(error)?)),
+        },
+        detail: json_option(written_detail(news)?)?,
+        updated: news.time.0,
+    };
+    let row: Option<(i64, Option<String>, String)> =
+        diesel::update(restorations::table.find(id.to_string()))
+            .set((told, restorations::revision.eq(restorations::revision + 1)))
+            .returning((
+                restorations::revision,
+                restorations::error,
+                restorations::dr_backup,
+            ))
+            .get_result(conn)
+            .await
+            .optional()?;
+    let about = ResourceId::Restoration(id);
+    let (revision, error, dr_backup) = row.ok_or(StoreError::NotFound(about))?;
+    let event = Event {
+        resource: about,
+        sequence: number("a revision", revision)?,
+        time: news.time,
+        state: news.state,
+        runtime_state: news.report.runtime_state.clone(),
+        progress: news.report.progress.clone(),
+        error: from_json_option("the error of a restoration", error)?,
+    };
+    Ok((event, DrBackupId(uuid(&dr_backup)?)))
+}
+
+/// Removes one.
+pub(super) async fn remove(conn: &mut Conn, id: RestorationId) -> Result<(), StoreError> {
+    diesel::delete(restorations::table.find(id.to_string()))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The event that tells of a row as it is.
+pub(super) fn event_of(restoration: &Restoration) -> Result<Event, StoreError> {
+    Ok(Event {
+        resource: ResourceId::Restoration(restoration.id),
+        sequence: number("a revision", restoration.revision)?,
+        time: restoration.updated,
+        state: restoration.state,
+        runtime_state: restoration.runtime_state.clone(),
+        progress: restoration.progress.clone(),
+        error: restoration.error.clone(),
+    })
+}
+
+/// The detail that a turn writes, where it does.
+pub(super) fn written_detail(news: &News) -> Result<Option<&RestorationDetail>, StoreError> {
+    match (&news.report.detail, news.detail_changed) {
+        (Some(Detail::Restoration(detail)), true) => Ok(Some(detail)),
+        (Some(Detail::DrBackup(_)), true) => Err(unreadable(
+            "the detail of a restoration",
+            "it is that of a DR backup",
+        )),
+        (Some(_), false) | (None, _) => Ok(None),
+    }
+}
+
+impl Row {
+    fn of(restoration: &Restoration) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: restoration.id.to_string(),
+            dr_backup: restoration.dr_backup.to_string(),
+            cloud: restoration.tenant.cloud.as_str().to_owned(),
+            project: restoration.tenant.project.as_str().to_owned(),
+            instance: restoration.instance.to_string(),
+            instance_name: restoration.instance_name.clone(),
+            wish: json(&restoration.wish)?,
+            state: restoration.state.name().to_owned(),
+            runtime_state: restoration.runtime_state.clone(),
+            progress: json(&restoration.progress)?,
+            error: json_option(restoration.error.as_ref())?,
+            detail: json(&restoration.detail)?,
+            created: restoration.created.0,
+            updated: restoration.updated.0,
+            revision: restoration.revision,
+        })
+    }
+}
+
+impl TryFrom<Row> for Restoration {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: RestorationId(uuid(&row.id)?),
+            dr_backup: DrBackupId(uuid(&row.dr_backup)?),
+            tenant: tenant(row.cloud, row.project),
+            instance: InstanceId(uuid(&row.instance)?),
+            instance_name: row.instance_name,
+            wish: from_json("the wish of a restoration", &row.wish)?,
+            state: state(&row.state)?,
+            runtime_state: row.runtime_state,
+            progress: from_json("the progress of a restoration", &row.progress)?,
+            error: from_json_option("the error of a restoration", row.error)?,
+            detail: from_json("the detail of a restoration", &row.detail)?,
+            created: Timestamp(row.created),
+            updated: Timestamp(row.updated),
+            revision: row.revision,
+        })
+    }
+}

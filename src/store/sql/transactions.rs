@@ -1,0 +1,358 @@
+//! The methods of the port, each of them one transaction; it may not know how a transaction begins
+//! and ends.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::FutureExt as _;
+use tokio::sync::watch;
+
+use super::{
+    Conn, Db, dialect, dr_backup, event, lane, mirror, operation,
+    request::{self, Claim},
+    restoration, turn,
+};
+use crate::{
+    domain::{
+        dr_backup::{DrBackup, Mirror},
+        event::Event,
+        id::{DrBackupId, Lane, OperationId, ReplicaId, ResourceId, RestorationId},
+        lifecycle::State,
+        operation::Operation,
+        page::{Page, Query},
+        restoration::Restoration,
+        time::Timestamp,
+    },
+    port::store::{Admitted, OpenOperation, RequestKey, Store, StoreError, Turn},
+    store::{text, wake::Wake},
+};
+
+#[async_trait]
+impl Store for Db {
+    async fn request_find(&self, key: &RequestKey) -> Result<Option<ResourceId>, StoreError> {
+        let key = key.clone();
+        self.read(move |conn| async move { request::find(conn, &key).await }.boxed())
+            .await
+    }
+
+    async fn dr_backup_admit(
+        &self,
+        key: Option<RequestKey>,
+        mut backup: DrBackup,
+        operation: Operation,
+    ) -> Result<Admitted<DrBackup>, StoreError> {
+        let now = self.clock().now();
+        self.write(move |conn| {
+            async move {
+                let about = ResourceId::DrBackup(backup.id);
+                if let Claim::Before(about) = request::claim(conn, key, about, now).await? {
+                    return Ok((
+                        Admitted::Before(dr_backup_of(conn, about).await?),
+                        Wake::NONE,
+                    ));
+                }
+                backup.revision = FIRST_REVISION;
+                dr_backup::insert(conn, &backup).await?;
+                operation::insert(conn, &operation).await?;
+                event::append(conn, &[dr_backup::event_of(&backup)?]).await?;
+                Ok((Admitted::New(backup), Wake::BOTH))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn dr_backup_change(
+        &self,
+        key: Option<RequestKey>,
+        backup: DrBackup,
+        operation: Option<Operation>,
+    ) -> Result<Admitted<DrBackup>, StoreError> {
+        let now = self.clock().now();
+        self.write(move |conn| {
+            async move {
+                let about = ResourceId::DrBackup(backup.id);
+                if let Claim::Before(about) = request::claim(conn, key, about, now).await? {
+                    return Ok((
+                        Admitted::Before(dr_backup_of(conn, about).await?),
+                        Wake::NONE,
+                    ));
+                }
+                // The row is locked by this change before the restorations are looked at: one that
+                // is admitted meanwhile waits for us and then sees the deletion.
+                let changed = dr_backup::change(conn, &backup).await?;
+                if changed.state == State::DeletionScheduled {
+                    let busy = restoration::busy(conn, backup.id).await?;
+                    if !busy.is_empty() {
+                        return Err(StoreError::InUse(busy));
+                    }
+                }
+                let wake = follow(conn, operation).await?;
+                event::append(conn, &[dr_backup::event_of(&changed)?]).await?;
+                Ok((Admitted::New(changed), wake))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn dr_backup_get(&self, id: DrBackupId) -> Result<DrBackup, StoreError> {
+        self.read(move |conn| dr_backup::get(conn, id).boxed())
+            .await?
+            .ok_or(StoreError::NotFound(ResourceId::DrBackup(id)))
+    }
+
+    async fn dr_backups_list(&self, query: Query) -> Result<Page<DrBackup>, StoreError> {
+        let limit = self.page_limit(query.limit);
+        self.read(move |conn| dr_backup::page(conn, query, limit).boxed())
+            .await
+    }
+
+    async fn dr_backup_restorations(
+        &self,
+        id: DrBackupId,
+        limit: u32,
+    ) -> Result<Vec<Restoration>, StoreError> {
+        let limit = i64::from(self.page_limit(limit));
+        self.read(move |conn| restoration::of_dr_backup(conn, id, limit).boxed())
+            .await
+    }
+
+    async fn mirrors_list(&self, id: DrBackupId) -> Result<Vec<Mirror>, StoreError> {
+        self.read(move |conn| mirror::list(conn, id).boxed()).await
+    }
+
+    async fn restoration_admit(
+        &self,
+        key: Option<RequestKey>,
+        mut restoration: Restoration,
+        operation: Operation,
+    ) -> Result<Admitted<Restoration>, StoreError> {
+        let now = self.clock().now();
+        self.write(move |conn| {
+            async move {
+                let about = ResourceId::Restoration(restoration.id);
+                if let Claim::Before(about) = request::claim(conn, key, about, now).await? {
+                    let before = restoration_of(conn, about).await?;
+                    return Ok((Admitted::Before(before), Wake::NONE));
+                }
+                check_not_leaving(conn, restoration.dr_backup).await?;
+                restoration.revision = FIRST_REVISION;
+                restoration::insert(conn, &restoration).await?;
+                operation::insert(conn, &operation).await?;
+                event::append(conn, &[restoration::event_of(&restoration)?]).await?;
+                Ok((Admitted::New(restoration), Wake::BOTH))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn restoration_change(
+        &self,
+        key: Option<RequestKey>,
+        restoration: Restoration,
+        operation: Operation,
+    ) -> Result<Admitted<Restoration>, StoreError> {
+        let now = self.clock().now();
+        self.write(move |conn| {
+            async move {
+                let about = ResourceId::Restoration(restoration.id);
+                if let Claim::Before(about) = request::claim(conn, key, about, now).await? {
+                    let before = restoration_of(conn, about).await?;
+                    return Ok((Admitted::Before(before), Wake::NONE));
+                }
+                let changed = restoration::change(conn, &restoration).await?;
+                let wake = follow(conn, Some(operation)).await?;
+                event::append(conn, &[restoration::event_of(&changed)?]).await?;
+                Ok((Admitted::New(changed), wake))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn restoration_get(&self, id: RestorationId) -> Result<Restoration, StoreError> {
+        self.read(move |conn| restoration::get(conn, id).boxed())
+            .await?
+            .ok_or(StoreError::NotFound(ResourceId::Restoration(id)))
+    }
+
+    async fn restorations_list(&self, query: Query) -> Result<Page<Restoration>, StoreError> {
+        let limit = self.page_limit(query.limit);
+        self.read(move |conn| restoration::page(conn, query, limit).boxed())
+            .await
+    }
+
+    async fn operation_cancel(
+        &self,
+        key: Option<RequestKey>,
+        resource: ResourceId,
+        time: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let now = self.clock().now();
+        self.write(move |conn| {
+            async move {
+                // A repeated request must not cancel an operation that began since the first one.
+                if let Some(key) = &key
+                    && request::find(conn, key).await?.is_some()
+                {
+                    return Ok((true, Wake::NONE));
+                }
+                if !operation::cancel(conn, resource, time).await? {
+                    return Ok((false, Wake::NONE));
+                }
+                request::claim(conn, key, resource, now).await?;
+                Ok((true, Wake::ADMISSIONS))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn events_list(
+        &self,
+        resource: ResourceId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Event>, StoreError> {
+        let limit = i64::from(self.page_limit(limit));
+        self.read(move |conn| event::list(conn, resource, after, limit).boxed())
+            .await
+    }
+
+    async fn changes_list(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<(Vec<ResourceId>, u64), StoreError> {
+        let limit = i64::from(self.page_limit(limit));
+        self.read(move |conn| event::changes(conn, after, limit).boxed())
+            .await
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.wakes().changes()
+    }
+
+    fn admissions(&self) -> watch::Receiver<u64> {
+        self.wakes().admissions()
+    }
+
+    async fn lanes_claim(
+        &self,
+        replica: &ReplicaId,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Lane>, StoreError> {
+        let replica = replica.clone();
+        let now = self.clock().now();
+        self.write(move |conn| {
+            async move {
+                let now = dialect::lease_time(conn, now).await?;
+                let claimed = lane::claim(conn, &replica, now, lease, limit).await?;
+                Ok((claimed, Wake::NONE))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn lane_release(&self, lane: &Lane) -> Result<(), StoreError> {
+        let lane = lane.clone();
+        self.write(move |conn| {
+            async move {
+                lane::release(conn, &lane).await?;
+                Ok(((), Wake::NONE))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn lane_load(
+        &self,
+        lane: &Lane,
+        known: &[OperationId],
+    ) -> Result<Vec<OpenOperation>, StoreError> {
+        let lane = lane.clone();
+        let known = known.to_vec();
+        self.snapshot(move |conn| async move { turn::load(conn, &lane, &known).await }.boxed())
+            .await
+    }
+
+    async fn turn_record(&self, lane: &Lane, turns: Vec<Turn>) -> Result<(), StoreError> {
+        let lane = lane.clone();
+        let now = self.clock().now();
+        self.write(move |conn| {
+            async move {
+                let changes = turn::record(conn, &lane, turns, now).await?;
+                let wake = Wake {
+                    changes,
+                    admissions: false,
+                };
+                Ok(((), wake))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        // As a write, because a store that only reads is not up.
+        self.write(|conn| {
+            async move {
+                event::changes(conn, u64::MAX, 1).await?;
+                Ok(((), Wake::NONE))
+            }
+            .boxed()
+        })
+        .await
+    }
+}
+
+/// What a resource is admitted with; from then on every event is one revision.
+const FIRST_REVISION: i64 = 1;
+
+/// Writes the operation that follows a change, where one does.
+async fn follow(conn: &mut Conn, operation: Option<Operation>) -> Result<Wake, StoreError> {
+    let Some(operation) = operation else {
+        return Ok(Wake::CHANGES);
+    };
+    operation::insert(conn, &operation).await?;
+    Ok(Wake::BOTH)
+}
+
+/// Refuses when a DR backup is gone or going; holds it as it is until the end of the transaction.
+async fn check_not_leaving(conn: &mut Conn, id: DrBackupId) -> Result<(), StoreError> {
+    let outdated = StoreError::Outdated(ResourceId::DrBackup(id));
+    let Some(state) = dialect::dr_backup_hold(conn, id).await? else {
+        return Err(outdated);
+    };
+    match text::state(&state)? {
+        State::DeletionScheduled | State::Deleting | State::Deleted => Err(outdated),
+        State::CreationScheduled
+        | State::Creating
+        | State::Ok
+        | State::Erred
+        | State::UpdateScheduled
+        | State::Updating => Ok(()),
+    }
+}
+
+async fn dr_backup_of(conn: &mut Conn, about: ResourceId) -> Result<Option<DrBackup>, StoreError> {
+    match about {
+        ResourceId::DrBackup(id) => dr_backup::get(conn, id).await,
+        ResourceId::Restoration(_) => Ok(None),
+    }
+}
+
+async fn restoration_of(
+    conn: &mut Conn,
+    about: ResourceId,
+) -> Result<Option<Restoration>, StoreError> {
+    match about {
+        ResourceId::Restoration(id) => restoration::get(conn, id).await,
+        ResourceId::DrBackup(_) => Ok(None),
+    }
+}

@@ -1,0 +1,184 @@
+//! What a turn of a lane reads and writes; it may not know how it was decided.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{
+    Conn, dr_backup, effect, event, lane, mirror,
+    operation::{self, Standing},
+    restoration,
+};
+use crate::{
+    domain::{
+        decision::{Detail, Ending},
+        effect::Effect,
+        event::Event,
+        id::{Lane, OperationId, ResourceId},
+        ledger::Ledger,
+        lifecycle::State,
+        time::Timestamp,
+    },
+    port::store::{News, OpenOperation, StoreError, Turn},
+    store::text::unreadable,
+};
+
+/// So many ids go into one statement, well below what either database takes.
+const IDS_PER_STATEMENT: usize = 500;
+
+/// The open operations of a lane with their ledgers, except those that are known and not cancelled.
+pub(super) async fn load(
+    conn: &mut Conn,
+    lane: &Lane,
+    known: &[OperationId],
+) -> Result<Vec<OpenOperation>, StoreError> {
+    lane::check(conn, lane).await?;
+    let known: HashSet<OperationId> = known.iter().copied().collect();
+    let wanted: Vec<String> = operation::open(conn, &lane.tenant)
+        .await?
+        .into_iter()
+        .filter(|(id, cancelled)| *cancelled || !known.contains(id))
+        .map(|(id, _)| id.to_string())
+        .collect();
+    let mut loaded = Vec::with_capacity(wanted.len());
+    for ids in wanted.chunks(IDS_PER_STATEMENT) {
+        loaded.extend(load_some(conn, ids).await?);
+    }
+    Ok(loaded)
+}
+
+async fn load_some(conn: &mut Conn, ids: &[String]) -> Result<Vec<OpenOperation>, StoreError> {
+    let rows = operation::of_ids(conn, ids).await?;
+    let mut ledgers: HashMap<OperationId, Vec<Effect>> = HashMap::new();
+    for (id, effect) in effect::of_operations(conn, ids).await? {
+        ledgers.entry(id).or_default().push(effect);
+    }
+    let mut resources = Vec::with_capacity(rows.len());
+    for row in &rows {
+        resources.push(row.resource()?);
+    }
+    let mut standing = resources_of(conn, &resources).await?;
+    rows.into_iter()
+        .zip(resources)
+        .map(|(row, about)| {
+            let (state, detail) = standing
+                .remove(&about)
+                .ok_or_else(|| unreadable("an open operation", format!("there is no {about}")))?;
+            let operation = row.operation(state)?;
+            let effects = ledgers.remove(&operation.id).unwrap_or_default();
+            Ok(OpenOperation {
+                operation,
+                ledger: Ledger::new(effects),
+                detail: Some(detail),
+            })
+        })
+        .collect()
+}
+
+async fn resources_of(
+    conn: &mut Conn,
+    resources: &[ResourceId],
+) -> Result<HashMap<ResourceId, (State, Detail)>, StoreError> {
+    let mut dr_backups = Vec::new();
+    let mut restorations = Vec::new();
+    for about in resources {
+        match about {
+            ResourceId::DrBackup(id) => dr_backups.push(id.to_string()),
+            ResourceId::Restoration(id) => restorations.push(id.to_string()),
+        }
+    }
+    let mut found = HashMap::new();
+    if !dr_backups.is_empty() {
+        for backup in dr_backup::of_ids(conn, &dr_backups).await? {
+            let detail = Detail::DrBackup(Box::new(backup.detail));
+            found.insert(ResourceId::DrBackup(backup.id), (backup.state, detail));
+        }
+    }
+    if !restorations.is_empty() {
+        for one in restoration::of_ids(conn, &restorations).await? {
+            let detail = Detail::Restoration(Box::new(one.detail));
+            found.insert(ResourceId::Restoration(one.id), (one.state, detail));
+        }
+    }
+    Ok(found)
+}
+
+/// Writes what the turns of a lane changed; answers whether events were written.
+pub(super) async fn record(
+    conn: &mut Conn,
+    lane: &Lane,
+    turns: Vec<Turn>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    lane::hold(conn, lane).await?;
+    check_open(conn, lane, &turns).await?;
+    effect::put(conn, &turns).await?;
+    let mut events = Vec::new();
+    for turn in &turns {
+        if let Some(news) = &turn.news {
+            events.push(tell(conn, turn, news).await?);
+        }
+    }
+    end_operations(conn, &turns, now).await?;
+    for turn in &turns {
+        if turn
+            .news
+            .as_ref()
+            .is_some_and(|news| news.state == State::Deleted)
+        {
+            remove(conn, turn.resource).await?;
+        }
+    }
+    event::append(conn, &events).await?;
+    Ok(!events.is_empty())
+}
+
+/// Refuses turns of operations that ended or never were in this lane: their ledgers are history.
+async fn check_open(conn: &mut Conn, lane: &Lane, turns: &[Turn]) -> Result<(), StoreError> {
+    for turns in turns.chunks(IDS_PER_STATEMENT) {
+        let ids: Vec<String> = turns
+            .iter()
+            .map(|turn| turn.operation.to_string())
+            .collect();
+        let open = operation::open_of_ids(conn, &lane.tenant, &ids).await?;
+        let ended = turns.iter().zip(&ids).find(|(_, id)| !open.contains(*id));
+        if let Some((turn, _)) = ended {
+            return Err(StoreError::Outdated(turn.resource));
+        }
+    }
+    Ok(())
+}
+
+async fn tell(conn: &mut Conn, turn: &Turn, news: &News) -> Result<Event, StoreError> {
+    match turn.resource {
+        ResourceId::DrBackup(id) => dr_backup::tell(conn, id, news, &turn.ending).await,
+        ResourceId::Restoration(id) => {
+            let (event, of) = restoration::tell(conn, id, news, &turn.ending).await?;
+            if let Some(detail) = restoration::written_detail(news)? {
+                mirror::keep(conn, of, &detail.mirrors).await?;
+            }
+            Ok(event)
+        }
+    }
+}
+
+async fn end_operations(conn: &mut Conn, turns: &[Turn], now: Timestamp) -> Result<(), StoreError> {
+    let mut done = Vec::new();
+    let mut erred = Vec::new();
+    for turn in turns {
+        match turn.ending {
+            Ending::Open => {}
+            Ending::Done => done.push(turn.operation.to_string()),
+            Ending::Erred(_) => erred.push(turn.operation.to_string()),
+        }
+    }
+    operation::end(conn, &done, Standing::Done, now).await?;
+    operation::end(conn, &erred, Standing::Erred, now).await
+}
+
+/// Removes a resource with its operations and their ledgers; its events stay.
+async fn remove(conn: &mut Conn, about: ResourceId) -> Result<(), StoreError> {
+    match about {
+        ResourceId::DrBackup(id) => dr_backup::remove(conn, id).await?,
+        ResourceId::Restoration(id) => restoration::remove(conn, id).await?,
+    }
+    operation::remove_of(conn, about).await
+}

@@ -1,0 +1,432 @@
+//! SQLite: one thread that writes and some that read; it may not know what is written.
+//!
+//! Whoever writes waits in one queue. The writer takes all that wait, runs each in a savepoint of
+//! one common transaction and answers them after its commit: a flush to the disk is by far the
+//! most expensive part of a small transaction, and so it is paid once for all of them.
+
+use std::{
+    error::Error,
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt as _,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread::{Builder, JoinHandle},
+};
+
+use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection as _};
+use diesel_async::{
+    SimpleAsyncConnection as _,
+    sync_connection_wrapper::{SpawnBlocking, SyncConnectionWrapper},
+};
+use futures::{FutureExt as _, executor::block_on, future::BoxFuture};
+use tokio::sync::{
+    mpsc::{Receiver, Sender, channel},
+    oneshot,
+};
+
+use super::{
+    Config, OpenError, lock, migrate,
+    wake::{Wake, Wakes},
+};
+use crate::port::{clock::Clock, store::StoreError};
+
+#[path = "sql/mod.rs"]
+mod sql;
+
+/// The statements that differ from those of PostgreSQL.
+mod dialect {
+    use diesel::prelude::*;
+    use diesel_async::RunQueryDsl;
+
+    use super::Conn;
+    use crate::{
+        domain::{
+            id::{DrBackupId, Lane},
+            time::Timestamp,
+        },
+        store::schema::{dr_backups, lanes},
+    };
+
+    /// Writes rows with one statement each, prepared once: there is no way to the database that
+    /// would be worth saving.
+    macro_rules! write_rows {
+        ($conn:ident, $rows:expr, |$values:ident| $statement:expr) => {
+            for $values in &$rows {
+                $statement.execute($conn).await?;
+            }
+        };
+    }
+    pub(super) use write_rows;
+
+    /// The time by which leases are compared: there is one process, so it is that of the process.
+    pub(super) fn lease_time(
+        _: &mut Conn,
+        now: Timestamp,
+    ) -> impl Future<Output = QueryResult<Timestamp>> {
+        std::future::ready(Ok(now))
+    }
+
+    /// Whether a lane is owned in its epoch. Nothing has to be locked: the writer is alone.
+    pub(super) async fn lane_hold(conn: &mut Conn, lane: &Lane) -> QueryResult<bool> {
+        let epoch: Option<i64> = lanes::table
+            .find((lane.tenant.cloud.as_str(), lane.tenant.project.as_str()))
+            .filter(lanes::epoch.eq(lane.epoch))
+            .filter(lanes::owner.is_not_null())
+            .select(lanes::epoch)
+            .first(conn)
+            .await
+            .optional()?;
+        Ok(epoch.is_some())
+    }
+
+    /// The state of a DR backup. Nothing has to be locked: the writer is alone.
+    pub(super) async fn dr_backup_hold(
+        conn: &mut Conn,
+        id: DrBackupId,
+    ) -> QueryResult<Option<String>> {
+        dr_backups::table
+            .find(id.to_string())
+            .select(dr_backups::state)
+            .first(conn)
+            .await
+            .optional()
+    }
+}
+
+/// At most so many transactions share a commit.
+const JOBS_PER_COMMIT: usize = 128;
+
+/// At most so many wait in a queue; whoever comes then waits to get in.
+const JOBS_WAITING: usize = 4_096;
+
+/// What every connection is told. `FULL` makes a commit survive a loss of power.
+const PRAGMAS: &str = "PRAGMA busy_timeout = 5000;
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = ON;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA mmap_size = 268435456;";
+
+/// There was one process and it is gone, so nobody owns a lane any more.
+const FREE_LANES: &str = "UPDATE lanes SET owner = NULL, expires_at = 0";
+
+type Engine = diesel::sqlite::Sqlite;
+type Conn = SyncConnectionWrapper<SqliteConnection, Inline>;
+type Job = Box<dyn for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Outcome> + Send>;
+
+/// Runs what blocks right where it is awaited: every connection has a thread to itself.
+struct Inline;
+
+impl SpawnBlocking for Inline {
+    fn spawn_blocking<'a, R>(
+        &mut self,
+        task: impl FnOnce() -> R + Send + 'static,
+    ) -> BoxFuture<'a, Result<R, Box<dyn Error + Send + Sync + 'static>>>
+    where
+        R: Send + 'static,
+    {
+        async move { Ok(task()) }.boxed()
+    }
+
+    fn get_runtime() -> Self {
+        Self
+    }
+}
+
+/// What came of a job, before the commit.
+struct Outcome {
+    /// Whether its writes stay.
+    keep: bool,
+    /// Tells the caller, once it is known whether the commit worked.
+    answer: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
+}
+
+/// A database in one file.
+pub(super) struct Db {
+    // Before the threads: they end when nobody can send any more.
+    writer: Option<Sender<Job>>,
+    readers: Option<Sender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+    wakes: Wakes,
+    clock: Arc<dyn Clock>,
+    page_limit: u32,
+    // Last: the next process may come when the threads have ended.
+    _lock: lock::Lock,
+}
+
+impl Db {
+    /// Opens or makes the file.
+    pub(super) async fn open(path: &Path, config: &Config) -> Result<Self, OpenError> {
+        let (path, config) = (path.to_owned(), config.clone());
+        // Opening reads and writes files, which would hold up the caller's thread.
+        tokio::task::spawn_blocking(move || Self::open_blocking(&path, config))
+            .await
+            .map_err(|error| OpenError::Unavailable(error.to_string()))?
+    }
+
+    fn open_blocking(path: &Path, config: Config) -> Result<Self, OpenError> {
+        prepare_file(path)?;
+        let lock = lock::take(path)?;
+        let mut first = connect(path, false).map_err(OpenError::Unavailable)?;
+        migrate::bring_up(&mut first, migrate::SQLITE)?;
+        first
+            .batch_execute(FREE_LANES)
+            .map_err(|error| OpenError::Unavailable(error.to_string()))?;
+        drop(first);
+
+        let mut threads = Vec::new();
+        let (writer, jobs) = channel(JOBS_WAITING);
+        threads.push(spawn(
+            "store-writer",
+            Worker::new(path, false)?,
+            |worker| {
+                write_all(worker, jobs);
+            },
+        )?);
+        let (readers, jobs) = channel(JOBS_WAITING);
+        let jobs = Arc::new(Mutex::new(jobs));
+        for _ in 0..config.connections.max(1) {
+            let jobs = Arc::clone(&jobs);
+            threads.push(spawn(
+                "store-reader",
+                Worker::new(path, true)?,
+                move |worker| {
+                    read_all(worker, &jobs);
+                },
+            )?);
+        }
+        Ok(Self {
+            writer: Some(writer),
+            readers: Some(readers),
+            threads,
+            wakes: Wakes::new(),
+            clock: config.clock,
+            page_limit: config.page_limit,
+            _lock: lock,
+        })
+    }
+
+    /// Reads what one statement answers.
+    async fn read<R, F>(&self, job: F) -> Result<R, StoreError>
+    where
+        R: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, StoreError>> + Send + 'static,
+    {
+        self.snapshot(job).await
+    }
+
+    /// Reads with several statements that all see the same moment.
+    async fn snapshot<R, F>(&self, job: F) -> Result<R, StoreError>
+    where
+        R: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, StoreError>> + Send + 'static,
+    {
+        ask(self.readers.as_ref(), self.wakes.clone(), |conn| {
+            job(conn)
+                .map(|result| result.map(|answer| (answer, Wake::NONE)))
+                .boxed()
+        })
+        .await
+    }
+
+    /// Writes, and wakes who waits for it after the commit.
+    async fn write<R, F>(&self, job: F) -> Result<R, StoreError>
+    where
+        R: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, Wake), StoreError>>
+            + Send
+            + 'static,
+    {
+        ask(self.writer.as_ref(), self.wakes.clone(), job).await
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
+    fn wakes(&self) -> &Wakes {
+        &self.wakes
+    }
+
+    fn page_limit(&self, wished: u32) -> u32 {
+        wished.clamp(1, self.page_limit)
+    }
+}
+
+impl Drop for Db {
+    fn drop(&mut self) {
+        self.writer = None;
+        self.readers = None;
+        // What was sent before is still written, and whoever opens the file next finds it free.
+        for thread in self.threads.drain(..) {
+            drop(thread.join());
+        }
+    }
+}
+
+/// Puts a job into a queue and waits for its answer.
+async fn ask<R, F>(queue: Option<&Sender<Job>>, wakes: Wakes, job: F) -> Result<R, StoreError>
+where
+    R: Send + 'static,
+    F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, Wake), StoreError>>
+        + Send
+        + 'static,
+{
+    let (sender, receiver) = oneshot::channel();
+    let job: Job = Box::new(move |conn| {
+        job(conn)
+            .map(move |result| Outcome {
+                keep: result.is_ok(),
+                answer: Box::new(move |committed| {
+                    let answer = result.and_then(|done| committed.map(|()| done));
+                    if let Ok((_, wake)) = &answer {
+                        wakes.wake(*wake);
+                    }
+                    // A caller that went away needs no answer.
+                    drop(sender.send(answer.map(|(value, _)| value)));
+                }),
+            })
+            .boxed()
+    });
+    let queue = queue.ok_or_else(ended)?;
+    queue.send(job).await.map_err(|_| ended())?;
+    receiver.await.map_err(|_| ended())?
+}
+
+fn ended() -> StoreError {
+    StoreError::Unavailable("the work on the database was broken off".to_owned())
+}
+
+/// A connection that is made anew after trouble, because then nobody knows what it is in.
+struct Worker {
+    path: PathBuf,
+    reads_only: bool,
+    conn: Option<Conn>,
+}
+
+impl Worker {
+    fn new(path: &Path, reads_only: bool) -> Result<Self, OpenError> {
+        let conn = connect(path, reads_only).map_err(OpenError::Unavailable)?;
+        Ok(Self {
+            path: path.to_owned(),
+            reads_only,
+            conn: Some(Conn::new(conn)),
+        })
+    }
+
+    fn conn(&mut self) -> Result<&mut Conn, StoreError> {
+        match &mut self.conn {
+            Some(conn) => Ok(conn),
+            none => {
+                let conn = connect(&self.path, self.reads_only).map_err(StoreError::Unavailable)?;
+                Ok(none.insert(Conn::new(conn)))
+            }
+        }
+    }
+
+    /// Runs jobs in one transaction; on trouble those that were not run are dropped, which answers
+    /// their callers.
+    fn transact(&mut self, begin: &str, jobs: &mut Vec<Job>) {
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        let committed = self
+            .conn()
+            .and_then(|conn| catch_panic(|| run(conn, begin, jobs, &mut outcomes)));
+        if committed.is_err() {
+            self.conn = None;
+        }
+        jobs.clear();
+        for outcome in outcomes {
+            (outcome.answer)(committed.clone());
+        }
+    }
+}
+
+fn run(
+    conn: &mut Conn,
+    begin: &str,
+    jobs: &mut Vec<Job>,
+    outcomes: &mut Vec<Outcome>,
+) -> Result<(), StoreError> {
+    block_on(async {
+        conn.batch_execute(begin).await?;
+        for job in jobs.drain(..) {
+            conn.batch_execute("SAVEPOINT job").await?;
+            let outcome = job(conn).await;
+            let keep = outcome.keep;
+            outcomes.push(outcome);
+            if !keep {
+                conn.batch_execute("ROLLBACK TO job").await?;
+            }
+            conn.batch_execute("RELEASE job").await?;
+        }
+        conn.batch_execute("COMMIT").await?;
+        Ok(())
+    })
+}
+
+/// A defect in one job must not end the thread: then every later caller would be refused.
+fn catch_panic(work: impl FnOnce() -> Result<(), StoreError>) -> Result<(), StoreError> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(StoreError::Unavailable("a transaction panicked".to_owned())))
+}
+
+fn write_all(mut worker: Worker, mut queue: Receiver<Job>) {
+    let mut jobs = Vec::with_capacity(JOBS_PER_COMMIT);
+    while queue.blocking_recv_many(&mut jobs, JOBS_PER_COMMIT) > 0 {
+        worker.transact("BEGIN IMMEDIATE", &mut jobs);
+    }
+}
+
+fn read_all(mut worker: Worker, queue: &Mutex<Receiver<Job>>) {
+    let next = || {
+        queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .blocking_recv()
+    };
+    while let Some(job) = next() {
+        worker.transact("BEGIN DEFERRED", &mut vec![job]);
+    }
+}
+
+fn spawn(
+    name: &str,
+    worker: Worker,
+    work: impl FnOnce(Worker) + Send + 'static,
+) -> Result<JoinHandle<()>, OpenError> {
+    Builder::new()
+        .name(name.to_owned())
+        .spawn(move || work(worker))
+        .map_err(|error| OpenError::Unavailable(error.to_string()))
+}
+
+/// Makes the file readable for nobody else before anything is in it: it will hold user data and
+/// records of backups.
+fn prepare_file(path: &Path) -> Result<(), OpenError> {
+    let failed = |error| OpenError::Unavailable(format!("{}: {error}", path.display()));
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
+        .map_err(failed)
+}
+
+fn connect(path: &Path, reads_only: bool) -> Result<SqliteConnection, String> {
+    let path = path
+        .to_str()
+        .ok_or_else(|| format!("{} is not a text", path.display()))?;
+    let mut conn = SqliteConnection::establish(path).map_err(|error| error.to_string())?;
+    conn.batch_execute(PRAGMAS)
+        .map_err(|error| error.to_string())?;
+    if reads_only {
+        conn.batch_execute("PRAGMA query_only = ON")
+            .map_err(|error| error.to_string())?;
+    }
+    Ok(conn)
+}

@@ -1,0 +1,9 @@
+//! Behaviour seen from outside, in one binary: contract suites of the adapters and the service
+//! through its API; it may not know anything that is not public.
+
+#![expect(
+    clippy::expect_used,
+    reason = "helpers of tests are tests, which the lint does not see"
+)]
+
+mod store_contract;

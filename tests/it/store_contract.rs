@@ -1,0 +1,1607 @@
+//! The contract of the port `Store`, held against every database; it may not know SQL.
+//!
+//! Each function below is a claim and is run on each database by the macro at the end.
+//! One file because a contract is read as one list of claims.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use drbackup::{
+    domain::{
+        capture::Capture,
+        decision::{Detail, Ending, Report},
+        dr_backup::{DrBackup, DrBackupDetail, Mirror, VolumeBackup},
+        effect::{Disposal, Effect, EffectState, Fact, Request},
+        error::OperationError,
+        event::Event,
+        fault::{Fault, FaultKind, Service},
+        id::{
+            CloudName, DrBackupId, EffectKey, InstanceId, Lane, OperationId, ProjectId, ReplicaId,
+            ResourceId, RestorationId, ServerId, Tenant, VolumeBackupId, VolumeId,
+        },
+        ledger::Ledger,
+        lifecycle::State,
+        operation::{Ask, Operation},
+        page::{Cursor, Filter, Order, OrderField, OrderValue, Query},
+        progress::Progress,
+        record::BackupRecord,
+        restoration::{Restoration, RestorationDetail, RestoreWish},
+        time::Timestamp,
+    },
+    port::{
+        clock::Clock,
+        store::{Admitted, News, RequestKey, Store, StoreError, Turn},
+    },
+    store::{self, Config, OpenError},
+};
+use uuid::Uuid;
+
+/// A clock that stands until it is wound.
+struct StillClock(AtomicI64);
+
+impl StillClock {
+    fn wind(&self, by: Duration) {
+        let micros = i64::try_from(by.as_micros()).expect("a short time");
+        self.0.fetch_add(micros, Ordering::SeqCst);
+    }
+}
+
+impl Clock for StillClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+
+    fn new_id(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}
+
+/// A database of one test, opened as often as the test likes.
+struct Site {
+    url: String,
+    clock: Arc<StillClock>,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Site {
+    fn sqlite() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self {
+            url: format!("sqlite:{}", folder.path().join("drbackup.db").display()),
+            clock: still_clock(),
+            _folder: Some(folder),
+        }
+    }
+
+    async fn open(&self) -> Arc<dyn Store> {
+        self.try_open().await.expect("the store opens")
+    }
+
+    async fn try_open(&self) -> Result<Arc<dyn Store>, OpenError> {
+        store::open(Config::new(self.url.clone(), self.clock.clone())).await
+    }
+}
+
+fn still_clock() -> Arc<StillClock> {
+    Arc::new(StillClock(AtomicI64::new(NOON)))
+}
+
+const NOON: i64 = 1_790_000_000_000_000;
+const LEASE: Duration = Duration::from_secs(30);
+
+fn at(second: i64) -> Timestamp {
+    Timestamp(NOON + second * 1_000_000)
+}
+
+fn home() -> Tenant {
+    tenant("home", "blue")
+}
+
+fn tenant(cloud: &str, project: &str) -> Tenant {
+    Tenant {
+        cloud: CloudName::new(cloud),
+        project: ProjectId::new(project),
+    }
+}
+
+fn replica(name: &str) -> ReplicaId {
+    ReplicaId::new(name)
+}
+
+fn key(id: &str, digest: &str) -> RequestKey {
+    RequestKey {
+        method: "CreateDRBackup",
+        id: id.to_owned(),
+        digest: digest.to_owned(),
+    }
+}
+
+fn backup() -> DrBackup {
+    DrBackup {
+        id: DrBackupId(Uuid::now_v7()),
+        name: "nightly".to_owned(),
+        description: "of the shop".to_owned(),
+        tenant: home(),
+        server: ServerId::new("server-1"),
+        instance_name: String::new(),
+        capture: Capture::SnapshotThenCopy,
+        state: State::CreationScheduled,
+        runtime_state: "scheduled".to_owned(),
+        progress: Progress::default(),
+        error: None,
+        detail: DrBackupDetail::default(),
+        created: at(0),
+        updated: at(0),
+        revision: 1,
+    }
+}
+
+fn creation(of: &DrBackup) -> Operation {
+    Operation {
+        id: OperationId(Uuid::now_v7()),
+        resource: ResourceId::DrBackup(of.id),
+        tenant: of.tenant.clone(),
+        ask: Ask::CreateDrBackup {
+            server: of.server.clone(),
+            capture: of.capture,
+            description: of.description.clone(),
+        },
+        resource_state: State::CreationScheduled,
+        created: of.created,
+        deadline: at(3_600),
+        cancelled: None,
+    }
+}
+
+fn deletion(of: &DrBackup) -> Operation {
+    Operation {
+        ask: Ask::DeleteDrBackup {
+            detail: Box::new(of.detail.clone()),
+            backups: Vec::new(),
+            mirrors: Vec::new(),
+        },
+        resource_state: State::DeletionScheduled,
+        ..creation(of)
+    }
+}
+
+fn restoration(of: &DrBackup) -> Restoration {
+    Restoration {
+        id: RestorationId(Uuid::now_v7()),
+        dr_backup: of.id,
+        tenant: tenant("away", "green"),
+        instance: InstanceId(Uuid::now_v7()),
+        instance_name: "shop-again".to_owned(),
+        wish: RestoreWish {
+            key_name: Some("mine".to_owned()),
+            ..RestoreWish::default()
+        },
+        state: State::CreationScheduled,
+        runtime_state: "scheduled".to_owned(),
+        progress: Progress::default(),
+        error: None,
+        detail: RestorationDetail::default(),
+        created: at(10),
+        updated: at(10),
+        revision: 1,
+    }
+}
+
+fn restoring(of: &Restoration) -> Operation {
+    Operation {
+        id: OperationId(Uuid::now_v7()),
+        resource: ResourceId::Restoration(of.id),
+        tenant: of.tenant.clone(),
+        ask: Ask::DeleteRestoration { things: Vec::new() },
+        resource_state: State::CreationScheduled,
+        created: of.created,
+        deadline: at(3_600),
+        cancelled: None,
+    }
+}
+
+fn effect(key: &str, state: EffectState) -> Effect {
+    Effect {
+        key: EffectKey::new(key),
+        ordinal: 3,
+        tenant: home(),
+        name: format!("drb-{key}"),
+        request: Request::MakeSnapshot {
+            volume: VolumeId::new("volume-1"),
+            description: "for the night".to_owned(),
+        },
+        disposal: Disposal::Temporary,
+        state,
+        external: Some("snapshot-1".to_owned()),
+        status: Some("creating".to_owned()),
+        fact: Some(Fact::Presence {
+            live: vec![(VolumeBackupId::new("backup-1"), ProjectId::new("blue"))],
+        }),
+        fault: Some(Fault::new(
+            FaultKind::Busy,
+            Service::BlockStorage,
+            "make a snapshot",
+            "the volume is busy",
+        )),
+        attempt: 2,
+        changed: at(5),
+    }
+}
+
+fn news(state: State, second: i64) -> News {
+    News {
+        state,
+        report: Report {
+            runtime_state: format!("{} at {second}", state.name()),
+            progress: Progress {
+                phase: "Creating volume backups".to_owned(),
+                effects_done: 1,
+                effects_total: 4,
+                ..Progress::default()
+            },
+            detail: None,
+        },
+        detail_changed: false,
+        time: at(second),
+    }
+}
+
+fn turn(operation: &Operation) -> Turn {
+    Turn {
+        operation: operation.id,
+        resource: operation.resource,
+        effects: Vec::new(),
+        news: None,
+        ending: Ending::Open,
+    }
+}
+
+fn told(operation: &Operation, state: State, second: i64) -> Turn {
+    Turn {
+        news: Some(news(state, second)),
+        ..turn(operation)
+    }
+}
+
+fn ended(operation: &Operation, state: State, second: i64) -> Turn {
+    Turn {
+        ending: Ending::Done,
+        ..told(operation, state, second)
+    }
+}
+
+fn new_of<T>(admitted: Admitted<T>) -> T {
+    match admitted {
+        Admitted::New(resource) => resource,
+        Admitted::Before(_) => panic!("it was admitted before"),
+    }
+}
+
+async fn admit(store: &dyn Store, backup: &DrBackup) -> Operation {
+    let operation = creation(backup);
+    let admitted = store
+        .dr_backup_admit(None, backup.clone(), operation.clone())
+        .await
+        .expect("admitted");
+    new_of(admitted);
+    operation
+}
+
+async fn lane_of(store: &dyn Store, owner: &str, tenant: &Tenant) -> Lane {
+    let lanes = store
+        .lanes_claim(&replica(owner), LEASE, 100)
+        .await
+        .expect("claimed");
+    lanes
+        .into_iter()
+        .find(|lane| lane.tenant == *tenant)
+        .expect("the lane is ours")
+}
+
+/// A DR backup that is `OK`, and the lane that made it.
+async fn finished(store: &dyn Store) -> (DrBackup, Lane) {
+    let backup = backup();
+    let operation = admit(store, &backup).await;
+    let lane = lane_of(store, "one", &home()).await;
+    store
+        .turn_record(&lane, vec![ended(&operation, State::Ok, 20)])
+        .await
+        .expect("recorded");
+    (store.dr_backup_get(backup.id).await.expect("there"), lane)
+}
+
+async fn events(store: &dyn Store, resource: ResourceId) -> Vec<Event> {
+    store.events_list(resource, 0, 1_000).await.expect("events")
+}
+
+fn scheduled_for_deletion(backup: &DrBackup) -> DrBackup {
+    DrBackup {
+        state: State::DeletionScheduled,
+        runtime_state: "deletion scheduled".to_owned(),
+        updated: at(50),
+        ..backup.clone()
+    }
+}
+
+async fn an_admitted_dr_backup_reads_back_with_its_first_event(site: Site) {
+    let store = site.open().await;
+    let backup = backup();
+    let operation = admit(&*store, &backup).await;
+
+    assert_eq!(store.dr_backup_get(backup.id).await, Ok(backup.clone()));
+    let told = events(&*store, ResourceId::DrBackup(backup.id)).await;
+    assert_eq!(
+        told,
+        vec![Event {
+            resource: ResourceId::DrBackup(backup.id),
+            sequence: 1,
+            time: backup.created,
+            state: State::CreationScheduled,
+            runtime_state: "scheduled".to_owned(),
+            progress: Progress::default(),
+            error: None,
+        }]
+    );
+    let lane = lane_of(&*store, "one", &home()).await;
+    let open = store.lane_load(&lane, &[]).await.expect("loaded");
+    assert_eq!(open.len(), 1);
+    assert_eq!(open[0].operation, operation);
+    assert_eq!(open[0].ledger, Ledger::default());
+}
+
+async fn a_repeated_request_answers_the_first_resource_as_it_is_now(site: Site) {
+    let store = site.open().await;
+    let first = backup();
+    let operation = creation(&first);
+    let admitted = store
+        .dr_backup_admit(Some(key("r1", "same")), first.clone(), operation.clone())
+        .await
+        .expect("admitted");
+    assert_eq!(admitted, Admitted::New(first.clone()));
+    let lane = lane_of(&*store, "one", &home()).await;
+    store
+        .turn_record(&lane, vec![told(&operation, State::Creating, 5)])
+        .await
+        .expect("recorded");
+
+    let second = backup();
+    let again = store
+        .dr_backup_admit(Some(key("r1", "same")), second.clone(), creation(&second))
+        .await
+        .expect("answered");
+    let now = store.dr_backup_get(first.id).await.expect("there");
+    assert_eq!(now.state, State::Creating);
+    assert_eq!(again, Admitted::Before(Some(now)));
+    assert_eq!(
+        store.dr_backup_get(second.id).await,
+        Err(StoreError::NotFound(ResourceId::DrBackup(second.id)))
+    );
+}
+
+async fn a_repeated_request_of_a_deleted_resource_answers_nothing(site: Site) {
+    let store = site.open().await;
+    let first = backup();
+    let operation = creation(&first);
+    store
+        .dr_backup_admit(Some(key("r1", "same")), first.clone(), operation.clone())
+        .await
+        .expect("admitted");
+    let lane = lane_of(&*store, "one", &home()).await;
+    store
+        .turn_record(&lane, vec![ended(&operation, State::Deleted, 5)])
+        .await
+        .expect("recorded");
+
+    let again = store
+        .dr_backup_admit(Some(key("r1", "same")), first.clone(), operation)
+        .await;
+    assert_eq!(again, Ok(Admitted::Before(None)));
+}
+
+async fn a_request_id_with_other_content_is_refused_and_writes_nothing(site: Site) {
+    let store = site.open().await;
+    let first = backup();
+    store
+        .dr_backup_admit(Some(key("r1", "one")), first.clone(), creation(&first))
+        .await
+        .expect("admitted");
+
+    let second = backup();
+    let refused = store
+        .dr_backup_admit(Some(key("r1", "two")), second.clone(), creation(&second))
+        .await;
+    assert_eq!(refused, Err(StoreError::RequestReused));
+    assert_eq!(
+        store.dr_backup_get(second.id).await,
+        Err(StoreError::NotFound(ResourceId::DrBackup(second.id)))
+    );
+}
+
+async fn a_request_is_found_by_its_key_once_it_was_admitted(site: Site) {
+    let store = site.open().await;
+    let one = backup();
+    assert_eq!(store.request_find(&key("r1", "one")).await, Ok(None));
+    store
+        .dr_backup_admit(Some(key("r1", "one")), one.clone(), creation(&one))
+        .await
+        .expect("admitted");
+    assert_eq!(
+        store.request_find(&key("r1", "one")).await,
+        Ok(Some(ResourceId::DrBackup(one.id)))
+    );
+    assert_eq!(
+        store.request_find(&key("r1", "two")).await,
+        Err(StoreError::RequestReused)
+    );
+}
+
+async fn many_callers_with_one_request_id_admit_one(site: Site) {
+    let store = site.open().await;
+    let mut callers = Vec::new();
+    for _ in 0..8 {
+        let store = Arc::clone(&store);
+        callers.push(tokio::spawn(async move {
+            let backup = backup();
+            let operation = creation(&backup);
+            store
+                .dr_backup_admit(Some(key("r1", "same")), backup, operation)
+                .await
+                .expect("answered")
+        }));
+    }
+    let mut fresh = 0;
+    let mut ids = BTreeSet::new();
+    for caller in callers {
+        match caller.await.expect("no panic") {
+            Admitted::New(backup) => {
+                fresh += 1;
+                ids.insert(backup.id);
+            }
+            Admitted::Before(backup) => {
+                ids.insert(backup.expect("it is there").id);
+            }
+        }
+    }
+    assert_eq!((fresh, ids.len()), (1, 1));
+}
+
+async fn a_change_raises_the_revision_and_tells_it(site: Site) {
+    let store = site.open().await;
+    let (backup, _) = finished(&*store).await;
+    let renamed = DrBackup {
+        name: "weekly".to_owned(),
+        description: "of the whole shop".to_owned(),
+        updated: at(30),
+        ..backup.clone()
+    };
+    let changed = store
+        .dr_backup_change(None, renamed.clone(), None)
+        .await
+        .expect("changed");
+    let expected = DrBackup {
+        revision: backup.revision + 1,
+        ..renamed
+    };
+    assert_eq!(changed, Admitted::New(expected.clone()));
+    assert_eq!(store.dr_backup_get(backup.id).await, Ok(expected));
+    let told = events(&*store, ResourceId::DrBackup(backup.id)).await;
+    assert_eq!(told.last().map(|event| event.time), Some(at(30)));
+}
+
+async fn a_change_from_a_stale_revision_is_refused(site: Site) {
+    let store = site.open().await;
+    let (backup, _) = finished(&*store).await;
+    let stale = DrBackup {
+        revision: backup.revision - 1,
+        ..scheduled_for_deletion(&backup)
+    };
+    let refused = store
+        .dr_backup_change(Some(key("r2", "d")), stale.clone(), Some(deletion(&backup)))
+        .await;
+    assert_eq!(
+        refused,
+        Err(StoreError::Outdated(ResourceId::DrBackup(backup.id)))
+    );
+    assert_eq!(store.dr_backup_get(backup.id).await, Ok(backup.clone()));
+
+    // The key of a refused request is still free.
+    let current = scheduled_for_deletion(&backup);
+    let accepted = store
+        .dr_backup_change(Some(key("r2", "d")), current, Some(deletion(&backup)))
+        .await
+        .expect("changed");
+    assert!(matches!(accepted, Admitted::New(_)));
+
+    let unknown = DrBackup {
+        id: DrBackupId(Uuid::now_v7()),
+        ..backup
+    };
+    let about = ResourceId::DrBackup(unknown.id);
+    assert_eq!(
+        store.dr_backup_change(None, unknown, None).await,
+        Err(StoreError::NotFound(about))
+    );
+}
+
+async fn a_restoration_changes_only_at_its_revision(site: Site) {
+    let store = site.open().await;
+    let (backup, _) = finished(&*store).await;
+    let restoration = restoration(&backup);
+    let making = restoring(&restoration);
+    let admitted = store
+        .restoration_admit(Some(key("r1", "x")), restoration.clone(), making.clone())
+        .await;
+    assert_eq!(admitted, Ok(Admitted::New(restoration.clone())));
+    assert_eq!(
+        store.restoration_get(restoration.id).await,
+        Ok(restoration.clone())
+    );
+    let lane = lane_of(&*store, "one", &restoration.tenant).await;
+    store
+        .turn_record(&lane, vec![ended(&making, State::Ok, 40)])
+        .await
+        .expect("recorded");
+
+    let going = Restoration {
+        state: State::DeletionScheduled,
+        updated: at(41),
+        ..restoration.clone()
+    };
+    let about = ResourceId::Restoration(restoration.id);
+    let removal = restoring(&restoration);
+    assert_eq!(
+        store
+            .restoration_change(None, going.clone(), removal.clone())
+            .await,
+        Err(StoreError::Outdated(about))
+    );
+    let current = Restoration {
+        revision: 2,
+        ..going
+    };
+    let changed = store
+        .restoration_change(Some(key("r9", "x")), current.clone(), removal.clone())
+        .await
+        .expect("changed");
+    assert_eq!(new_of(changed).revision, 3);
+    let again = store
+        .restoration_change(Some(key("r9", "x")), current, removal)
+        .await
+        .expect("answered");
+    assert!(matches!(again, Admitted::Before(Some(_))));
+}
+
+async fn deletion_is_refused_while_restorations_are_busy(site: Site) {
+    let store = site.open().await;
+    let (backup, _) = finished(&*store).await;
+    let restoration = restoration(&backup);
+    let making = restoring(&restoration);
+    store
+        .restoration_admit(None, restoration.clone(), making.clone())
+        .await
+        .expect("admitted");
+
+    let delete = || {
+        store.dr_backup_change(
+            None,
+            scheduled_for_deletion(&backup),
+            Some(deletion(&backup)),
+        )
+    };
+    assert_eq!(delete().await, Err(StoreError::InUse(vec![restoration.id])));
+    assert_eq!(store.dr_backup_get(backup.id).await, Ok(backup.clone()));
+
+    let lane = lane_of(&*store, "one", &restoration.tenant).await;
+    store
+        .turn_record(&lane, vec![ended(&making, State::Ok, 40)])
+        .await
+        .expect("recorded");
+    assert!(matches!(delete().await, Ok(Admitted::New(_))));
+}
+
+async fn a_restoration_of_a_leaving_or_missing_dr_backup_is_refused(site: Site) {
+    let store = site.open().await;
+    let (leaving, _) = finished(&*store).await;
+    store
+        .dr_backup_change(
+            None,
+            scheduled_for_deletion(&leaving),
+            Some(deletion(&leaving)),
+        )
+        .await
+        .expect("changed");
+    for of in [leaving, backup()] {
+        let restoration = restoration(&of);
+        let operation = restoring(&restoration);
+        assert_eq!(
+            store
+                .restoration_admit(None, restoration.clone(), operation)
+                .await,
+            Err(StoreError::Outdated(ResourceId::DrBackup(of.id)))
+        );
+        assert!(store.restoration_get(restoration.id).await.is_err());
+    }
+}
+
+async fn restoration_and_deletion_at_once_never_both_begin(site: Site) {
+    let store = site.open().await;
+    for _ in 0..10 {
+        let (backup, _) = finished(&*store).await;
+        let restoration = restoration(&backup);
+        let making = restoring(&restoration);
+        let (restored, deleted) = tokio::join!(
+            store.restoration_admit(None, restoration.clone(), making),
+            store.dr_backup_change(
+                None,
+                scheduled_for_deletion(&backup),
+                Some(deletion(&backup))
+            ),
+        );
+        assert_ne!(
+            restored.is_ok(),
+            deleted.is_ok(),
+            "{restored:?} {deleted:?}"
+        );
+    }
+}
+
+async fn a_turn_changes_ledger_resource_and_events_together(site: Site) {
+    let store = site.open().await;
+    let backup = backup();
+    let operation = admit(&*store, &backup).await;
+    let lane = lane_of(&*store, "one", &home()).await;
+    let detail = DrBackupDetail {
+        volume_backups: vec![VolumeBackup {
+            id: VolumeBackupId::new("backup-1"),
+            volume: VolumeId::new("volume-1"),
+            tenant: home(),
+            size_gib: 20,
+            incremental: false,
+            parent: None,
+            status: "available".to_owned(),
+            data_timestamp: Some(at(3)),
+            record: Some(BackupRecord {
+                service: "driver".to_owned(),
+                url: "c2VjcmV0".to_owned(),
+            }),
+        }],
+        ..DrBackupDetail::default()
+    };
+    let mut first = told(&operation, State::Creating, 5);
+    first.effects = vec![
+        effect("volume-1-snapshot", EffectState::Requested),
+        effect("volume-2-snapshot", EffectState::Requested),
+    ];
+    let mut tidings = news(State::Creating, 5);
+    tidings.report.detail = Some(Detail::DrBackup(Box::new(detail.clone())));
+    tidings.detail_changed = true;
+    first.news = Some(tidings.clone());
+    store
+        .turn_record(&lane, vec![first])
+        .await
+        .expect("recorded");
+
+    let done = effect("volume-1-snapshot", EffectState::Done);
+    let second = Turn {
+        effects: vec![done.clone()],
+        ..turn(&operation)
+    };
+    store
+        .turn_record(&lane, vec![second])
+        .await
+        .expect("recorded");
+
+    let open = store.lane_load(&lane, &[]).await.expect("loaded");
+    assert_eq!(
+        open[0].ledger,
+        Ledger::new([done, effect("volume-2-snapshot", EffectState::Requested)])
+    );
+    assert_eq!(open[0].operation.resource_state, State::Creating);
+    assert_eq!(
+        open[0].detail,
+        Some(Detail::DrBackup(Box::new(detail.clone())))
+    );
+    let now = store.dr_backup_get(backup.id).await.expect("there");
+    assert_eq!(
+        now,
+        DrBackup {
+            state: State::Creating,
+            runtime_state: tidings.report.runtime_state.clone(),
+            progress: tidings.report.progress.clone(),
+            detail,
+            updated: at(5),
+            revision: 2,
+            ..backup
+        }
+    );
+    let told = events(&*store, ResourceId::DrBackup(now.id)).await;
+    assert_eq!(told.len(), 2);
+    assert_eq!(told[1].progress, tidings.report.progress);
+}
+
+async fn a_failed_operation_leaves_its_error_and_the_next_success_takes_it_away(site: Site) {
+    let store = site.open().await;
+    let backup = backup();
+    let operation = admit(&*store, &backup).await;
+    let lane = lane_of(&*store, "one", &home()).await;
+    let why = OperationError::new("CANCELLED", "a caller cancelled it", "create another one");
+    let failed = Turn {
+        ending: Ending::Erred(why.clone()),
+        ..told(&operation, State::Erred, 7)
+    };
+    store
+        .turn_record(&lane, vec![failed])
+        .await
+        .expect("recorded");
+    let erred = store.dr_backup_get(backup.id).await.expect("there");
+    assert_eq!(erred.error, Some(why.clone()));
+    let told = events(&*store, ResourceId::DrBackup(backup.id)).await;
+    assert_eq!(told[1].error, Some(why));
+    assert_eq!(store.lane_load(&lane, &[]).await, Ok(Vec::new()));
+
+    let update = Operation {
+        ask: Ask::UpdateDrBackup {
+            description: "new".to_owned(),
+            backups: Vec::new(),
+        },
+        ..creation(&backup)
+    };
+    let scheduled = DrBackup {
+        state: State::UpdateScheduled,
+        ..erred
+    };
+    store
+        .dr_backup_change(None, scheduled, Some(update.clone()))
+        .await
+        .expect("changed");
+    store
+        .turn_record(&lane, vec![ended(&update, State::Ok, 9)])
+        .await
+        .expect("recorded");
+    let good = store.dr_backup_get(backup.id).await.expect("there");
+    assert_eq!((good.state, good.error), (State::Ok, None));
+}
+
+async fn a_turn_that_fails_in_part_writes_nothing(site: Site) {
+    let store = site.open().await;
+    let (one, two) = (backup(), backup());
+    let first = admit(&*store, &one).await;
+    let second = admit(&*store, &two).await;
+    let lane = lane_of(&*store, "one", &home()).await;
+    let mut good = told(&first, State::Creating, 5);
+    good.effects = vec![effect("a", EffectState::Requested)];
+    let mut bad = told(&second, State::Creating, 5);
+    // A detail of the wrong kind is a defect that shows only after the first rows are written.
+    let tidings = bad.news.as_mut().expect("news");
+    tidings.report.detail = Some(Detail::Restoration(Box::default()));
+    tidings.detail_changed = true;
+    let refused = store.turn_record(&lane, vec![good, bad]).await;
+    assert!(matches!(refused, Err(StoreError::Unreadable(_))));
+
+    assert_eq!(store.dr_backup_get(one.id).await, Ok(one.clone()));
+    assert_eq!(events(&*store, ResourceId::DrBackup(one.id)).await.len(), 1);
+    let open = store.lane_load(&lane, &[]).await.expect("loaded");
+    assert!(open.iter().all(|open| open.ledger == Ledger::default()));
+}
+
+async fn a_turn_of_an_ended_operation_is_refused(site: Site) {
+    let store = site.open().await;
+    let backup = backup();
+    let operation = admit(&*store, &backup).await;
+    let lane = lane_of(&*store, "one", &home()).await;
+    let last = ended(&operation, State::Ok, 20);
+    store
+        .turn_record(&lane, vec![last.clone()])
+        .await
+        .expect("recorded");
+    assert_eq!(
+        store.turn_record(&lane, vec![last]).await,
+        Err(StoreError::Outdated(ResourceId::DrBackup(backup.id)))
+    );
+    assert_eq!(
+        events(&*store, ResourceId::DrBackup(backup.id)).await.len(),
+        2
+    );
+}
+
+async fn deletion_removes_the_resource_and_leaves_its_events(site: Site) {
+    let store = site.open().await;
+    let (backup, lane) = finished(&*store).await;
+    let removal = deletion(&backup);
+    store
+        .dr_backup_change(None, scheduled_for_deletion(&backup), Some(removal.clone()))
+        .await
+        .expect("changed");
+    store
+        .turn_record(&lane, vec![ended(&removal, State::Deleted, 60)])
+        .await
+        .expect("recorded");
+
+    let about = ResourceId::DrBackup(backup.id);
+    assert_eq!(
+        store.dr_backup_get(backup.id).await,
+        Err(StoreError::NotFound(about))
+    );
+    assert_eq!(store.lane_load(&lane, &[]).await, Ok(Vec::new()));
+    let told = events(&*store, about).await;
+    let states: Vec<State> = told.iter().map(|event| event.state).collect();
+    assert_eq!(
+        states,
+        [
+            State::CreationScheduled,
+            State::Ok,
+            State::DeletionScheduled,
+            State::Deleted
+        ]
+    );
+}
+
+async fn events_count_without_a_gap_and_replay_from_any_number(site: Site) {
+    let store = site.open().await;
+    let backup = backup();
+    let operation = admit(&*store, &backup).await;
+    let lane = lane_of(&*store, "one", &home()).await;
+    for second in 1..30 {
+        store
+            .turn_record(&lane, vec![told(&operation, State::Creating, second)])
+            .await
+            .expect("recorded");
+    }
+    let about = ResourceId::DrBackup(backup.id);
+    let all = events(&*store, about).await;
+    let numbers: Vec<u64> = all.iter().map(|event| event.sequence).collect();
+    assert_eq!(numbers, (1..=30).collect::<Vec<u64>>());
+    let tail = store.events_list(about, 12, 5).await.expect("events");
+    assert_eq!(tail, all[12..17]);
+    assert_eq!(store.events_list(about, 30, 5).await, Ok(Vec::new()));
+}
+
+async fn changes_name_each_resource_once_and_go_on_from_a_position(site: Site) {
+    let store = site.open().await;
+    let (one, two) = (backup(), backup());
+    let first = admit(&*store, &one).await;
+    let second = admit(&*store, &two).await;
+    let lane = lane_of(&*store, "one", &home()).await;
+    let (changed, position) = store.changes_list(0, 100).await.expect("changes");
+    assert_eq!(
+        changed,
+        [ResourceId::DrBackup(one.id), ResourceId::DrBackup(two.id)]
+    );
+
+    let turns = vec![
+        told(&second, State::Creating, 5),
+        told(&first, State::Creating, 5),
+    ];
+    store.turn_record(&lane, turns).await.expect("recorded");
+    store
+        .turn_record(&lane, vec![told(&second, State::Creating, 6)])
+        .await
+        .expect("recorded");
+    let (changed, end) = store.changes_list(position, 100).await.expect("changes");
+    assert_eq!(
+        changed,
+        [ResourceId::DrBackup(two.id), ResourceId::DrBackup(one.id)]
+    );
+    assert_eq!(store.changes_list(end, 100).await, Ok((Vec::new(), end)));
+
+    let (mut position, mut steps) = (0, 0);
+    loop {
+        let (changed, next) = store.changes_list(position, 1).await.expect("changes");
+        if changed.is_empty() {
+            break;
+        }
+        (position, steps) = (next, steps + 1);
+    }
+    assert_eq!((position, steps), (end, 5));
+}
+
+async fn changes_miss_nothing_while_many_write(site: Site) {
+    let store = site.open().await;
+    let writers: Vec<_> = (0..8)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                for _ in 0..10 {
+                    admit(&*store, &backup()).await;
+                }
+            })
+        })
+        .collect();
+    let mut seen = BTreeSet::new();
+    let mut position = 0;
+    loop {
+        let written = writers.iter().all(tokio::task::JoinHandle::is_finished);
+        let (changed, next) = store.changes_list(position, 7).await.expect("changes");
+        position = next;
+        if changed.is_empty() && written {
+            break;
+        }
+        seen.extend(changed);
+        tokio::task::yield_now().await;
+    }
+    for writer in writers {
+        writer.await.expect("no panic");
+    }
+    assert_eq!(seen.len(), 80);
+}
+
+async fn waiters_are_woken_by_events_and_by_admissions(site: Site) {
+    let store = site.open().await;
+    let (mut changes, mut admissions) = (store.changes(), store.admissions());
+    let backup = backup();
+    let operation = admit(&*store, &backup).await;
+    assert!(changes.has_changed().expect("open"));
+    assert!(admissions.has_changed().expect("open"));
+    changes.mark_unchanged();
+    admissions.mark_unchanged();
+
+    let lane = lane_of(&*store, "one", &home()).await;
+    let silent = Turn {
+        effects: vec![effect("a", EffectState::Requested)],
+        ..turn(&operation)
+    };
+    store
+        .turn_record(&lane, vec![silent])
+        .await
+        .expect("recorded");
+    assert!(!admissions.has_changed().expect("open"));
+
+    store
+        .turn_record(&lane, vec![told(&operation, State::Creating, 5)])
+        .await
+        .expect("recorded");
+    changes.changed().await.expect("open");
+    store
+        .operation_cancel(None, operation.resource, at(6))
+        .await
+        .expect("cancelled");
+    admissions.changed().await.expect("open");
+}
+
+async fn pages_are_stable_while_rows_are_inserted(site: Site) {
+    let store = site.open().await;
+    let mut old = Vec::new();
+    for number in 0..23_i64 {
+        let one = DrBackup {
+            // Many share a value, so that the id has to break ties.
+            name: format!("name-{}", number % 5),
+            created: at(number / 3),
+            updated: at(number / 4),
+            ..backup()
+        };
+        admit(&*store, &one).await;
+        old.push(one);
+    }
+    let orders = [OrderField::Created, OrderField::Updated, OrderField::Name];
+    for (field, descending) in orders.into_iter().flat_map(|f| [(f, false), (f, true)]) {
+        let mut expected: Vec<&DrBackup> = old.iter().collect();
+        expected.sort_by_key(|one| match field {
+            OrderField::Created => (one.created, String::new(), one.id),
+            OrderField::Updated => (one.updated, String::new(), one.id),
+            OrderField::Name => (Timestamp(0), one.name.clone(), one.id),
+        });
+        if descending {
+            expected.reverse();
+        }
+        let known: BTreeSet<DrBackupId> = old.iter().map(|one| one.id).collect();
+        let mut listed = Vec::new();
+        let mut after = None;
+        loop {
+            let page = store
+                .dr_backups_list(Query {
+                    filter: Filter::default(),
+                    order: Order { field, descending },
+                    after,
+                    limit: 4,
+                })
+                .await
+                .expect("a page");
+            assert!(page.items.len() <= 4);
+            listed.extend(page.items);
+            // One before and one behind the cursor.
+            for (second, name) in [(-5, "a"), (900, "z")] {
+                let late = DrBackup {
+                    name: name.to_owned(),
+                    created: at(second),
+                    updated: at(second),
+                    ..backup()
+                };
+                if listed.len() < old.len() {
+                    admit(&*store, &late).await;
+                }
+            }
+            after = page.next;
+            if after.is_none() || listed.len() > 300 {
+                break;
+            }
+        }
+        let unique: BTreeSet<DrBackupId> = listed.iter().map(|one| one.id).collect();
+        assert_eq!(unique.len(), listed.len(), "{field:?}: no row twice");
+        listed.retain(|one| known.contains(&one.id));
+        let listed: Vec<DrBackupId> = listed.iter().map(|one| one.id).collect();
+        let expected: Vec<DrBackupId> = expected.iter().map(|one| one.id).collect();
+        assert_eq!(listed, expected, "{field:?} descending {descending}");
+    }
+}
+
+async fn restorations_page_in_every_order(site: Site) {
+    let store = site.open().await;
+    let (backup, _) = finished(&*store).await;
+    let mut all = Vec::new();
+    for number in 0..7_i64 {
+        let one = Restoration {
+            instance_name: format!("shop-{}", number % 3),
+            created: at(number / 2),
+            updated: at(100 - number / 2),
+            ..restoration(&backup)
+        };
+        store
+            .restoration_admit(None, one.clone(), restoring(&one))
+            .await
+            .expect("admitted");
+        all.push(one);
+    }
+    let orders = [OrderField::Created, OrderField::Updated, OrderField::Name];
+    for (field, descending) in orders.into_iter().flat_map(|f| [(f, false), (f, true)]) {
+        let mut expected = all.clone();
+        expected.sort_by_key(|one| match field {
+            OrderField::Created => (one.created, String::new(), one.id),
+            OrderField::Updated => (one.updated, String::new(), one.id),
+            OrderField::Name => (Timestamp(0), one.instance_name.clone(), one.id),
+        });
+        if descending {
+            expected.reverse();
+        }
+        let mut listed = Vec::new();
+        let mut after = None;
+        loop {
+            let page = store
+                .restorations_list(Query {
+                    filter: Filter::default(),
+                    order: Order { field, descending },
+                    after,
+                    limit: 3,
+                })
+                .await
+                .expect("a page");
+            listed.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(listed, expected, "{field:?} descending {descending}");
+    }
+    let newest = store
+        .dr_backup_restorations(backup.id, 2)
+        .await
+        .expect("listed");
+    assert_eq!(newest, [all[6].clone(), all[5].clone()]);
+}
+
+async fn a_cursor_of_another_order_is_refused(site: Site) {
+    let store = site.open().await;
+    let query = Query {
+        filter: Filter::default(),
+        order: Order::default(),
+        after: Some(Cursor {
+            value: OrderValue::Text("nightly".to_owned()),
+            id: Uuid::now_v7(),
+        }),
+        limit: 3,
+    };
+    assert!(matches!(
+        store.dr_backups_list(query).await,
+        Err(StoreError::Unreadable(_))
+    ));
+}
+
+async fn filters_narrow_to_what_they_name(site: Site) {
+    let store = site.open().await;
+    let wanted = DrBackup {
+        name: "wanted".to_owned(),
+        tenant: tenant("away", "green"),
+        server: ServerId::new("server-9"),
+        created: at(500),
+        ..backup()
+    };
+    let operation = admit(&*store, &wanted).await;
+    let lane = lane_of(&*store, "one", &wanted.tenant).await;
+    store
+        .turn_record(&lane, vec![told(&operation, State::Creating, 501)])
+        .await
+        .expect("recorded");
+    for _ in 0..3 {
+        admit(&*store, &backup()).await;
+    }
+    let none = Filter::default;
+    let filters = [
+        Filter {
+            cloud: Some(CloudName::new("away")),
+            ..none()
+        },
+        Filter {
+            project: Some(ProjectId::new("green")),
+            ..none()
+        },
+        Filter {
+            server: Some(ServerId::new("server-9")),
+            ..none()
+        },
+        Filter {
+            state: Some(State::Creating),
+            ..none()
+        },
+        Filter {
+            name: Some("wanted".to_owned()),
+            ..none()
+        },
+        Filter {
+            created_from: Some(at(500)),
+            ..none()
+        },
+        Filter {
+            created_from: Some(at(500)),
+            created_before: Some(at(501)),
+            cloud: Some(CloudName::new("away")),
+            ..none()
+        },
+    ];
+    for filter in filters {
+        assert_eq!(
+            named(&*store, filter.clone()).await,
+            ["wanted"],
+            "{filter:?}"
+        );
+    }
+    let before = Filter {
+        created_before: Some(at(500)),
+        ..none()
+    };
+    assert_eq!(named(&*store, before).await.len(), 3);
+}
+
+async fn named(store: &dyn Store, filter: Filter) -> Vec<String> {
+    let page = store
+        .dr_backups_list(Query {
+            filter,
+            order: Order::default(),
+            after: None,
+            limit: 10,
+        })
+        .await
+        .expect("a page");
+    page.items.into_iter().map(|one| one.name).collect()
+}
+
+async fn filters_narrow_restorations_too(site: Site) {
+    let store = site.open().await;
+    let (first, _) = finished(&*store).await;
+    let (second, _) = finished(&*store).await;
+    let wanted = Restoration {
+        tenant: tenant("third", "red"),
+        instance_name: "wanted".to_owned(),
+        created: at(700),
+        ..restoration(&first)
+    };
+    for one in [wanted.clone(), restoration(&second), restoration(&second)] {
+        store
+            .restoration_admit(None, one.clone(), restoring(&one))
+            .await
+            .expect("admitted");
+    }
+    let none = Filter::default;
+    let filters = [
+        Filter {
+            cloud: Some(CloudName::new("third")),
+            project: Some(ProjectId::new("red")),
+            ..none()
+        },
+        Filter {
+            dr_backup: Some(first.id),
+            state: Some(State::CreationScheduled),
+            ..none()
+        },
+        Filter {
+            name: Some("wanted".to_owned()),
+            ..none()
+        },
+        Filter {
+            created_from: Some(at(700)),
+            created_before: Some(at(701)),
+            ..none()
+        },
+    ];
+    for filter in filters {
+        let page = store
+            .restorations_list(Query {
+                filter: filter.clone(),
+                order: Order::default(),
+                after: None,
+                limit: 10,
+            })
+            .await
+            .expect("a page");
+        assert_eq!(page.items, std::slice::from_ref(&wanted), "{filter:?}");
+    }
+}
+
+async fn a_lane_with_work_is_claimed_once_and_renewed_in_its_epoch(site: Site) {
+    let store = site.open().await;
+    let one = replica("one");
+    assert_eq!(store.lanes_claim(&one, LEASE, 9).await, Ok(Vec::new()));
+    admit(&*store, &backup()).await;
+    let claimed = store.lanes_claim(&one, LEASE, 9).await.expect("claimed");
+    assert_eq!(
+        claimed,
+        [Lane {
+            tenant: home(),
+            epoch: 1
+        }]
+    );
+    assert_eq!(store.lanes_claim(&one, LEASE, 9).await, Ok(claimed));
+    let two = store.lanes_claim(&replica("two"), LEASE, 9).await;
+    assert_eq!(two, Ok(Vec::new()));
+}
+
+async fn claims_stop_at_the_limit(site: Site) {
+    let store = site.open().await;
+    for number in 0..5 {
+        let one = DrBackup {
+            tenant: tenant("home", &format!("project-{number}")),
+            ..backup()
+        };
+        admit(&*store, &one).await;
+    }
+    let one = replica("one");
+    let few = store.lanes_claim(&one, LEASE, 2).await.expect("claimed");
+    assert_eq!(few.len(), 2);
+    let more = store.lanes_claim(&one, LEASE, 4).await.expect("claimed");
+    assert_eq!(more.len(), 4);
+    assert!(few.iter().all(|lane| more.contains(lane)));
+    let rest = store.lanes_claim(&replica("two"), LEASE, 9).await;
+    assert_eq!(rest.map(|lanes| lanes.len()), Ok(1));
+    assert_eq!(
+        store.lanes_claim(&one, LEASE, 3).await.map(|l| l.len()),
+        Ok(3)
+    );
+}
+
+async fn an_expired_lane_changes_owner_and_its_old_epoch_writes_nothing(site: Site) {
+    let store = site.open().await;
+    let backup = backup();
+    let operation = admit(&*store, &backup).await;
+    let brief = store
+        .lanes_claim(&replica("one"), Duration::ZERO, 9)
+        .await
+        .expect("claimed");
+    site.clock.wind(Duration::from_secs(1));
+    let taken = lane_of(&*store, "two", &home()).await;
+    assert_eq!(taken.epoch, brief[0].epoch + 1);
+
+    let mut late = told(&operation, State::Creating, 5);
+    late.effects = vec![effect("a", EffectState::Requested)];
+    assert_eq!(
+        store.turn_record(&brief[0], vec![late]).await,
+        Err(StoreError::Fenced(home()))
+    );
+    assert_eq!(
+        store.lane_load(&brief[0], &[]).await,
+        Err(StoreError::Fenced(home()))
+    );
+    assert_eq!(store.dr_backup_get(backup.id).await, Ok(backup));
+    let open = store.lane_load(&taken, &[]).await.expect("loaded");
+    assert_eq!(open[0].ledger, Ledger::default());
+    assert_eq!(
+        store.lanes_claim(&replica("one"), LEASE, 9).await,
+        Ok(Vec::new())
+    );
+}
+
+async fn a_released_lane_is_free_at_once_and_its_owner_is_fenced(site: Site) {
+    let store = site.open().await;
+    let operation = admit(&*store, &backup()).await;
+    let lane = lane_of(&*store, "one", &home()).await;
+    store.lane_release(&lane).await.expect("released");
+    store.lane_release(&lane).await.expect("released again");
+    assert_eq!(
+        store
+            .turn_record(&lane, vec![told(&operation, State::Creating, 5)])
+            .await,
+        Err(StoreError::Fenced(home()))
+    );
+    let next = lane_of(&*store, "two", &home()).await;
+    assert_eq!(next.epoch, lane.epoch + 1);
+    // A release that comes late takes nothing from the next owner.
+    store.lane_release(&lane).await.expect("released late");
+    assert!(store.lane_load(&next, &[]).await.is_ok());
+}
+
+async fn replicas_share_lanes_without_overlap(site: Site) {
+    let store = site.open().await;
+    for number in 0..12 {
+        let one = DrBackup {
+            tenant: tenant("home", &format!("project-{number}")),
+            ..backup()
+        };
+        admit(&*store, &one).await;
+    }
+    let claims: Vec<_> = (0..6)
+        .map(|number| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                let name = replica(&format!("replica-{number}"));
+                store.lanes_claim(&name, LEASE, 100).await.expect("claimed")
+            })
+        })
+        .collect();
+    let mut owned = Vec::new();
+    for claim in claims {
+        owned.extend(claim.await.expect("no panic"));
+    }
+    let tenants: BTreeSet<Tenant> = owned.iter().map(|lane| lane.tenant.clone()).collect();
+    assert_eq!((owned.len(), tenants.len()), (12, 12));
+    assert!(owned.iter().all(|lane| lane.epoch == 1));
+}
+
+async fn a_load_skips_what_is_known_unless_it_was_cancelled(site: Site) {
+    let store = site.open().await;
+    let one = admit(&*store, &backup()).await;
+    let two = admit(&*store, &backup()).await;
+    let lane = lane_of(&*store, "one", &home()).await;
+    let known = [one.id, two.id];
+    assert_eq!(store.lane_load(&lane, &known).await, Ok(Vec::new()));
+    let new = store.lane_load(&lane, &[one.id]).await.expect("loaded");
+    assert_eq!(new.len(), 1);
+    assert_eq!(new[0].operation.id, two.id);
+
+    assert_eq!(
+        store.operation_cancel(None, one.resource, at(9)).await,
+        Ok(true)
+    );
+    assert_eq!(
+        store.operation_cancel(None, one.resource, at(11)).await,
+        Ok(true)
+    );
+    let cancelled = store.lane_load(&lane, &known).await.expect("loaded");
+    assert_eq!(cancelled.len(), 1);
+    assert_eq!(
+        cancelled[0].operation,
+        Operation {
+            cancelled: Some(at(9)),
+            ..one
+        }
+    );
+}
+
+async fn a_cancellation_hits_the_operation_it_was_meant_for(site: Site) {
+    let store = site.open().await;
+    let (backup, _) = finished(&*store).await;
+    let about = ResourceId::DrBackup(backup.id);
+    let cancel =
+        |digest: &'static str| store.operation_cancel(Some(key("c1", digest)), about, at(60));
+    assert_eq!(cancel("x").await, Ok(false), "nothing is open");
+
+    let removal = deletion(&backup);
+    store
+        .dr_backup_change(None, scheduled_for_deletion(&backup), Some(removal.clone()))
+        .await
+        .expect("changed");
+    assert_eq!(cancel("x").await, Ok(true));
+    assert_eq!(cancel("y").await, Err(StoreError::RequestReused));
+    let lane = lane_of(&*store, "one", &home()).await;
+    store
+        .turn_record(&lane, vec![ended(&removal, State::Erred, 61)])
+        .await
+        .expect("recorded");
+    let erred = store.dr_backup_get(backup.id).await.expect("there");
+    store
+        .dr_backup_change(None, scheduled_for_deletion(&erred), Some(deletion(&erred)))
+        .await
+        .expect("changed");
+
+    assert_eq!(cancel("x").await, Ok(true), "it was done the first time");
+    let open = store.lane_load(&lane, &[]).await.expect("loaded");
+    assert_eq!(open[0].operation.cancelled, None);
+}
+
+async fn mirrors_follow_restorations_and_go_with_the_dr_backup(site: Site) {
+    let store = site.open().await;
+    let (backup, home_lane) = finished(&*store).await;
+    let restoration = restoration(&backup);
+    let making = restoring(&restoration);
+    store
+        .restoration_admit(None, restoration.clone(), making.clone())
+        .await
+        .expect("admitted");
+    let lane = lane_of(&*store, "one", &restoration.tenant).await;
+    let mirror = |id: &str| Mirror {
+        backup: VolumeBackupId::new(id),
+        tenant: restoration.tenant.clone(),
+    };
+    let with = |state, mirrors: Vec<Mirror>| {
+        let mut tidings = news(state, 40);
+        tidings.detail_changed = true;
+        tidings.report.detail = Some(Detail::Restoration(Box::new(RestorationDetail {
+            mirrors,
+            ..RestorationDetail::default()
+        })));
+        Turn {
+            news: Some(tidings),
+            ..turn(&making)
+        }
+    };
+    store
+        .turn_record(&lane, vec![with(State::Creating, vec![mirror("b1")])])
+        .await
+        .expect("recorded");
+    let both = vec![mirror("b1"), mirror("b2")];
+    let last = Turn {
+        ending: Ending::Done,
+        ..with(State::Ok, both.clone())
+    };
+    store
+        .turn_record(&lane, vec![last])
+        .await
+        .expect("recorded");
+    assert_eq!(store.mirrors_list(backup.id).await, Ok(both));
+
+    let removal = deletion(&backup);
+    store
+        .dr_backup_change(None, scheduled_for_deletion(&backup), Some(removal.clone()))
+        .await
+        .expect("changed");
+    store
+        .turn_record(&home_lane, vec![ended(&removal, State::Deleted, 60)])
+        .await
+        .expect("recorded");
+    assert_eq!(store.mirrors_list(backup.id).await, Ok(Vec::new()));
+    assert!(store.restoration_get(restoration.id).await.is_ok());
+}
+
+async fn concurrent_turns_of_many_lanes_all_count(site: Site) {
+    let store = site.open().await;
+    let mut workers = Vec::new();
+    let mut backups = Vec::new();
+    for number in 0..8 {
+        let one = DrBackup {
+            tenant: tenant("home", &format!("project-{number}")),
+            ..backup()
+        };
+        let operation = admit(&*store, &one).await;
+        backups.push(one.id);
+        let lane = lane_of(&*store, "one", &one.tenant).await;
+        let store = Arc::clone(&store);
+        workers.push(tokio::spawn(async move {
+            for second in 1..=20 {
+                let mut turn = told(&operation, State::Creating, second);
+                turn.effects = vec![effect(&format!("effect-{second}"), EffectState::Done)];
+                store
+                    .turn_record(&lane, vec![turn])
+                    .await
+                    .expect("recorded");
+            }
+            let open = store.lane_load(&lane, &[]).await.expect("loaded");
+            open[0].ledger.iter().count()
+        }));
+    }
+    for worker in workers {
+        assert_eq!(worker.await.expect("no panic"), 20);
+    }
+    for id in backups {
+        let told = events(&*store, ResourceId::DrBackup(id)).await;
+        let numbers: Vec<u64> = told.iter().map(|event| event.sequence).collect();
+        assert_eq!(numbers, (1..=21).collect::<Vec<u64>>());
+    }
+}
+
+async fn large_turns_are_written_whole(site: Site) {
+    let store = site.open().await;
+    let backup = backup();
+    let operation = admit(&*store, &backup).await;
+    let lane = lane_of(&*store, "one", &home()).await;
+    let effects: Vec<Effect> = (0..1_300)
+        .map(|number| effect(&format!("effect-{number}"), EffectState::Requested))
+        .collect();
+    let large = Turn {
+        effects: effects.clone(),
+        ..turn(&operation)
+    };
+    store
+        .turn_record(&lane, vec![large])
+        .await
+        .expect("recorded");
+    let open = store.lane_load(&lane, &[]).await.expect("loaded");
+    assert_eq!(open[0].ledger, Ledger::new(effects));
+}
+
+async fn a_dropped_caller_leaves_no_transaction_open(site: Site) {
+    let store = site.open().await;
+    for _ in 0..50 {
+        let one = backup();
+        let operation = creation(&one);
+        let asked = store.dr_backup_admit(None, one, operation);
+        // Polled once and dropped: the request is under way, and nobody waits for it any more.
+        drop(tokio::time::timeout(Duration::ZERO, asked).await);
+    }
+    admit(&*store, &backup()).await;
+    assert_eq!(store.ping().await, Ok(()));
+}
+
+async fn reopening_keeps_all_that_was_committed(site: Site) {
+    let store = site.open().await;
+    let (backup, lane) = finished(&*store).await;
+    let told = events(&*store, ResourceId::DrBackup(backup.id)).await;
+    drop(store);
+
+    let store = site.open().await;
+    assert_eq!(store.dr_backup_get(backup.id).await, Ok(backup.clone()));
+    assert_eq!(events(&*store, ResourceId::DrBackup(backup.id)).await, told);
+    admit(&*store, &self::backup()).await;
+    site.clock.wind(LEASE);
+    let next = store
+        .lanes_claim(&replica("one"), LEASE, 9)
+        .await
+        .expect("claimed");
+    assert!(next[0].epoch >= lane.epoch);
+}
+
+macro_rules! contract {
+    ($($claim:ident),* $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test]
+                async fn $claim() {
+                    super::$claim(super::Site::sqlite()).await;
+                }
+            )*
+        }
+    };
+}
+
+contract! {
+    an_admitted_dr_backup_reads_back_with_its_first_event,
+    a_repeated_request_answers_the_first_resource_as_it_is_now,
+    a_repeated_request_of_a_deleted_resource_answers_nothing,
+    a_request_id_with_other_content_is_refused_and_writes_nothing,
+    a_request_is_found_by_its_key_once_it_was_admitted,
+    many_callers_with_one_request_id_admit_one,
+    a_change_raises_the_revision_and_tells_it,
+    a_change_from_a_stale_revision_is_refused,
+    a_restoration_changes_only_at_its_revision,
+    deletion_is_refused_while_restorations_are_busy,
+    a_restoration_of_a_leaving_or_missing_dr_backup_is_refused,
+    restoration_and_deletion_at_once_never_both_begin,
+    a_turn_changes_ledger_resource_and_events_together,
+    a_failed_operation_leaves_its_error_and_the_next_success_takes_it_away,
+    a_turn_that_fails_in_part_writes_nothing,
+    a_turn_of_an_ended_operation_is_refused,
+    deletion_removes_the_resource_and_leaves_its_events,
+    events_count_without_a_gap_and_replay_from_any_number,
+    changes_name_each_resource_once_and_go_on_from_a_position,
+    changes_miss_nothing_while_many_write,
+    waiters_are_woken_by_events_and_by_admissions,
+    pages_are_stable_while_rows_are_inserted,
+    restorations_page_in_every_order,
+    a_cursor_of_another_order_is_refused,
+    filters_narrow_to_what_they_name,
+    filters_narrow_restorations_too,
+    a_lane_with_work_is_claimed_once_and_renewed_in_its_epoch,
+    claims_stop_at_the_limit,
+    an_expired_lane_changes_owner_and_its_old_epoch_writes_nothing,
+    a_released_lane_is_free_at_once_and_its_owner_is_fenced,
+    replicas_share_lanes_without_overlap,
+    a_load_skips_what_is_known_unless_it_was_cancelled,
+    a_cancellation_hits_the_operation_it_was_meant_for,
+    mirrors_follow_restorations_and_go_with_the_dr_backup,
+    concurrent_turns_of_many_lanes_all_count,
+    large_turns_are_written_whole,
+    a_dropped_caller_leaves_no_transaction_open,
+    reopening_keeps_all_that_was_committed,
+}
