@@ -21,9 +21,8 @@ from grpc_status import rpc_status
 from grpc_tools import protoc
 
 
-def stubs(proto):
-    """Generates and imports the stubs of every file of the package."""
-    out = tempfile.mkdtemp(prefix="drbackup-stubs-")
+def stubs(proto, out):
+    """Generates the stubs of every file of the package, to be imported from now on."""
     files = sorted(str(path) for path in pathlib.Path(proto, "drbackup/v1").glob("*.proto"))
     # The well-known types come with the tools.
     known = pathlib.Path(protoc.__file__).parent / "_proto"
@@ -34,6 +33,13 @@ def stubs(proto):
 
 class Broken(Exception):
     """A promise that wasn't kept."""
+
+
+def wait_for(channel):
+    try:
+        grpc.channel_ready_future(channel).result(timeout=30)
+    except grpc.FutureTimeoutError:
+        raise Broken("the server answers at that address") from None
 
 
 def promise(kept, what):
@@ -233,9 +239,12 @@ def main():
     reader.add_argument("--delete", action="store_true", help="delete the DR backup in the end")
     asked = reader.parse_args()
     try:
-        stubs(asked.proto)
-        with grpc.insecure_channel(asked.address) as channel:
-            grpc.channel_ready_future(channel).result(timeout=30)
+        with (
+            tempfile.TemporaryDirectory(prefix="drbackup-stubs-") as out,
+            grpc.insecure_channel(asked.address) as channel,
+        ):
+            stubs(asked.proto, out)
+            wait_for(channel)
             look_around(channel, asked)
             backup = back_up(channel, asked)
             if asked.delete:
