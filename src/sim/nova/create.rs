@@ -1,0 +1,559 @@
+//! How a server comes to be: what is asked for, checked, and put together; it may not know how a server
+//! is shown.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::attachment::{device, reserve};
+use super::{Ask, Disk as Attached, Server, limit};
+use crate::sim::cinder::{Blueprint, volume_make};
+use crate::sim::keystone::Who;
+use crate::sim::neutron::{PortSketch, port_bind, port_make, text, truth};
+use crate::sim::reply::{Answer, Body, Reply, bad, fault};
+use crate::sim::world::{Event, Kind, World};
+
+/// Where a disk comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Volume(String),
+    Image(String),
+    Snapshot(String),
+    Blank,
+}
+
+/// One disk that a server is to have.
+#[derive(Clone, Debug)]
+pub(crate) struct Disk {
+    pub(crate) source: Source,
+    size: u64,
+    boot_index: Option<i64>,
+    pub(crate) tag: Option<String>,
+    delete_on_termination: bool,
+    device: Option<String>,
+}
+
+impl Disk {
+    /// A volume that is there already; the first of them boots.
+    pub(crate) fn volume(id: &str, boots: bool) -> Self {
+        Self {
+            source: Source::Volume(id.to_owned()),
+            size: 0,
+            boot_index: Some(if boots { 0 } else { -1 }),
+            tag: None,
+            delete_on_termination: false,
+            device: None,
+        }
+    }
+}
+
+/// One connection that a server is to have.
+#[derive(Clone, Debug)]
+pub(crate) enum Nic {
+    Port(String),
+    Network { id: String, address: Option<String> },
+}
+
+/// A server as it is asked for, all names looked up.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wish {
+    pub(crate) name: String,
+    pub(crate) description: Option<String>,
+    pub(crate) flavor: String,
+    pub(crate) image: Option<String>,
+    pub(crate) key_name: Option<String>,
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) user_data: Option<String>,
+    pub(crate) config_drive: bool,
+    pub(crate) disks: Vec<Disk>,
+    pub(crate) nics: Vec<Nic>,
+    /// Ids, for the ports that Nova makes.
+    pub(crate) security_groups: Vec<String>,
+    pub(crate) hints: Value,
+}
+
+pub(super) fn create(world: &mut World, ask: &Ask<'_>) -> Answer {
+    let body = ask.call.json();
+    let wanted = &body["server"];
+    let invalid = |text: &str| bad(&format!("Invalid input for field/attribute server. {text}"));
+    if !wanted.is_object() {
+        return Err(invalid("'server' is a required property"));
+    }
+    for key in ["name", "flavorRef"] {
+        if wanted[key].is_null() {
+            return Err(invalid(&format!("'{key}' is a required property")));
+        }
+    }
+    let newer = [
+        ("description", 19),
+        ("tags", 52),
+        ("trusted_image_certificates", 63),
+        ("hostname", 90),
+    ];
+    for (key, minor) in newer {
+        if wanted.get(key).is_some() && !ask.since(minor) {
+            return Err(invalid(&format!(
+                "Additional properties are not allowed ('{key}' was unexpected)"
+            )));
+        }
+    }
+    if ask.since(37) && wanted["networks"].is_null() {
+        return Err(invalid("'networks' is a required property"));
+    }
+    let wish = read(world, ask, wanted, &body)?;
+    limit::reserve(world, &ask.who.project, &wish.flavor)?;
+    let id = build(world, &ask.who, wish)?;
+    let groups = wanted
+        .get("security_groups")
+        .cloned()
+        .unwrap_or_else(|| json!([{"name": "default"}]));
+    let view = json!({"server": {"id": id, "links": ask.links(&format!("servers/{id}")),
+        "OS-DCF:diskConfig": "MANUAL", "security_groups": groups, "adminPass": "simulated0000"}});
+    let location = format!("{}/compute/v2.1/servers/{id}", ask.call.base);
+    Ok(Reply::new(202, view)
+        .header("location", location)
+        .touching(&id))
+}
+
+fn read(world: &World, ask: &Ask<'_>, wanted: &Value, body: &Value) -> Result<Wish, Reply> {
+    let flavor = wanted["flavorRef"]
+        .as_str()
+        .map_or_else(|| wanted["flavorRef"].to_string(), str::to_owned);
+    let flavor = flavor.rsplit('/').next().unwrap_or_default().to_owned();
+    let Some(found) = world.nova.flavors.iter().find(|one| one.id == flavor) else {
+        return Err(bad(&format!("Flavor {flavor} could not be found.")));
+    };
+    let name = wanted["name"]
+        .as_str()
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
+    let key_name = wanted["key_name"].as_str().map(str::to_owned);
+    if let Some(key) = &key_name {
+        let mine = world
+            .nova
+            .keypairs
+            .iter()
+            .any(|one| one.user == ask.who.user && one.name == *key);
+        if !mine {
+            return Err(bad("Invalid key_name provided."));
+        }
+    }
+    if let Some(zone) = wanted["availability_zone"]
+        .as_str()
+        .and_then(|zone| zone.split(':').next())
+        && zone != "nova"
+    {
+        return Err(bad("The requested availability zone is not available"));
+    }
+    let user_data = wanted["user_data"].as_str().map(str::to_owned);
+    if user_data.as_ref().is_some_and(|data| data.len() > 65_535) {
+        return Err(bad(
+            "Invalid input for field/attribute user_data. is too long",
+        ));
+    }
+    let image = wanted["imageRef"]
+        .as_str()
+        .filter(|image| !image.is_empty())
+        .map(str::to_owned);
+    if let Some(image) = &image
+        && world.glance.visible(image, &ask.who).is_none()
+    {
+        return Err(bad("Can not find requested image"));
+    }
+    let disks = disks(world, ask, wanted, image.as_deref())?;
+    let volume_boot = disks.iter().any(|disk| disk.boot_index == Some(0));
+    if !volume_boot && image.is_none() {
+        return Err(bad(
+            "Block Device Mapping is Invalid: Boot sequence for the instance and image/block device mapping combination is not valid.",
+        ));
+    }
+    if !volume_boot && found.disk == 0 {
+        return Err(fault(
+            403,
+            "Only volume-backed servers are allowed for flavors with zero disk.",
+        ));
+    }
+    let description = if ask.since(19) {
+        wanted["description"].as_str().map(str::to_owned)
+    } else {
+        Some(name.clone())
+    };
+    Ok(Wish {
+        name,
+        description,
+        flavor,
+        image: image.filter(|_| !volume_boot),
+        key_name,
+        metadata: texts(&wanted["metadata"])?,
+        tags: tags(&wanted["tags"])?,
+        user_data,
+        config_drive: wanted["config_drive"] == true
+            || wanted["config_drive"]
+                .as_str()
+                .is_some_and(crate::sim::call::truth),
+        disks,
+        nics: nics(world, ask, wanted)?,
+        security_groups: security_groups(world, ask, wanted)?,
+        hints: ["os:scheduler_hints", "OS-SCH-HNT:scheduler_hints"]
+            .iter()
+            .find_map(|key| body.get(key).cloned())
+            .unwrap_or_else(|| json!({})),
+    })
+}
+
+pub(super) fn texts(value: &Value) -> Result<BTreeMap<String, String>, Reply> {
+    let mut texts = BTreeMap::new();
+    for (key, value) in value.as_object().into_iter().flatten() {
+        let Some(text) = value.as_str().filter(|text| text.len() <= 255) else {
+            return Err(bad(&format!(
+                "Invalid input for field/attribute {key}. Value: {value}. {value} is not of type 'string'"
+            )));
+        };
+        texts.insert(key.clone(), text.to_owned());
+    }
+    Ok(texts)
+}
+
+pub(super) fn tags(value: &Value) -> Result<Vec<String>, Reply> {
+    let list = value.as_array().cloned().unwrap_or_default();
+    if list.len() > 50 {
+        return Err(bad(&format!(
+            "Invalid input for field/attribute tags. Value: {value}. is too long"
+        )));
+    }
+    let good = |tag: &str| !tag.is_empty() && tag.len() <= 60 && !tag.contains(['/', ',']);
+    list.iter()
+        .map(|tag| match tag.as_str() {
+            Some(tag) if good(tag) => Ok(tag.to_owned()),
+            _ => Err(bad(&format!("Invalid input for field/attribute tags. Value: {tag}. {tag} does not match '^[^,/]*$'"))),
+        })
+        .collect()
+}
+
+fn disks(
+    world: &World,
+    ask: &Ask<'_>,
+    wanted: &Value,
+    image: Option<&str>,
+) -> Result<Vec<Disk>, Reply> {
+    let mapping = |text: &str| bad(&format!("Block Device Mapping is Invalid: {text}"));
+    let mut disks = Vec::new();
+    for one in wanted["block_device_mapping_v2"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let id = one["uuid"].as_str().unwrap_or_default();
+        let kind = one["source_type"].as_str().unwrap_or_default();
+        if one["destination_type"] == "local" && kind == "image" && image.is_some() {
+            continue;
+        }
+        if one.get("tag").is_some() && !ask.since(42) && ask.minor != 32 {
+            return Err(bad(
+                "Invalid input for field/attribute block_device_mapping_v2. Additional properties are not allowed ('tag' was unexpected)",
+            ));
+        }
+        let index = &one["boot_index"];
+        let disk = Disk {
+            source: match kind {
+                "volume" => Source::Volume(id.to_owned()),
+                "image" => Source::Image(id.to_owned()),
+                "snapshot" => Source::Snapshot(id.to_owned()),
+                "blank" => Source::Blank,
+                other => return Err(mapping(&format!("source_type '{other}' is not valid"))),
+            },
+            size: number(&one["volume_size"]),
+            boot_index: index
+                .as_i64()
+                .or_else(|| index.as_str().and_then(|text| text.parse().ok())),
+            tag: one["tag"].as_str().map(str::to_owned),
+            delete_on_termination: one["delete_on_termination"] == true,
+            device: one["device_name"].as_str().map(str::to_owned),
+        };
+        check_disk(world, ask, &disk)?;
+        disks.push(disk);
+    }
+    disks.sort_by_key(|disk| {
+        disk.boot_index
+            .filter(|index| *index >= 0)
+            .unwrap_or(i64::MAX)
+    });
+    Ok(disks)
+}
+
+fn number(value: &Value) -> u64 {
+    value
+        .as_u64()
+        .or_else(|| value.as_str().and_then(|text| text.parse().ok()))
+        .unwrap_or(0)
+}
+
+fn check_disk(world: &World, ask: &Ask<'_>, disk: &Disk) -> Result<(), Reply> {
+    let mine = |project: &str| ask.who.is_admin() || project == ask.who.project;
+    match &disk.source {
+        Source::Volume(id) => {
+            let found = world
+                .cinder
+                .volumes
+                .get(id)
+                .filter(|volume| mine(&volume.project));
+            let Some(volume) = found else {
+                return Err(bad(&format!(
+                    "Block Device Mapping is Invalid: failed to get volume {id}."
+                )));
+            };
+            if volume.status != "available" {
+                return Err(bad(&format!(
+                    "Invalid volume: volume {id} status must be 'available'. Currently in '{}'",
+                    volume.status
+                )));
+            }
+            if disk.boot_index == Some(0) && !volume.bootable {
+                return Err(bad(&format!("Block Device {id} is not bootable.")));
+            }
+            Ok(())
+        }
+        Source::Snapshot(id) => {
+            let found = world
+                .cinder
+                .snapshots
+                .get(id)
+                .filter(|snapshot| mine(&snapshot.project));
+            found.map(|_| ()).ok_or_else(|| {
+                bad(&format!(
+                    "Block Device Mapping is Invalid: failed to get snapshot {id}."
+                ))
+            })
+        }
+        Source::Image(id) => {
+            let found = world.glance.visible(id, &ask.who);
+            found.map(|_| ()).ok_or_else(|| {
+                bad(&format!(
+                    "Block Device Mapping is Invalid: failed to get image {id}."
+                ))
+            })
+        }
+        Source::Blank if disk.size == 0 => Err(bad(
+            "Block Device Mapping is Invalid: Blank volumes (source: 'blank', dest: 'volume') need to have non-zero size",
+        )),
+        Source::Blank => Ok(()),
+    }
+}
+
+fn nics(world: &World, ask: &Ask<'_>, wanted: &Value) -> Result<Vec<Nic>, Reply> {
+    let mine = |project: &str| ask.who.is_admin() || project == ask.who.project;
+    let Some(list) = wanted["networks"].as_array() else {
+        if wanted["networks"] == "none" {
+            return Ok(Vec::new());
+        }
+        let own: Vec<String> = world
+            .neutron
+            .rows("networks")
+            .filter(|row| {
+                !truth(row, "router:external")
+                    && (text(row, "project_id") == ask.who.project || truth(row, "shared"))
+            })
+            .map(|row| text(row, "id").to_owned())
+            .collect();
+        return match own.as_slice() {
+            [] => Ok(Vec::new()),
+            [only] => Ok(vec![Nic::Network {
+                id: only.clone(),
+                address: None,
+            }]),
+            _ => Err(fault(
+                409,
+                "Multiple possible networks found, use a Network ID to be more specific.",
+            )),
+        };
+    };
+    let mut nics = Vec::new();
+    for one in list {
+        if let Some(id) = one["port"].as_str() {
+            let found = world
+                .neutron
+                .row("ports", id)
+                .filter(|row| mine(text(row, "project_id")));
+            let Some(port) = found else {
+                return Err(bad(&format!("Port id {id} could not be found.")));
+            };
+            if !text(port, "device_id").is_empty() {
+                return Err(fault(409, &format!("Port {id} is still in use.")));
+            }
+            nics.push(Nic::Port(id.to_owned()));
+            continue;
+        }
+        let id = one["uuid"].as_str().unwrap_or_default();
+        let found = world.neutron.row("networks", id);
+        let found = found.filter(|row| {
+            mine(text(row, "project_id")) || truth(row, "shared") || truth(row, "router:external")
+        });
+        let Some(network) = found else {
+            return Err(bad(&format!("Network {id} could not be found.")));
+        };
+        if truth(network, "router:external") && !ask.who.is_admin() {
+            return Err(fault(
+                403,
+                &format!("It is not allowed to create an interface on external network {id}"),
+            ));
+        }
+        if !world
+            .neutron
+            .rows("subnets")
+            .any(|row| text(row, "network_id") == id)
+        {
+            return Err(bad(&format!(
+                "Network {id} requires a subnet in order to boot instances on."
+            )));
+        }
+        nics.push(Nic::Network {
+            id: id.to_owned(),
+            address: one["fixed_ip"].as_str().map(str::to_owned),
+        });
+    }
+    Ok(nics)
+}
+
+fn security_groups(world: &World, ask: &Ask<'_>, wanted: &Value) -> Result<Vec<String>, Reply> {
+    let mut ids = Vec::new();
+    for one in wanted["security_groups"].as_array().into_iter().flatten() {
+        let name = one["name"].as_str().unwrap_or_default();
+        let project = &ask.who.project;
+        let mut own = world
+            .neutron
+            .rows("security_groups")
+            .filter(|row| text(row, "project_id") == project);
+        let found = own.find(|row| text(row, "name") == name || text(row, "id") == name);
+        let Some(group) = found else {
+            return Err(bad(&format!(
+                "Security group {name} not found for project {project}."
+            )));
+        };
+        ids.push(text(group, "id").to_owned());
+    }
+    Ok(ids)
+}
+
+/// Puts a server together that is still being built, and gives its id.
+pub(crate) fn build(world: &mut World, who: &Who, wish: Wish) -> Result<String, Reply> {
+    let id = world.uuid();
+    let mut own_ports = Vec::new();
+    for nic in &wish.nics {
+        match nic {
+            Nic::Port(port) => port_bind(world, port, &id),
+            Nic::Network {
+                id: network,
+                address,
+            } => {
+                let sketch = PortSketch {
+                    network: network.clone(),
+                    address: address.clone(),
+                    security_groups: wish.security_groups.clone(),
+                    server: Some(id.clone()),
+                    ..PortSketch::default()
+                };
+                own_ports.push(
+                    port_make(world, &who.project, &sketch)
+                        .map_err(|reply| port_refused(&reply))?,
+                );
+            }
+        }
+    }
+    let disks: Vec<Attached> = wish
+        .disks
+        .iter()
+        .enumerate()
+        .map(|(number, disk)| put_disk(world, who, &id, number, disk))
+        .collect();
+    let now = world.date();
+    if let Some(group) = wish.hints["group"].as_str()
+        && let Some(group) = world.nova.groups.iter_mut().find(|one| one.id == group)
+    {
+        group.members.push(id.clone());
+    }
+    let server = Server {
+        id: id.clone(),
+        sequence: world.next(),
+        project: who.project.clone(),
+        user: who.user.clone(),
+        name: wish.name,
+        description: wish.description,
+        status: "BUILD".to_owned(),
+        task: None,
+        flavor: wish.flavor,
+        image: wish.image,
+        key_name: wish.key_name,
+        metadata: wish.metadata,
+        tags: wish.tags,
+        user_data: wish.user_data,
+        config_drive: wish.config_drive,
+        disks,
+        own_ports,
+        hints: wish.hints,
+        locked: false,
+        fault: None,
+        created: now,
+        updated: now,
+        launched: None,
+    };
+    world.remember(Kind::Server, &id, &server.name, &who.project);
+    world.nova.servers.insert(id.clone(), server);
+    world.later(
+        world.config.times.server_boot,
+        Event::ServerReady(id.clone()),
+    );
+    Ok(id)
+}
+
+/// What Nova makes of Neutron's refusal.
+fn port_refused(reply: &Reply) -> Reply {
+    let text = match &reply.body {
+        Body::Json(body) => body["NeutronError"]["message"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
+        Body::Empty | Body::Html(_) | Body::Bytes(_) => String::new(),
+    };
+    bad(&text)
+}
+
+fn put_disk(world: &mut World, who: &Who, server: &str, number: usize, disk: &Disk) -> Attached {
+    let mut plan = Blueprint {
+        size: disk.size.max(1),
+        ..Blueprint::default()
+    };
+    let volume = match &disk.source {
+        Source::Volume(id) => id.clone(),
+        Source::Image(image) => {
+            if let Some(image) = world.glance.images.get(image) {
+                plan.content = image.content.clone();
+                plan.image_metadata = image.volume_metadata();
+                plan.bootable = true;
+            }
+            volume_make(world, &who.project, &who.user, plan)
+        }
+        Source::Snapshot(snapshot) => {
+            if let Some(source) = world.cinder.snapshots.get(snapshot) {
+                plan.content = source.content.clone();
+                plan.size = disk.size.max(source.size);
+                plan.bootable = source.bootable;
+                plan.image_metadata.clone_from(&source.image_metadata);
+                plan.snapshot = Some(snapshot.clone());
+            }
+            volume_make(world, &who.project, &who.user, plan)
+        }
+        Source::Blank => volume_make(world, &who.project, &who.user, plan),
+    };
+    let attached = Attached {
+        volume,
+        device: disk.device.clone().unwrap_or_else(|| device(number)),
+        tag: disk.tag.clone(),
+        delete_on_termination: disk.delete_on_termination,
+        attachment: world.uuid(),
+        mapping: world.uuid(),
+    };
+    reserve(world, server, &attached);
+    attached
+}
