@@ -10,6 +10,9 @@ use super::OpenError;
 /// The way to the present schema of SQLite.
 pub(super) const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
+/// The way to the present schema of PostgreSQL.
+pub(super) const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
 /// Applies what is missing; refuses a schema that a newer binary made, because writing into it
 /// would break what the newer one relies on.
 pub(super) fn bring_up<D: Backend>(

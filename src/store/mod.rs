@@ -10,9 +10,11 @@
 
 mod lock;
 mod migrate;
+mod postgres;
 mod schema;
 mod sqlite;
 mod text;
+mod tls;
 mod wake;
 
 use std::{fmt, path::PathBuf, sync::Arc};
@@ -96,6 +98,9 @@ pub async fn open(config: Config) -> Result<Arc<dyn Store>, OpenError> {
     if let Some(path) = config.url.strip_prefix("sqlite:") {
         let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
         return Ok(Arc::new(sqlite::Db::open(&path, &config).await?));
+    }
+    if config.url.starts_with("postgres://") || config.url.starts_with("postgresql://") {
+        return Ok(Arc::new(postgres::Db::open(&config).await?));
     }
     Err(OpenError::Url(
         "it begins with neither sqlite: nor postgres://".to_owned(),

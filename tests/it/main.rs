@@ -6,4 +6,6 @@
     reason = "helpers of tests are tests, which the lint does not see"
 )]
 
+mod postgres;
 mod store_contract;
+mod store_opening;

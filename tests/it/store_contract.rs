@@ -43,7 +43,7 @@ use drbackup::{
 use uuid::Uuid;
 
 /// A clock that stands until it is wound.
-struct StillClock(AtomicI64);
+pub(crate) struct StillClock(AtomicI64);
 
 impl StillClock {
     fn wind(&self, by: Duration) {
@@ -63,14 +63,14 @@ impl Clock for StillClock {
 }
 
 /// A database of one test, opened as often as the test likes.
-struct Site {
-    url: String,
+pub(crate) struct Site {
+    pub(crate) url: String,
     clock: Arc<StillClock>,
     _folder: Option<tempfile::TempDir>,
 }
 
 impl Site {
-    fn sqlite() -> Self {
+    pub(crate) fn sqlite() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         Self {
             url: format!("sqlite:{}", folder.path().join("drbackup.db").display()),
@@ -79,27 +79,35 @@ impl Site {
         }
     }
 
-    async fn open(&self) -> Arc<dyn Store> {
+    pub(crate) fn postgres() -> Self {
+        Self {
+            url: crate::postgres::database(),
+            clock: still_clock(),
+            _folder: None,
+        }
+    }
+
+    pub(crate) async fn open(&self) -> Arc<dyn Store> {
         self.try_open().await.expect("the store opens")
     }
 
-    async fn try_open(&self) -> Result<Arc<dyn Store>, OpenError> {
+    pub(crate) async fn try_open(&self) -> Result<Arc<dyn Store>, OpenError> {
         store::open(Config::new(self.url.clone(), self.clock.clone())).await
     }
 }
 
-fn still_clock() -> Arc<StillClock> {
+pub(crate) fn still_clock() -> Arc<StillClock> {
     Arc::new(StillClock(AtomicI64::new(NOON)))
 }
 
 const NOON: i64 = 1_790_000_000_000_000;
-const LEASE: Duration = Duration::from_secs(30);
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
 fn at(second: i64) -> Timestamp {
     Timestamp(NOON + second * 1_000_000)
 }
 
-fn home() -> Tenant {
+pub(crate) fn home() -> Tenant {
     tenant("home", "blue")
 }
 
@@ -122,7 +130,7 @@ fn key(id: &str, digest: &str) -> RequestKey {
     }
 }
 
-fn backup() -> DrBackup {
+pub(crate) fn backup() -> DrBackup {
     DrBackup {
         id: DrBackupId(Uuid::now_v7()),
         name: "nightly".to_owned(),
@@ -142,7 +150,7 @@ fn backup() -> DrBackup {
     }
 }
 
-fn creation(of: &DrBackup) -> Operation {
+pub(crate) fn creation(of: &DrBackup) -> Operation {
     Operation {
         id: OperationId(Uuid::now_v7()),
         resource: ResourceId::DrBackup(of.id),
@@ -262,7 +270,7 @@ fn turn(operation: &Operation) -> Turn {
     }
 }
 
-fn told(operation: &Operation, state: State, second: i64) -> Turn {
+pub(crate) fn told(operation: &Operation, state: State, second: i64) -> Turn {
     Turn {
         news: Some(news(state, second)),
         ..turn(operation)
@@ -283,7 +291,7 @@ fn new_of<T>(admitted: Admitted<T>) -> T {
     }
 }
 
-async fn admit(store: &dyn Store, backup: &DrBackup) -> Operation {
+pub(crate) async fn admit(store: &dyn Store, backup: &DrBackup) -> Operation {
     let operation = creation(backup);
     let admitted = store
         .dr_backup_admit(None, backup.clone(), operation.clone())
@@ -293,7 +301,7 @@ async fn admit(store: &dyn Store, backup: &DrBackup) -> Operation {
     operation
 }
 
-async fn lane_of(store: &dyn Store, owner: &str, tenant: &Tenant) -> Lane {
+pub(crate) async fn lane_of(store: &dyn Store, owner: &str, tenant: &Tenant) -> Lane {
     let lanes = store
         .lanes_claim(&replica(owner), LEASE, 100)
         .await
@@ -305,7 +313,7 @@ async fn lane_of(store: &dyn Store, owner: &str, tenant: &Tenant) -> Lane {
 }
 
 /// A DR backup that is `OK`, and the lane that made it.
-async fn finished(store: &dyn Store) -> (DrBackup, Lane) {
+pub(crate) async fn finished(store: &dyn Store) -> (DrBackup, Lane) {
     let backup = backup();
     let operation = admit(store, &backup).await;
     let lane = lane_of(store, "one", &home()).await;
@@ -316,7 +324,7 @@ async fn finished(store: &dyn Store) -> (DrBackup, Lane) {
     (store.dr_backup_get(backup.id).await.expect("there"), lane)
 }
 
-async fn events(store: &dyn Store, resource: ResourceId) -> Vec<Event> {
+pub(crate) async fn events(store: &dyn Store, resource: ResourceId) -> Vec<Event> {
     store.events_list(resource, 0, 1_000).await.expect("events")
 }
 
@@ -1559,6 +1567,15 @@ macro_rules! contract {
                 #[tokio::test]
                 async fn $claim() {
                     super::$claim(super::Site::sqlite()).await;
+                }
+            )*
+        }
+
+        mod postgres {
+            $(
+                #[tokio::test]
+                async fn $claim() {
+                    super::$claim(super::Site::postgres()).await;
                 }
             )*
         }

@@ -1,0 +1,359 @@
+//! PostgreSQL: a pool of connections, and one that listens to other replicas; it may not know what
+//! is written.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use deadpool::Runtime;
+use diesel_async::{
+    AsyncPgConnection, SimpleAsyncConnection as _,
+    async_connection_wrapper::AsyncConnectionWrapper,
+    pooled_connection::{
+        AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
+        deadpool::{Object, Pool},
+    },
+};
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::{
+    Config, OpenError, migrate,
+    tls::Target,
+    wake::{Wake, Wakes},
+};
+use crate::port::{clock::Clock, store::StoreError};
+
+#[path = "sql/mod.rs"]
+mod sql;
+
+/// The statements that differ from those of SQLite.
+mod dialect {
+    use diesel::{dsl::sql, prelude::*, sql_types::BigInt};
+    use diesel_async::RunQueryDsl;
+
+    use super::Conn;
+    use crate::{
+        domain::{
+            id::{DrBackupId, Lane},
+            time::Timestamp,
+        },
+        store::schema::{dr_backups, lanes},
+    };
+
+    /// So many rows go into one statement, well below what the protocol takes.
+    pub(super) const ROWS_PER_STATEMENT: usize = 500;
+
+    /// Writes rows with as few statements as can be: each is a way to the server and back.
+    macro_rules! write_rows {
+        ($conn:ident, $rows:expr, |$values:ident| $statement:expr) => {
+            for $values in $rows.chunks(dialect::ROWS_PER_STATEMENT) {
+                $statement.execute($conn).await?;
+            }
+        };
+    }
+    pub(super) use write_rows;
+
+    /// The time by which leases are compared: that of the server, since the clocks of two replicas
+    /// may differ by more than a lease.
+    pub(super) async fn lease_time(conn: &mut Conn, _: Timestamp) -> QueryResult<Timestamp> {
+        let micros = sql::<BigInt>("(extract(epoch FROM clock_timestamp()) * 1000000)::bigint");
+        diesel::select(micros).get_result(conn).await.map(Timestamp)
+    }
+
+    /// Whether a lane is owned in its epoch. The row stays locked until the end of the transaction:
+    /// else another replica could take the lane over between this look and the commit.
+    pub(super) async fn lane_hold(conn: &mut Conn, lane: &Lane) -> QueryResult<bool> {
+        let epoch: Option<i64> = lanes::table
+            .find((lane.tenant.cloud.as_str(), lane.tenant.project.as_str()))
+            .filter(lanes::epoch.eq(lane.epoch))
+            .filter(lanes::owner.is_not_null())
+            .select(lanes::epoch)
+            .for_no_key_update()
+            .first(conn)
+            .await
+            .optional()?;
+        Ok(epoch.is_some())
+    }
+
+    /// The state of a DR backup. The row stays as it is until the end of the transaction: else its
+    /// deletion could begin beside the restoration that is being admitted.
+    pub(super) async fn dr_backup_hold(
+        conn: &mut Conn,
+        id: DrBackupId,
+    ) -> QueryResult<Option<String>> {
+        dr_backups::table
+            .find(id.to_string())
+            .select(dr_backups::state)
+            .for_share()
+            .first(conn)
+            .await
+            .optional()
+    }
+}
+
+/// Whoever waits longer for a connection of the pool is told so.
+const POOL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// After so long a replica that cannot listen tries again, and wakes its waiters all the same.
+const LISTEN_AGAIN: Duration = Duration::from_secs(2);
+
+/// What every connection of the pool is told: no caller waits for ever, and a replica that stands
+/// still inside a transaction does not hold up the others.
+const LIMITS: &str = "SET statement_timeout = '30s';
+    SET lock_timeout = '10s';
+    SET idle_in_transaction_session_timeout = '30s'";
+
+/// Held while the schema is brought up, because several replicas may start at once.
+const MIGRATION_LOCK: &str = "SELECT pg_advisory_lock(4812077315)";
+
+const WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+type Engine = diesel::pg::Pg;
+type Conn = AsyncPgConnection;
+
+/// A database of a server.
+pub(super) struct Db {
+    pool: Pool<Conn>,
+    wakes: Wakes,
+    clock: Arc<dyn Clock>,
+    page_limit: u32,
+    /// By which this replica knows its own notifications.
+    name: Uuid,
+    listener: JoinHandle<()>,
+}
+
+impl Db {
+    /// Connects, and brings the schema up.
+    pub(super) async fn open(config: &Config) -> Result<Self, OpenError> {
+        let target = Arc::new(Target::parse(&config.url)?);
+        bring_up(&target).await?;
+        let pool = pool(&target, config.connections.max(1))?;
+        let wakes = Wakes::new();
+        let name = config.clock.new_id();
+        let ear = listening(&target).await.map_err(OpenError::Unavailable)?;
+        let listener = tokio::spawn(listen(target, ear, name, wakes.clone()));
+        Ok(Self {
+            pool,
+            wakes,
+            clock: Arc::clone(&config.clock),
+            page_limit: config.page_limit,
+            name,
+            listener,
+        })
+    }
+
+    /// Reads what one statement answers.
+    async fn read<R, F>(&self, job: F) -> Result<R, StoreError>
+    where
+        R: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, StoreError>> + Send + 'static,
+    {
+        let mut conn = taken(&self.pool).await?;
+        job(&mut conn).await
+    }
+
+    /// Reads with several statements that all see the same moment.
+    async fn snapshot<R, F>(&self, job: F) -> Result<R, StoreError>
+    where
+        R: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, StoreError>> + Send + 'static,
+    {
+        let pool = self.pool.clone();
+        finished(tokio::spawn(async move {
+            let mut session = Session::begin(&pool, SNAPSHOT).await?;
+            let answer = job(session.conn()?).await;
+            session.end("COMMIT").await?;
+            answer
+        }))
+        .await
+    }
+
+    /// Writes, and wakes who waits for it after the commit, here and in the other replicas.
+    async fn write<R, F>(&self, job: F) -> Result<R, StoreError>
+    where
+        R: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, Wake), StoreError>>
+            + Send
+            + 'static,
+    {
+        let (pool, wakes, name) = (self.pool.clone(), self.wakes.clone(), self.name);
+        finished(tokio::spawn(async move {
+            let mut session = Session::begin(&pool, WRITE).await?;
+            match job(session.conn()?).await {
+                Ok((answer, wake)) => {
+                    session.end(&commit(name, wake)).await?;
+                    wakes.wake(wake);
+                    Ok(answer)
+                }
+                Err(error) => {
+                    // What went wrong first is what the caller should hear; a rollback that fails
+                    // closes the connection, which is one too.
+                    drop(session.end("ROLLBACK").await);
+                    Err(error)
+                }
+            }
+        }))
+        .await
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
+    fn wakes(&self) -> &Wakes {
+        &self.wakes
+    }
+
+    fn page_limit(&self, wished: u32) -> u32 {
+        wished.clamp(1, self.page_limit)
+    }
+}
+
+impl Drop for Db {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+/// A connection inside a transaction. Where it is dropped there, by a panic or with the runtime, it
+/// is closed: in the pool, the next one would go on in the foreign transaction.
+struct Session {
+    conn: Option<Object<Conn>>,
+}
+
+impl Session {
+    async fn begin(pool: &Pool<Conn>, statement: &str) -> Result<Self, StoreError> {
+        let mut session = Self {
+            conn: Some(taken(pool).await?),
+        };
+        session.conn()?.batch_execute(statement).await?;
+        Ok(session)
+    }
+
+    fn conn(&mut self) -> Result<&mut Conn, StoreError> {
+        match &mut self.conn {
+            Some(conn) => Ok(conn),
+            None => Err(broken_off()),
+        }
+    }
+
+    async fn end(mut self, statement: &str) -> Result<(), StoreError> {
+        self.conn()?.batch_execute(statement).await?;
+        // Back into the pool.
+        drop(self.conn.take());
+        Ok(())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(conn) = self.conn.take() {
+            drop(Object::take(conn));
+        }
+    }
+}
+
+/// The commit, and what it tells the other replicas, in one way to the server and back.
+fn commit(name: Uuid, wake: Wake) -> String {
+    let changes = if wake.changes { "c" } else { "" };
+    let admissions = if wake.admissions { "a" } else { "" };
+    if wake == Wake::NONE {
+        return "COMMIT".to_owned();
+    }
+    format!("NOTIFY drbackup, '{name} {changes}{admissions}'; COMMIT")
+}
+
+/// What another replica told with its commit.
+fn heard(name: Uuid, payload: &str) -> Wake {
+    match payload.split_once(' ') {
+        Some((other, what)) if other != name.to_string() => Wake {
+            changes: what.contains('c'),
+            admissions: what.contains('a'),
+        },
+        Some(_) | None => Wake::NONE,
+    }
+}
+
+async fn listening(target: &Target) -> Result<Conn, String> {
+    let mut ear = target.connect().await.map_err(|error| error.to_string())?;
+    ear.batch_execute("LISTEN drbackup")
+        .await
+        .map_err(|error| error.to_string())?;
+    Ok(ear)
+}
+
+/// Passes on what other replicas tell. Ends with the store.
+async fn listen(target: Arc<Target>, first: Conn, name: Uuid, wakes: Wakes) {
+    let mut ear = Some(first);
+    loop {
+        if let Some(mut ear) = ear.take() {
+            let mut told = pin!(ear.notifications_stream());
+            while let Some(Ok(notification)) = told.next().await {
+                wakes.wake(heard(name, &notification.payload));
+            }
+        }
+        tokio::time::sleep(LISTEN_AGAIN).await;
+        ear = listening(&target).await.ok();
+        // Something may have been told while nobody listened, so everybody looks.
+        wakes.wake(Wake::BOTH);
+    }
+}
+
+async fn taken(pool: &Pool<Conn>) -> Result<Object<Conn>, StoreError> {
+    pool.get()
+        .await
+        .map_err(|error| StoreError::Unavailable(error.to_string()))
+}
+
+async fn finished<R>(work: JoinHandle<Result<R, StoreError>>) -> Result<R, StoreError> {
+    work.await.map_err(|_| broken_off())?
+}
+
+fn broken_off() -> StoreError {
+    StoreError::Unavailable("the work on the database was broken off".to_owned())
+}
+
+fn pool(target: &Arc<Target>, connections: usize) -> Result<Pool<Conn>, OpenError> {
+    let mut setup = ManagerConfig::default();
+    // A connection that is gone is seen without asking the server; one that stands inside a
+    // transaction is never given back.
+    setup.recycling_method = RecyclingMethod::Fast;
+    let target = Arc::clone(target);
+    setup.custom_setup = Box::new(move |_| {
+        let target = Arc::clone(&target);
+        async move {
+            let mut conn = target.connect().await?;
+            conn.batch_execute(LIMITS)
+                .await
+                .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+            Ok(conn)
+        }
+        .boxed()
+    });
+    let manager = AsyncDieselConnectionManager::new_with_config("", setup);
+    Pool::builder(manager)
+        .max_size(connections)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(POOL_TIMEOUT))
+        .create_timeout(Some(POOL_TIMEOUT))
+        .build()
+        .map_err(|error| OpenError::Unavailable(error.to_string()))
+}
+
+async fn bring_up(target: &Target) -> Result<(), OpenError> {
+    let mut conn = target
+        .connect()
+        .await
+        .map_err(|error| OpenError::Unavailable(error.to_string()))?;
+    conn.batch_execute(MIGRATION_LOCK)
+        .await
+        .map_err(|error| OpenError::Migration(error.to_string()))?;
+    // The harness of the migrations blocks. The lock goes with the connection.
+    tokio::task::spawn_blocking(move || {
+        let mut conn = AsyncConnectionWrapper::<Conn>::from(conn);
+        migrate::bring_up(&mut conn, migrate::POSTGRES)
+    })
+    .await
+    .map_err(|error| OpenError::Migration(error.to_string()))?
+}

@@ -1,0 +1,343 @@
+//! How stores open, are refused, are killed and come back; it may not know what they keep.
+
+use std::{
+    collections::BTreeSet,
+    io::{BufRead as _, BufReader},
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use diesel::{
+    Connection as _, QueryableByName, RunQueryDsl as _, SqliteConnection,
+    connection::SimpleConnection as _,
+    sql_query,
+    sql_types::{BigInt, Text},
+};
+use drbackup::{
+    domain::id::{DrBackupId, ResourceId},
+    port::store::{Store, StoreError},
+    store::{self, Config, OpenError},
+};
+
+use crate::{
+    postgres,
+    store_contract::{Site, admit, backup, events, still_clock},
+};
+
+/// The store that a child process should open.
+const CHILD_URL: &str = "DRBACKUP_TEST_CHILD_STORE";
+
+/// So many DR backups are committed by a child before it says so.
+const COMMITTED: usize = 20;
+
+fn path_of(site: &Site) -> PathBuf {
+    PathBuf::from(site.url.trim_start_matches("sqlite:"))
+}
+
+fn sqlite(site: &Site) -> SqliteConnection {
+    let path = path_of(site);
+    SqliteConnection::establish(path.to_str().expect("a text")).expect("a connection")
+}
+
+fn database_of(site: &Site) -> &str {
+    site.url.rsplit('/').next().expect("a name")
+}
+
+async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
+    store::open(Config::new(url, still_clock())).await
+}
+
+/// Starts this very program again, to run nothing but [`a_child_commits_and_waits`]; answers when
+/// that has committed.
+fn child(site: &Site) -> (Child, Vec<DrBackupId>) {
+    let mut child = Command::new(std::env::current_exe().expect("a program"))
+        .args(["--exact", "store_opening::a_child_commits_and_waits"])
+        .args(["--ignored", "--nocapture"])
+        .env(CHILD_URL, &site.url)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a child");
+    let output = BufReader::new(child.stdout.take().expect("its output"));
+    let ids = output
+        .lines()
+        .map(|line| line.expect("a line"))
+        .filter_map(|line| line.split("committed ").nth(1)?.parse().ok())
+        .take(COMMITTED)
+        .collect();
+    (child, ids)
+}
+
+#[tokio::test]
+#[ignore = "it is the other process of the claims about processes"]
+async fn a_child_commits_and_waits() {
+    let Ok(url) = std::env::var(CHILD_URL) else {
+        return;
+    };
+    let store = open(&url).await.expect("the store opens");
+    for _ in 0..COMMITTED {
+        let one = backup();
+        admit(&*store, &one).await;
+        println!("committed {}", one.id);
+    }
+    // Until it is killed, or the process that started it is gone.
+    let mut end = String::new();
+    std::io::stdin().read_line(&mut end).expect("an end");
+}
+
+async fn a_killed_process_loses_nothing(site: &Site) {
+    let (mut child, ids) = child(site);
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    let store = site.open().await;
+    assert_eq!(ids.len(), COMMITTED);
+    for id in ids {
+        assert_eq!(store.dr_backup_get(id).await.expect("there").id, id);
+        assert_eq!(events(&*store, ResourceId::DrBackup(id)).await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_killed_process_loses_nothing_in_sqlite() {
+    a_killed_process_loses_nothing(&Site::sqlite()).await;
+}
+
+#[tokio::test]
+async fn a_killed_process_loses_nothing_in_postgresql() {
+    a_killed_process_loses_nothing(&Site::postgres()).await;
+}
+
+#[tokio::test]
+async fn a_second_process_on_one_sqlite_file_is_refused_until_the_first_is_gone() {
+    let site = Site::sqlite();
+    let (mut child, _) = child(&site);
+    let refused = site.try_open().await.err().expect("refused");
+    let process = child.id().to_string();
+    assert!(matches!(refused, OpenError::InUse { .. }), "{refused:?}");
+    assert!(refused.to_string().contains(&process), "{refused}");
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    site.open().await;
+}
+
+#[tokio::test]
+async fn a_second_store_on_one_sqlite_file_is_refused_in_the_same_process_too() {
+    let site = Site::sqlite();
+    let first = site.open().await;
+    let refused = site.try_open().await.err().expect("refused");
+    assert!(matches!(refused, OpenError::InUse { .. }), "{refused:?}");
+    drop(first);
+    site.open().await;
+}
+
+#[tokio::test]
+async fn a_sqlite_file_is_readable_for_its_owner_only() {
+    let site = Site::sqlite();
+    let store = site.open().await;
+    admit(&*store, &backup()).await;
+    for suffix in ["", "-wal"] {
+        let path = format!("{}{suffix}", path_of(&site).display());
+        let mode = std::fs::metadata(&path).expect("a file").permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_locked_sqlite_file_answers_unavailable_and_recovers() {
+    let site = Site::sqlite();
+    let store = site.open().await;
+    let mut other = sqlite(&site);
+    other.batch_execute("BEGIN IMMEDIATE").expect("locked");
+    let one = backup();
+    let refused = store
+        .dr_backup_admit(None, one.clone(), crate::store_contract::creation(&one))
+        .await;
+    assert!(
+        matches!(refused, Err(StoreError::Unavailable(_))),
+        "{refused:?}"
+    );
+    other.batch_execute("ROLLBACK").expect("unlocked");
+    assert_eq!(store.ping().await, Ok(()));
+    admit(&*store, &one).await;
+}
+
+#[tokio::test]
+async fn a_broken_schema_answers_every_caller() {
+    let site = Site::sqlite();
+    let store = site.open().await;
+    sqlite(&site)
+        .batch_execute("ALTER TABLE counters RENAME TO hidden")
+        .expect("broken");
+    let callers = (0..20).map(|_| {
+        let one = backup();
+        let operation = crate::store_contract::creation(&one);
+        store.dr_backup_admit(None, one, operation)
+    });
+    for answer in futures::future::join_all(callers).await {
+        assert!(matches!(answer, Err(StoreError::Unavailable(_))));
+    }
+    sqlite(&site)
+        .batch_execute("ALTER TABLE hidden RENAME TO counters")
+        .expect("mended");
+    admit(&*store, &backup()).await;
+}
+
+const FROM_THE_FUTURE: &str =
+    "INSERT INTO __diesel_schema_migrations (version) VALUES ('29990101000000')";
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_with_the_remedy() {
+    let lite = Site::sqlite();
+    drop(lite.open().await);
+    sqlite(&lite).batch_execute(FROM_THE_FUTURE).expect("newer");
+    let server = Site::postgres();
+    drop(server.open().await);
+    postgres::server().sql(database_of(&server), FROM_THE_FUTURE);
+
+    for site in [lite, server] {
+        let refused = site.try_open().await.err().expect("refused");
+        assert_eq!(
+            refused,
+            OpenError::Newer {
+                version: "29990101000000".to_owned()
+            }
+        );
+        assert!(refused.to_string().contains("run that version"));
+    }
+}
+
+#[derive(QueryableByName)]
+struct Column {
+    #[diesel(sql_type = Text)]
+    table: String,
+    #[diesel(sql_type = Text)]
+    column: String,
+    #[diesel(sql_type = BigInt)]
+    nullable: i64,
+}
+
+#[tokio::test]
+async fn both_folders_of_migrations_make_the_same_tables() {
+    let lite = Site::sqlite();
+    drop(lite.open().await);
+    let columns: Vec<Column> = sql_query(
+        "SELECT m.name AS \"table\", c.name AS \"column\", 1 - c.\"notnull\" AS nullable \
+         FROM sqlite_schema m JOIN pragma_table_info(m.name) c \
+         WHERE m.type = 'table' AND m.name NOT LIKE '\\_\\_%' ESCAPE '\\'",
+    )
+    .load(&mut sqlite(&lite))
+    .expect("columns");
+    let lite: BTreeSet<String> = columns
+        .into_iter()
+        .map(|c| format!("{}.{} {}", c.table, c.column, c.nullable))
+        .collect();
+
+    let server = Site::postgres();
+    drop(server.open().await);
+    let columns = postgres::server().sql(
+        database_of(&server),
+        "SELECT table_name || '.' || column_name || ' ' || (is_nullable = 'YES')::int \
+         FROM information_schema.columns \
+         WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%'",
+    );
+    let server: BTreeSet<String> = columns.lines().map(ToOwned::to_owned).collect();
+    assert!(lite.len() > 50, "{lite:?}");
+    assert_eq!(lite, server);
+}
+
+#[tokio::test]
+async fn replicas_that_start_at_once_bring_the_schema_up_once() {
+    let site = Site::postgres();
+    let opened = futures::future::join_all((0..6).map(|_| site.open())).await;
+    for store in opened {
+        assert_eq!(store.ping().await, Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn what_one_replica_writes_wakes_the_others() {
+    let site = Site::postgres();
+    let (one, two) = (site.open().await, site.open().await);
+    let (mut changes, mut admissions) = (two.changes(), two.admissions());
+    admit(&*one, &backup()).await;
+    changes.changed().await.expect("open");
+    admissions.changed().await.expect("open");
+}
+
+#[tokio::test]
+async fn a_replica_that_lost_its_connections_comes_back_and_is_woken() {
+    let site = Site::postgres();
+    let (one, two) = (site.open().await, site.open().await);
+    admit(&*one, &backup()).await;
+    assert_eq!(two.ping().await, Ok(()));
+    let mut changes = two.changes();
+    changes.mark_unchanged();
+    postgres::server().sql(
+        database_of(&site),
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    );
+    // A call that meets a dead connection may be told so, but not for long.
+    let patience = tokio::time::timeout(Duration::from_secs(20), async {
+        while one.ping().await.is_err() || two.ping().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        admit(&*one, &backup()).await;
+        changes.changed().await.expect("open");
+    });
+    patience.await.expect("both are back");
+}
+
+#[tokio::test]
+async fn encryption_is_as_the_url_asks() {
+    let site = Site::postgres();
+    let certificate = postgres::server().certificate();
+    let verified = format!("sslmode=verify-full&sslrootcert={}", certificate.display());
+    let cases = [
+        ("", true),
+        ("sslmode=disable", false),
+        ("sslmode=prefer", true),
+        ("sslmode=require", true),
+        (verified.as_str(), true),
+    ];
+    for (number, (options, encrypted)) in cases.into_iter().enumerate() {
+        let url = format!("{}?application_name=case-{number}&{options}", site.url);
+        let store = open(&url).await.expect(options);
+        assert_eq!(store.ping().await, Ok(()), "{options}");
+        let seen = postgres::server().sql(
+            database_of(&site),
+            &format!(
+                "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                 WHERE application_name = 'case-{number}'"
+            ),
+        );
+        let expected = if encrypted { "t" } else { "f" };
+        assert_eq!(seen.trim(), expected, "{options}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_prove_itself_is_refused_where_that_is_asked() {
+    let site = Site::postgres();
+    let unknown = format!("{}?sslmode=verify-full", site.url);
+    let refused = open(&unknown).await.err().expect("refused");
+    assert!(matches!(refused, OpenError::Unavailable(_)), "{refused:?}");
+    assert!(refused.to_string().contains("certificate"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_url_that_says_nothing_useful_is_refused_at_once() {
+    for url in [
+        "mysql://somewhere",
+        "postgres://localhost/db?sslmode=verify-ca",
+        "postgres://localhost/db?sslmode=require&sslrootcert=/tmp/x",
+        "postgres://localhost/db?sslmode=verify-full&sslrootcert=/does/not/exist",
+        "postgres://localhost/db?no_such_option=1",
+    ] {
+        let refused = open(url).await.err().expect(url);
+        assert!(matches!(refused, OpenError::Url(_)), "{url}: {refused:?}");
+    }
+}
