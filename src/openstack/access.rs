@@ -1,0 +1,398 @@
+//! A call to a service with the token of one project; this file may not know what the calls are for.
+
+use std::sync::Arc;
+
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::{
+    catalogue,
+    fault::{self, Refusal},
+    session::{Scope, Session, Token, never_sent},
+    transport::{Ask, Reply},
+    version::{Microversion, Range},
+    versions::Versions,
+};
+use crate::domain::{
+    fault::{Fault, FaultKind, Service},
+    id::ProjectId,
+};
+
+/// A call to be made.
+pub(super) struct Call {
+    service: Service,
+    method: Method,
+    /// Below the versioned root, and below the project where Cinder wants one.
+    path: String,
+    query: Vec<(String, String)>,
+    body: Option<Value>,
+    microversion: Option<Microversion>,
+    doing: String,
+    /// What must not appear in a message about it.
+    secrets: Vec<String>,
+}
+
+impl Call {
+    fn new(
+        method: Method,
+        service: Service,
+        path: impl Into<String>,
+        doing: impl Into<String>,
+    ) -> Self {
+        Self {
+            service,
+            method,
+            path: path.into(),
+            query: Vec::new(),
+            body: None,
+            microversion: None,
+            doing: doing.into(),
+            secrets: Vec::new(),
+        }
+    }
+
+    pub(super) fn get(service: Service, path: impl Into<String>, doing: impl Into<String>) -> Self {
+        Self::new(Method::GET, service, path, doing)
+    }
+
+    pub(super) fn post(
+        service: Service,
+        path: impl Into<String>,
+        doing: impl Into<String>,
+        body: Value,
+    ) -> Self {
+        let mut call = Self::new(Method::POST, service, path, doing);
+        call.body = Some(body);
+        call
+    }
+
+    pub(super) fn put(
+        service: Service,
+        path: impl Into<String>,
+        doing: impl Into<String>,
+        body: Value,
+    ) -> Self {
+        let mut call = Self::new(Method::PUT, service, path, doing);
+        call.body = Some(body);
+        call
+    }
+
+    pub(super) fn delete(
+        service: Service,
+        path: impl Into<String>,
+        doing: impl Into<String>,
+    ) -> Self {
+        Self::new(Method::DELETE, service, path, doing)
+    }
+
+    /// Adds a query parameter; several of one name are several values.
+    pub(super) fn query(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.query.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// The microversion to speak, already known to be spoken by the service.
+    pub(super) fn at(mut self, microversion: Option<Microversion>) -> Self {
+        self.microversion = microversion;
+        self
+    }
+
+    /// Something in the body that must not be told.
+    pub(super) fn hiding(mut self, secret: &str) -> Self {
+        self.secrets.push(secret.to_owned());
+        self
+    }
+}
+
+/// A session within one project of a cloud.
+#[derive(Clone)]
+pub(super) struct Access {
+    pub(super) session: Arc<Session>,
+    pub(super) scope: Scope,
+    /// The project of the tokens.
+    pub(super) project: ProjectId,
+    /// Whether the project of the tenant is another one, which only an admin may look into.
+    pub(super) foreign: bool,
+    pub(super) versions: Arc<Versions>,
+}
+
+impl Access {
+    /// The token, for what it tells about the user.
+    pub(super) async fn token(&self) -> Result<Arc<Token>, Fault> {
+        self.session.token(&self.scope, None).await
+    }
+
+    /// Makes a call; an answer that is not a success is a fault. A token that is refused is renewed
+    /// once: the service did nothing with it, so even a write may be sent again.
+    pub(super) async fn send(&self, call: &Call) -> Result<Reply, Fault> {
+        let token = self.token().await?;
+        let mut reply = self.send_with(call, &token).await?;
+        if reply.status == 401 {
+            let fresh = self.session.token(&self.scope, Some(&token)).await?;
+            reply = self.send_with(call, &fresh).await?;
+        }
+        if reply.is_success() {
+            return Ok(reply);
+        }
+        if reply.status == 406 {
+            // The service was replaced by one that speaks other versions.
+            self.versions.forget(call.service);
+        }
+        let secrets: Vec<&str> = call.secrets.iter().map(String::as_str).collect();
+        Err(fault::of_refusal(
+            &Refusal {
+                service: call.service,
+                doing: &call.doing,
+                status: reply.status,
+                body: &reply.body,
+                request_id: reply.request_id(),
+                retry_after: reply.retry_after(),
+                secrets: &secrets,
+            },
+            self.session.line.limits(),
+        ))
+    }
+
+    async fn send_with(&self, call: &Call, token: &Token) -> Result<Reply, Fault> {
+        let root = self.root(call.service, &call.doing, token)?;
+        let url = match call.service {
+            Service::BlockStorage => format!("{root}/{}/{}", self.project, call.path),
+            Service::Identity | Service::Compute | Service::Network | Service::Image => {
+                format!("{root}/{}", call.path)
+            }
+        };
+        self.session
+            .line
+            .exchange(&Ask {
+                service: call.service,
+                method: call.method.clone(),
+                url: &url,
+                query: &call.query,
+                body: call.body.as_ref(),
+                token: Some(&token.secret),
+                microversion: call
+                    .microversion
+                    .and_then(|version| Some((header_name(call.service)?, version.to_string()))),
+                doing: &call.doing,
+                login: false,
+            })
+            .await
+    }
+
+    fn root(&self, service: Service, doing: &str, token: &Token) -> Result<String, Fault> {
+        catalogue::root(
+            service,
+            &self.session.entry,
+            &token.catalogue,
+            self.project.as_str(),
+        )
+        .map_err(|problem| Fault::new(FaultKind::Unconfigured, service, doing, problem))
+    }
+
+    /// Makes a call and reads the answer. One that cannot be read leaves open what happened.
+    pub(super) async fn read<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Fault> {
+        let reply = self.send(call).await?;
+        parse(call, &reply)
+    }
+
+    /// Reads one thing; nothing when the service says that it is not there.
+    pub(super) async fn read_if_there<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+    ) -> Result<Option<T>, Fault> {
+        match self.read(call).await {
+            Ok(thing) => Ok(Some(thing)),
+            Err(fault) if fault.kind == FaultKind::NotFound => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Reads all pages of a list. A list that changes under the reader in a way that loses the place,
+    /// or that does not end, is a fault: a list that may lack something is never handed out.
+    pub(super) async fn pages<T: DeserializeOwned>(
+        &self,
+        call: Call,
+        key: &str,
+    ) -> Result<Vec<T>, Fault> {
+        let limits = self.session.line.limits();
+        let mut call = call.query("limit", limits.page_size.to_string());
+        let unmarked = call.query.len();
+        let mut items = Vec::new();
+        let mut last_marker = None;
+        for page in 0..limits.pages_max {
+            let mut body: Map<String, Value> = match self.read(&call).await {
+                Err(fault) if page > 0 && lost_place(&fault) => {
+                    return Err(Fault {
+                        kind: FaultKind::Unanswered,
+                        message: format!("the list changed while it was read: {}", fault.message),
+                        ..fault
+                    });
+                }
+                other => other?,
+            };
+            let Some(Value::Array(found)) = body.remove(key) else {
+                return Err(unreadable(&call, key));
+            };
+            let marker = next_marker(&body, key, &found);
+            for item in found {
+                items.push(serde_json::from_value(item).map_err(|_| unreadable(&call, key))?);
+            }
+            let Some(marker) = marker else {
+                return Ok(items);
+            };
+            if last_marker.as_ref() == Some(&marker) {
+                break;
+            }
+            call.query.truncate(unmarked);
+            call.query.push(("marker".to_owned(), marker.clone()));
+            last_marker = Some(marker);
+        }
+        Err(Fault::new(
+            FaultKind::Unanswered,
+            call.service,
+            call.doing.clone(),
+            format!("the list does not end after {} pages", limits.pages_max),
+        ))
+    }
+
+    /// The microversions that a service speaks; nothing when it has none.
+    pub(super) async fn range(&self, service: Service) -> Result<Option<Range>, Fault> {
+        self.versions
+            .range(service, || self.ask_range(service))
+            .await
+    }
+
+    /// The first of `wanted` that the service speaks.
+    pub(super) async fn first_of(
+        &self,
+        service: Service,
+        wanted: &[Microversion],
+    ) -> Result<Option<Microversion>, Fault> {
+        Ok(self
+            .range(service)
+            .await?
+            .and_then(|range| range.first_of(wanted)))
+    }
+
+    async fn ask_range(&self, service: Service) -> Result<Option<Range>, Fault> {
+        let doing = format!("ask which versions {} speaks", service.project());
+        let token = self.token().await?;
+        let root = self.root(service, &doing, &token)?;
+        let url = format!("{root}/");
+        let reply = self
+            .session
+            .line
+            .exchange(&Ask {
+                service,
+                method: Method::GET,
+                url: &url,
+                query: &[],
+                body: None,
+                token: Some(&token.secret),
+                microversion: None,
+                doing: &doing,
+                login: false,
+            })
+            .await
+            .map_err(never_sent)?;
+        let document = serde_json::from_slice::<Value>(&reply.body).ok();
+        match document {
+            // 300 is how some of them answer here.
+            Some(document) if reply.is_success() || reply.status == 300 => {
+                let major = if service == Service::BlockStorage {
+                    3
+                } else {
+                    2
+                };
+                Ok(Range::of_document(&document, major))
+            }
+            _ => Err(never_sent(fault::of_refusal(
+                &Refusal {
+                    service,
+                    doing: &doing,
+                    status: if reply.is_success() {
+                        502
+                    } else {
+                        reply.status
+                    },
+                    body: &reply.body,
+                    request_id: reply.request_id(),
+                    retry_after: reply.retry_after(),
+                    secrets: &[],
+                },
+                self.session.line.limits(),
+            ))),
+        }
+    }
+}
+
+/// The service's name in the microversion header.
+fn header_name(service: Service) -> Option<&'static str> {
+    match service {
+        Service::BlockStorage => Some("volume"),
+        Service::Compute => Some("compute"),
+        Service::Identity | Service::Network | Service::Image => None,
+    }
+}
+
+fn parse<T: DeserializeOwned>(call: &Call, reply: &Reply) -> Result<T, Fault> {
+    serde_json::from_slice(&reply.body).map_err(|_| {
+        let mut fault = unreadable(call, "body");
+        fault.status = Some(reply.status);
+        fault.request_id = reply.request_id();
+        fault
+    })
+}
+
+fn unreadable(call: &Call, what: &str) -> Fault {
+    Fault::new(
+        FaultKind::Unanswered,
+        call.service,
+        call.doing.clone(),
+        format!("the answer has no usable `{what}`"),
+    )
+}
+
+/// The marker of the next page was deleted.
+fn lost_place(fault: &Fault) -> bool {
+    matches!(fault.kind, FaultKind::NotFound | FaultKind::Invalid)
+}
+
+/// Where the next page begins: out of the `next` link, or the last item where the link has no marker.
+/// The rest of the link is not used: it may name a host that only the service itself can reach.
+fn next_marker(body: &Map<String, Value>, key: &str, items: &[Value]) -> Option<String> {
+    let links = body.get(&format!("{key}_links")).and_then(Value::as_array);
+    let next = links
+        .and_then(|links| {
+            links
+                .iter()
+                .find(|link| link.get("rel").and_then(Value::as_str) == Some("next"))
+        })
+        .and_then(|link| link.get("href"))
+        .and_then(Value::as_str)?;
+    let from_link = next.split_once('?').and_then(|(_, query)| {
+        url::form_urlencoded::parse(query.as_bytes())
+            .find(|(name, _)| name == "marker")
+            .map(|(_, value)| value.into_owned())
+    });
+    from_link.or_else(|| items.last()?.get("id")?.as_str().map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn next_page_begins_where_the_link_says() {
+        let body = json!({"volumes_links": [
+            {"rel": "previous", "href": "http://inside/x?marker=a"},
+            {"rel": "next", "href": "http://inside/v3/p/volumes/detail?limit=2&marker=b%20c"},
+        ]});
+        let body = body.as_object().unwrap();
+        assert_eq!(next_marker(body, "volumes", &[]).as_deref(), Some("b c"));
+        assert_eq!(next_marker(body, "snapshots", &[]), None);
+    }
+}

@@ -1,0 +1,63 @@
+//! The numbers that bound every call to a cloud; this file may not know what the calls are.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Deadlines, sizes and counts of the OpenStack client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Seconds until a connection must stand.
+    pub connect_seconds: u64,
+    /// Seconds for one login.
+    pub login_seconds: u64,
+    /// Seconds for one read, from the first byte sent to the last one received.
+    pub read_seconds: u64,
+    /// Seconds for one write.
+    pub write_seconds: u64,
+    /// Seconds for a read that is put together from several (all pages of a list, an instance).
+    pub composite_seconds: u64,
+    /// Seconds before its end in which a token is renewed, at most a quarter of its life.
+    pub renew_seconds: u64,
+    /// Seconds for which the list of projects that a credential reaches is believed.
+    pub projects_seconds: u64,
+    /// Things asked for on one page of a list.
+    pub page_size: u32,
+    /// Pages of one list; a list that has more is a fault, never a short list.
+    pub pages_max: u32,
+    /// Bytes of one answer.
+    pub answer_bytes_max: usize,
+    /// Characters of a service's message that are kept in a fault.
+    pub message_characters_max: usize,
+    /// Calls of one read that are under way at the same time.
+    pub side_by_side: usize,
+    /// Ids named in one filter.
+    pub ids_per_filter: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect_seconds: 5,
+            login_seconds: 20,
+            read_seconds: 60,
+            write_seconds: 60,
+            composite_seconds: 180,
+            renew_seconds: 120,
+            projects_seconds: 60,
+            page_size: 500,
+            pages_max: 200,
+            answer_bytes_max: 64 << 20,
+            message_characters_max: 500,
+            side_by_side: 8,
+            ids_per_filter: 50,
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn composite(&self) -> Duration {
+        Duration::from_secs(self.composite_seconds)
+    }
+}

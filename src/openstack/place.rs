@@ -1,0 +1,275 @@
+//! One cloud of the configuration, and whose token to use in which of its projects; this file may not
+//! know what is done there.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures::future::join_all;
+
+use super::{
+    access::Access,
+    config::CloudConfig,
+    limits::Limits,
+    session::{Scope, Session},
+    transport::{Line, Traffic},
+    versions::Versions,
+};
+use crate::{
+    domain::{
+        fault::{Fault, FaultKind, Service},
+        id::{CloudName, ProjectId, Tenant},
+        inventory::{AdminReach, CloudInfo, TenantInfo},
+    },
+    port::clock::Clock,
+};
+
+/// A cloud.
+pub(super) struct Place {
+    name: CloudName,
+    entries: Vec<Arc<Session>>,
+    admin: Option<Arc<Session>>,
+    pub(super) traffic: Arc<Traffic>,
+    versions: Arc<Versions>,
+    /// Which session reaches a project, found once.
+    reached: Mutex<HashMap<ProjectId, (Arc<Session>, Scope)>>,
+}
+
+impl Place {
+    pub(super) fn new(config: CloudConfig, limits: &Limits, clock: &Arc<dyn Clock>) -> Self {
+        let traffic = Arc::new(Traffic::default());
+        let session = |entry| {
+            let line = Line::new(
+                &entry,
+                Arc::clone(&traffic),
+                Arc::clone(clock),
+                limits.clone(),
+            );
+            Arc::new(Session::new(entry, line))
+        };
+        Self {
+            name: CloudName::new(config.name),
+            entries: config.entries.into_iter().map(session).collect(),
+            admin: config.admin.map(session),
+            traffic: Arc::clone(&traffic),
+            versions: Arc::default(),
+            reached: Mutex::default(),
+        }
+    }
+
+    pub(super) fn name(&self) -> &CloudName {
+        &self.name
+    }
+
+    /// All sessions, that of the admin last: it is used for a tenant only when no other reaches it.
+    fn sessions(&self) -> impl Iterator<Item = &Arc<Session>> {
+        self.entries.iter().chain(&self.admin)
+    }
+
+    fn access(&self, session: &Arc<Session>, scope: Scope, project: ProjectId) -> Access {
+        Access {
+            session: Arc::clone(session),
+            scope,
+            project,
+            foreign: false,
+            versions: Arc::clone(&self.versions),
+        }
+    }
+
+    /// The access in which things are made in `project`.
+    pub(super) async fn tenant(&self, project: &ProjectId) -> Result<Access, Fault> {
+        if let Some(access) = self.tenant_known(project).await {
+            return Ok(access);
+        }
+        let sessions: Vec<&Arc<Session>> = self.sessions().collect();
+        let mut first_fault = None;
+        // Whoever lives in the project comes before those who can be scoped to it.
+        let homes = join_all(
+            sessions
+                .iter()
+                .map(|session| session.token(&Scope::Home, None)),
+        );
+        let mut alive = Vec::new();
+        for (session, home) in sessions.iter().zip(homes.await) {
+            match home {
+                Ok(token) if token.project.as_ref() == Some(project) => {
+                    return Ok(self.remember(session, Scope::Home, project));
+                }
+                Ok(_) => alive.push(*session),
+                Err(fault) => {
+                    first_fault.get_or_insert(fault);
+                }
+            }
+        }
+        for session in alive {
+            match session.reach(project).await {
+                Ok(Some(scope)) => return Ok(self.remember(session, scope, project)),
+                Ok(None) => {}
+                Err(fault) => {
+                    first_fault.get_or_insert(fault);
+                }
+            }
+        }
+        Err(first_fault.unwrap_or_else(|| self.unreached(project)))
+    }
+
+    async fn tenant_known(&self, project: &ProjectId) -> Option<Access> {
+        let (session, scope) = self
+            .reached
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(project)
+            .cloned()?;
+        match session.token(&scope, None).await {
+            Err(fault) if !fault.may_pass() => {
+                // The user lost its role there; another entry may still have one.
+                self.reached
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(project);
+                None
+            }
+            // A cloud that does not answer now is told by the call itself.
+            Ok(_) | Err(_) => Some(self.access(&session, scope, project.clone())),
+        }
+    }
+
+    fn remember(&self, session: &Arc<Session>, scope: Scope, project: &ProjectId) -> Access {
+        self.reached
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(project.clone(), (Arc::clone(session), scope.clone()));
+        self.access(session, scope, project.clone())
+    }
+
+    fn unreached(&self, project: &ProjectId) -> Fault {
+        Fault::new(
+            FaultKind::Unconfigured,
+            Service::Identity,
+            format!(
+                "find a credential for project {project} of cloud {}",
+                self.name
+            ),
+            "no entry of this cloud has a role in it",
+        )
+    }
+
+    /// The access in which things of `project` are seen and deleted: the tenant's own, else that of
+    /// the admin out of another project.
+    pub(super) async fn keeper(&self, project: &ProjectId) -> Result<Access, Fault> {
+        match self.tenant(project).await {
+            Err(fault) if fault.kind == FaultKind::Unconfigured && self.admin.is_some() => {
+                Ok(self.admin(project).await?.0)
+            }
+            other => other,
+        }
+    }
+
+    /// The access of the admin for `project`, and where it stands. Without an admin entry a tenant
+    /// whose own user is an admin will do.
+    pub(super) async fn admin(&self, project: &ProjectId) -> Result<(Access, AdminReach), Fault> {
+        let Some(session) = &self.admin else {
+            let access = self.tenant(project).await?;
+            return if access.token().await?.is_admin() {
+                Ok((access, AdminReach::Tenant))
+            } else {
+                Err(Fault::new(
+                    FaultKind::Unconfigured,
+                    Service::Identity,
+                    format!("act as the admin of cloud {}", self.name),
+                    "no admin entry is configured for this cloud",
+                ))
+            };
+        };
+        let home = session.token(&Scope::Home, None).await?;
+        if let Some(scope) = session.reach(project).await? {
+            let token = session.token(&scope, None).await?;
+            // A user may be an admin elsewhere and only a member here. A policy may also know
+            // another role than `admin`; then the home has no more than the tenant.
+            if token.is_admin() || !home.is_admin() {
+                let access = self.access(session, scope, project.clone());
+                return Ok((access, AdminReach::Tenant));
+            }
+        }
+        let (scope, other) = if let Some(own) = &home.project {
+            (Scope::Home, own.clone())
+        } else {
+            let projects = session.projects().await?;
+            let first = projects
+                .iter()
+                .find(|project| project.enabled)
+                .ok_or_else(|| self.unreached(project))?;
+            let first = ProjectId::new(first.id.clone());
+            (Scope::Project(first.clone()), first)
+        };
+        let mut access = self.access(session, scope, other.clone());
+        access.foreign = true;
+        Ok((access, AdminReach::Other(other)))
+    }
+
+    pub(super) fn has_admin(&self) -> bool {
+        self.admin.is_some()
+    }
+
+    /// The projects that the credentials reach.
+    pub(super) async fn tenants(&self) -> Result<Vec<TenantInfo>, Fault> {
+        let sessions: Vec<&Arc<Session>> = self.sessions().collect();
+        let mut tenants: Vec<TenantInfo> = Vec::new();
+        let mut first_fault = None;
+        for found in join_all(sessions.iter().map(|session| session.projects())).await {
+            let projects = match found {
+                Ok(projects) => projects,
+                Err(fault) => {
+                    first_fault.get_or_insert(fault);
+                    continue;
+                }
+            };
+            for project in projects.iter().filter(|project| project.enabled) {
+                if tenants
+                    .iter()
+                    .any(|known| known.tenant.project.as_str() == project.id)
+                {
+                    continue;
+                }
+                tenants.push(TenantInfo {
+                    tenant: Tenant {
+                        cloud: self.name.clone(),
+                        project: ProjectId::new(project.id.clone()),
+                    },
+                    name: project.name.clone(),
+                    domain: project.domain_id.clone().unwrap_or_default(),
+                });
+            }
+        }
+        match first_fault {
+            Some(fault) if tenants.is_empty() => Err(fault),
+            Some(_) | None => Ok(tenants),
+        }
+    }
+
+    /// The cloud, and whether its Keystone lets us in just now.
+    pub(super) async fn info(&self) -> CloudInfo {
+        let logins = self
+            .sessions()
+            .map(|session| session.token(&Scope::Home, None));
+        let faults: Vec<Fault> = join_all(logins)
+            .await
+            .into_iter()
+            .filter_map(Result::err)
+            .collect();
+        let entry = self.entries.first().map(|session| &session.entry);
+        CloudInfo {
+            name: self.name.clone(),
+            region: entry
+                .and_then(|entry| entry.region.clone())
+                .unwrap_or_default(),
+            auth_url: entry
+                .map(|entry| entry.auth_url.clone())
+                .unwrap_or_default(),
+            has_admin: self.has_admin(),
+            reachable: faults.is_empty(),
+            problem: faults.first().map(ToString::to_string),
+        }
+    }
+}
