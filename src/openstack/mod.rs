@@ -1,1 +1,463 @@
-//! openstack
+//! The OpenStack client: Keystone, Cinder, Nova, Neutron and Glance over HTTP behind
+//! [`Cloud`]; it may not know operations, ledgers or the store.
+//!
+//! Read [`Clouds`] first, then `place` (whose token is used), `access` (how a call is made), `fault`
+//! (what a refusal means); the other files have one noun of OpenStack each.
+
+mod access;
+mod backup;
+mod catalogue;
+pub mod config;
+mod fault;
+mod flavor;
+mod image;
+mod instance;
+mod inventory;
+mod key_pair;
+pub mod limits;
+mod network;
+mod place;
+mod port;
+mod security_group;
+mod server;
+mod session;
+mod snapshot;
+mod thing;
+mod transport;
+mod version;
+mod versions;
+mod volume;
+mod wire;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use futures::future::join_all;
+
+pub use transport::{TrafficCount, install_crypto};
+
+use self::{config::Config, instance::AdminView, limits::Limits, place::Place};
+use crate::{
+    domain::{
+        effect::{Fact, Request},
+        fault::{Fault, FaultKind, Service},
+        id::{CloudName, ServerId, SnapshotId, Tenant, VolumeBackupId},
+        inventory::{AdminReach, CloudInfo, Flavor, InstanceInfo, Network, TenantInfo, VolumeType},
+        manifest::Manifest,
+        sighting::{Sighting, Thing, ThingKind},
+    },
+    port::{
+        clock::Clock,
+        cloud::{Answer, Cloud},
+    },
+};
+
+/// The clouds of the configuration.
+pub struct Clouds {
+    places: BTreeMap<CloudName, Place>,
+    limits: Limits,
+}
+
+impl Clouds {
+    /// Takes the configuration; nothing is sent before the first call. [`install_crypto`] has to
+    /// have been called.
+    pub fn new(config: Config, clock: &Arc<dyn Clock>) -> Self {
+        let Config { clouds, limits } = config;
+        let places = clouds
+            .into_iter()
+            .map(|cloud| {
+                let place = Place::new(cloud, &limits, clock);
+                (place.name().clone(), place)
+            })
+            .collect();
+        Self { places, limits }
+    }
+
+    /// How often each cloud was called.
+    pub fn traffic(&self) -> Vec<(CloudName, TrafficCount)> {
+        self.places
+            .iter()
+            .map(|(name, place)| (name.clone(), place.traffic.count()))
+            .collect()
+    }
+
+    fn place(&self, cloud: &CloudName) -> Result<&Place, Fault> {
+        self.places.get(cloud).ok_or_else(|| {
+            Fault::new(
+                FaultKind::Unconfigured,
+                Service::Identity,
+                format!("find the cloud {cloud}"),
+                "no cloud of this name is configured",
+            )
+        })
+    }
+
+    /// Ends a read that takes too long as a whole, although each of its calls is in time.
+    async fn in_time<T>(
+        &self,
+        service: Service,
+        doing: &str,
+        read: impl Future<Output = Result<T, Fault>> + Send,
+    ) -> Result<T, Fault> {
+        match tokio::time::timeout(self.limits.composite(), read).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Fault::new(
+                FaultKind::Unanswered,
+                service,
+                doing,
+                format!("it took longer than {} s", self.limits.composite_seconds),
+            )),
+        }
+    }
+
+    async fn instance_read(&self, tenant: &Tenant, server: &ServerId) -> Result<Manifest, Fault> {
+        let place = self.place(&tenant.cloud)?;
+        let access = place.keeper(&tenant.project).await?;
+        let admin = if access.token().await?.is_admin() {
+            None
+        } else {
+            Some(place.admin(&tenant.project).await)
+        };
+        let view = match &admin {
+            None => AdminView::Own,
+            Some(Ok((admin, _))) => AdminView::Of(admin),
+            Some(Err(fault)) if fault.may_pass() => return Err(fault.clone()),
+            Some(Err(fault)) => AdminView::None(fault.message.clone()),
+        };
+        Box::pin(instance::read(&access, &view, tenant, server)).await
+    }
+
+    async fn inventory_read(&self, tenant: &Tenant) -> Result<Fact, Fault> {
+        let place = self.place(&tenant.cloud)?;
+        let access = place.tenant(&tenant.project).await?;
+        let admin = match place.admin(&tenant.project).await {
+            Ok((_, reach)) => reach,
+            Err(fault) if fault.may_pass() => return Err(fault),
+            Err(_) => AdminReach::None,
+        };
+        let inventory = Box::pin(inventory::read(&access, tenant, admin)).await?;
+        Ok(Fact::Inventory(Box::new(inventory)))
+    }
+
+    /// What is asked of a tenant with its own token.
+    async fn perform_as_tenant(
+        &self,
+        tenant: &Tenant,
+        name: &str,
+        request: &Request,
+    ) -> Result<Answer, Fault> {
+        let place = self.place(&tenant.cloud)?;
+        let access = place.tenant(&tenant.project).await?;
+        match request {
+            Request::MakeSnapshot {
+                volume,
+                description,
+            } => snapshot::make(&access, name, volume, description)
+                .await
+                .map(accepted),
+            Request::MakeVolumeBackup {
+                volume,
+                snapshot,
+                description,
+                incremental,
+            } => {
+                let snapshot = snapshot.as_ref();
+                backup::make(&access, name, volume, snapshot, description, *incremental)
+                    .await
+                    .map(accepted)
+            }
+            Request::MakeVolume {
+                size_gib,
+                volume_type,
+                availability_zone,
+                snapshot,
+                description,
+            } => {
+                let wish = volume::Wish {
+                    size_gib: *size_gib,
+                    volume_type: volume_type.as_deref(),
+                    availability_zone: availability_zone.as_deref(),
+                    snapshot: snapshot.as_ref().map(SnapshotId::as_str),
+                    description,
+                };
+                volume::make(&access, name, &wish).await.map(accepted)
+            }
+            Request::MakeSecurityGroup { description } => {
+                security_group::make(&access, name, description)
+                    .await
+                    .map(ready)
+            }
+            Request::MakeKeyPair { name, public_key } => {
+                key_pair::make(&access, name, public_key).await.map(ready)
+            }
+            Request::MakePort { .. } => {
+                let (id, addresses) = port::make(&access, name, request).await?;
+                Ok(Answer {
+                    external: Some(id),
+                    ready: true,
+                    fact: Some(Fact::Port { addresses }),
+                })
+            }
+            Request::MakeServer(plan) => server::make(&access, name, plan).await.map(accepted),
+            Request::RestoreVolumeBackup { backup, volume, .. } => {
+                backup::restore(&access, backup, volume).await?;
+                Ok(accepted(volume.as_str().to_owned()))
+            }
+            Request::ApplyVolume { .. } => volume::apply(&access, request).await.map(done),
+            Request::ApplySecurityGroupRules { group, rules } => {
+                security_group::apply_rules(&access, group, rules)
+                    .await
+                    .map(done)
+            }
+            Request::ApplySecurityGroupName { group, name } => {
+                security_group::rename(&access, group, name).await.map(done)
+            }
+            Request::ApplyPortName { port, name } => {
+                port::rename(&access, port, name).await.map(done)
+            }
+            Request::ApplyServerTags { server, tags } => {
+                server::apply_tags(&access, server, tags).await.map(done)
+            }
+            Request::ApplyVolumeBackup {
+                backup,
+                description,
+            } => backup::describe(&access, backup, description)
+                .await
+                .map(done),
+            Request::ImportRecord { .. }
+            | Request::ApplySnapshotReset { .. }
+            | Request::ReadInstance { .. }
+            | Request::ReadRecord { .. }
+            | Request::ReadInventory
+            | Request::ReadPresence { .. }
+            | Request::Drop { .. } => Err(Fault::new(
+                FaultKind::Invalid,
+                Service::Identity,
+                "act for a tenant",
+                "this request is not one of a tenant",
+            )),
+        }
+    }
+
+    /// The access for what usually only an admin may do. Without an admin entry the tenant tries:
+    /// a policy may allow it, and otherwise says so itself.
+    async fn admin_or_tenant(&self, tenant: &Tenant) -> Result<access::Access, Fault> {
+        let place = self.place(&tenant.cloud)?;
+        if place.has_admin() {
+            return Ok(place.admin(&tenant.project).await?.0);
+        }
+        place.tenant(&tenant.project).await
+    }
+
+    async fn presence_read(
+        &self,
+        tenant: &Tenant,
+        backups: &[VolumeBackupId],
+    ) -> Result<Fact, Fault> {
+        let place = self.place(&tenant.cloud)?;
+        let own = match place.tenant(&tenant.project).await {
+            Ok(access) => Some(access),
+            Err(fault) if fault.kind == FaultKind::Unconfigured && place.has_admin() => None,
+            Err(fault) => return Err(fault),
+        };
+        let admin = match place.admin(&tenant.project).await {
+            Ok((access, _)) => Some(access),
+            Err(fault) if fault.kind == FaultKind::Unconfigured => None,
+            Err(fault) => return Err(fault),
+        };
+        let live = backup::presence(own.as_ref(), admin.as_ref(), backups).await?;
+        Ok(Fact::Presence { live })
+    }
+}
+
+fn accepted(id: String) -> Answer {
+    Answer {
+        external: Some(id),
+        ready: false,
+        fact: None,
+    }
+}
+
+fn ready(id: String) -> Answer {
+    Answer {
+        external: Some(id),
+        ready: true,
+        fact: None,
+    }
+}
+
+fn done(_: ()) -> Answer {
+    Answer {
+        external: None,
+        ready: true,
+        fact: None,
+    }
+}
+
+fn fact(fact: Fact) -> Answer {
+    Answer {
+        external: None,
+        ready: true,
+        fact: Some(fact),
+    }
+}
+
+#[async_trait]
+impl Cloud for Clouds {
+    async fn request_perform(
+        &self,
+        tenant: &Tenant,
+        name: &str,
+        request: &Request,
+    ) -> Result<Answer, Fault> {
+        match request {
+            Request::ReadInstance { server } => {
+                let manifest = self.instance_get(tenant, server).await?;
+                Ok(fact(Fact::Instance(Box::new(manifest))))
+            }
+            Request::ReadInventory => self
+                .in_time(
+                    Service::Compute,
+                    "read what the tenant offers",
+                    self.inventory_read(tenant),
+                )
+                .await
+                .map(fact),
+            Request::ReadPresence { backups } => self
+                .in_time(
+                    Service::BlockStorage,
+                    "look for the volume backups",
+                    self.presence_read(tenant, backups),
+                )
+                .await
+                .map(fact),
+            Request::ReadRecord { backup } => {
+                let access = self.admin_or_tenant(tenant).await?;
+                let (record, parent) = backup::export(&access, backup).await?;
+                Ok(fact(Fact::Record { record, parent }))
+            }
+            Request::ImportRecord { backup, record } => {
+                let access = self.admin_or_tenant(tenant).await?;
+                backup::import(&access, backup, record).await.map(accepted)
+            }
+            Request::ApplySnapshotReset { snapshot } => {
+                let access = self.admin_or_tenant(tenant).await?;
+                snapshot::reset(&access, snapshot).await.map(done)
+            }
+            Request::RestoreVolumeBackup {
+                backup,
+                backup_project,
+                volume,
+            } if *backup_project != tenant.project => {
+                let place = self.place(&tenant.cloud)?;
+                let (access, _) = place.admin(&tenant.project).await?;
+                backup::restore(&access, backup, volume).await?;
+                Ok(accepted(volume.as_str().to_owned()))
+            }
+            Request::Drop { thing } => self.thing_delete(tenant, thing).await.map(done),
+            Request::MakeSnapshot { .. }
+            | Request::MakeVolumeBackup { .. }
+            | Request::MakeVolume { .. }
+            | Request::MakeSecurityGroup { .. }
+            | Request::MakeKeyPair { .. }
+            | Request::MakePort { .. }
+            | Request::MakeServer(_)
+            | Request::RestoreVolumeBackup { .. }
+            | Request::ApplyVolume { .. }
+            | Request::ApplySecurityGroupRules { .. }
+            | Request::ApplySecurityGroupName { .. }
+            | Request::ApplyPortName { .. }
+            | Request::ApplyServerTags { .. }
+            | Request::ApplyVolumeBackup { .. } => {
+                self.perform_as_tenant(tenant, name, request).await
+            }
+        }
+    }
+
+    async fn thing_delete(&self, tenant: &Tenant, thing: &Thing) -> Result<(), Fault> {
+        let place = self.place(&tenant.cloud)?;
+        let access = place.keeper(&tenant.project).await?;
+        thing::delete(&access, thing).await
+    }
+
+    async fn things_list(&self, tenant: &Tenant, kind: ThingKind) -> Result<Vec<Sighting>, Fault> {
+        let place = self.place(&tenant.cloud)?;
+        let service = thing::service(kind);
+        let doing = format!("list the {}s", kind.noun());
+        self.in_time(service, &doing, async {
+            let access = place.keeper(&tenant.project).await?;
+            thing::list(&access, tenant, kind).await
+        })
+        .await
+    }
+
+    async fn thing_get(&self, tenant: &Tenant, thing: &Thing) -> Result<Option<Sighting>, Fault> {
+        let place = self.place(&tenant.cloud)?;
+        let access = place.keeper(&tenant.project).await?;
+        thing::get(&access, thing).await
+    }
+
+    async fn clouds_list(&self) -> Vec<CloudInfo> {
+        join_all(self.places.values().map(Place::info)).await
+    }
+
+    fn cloud_names(&self) -> Vec<CloudName> {
+        self.places.keys().cloned().collect()
+    }
+
+    async fn tenants_list(&self, cloud: &CloudName) -> Result<Vec<TenantInfo>, Fault> {
+        self.place(cloud)?.tenants().await
+    }
+
+    async fn instances_list(&self, tenant: &Tenant) -> Result<Vec<InstanceInfo>, Fault> {
+        let place = self.place(&tenant.cloud)?;
+        self.in_time(Service::Compute, "list the servers", async {
+            let access = place.keeper(&tenant.project).await?;
+            server::instances(&access, tenant).await
+        })
+        .await
+    }
+
+    async fn instance_get(&self, tenant: &Tenant, server: &ServerId) -> Result<Manifest, Fault> {
+        let doing = format!("read the instance {server}");
+        self.in_time(Service::Compute, &doing, self.instance_read(tenant, server))
+            .await
+    }
+
+    async fn instance_peek(
+        &self,
+        tenant: &Tenant,
+        server: &ServerId,
+    ) -> Result<InstanceInfo, Fault> {
+        let place = self.place(&tenant.cloud)?;
+        let access = place.keeper(&tenant.project).await?;
+        server::instance(&access, tenant, server).await
+    }
+
+    async fn flavors_list(&self, tenant: &Tenant) -> Result<Vec<Flavor>, Fault> {
+        let place = self.place(&tenant.cloud)?;
+        self.in_time(Service::Compute, "list the flavors", async {
+            let access = place.keeper(&tenant.project).await?;
+            flavor::list(&access).await
+        })
+        .await
+    }
+
+    async fn networks_list(&self, tenant: &Tenant) -> Result<Vec<Network>, Fault> {
+        let place = self.place(&tenant.cloud)?;
+        self.in_time(Service::Network, "list the networks", async {
+            let access = place.keeper(&tenant.project).await?;
+            network::list(&access, tenant).await
+        })
+        .await
+    }
+
+    async fn volume_types_list(&self, tenant: &Tenant) -> Result<Vec<VolumeType>, Fault> {
+        let place = self.place(&tenant.cloud)?;
+        self.in_time(Service::BlockStorage, "list the volume types", async {
+            let access = place.keeper(&tenant.project).await?;
+            inventory::volume_types(&access).await
+        })
+        .await
+    }
+}

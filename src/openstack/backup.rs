@@ -1,0 +1,303 @@
+//! Cinder backups and their records; this file may not know which DR backup they belong to.
+
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    access::{Access, Call},
+    version::Microversion,
+    wire::{cut, flag, nullable},
+};
+use crate::domain::{
+    fault::{Fault, FaultKind, Service},
+    id::{ProjectId, SnapshotId, VolumeBackupId, VolumeId},
+    record::BackupRecord,
+    sighting::{Sighting, Thing, ThingKind},
+    time::Timestamp,
+};
+
+const CINDER: Service = Service::BlockStorage;
+
+/// From here on the name and description of a backup may be changed.
+const UPDATE: Microversion = Microversion(3, 9);
+/// From here on an admin is told the project of a backup.
+const PROJECT: Microversion = Microversion(3, 18);
+
+/// A backup as Cinder shows it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Backup {
+    id: String,
+    /// `null` while an import is under way.
+    #[serde(default, deserialize_with = "nullable")]
+    name: String,
+    #[serde(default, deserialize_with = "nullable")]
+    status: String,
+    #[serde(default, deserialize_with = "nullable")]
+    size: u64,
+    #[serde(default)]
+    created_at: Option<String>,
+    #[serde(default)]
+    data_timestamp: Option<String>,
+    #[serde(default)]
+    fail_reason: Option<String>,
+    #[serde(default, deserialize_with = "flag")]
+    is_incremental: bool,
+    #[serde(default, rename = "os-backup-project-attr:project_id")]
+    project: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct One {
+    pub(super) backup: Backup,
+}
+
+impl Backup {
+    pub(super) fn sighting(self) -> Sighting {
+        Sighting {
+            thing: Thing {
+                kind: ThingKind::VolumeBackup,
+                id: self.id,
+            },
+            name: self.name,
+            tags: Vec::new(),
+            status: self.status.to_lowercase(),
+            message: self.fail_reason.filter(|reason| !reason.is_empty()),
+            created: self.created_at.as_deref().and_then(Timestamp::parse),
+            size_gib: Some(self.size),
+            incremental: self.is_incremental,
+            data_timestamp: self.data_timestamp.as_deref().and_then(Timestamp::parse),
+        }
+    }
+}
+
+/// Makes a backup of a volume, from its snapshot where there is one. Without a snapshot `force`
+/// allows a volume in use.
+pub(super) async fn make(
+    access: &Access,
+    name: &str,
+    volume: &VolumeId,
+    snapshot: Option<&SnapshotId>,
+    description: &str,
+    incremental: bool,
+) -> Result<String, Fault> {
+    let mut backup = Map::new();
+    backup.insert("volume_id".to_owned(), json!(volume));
+    backup.insert("name".to_owned(), json!(name));
+    backup.insert("description".to_owned(), json!(cut(description)));
+    backup.insert("incremental".to_owned(), json!(incremental));
+    match snapshot {
+        Some(snapshot) => backup.insert("snapshot_id".to_owned(), json!(snapshot)),
+        None => backup.insert("force".to_owned(), json!(true)),
+    };
+    let call = Call::post(
+        CINDER,
+        "backups",
+        format!("create the volume backup {name} of the volume {volume}"),
+        json!({ "backup": backup }),
+    );
+    Ok(access.read::<One>(&call).await?.backup.id)
+}
+
+/// Restores a backup into a volume that exists.
+pub(super) async fn restore(
+    access: &Access,
+    backup: &VolumeBackupId,
+    volume: &VolumeId,
+) -> Result<(), Fault> {
+    let call = Call::post(
+        CINDER,
+        format!("backups/{backup}/restore"),
+        format!("restore the volume backup {backup} into the volume {volume}"),
+        json!({"restore": {"volume_id": volume}}),
+    );
+    access.send(&call).await?;
+    Ok(())
+}
+
+/// Gives a backup a description. A Cinder that is too old for it keeps the one it has.
+pub(super) async fn describe(
+    access: &Access,
+    backup: &VolumeBackupId,
+    description: &str,
+) -> Result<(), Fault> {
+    let version = access.first_of(CINDER, &[UPDATE]).await?;
+    if version.is_none() {
+        tracing::info!(%backup, "this Cinder cannot change the description of a backup");
+        return Ok(());
+    }
+    let call = Call::put(
+        CINDER,
+        format!("backups/{backup}"),
+        format!("describe the volume backup {backup}"),
+        json!({"backup": {"description": cut(description)}}),
+    );
+    access.send(&call.at(version)).await?;
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Exported {
+    #[serde(rename = "backup-record")]
+    record: ExportedRecord,
+}
+
+#[derive(Deserialize)]
+struct ExportedRecord {
+    backup_service: String,
+    backup_url: String,
+}
+
+/// Exports the record of a backup, and reads the parent out of it: no other call tells that.
+pub(super) async fn export(
+    access: &Access,
+    backup: &VolumeBackupId,
+) -> Result<(BackupRecord, Option<VolumeBackupId>), Fault> {
+    let doing = format!("export the record of the volume backup {backup}");
+    let call = Call::get(
+        CINDER,
+        format!("backups/{backup}/export_record"),
+        doing.as_str(),
+    );
+    let exported: Exported = access.read(&call).await?;
+    let parent = parent_in(&exported.record.backup_url).ok_or_else(|| {
+        Fault::new(
+            FaultKind::Broken,
+            CINDER,
+            doing,
+            "the record is not the base64 of a JSON object",
+        )
+    })?;
+    let record = BackupRecord {
+        service: exported.record.backup_service,
+        url: exported.record.backup_url,
+    };
+    Ok((record, parent))
+}
+
+/// The parent that a record names; nothing at all when the record cannot be read.
+#[expect(
+    clippy::option_option,
+    reason = "unreadable and parentless are different things"
+)]
+fn parent_in(url: &str) -> Option<Option<VolumeBackupId>> {
+    // Releases differ in the alphabet and the padding.
+    let config =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let decoded = [&alphabet::STANDARD, &alphabet::URL_SAFE]
+        .into_iter()
+        .find_map(|alphabet| {
+            GeneralPurpose::new(alphabet, config)
+                .decode(url.trim())
+                .ok()
+        })?;
+    let fields: Map<String, Value> = serde_json::from_slice(&decoded).ok()?;
+    let parent = fields.get("parent_id").and_then(Value::as_str);
+    Some(
+        parent
+            .filter(|parent| !parent.is_empty())
+            .map(VolumeBackupId::new),
+    )
+}
+
+/// Imports a record into the project of `access`.
+pub(super) async fn import(
+    access: &Access,
+    backup: &VolumeBackupId,
+    record: &BackupRecord,
+) -> Result<String, Fault> {
+    let call = Call::post(
+        CINDER,
+        "backups/import_record",
+        format!("import the record of the volume backup {backup}"),
+        json!({"backup-record": {
+            "backup_service": record.service,
+            "backup_url": record.url,
+        }}),
+    )
+    .hiding(&record.url);
+    Ok(access.read::<One>(&call).await?.backup.id)
+}
+
+/// Which of `wanted` are live and where: first by one list of the tenant, then the rest one by one
+/// by an admin, who sees all projects.
+pub(super) async fn presence(
+    tenant: Option<&Access>,
+    admin: Option<&Access>,
+    wanted: &[VolumeBackupId],
+) -> Result<Vec<(VolumeBackupId, ProjectId)>, Fault> {
+    let mut live = Vec::new();
+    let mut rest: Vec<&VolumeBackupId> = wanted.iter().collect();
+    rest.sort();
+    rest.dedup();
+    if let Some(tenant) = tenant {
+        let call = Call::get(CINDER, "backups/detail", "list the volume backups");
+        let own: Vec<Backup> = tenant.pages(call, "backups").await?;
+        rest.retain(|wanted| {
+            let here = own.iter().any(|backup| backup.id == wanted.as_str());
+            if here {
+                live.push(((*wanted).clone(), tenant.project.clone()));
+            }
+            !here
+        });
+    }
+    let Some(admin) = admin else {
+        return Ok(live);
+    };
+    if rest.is_empty() {
+        return Ok(live);
+    }
+    let version = admin.first_of(CINDER, &[PROJECT]).await?;
+    let asked: Vec<_> = rest
+        .into_iter()
+        .map(|wanted| look_for(admin, wanted, version))
+        .collect();
+    let found: Vec<Option<(VolumeBackupId, ProjectId)>> = stream::iter(asked)
+        .buffered(admin.session.line.limits().side_by_side)
+        .try_collect()
+        .await?;
+    live.extend(found.into_iter().flatten());
+    Ok(live)
+}
+
+async fn look_for(
+    admin: &Access,
+    wanted: &VolumeBackupId,
+    version: Option<Microversion>,
+) -> Result<Option<(VolumeBackupId, ProjectId)>, Fault> {
+    let call = Call::get(
+        CINDER,
+        format!("backups/{wanted}"),
+        format!("look for the volume backup {wanted}"),
+    );
+    let found: Option<One> = admin.read_if_there(&call.at(version)).await?;
+    Ok(found.map(|found| {
+        let project = found
+            .backup
+            .project
+            .map_or_else(|| admin.project.clone(), ProjectId::new);
+        (wanted.clone(), project)
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+    use super::*;
+
+    #[test]
+    fn parent_is_read_out_of_any_base64() {
+        let child = r#"{"id": "b", "parent_id": "a", "x": "??>>"}"#;
+        let expected = Some(Some(VolumeBackupId::new("a")));
+        assert_eq!(parent_in(&STANDARD.encode(child)), expected);
+        assert_eq!(parent_in(&URL_SAFE_NO_PAD.encode(child)), expected);
+        let full = r#"{"id": "b", "parent_id": null}"#;
+        assert_eq!(parent_in(&STANDARD.encode(full)), Some(None));
+        assert_eq!(parent_in("!"), None);
+    }
+}

@@ -1,0 +1,618 @@
+//! Everything about one instance, put together from five services; this file may not know what it is
+//! read for.
+//!
+//! Three rounds, each side by side: the server (and what only an admin sees of it) with its
+//! attachments and ports; then what those name; then the security groups that the rules of the first
+//! ones refer to.
+
+use std::collections::BTreeSet;
+
+use futures::{StreamExt, TryStreamExt, future::OptionFuture, stream};
+use serde::Deserialize;
+
+use super::{
+    access::{Access, Call},
+    flavor::{self, Flavor},
+    image, key_pair,
+    network::{self, FloatingAddress, Network, Subnet, is_refusal},
+    port::Port,
+    security_group::SecurityGroup,
+    server::{self, Server},
+    version::Microversion,
+    volume::{self, Volume},
+    wire::nullable,
+};
+use crate::domain::{
+    fault::{Fault, FaultKind, Service},
+    id::{NetworkId, SecurityGroupId, ServerId, SubnetId, Tenant, VolumeId},
+    manifest::{
+        FixedAddress, FlavorShape, ImageFacts, KeyFacts, Manifest, PortFacts, Properties,
+        ServerGroupFacts, VolumeFacts,
+    },
+};
+
+const NOVA: Service = Service::Compute;
+
+/// Server groups (2.71), the flavor in full (2.47), tags (2.26), description (2.19), what goes with
+/// the server (2.3).
+const SERVER: [Microversion; 5] = [
+    Microversion(2, 71),
+    Microversion(2, 47),
+    Microversion(2, 26),
+    Microversion(2, 19),
+    Microversion(2, 3),
+];
+/// What goes with the server (2.79), device tags (2.70).
+const ATTACHMENTS: [Microversion; 2] = [Microversion(2, 79), Microversion(2, 70)];
+/// From here on an admin sees user data and root device.
+const ADMIN_VIEW: Microversion = Microversion(2, 3);
+/// A group has one policy, not a list of them, from here on.
+const GROUP_POLICY: Microversion = Microversion(2, 64);
+const GROUPS_OF_SERVER: Microversion = Microversion(2, 71);
+
+/// Rounds of security groups that refer to further ones.
+const GROUP_ROUNDS_MAX: usize = 4;
+
+#[derive(Debug, Deserialize)]
+struct Attachments {
+    #[serde(rename = "volumeAttachments")]
+    attachments: Vec<Attachment>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Attachment {
+    #[serde(rename = "volumeId")]
+    volume: String,
+    #[serde(default)]
+    device: Option<String>,
+    #[serde(default)]
+    tag: Option<String>,
+    #[serde(default)]
+    delete_on_termination: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct OneGroup {
+    server_group: Group,
+}
+
+#[derive(Deserialize)]
+struct Groups {
+    server_groups: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    id: String,
+    #[serde(default, deserialize_with = "nullable")]
+    name: String,
+    #[serde(default)]
+    policy: Option<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    policies: Vec<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    members: Vec<String>,
+}
+
+/// The image of a server that boots from one.
+#[derive(Deserialize)]
+struct ImageName {
+    id: String,
+}
+
+/// The admin's view, or why there is none.
+pub(super) enum AdminView<'a> {
+    /// An access that sees more.
+    Of(&'a Access),
+    /// The tenant's own user is an admin.
+    Own,
+    /// Nobody does, and why.
+    None(String),
+}
+
+/// Reads an instance.
+pub(super) async fn read(
+    access: &Access,
+    admin: &AdminView<'_>,
+    tenant: &Tenant,
+    id: &ServerId,
+) -> Result<Manifest, Fault> {
+    let mut gaps = Vec::new();
+    let (server, attachments, ports, admin_server) = futures::try_join!(
+        read_server(access, id),
+        read_attachments(access, id),
+        read_ports(access, tenant, id),
+        read_admin_view(admin, id),
+    )?;
+    // A cell that is down leaves hardly more than the id.
+    let Some(name) = server.name.clone() else {
+        return Err(Fault::new(
+            FaultKind::ServiceDown,
+            NOVA,
+            format!("read the server {id}"),
+            "its cell of Nova is down",
+        ));
+    };
+    let (user_data, root_device) = match (admin, admin_server) {
+        (AdminView::Own, _) => (server.user_data.clone(), server.root_device.clone()),
+        (AdminView::Of(_), Some(Ok(seen))) => (seen.user_data, seen.root_device),
+        (AdminView::Of(_), Some(Err(fault))) => {
+            gaps.push(format!("the user data could not be read: {fault}"));
+            (None, None)
+        }
+        (AdminView::Of(_), None) => (None, None),
+        (AdminView::None(why), _) => {
+            gaps.push(format!("the user data could not be read: {why}"));
+            (None, None)
+        }
+    };
+    let ports = in_order(ports, &server);
+    let mut group_ids: Vec<String> = ports
+        .iter()
+        .flat_map(|port| port.security_groups.iter().cloned())
+        .collect();
+    group_ids.sort();
+    group_ids.dedup();
+    let (volumes, wires, groups, flavor, key, server_group) = futures::try_join!(
+        read_volumes(access, &attachments),
+        read_wires(access, &ports),
+        read_groups(access, group_ids),
+        read_flavor(access, &server),
+        read_key(access, admin, &server),
+        read_server_group(access, &server),
+    )?;
+    let volumes = volume_facts(&server, attachments, volumes, root_device.as_deref());
+    let image = read_image(access, &server, &volumes).await?;
+    gaps.extend(flavor.1);
+    gaps.extend(key.1);
+    gaps.extend(server_group.1);
+    gaps.extend(image.1);
+    Ok(Manifest {
+        tenant: tenant.clone(),
+        server: id.clone(),
+        name,
+        description: server.description.clone(),
+        status: server.status.clone(),
+        root_is_volume: server.boots_from_volume(),
+        flavor: flavor.0,
+        image: image.0,
+        volumes,
+        ports: ports.iter().map(|port| wires.facts(port)).collect(),
+        security_groups: groups.into_iter().map(SecurityGroup::facts).collect(),
+        key: key.0,
+        availability_zone: server.zone.clone().filter(|zone| !zone.is_empty()),
+        server_group: server_group.0,
+        config_drive: server.config_drive,
+        metadata: server.metadata,
+        tags: server.tags,
+        user_data: user_data.filter(|data| !data.is_empty()),
+        gaps,
+    })
+}
+
+async fn read_server(access: &Access, id: &ServerId) -> Result<Server, Fault> {
+    let version = access.first_of(NOVA, &SERVER).await?;
+    let call = Call::get(
+        NOVA,
+        format!("servers/{id}"),
+        format!("read the server {id}"),
+    );
+    Ok(access.read::<server::One>(&call.at(version)).await?.server)
+}
+
+/// What the admin sees of the server; a refusal is a gap, a cloud that does not answer is a fault.
+async fn read_admin_view(
+    admin: &AdminView<'_>,
+    id: &ServerId,
+) -> Result<Option<Result<Server, Fault>>, Fault> {
+    let AdminView::Of(admin) = admin else {
+        return Ok(None);
+    };
+    let version = admin.first_of(NOVA, &[ADMIN_VIEW]).await?;
+    let call = Call::get(
+        NOVA,
+        format!("servers/{id}"),
+        format!("read the server {id} as an admin"),
+    );
+    match admin.read::<server::One>(&call.at(version)).await {
+        Ok(one) => Ok(Some(Ok(one.server))),
+        Err(fault) if is_refusal(&fault) => Ok(Some(Err(fault))),
+        Err(fault) => Err(fault),
+    }
+}
+
+async fn read_attachments(access: &Access, id: &ServerId) -> Result<Vec<Attachment>, Fault> {
+    let version = access.first_of(NOVA, &ATTACHMENTS).await?;
+    let call = Call::get(
+        NOVA,
+        format!("servers/{id}/os-volume_attachments"),
+        format!("list the volumes of the server {id}"),
+    );
+    let found: Attachments = access.read(&call.at(version)).await?;
+    Ok(found.attachments)
+}
+
+async fn read_ports(access: &Access, tenant: &Tenant, id: &ServerId) -> Result<Vec<Port>, Fault> {
+    let doing = format!("list the ports of the server {id}");
+    let call = Call::get(Service::Network, "ports", doing)
+        .query("device_id", id.as_str())
+        .query("project_id", tenant.project.as_str());
+    access.pages(call, "ports").await
+}
+
+/// Nova tells the addresses in the order of the network cards, Neutron the ports in none.
+fn in_order(mut ports: Vec<Port>, server: &Server) -> Vec<Port> {
+    let macs: Vec<&str> = server
+        .addresses
+        .0
+        .iter()
+        .flatten()
+        .filter_map(|address| address.mac.as_deref())
+        .collect();
+    ports.sort_by_key(|port| {
+        let position = macs
+            .iter()
+            .position(|mac| mac.eq_ignore_ascii_case(&port.mac_address));
+        (
+            position.unwrap_or(usize::MAX),
+            port.created_at.clone(),
+            port.id.clone(),
+        )
+    });
+    ports
+}
+
+async fn read_volumes(access: &Access, attachments: &[Attachment]) -> Result<Vec<Volume>, Fault> {
+    let asked: Vec<_> = attachments
+        .iter()
+        .map(|attachment| volume::get(access, VolumeId::new(attachment.volume.clone())))
+        .collect();
+    stream::iter(asked)
+        .buffered(access.session.line.limits().side_by_side)
+        .try_collect()
+        .await
+}
+
+/// The volumes in the order of their devices, the root volume first.
+fn volume_facts(
+    server: &Server,
+    attachments: Vec<Attachment>,
+    volumes: Vec<Volume>,
+    root_device: Option<&str>,
+) -> Vec<VolumeFacts> {
+    let mut pairs: Vec<(Attachment, Volume)> = attachments.into_iter().zip(volumes).collect();
+    // Stable, so that volumes without a device stay in Nova's order, at the end.
+    pairs.sort_by_key(|(attachment, _)| device_order(attachment.device.as_deref()));
+    if server.boots_from_volume() {
+        let named = pairs.iter().position(|(attachment, _)| {
+            root_device.is_some() && attachment.device.as_deref() == root_device
+        });
+        let root = named.or_else(|| pairs.iter().position(|(_, volume)| volume.bootable));
+        if let Some(root) = root {
+            let pair = pairs.remove(root);
+            pairs.insert(0, pair);
+        }
+    }
+    pairs
+        .into_iter()
+        .enumerate()
+        .map(|(index, (attachment, volume))| VolumeFacts {
+            delete_on_termination: attachment.delete_on_termination.unwrap_or_else(|| {
+                server
+                    .volumes
+                    .iter()
+                    .any(|attached| attached.id == volume.id && attached.delete_on_termination)
+            }),
+            boot_index: (index == 0 && server.boots_from_volume()).then_some(0),
+            id: VolumeId::new(volume.id),
+            name: volume.name,
+            description: volume.description,
+            size_gib: volume.size,
+            volume_type: volume.volume_type,
+            availability_zone: volume.availability_zone,
+            bootable: volume.bootable,
+            device: attachment.device,
+            encrypted: volume.encrypted,
+            multiattach: volume.multiattach,
+            tag: attachment.tag,
+            metadata: volume.metadata,
+            image_metadata: volume.volume_image_metadata,
+        })
+        .collect()
+}
+
+/// `vdb` before `vdc` before `vdaa`; no device last.
+fn device_order(device: Option<&str>) -> (bool, usize, String) {
+    let letters = device
+        .unwrap_or_default()
+        .trim_start_matches("/dev/")
+        .trim_start_matches("xv")
+        .trim_start_matches(['v', 's', 'h'])
+        .to_owned();
+    (letters.is_empty(), letters.len(), letters)
+}
+
+/// What the ports of a server are wired to.
+struct Wires {
+    networks: Vec<Network>,
+    subnets: Vec<Subnet>,
+    floating: Vec<FloatingAddress>,
+}
+
+async fn read_wires(access: &Access, ports: &[Port]) -> Result<Wires, Fault> {
+    let unique = |values: Vec<String>| -> Vec<String> {
+        values
+            .into_iter()
+            .filter(|value| !value.is_empty())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
+    };
+    let network_ids = unique(ports.iter().map(|port| port.network_id.clone()).collect());
+    let subnet_ids = unique(
+        ports
+            .iter()
+            .flat_map(|port| port.fixed_ips.iter().map(|fixed| fixed.subnet_id.clone()))
+            .collect(),
+    );
+    let port_ids: Vec<String> = ports.iter().map(|port| port.id.clone()).collect();
+    let (networks, subnets, floating) = futures::try_join!(
+        network::having(access, "networks", "id", &network_ids),
+        network::having(access, "subnets", "id", &subnet_ids),
+        network::floating(access, &port_ids),
+    )?;
+    Ok(Wires {
+        networks,
+        subnets,
+        floating,
+    })
+}
+
+impl Wires {
+    fn facts(&self, port: &Port) -> PortFacts {
+        let network = self
+            .networks
+            .iter()
+            .find(|known| known.id == port.network_id);
+        PortFacts {
+            name: port.name.clone(),
+            network: NetworkId::new(port.network_id.clone()),
+            network_name: network.map(|known| known.name.clone()).unwrap_or_default(),
+            mac: port.mac_address.clone(),
+            fixed: port
+                .fixed_ips
+                .iter()
+                .map(|fixed| {
+                    let subnet = self
+                        .subnets
+                        .iter()
+                        .find(|known| known.id == fixed.subnet_id);
+                    FixedAddress {
+                        subnet: SubnetId::new(fixed.subnet_id.clone()),
+                        subnet_name: subnet.map(|known| known.name.clone()).unwrap_or_default(),
+                        cidr: subnet.map(|known| known.cidr.clone()).unwrap_or_default(),
+                        address: fixed.ip_address.clone(),
+                    }
+                })
+                .collect(),
+            floating: self
+                .floating
+                .iter()
+                .filter(|floating| floating.port_id.as_deref() == Some(port.id.as_str()))
+                .map(|floating| floating.floating_ip_address.clone())
+                .collect(),
+            security_groups: port
+                .security_groups
+                .iter()
+                .map(|group| SecurityGroupId::new(group.clone()))
+                .collect(),
+            port_security: port.port_security_enabled.unwrap_or(true),
+            vnic_type: port
+                .vnic_type
+                .clone()
+                .unwrap_or_else(|| "normal".to_owned()),
+        }
+    }
+}
+
+/// The groups, and those that their rules refer to.
+async fn read_groups(access: &Access, ids: Vec<String>) -> Result<Vec<SecurityGroup>, Fault> {
+    let mut asked: BTreeSet<String> = ids.iter().cloned().collect();
+    let mut groups: Vec<SecurityGroup> = Vec::new();
+    let mut next = ids;
+    for _ in 0..GROUP_ROUNDS_MAX {
+        if next.is_empty() {
+            break;
+        }
+        let found: Vec<SecurityGroup> =
+            network::having(access, "security-groups", "id", &next).await?;
+        next = found
+            .iter()
+            .flat_map(SecurityGroup::remote_groups)
+            .filter(|id| !asked.contains(*id))
+            .map(str::to_owned)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
+        asked.extend(next.iter().cloned());
+        groups.extend(found);
+    }
+    Ok(groups)
+}
+
+async fn read_flavor(
+    access: &Access,
+    server: &Server,
+) -> Result<(FlavorShape, Option<String>), Fault> {
+    let embedded: Option<Flavor> = serde_json::from_value(server.flavor.clone()).ok();
+    let id = embedded.as_ref().and_then(|flavor| flavor.id.clone());
+    let found = match &id {
+        // Before 2.47 there is nothing but the id.
+        Some(id) => flavor::get(access, id).await?,
+        None => embedded.clone(),
+    };
+    if let Some(flavor) = found {
+        return Ok((flavor.shape(), None));
+    }
+    let gap = format!(
+        "the flavor {} of the instance is not there any more, so its size is not known",
+        id.unwrap_or_default()
+    );
+    let shape = embedded.map_or_else(
+        || FlavorShape {
+            id: None,
+            name: String::new(),
+            cores: 0,
+            ram_mib: 0,
+            disk_gib: 0,
+            ephemeral_gib: 0,
+            swap_mib: 0,
+            properties: Properties::new(),
+        },
+        Flavor::shape,
+    );
+    Ok((shape, Some(gap)))
+}
+
+/// The key pair. Names are unique within a user only, so a key of the same name that is ours says
+/// nothing about a server of somebody else.
+async fn read_key(
+    access: &Access,
+    admin: &AdminView<'_>,
+    server: &Server,
+) -> Result<(Option<KeyFacts>, Option<String>), Fault> {
+    let Some(name) = server.key_name.clone().filter(|name| !name.is_empty()) else {
+        return Ok((None, None));
+    };
+    let owner = server.user_id.as_deref();
+    let is_own = owner == Some(access.token().await?.user.as_str());
+    let asked = match (is_own, admin) {
+        (true, _) => Some((access, None)),
+        (false, AdminView::Of(admin)) => Some((*admin, owner)),
+        (false, AdminView::Own) => Some((access, owner)),
+        (false, AdminView::None(_)) => None,
+    };
+    let found = OptionFuture::from(asked.map(|(access, user)| {
+        let name = name.clone();
+        async move { key_pair::get(access, &name, user).await }
+    }))
+    .await;
+    let found = match found {
+        Some(Err(fault)) if !is_refusal(&fault) => return Err(fault),
+        Some(Ok(found)) => found,
+        Some(Err(_)) | None => None,
+    };
+    let gap = found.is_none().then(|| {
+        format!("the key pair {name} could not be read: it belongs to another user, or was deleted")
+    });
+    let (public_key, fingerprint) = match found {
+        Some(pair) => (Some(pair.public_key), Some(pair.fingerprint)),
+        None => (None, None),
+    };
+    let facts = KeyFacts {
+        name,
+        public_key,
+        fingerprint,
+    };
+    Ok((Some(facts), gap))
+}
+
+async fn read_server_group(
+    access: &Access,
+    server: &Server,
+) -> Result<(Option<ServerGroupFacts>, Option<String>), Fault> {
+    let doing = format!("read the server group of the server {}", server.id);
+    let version = access.first_of(NOVA, &[GROUP_POLICY]).await?;
+    let tells_groups = access.first_of(NOVA, &[GROUPS_OF_SERVER]).await?.is_some();
+    let found = if tells_groups {
+        let Some(id) = server.server_groups.first() else {
+            return Ok((None, None));
+        };
+        let call = Call::get(NOVA, format!("os-server-groups/{id}"), doing).at(version);
+        access
+            .read::<OneGroup>(&call)
+            .await
+            .map(|one| Some(one.server_group))
+    } else {
+        let call = Call::get(NOVA, "os-server-groups", doing).at(version);
+        access.read::<Groups>(&call).await.map(|all| {
+            all.server_groups
+                .into_iter()
+                .find(|group| group.members.contains(&server.id))
+        })
+    };
+    match found {
+        Ok(group) => Ok((
+            group.map(|group| ServerGroupFacts {
+                id: group.id,
+                name: group.name,
+                policy: group
+                    .policy
+                    .or_else(|| group.policies.into_iter().next())
+                    .unwrap_or_default(),
+            }),
+            None,
+        )),
+        Err(fault) if is_refusal(&fault) => {
+            let gap = format!("the server group could not be read: {}", fault.message);
+            Ok((None, Some(gap)))
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+/// The image, as Glance knows it, or else as the root volume remembers it.
+async fn read_image(
+    access: &Access,
+    server: &Server,
+    volumes: &[VolumeFacts],
+) -> Result<(Option<ImageFacts>, Option<String>), Fault> {
+    let remembered = volumes
+        .iter()
+        .find(|volume| volume.boot_index == Some(0))
+        .and_then(|volume| image::remembered(&volume.image_metadata));
+    let named = serde_json::from_value::<ImageName>(server.image.clone()).ok();
+    let Some(id) = named
+        .map(|image| image.id)
+        .or_else(|| remembered.as_ref().map(|image| image.id.clone()))
+    else {
+        return Ok((None, None));
+    };
+    match image::get(access, &id).await {
+        Ok(Some(image)) => Ok((Some(image), None)),
+        Ok(None) => Ok((remembered, None)),
+        // What the volume remembers will do when Glance is away.
+        Err(fault) if remembered.is_some() => {
+            tracing::info!(%fault, "using what the root volume remembers of its image");
+            Ok((remembered, None))
+        }
+        Err(fault) => Ok((None, Some(format!("the image could not be read: {fault}")))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_in_the_order_of_their_letters() {
+        let mut devices = [
+            None,
+            Some("/dev/vdaa"),
+            Some("/dev/vdc"),
+            Some("/dev/sda"),
+            Some("/dev/vdb"),
+        ];
+        devices.sort_by_key(|device| device_order(*device));
+        assert_eq!(
+            devices,
+            [
+                Some("/dev/sda"),
+                Some("/dev/vdb"),
+                Some("/dev/vdc"),
+                Some("/dev/vdaa"),
+                None
+            ]
+        );
+    }
+}

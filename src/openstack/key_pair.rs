@@ -1,0 +1,125 @@
+//! Nova key pairs, which belong to users; this file may not know which server uses one.
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    access::{Access, Call},
+    version::Microversion,
+    wire::nullable,
+};
+use crate::domain::{
+    fault::{Fault, Service},
+    inventory::KeyPairInfo,
+    sighting::{Sighting, Thing, ThingKind},
+    time::Timestamp,
+};
+
+const NOVA: Service = Service::Compute;
+
+/// From here on an admin may name another user.
+const OF_USER: Microversion = Microversion(2, 10);
+/// From here on the list has pages.
+const PAGES: Microversion = Microversion(2, 35);
+
+/// A key pair as Nova shows it.
+#[derive(Debug, Deserialize)]
+pub(super) struct KeyPair {
+    pub(super) name: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) public_key: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) fingerprint: String,
+    #[serde(default)]
+    created_at: Option<String>,
+}
+
+/// One key pair in its wrapping, which lists use too.
+#[derive(Deserialize)]
+pub(super) struct One {
+    pub(super) keypair: KeyPair,
+}
+
+impl KeyPair {
+    pub(super) fn sighting(self) -> Sighting {
+        Sighting {
+            thing: Thing {
+                kind: ThingKind::KeyPair,
+                id: self.name.clone(),
+            },
+            name: self.name,
+            tags: Vec::new(),
+            status: "available".to_owned(),
+            message: None,
+            created: self.created_at.as_deref().and_then(Timestamp::parse),
+            size_gib: None,
+            incremental: false,
+            data_timestamp: None,
+        }
+    }
+
+    pub(super) fn info(self) -> KeyPairInfo {
+        KeyPairInfo {
+            name: self.name,
+            fingerprint: self.fingerprint,
+        }
+    }
+}
+
+/// A name within a path.
+pub(super) fn path(name: &str) -> String {
+    format!(
+        "os-keypairs/{}",
+        utf8_percent_encode(name, NON_ALPHANUMERIC)
+    )
+}
+
+/// The key pairs of the acting user.
+pub(super) async fn list(access: &Access) -> Result<Vec<KeyPair>, Fault> {
+    let doing = "list the key pairs";
+    let version = access.first_of(NOVA, &[PAGES]).await?;
+    let call = Call::get(NOVA, "os-keypairs", doing).at(version);
+    let pairs: Vec<One> = if version.is_some() {
+        access.pages(call, "keypairs").await?
+    } else {
+        access.read::<All>(&call).await?.keypairs
+    };
+    Ok(pairs.into_iter().map(|one| one.keypair).collect())
+}
+
+#[derive(Deserialize)]
+struct All {
+    keypairs: Vec<One>,
+}
+
+/// A key pair of the acting user, or, asked by an admin, of another one.
+pub(super) async fn get(
+    access: &Access,
+    name: &str,
+    of_user: Option<&str>,
+) -> Result<Option<KeyPair>, Fault> {
+    let mut call = Call::get(NOVA, path(name), format!("read the key pair {name}"));
+    if let Some(user) = of_user {
+        let version = access.first_of(NOVA, &[OF_USER]).await?;
+        if version.is_none() {
+            return Ok(None);
+        }
+        call = call.query("user_id", user).at(version);
+    }
+    Ok(access
+        .read_if_there::<One>(&call)
+        .await?
+        .map(|one| one.keypair))
+}
+
+/// Imports a public key.
+pub(super) async fn make(access: &Access, name: &str, public_key: &str) -> Result<String, Fault> {
+    let call = Call::post(
+        NOVA,
+        "os-keypairs",
+        format!("create the key pair {name}"),
+        json!({"keypair": {"name": name, "public_key": public_key}}),
+    );
+    Ok(access.read::<One>(&call).await?.keypair.name)
+}

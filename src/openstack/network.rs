@@ -1,0 +1,133 @@
+//! Neutron networks, subnets and floating addresses; this file may not know what is attached to them.
+
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::{
+    access::{Access, Call},
+    wire::{flag, nullable},
+};
+use crate::domain::{
+    fault::{Fault, FaultKind, Service},
+    id::{NetworkId, SubnetId, Tenant},
+    inventory,
+};
+
+const NEUTRON: Service = Service::Network;
+
+/// A network as Neutron shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Network {
+    pub(super) id: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) name: String,
+    #[serde(default)]
+    project_id: Option<String>,
+    #[serde(default)]
+    tenant_id: Option<String>,
+    #[serde(default, deserialize_with = "flag")]
+    shared: bool,
+    #[serde(default, rename = "router:external", deserialize_with = "flag")]
+    external: bool,
+}
+
+/// A subnet as Neutron shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Subnet {
+    pub(super) id: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) name: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) cidr: String,
+    #[serde(default)]
+    ip_version: u8,
+    #[serde(default, deserialize_with = "nullable")]
+    network_id: String,
+}
+
+/// A floating address as Neutron shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct FloatingAddress {
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) floating_ip_address: String,
+    #[serde(default)]
+    pub(super) port_id: Option<String>,
+}
+
+/// Everything of a collection that has one of `values` in `field`; nothing when none is given.
+/// Asked for in portions, since an address must not become too long.
+pub(super) async fn having<T: DeserializeOwned>(
+    access: &Access,
+    collection: &str,
+    field: &str,
+    values: &[String],
+) -> Result<Vec<T>, Fault> {
+    let mut found = Vec::new();
+    let key = collection.replace('-', "_");
+    for portion in values.chunks(access.session.line.limits().ids_per_filter) {
+        let call = Call::get(NEUTRON, collection, format!("list the {collection}"));
+        let call = portion
+            .iter()
+            .fold(call, |call, value| call.query(field, value.as_str()));
+        found.extend(access.pages::<T>(call, &key).await?);
+    }
+    Ok(found)
+}
+
+/// The floating addresses of ports; none where Neutron has no routers.
+pub(super) async fn floating(
+    access: &Access,
+    ports: &[String],
+) -> Result<Vec<FloatingAddress>, Fault> {
+    match having(access, "floatingips", "port_id", ports).await {
+        Err(fault) if fault.status == Some(404) => Ok(Vec::new()),
+        other => other,
+    }
+}
+
+/// The networks that a tenant may use, with their subnets. An admin is shown those of everybody;
+/// the ones that the tenant neither owns nor shares are left out.
+pub(super) async fn list(
+    access: &Access,
+    tenant: &Tenant,
+) -> Result<Vec<inventory::Network>, Fault> {
+    let (networks, subnets) = futures::try_join!(
+        access.pages::<Network>(
+            Call::get(NEUTRON, "networks", "list the networks"),
+            "networks",
+        ),
+        access.pages::<Subnet>(Call::get(NEUTRON, "subnets", "list the subnets"), "subnets"),
+    )?;
+    let project = Some(tenant.project.as_str());
+    Ok(networks
+        .into_iter()
+        .map(|network| {
+            let owner = network
+                .project_id
+                .as_deref()
+                .or(network.tenant_id.as_deref());
+            inventory::Network {
+                owned: owner == project,
+                shared: network.shared,
+                external: network.external,
+                subnets: subnets
+                    .iter()
+                    .filter(|subnet| subnet.network_id == network.id)
+                    .map(|subnet| inventory::Subnet {
+                        id: SubnetId::new(subnet.id.clone()),
+                        name: subnet.name.clone(),
+                        cidr: subnet.cidr.clone(),
+                        ip_version: subnet.ip_version,
+                    })
+                    .collect(),
+                id: NetworkId::new(network.id),
+                name: network.name,
+            }
+        })
+        .filter(|network| network.owned || network.shared || network.external)
+        .collect())
+}
+
+/// Whether a fault of an optional read means "may not" or "is not there", and not "does not answer".
+pub(super) fn is_refusal(fault: &Fault) -> bool {
+    matches!(fault.kind, FaultKind::Forbidden | FaultKind::NotFound)
+}

@@ -1,0 +1,289 @@
+//! Neutron security groups and their rules; this file may not know which ports use them.
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    access::{Access, Call},
+    wire::{cut, nullable, plain},
+};
+use crate::domain::{
+    fault::{Fault, FaultKind, Service},
+    id::SecurityGroupId,
+    manifest::{SecurityGroupFacts, SecurityGroupRule},
+    sighting::{Sighting, Thing, ThingKind},
+    time::Timestamp,
+};
+
+const NEUTRON: Service = Service::Network;
+
+/// A security group as Neutron shows it.
+#[derive(Debug, Clone, Deserialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the fields have the names that Neutron gives them"
+)]
+pub(super) struct SecurityGroup {
+    pub(super) id: String,
+    #[serde(default, deserialize_with = "nullable")]
+    name: String,
+    #[serde(default, deserialize_with = "nullable")]
+    description: String,
+    /// Missing where the extension is; then every group is stateful.
+    #[serde(default)]
+    stateful: Option<bool>,
+    #[serde(default, deserialize_with = "nullable")]
+    security_group_rules: Vec<Rule>,
+    #[serde(default)]
+    created_at: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Rule {
+    #[serde(default, deserialize_with = "nullable")]
+    id: String,
+    #[serde(default, deserialize_with = "nullable")]
+    direction: String,
+    #[serde(default, deserialize_with = "nullable")]
+    ethertype: String,
+    #[serde(default)]
+    protocol: Value,
+    #[serde(default)]
+    port_range_min: Option<i64>,
+    #[serde(default)]
+    port_range_max: Option<i64>,
+    #[serde(default)]
+    remote_ip_prefix: Option<String>,
+    #[serde(default)]
+    remote_group_id: Option<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    description: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct One {
+    pub(super) security_group: SecurityGroup,
+}
+
+impl Rule {
+    fn fact(&self) -> SecurityGroupRule {
+        SecurityGroupRule {
+            direction: self.direction.clone(),
+            ethertype: self.ethertype.clone(),
+            protocol: plain(self.protocol.clone()),
+            port_min: self.port_range_min,
+            port_max: self.port_range_max,
+            remote_cidr: self.remote_ip_prefix.clone(),
+            remote_group: self.remote_group_id.clone().map(SecurityGroupId::new),
+            description: self.description.clone(),
+        }
+    }
+}
+
+impl SecurityGroup {
+    pub(super) fn sighting(self) -> Sighting {
+        Sighting {
+            thing: Thing {
+                kind: ThingKind::SecurityGroup,
+                id: self.id,
+            },
+            name: self.name,
+            tags: Vec::new(),
+            status: "available".to_owned(),
+            message: None,
+            created: self.created_at.as_deref().and_then(Timestamp::parse),
+            size_gib: None,
+            incremental: false,
+            data_timestamp: None,
+        }
+    }
+
+    pub(super) fn facts(self) -> SecurityGroupFacts {
+        SecurityGroupFacts {
+            id: SecurityGroupId::new(self.id),
+            name: self.name,
+            description: self.description,
+            stateful: self.stateful.unwrap_or(true),
+            rules: self.security_group_rules.iter().map(Rule::fact).collect(),
+        }
+    }
+
+    /// The groups that its rules refer to.
+    pub(super) fn remote_groups(&self) -> impl Iterator<Item = &str> {
+        self.security_group_rules
+            .iter()
+            .filter_map(|rule| rule.remote_group_id.as_deref())
+    }
+}
+
+/// Makes a group; Neutron gives it the rules that every group begins with.
+pub(super) async fn make(access: &Access, name: &str, description: &str) -> Result<String, Fault> {
+    let call = Call::post(
+        NEUTRON,
+        "security-groups",
+        format!("create the security group {name}"),
+        json!({"security_group": {"name": name, "description": cut(description)}}),
+    );
+    Ok(access.read::<One>(&call).await?.security_group.id)
+}
+
+/// Gives a group a name.
+pub(super) async fn rename(access: &Access, id: &SecurityGroupId, name: &str) -> Result<(), Fault> {
+    let call = Call::put(
+        NEUTRON,
+        format!("security-groups/{id}"),
+        format!("name the security group {id}"),
+        json!({"security_group": {"name": name}}),
+    );
+    access.send(&call).await?;
+    Ok(())
+}
+
+/// Gives a group exactly these rules: adds what it lacks, then removes what is too much.
+pub(super) async fn apply_rules(
+    access: &Access,
+    id: &SecurityGroupId,
+    rules: &[SecurityGroupRule],
+) -> Result<(), Fault> {
+    let doing = format!("set the rules of the security group {id}");
+    // Read in one piece with its group: a list of rules is empty for a group that is not there.
+    let path = format!("security-groups/{id}");
+    let group = access
+        .read::<One>(&Call::get(NEUTRON, path, doing.as_str()))
+        .await?
+        .security_group;
+    let present: Vec<(String, Meaning)> = group
+        .security_group_rules
+        .iter()
+        .map(|rule| (rule.id.clone(), Meaning::of(&rule.fact())))
+        .collect();
+    let mut wanted: Vec<(Meaning, &SecurityGroupRule)> =
+        rules.iter().map(|rule| (Meaning::of(rule), rule)).collect();
+    wanted.sort_by(|left, right| left.0.cmp(&right.0));
+    wanted.dedup_by(|left, right| left.0 == right.0);
+    let lacking: Vec<Map<String, Value>> = wanted
+        .iter()
+        .filter(|(meaning, _)| !present.iter().any(|(_, there)| there == meaning))
+        .map(|(_, rule)| body(id, rule))
+        .collect();
+    if !lacking.is_empty() {
+        let body = json!({ "security_group_rules": lacking });
+        access
+            .send(&Call::post(
+                NEUTRON,
+                "security-group-rules",
+                doing.as_str(),
+                body,
+            ))
+            .await?;
+    }
+    let surplus: Vec<_> = present
+        .iter()
+        .filter(|(_, there)| !wanted.iter().any(|(meaning, _)| meaning == there))
+        .map(|(rule, _)| delete_rule(access, rule, doing.as_str()))
+        .collect();
+    stream::iter(surplus)
+        .buffer_unordered(access.session.line.limits().side_by_side)
+        .try_collect()
+        .await
+}
+
+async fn delete_rule(access: &Access, rule: &str, doing: &str) -> Result<(), Fault> {
+    let call = Call::delete(NEUTRON, format!("security-group-rules/{rule}"), doing);
+    match access.send(&call).await {
+        Err(fault) if fault.kind == FaultKind::NotFound => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// Only keys that every release takes: newer ones hand out more than they, or older ones, accept.
+fn body(group: &SecurityGroupId, rule: &SecurityGroupRule) -> Map<String, Value> {
+    let mut body = Map::new();
+    let mut put = |key: &str, value: Value| {
+        if !value.is_null() {
+            body.insert(key.to_owned(), value);
+        }
+    };
+    put("security_group_id", json!(group));
+    put("direction", json!(rule.direction));
+    put("ethertype", json!(rule.ethertype));
+    put("protocol", json!(rule.protocol));
+    put("port_range_min", json!(rule.port_min));
+    put("port_range_max", json!(rule.port_max));
+    put("remote_ip_prefix", json!(rule.remote_cidr));
+    put("remote_group_id", json!(rule.remote_group));
+    put("description", json!(cut(&rule.description)));
+    body
+}
+
+/// What Neutron takes two rules for the same by: not by the description, and a range of all
+/// addresses is no range.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Meaning {
+    direction: String,
+    ethertype: String,
+    protocol: String,
+    ports: (Option<i64>, Option<i64>),
+    remote: String,
+}
+
+impl Meaning {
+    fn of(rule: &SecurityGroupRule) -> Self {
+        let remote = match (&rule.remote_group, rule.remote_cidr.as_deref()) {
+            (Some(group), _) => group.as_str(),
+            (None, Some("0.0.0.0/0" | "::/0") | None) => "",
+            (None, Some(cidr)) => cidr,
+        };
+        let protocol = match rule.protocol.as_deref().unwrap_or_default() {
+            "any" => "",
+            "1" => "icmp",
+            "6" => "tcp",
+            "17" => "udp",
+            "58" | "icmpv6" => "ipv6-icmp",
+            "icmp" if rule.ethertype.eq_ignore_ascii_case("ipv6") => "ipv6-icmp",
+            other => other,
+        };
+        Self {
+            direction: rule.direction.to_lowercase(),
+            ethertype: rule.ethertype.to_lowercase(),
+            protocol: protocol.to_owned(),
+            ports: (rule.port_min, rule.port_max),
+            remote: remote.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(protocol: Option<&str>, cidr: Option<&str>) -> SecurityGroupRule {
+        SecurityGroupRule {
+            direction: "ingress".to_owned(),
+            ethertype: "IPv4".to_owned(),
+            protocol: protocol.map(str::to_owned),
+            port_min: None,
+            port_max: None,
+            remote_cidr: cidr.map(str::to_owned),
+            remote_group: None,
+            description: String::new(),
+        }
+    }
+
+    #[test]
+    fn rules_that_neutron_takes_for_the_same_are_the_same() {
+        let same = |left: &SecurityGroupRule, right: &SecurityGroupRule| {
+            Meaning::of(left) == Meaning::of(right)
+        };
+        assert!(same(&rule(None, None), &rule(None, Some("0.0.0.0/0"))));
+        assert!(same(&rule(Some("6"), None), &rule(Some("tcp"), None)));
+        assert!(!same(&rule(Some("udp"), None), &rule(Some("tcp"), None)));
+    }
+
+    #[test]
+    fn empty_wishes_are_not_sent() {
+        let body = body(&SecurityGroupId::new("g"), &rule(None, None));
+        assert!(!body.contains_key("protocol") && !body.contains_key("remote_ip_prefix"));
+    }
+}

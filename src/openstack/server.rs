@@ -1,0 +1,419 @@
+//! Nova servers; this file may not know what is on their disks or behind their ports.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    access::{Access, Call},
+    fault::presentable,
+    version::Microversion,
+    wire::{InOrder, cut, flag, nullable, properties},
+};
+use crate::domain::{
+    effect::ServerPlan,
+    fault::{Fault, FaultKind, Service},
+    id::{ServerId, Tenant},
+    inventory::InstanceInfo,
+    manifest::Properties,
+    sighting::{Sighting, Thing, ThingKind},
+    time::Timestamp,
+};
+
+const NOVA: Service = Service::Compute;
+
+/// A list tells the tags from 2.26 on, and owns up to servers in cells that are down from 2.69 on;
+/// before, it leaves them out without a word.
+const LIST: [Microversion; 2] = [Microversion(2, 69), Microversion(2, 26)];
+/// Description (2.19), device tags (2.42), no networks at all (2.37), tags at once (2.52).
+const MAKE: [Microversion; 3] = [
+    Microversion(2, 52),
+    Microversion(2, 42),
+    Microversion(2, 19),
+];
+const TAGS: Microversion = Microversion(2, 26);
+const TAGS_AT_ONCE: Microversion = Microversion(2, 52);
+const NO_NETWORK: Microversion = Microversion(2, 37);
+const DEVICE_TAGS: Microversion = Microversion(2, 42);
+const DESCRIPTION: Microversion = Microversion(2, 19);
+
+/// Nova keeps as many tags on a server.
+const TAGS_MAX: usize = 50;
+/// Nova keeps as many characters of a tag.
+const TAG_CHARACTERS_MAX: usize = 60;
+/// The metadata key that stands in for our tag where Nova takes none at once.
+const MARK: &str = "drbackup";
+
+/// A server as Nova shows it; a server in a cell that is down has only an id and `UNKNOWN`.
+#[derive(Debug, Deserialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the fields have the names that Nova gives them"
+)]
+pub(super) struct Server {
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) name: Option<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) status: String,
+    #[serde(default)]
+    created: Option<String>,
+    #[serde(default)]
+    pub(super) user_id: Option<String>,
+    /// An empty text for a server that boots from a volume.
+    #[serde(default)]
+    pub(super) image: Value,
+    #[serde(default)]
+    pub(super) flavor: Value,
+    #[serde(default, deserialize_with = "properties")]
+    pub(super) metadata: Properties,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) tags: Vec<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) description: String,
+    #[serde(default)]
+    fault: Option<ServerFault>,
+    #[serde(default)]
+    pub(super) key_name: Option<String>,
+    #[serde(default, deserialize_with = "flag")]
+    pub(super) config_drive: bool,
+    #[serde(default, rename = "OS-EXT-AZ:availability_zone")]
+    pub(super) zone: Option<String>,
+    #[serde(
+        default,
+        rename = "os-extended-volumes:volumes_attached",
+        deserialize_with = "nullable"
+    )]
+    pub(super) volumes: Vec<AttachedVolume>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) server_groups: Vec<String>,
+    /// By network, in the order of the network cards.
+    #[serde(default)]
+    pub(super) addresses: InOrder<Vec<Address>>,
+    #[serde(default, rename = "OS-EXT-SRV-ATTR:user_data")]
+    pub(super) user_data: Option<String>,
+    #[serde(default, rename = "OS-EXT-SRV-ATTR:root_device_name")]
+    pub(super) root_device: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ServerFault {
+    #[serde(default, deserialize_with = "nullable")]
+    message: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct AttachedVolume {
+    pub(super) id: String,
+    #[serde(default, deserialize_with = "flag")]
+    pub(super) delete_on_termination: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Address {
+    #[serde(default, rename = "OS-EXT-IPS-MAC:mac_addr")]
+    pub(super) mac: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct One {
+    pub(super) server: Server,
+}
+
+#[derive(Deserialize)]
+struct Made {
+    server: MadeServer,
+}
+
+#[derive(Deserialize)]
+struct MadeServer {
+    id: String,
+}
+
+impl Server {
+    pub(super) fn boots_from_volume(&self) -> bool {
+        match &self.image {
+            Value::String(text) => text.is_empty(),
+            Value::Null => true,
+            Value::Object(_) | Value::Bool(_) | Value::Number(_) | Value::Array(_) => false,
+        }
+    }
+
+    fn sighting(self, characters_max: usize) -> Sighting {
+        let mut tags = self.tags;
+        tags.extend(self.metadata.get(MARK).cloned());
+        Sighting {
+            thing: Thing {
+                kind: ThingKind::Server,
+                id: self.id,
+            },
+            name: self.name.unwrap_or_default(),
+            tags,
+            status: self.status.to_lowercase(),
+            message: self
+                .fault
+                .map(|fault| presentable(&fault.message, &[], characters_max))
+                .filter(|message| !message.is_empty()),
+            created: self.created.as_deref().and_then(Timestamp::parse),
+            size_gib: None,
+            incremental: false,
+            data_timestamp: None,
+        }
+    }
+
+    fn info(self, tenant: &Tenant) -> InstanceInfo {
+        InstanceInfo {
+            tenant: tenant.clone(),
+            root_is_volume: self.boots_from_volume(),
+            volumes: u32::try_from(self.volumes.len()).unwrap_or(u32::MAX),
+            server: ServerId::new(self.id),
+            name: self.name.unwrap_or_default(),
+            status: self.status,
+        }
+    }
+}
+
+/// All servers of a tenant.
+async fn list(access: &Access, tenant: &Tenant) -> Result<Vec<Server>, Fault> {
+    let version = access.first_of(NOVA, &LIST).await?;
+    let mut call = Call::get(NOVA, "servers/detail", "list the servers").at(version);
+    if access.foreign {
+        call = call
+            .query("all_tenants", "1")
+            .query("project_id", tenant.project.as_str());
+    }
+    access.pages(call, "servers").await
+}
+
+/// All servers of a tenant as sightings. A cell that is down hides names and tags, and a server that
+/// is looked for by them must not be taken for missing: then there is no list.
+pub(super) async fn sightings(access: &Access, tenant: &Tenant) -> Result<Vec<Sighting>, Fault> {
+    let servers = list(access, tenant).await?;
+    if servers.iter().any(|server| server.name.is_none()) {
+        return Err(Fault::new(
+            FaultKind::ServiceDown,
+            NOVA,
+            "list the servers",
+            "a cell of Nova is down, so that some servers are hidden",
+        ));
+    }
+    let characters_max = access.session.line.limits().message_characters_max;
+    Ok(servers
+        .into_iter()
+        .map(|server| server.sighting(characters_max))
+        .collect())
+}
+
+/// All servers of a tenant as instances.
+pub(super) async fn instances(
+    access: &Access,
+    tenant: &Tenant,
+) -> Result<Vec<InstanceInfo>, Fault> {
+    let servers = list(access, tenant).await?;
+    Ok(servers
+        .into_iter()
+        .map(|server| server.info(tenant))
+        .collect())
+}
+
+async fn get(access: &Access, id: &str) -> Result<Server, Fault> {
+    let version = access.first_of(NOVA, &LIST).await?;
+    let call = Call::get(
+        NOVA,
+        format!("servers/{id}"),
+        format!("read the server {id}"),
+    );
+    Ok(access.read::<One>(&call.at(version)).await?.server)
+}
+
+/// One server as an instance.
+pub(super) async fn instance(
+    access: &Access,
+    tenant: &Tenant,
+    id: &ServerId,
+) -> Result<InstanceInfo, Fault> {
+    Ok(get(access, id.as_str()).await?.info(tenant))
+}
+
+/// One server as a sighting.
+pub(super) async fn sighting(access: &Access, id: &str) -> Result<Sighting, Fault> {
+    let characters_max = access.session.line.limits().message_characters_max;
+    Ok(get(access, id).await?.sighting(characters_max))
+}
+
+/// Makes a server. It is found again by `name`, which is one of its tags, or, where Nova takes no
+/// tags at once, the value of the metadata `drbackup`.
+pub(super) async fn make(access: &Access, name: &str, plan: &ServerPlan) -> Result<String, Fault> {
+    let version = access.first_of(NOVA, &MAKE).await?;
+    let mut call = Call::post(
+        NOVA,
+        "servers",
+        format!("create the server {} ({name})", plan.name),
+        json!({"server": body(name, plan, version)}),
+    )
+    .at(version);
+    if let Some(user_data) = &plan.user_data {
+        call = call.hiding(user_data);
+    }
+    Ok(access.read::<Made>(&call).await?.server.id)
+}
+
+fn body(name: &str, plan: &ServerPlan, version: Option<Microversion>) -> Map<String, Value> {
+    let speaks = |least: Microversion| version.is_some_and(|version| version >= least);
+    let disks: Vec<Value> = plan
+        .disks
+        .iter()
+        .enumerate()
+        .map(|(index, disk)| {
+            let mut mapping = json!({
+                "uuid": disk.volume,
+                "source_type": "volume",
+                "destination_type": "volume",
+                "boot_index": if index == 0 { 0 } else { -1 },
+                "delete_on_termination": disk.delete_on_termination,
+            });
+            if let Some(tag) = disk.tag.as_ref().filter(|_| speaks(DEVICE_TAGS)) {
+                mapping["tag"] = json!(tag);
+            }
+            mapping
+        })
+        .collect();
+    let mut server = Map::new();
+    let mut put = |key: &str, value: Value| server.insert(key.to_owned(), value);
+    put("name", json!(plan.name));
+    put("flavorRef", json!(plan.flavor));
+    put("block_device_mapping_v2", Value::Array(disks));
+    put("config_drive", json!(plan.config_drive));
+    let ports: Vec<Value> = plan
+        .ports
+        .iter()
+        .map(|port| json!({"port": port}))
+        .collect();
+    if !ports.is_empty() {
+        put("networks", Value::Array(ports));
+    } else if speaks(NO_NETWORK) {
+        put("networks", json!("none"));
+    }
+    if speaks(DESCRIPTION) && !plan.description.is_empty() {
+        put("description", json!(cut(&plan.description)));
+    }
+    let optional = [
+        ("key_name", &plan.key_name),
+        ("availability_zone", &plan.availability_zone),
+        ("user_data", &plan.user_data),
+    ];
+    for (key, value) in optional {
+        if let Some(value) = value {
+            put(key, json!(value));
+        }
+    }
+    let mut metadata = plan.metadata.clone();
+    if speaks(TAGS_AT_ONCE) && is_tag(name) {
+        let tags: Vec<&str> = std::iter::once(name)
+            .chain(plan.tags.iter().map(String::as_str))
+            .take(TAGS_MAX)
+            .collect();
+        put("tags", json!(tags));
+    } else {
+        metadata.insert(MARK.to_owned(), name.to_owned());
+    }
+    put("metadata", json!(metadata));
+    server
+}
+
+fn is_tag(text: &str) -> bool {
+    text.chars().count() <= TAG_CHARACTERS_MAX && !text.contains(['/', ','])
+}
+
+/// Gives a server exactly these tags, and takes the mark off that stood in for one.
+pub(super) async fn apply_tags(
+    access: &Access,
+    id: &ServerId,
+    tags: &[String],
+) -> Result<(), Fault> {
+    let version = access.first_of(NOVA, &[TAGS]).await?;
+    if version.is_some() {
+        let call = Call::put(
+            NOVA,
+            format!("servers/{id}/tags"),
+            format!("set the tags of the server {id}"),
+            json!({ "tags": tags }),
+        );
+        access.send(&call.at(version)).await?;
+    }
+    if access.first_of(NOVA, &[TAGS_AT_ONCE]).await?.is_some() {
+        return Ok(());
+    }
+    let call = Call::delete(
+        NOVA,
+        format!("servers/{id}/metadata/{MARK}"),
+        format!("take our mark off the server {id}"),
+    );
+    match access.send(&call).await {
+        Err(fault) if fault.kind == FaultKind::NotFound => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        effect::Disk,
+        id::{FlavorId, PortId, VolumeId},
+    };
+
+    fn plan() -> ServerPlan {
+        let disk = |id: &str| Disk {
+            volume: VolumeId::new(id),
+            tag: Some("data".to_owned()),
+            delete_on_termination: false,
+        };
+        ServerPlan {
+            name: "web".to_owned(),
+            description: "d".to_owned(),
+            flavor: FlavorId::new("f"),
+            disks: vec![disk("a"), disk("b")],
+            ports: vec![PortId::new("p")],
+            key_name: None,
+            availability_zone: None,
+            config_drive: false,
+            user_data: None,
+            metadata: Properties::new(),
+            tags: (0..60).map(|n| format!("t{n}")).collect(),
+        }
+    }
+
+    #[test]
+    fn new_nova_gets_our_name_as_first_tag_and_not_more_than_it_keeps() {
+        let body = body("drb-1", &plan(), Some(Microversion(2, 52)));
+        let tags = body["tags"].as_array().unwrap();
+        assert_eq!((tags.len(), &tags[0]), (TAGS_MAX, &json!("drb-1")));
+        assert_eq!(body["block_device_mapping_v2"][0]["boot_index"], 0);
+        assert_eq!(body["block_device_mapping_v2"][1]["boot_index"], -1);
+        assert_eq!(body["block_device_mapping_v2"][1]["tag"], "data");
+        assert_eq!(body["metadata"], json!({}));
+    }
+
+    #[test]
+    fn old_nova_gets_no_unknown_key() {
+        let body = body("drb-1", &plan(), None);
+        assert!(!body.contains_key("tags") && !body.contains_key("description"));
+        assert!(body["block_device_mapping_v2"][0].get("tag").is_none());
+        assert_eq!(body["metadata"], json!({"drbackup": "drb-1"}));
+    }
+
+    #[test]
+    fn name_that_is_no_tag_becomes_metadata() {
+        let long = "x".repeat(61);
+        let body = body(&long, &plan(), Some(Microversion(2, 52)));
+        assert!(!body.contains_key("tags"));
+        assert_eq!(body["metadata"]["drbackup"], long);
+    }
+
+    #[test]
+    fn server_without_image_boots_from_a_volume() {
+        let read = |text| serde_json::from_str::<Server>(text).unwrap();
+        assert!(read(r#"{"id": "s", "image": ""}"#).boots_from_volume());
+        assert!(!read(r#"{"id": "s", "image": {"id": "i"}}"#).boots_from_volume());
+    }
+}

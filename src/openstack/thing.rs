@@ -1,0 +1,190 @@
+//! Lists, looks and deletions, alike for all kinds of things; this file may not know how one is made.
+
+use serde::de::DeserializeOwned;
+
+use super::{
+    access::{Access, Call},
+    backup, key_pair, port, security_group, server, snapshot, volume,
+};
+use crate::domain::{
+    fault::{Fault, FaultKind, Service},
+    id::Tenant,
+    sighting::{Sighting, Thing, ThingKind},
+};
+
+pub(super) fn service(kind: ThingKind) -> Service {
+    match kind {
+        ThingKind::Snapshot | ThingKind::Volume | ThingKind::VolumeBackup => Service::BlockStorage,
+        ThingKind::SecurityGroup | ThingKind::Port => Service::Network,
+        ThingKind::KeyPair | ThingKind::Server => Service::Compute,
+    }
+}
+
+fn path(thing: &Thing) -> String {
+    let id = &thing.id;
+    match thing.kind {
+        ThingKind::Snapshot => format!("snapshots/{id}"),
+        ThingKind::Volume => format!("volumes/{id}"),
+        ThingKind::VolumeBackup => format!("backups/{id}"),
+        ThingKind::SecurityGroup => format!("security-groups/{id}"),
+        ThingKind::KeyPair => key_pair::path(id),
+        ThingKind::Port => format!("ports/{id}"),
+        ThingKind::Server => format!("servers/{id}"),
+    }
+}
+
+/// All things of a kind.
+pub(super) async fn list(
+    access: &Access,
+    tenant: &Tenant,
+    kind: ThingKind,
+) -> Result<Vec<Sighting>, Fault> {
+    match kind {
+        ThingKind::Snapshot => {
+            let call = cinder(access, tenant, "snapshots/detail", "list the snapshots");
+            let rows = access.pages(call, "snapshots").await?;
+            Ok(all(rows, snapshot::Snapshot::sighting))
+        }
+        ThingKind::Volume => {
+            let call = cinder(access, tenant, "volumes/detail", "list the volumes");
+            let rows = access.pages(call, "volumes").await?;
+            Ok(all(rows, volume::Volume::sighting))
+        }
+        ThingKind::VolumeBackup => {
+            let call = cinder(access, tenant, "backups/detail", "list the volume backups");
+            let rows = access.pages(call, "backups").await?;
+            Ok(all(rows, backup::Backup::sighting))
+        }
+        ThingKind::SecurityGroup => {
+            let call = neutron(tenant, "security-groups", "list the security groups");
+            let call = ["id", "name", "created_at"]
+                .iter()
+                .fold(call, |call, field| call.query("fields", *field));
+            let rows = access.pages(call, "security_groups").await?;
+            Ok(all(rows, security_group::SecurityGroup::sighting))
+        }
+        ThingKind::Port => {
+            let call = neutron(tenant, "ports", "list the ports");
+            let call = ["id", "name", "status", "created_at"]
+                .iter()
+                .fold(call, |call, field| call.query("fields", *field));
+            let rows = access.pages(call, "ports").await?;
+            Ok(all(rows, port::Port::sighting))
+        }
+        ThingKind::KeyPair => Ok(all(
+            key_pair::list(access).await?,
+            key_pair::KeyPair::sighting,
+        )),
+        ThingKind::Server => server::sightings(access, tenant).await,
+    }
+}
+
+fn all<T>(rows: Vec<T>, sighting: impl Fn(T) -> Sighting) -> Vec<Sighting> {
+    rows.into_iter().map(sighting).collect()
+}
+
+fn cinder(access: &Access, tenant: &Tenant, path: &str, doing: &str) -> Call {
+    let call = Call::get(Service::BlockStorage, path, doing);
+    if access.foreign {
+        return call
+            .query("all_tenants", "1")
+            .query("project_id", tenant.project.as_str());
+    }
+    call
+}
+
+/// Neutron shows an admin the things of everybody, so the project is always named.
+fn neutron(tenant: &Tenant, path: &str, doing: &str) -> Call {
+    Call::get(Service::Network, path, doing).query("project_id", tenant.project.as_str())
+}
+
+/// One thing.
+pub(super) async fn get(access: &Access, thing: &Thing) -> Result<Option<Sighting>, Fault> {
+    let seen = match thing.kind {
+        ThingKind::Snapshot => {
+            one(access, thing, |found: snapshot::One| {
+                found.snapshot.sighting()
+            })
+            .await
+        }
+        ThingKind::Volume => one(access, thing, |found: volume::One| found.volume.sighting()).await,
+        ThingKind::VolumeBackup => {
+            one(access, thing, |found: backup::One| found.backup.sighting()).await
+        }
+        ThingKind::SecurityGroup => {
+            one(access, thing, |found: security_group::One| {
+                found.security_group.sighting()
+            })
+            .await
+        }
+        ThingKind::KeyPair => {
+            one(access, thing, |found: key_pair::One| {
+                found.keypair.sighting()
+            })
+            .await
+        }
+        ThingKind::Port => one(access, thing, |found: port::One| found.port.sighting()).await,
+        ThingKind::Server => server::sighting(access, &thing.id).await,
+    };
+    match seen {
+        Ok(sighting) => Ok(Some(sighting)),
+        Err(fault) if fault.kind == FaultKind::NotFound => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
+async fn one<T: DeserializeOwned>(
+    access: &Access,
+    thing: &Thing,
+    sighting: impl Fn(T) -> Sighting,
+) -> Result<Sighting, Fault> {
+    let call = Call::get(
+        service(thing.kind),
+        path(thing),
+        format!("read the {thing}"),
+    );
+    Ok(sighting(access.read(&call).await?))
+}
+
+/// Asks for the deletion of a thing; one that is not there is fine.
+pub(super) async fn delete(access: &Access, thing: &Thing) -> Result<(), Fault> {
+    let call = Call::delete(
+        service(thing.kind),
+        path(thing),
+        format!("delete the {thing}"),
+    );
+    match access.send(&call).await {
+        Ok(_) => Ok(()),
+        Err(fault) if fault.kind == FaultKind::NotFound => Ok(()),
+        Err(fault) => Err(refused_deletion(fault, thing.kind)),
+    }
+}
+
+/// A deletion is refused because of what else there is, which passes: whatever uses it goes first.
+fn refused_deletion(fault: Fault, kind: ThingKind) -> Fault {
+    let passes = match (kind, fault.status) {
+        (ThingKind::Server, Some(409)) => true,
+        (ThingKind::Snapshot | ThingKind::Volume | ThingKind::VolumeBackup, Some(400)) => {
+            fault.message.contains("status")
+                || fault.message.contains("dependent")
+                || fault.message.contains("Incremental")
+        }
+        (
+            ThingKind::Snapshot
+            | ThingKind::Volume
+            | ThingKind::VolumeBackup
+            | ThingKind::SecurityGroup
+            | ThingKind::KeyPair
+            | ThingKind::Port
+            | ThingKind::Server,
+            _,
+        ) => false,
+    };
+    if passes {
+        return Fault {
+            kind: FaultKind::Busy,
+            ..fault
+        };
+    }
+    fault
+}

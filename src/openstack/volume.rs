@@ -1,0 +1,180 @@
+//! Cinder volumes; this file may not know why one is made.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    access::{Access, Call},
+    wire::{cut, flag, nullable, properties},
+};
+use crate::domain::{
+    effect::Request,
+    fault::{Fault, Service},
+    id::VolumeId,
+    manifest::Properties,
+    sighting::{Sighting, Thing, ThingKind},
+    time::Timestamp,
+};
+
+const CINDER: Service = Service::BlockStorage;
+
+/// A volume as Cinder shows it.
+#[derive(Debug, Deserialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the fields have the names that Cinder gives them"
+)]
+pub(super) struct Volume {
+    pub(super) id: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) name: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) description: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) status: String,
+    #[serde(default)]
+    pub(super) size: u64,
+    #[serde(default)]
+    pub(super) created_at: Option<String>,
+    #[serde(default)]
+    pub(super) volume_type: Option<String>,
+    #[serde(default)]
+    pub(super) availability_zone: Option<String>,
+    #[serde(default, deserialize_with = "flag")]
+    pub(super) bootable: bool,
+    #[serde(default, deserialize_with = "flag")]
+    pub(super) encrypted: bool,
+    #[serde(default, deserialize_with = "flag")]
+    pub(super) multiattach: bool,
+    #[serde(default, deserialize_with = "properties")]
+    pub(super) metadata: Properties,
+    #[serde(default, deserialize_with = "properties")]
+    pub(super) volume_image_metadata: Properties,
+}
+
+#[derive(Deserialize)]
+pub(super) struct One {
+    pub(super) volume: Volume,
+}
+
+impl Volume {
+    pub(super) fn sighting(self) -> Sighting {
+        Sighting {
+            thing: Thing {
+                kind: ThingKind::Volume,
+                id: self.id,
+            },
+            name: self.name,
+            tags: Vec::new(),
+            status: self.status.to_lowercase(),
+            message: None,
+            created: self.created_at.as_deref().and_then(Timestamp::parse),
+            size_gib: Some(self.size),
+            incremental: false,
+            data_timestamp: None,
+        }
+    }
+}
+
+/// What a new volume should be.
+pub(super) struct Wish<'a> {
+    pub(super) size_gib: u64,
+    pub(super) volume_type: Option<&'a str>,
+    pub(super) availability_zone: Option<&'a str>,
+    pub(super) snapshot: Option<&'a str>,
+    pub(super) description: &'a str,
+}
+
+/// Makes a volume.
+pub(super) async fn make(access: &Access, name: &str, wish: &Wish<'_>) -> Result<String, Fault> {
+    let mut volume = Map::new();
+    volume.insert("size".to_owned(), json!(wish.size_gib));
+    volume.insert("name".to_owned(), json!(name));
+    volume.insert("description".to_owned(), json!(cut(wish.description)));
+    let optional = [
+        ("volume_type", wish.volume_type),
+        ("availability_zone", wish.availability_zone),
+        ("snapshot_id", wish.snapshot),
+    ];
+    for (key, value) in optional {
+        if let Some(value) = value {
+            volume.insert(key.to_owned(), json!(value));
+        }
+    }
+    let call = Call::post(
+        CINDER,
+        "volumes",
+        format!("create the volume {name}"),
+        json!({ "volume": volume }),
+    );
+    let made: One = access.read(&call).await?;
+    Ok(made.volume.id)
+}
+
+/// Reads one volume.
+pub(super) async fn get(access: &Access, volume: VolumeId) -> Result<Volume, Fault> {
+    let call = Call::get(
+        CINDER,
+        format!("volumes/{volume}"),
+        format!("read the volume {volume}"),
+    );
+    Ok(access.read::<One>(&call).await?.volume)
+}
+
+/// Gives a volume its final look, touching only what differs.
+pub(super) async fn apply(access: &Access, request: &Request) -> Result<(), Fault> {
+    let Request::ApplyVolume {
+        volume: id,
+        name,
+        description,
+        metadata,
+        bootable,
+        image_metadata,
+    } = request
+    else {
+        return Ok(());
+    };
+    let volume = get(access, id.clone()).await?;
+    let description = cut(description);
+    if volume.name != *name || volume.description != description {
+        let body = json!({"volume": {"name": name, "description": description}});
+        let doing = format!("name the volume {id}");
+        access
+            .send(&Call::put(CINDER, format!("volumes/{id}"), doing, body))
+            .await?;
+    }
+    if volume.metadata != *metadata {
+        let body = json!({ "metadata": metadata });
+        let doing = format!("set the metadata of the volume {id}");
+        let path = format!("volumes/{id}/metadata");
+        access.send(&Call::put(CINDER, path, doing, body)).await?;
+    }
+    if volume.bootable != *bootable {
+        let body = json!({"os-set_bootable": {"bootable": bootable}});
+        let doing = format!("set the bootable flag of the volume {id}");
+        act(access, id, doing, body).await?;
+    }
+    let lacking: Properties = image_metadata
+        .iter()
+        .filter(|(key, value)| volume.volume_image_metadata.get(*key) != Some(*value))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    if !lacking.is_empty() {
+        let body = json!({"os-set_image_metadata": {"metadata": lacking}});
+        let doing = format!("set the image metadata of the volume {id}");
+        act(access, id, doing, body).await?;
+    }
+    Ok(())
+}
+
+async fn act(access: &Access, id: &VolumeId, doing: String, body: Value) -> Result<(), Fault> {
+    access
+        .send(&Call::post(
+            CINDER,
+            format!("volumes/{id}/action"),
+            doing,
+            body,
+        ))
+        .await?;
+    Ok(())
+}
