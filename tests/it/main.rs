@@ -6,6 +6,7 @@
     reason = "helpers of tests are tests, which the lint does not see"
 )]
 
+mod cloud_contract;
 mod postgres;
 mod store_contract;
 mod store_opening;

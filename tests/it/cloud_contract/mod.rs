@@ -1,0 +1,170 @@
+//! What every [`Cloud`](drbackup::port::cloud::Cloud) keeps, claim by claim; this file may not know how one is made.
+//!
+//! The claims run against the real pair that `OS_CLIENT_CONFIG_FILE` and `DRBACKUP_TEST_CLOUDS`
+//! (`source,dr`) name: `cargo test --test it cloud_contract -- --ignored`. Each cloud of the pair has
+//! the entries `NAME-demo` (a member of a project), `NAME-operator` (an admin in the same project)
+//! and `NAME-admin` (an admin in another one).
+
+mod claims;
+mod ground;
+
+use std::{
+    panic::AssertUnwindSafe,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use drbackup::{
+    domain::{id::Tenant, time::Timestamp},
+    openstack::{
+        Clouds,
+        config::{CloudMapping, Config, Environment},
+        install_crypto,
+        limits::Limits,
+    },
+    port::clock::Clock,
+};
+use futures::FutureExt;
+use ground::Ground;
+use uuid::Uuid;
+
+/// The clock of the machine.
+struct MachineClock;
+
+impl Clock for MachineClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(chrono::Utc::now().timestamp_micros())
+    }
+
+    fn new_id(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}
+
+/// Two clouds, the client under test, and the ground on which both stand.
+pub(crate) struct Stage {
+    file: PathBuf,
+    names: [String; 2],
+    pub(crate) source: Ground,
+    pub(crate) dr: Ground,
+    pub(crate) cloud: Clouds,
+    /// In the name of everything that this run makes.
+    pub(crate) mark: String,
+}
+
+impl Stage {
+    async fn new(file: &Path, names: [String; 2]) -> Self {
+        install_crypto();
+        let member = |name: &str| format!("{name}-demo");
+        let (source, dr) = (
+            Ground::of_entry(file, &names[0], &member(&names[0])).await,
+            Ground::of_entry(file, &names[1], &member(&names[1])).await,
+        );
+        let cloud = client(file, &names, "operator", Limits::default());
+        Self {
+            file: file.to_owned(),
+            names,
+            source,
+            dr,
+            cloud,
+            mark: format!("ostest-{}", &Uuid::new_v4().simple().to_string()[..8]),
+        }
+    }
+
+    pub(crate) fn source_tenant(&self) -> &Tenant {
+        &self.source.tenant
+    }
+
+    pub(crate) fn dr_tenant(&self) -> &Tenant {
+        &self.dr.tenant
+    }
+
+    /// A client of the same clouds whose admin entry is another one, or whose limits are others.
+    pub(crate) fn client(&self, admin: &str, limits: Limits) -> Clouds {
+        client(&self.file, &self.names, admin, limits)
+    }
+
+    /// A client of one cloud with entries of a `clouds.yaml` that is given as text.
+    pub(crate) fn client_of_text(&self, text: &str) -> Clouds {
+        let place = tempfile::tempdir().expect("a directory");
+        let file = place.path().join("clouds.yaml");
+        std::fs::write(&file, text).expect("a file");
+        clouds(&file, &[], Limits::default())
+    }
+
+    pub(crate) fn file_text(&self) -> String {
+        std::fs::read_to_string(&self.file).expect("clouds.yaml is readable")
+    }
+}
+
+fn client(file: &Path, names: &[String; 2], admin: &str, limits: Limits) -> Clouds {
+    let mappings: Vec<CloudMapping> = names
+        .iter()
+        .map(|name| CloudMapping {
+            name: name.clone(),
+            entries: vec![format!("{name}-demo")],
+            admin: (!admin.is_empty()).then(|| format!("{name}-{admin}")),
+        })
+        .collect();
+    clouds(file, &mappings, limits)
+}
+
+fn clouds(file: &Path, mappings: &[CloudMapping], limits: Limits) -> Clouds {
+    let environment = Environment {
+        variables: [(
+            "OS_CLIENT_CONFIG_FILE".to_owned(),
+            file.display().to_string(),
+        )]
+        .into(),
+        ..Environment::default()
+    };
+    let config = Config::load(&environment, mappings, limits).expect("a configuration");
+    let clock: Arc<dyn Clock> = Arc::new(MachineClock);
+    Clouds::new(config, &clock)
+}
+
+/// Looks until there is something to see; a cloud takes its time, but not for ever.
+pub(crate) async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    const LOOKS_MAX: u32 = 600;
+    for _ in 0..LOOKS_MAX {
+        if let Some(seen) = look().await {
+            return seen;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("waited in vain: {what}");
+}
+
+#[tokio::test]
+#[ignore = "needs the real pair that DRBACKUP_TEST_CLOUDS names"]
+async fn contract_holds_on_the_real_pair() {
+    let variable = |name: &str| {
+        std::env::var(name).unwrap_or_else(|_| panic!("{name} has to name the real pair"))
+    };
+    let file = PathBuf::from(variable("OS_CLIENT_CONFIG_FILE"));
+    let names = variable("DRBACKUP_TEST_CLOUDS");
+    let (source, dr) = names
+        .split_once(',')
+        .expect("DRBACKUP_TEST_CLOUDS is SOURCE,DR");
+    let only = std::env::var("DRBACKUP_TEST_CLAIM").unwrap_or_default();
+    let mut broken = Vec::new();
+    for (name, claim) in claims::all() {
+        if !name.contains(&only) {
+            continue;
+        }
+        let started = std::time::Instant::now();
+        let stage = Stage::new(&file, [source.to_owned(), dr.to_owned()]).await;
+        let kept = AssertUnwindSafe(claim(&stage)).catch_unwind().await.is_ok();
+        println!(
+            "{} {name}: {:.1} s, {:?}",
+            if kept { "kept  " } else { "broken" },
+            started.elapsed().as_secs_f32(),
+            stage.cloud.traffic()
+        );
+        if !kept {
+            broken.push(name);
+        }
+    }
+    assert!(broken.is_empty(), "not kept: {broken:?}");
+}
