@@ -96,9 +96,12 @@ impl Runner {
         let mut memory = Memory::default();
         let mut load = true;
         loop {
-            admissions.borrow_and_update();
-            if load && let Err(end) = self.load(&mut memory).await {
-                return end;
+            if load {
+                // Seen only here: an admission during a turn must still wake the lane after it.
+                admissions.borrow_and_update();
+                if let Err(end) = self.load(&mut memory).await {
+                    return end;
+                }
             }
             let wake = match self.turn(&mut memory).await {
                 Ok(wake) => wake,

@@ -277,8 +277,8 @@ impl Held {
             if leaves && !admits(effect) {
                 continue;
             }
-            if let Some(aside) = self.asides.get_mut(&key) {
-                aside.under_way = leaves;
+            if leaves && let Some(aside) = self.asides.get_mut(&key) {
+                aside.under_way = true;
             }
             if next == Move::Send
                 && let Some(mut effect) = self.ledger.get(&key).cloned()
