@@ -246,7 +246,7 @@ impl Cloud {
 
     /// Lets go of every request that hangs.
     pub fn release(&self) {
-        self.shared.released.notify_waiters();
+        self.shared.release();
     }
 
     /// Kills `cinder-backup`: what it was at does not end, and it is seen as down at once.
@@ -400,7 +400,7 @@ pub fn clouds_yaml<'cloud>(clouds: impl IntoIterator<Item = &'cloud Cloud>) -> S
     text
 }
 
-/// Clouds that were started together.
+/// Pair that were started together.
 #[derive(Debug)]
 pub struct Pair {
     /// The clouds, in the order of their configurations.

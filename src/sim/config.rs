@@ -157,8 +157,7 @@ pub struct Config {
     pub backup_store: Arc<BackupStore>,
     /// Application credentials that exist from the start.
     pub application_credentials: Vec<ApplicationCredential>,
-    /// Whether one restore or import in a project may find the service that made the backup by
-    /// another driver's name: the driver that this cloud's `cinder-backup` runs.
+    /// The driver of `cinder-backup`; records of another one cannot be imported.
     pub backup_driver: String,
     /// Where ids and random bytes come from: the same seed gives the same ids for the same requests.
     pub seed: u64,

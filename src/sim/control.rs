@@ -59,11 +59,11 @@ pub(crate) fn answer(shared: &Shared, method: &str, uri: &Uri, body: &Bytes) -> 
         },
         ("DELETE", ["faults"]) => {
             world.faults.clear();
-            shared.released.notify_waiters();
+            shared.release();
             Reply::empty(204)
         }
         ("POST", ["release"]) => {
-            shared.released.notify_waiters();
+            shared.release();
             Reply::empty(204)
         }
         ("POST", ["advance"]) => {
@@ -157,6 +157,9 @@ pub(crate) fn state(world: &World) -> Value {
                 "ports": world.neutron.owned("ports", id),
                 "security_groups": world.neutron.owned("security_groups", id),
                 "routers": world.neutron.owned("routers", id),
+                "images": world.glance.images.values().filter(|one| one.owner == id)
+                    .map(|one| json!({"id": one.id, "name": one.name, "status": one.status}))
+                    .collect::<Vec<_>>(),
                 "floating_ips": world.neutron.owned("floatingips", id),
             }),
         );

@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::call::{Call, Service};
@@ -30,6 +30,9 @@ use super::{cinder, control, glance, keystone, neutron, nova};
 
 /// The longest body that is read.
 const BODY_LIMIT: usize = 1 << 30;
+
+/// How many requests are remembered; of more, the older half is forgotten.
+const LOG_LIMIT: usize = 1_000_000;
 
 /// One request that came in, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -61,7 +64,8 @@ pub struct LoggedRequest {
 pub(crate) struct Shared {
     world: Mutex<World>,
     pub(crate) base: String,
-    pub(crate) released: Notify,
+    /// Counts the releases, so that none is missed by a request that is about to hang.
+    released: watch::Sender<u64>,
     /// Closes the door; a new one is hung when the cloud is started again.
     pub(crate) door: Mutex<CancellationToken>,
 }
@@ -71,7 +75,7 @@ impl Shared {
         Arc::new(Self {
             world: Mutex::new(world),
             base,
-            released: Notify::new(),
+            released: watch::Sender::new(0),
             door: Mutex::new(CancellationToken::new()),
         })
     }
@@ -81,6 +85,11 @@ impl Shared {
         let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
         world.settle();
         world
+    }
+
+    /// Lets go of every request that hangs.
+    pub(crate) fn release(&self) {
+        self.released.send_modify(|count| *count += 1);
     }
 
     pub(crate) fn door(&self) -> CancellationToken {
@@ -235,6 +244,7 @@ pub(crate) async fn serve(
 }
 
 async fn outcome(shared: &Shared, call: &Call) -> Outcome {
+    let releases = shared.released.subscribe();
     let (latency, fault) = {
         let mut world = shared.world();
         (world.config.times.api_latency, world.faults.pick(call))
@@ -257,7 +267,7 @@ async fn outcome(shared: &Shared, call: &Call) -> Outcome {
             acted,
         } => {
             let done = acted.then(|| perform(&mut shared.world(), call, Some(&fault), true));
-            hang(shared, *milliseconds).await;
+            hang(releases, *milliseconds).await;
             match done {
                 Some(reply) => Outcome::Answer(reply),
                 None => Outcome::Answer(act(shared, call, Some(&fault)).await),
@@ -295,15 +305,17 @@ async fn pause(time: Duration) {
     }
 }
 
-async fn hang(shared: &Shared, milliseconds: Option<u64>) {
-    let released = shared.released.notified();
+async fn hang(mut releases: watch::Receiver<u64>, milliseconds: Option<u64>) {
+    let change = releases.changed();
     let limit = milliseconds.map(Duration::from_millis);
+    // Whichever way the wait ends, it means the same: go on.
     match limit {
-        // Both ends of the wait mean the same: go on.
         Some(limit) => {
-            let _whichever = tokio::time::timeout(limit, released).await;
+            let _whichever = tokio::time::timeout(limit, change).await;
         }
-        None => released.await,
+        None => {
+            let _whichever = change.await;
+        }
     }
 }
 
@@ -428,6 +440,9 @@ fn log(world: &mut World, call: &Call, status: Option<u16>, fault: Option<&Picke
         microversion: call.header("openstack-api-version").map(str::to_owned),
         fault: fault.map(|fault| fault.rule),
     };
+    if world.requests.len() >= LOG_LIMIT {
+        world.requests.drain(..LOG_LIMIT / 2);
+    }
     world.requests.push(entry);
 }
 

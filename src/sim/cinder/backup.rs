@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use super::list::page;
 use super::volume::{Blueprint, make};
 use super::{
-    Ask, Backup, Snapshot, Volume, ZONE, flag, limit, nowhere, only_keys, record, required,
-    see_backup, see_snapshot, see_volume, text, texts, work,
+    Ask, Backup, Snapshot, Volume, ZONE, check_texts, flag, limit, nowhere, only_keys, record,
+    required, see_backup, see_snapshot, see_volume, text, texts, work,
 };
 use crate::sim::clock::cinder as written;
-use crate::sim::reply::{Answer, Reply, bad, fault, missing};
+use crate::sim::reply::{Answer, Reply, bad, missing};
 use crate::sim::world::{Event, Kind, World};
 
 const FILTERS: [&str; 3] = ["name", "status", "volume_id"];
@@ -176,6 +176,7 @@ fn create(world: &mut World, ask: &Ask<'_>) -> Answer {
         known.push("availability_zone");
     }
     only_keys(wanted, "backup", &known)?;
+    check_texts(wanted)?;
     let volume = see_volume(world, ask, required(wanted, "backup", "volume_id")?)?.clone();
     let snapshot = match wanted["snapshot_id"].as_str() {
         Some(id) => Some(see_snapshot(world, ask, id)?.clone()),
@@ -263,6 +264,7 @@ fn update(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
         &["name", "description"]
     };
     only_keys(wanted, "backup", known)?;
+    check_texts(wanted)?;
     let now = world.date();
     let Some(backup) = world.cinder.backups.get_mut(id) else {
         return Err(nowhere());
@@ -286,9 +288,6 @@ fn delete(world: &mut World, ask: &Ask<'_>, id: &str, force: bool) -> Answer {
         return Err(bad(
             "Invalid backup: Backup status must be available or error",
         ));
-    }
-    if force && !backup.service.as_ref().is_none_or(|_| true) {
-        return Err(fault(405, "Operation not supported: force delete"));
     }
     let has_children = world
         .cinder

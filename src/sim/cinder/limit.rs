@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{Ask, VolumeType, ZONE, nowhere};
 use crate::sim::call::truth;
 use crate::sim::clock::cinder as written;
+use crate::sim::keystone::Who;
 use crate::sim::reply::{Answer, Reply, bad, fault, missing};
 use crate::sim::world::World;
 
@@ -49,16 +50,18 @@ pub(super) fn route(world: &mut World, ask: &Ask<'_>, rest: &[&str]) -> Answer {
                 .cinder
                 .types
                 .iter()
-                .map(|kind| type_view(kind, true))
+                .map(|kind| type_view(kind, Some(&ask.who)))
                 .collect();
             Ok(Reply::ok(json!({"volume_types": views})))
         }
         ("GET", ["types", "default"]) => match world.cinder.types.first() {
-            Some(kind) => Ok(Reply::ok(json!({"volume_type": type_view(kind, false)}))),
+            Some(kind) => Ok(Reply::ok(json!({"volume_type": type_view(kind, None)}))),
             None => Err(missing("Default volume type can not be found.")),
         },
         ("GET", ["types", id]) => match world.cinder.types.iter().find(|kind| kind.id == **id) {
-            Some(kind) => Ok(Reply::ok(json!({"volume_type": type_view(kind, true)}))),
+            Some(kind) => Ok(Reply::ok(
+                json!({"volume_type": type_view(kind, Some(&ask.who))}),
+            )),
             None => Err(missing(&format!("Volume type {id} could not be found."))),
         },
         ("GET", ["types", _, "extra_specs"]) => Ok(Reply::ok(json!({"extra_specs": {}}))),
@@ -67,11 +70,15 @@ pub(super) fn route(world: &mut World, ask: &Ask<'_>, rest: &[&str]) -> Answer {
     }
 }
 
-fn type_view(kind: &VolumeType, access: bool) -> Value {
+/// `who`: of whom it depends what else is shown; the default type is shown without any of it.
+fn type_view(kind: &VolumeType, who: Option<&Who>) -> Value {
     let mut view = json!({"id": kind.id, "name": kind.name, "is_public": true,
         "description": kind.description, "extra_specs": {}});
-    if access {
+    if let Some(who) = who {
         view["os-volume-type-access:is_public"] = json!(true);
+        if who.is_admin() {
+            view["qos_specs_id"] = Value::Null;
+        }
     }
     view
 }

@@ -27,6 +27,8 @@ pub(crate) use snapshot::{Wish as SnapshotWish, make as snapshot_make};
 pub(crate) use volume::{Blueprint, delete_with_server, make as volume_make};
 pub(crate) use work::{service_kill, service_start, settle};
 
+/// The longest name, description or value of metadata, in characters.
+const TEXT_LIMIT: usize = 255;
 /// The only zone.
 pub(crate) const ZONE: &str = "nova";
 
@@ -350,8 +352,25 @@ fn flag(value: &Value) -> bool {
     }
 }
 
+/// A name or description: without blanks round it, as Cinder keeps it.
 fn text(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_owned)
+    value.as_str().map(|text| text.trim().to_owned())
+}
+
+/// Refuses names and descriptions that are too long.
+fn check_texts(wanted: &Value) -> Result<(), Reply> {
+    for key in ["name", "description", "display_name", "display_description"] {
+        let length = wanted[key]
+            .as_str()
+            .map_or(0, |text| text.trim().chars().count());
+        if length > TEXT_LIMIT {
+            return Err(bad(&format!(
+                "Invalid input for field/attribute {key}. Value: {}. {key} has {length} characters, more than {TEXT_LIMIT}.",
+                wanted[key]
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Metadata in a body: texts by name.
@@ -366,7 +385,7 @@ fn texts(value: &Value) -> Result<BTreeMap<String, String>, Reply> {
     object
         .iter()
         .map(|(key, value)| match value.as_str() {
-            Some(text) if text.len() <= 255 && key.len() <= 255 => Ok((key.clone(), text.to_owned())),
+            Some(text) if text.chars().count() <= TEXT_LIMIT && key.chars().count() <= TEXT_LIMIT => Ok((key.clone(), text.to_owned())),
             _ => Err(bad(&format!(
                 "Invalid input for field/attribute metadata. Value: {value}. {value} is not valid under any of the given schemas"
             ))),

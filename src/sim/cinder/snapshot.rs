@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::list::page;
 use super::{
-    Ask, Snapshot, flag, limit, metadata, nowhere, only_keys, required, see_snapshot, see_volume,
-    text, texts,
+    Ask, Snapshot, check_texts, flag, limit, metadata, nowhere, only_keys, required, see_snapshot,
+    see_volume, text, texts,
 };
 use crate::sim::clock::cinder as written;
 use crate::sim::keystone::Who;
@@ -119,6 +119,7 @@ fn create(world: &mut World, ask: &Ask<'_>) -> Answer {
             "metadata",
         ],
     )?;
+    check_texts(wanted)?;
     let volume = see_volume(world, ask, required(wanted, "snapshot", "volume_id")?)?;
     let force = flag(&wanted["force"]);
     if ask.since(66) && !wanted["force"].is_null() && !force {
@@ -219,6 +220,7 @@ fn update(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
         "snapshot",
         &["name", "description", "display_name", "display_description"],
     )?;
+    check_texts(wanted)?;
     let now = world.date();
     let Some(snapshot) = world.cinder.snapshots.get_mut(id) else {
         return Err(nowhere());

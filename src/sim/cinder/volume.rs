@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::list::page;
 use super::{
-    Ask, Volume, ZONE, flag, limit, metadata, nowhere, only_keys, see_backup, see_snapshot,
-    see_volume, text, texts, work,
+    Ask, Volume, ZONE, check_texts, flag, limit, metadata, nowhere, only_keys, see_backup,
+    see_snapshot, see_volume, text, texts, work,
 };
 use crate::sim::call::truth;
 use crate::sim::clock::cinder as written;
@@ -239,6 +239,7 @@ fn create(world: &mut World, ask: &Ask<'_>) -> Answer {
     if ask.since(53) {
         only_keys(wanted, "volume", &CREATE)?;
     }
+    check_texts(wanted)?;
     let mut plan = blueprint(world, ask, wanted)?;
     let mut wait = world.config.times.volume_create;
     let image = text(&wanted["imageRef"]).or_else(|| text(&wanted["image_id"]));
@@ -390,6 +391,7 @@ fn update(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
         "metadata",
     ];
     only_keys(wanted, "volume", &known)?;
+    check_texts(wanted)?;
     let now = world.date();
     let Some(volume) = world.cinder.volumes.get_mut(id) else {
         return Err(nowhere());

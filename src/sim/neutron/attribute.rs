@@ -123,8 +123,16 @@ pub(super) fn check(
 ) -> Result<(), Reply> {
     let (post, not_put) = known(table);
     let shown = shown(table, world.config.release);
-    for key in wanted.keys() {
+    for (key, value) in wanted {
         let key = key.as_str();
+        let long = value
+            .as_str()
+            .is_some_and(|text| text.chars().count() > 255);
+        if long && ["name", "description"].contains(&key) {
+            return Err(bad(&format!(
+                "Invalid input for {key}. Reason: {value} exceeds maximum length of 255."
+            )));
+        }
         if READ_ONLY.contains(&key) || shown.contains(&key) {
             let method = if verb == Verb::Post { "POST" } else { "PUT" };
             let text = if verb == Verb::Post {

@@ -131,10 +131,10 @@ pub(crate) fn furnish(world: &mut World) {
     }
     let admin = projects.first().cloned().unwrap_or_default();
     let public = network_make(world, &admin, "public");
-    subnet_make(world, &admin, &public, "public", "203.0.113.0/24");
     if let Some(row) = world.neutron.row_mut("networks", &public) {
         row.insert("router:external".to_owned(), json!(true));
     }
+    subnet_make(world, &admin, &public, "public-subnet", "203.0.113.0/24");
 }
 
 pub(crate) fn answer(world: &mut World, call: &Call) -> Answer {
@@ -375,6 +375,10 @@ fn view(world: &World, ask: &Ask<'_>, table: &str, row: &Row) -> Value {
             .map(|rule| Value::Object(rule.clone()))
             .collect();
         row.insert("security_group_rules".to_owned(), json!(rules));
+    }
+    if table == "security_group_rules" {
+        // Shown within their group only.
+        row.retain(|key, _| !["tags", "standard_attr_id"].contains(&key.as_str()));
     }
     if !ask.who.is_admin() {
         row.retain(|key, _| {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::address::Block;
-use super::{Ask, Row, absent, bad, conflict, fresh, see, text};
+use super::{Ask, Row, absent, bad, conflict, fresh, see, text, truth};
 use crate::sim::config::Release;
 use crate::sim::reply::{Reply, neutron_fault};
 use crate::sim::world::{Kind, World};
@@ -24,8 +24,8 @@ pub(super) fn create(world: &mut World, project: &str, wanted: &Row) -> String {
         "provider:physical_network": null, "provider:segmentation_id": 100});
     row.extend(defaults.as_object().cloned().unwrap_or_default());
     if world.config.release == Release::Gazpacho {
-        row.insert("qinq".to_owned(), Value::Null);
-        row.insert("vlan_transparent".to_owned(), Value::Null);
+        row.insert("qinq".to_owned(), json!(false));
+        row.insert("vlan_transparent".to_owned(), json!(false));
     }
     fill(&mut row, wanted);
     let id = text(&row, "id").to_owned();
@@ -117,7 +117,9 @@ fn put_subnet(
         "host_routes": [], "dns_nameservers": [], "service_types": [], "subnetpool_id": null});
     row.extend(defaults.as_object().cloned().unwrap_or_default());
     if world.config.release.is_newer() {
-        row.insert("router:external".to_owned(), json!(false));
+        let parent = world.neutron.row("networks", network);
+        let outside = parent.is_some_and(|row| truth(row, "router:external"));
+        row.insert("router:external".to_owned(), json!(outside));
     }
     fill(&mut row, wanted);
     row.insert("cidr".to_owned(), json!(block.written()));

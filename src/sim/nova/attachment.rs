@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Ask, Disk, nowhere, see};
+use super::{Ask, Disk, ROOT_DEVICE, nowhere, see};
 use crate::sim::cinder::Attachment;
 use crate::sim::reply::{Answer, Reply, bad, fault, missing};
 use crate::sim::world::{Event, World};
@@ -41,7 +41,11 @@ pub(super) fn route(world: &mut World, ask: &Ask<'_>, id: &str, rest: &[&str]) -
         ("DELETE", [volume]) => {
             let position = server.disks.iter().position(|disk| disk.volume == **volume);
             let position = position.ok_or_else(|| absent(volume))?;
-            if position == 0 && server.image.is_none() {
+            if server
+                .disks
+                .get(position)
+                .is_some_and(|disk| disk.device == ROOT_DEVICE)
+            {
                 return Err(bad("Cannot detach a root device volume"));
             }
             world.set_status(volume, "detaching");
@@ -73,7 +77,7 @@ fn view(ask: &Ask<'_>, server: &str, disk: &Disk) -> Value {
     view
 }
 
-/// The name of the device after the last one.
+/// The name of the device with this number; 0 is the root.
 pub(super) fn device(number: usize) -> String {
     let letter = u8::try_from(number)
         .ok()
@@ -100,7 +104,15 @@ fn attach(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
             ),
         ));
     }
-    let used = server.disks.len();
+    let used: Vec<&str> = server
+        .disks
+        .iter()
+        .map(|disk| disk.device.as_str())
+        .collect();
+    let mut devices = (1..26).map(device);
+    let free = devices
+        .find(|name| !used.contains(&name.as_str()))
+        .unwrap_or_default();
     let found = world.cinder.volumes.get(volume);
     let found = found.filter(|one| ask.who.is_admin() || one.project == ask.who.project);
     let Some(found) = found else {
@@ -114,9 +126,7 @@ fn attach(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
     }
     let disk = Disk {
         volume: volume.to_owned(),
-        device: wanted["device"]
-            .as_str()
-            .map_or_else(|| device(used), str::to_owned),
+        device: wanted["device"].as_str().map_or(free, str::to_owned),
         tag: wanted["tag"]
             .as_str()
             .filter(|_| ask.since(49))
@@ -129,6 +139,9 @@ fn attach(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
     let shown = view(ask, id, &disk);
     if let Some(server) = world.nova.servers.get_mut(id) {
         server.disks.push(disk);
+        server
+            .disks
+            .sort_by(|one, other| one.volume.cmp(&other.volume));
     }
     let event = Event::VolumeAttached {
         server: id.to_owned(),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::attachment::{device, reserve};
-use super::{Ask, Disk as Attached, Server, limit};
+use super::{Ask, Disk as Attached, ROOT_DEVICE, Server, limit};
 use crate::sim::cinder::{Blueprint, volume_make};
 use crate::sim::keystone::Who;
 use crate::sim::neutron::{PortSketch, port_bind, port_make, text, truth};
@@ -30,7 +30,6 @@ pub(crate) struct Disk {
     boot_index: Option<i64>,
     pub(crate) tag: Option<String>,
     delete_on_termination: bool,
-    device: Option<String>,
 }
 
 impl Disk {
@@ -42,7 +41,6 @@ impl Disk {
             boot_index: Some(if boots { 0 } else { -1 }),
             tag: None,
             delete_on_termination: false,
-            device: None,
         }
     }
 }
@@ -129,6 +127,11 @@ fn read(world: &World, ask: &Ask<'_>, wanted: &Value, body: &Value) -> Result<Wi
         .unwrap_or_default()
         .trim()
         .to_owned();
+    if name.is_empty() || name.chars().count() > 255 {
+        return Err(bad(&format!(
+            "Invalid input for field/attribute name. Value: {name}. '{name}' is too short or too long"
+        )));
+    }
     let key_name = wanted["key_name"].as_str().map(str::to_owned);
     if let Some(key) = &key_name {
         let mine = world
@@ -206,7 +209,7 @@ fn read(world: &World, ask: &Ask<'_>, wanted: &Value, body: &Value) -> Result<Wi
 pub(super) fn texts(value: &Value) -> Result<BTreeMap<String, String>, Reply> {
     let mut texts = BTreeMap::new();
     for (key, value) in value.as_object().into_iter().flatten() {
-        let Some(text) = value.as_str().filter(|text| text.len() <= 255) else {
+        let Some(text) = value.as_str().filter(|text| text.chars().count() <= 255) else {
             return Err(bad(&format!(
                 "Invalid input for field/attribute {key}. Value: {value}. {value} is not of type 'string'"
             )));
@@ -223,7 +226,8 @@ pub(super) fn tags(value: &Value) -> Result<Vec<String>, Reply> {
             "Invalid input for field/attribute tags. Value: {value}. is too long"
         )));
     }
-    let good = |tag: &str| !tag.is_empty() && tag.len() <= 60 && !tag.contains(['/', ',']);
+    let good =
+        |tag: &str| !tag.is_empty() && tag.chars().count() <= 60 && !tag.contains(['/', ',']);
     list.iter()
         .map(|tag| match tag.as_str() {
             Some(tag) if good(tag) => Ok(tag.to_owned()),
@@ -270,7 +274,6 @@ fn disks(
                 .or_else(|| index.as_str().and_then(|text| text.parse().ok())),
             tag: one["tag"].as_str().map(str::to_owned),
             delete_on_termination: one["delete_on_termination"] == true,
-            device: one["device_name"].as_str().map(str::to_owned),
         };
         check_disk(world, ask, &disk)?;
         disks.push(disk);
@@ -461,12 +464,14 @@ pub(crate) fn build(world: &mut World, who: &Who, wish: Wish) -> Result<String, 
             }
         }
     }
-    let disks: Vec<Attached> = wish
-        .disks
-        .iter()
-        .enumerate()
-        .map(|(number, disk)| put_disk(world, who, &id, number, disk))
-        .collect();
+    let mut disks: Vec<Attached> = Vec::new();
+    for disk in &wish.disks {
+        disks.push(put_disk(world, who, disk));
+    }
+    name_devices(&mut disks, wish.image.is_none());
+    for disk in &disks {
+        reserve(world, &id, disk);
+    }
     let now = world.date();
     if let Some(group) = wish.hints["group"].as_str()
         && let Some(group) = world.nova.groups.iter_mut().find(|one| one.id == group)
@@ -519,7 +524,7 @@ fn port_refused(reply: &Reply) -> Reply {
     bad(&text)
 }
 
-fn put_disk(world: &mut World, who: &Who, server: &str, number: usize, disk: &Disk) -> Attached {
+fn put_disk(world: &mut World, who: &Who, disk: &Disk) -> Attached {
     let mut plan = Blueprint {
         size: disk.size.max(1),
         ..Blueprint::default()
@@ -546,14 +551,26 @@ fn put_disk(world: &mut World, who: &Who, server: &str, number: usize, disk: &Di
         }
         Source::Blank => volume_make(world, &who.project, &who.user, plan),
     };
-    let attached = Attached {
+    Attached {
         volume,
-        device: disk.device.clone().unwrap_or_else(|| device(number)),
+        device: String::new(),
         tag: disk.tag.clone(),
         delete_on_termination: disk.delete_on_termination,
         attachment: world.uuid(),
         mapping: world.uuid(),
-    };
-    reserve(world, server, &attached);
-    attached
+    }
+}
+
+/// Gives every disk its device: the first one that of the root, if it is one, the others in the order
+/// of the ids of their volumes, which is the order in which Nova's data base hands them out. That order
+/// is kept in every list.
+fn name_devices(disks: &mut [Attached], root: bool) {
+    if let Some(first) = disks.first_mut().filter(|_| root) {
+        ROOT_DEVICE.clone_into(&mut first.device);
+    }
+    disks.sort_by(|one, other| one.volume.cmp(&other.volume));
+    let others = disks.iter_mut().filter(|disk| disk.device != ROOT_DEVICE);
+    for (number, disk) in others.enumerate() {
+        disk.device = device(number + 1);
+    }
 }

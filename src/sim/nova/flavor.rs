@@ -58,12 +58,10 @@ pub(super) fn route(world: &World, ask: &Ask<'_>, rest: &[&str]) -> Answer {
             Ok(Reply::ok(json!({"flavors": views})))
         }
         ("GET", ["detail"]) => {
-            let views: Vec<Value> = world
-                .nova
-                .flavors
-                .iter()
-                .map(|one| view(ask, one))
-                .collect();
+            let wanted = ask.call.param("name").filter(|_| ask.since(102));
+            let named = |one: &&Flavor| wanted.is_none_or(|name| one.name.contains(name));
+            let flavors = world.nova.flavors.iter().filter(named);
+            let views: Vec<Value> = flavors.map(|one| view(ask, one)).collect();
             Ok(Reply::ok(json!({"flavors": views})))
         }
         ("GET", [id]) => Ok(Reply::ok(json!({"flavor": view(ask, find(id)?)}))),
@@ -78,9 +76,13 @@ pub(super) fn route(world: &World, ask: &Ask<'_>, rest: &[&str]) -> Answer {
 fn view(ask: &Ask<'_>, flavor: &Flavor) -> Value {
     let swap = if ask.since(75) { json!(0) } else { json!("") };
     let mut view = json!({"id": flavor.id, "name": flavor.name, "ram": flavor.ram, "disk": flavor.disk,
-        "swap": swap, "OS-FLV-EXT-DATA:ephemeral": 0, "OS-FLV-DISABLED:disabled": false,
-        "vcpus": flavor.vcpus, "os-flavor-access:is_public": true, "rxtx_factor": 1.0,
+        "swap": swap, "OS-FLV-EXT-DATA:ephemeral": 0,
+        "vcpus": flavor.vcpus, "os-flavor-access:is_public": true,
         "links": ask.links(&format!("flavors/{}", flavor.id))});
+    if !ask.since(102) {
+        view["OS-FLV-DISABLED:disabled"] = json!(false);
+        view["rxtx_factor"] = json!(1.0);
+    }
     if ask.since(55) {
         view["description"] = Value::Null;
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Ask, see};
+use super::{Ask, ROOT_DEVICE, see};
 use crate::sim::cinder::{SnapshotWish, snapshot_make};
 use crate::sim::glance::{Sketch, make};
 use crate::sim::reply::{Answer, Reply, fault};
@@ -26,7 +26,7 @@ pub(super) fn create(world: &mut World, ask: &Ask<'_>, id: &str, argument: &Valu
     let mut properties: BTreeMap<String, String> = super::create::texts(&argument["metadata"])?;
     if server.image.is_none() {
         let mut mapping = Vec::new();
-        for (number, disk) in server.disks.iter().enumerate() {
+        for disk in &server.disks {
             let wish = SnapshotWish {
                 name: Some(format!("snapshot for {name}")),
                 ..SnapshotWish::default()
@@ -39,7 +39,11 @@ pub(super) fn create(world: &mut World, ask: &Ask<'_>, id: &str, argument: &Valu
                 .snapshots
                 .get(&snapshot)
                 .map_or(0, |one| one.size);
-            let boot = if number == 0 { json!(0) } else { Value::Null };
+            let boot = if disk.device == ROOT_DEVICE {
+                json!(0)
+            } else {
+                Value::Null
+            };
             mapping.push(
                 json!({"source_type": "snapshot", "destination_type": "volume",
                 "snapshot_id": snapshot, "volume_size": size, "boot_index": boot,
@@ -49,7 +53,7 @@ pub(super) fn create(world: &mut World, ask: &Ask<'_>, id: &str, argument: &Valu
             );
         }
         properties.insert("bdm_v2".to_owned(), "True".to_owned());
-        properties.insert("root_device_name".to_owned(), "/dev/vda".to_owned());
+        properties.insert("root_device_name".to_owned(), ROOT_DEVICE.to_owned());
         properties.insert(
             "block_device_mapping".to_owned(),
             json!(mapping).to_string(),

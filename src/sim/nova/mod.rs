@@ -24,6 +24,9 @@ pub(crate) use create::{Disk as DiskWish, Nic, Wish as ServerWish, build as serv
 pub(crate) use keypair::make as keypair_make;
 pub(crate) use server::settle;
 
+/// The device that a server boots from.
+const ROOT_DEVICE: &str = "/dev/vda";
+
 /// A volume of a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Disk {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha224};
 
-use super::{Ask, Server};
+use super::{Ask, ROOT_DEVICE, Server};
 use crate::sim::clock::{cinder, zulu};
 use crate::sim::neutron::text;
 use crate::sim::world::World;
@@ -60,7 +60,7 @@ pub(super) fn view(world: &World, ask: &Ask<'_>, server: &Server, alone: bool) -
         (
             90,
             "OS-EXT-SRV-ATTR:hostname",
-            json!(server.name.to_lowercase()),
+            json!(hostname(&server.name)),
         ),
         (96, "pinned_availability_zone", Value::Null),
         (100, "scheduler_hints", server.hints.clone()),
@@ -91,15 +91,25 @@ fn administer(world: &World, ask: &Ask<'_>, server: &Server, view: &mut Value) {
         view["OS-EXT-SRV-ATTR:reservation_id"] =
             json!(format!("r-{}", server.id.get(..8).unwrap_or_default()));
         view["OS-EXT-SRV-ATTR:launch_index"] = json!(0);
-        view["OS-EXT-SRV-ATTR:hostname"] = json!(server.name.to_lowercase());
+        view["OS-EXT-SRV-ATTR:hostname"] = json!(hostname(&server.name));
         view["OS-EXT-SRV-ATTR:kernel_id"] = json!("");
         view["OS-EXT-SRV-ATTR:ramdisk_id"] = json!("");
-        view["OS-EXT-SRV-ATTR:root_device_name"] = json!("/dev/vda");
+        view["OS-EXT-SRV-ATTR:root_device_name"] = json!(ROOT_DEVICE);
         view["OS-EXT-SRV-ATTR:user_data"] = json!(server.user_data);
     }
     if ask.since(16) {
         view["host_status"] = json!("UP");
     }
+}
+
+/// A server's name as its guest may call itself.
+fn hostname(name: &str) -> String {
+    let kept = name.trim().to_lowercase().replace([' ', '_'], "-");
+    let kept: String = kept
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
+        .collect();
+    kept.trim_matches('-').to_owned()
 }
 
 fn host_id(world: &World, server: &Server) -> String {
