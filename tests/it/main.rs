@@ -8,5 +8,7 @@
 
 mod cloud_contract;
 mod postgres;
+mod house;
+mod journey;
 mod store_contract;
 mod store_opening;

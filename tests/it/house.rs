@@ -1,0 +1,319 @@
+//! A whole service over two simulated clouds, in this process, reached through the gRPC API.
+//!
+//! The engine runs in a runtime of its own, so that a test can end it between any two instructions
+//! as `kill -9` would, and start another one over the same store.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use drbackup::{
+    api::{
+        pb::{self, dr_backup_service_client::DrBackupServiceClient,
+            restoration_service_client::RestorationServiceClient,
+            cloud_service_client::CloudServiceClient},
+        server,
+    },
+    domain::{id::ReplicaId, time::Timestamp},
+    engine::{Engine, Settings},
+    openstack::{
+        Clouds,
+        config::{CloudMapping, Config, Environment},
+        install_crypto,
+        limits::Limits,
+    },
+    plan,
+    port::{clock::Clock, cloud::Cloud, store::Store},
+    service::{self, Service},
+    sim, store,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+use uuid::Uuid;
+
+/// The real clock; only its ids and times are used.
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(chrono::Utc::now().timestamp_micros())
+    }
+
+    fn new_id(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}
+
+/// A pair of clouds and a service that knows both.
+pub(crate) struct House {
+    pub(crate) source: sim::Cloud,
+    pub(crate) dr: sim::Cloud,
+    pub(crate) store: Arc<dyn Store>,
+    cloud: Arc<dyn Cloud>,
+    address: String,
+    engine: Option<tokio::runtime::Runtime>,
+    stop: CancellationToken,
+    directory: tempfile::TempDir,
+}
+
+/// An engine for clouds that take milliseconds.
+fn settings() -> Settings {
+    Settings {
+        lease: Duration::from_secs(5),
+        lease_margin: Duration::from_secs(1),
+        observe_first: Duration::from_millis(10),
+        observe_min: Duration::from_millis(10),
+        observe_max: Duration::from_millis(100),
+        settle: Duration::from_millis(60),
+        retry_first: Duration::from_millis(20),
+        retry_max: Duration::from_millis(200),
+        store_retry: Duration::from_millis(20),
+        ..Settings::default()
+    }
+}
+
+impl House {
+    /// A house whose clouds take `times`.
+    pub(crate) async fn open(times: sim::Times) -> Self {
+        Self::with(times, |_, _| {}).await
+    }
+
+    /// A house whose clouds were changed before they started.
+    pub(crate) async fn with(
+        times: sim::Times,
+        change: impl FnOnce(&mut sim::Config, &mut sim::Config),
+    ) -> Self {
+        static CRYPTO: OnceLock<()> = OnceLock::new();
+        CRYPTO.get_or_init(install_crypto);
+        let [mut source, mut dr] = sim::Config::pair(times);
+        change(&mut source, &mut dr);
+        let source = sim::Cloud::start(source).await.expect("the source cloud starts");
+        let dr = sim::Cloud::start(dr).await.expect("the other cloud starts");
+        let directory = tempfile::tempdir().expect("a directory");
+        let clouds_yaml = directory.path().join("clouds.yaml");
+        std::fs::write(&clouds_yaml, sim::clouds_yaml([&source, &dr])).expect("written");
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let cloud: Arc<dyn Cloud> =
+            Arc::new(Clouds::new(config(&clouds_yaml, directory.path().into()), &clock));
+        let url = format!("sqlite:{}", directory.path().join("store.db").display());
+        let store = store::open(store::Config::new(url, Arc::clone(&clock))).await.expect("a store");
+        let service = Service::new(
+            Arc::clone(&store),
+            Arc::clone(&cloud),
+            Arc::clone(&clock),
+            service::Limits::default(),
+        );
+        let stop = CancellationToken::new();
+        let door = server::door(service, server::Limits::default(), stop.clone())
+            .await
+            .expect("a door");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+        let ending = stop.clone();
+        tokio::spawn(async move {
+            tonic::transport::Server::builder()
+                .add_routes(door.routes)
+                .serve_with_incoming_shutdown(incoming, ending.cancelled_owned())
+                .await
+                .expect("the door serves");
+        });
+        let mut house =
+            Self { source, dr, store, cloud, address, engine: None, stop, directory };
+        house.start_engine();
+        house
+    }
+
+    /// Starts an engine; another one must not run.
+    pub(crate) fn start_engine(&mut self) {
+        assert!(self.engine.is_none(), "one engine at a time");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let engine = Engine::new(
+            ReplicaId::new("house"),
+            Arc::clone(&self.store),
+            Arc::clone(&self.cloud),
+            Arc::new(SystemClock),
+            plan::plan,
+            settings(),
+        );
+        runtime.spawn(engine.run(self.stop.clone()));
+        self.engine = Some(runtime);
+    }
+
+    /// Ends the engine wherever it is: what was under way is neither awaited nor recorded.
+    pub(crate) fn kill_engine(&mut self) {
+        self.engine.take().expect("an engine runs").shutdown_background();
+    }
+
+    pub(crate) async fn channel(&self) -> Channel {
+        Channel::from_shared(self.address.clone()).expect("an address").connect().await.expect("up")
+    }
+
+    pub(crate) async fn dr_backups(&self) -> DrBackupServiceClient<Channel> {
+        DrBackupServiceClient::new(self.channel().await)
+    }
+
+    pub(crate) async fn restorations(&self) -> RestorationServiceClient<Channel> {
+        RestorationServiceClient::new(self.channel().await)
+    }
+
+    pub(crate) async fn clouds(&self) -> CloudServiceClient<Channel> {
+        CloudServiceClient::new(self.channel().await)
+    }
+
+    /// The project `demo` of the source.
+    pub(crate) fn home(&self) -> String {
+        self.source.project_id("demo").expect("the project is there")
+    }
+
+    /// The project `demo` of the other cloud.
+    pub(crate) fn refuge(&self) -> String {
+        self.dr.project_id("demo").expect("the project is there")
+    }
+
+    /// Starts a DR backup of an instance of the source.
+    pub(crate) async fn back_up(&self, server: &str) -> pb::DrBackup {
+        let request = pb::CreateDrBackupRequest {
+            cloud: "source".to_owned(),
+            tenant: self.home(),
+            instance_id: server.to_owned(),
+            description: "nightly".to_owned(),
+            ..Default::default()
+        };
+        let answer = self.dr_backups().await.create_dr_backup(request).await;
+        answer.expect("it is admitted").into_inner()
+    }
+
+    /// Starts a DR backup and follows it until it is at rest.
+    pub(crate) async fn back_up_to_end(&self, server: &str) -> pb::DrBackup {
+        let backup = self.back_up(server).await;
+        self.backup_at_rest(&backup.id).await
+    }
+
+    /// Starts a restoration into the project `demo` of the other cloud.
+    pub(crate) async fn restore(&self, dr_backup: &str) -> pb::Restoration {
+        self.restore_as(self.wish(dr_backup)).await
+    }
+
+    /// The plainest wish for a restoration into the other cloud.
+    pub(crate) fn wish(&self, dr_backup: &str) -> pb::CreateRestorationRequest {
+        pb::CreateRestorationRequest {
+            dr_backup_id: dr_backup.to_owned(),
+            cloud: "dr".to_owned(),
+            tenant: self.refuge(),
+            ..Default::default()
+        }
+    }
+
+    pub(crate) async fn restore_as(&self, wish: pb::CreateRestorationRequest) -> pb::Restoration {
+        let answer = self.restorations().await.create_restoration(wish).await;
+        answer.expect("it is admitted").into_inner()
+    }
+
+    /// Follows a DR backup until nothing is under way, by its stream.
+    pub(crate) async fn backup_at_rest(&self, id: &str) -> pb::DrBackup {
+        let request =
+            pb::WatchDrBackupRequest { id: id.to_owned(), until_settled: true, ..Default::default() };
+        let stream = self.dr_backups().await.watch_dr_backup(request).await.expect("a stream");
+        rest(stream.into_inner()).await;
+        let request = pb::GetDrBackupRequest { id: id.to_owned(), ..Default::default() };
+        self.dr_backups().await.get_dr_backup(request).await.expect("it is there").into_inner()
+    }
+
+    /// Follows a restoration until nothing is under way, by its stream.
+    pub(crate) async fn restoration_at_rest(&self, id: &str) -> pb::Restoration {
+        let request =
+            pb::WatchRestorationRequest { id: id.to_owned(), until_settled: true, ..Default::default() };
+        let stream = self.restorations().await.watch_restoration(request).await.expect("a stream");
+        rest(stream.into_inner()).await;
+        let request = pb::GetRestorationRequest { id: id.to_owned() };
+        self.restorations().await.get_restoration(request).await.expect("it is there").into_inner()
+    }
+
+    /// A network of the same name as that of the instances, in a project of the other cloud.
+    pub(crate) fn prepare_refuge(&self) {
+        // An instance brings everything that it needs; its own server and volumes stay out of the way.
+        self.dr
+            .create_instance(&sim::InstanceSpec::new("resident", &[1]))
+            .expect("a resident with a network");
+    }
+
+}
+
+/// A thing in a cloud, as the simulator knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Thing(serde_json::Value);
+
+impl Thing {
+    pub(crate) fn text(&self, field: &str) -> &str {
+        self.0[field].as_str().unwrap_or_default()
+    }
+}
+
+/// What a project of a cloud holds of a kind (`volumes`, `snapshots`, `backups`, `servers`, `ports` …).
+pub(crate) fn things(cloud: &sim::Cloud, project: &str, kind: &str) -> Vec<Thing> {
+    let list = cloud.state()["projects"][project][kind].as_array().cloned();
+    list.unwrap_or_default().into_iter().map(Thing).collect()
+}
+
+/// How many of each kind a project holds, to compare before and after.
+pub(crate) fn census(cloud: &sim::Cloud, project: &str) -> BTreeMap<&'static str, usize> {
+    ["volumes", "snapshots", "backups", "servers", "ports", "security_groups"]
+        .into_iter()
+        .map(|kind| (kind, things(cloud, project, kind).len()))
+        .collect()
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(engine) = self.engine.take() {
+            engine.shutdown_background();
+        }
+        let _kept_until_here = &self.directory;
+    }
+}
+
+fn config(clouds_yaml: &std::path::Path, directory: PathBuf) -> Config {
+    let environment = Environment {
+        variables: BTreeMap::from([(
+            "OS_CLIENT_CONFIG_FILE".to_owned(),
+            clouds_yaml.display().to_string(),
+        )]),
+        working_directory: directory,
+        home: None,
+    };
+    let mapping = |name: &str| CloudMapping {
+        name: name.to_owned(),
+        entries: vec![format!("{name}-demo")],
+        admin: Some(format!("{name}-operator")),
+    };
+    Config::load(&environment, &[mapping("source"), mapping("dr")], Limits::default())
+        .expect("a configuration")
+}
+
+/// Reads a stream until the resource is at rest; a stream that ends or stalls earlier fails the test.
+async fn rest(mut stream: tonic::Streaming<pb::Event>) {
+    let last = std::sync::Mutex::new(None);
+    let follow = async {
+        while let Some(event) = stream.message().await.expect("the stream goes on") {
+            let before = last.lock().expect("not poisoned").replace(event.clone());
+            let before = before.map_or(0, |event: pb::Event| event.sequence);
+            assert_eq!(event.sequence, before + 1, "a gap in the story");
+            let state = pb::State::try_from(event.state).expect("a known state");
+            if matches!(state, pb::State::Ok | pb::State::Erred | pb::State::Deleted) {
+                return;
+            }
+        }
+        panic!("the stream ended before the resource was at rest");
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(60), follow).await;
+    assert!(ended.is_ok(), "it does not come to rest; the last that was heard: {last:#?}");
+}
