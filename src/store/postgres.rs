@@ -53,6 +53,21 @@ mod dialect {
     }
     pub(super) use write_rows;
 
+    /// Sends all before it waits for the first answer: the server does one after the other, but
+    /// the ways there and back are paid once.
+    macro_rules! each {
+        ($conn:ident, $items:expr, |$item:pat_param| $work:expr) => {{
+            let shared = &*$conn;
+            let work = $items.iter().map(|$item| async move {
+                let mut handle = shared;
+                let $conn = &mut handle;
+                $work.await
+            });
+            futures::future::try_join_all(work).await?
+        }};
+    }
+    pub(super) use each;
+
     /// The time by which leases are compared: that of the server, since the clocks of two replicas
     /// may differ by more than a lease.
     pub(super) async fn lease_time(conn: &mut Conn, _: Timestamp) -> QueryResult<Timestamp> {
@@ -111,6 +126,7 @@ const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 type Engine = diesel::pg::Pg;
 type Conn = AsyncPgConnection;
+type Handle<'c> = &'c AsyncPgConnection;
 
 /// A database of a server.
 pub(super) struct Db {

@@ -59,6 +59,18 @@ mod dialect {
     }
     pub(super) use write_rows;
 
+    /// Does one thing after the other.
+    macro_rules! each {
+        ($conn:ident, $items:expr, |$item:pat_param| $work:expr) => {{
+            let mut done = Vec::new();
+            for $item in $items {
+                done.push($work.await?);
+            }
+            done
+        }};
+    }
+    pub(super) use each;
+
     /// The time by which leases are compared: there is one process, so it is that of the process.
     pub(super) fn lease_time(
         _: &mut Conn,
@@ -113,6 +125,7 @@ const FREE_LANES: &str = "UPDATE lanes SET owner = NULL, expires_at = 0";
 
 type Engine = diesel::sqlite::Sqlite;
 type Conn = SyncConnectionWrapper<SqliteConnection, Inline>;
+type Handle<'c> = Conn;
 type Job = Box<dyn for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Outcome> + Send>;
 
 /// Runs what blocks right where it is awaited: every connection has a thread to itself.
@@ -429,4 +442,41 @@ fn connect(path: &Path, reads_only: bool) -> Result<SqliteConnection, String> {
             .map_err(|error| error.to_string())?;
     }
     Ok(conn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    struct NoClock;
+
+    impl Clock for NoClock {
+        fn now(&self) -> Timestamp {
+            Timestamp(0)
+        }
+
+        fn new_id(&self) -> uuid::Uuid {
+            uuid::Uuid::nil()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_is_answered_and_ends_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = Config::new("", Arc::new(NoClock));
+        let path = folder.path().join("drbackup.db");
+        let db = Db::open(&path, &config).await.expect("a store");
+        for _ in 0..2 {
+            let answer: Result<(), StoreError> =
+                db.write(|_| async { panic!("a defect") }.boxed()).await;
+            assert!(matches!(answer, Err(StoreError::Unavailable(_))));
+            let answer: Result<(), StoreError> =
+                db.read(|_| async { panic!("a defect") }.boxed()).await;
+            assert!(matches!(answer, Err(StoreError::Unavailable(_))));
+        }
+        let answer = db.write(|_| async { Ok((7, Wake::NONE)) }.boxed()).await;
+        assert_eq!(answer, Ok(7));
+        assert_eq!(db.read(|_| async { Ok(8) }.boxed()).await, Ok(8));
+    }
 }

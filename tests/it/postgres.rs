@@ -228,7 +228,7 @@ fn arguments(command: &Command) -> Vec<std::ffi::OsString> {
 
 fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| {
-        panic!("{:?} does not run: {error}", command.get_program());
+        panic!("{} does not run: {error}", command.get_program().display());
     });
     assert!(
         output.status.success(),

@@ -212,9 +212,9 @@ async fn a_newer_schema_is_refused_with_the_remedy() {
 #[derive(QueryableByName)]
 struct Column {
     #[diesel(sql_type = Text)]
-    table: String,
+    of: String,
     #[diesel(sql_type = Text)]
-    column: String,
+    name: String,
     #[diesel(sql_type = BigInt)]
     nullable: i64,
 }
@@ -224,7 +224,7 @@ async fn both_folders_of_migrations_make_the_same_tables() {
     let lite = Site::sqlite();
     drop(lite.open().await);
     let columns: Vec<Column> = sql_query(
-        "SELECT m.name AS \"table\", c.name AS \"column\", 1 - c.\"notnull\" AS nullable \
+        "SELECT m.name AS \"of\", c.name AS name, 1 - c.\"notnull\" AS nullable \
          FROM sqlite_schema m JOIN pragma_table_info(m.name) c \
          WHERE m.type = 'table' AND m.name NOT LIKE '\\_\\_%' ESCAPE '\\'",
     )
@@ -232,7 +232,7 @@ async fn both_folders_of_migrations_make_the_same_tables() {
     .expect("columns");
     let lite: BTreeSet<String> = columns
         .into_iter()
-        .map(|c| format!("{}.{} {}", c.table, c.column, c.nullable))
+        .map(|c| format!("{}.{} {}", c.of, c.name, c.nullable))
         .collect();
 
     let server = Site::postgres();

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::{
-    Conn, Engine,
+    Conn, Engine, Handle,
     page::{behind, cut, text_cursor, time_cursor},
 };
 use crate::{
@@ -197,7 +197,7 @@ pub(super) async fn change(conn: &mut Conn, backup: &DrBackup) -> Result<DrBacku
 
 /// Writes what a turn tells; answers the event of it.
 pub(super) async fn tell(
-    conn: &mut Conn,
+    conn: &mut Handle<'_>,
     id: DrBackupId,
     news: &News,
     ending: &Ending,

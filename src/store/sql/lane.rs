@@ -5,7 +5,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::{Conn, dialect};
+use super::{Conn, dialect, operation::is_open};
 use crate::{
     domain::{
         id::{Lane, ReplicaId},
@@ -127,7 +127,7 @@ async fn take_over(
                 .eq(operations::cloud)
                 .and(lanes::project.eq(operations::project))),
         )
-        .filter(operations::state.eq("open"))
+        .filter(is_open())
         .filter(
             lanes::owner.is_null().or(lanes::owner
                 .ne(replica.as_str())

@@ -5,7 +5,7 @@
 //! connection type, the database handle and the dialect beside it. So each query is checked
 //! statically against either database, without generic bounds and without macros around the code.
 
-use super::{Conn, Db, Engine, dialect};
+use super::{Conn, Db, Engine, Handle, dialect};
 
 mod dr_backup;
 mod effect;

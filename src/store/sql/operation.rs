@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use diesel::prelude::*;
+use diesel::{dsl::sql, expression::SqlLiteral, prelude::*, sql_types::Bool};
 use diesel_async::RunQueryDsl;
 
 use super::Conn;
@@ -58,6 +58,12 @@ pub(super) struct Row {
     ended: Option<i64>,
 }
 
+/// Whether an operation is open, as a literal: the indexes hold the open ones only, and a database
+/// that plans for any parameter cannot use them.
+pub(super) fn is_open() -> SqlLiteral<Bool> {
+    sql("operations.state = 'open'")
+}
+
 /// Writes a new one.
 pub(super) async fn insert(conn: &mut Conn, operation: &Operation) -> Result<(), StoreError> {
     let row = Row {
@@ -89,7 +95,7 @@ pub(super) async fn cancel(
 ) -> Result<bool, StoreError> {
     let open = operations::table
         .filter(operations::resource_id.eq(about.uuid().to_string()))
-        .filter(operations::state.eq(Standing::Open.name()));
+        .filter(is_open());
     let unmarked = open.clone().filter(operations::cancelled.is_null());
     let marked = diesel::update(unmarked)
         .set(operations::cancelled.eq(time.0))
@@ -110,7 +116,7 @@ pub(super) async fn open(
     let rows: Vec<(String, Option<i64>)> = operations::table
         .filter(operations::cloud.eq(lane.cloud.as_str()))
         .filter(operations::project.eq(lane.project.as_str()))
-        .filter(operations::state.eq(Standing::Open.name()))
+        .filter(is_open())
         .order(operations::id)
         .select((operations::id, operations::cancelled))
         .load(conn)
@@ -140,7 +146,7 @@ pub(super) async fn open_of_ids(
         .filter(operations::id.eq_any(ids))
         .filter(operations::cloud.eq(lane.cloud.as_str()))
         .filter(operations::project.eq(lane.project.as_str()))
-        .filter(operations::state.eq(Standing::Open.name()))
+        .filter(is_open())
         .select(operations::id)
         .load(conn)
         .await?;

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::{
-    Conn, Engine,
+    Conn, Engine, Handle,
     page::{behind, cut, text_cursor, time_cursor},
 };
 use crate::{
@@ -235,7 +235,7 @@ pub(super) async fn change(
 
 /// Writes what a turn tells; answers the event of it, and the DR backup that is restored.
 pub(super) async fn tell(
-    conn: &mut Conn,
+    conn: &mut Handle<'_>,
     id: RestorationId,
     news: &News,
     ending: &Ending,

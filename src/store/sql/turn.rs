@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    Conn, dr_backup, effect, event, lane, mirror,
+    Conn, Handle, dialect, dr_backup, effect, event, lane, mirror,
     operation::{self, Standing},
     restoration,
 };
@@ -12,7 +12,7 @@ use crate::{
         decision::{Detail, Ending},
         effect::Effect,
         event::Event,
-        id::{Lane, OperationId, ResourceId},
+        id::{DrBackupId, Lane, OperationId, ResourceId},
         ledger::Ledger,
         lifecycle::State,
         time::Timestamp,
@@ -111,22 +111,25 @@ pub(super) async fn record(
     lane::hold(conn, lane).await?;
     check_open(conn, lane, &turns).await?;
     effect::put(conn, &turns).await?;
-    let mut events = Vec::new();
-    for turn in &turns {
-        if let Some(news) = &turn.news {
-            events.push(tell(conn, turn, news).await?);
+    let tidings: Vec<(&Turn, &News)> = turns
+        .iter()
+        .filter_map(|turn| turn.news.as_ref().map(|news| (turn, news)))
+        .collect();
+    let told: Vec<Told> = dialect::each!(conn, &tidings, |(turn, news)| tell(conn, turn, news));
+    for ((_, news), told) in tidings.iter().zip(&told) {
+        if let Some(of) = told.restored
+            && let Some(detail) = restoration::written_detail(news)?
+        {
+            mirror::keep(conn, of, &detail.mirrors).await?;
         }
     }
     end_operations(conn, &turns, now).await?;
-    for turn in &turns {
-        if turn
-            .news
-            .as_ref()
-            .is_some_and(|news| news.state == State::Deleted)
-        {
-            remove(conn, turn.resource).await?;
+    for event in told.iter().map(|told| &told.event) {
+        if event.state == State::Deleted {
+            remove(conn, event.resource).await?;
         }
     }
+    let events: Vec<Event> = told.into_iter().map(|told| told.event).collect();
     event::append(conn, &events).await?;
     Ok(!events.is_empty())
 }
@@ -147,15 +150,28 @@ async fn check_open(conn: &mut Conn, lane: &Lane, turns: &[Turn]) -> Result<(), 
     Ok(())
 }
 
-async fn tell(conn: &mut Conn, turn: &Turn, news: &News) -> Result<Event, StoreError> {
+/// What was told of one resource.
+struct Told {
+    event: Event,
+    /// The DR backup, where the resource restores one.
+    restored: Option<DrBackupId>,
+}
+
+async fn tell(conn: &mut Handle<'_>, turn: &Turn, news: &News) -> Result<Told, StoreError> {
     match turn.resource {
-        ResourceId::DrBackup(id) => dr_backup::tell(conn, id, news, &turn.ending).await,
+        ResourceId::DrBackup(id) => {
+            let event = dr_backup::tell(conn, id, news, &turn.ending).await?;
+            Ok(Told {
+                event,
+                restored: None,
+            })
+        }
         ResourceId::Restoration(id) => {
             let (event, of) = restoration::tell(conn, id, news, &turn.ending).await?;
-            if let Some(detail) = restoration::written_detail(news)? {
-                mirror::keep(conn, of, &detail.mirrors).await?;
-            }
-            Ok(event)
+            Ok(Told {
+                event,
+                restored: Some(of),
+            })
         }
     }
 }
