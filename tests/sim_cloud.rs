@@ -225,10 +225,10 @@ async fn zeros(release: Release) -> Result<(bool, bool), Box<dyn Error>> {
     );
     let web = source.create_instance(&InstanceSpec::new("web", &[1]))?;
     let volume = &web.volumes[0];
-    source.volume_write(volume, 100 << 20, &[7; 2 << 20])?;
+    source.volume_write(volume, 100 << 20, &vec![7; 2 << 20])?;
     let full = here.backup(volume, false).await?;
-    source.volume_write(volume, 100 << 20, &[0; 2 << 20])?;
-    source.volume_write(volume, 300 << 20, &[9; 2 << 20])?;
+    source.volume_write(volume, 100 << 20, &vec![0; 2 << 20])?;
+    source.volume_write(volume, 300 << 20, &vec![9; 2 << 20])?;
     let incremental = here.backup(volume, true).await?;
     let wanted = source.volume_digest(volume)?;
     here.status("backup", &incremental).await?;
@@ -544,15 +544,15 @@ async fn answers_can_be_spoiled_in_every_way() -> Outcome {
     let demo = Person::login(&one, "demo", "demo").await?;
     let volume = demo.make("volume", json!({"size": 1})).await?;
     let path = format!("/volume/v3/volumes/{volume}");
-    let once = |action| one.fault(Rule::on(Service::Volume, "GET", "/volumes", action).once());
-    once(Action::Truncate)?;
+    let spoil = |action| one.fault(Rule::on(Service::Volume, "GET", "/volumes", action).once());
+    spoil(Action::Truncate)?;
     assert!(demo.get(&path).await.is_err());
-    once(Action::Malformed)?;
+    spoil(Action::Malformed)?;
     assert!(demo.get(&path).await?.1.is_string());
-    once(Action::OtherResource)?;
+    spoil(Action::OtherResource)?;
     assert_ne!(id(&demo.get(&path).await?.1["volume"]), volume);
     let headers = vec![("Retry-After".to_owned(), "7".to_owned())];
-    once(Action::Answer {
+    spoil(Action::Answer {
         status: 503,
         body: json!("busy"),
         headers,

@@ -1,6 +1,11 @@
 //! The rules of the house that a machine can judge: rooms and their direction, foreign crates at
 //! home, headers, pure planners, long files with a reason. What it cannot judge is conversation.
 
+#![expect(
+    clippy::expect_used,
+    reason = "helpers of tests are tests, which the lint does not see"
+)]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
@@ -127,13 +132,13 @@ fn header(text: &str) -> String {
 }
 
 fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    files(&root, "rs")
+    let below = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    files(&below, "rs")
         .into_iter()
         .filter(|path| !path.ends_with("tests.rs"))
         .map(|path| {
             let text = fs::read_to_string(&path).expect("readable");
-            let inside = path.strip_prefix(&root).expect("below src");
+            let inside = path.strip_prefix(&below).expect("below src");
             let room = inside.components().next().expect("a part").as_os_str();
             let mut tokens = Vec::new();
             flatten(
@@ -310,11 +315,7 @@ fn the_clock_and_dice_stay_in_their_rooms() {
 fn every_file_opens_with_what_it_is_and_what_it_may_not_know() {
     let mut wrong = String::new();
     for source in sources() {
-        let header: String = source
-            .text
-            .lines()
-            .take_while(|line| line.starts_with("//!"))
-            .collect();
+        let header = header(&source.text);
         let says_not = ["may not", "knows nothing", "does not know"];
         if header.is_empty() {
             writeln!(wrong, "{}: no header", source.path.display()).expect("a string");
@@ -331,11 +332,7 @@ fn a_long_file_owes_a_reason() {
     for source in sources() {
         let code = source.text.split("#[cfg(test)]").next().unwrap_or_default();
         let lines = code.lines().count();
-        let header: String = source
-            .text
-            .lines()
-            .take_while(|line| line.starts_with("//!"))
-            .collect();
+        let header = header(&source.text);
         if lines > 600 && !header.contains("One file because") {
             writeln!(wrong, "{}: {lines} lines", source.path.display()).expect("a string");
         }

@@ -86,7 +86,7 @@ fn sighting(kind: ThingKind, id: &str, name: &str, status: &str) -> Sighting {
         tags: Vec::new(),
         status: status.to_owned(),
         message: None,
-        created: Some(Timestamp(id.len() as i64)),
+        created: i64::try_from(id.len()).ok().map(Timestamp),
         size_gib: Some(1),
         incremental: false,
         data_timestamp: None,

@@ -271,6 +271,10 @@ fn registry(volumes: usize) -> Vec<Operation> {
 }
 
 /// Answers a request as a cloud would that has all the time in the world.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever else is watched is seen"
+)]
 fn answer(effect: &mut Effect, volumes: usize) {
     let id = match effect.request.kind() {
         EffectKind::Make(_) => format!("made-{}", effect.key),

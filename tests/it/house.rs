@@ -12,9 +12,10 @@ use std::{
 
 use drbackup::{
     api::{
-        pb::{self, dr_backup_service_client::DrBackupServiceClient,
+        pb::{
+            self, dr_backup_service_client::DrBackupServiceClient,
             restoration_service_client::RestorationServiceClient,
-            cloud_service_client::CloudServiceClient},
+        },
         server,
     },
     domain::{id::ReplicaId, time::Timestamp},
@@ -56,7 +57,8 @@ pub(crate) struct House {
     address: String,
     engine: Option<tokio::runtime::Runtime>,
     stop: CancellationToken,
-    directory: tempfile::TempDir,
+    /// Goes with the house.
+    _directory: tempfile::TempDir,
 }
 
 /// An engine for clouds that take milliseconds.
@@ -90,16 +92,22 @@ impl House {
         CRYPTO.get_or_init(install_crypto);
         let [mut source, mut dr] = sim::Config::pair(times);
         change(&mut source, &mut dr);
-        let source = sim::Cloud::start(source).await.expect("the source cloud starts");
+        let source = sim::Cloud::start(source)
+            .await
+            .expect("the source cloud starts");
         let dr = sim::Cloud::start(dr).await.expect("the other cloud starts");
         let directory = tempfile::tempdir().expect("a directory");
         let clouds_yaml = directory.path().join("clouds.yaml");
         std::fs::write(&clouds_yaml, sim::clouds_yaml([&source, &dr])).expect("written");
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let cloud: Arc<dyn Cloud> =
-            Arc::new(Clouds::new(config(&clouds_yaml, directory.path().into()), &clock));
+        let cloud: Arc<dyn Cloud> = Arc::new(Clouds::new(
+            config(&clouds_yaml, directory.path().into()),
+            &clock,
+        ));
         let url = format!("sqlite:{}", directory.path().join("store.db").display());
-        let store = store::open(store::Config::new(url, Arc::clone(&clock))).await.expect("a store");
+        let store = store::open(store::Config::new(url, Arc::clone(&clock)))
+            .await
+            .expect("a store");
         let service = Service::new(
             Arc::clone(&store),
             Arc::clone(&cloud),
@@ -110,7 +118,9 @@ impl House {
         let door = server::door(service, server::Limits::default(), stop.clone())
             .await
             .expect("a door");
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
         let ending = stop.clone();
@@ -121,8 +131,16 @@ impl House {
                 .await
                 .expect("the door serves");
         });
-        let mut house =
-            Self { source, dr, store, cloud, address, engine: None, stop, directory };
+        let mut house = Self {
+            source,
+            dr,
+            store,
+            cloud,
+            address,
+            engine: None,
+            stop,
+            directory,
+        };
         house.start_engine();
         house
     }
@@ -149,11 +167,18 @@ impl House {
 
     /// Ends the engine wherever it is: what was under way is neither awaited nor recorded.
     pub(crate) fn kill_engine(&mut self) {
-        self.engine.take().expect("an engine runs").shutdown_background();
+        self.engine
+            .take()
+            .expect("an engine runs")
+            .shutdown_background();
     }
 
     pub(crate) async fn channel(&self) -> Channel {
-        Channel::from_shared(self.address.clone()).expect("an address").connect().await.expect("up")
+        Channel::from_shared(self.address.clone())
+            .expect("an address")
+            .connect()
+            .await
+            .expect("up")
     }
 
     pub(crate) async fn dr_backups(&self) -> DrBackupServiceClient<Channel> {
@@ -164,13 +189,11 @@ impl House {
         RestorationServiceClient::new(self.channel().await)
     }
 
-    pub(crate) async fn clouds(&self) -> CloudServiceClient<Channel> {
-        CloudServiceClient::new(self.channel().await)
-    }
-
     /// The project `demo` of the source.
     pub(crate) fn home(&self) -> String {
-        self.source.project_id("demo").expect("the project is there")
+        self.source
+            .project_id("demo")
+            .expect("the project is there")
     }
 
     /// The project `demo` of the other cloud.
@@ -219,22 +242,51 @@ impl House {
 
     /// Follows a DR backup until nothing is under way, by its stream.
     pub(crate) async fn backup_at_rest(&self, id: &str) -> pb::DrBackup {
-        let request =
-            pb::WatchDrBackupRequest { id: id.to_owned(), until_settled: true, ..Default::default() };
-        let stream = self.dr_backups().await.watch_dr_backup(request).await.expect("a stream");
+        let request = pb::WatchDrBackupRequest {
+            id: id.to_owned(),
+            until_settled: true,
+            ..Default::default()
+        };
+        let stream = self
+            .dr_backups()
+            .await
+            .watch_dr_backup(request)
+            .await
+            .expect("a stream");
         rest(stream.into_inner()).await;
-        let request = pb::GetDrBackupRequest { id: id.to_owned(), ..Default::default() };
-        self.dr_backups().await.get_dr_backup(request).await.expect("it is there").into_inner()
+        let request = pb::GetDrBackupRequest {
+            id: id.to_owned(),
+            ..Default::default()
+        };
+        self.dr_backups()
+            .await
+            .get_dr_backup(request)
+            .await
+            .expect("it is there")
+            .into_inner()
     }
 
     /// Follows a restoration until nothing is under way, by its stream.
     pub(crate) async fn restoration_at_rest(&self, id: &str) -> pb::Restoration {
-        let request =
-            pb::WatchRestorationRequest { id: id.to_owned(), until_settled: true, ..Default::default() };
-        let stream = self.restorations().await.watch_restoration(request).await.expect("a stream");
+        let request = pb::WatchRestorationRequest {
+            id: id.to_owned(),
+            until_settled: true,
+            ..Default::default()
+        };
+        let stream = self
+            .restorations()
+            .await
+            .watch_restoration(request)
+            .await
+            .expect("a stream");
         rest(stream.into_inner()).await;
         let request = pb::GetRestorationRequest { id: id.to_owned() };
-        self.restorations().await.get_restoration(request).await.expect("it is there").into_inner()
+        self.restorations()
+            .await
+            .get_restoration(request)
+            .await
+            .expect("it is there")
+            .into_inner()
     }
 
     /// A network of the same name as that of the instances, in a project of the other cloud.
@@ -244,7 +296,6 @@ impl House {
             .create_instance(&sim::InstanceSpec::new("resident", &[1]))
             .expect("a resident with a network");
     }
-
 }
 
 /// A thing in a cloud, as the simulator knows it.
@@ -265,10 +316,17 @@ pub(crate) fn things(cloud: &sim::Cloud, project: &str, kind: &str) -> Vec<Thing
 
 /// How many of each kind a project holds, to compare before and after.
 pub(crate) fn census(cloud: &sim::Cloud, project: &str) -> BTreeMap<&'static str, usize> {
-    ["volumes", "snapshots", "backups", "servers", "ports", "security_groups"]
-        .into_iter()
-        .map(|kind| (kind, things(cloud, project, kind).len()))
-        .collect()
+    [
+        "volumes",
+        "snapshots",
+        "backups",
+        "servers",
+        "ports",
+        "security_groups",
+    ]
+    .into_iter()
+    .map(|kind| (kind, things(cloud, project, kind).len()))
+    .collect()
 }
 
 impl Drop for House {
@@ -277,7 +335,6 @@ impl Drop for House {
         if let Some(engine) = self.engine.take() {
             engine.shutdown_background();
         }
-        let _kept_until_here = &self.directory;
     }
 }
 
@@ -295,8 +352,12 @@ fn config(clouds_yaml: &std::path::Path, directory: PathBuf) -> Config {
         entries: vec![format!("{name}-demo")],
         admin: Some(format!("{name}-operator")),
     };
-    Config::load(&environment, &[mapping("source"), mapping("dr")], Limits::default())
-        .expect("a configuration")
+    Config::load(
+        &environment,
+        &[mapping("source"), mapping("dr")],
+        Limits::default(),
+    )
+    .expect("a configuration")
 }
 
 /// Reads a stream until the resource is at rest; a stream that ends or stalls earlier fails the test.
@@ -315,5 +376,8 @@ async fn rest(mut stream: tonic::Streaming<pb::Event>) {
         panic!("the stream ended before the resource was at rest");
     };
     let ended = tokio::time::timeout(Duration::from_secs(60), follow).await;
-    assert!(ended.is_ok(), "it does not come to rest; the last that was heard: {last:#?}");
+    assert!(
+        ended.is_ok(),
+        "it does not come to rest; the last that was heard: {last:#?}"
+    );
 }

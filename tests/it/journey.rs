@@ -14,7 +14,10 @@ fn assert_same_bytes(house: &House, restoration: &pb::Restoration) {
     assert!(!restoration.volumes.is_empty());
     for volume in &restoration.volumes {
         assert_eq!(
-            house.source.volume_digest(&volume.source_volume_id).expect("the original"),
+            house
+                .source
+                .volume_digest(&volume.source_volume_id)
+                .expect("the original"),
             house.dr.volume_digest(&volume.volume_id).expect("the copy"),
             "volume {} differs",
             volume.source_volume_id
@@ -27,8 +30,10 @@ async fn an_instance_comes_back_after_its_cloud_is_gone() {
     for sizes in [&[1][..], &[1, 2], &[1, 1, 3, 1, 2]] {
         let house = House::open(sim::Times::fast()).await;
         house.prepare_refuge();
-        let instance =
-            house.source.create_instance(&sim::InstanceSpec::new("web", sizes)).expect("made");
+        let instance = house
+            .source
+            .create_instance(&sim::InstanceSpec::new("web", sizes))
+            .expect("made");
         let before = census(&house.source, "demo");
         let backup = house.back_up_to_end(&instance.server).await;
         assert_eq!(state(backup.state), pb::State::Ok, "{:?}", backup.error);
@@ -42,12 +47,27 @@ async fn an_instance_comes_back_after_its_cloud_is_gone() {
         house.source.stop().await;
         let restoration = house.restore(&backup.id).await;
         let restoration = house.restoration_at_rest(&restoration.id).await;
-        assert_eq!(state(restoration.state), pb::State::Ok, "{:?}", restoration.error);
+        assert_eq!(
+            state(restoration.state),
+            pb::State::Ok,
+            "{:?}",
+            restoration.error
+        );
         assert_same_bytes(&house, &restoration);
-        let server = &restoration.instance.as_ref().expect("an instance").server_id;
+        let server = &restoration
+            .instance
+            .as_ref()
+            .expect("an instance")
+            .server_id;
         let servers = things(&house.dr, "demo", "servers");
-        let server = servers.iter().find(|one| one.text("id") == server).expect("it is there");
-        assert_eq!((server.text("name"), server.text("status")), ("web", "ACTIVE"));
+        let server = servers
+            .iter()
+            .find(|one| one.text("id") == server)
+            .expect("it is there");
+        assert_eq!(
+            (server.text("name"), server.text("status")),
+            ("web", "ACTIVE")
+        );
     }
 }
 
@@ -55,8 +75,10 @@ async fn an_instance_comes_back_after_its_cloud_is_gone() {
 async fn nothing_is_asked_for_twice_while_nothing_fails() {
     let house = House::open(sim::Times::fast()).await;
     house.prepare_refuge();
-    let instance =
-        house.source.create_instance(&sim::InstanceSpec::new("web", &[1, 1, 1])).expect("made");
+    let instance = house
+        .source
+        .create_instance(&sim::InstanceSpec::new("web", &[1, 1, 1]))
+        .expect("made");
     house.source.clear_requests();
     let backup = house.back_up_to_end(&instance.server).await;
     assert_eq!(writes(&house.source, "snapshots"), (3, 3));
@@ -64,7 +86,12 @@ async fn nothing_is_asked_for_twice_while_nothing_fails() {
     house.dr.clear_requests();
     let restoration = house.restore(&backup.id).await;
     let restoration = house.restoration_at_rest(&restoration.id).await;
-    assert_eq!(state(restoration.state), pb::State::Ok, "{:?}", restoration.error);
+    assert_eq!(
+        state(restoration.state),
+        pb::State::Ok,
+        "{:?}",
+        restoration.error
+    );
     assert_eq!(writes(&house.dr, "import_record"), (3, 0));
     assert_eq!(writes(&house.dr, "restore"), (3, 0));
     assert_eq!(writes(&house.dr, "volumes"), (3, 0));
@@ -79,11 +106,21 @@ fn writes(cloud: &sim::Cloud, word: &str) -> (usize, usize) {
         requests
             .iter()
             .filter(|request| request.method == method)
-            .map(|request| request.path.rsplit('/').take(2).map(str::to_owned).collect())
+            .map(|request| {
+                request
+                    .path
+                    .rsplit('/')
+                    .take(2)
+                    .map(str::to_owned)
+                    .collect()
+            })
             .collect()
     };
     let made = paths("POST").iter().filter(|tail| tail[0] == word).count();
-    let deleted = paths("DELETE").iter().filter(|tail| tail[1] == word).count();
+    let deleted = paths("DELETE")
+        .iter()
+        .filter(|tail| tail[1] == word)
+        .count();
     (made, deleted)
 }
 
@@ -91,8 +128,10 @@ fn writes(cloud: &sim::Cloud, word: &str) -> (usize, usize) {
 async fn several_restorations_at_once_share_one_mirror() {
     let house = House::open(sim::Times::fast()).await;
     house.prepare_refuge();
-    let instance =
-        house.source.create_instance(&sim::InstanceSpec::new("web", &[1, 1])).expect("made");
+    let instance = house
+        .source
+        .create_instance(&sim::InstanceSpec::new("web", &[1, 1]))
+        .expect("made");
     let backup = house.back_up_to_end(&instance.server).await;
     let mut ids = Vec::new();
     for _ in 0..3 {
@@ -100,20 +139,35 @@ async fn several_restorations_at_once_share_one_mirror() {
     }
     for id in ids {
         let restoration = house.restoration_at_rest(&id).await;
-        assert_eq!(state(restoration.state), pb::State::Ok, "{:?}", restoration.error);
+        assert_eq!(
+            state(restoration.state),
+            pb::State::Ok,
+            "{:?}",
+            restoration.error
+        );
         assert_same_bytes(&house, &restoration);
     }
-    assert_eq!(things(&house.dr, "demo", "backups").len(), 2, "one mirror for each volume");
+    assert_eq!(
+        things(&house.dr, "demo", "backups").len(),
+        2,
+        "one mirror for each volume"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_of_capturing_brings_the_same_bytes() {
     use pb::dr_backup::Capture;
-    for capture in [Capture::Snapshot, Capture::VolumeInUse, Capture::SnapshotThenCopy] {
+    for capture in [
+        Capture::Snapshot,
+        Capture::VolumeInUse,
+        Capture::SnapshotThenCopy,
+    ] {
         let house = House::open(sim::Times::fast()).await;
         house.prepare_refuge();
-        let instance =
-            house.source.create_instance(&sim::InstanceSpec::new("web", &[1, 2])).expect("made");
+        let instance = house
+            .source
+            .create_instance(&sim::InstanceSpec::new("web", &[1, 2]))
+            .expect("made");
         let request = pb::CreateDrBackupRequest {
             cloud: "source".to_owned(),
             tenant: house.home(),
@@ -121,15 +175,34 @@ async fn every_way_of_capturing_brings_the_same_bytes() {
             capture: capture.into(),
             ..Default::default()
         };
-        let backup = house.dr_backups().await.create_dr_backup(request).await.expect("admitted");
+        let backup = house
+            .dr_backups()
+            .await
+            .create_dr_backup(request)
+            .await
+            .expect("admitted");
         let backup = house.backup_at_rest(&backup.into_inner().id).await;
-        assert_eq!(state(backup.state), pb::State::Ok, "{capture:?} {:?}", backup.error);
+        assert_eq!(
+            state(backup.state),
+            pb::State::Ok,
+            "{capture:?} {:?}",
+            backup.error
+        );
         let snapshots = things(&house.source, "demo", "snapshots");
         assert!(snapshots.is_empty(), "{capture:?} left {snapshots:?}");
-        assert_eq!(things(&house.source, "demo", "volumes").len(), 2, "{capture:?}");
+        assert_eq!(
+            things(&house.source, "demo", "volumes").len(),
+            2,
+            "{capture:?}"
+        );
         let restoration = house.restore(&backup.id).await;
         let restoration = house.restoration_at_rest(&restoration.id).await;
-        assert_eq!(state(restoration.state), pb::State::Ok, "{capture:?} {:?}", restoration.error);
+        assert_eq!(
+            state(restoration.state),
+            pb::State::Ok,
+            "{capture:?} {:?}",
+            restoration.error
+        );
         assert_same_bytes(&house, &restoration);
     }
 }
@@ -137,34 +210,55 @@ async fn every_way_of_capturing_brings_the_same_bytes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_is_restored_into_another_project_of_the_same_cloud() {
     let house = House::open(sim::Times::fast()).await;
-    let instance =
-        house.source.create_instance(&sim::InstanceSpec::new("web", &[1, 1])).expect("made");
+    let instance = house
+        .source
+        .create_instance(&sim::InstanceSpec::new("web", &[1, 1]))
+        .expect("made");
     let backup = house.back_up_to_end(&instance.server).await;
     let mut resident = sim::InstanceSpec::new("resident", &[1]);
     resident.project = "second".to_owned();
-    house.source.create_instance(&resident).expect("a resident with a network");
+    house
+        .source
+        .create_instance(&resident)
+        .expect("a resident with a network");
     let mut wish = house.wish(&backup.id);
     wish.cloud = "source".to_owned();
     wish.tenant = house.source.project_id("second").expect("it is there");
     let restoration = house.restore_as(wish).await;
     let restoration = house.restoration_at_rest(&restoration.id).await;
-    assert_eq!(state(restoration.state), pb::State::Ok, "{:?}", restoration.error);
+    assert_eq!(
+        state(restoration.state),
+        pb::State::Ok,
+        "{:?}",
+        restoration.error
+    );
     for volume in &restoration.volumes {
         assert_eq!(
-            house.source.volume_digest(&volume.source_volume_id).expect("the original"),
-            house.source.volume_digest(&volume.volume_id).expect("the copy"),
+            house
+                .source
+                .volume_digest(&volume.source_volume_id)
+                .expect("the original"),
+            house
+                .source
+                .volume_digest(&volume.volume_id)
+                .expect("the copy"),
         );
     }
     assert_eq!(things(&house.source, "demo", "backups").len(), 2);
-    assert!(things(&house.source, "second", "backups").is_empty(), "nothing was imported");
+    assert!(
+        things(&house.source, "second", "backups").is_empty(),
+        "nothing was imported"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_restoration_leaves_only_the_imported_records() {
     let house = House::open(sim::Times::fast()).await;
     house.prepare_refuge();
-    let instance =
-        house.source.create_instance(&sim::InstanceSpec::new("web", &[1, 2])).expect("made");
+    let instance = house
+        .source
+        .create_instance(&sim::InstanceSpec::new("web", &[1, 2]))
+        .expect("made");
     let backup = house.back_up_to_end(&instance.server).await;
     let before = census(&house.dr, "demo");
     let refusal = sim::Rule::on(
@@ -186,7 +280,11 @@ async fn a_failed_restoration_leaves_only_the_imported_records() {
     assert!(error.message.contains("no such luck"), "{}", error.message);
     assert_eq!(error.status, 400);
     let mut after = census(&house.dr, "demo");
-    assert_eq!(after.insert("backups", 0), Some(2), "an imported record is never deleted");
+    assert_eq!(
+        after.insert("backups", 0),
+        Some(2),
+        "an imported record is never deleted"
+    );
     assert_eq!(before, after);
     // The records are re-used when it is tried again.
     house.dr.faults_clear();
@@ -200,15 +298,28 @@ async fn a_failed_restoration_leaves_only_the_imported_records() {
 async fn a_cancel_leaves_nothing_behind() {
     let house = House::open(sim::Times::fast()).await;
     house.prepare_refuge();
-    let instance =
-        house.source.create_instance(&sim::InstanceSpec::new("web", &[1, 1, 1])).expect("made");
+    let instance = house
+        .source
+        .create_instance(&sim::InstanceSpec::new("web", &[1, 1, 1]))
+        .expect("made");
     let before = census(&house.source, "demo");
-    let slow = sim::Times { backup_base: std::time::Duration::from_millis(400), ..sim::Times::fast() };
+    let slow = sim::Times {
+        backup_base: std::time::Duration::from_millis(400),
+        ..sim::Times::fast()
+    };
     house.source.set_times(slow);
     let backup = house.back_up(&instance.server).await;
     wait_until(|| !things(&house.source, "demo", "backups").is_empty()).await;
-    let request = pb::CancelDrBackupRequest { id: backup.id.clone(), ..Default::default() };
-    house.dr_backups().await.cancel_dr_backup(request).await.expect("it can be cancelled");
+    let request = pb::CancelDrBackupRequest {
+        id: backup.id.clone(),
+        ..Default::default()
+    };
+    house
+        .dr_backups()
+        .await
+        .cancel_dr_backup(request)
+        .await
+        .expect("it can be cancelled");
     let backup = house.backup_at_rest(&backup.id).await;
     assert_eq!(state(backup.state), pb::State::Erred);
     assert_eq!(backup.error.expect("a reason").reason, "CANCELLED");
@@ -219,50 +330,93 @@ async fn a_cancel_leaves_nothing_behind() {
 async fn a_deleted_dr_backup_takes_its_bytes_and_its_mirrors_along() {
     let house = House::open(sim::Times::fast()).await;
     house.prepare_refuge();
-    let instance =
-        house.source.create_instance(&sim::InstanceSpec::new("web", &[1, 1])).expect("made");
+    let instance = house
+        .source
+        .create_instance(&sim::InstanceSpec::new("web", &[1, 1]))
+        .expect("made");
     let backup = house.back_up_to_end(&instance.server).await;
     let restoration = house.restore(&backup.id).await;
-    let request = pb::DeleteDrBackupRequest { id: backup.id.clone(), ..Default::default() };
-    let refusal =
-        house.dr_backups().await.delete_dr_backup(request.clone()).await.expect_err("in use");
+    let request = pb::DeleteDrBackupRequest {
+        id: backup.id.clone(),
+        ..Default::default()
+    };
+    let refusal = house
+        .dr_backups()
+        .await
+        .delete_dr_backup(request.clone())
+        .await
+        .expect_err("in use");
     assert_eq!(refusal.code(), tonic::Code::FailedPrecondition);
-    assert!(refusal.message().contains(&restoration.id), "{}", refusal.message());
+    assert!(
+        refusal.message().contains(&restoration.id),
+        "{}",
+        refusal.message()
+    );
     let restoration = house.restoration_at_rest(&restoration.id).await;
-    assert_eq!(state(restoration.state), pb::State::Ok, "{:?}", restoration.error);
+    assert_eq!(
+        state(restoration.state),
+        pb::State::Ok,
+        "{:?}",
+        restoration.error
+    );
     let servers = things(&house.dr, "demo", "servers").len();
-    house.dr_backups().await.delete_dr_backup(request).await.expect("it may go now");
+    house
+        .dr_backups()
+        .await
+        .delete_dr_backup(request)
+        .await
+        .expect("it may go now");
     wait_until(|| things(&house.dr, "demo", "backups").is_empty()).await;
     assert!(things(&house.source, "demo", "backups").is_empty());
-    assert_eq!(things(&house.dr, "demo", "servers").len(), servers, "the instance stays");
+    assert_eq!(
+        things(&house.dr, "demo", "servers").len(),
+        servers,
+        "the instance stays"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restoration_is_removed_with_or_without_its_instance() {
     let house = House::open(sim::Times::fast()).await;
     house.prepare_refuge();
-    let instance =
-        house.source.create_instance(&sim::InstanceSpec::new("web", &[1])).expect("made");
+    let instance = house
+        .source
+        .create_instance(&sim::InstanceSpec::new("web", &[1]))
+        .expect("made");
     let backup = house.back_up_to_end(&instance.server).await;
     let before = census(&house.dr, "demo");
     for delete_instance in [false, true] {
         let restoration = house.restore(&backup.id).await;
         let restoration = house.restoration_at_rest(&restoration.id).await;
-        assert_eq!(state(restoration.state), pb::State::Ok, "{:?}", restoration.error);
+        assert_eq!(
+            state(restoration.state),
+            pb::State::Ok,
+            "{:?}",
+            restoration.error
+        );
         let request = pb::DeleteRestorationRequest {
             id: restoration.id.clone(),
             delete_instance,
             ..Default::default()
         };
-        house.restorations().await.delete_restoration(request).await.expect("it may go");
+        house
+            .restorations()
+            .await
+            .delete_restoration(request)
+            .await
+            .expect("it may go");
         let mut client = house.restorations().await;
-        let get = pb::GetRestorationRequest { id: restoration.id.clone() };
+        let get = pb::GetRestorationRequest {
+            id: restoration.id.clone(),
+        };
         let gone = async {
             while client.get_restoration(get.clone()).await.is_ok() {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(20), gone).await.expect("it goes");
+        tokio::time::timeout(std::time::Duration::from_secs(20), gone)
+            .await
+            .expect("it goes");
         let servers = things(&house.dr, "demo", "servers").len();
         let expected = before["servers"] + 1;
         assert_eq!(servers, expected, "with the instance: {delete_instance}");
@@ -275,15 +429,24 @@ async fn a_restoration_is_removed_with_or_without_its_instance() {
 async fn an_engine_that_is_killed_again_and_again_finishes_without_a_second_copy() {
     let mut house = House::open(sim::Times::fast()).await;
     house.prepare_refuge();
-    let instance =
-        house.source.create_instance(&sim::InstanceSpec::new("web", &[1, 1, 1])).expect("made");
+    let instance = house
+        .source
+        .create_instance(&sim::InstanceSpec::new("web", &[1, 1, 1]))
+        .expect("made");
     let backup = house.back_up(&instance.server).await;
     // Every so many requests of the cloud the engine dies where it stands.
     for requests in [3, 7, 11, 14, 17, 20, 23, 26, 30] {
         let mut client = house.dr_backups().await;
-        let get = pb::GetDrBackupRequest { id: backup.id.clone(), ..Default::default() };
+        let get = pb::GetDrBackupRequest {
+            id: backup.id.clone(),
+            ..Default::default()
+        };
         loop {
-            let now = client.get_dr_backup(get.clone()).await.expect("it is there").into_inner();
+            let now = client
+                .get_dr_backup(get.clone())
+                .await
+                .expect("it is there")
+                .into_inner();
             let busy = !matches!(state(now.state), pb::State::Ok | pb::State::Erred);
             if !busy || house.source.requests().len() >= requests {
                 break;
@@ -295,15 +458,25 @@ async fn an_engine_that_is_killed_again_and_again_finishes_without_a_second_copy
     }
     let backup = house.backup_at_rest(&backup.id).await;
     assert_eq!(state(backup.state), pb::State::Ok, "{:?}", backup.error);
-    assert_eq!(things(&house.source, "demo", "backups").len(), 3, "one for each volume");
+    assert_eq!(
+        things(&house.source, "demo", "backups").len(),
+        3,
+        "one for each volume"
+    );
     assert!(things(&house.source, "demo", "snapshots").is_empty());
 
     let restoration = house.restore(&backup.id).await;
     for requests in [5, 15, 25, 32, 40, 50, 60, 70, 80] {
         let mut client = house.restorations().await;
-        let get = pb::GetRestorationRequest { id: restoration.id.clone() };
+        let get = pb::GetRestorationRequest {
+            id: restoration.id.clone(),
+        };
         loop {
-            let now = client.get_restoration(get.clone()).await.expect("there").into_inner();
+            let now = client
+                .get_restoration(get.clone())
+                .await
+                .expect("there")
+                .into_inner();
             let busy = !matches!(state(now.state), pb::State::Ok | pb::State::Erred);
             if !busy || house.dr.requests().len() >= requests {
                 break;
@@ -314,9 +487,18 @@ async fn an_engine_that_is_killed_again_and_again_finishes_without_a_second_copy
         house.start_engine();
     }
     let restoration = house.restoration_at_rest(&restoration.id).await;
-    assert_eq!(state(restoration.state), pb::State::Ok, "{:?}", restoration.error);
+    assert_eq!(
+        state(restoration.state),
+        pb::State::Ok,
+        "{:?}",
+        restoration.error
+    );
     assert_same_bytes(&house, &restoration);
-    assert_eq!(things(&house.dr, "demo", "volumes").len(), 1 + 3, "the resident's and ours");
+    assert_eq!(
+        things(&house.dr, "demo", "volumes").len(),
+        1 + 3,
+        "the resident's and ours"
+    );
     assert_eq!(things(&house.dr, "demo", "servers").len(), 1 + 1);
     assert_eq!(things(&house.dr, "demo", "backups").len(), 3);
 }
@@ -360,5 +542,7 @@ async fn wait_until(so: impl Fn() -> bool) {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await.expect("in time");
+    tokio::time::timeout(std::time::Duration::from_secs(60), waiting)
+        .await
+        .expect("in time");
 }

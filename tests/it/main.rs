@@ -7,8 +7,8 @@
 )]
 
 mod cloud_contract;
-mod postgres;
 mod house;
 mod journey;
+mod postgres;
 mod store_contract;
 mod store_opening;
