@@ -289,6 +289,20 @@ fn planners_are_pure() {
 }
 
 #[test]
+fn a_turn_is_one_transaction_and_only_a_turn_writes() {
+    let calls: Vec<String> = sources()
+        .iter()
+        .filter(|source| source.room == "engine")
+        .flat_map(|source| {
+            let file = source.path.display().to_string();
+            let written = source.tokens.iter().filter(|token| *token == "turn_record");
+            written.map(move |_| file.clone()).collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(calls, ["engine/lane.rs"], "one place records, once a turn");
+}
+
+#[test]
 fn the_clock_and_dice_stay_in_their_rooms() {
     let places = ["app/", "cli/", "sim/"];
     for source in sources() {

@@ -139,7 +139,7 @@ impl House {
             address,
             engine: None,
             stop,
-            directory,
+            _directory: directory,
         };
         house.start_engine();
         house

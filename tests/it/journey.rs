@@ -504,6 +504,142 @@ async fn an_engine_that_is_killed_again_and_again_finishes_without_a_second_copy
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_lost_make_no_second_copy() {
+    use sim::{Action, Rule, Service};
+    let house = House::open(sim::Times::fast()).await;
+    house.prepare_refuge();
+    let instance = house
+        .source
+        .create_instance(&sim::InstanceSpec::new("web", &[1, 1]))
+        .expect("made");
+    for path in ["/snapshots$", "/backups$"] {
+        let lost = Rule::on(Service::Volume, "POST", path, Action::ResetAfter).once();
+        house.source.fault(lost).expect("a rule");
+    }
+    let backup = house.back_up_to_end(&instance.server).await;
+    assert_eq!(state(backup.state), pb::State::Ok, "{:?}", backup.error);
+    assert_eq!(things(&house.source, "demo", "backups").len(), 2);
+    assert!(things(&house.source, "demo", "snapshots").is_empty());
+    assert_eq!(
+        writes(&house.source, "snapshots").0,
+        2,
+        "the lost one was adopted"
+    );
+
+    let before = census(&house.dr, "demo");
+    for (service, path) in [
+        (Service::Volume, "/volumes$"),
+        (Service::Volume, "/import_record$"),
+        (Service::Volume, "/restore$"),
+        (Service::Network, "/security-groups$"),
+        (Service::Network, "/ports$"),
+        (Service::Compute, "/servers$"),
+    ] {
+        let lost = Rule::on(service, "POST", path, Action::ResetAfter).once();
+        house.dr.fault(lost).expect("a rule");
+    }
+    let restoration = house.restore(&backup.id).await;
+    let restoration = house.restoration_at_rest(&restoration.id).await;
+    assert_eq!(
+        state(restoration.state),
+        pb::State::Ok,
+        "{:?}",
+        restoration.error
+    );
+    assert_same_bytes(&house, &restoration);
+    let after = census(&house.dr, "demo");
+    for (kind, more) in [("volumes", 2), ("backups", 2), ("servers", 1), ("ports", 1)] {
+        assert_eq!(after[kind], before[kind] + more, "{kind}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cloud_that_is_away_is_waited_for_and_people_see_why() {
+    let house = House::open(sim::Times::fast()).await;
+    house.prepare_refuge();
+    let instance = house
+        .source
+        .create_instance(&sim::InstanceSpec::new("web", &[1]))
+        .expect("made");
+    let backup = house.back_up_to_end(&instance.server).await;
+    house.dr.stop().await;
+    let restoration = house.restore(&backup.id).await;
+    let mut client = house.restorations().await;
+    let get = pb::GetRestorationRequest {
+        id: restoration.id.clone(),
+    };
+    let told = async {
+        loop {
+            let now = client
+                .get_restoration(get.clone())
+                .await
+                .expect("there")
+                .into_inner();
+            let waiting = now
+                .progress
+                .map(|progress| progress.waiting)
+                .unwrap_or_default();
+            if !waiting.is_empty() {
+                return waiting;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let waiting = tokio::time::timeout(std::time::Duration::from_secs(20), told).await;
+    let waiting = waiting.expect("it says why it waits");
+    assert!(waiting.contains("could not"), "{waiting}");
+    house.dr.start_again().await.expect("it is back");
+    let restoration = house.restoration_at_rest(&restoration.id).await;
+    assert_eq!(
+        state(restoration.state),
+        pb::State::Ok,
+        "{:?}",
+        restoration.error
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_description_travels_to_the_cinder_backups() {
+    let house = House::open(sim::Times::fast()).await;
+    let instance = house
+        .source
+        .create_instance(&sim::InstanceSpec::new("web", &[1, 1]))
+        .expect("made");
+    let backup = house.back_up_to_end(&instance.server).await;
+    let request = pb::UpdateDrBackupRequest {
+        dr_backup: Some(pb::DrBackup {
+            id: backup.id.clone(),
+            name: "before the upgrade".to_owned(),
+            description: "weekly".to_owned(),
+            ..Default::default()
+        }),
+        update_mask: Some(prost_types::FieldMask {
+            paths: vec!["name".to_owned(), "description".to_owned()],
+        }),
+        ..Default::default()
+    };
+    house
+        .dr_backups()
+        .await
+        .update_dr_backup(request)
+        .await
+        .expect("admitted");
+    let backup = house.backup_at_rest(&backup.id).await;
+    assert_eq!(state(backup.state), pb::State::Ok, "{:?}", backup.error);
+    assert_eq!(
+        (backup.name.as_str(), backup.description.as_str()),
+        ("before the upgrade", "weekly")
+    );
+    for path in ["/v3/", "/backups/"] {
+        let sent = house.source.requests();
+        let put = sent
+            .iter()
+            .filter(|one| one.method == "PUT" && one.path.contains(path));
+        assert_eq!(put.count(), 2, "one for each volume backup");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_list_of_a_kind_serves_everybody_in_a_project() {
     let house = House::with(sim::Times::fast(), |source, _| {
         source.quotas = sim::Quotas::generous();
