@@ -250,10 +250,9 @@ impl Place {
 
     /// The cloud, and whether its Keystone lets us in just now.
     pub(super) async fn info(&self) -> CloudInfo {
-        let logins = self
-            .sessions()
-            .map(|session| session.token(&Scope::Home, None));
-        let faults: Vec<Fault> = join_all(logins)
+        // A token that is still good says nothing about a cloud that went away since.
+        let hails = self.sessions().map(|session| session.hail());
+        let faults: Vec<Fault> = join_all(hails)
             .await
             .into_iter()
             .filter_map(Result::err)

@@ -194,15 +194,8 @@ impl Session {
         {
             return Ok(Arc::clone(projects));
         }
-        let doing = "list the projects that the credential reaches";
         let home = self.token(&Scope::Home, None).await?;
-        let mut reply = self.ask_projects(&home, doing).await?;
-        if reply.status == 401 {
-            let fresh = self.token(&Scope::Home, Some(&home)).await?;
-            reply = self.ask_projects(&fresh, doing).await?;
-        }
-        let mut projects: Vec<Project> =
-            read_field(&self.judged(doing, reply)?, doing, "projects")?;
+        let mut projects = self.read_projects(&home).await?;
         if let Credential::Application { .. } = self.entry.credential {
             projects.retain(|known| {
                 Some(known.id.as_str()) == home.project.as_ref().map(ProjectId::as_str)
@@ -211,6 +204,34 @@ impl Session {
         let projects = Arc::new(projects);
         *cached = Some((now, Arc::clone(&projects)));
         Ok(projects)
+    }
+
+    /// Asks Keystone now, whatever is remembered: whether it answers and takes the credential.
+    pub(super) async fn hail(&self) -> Result<(), Fault> {
+        let patience = Duration::from_secs(self.line.limits().login_seconds);
+        let asked = async {
+            let home = self.token(&Scope::Home, None).await?;
+            self.read_projects(&home).await
+        };
+        match tokio::time::timeout(patience, asked).await {
+            Ok(answered) => answered.map(drop),
+            Err(_elapsed) => Err(Fault::new(
+                FaultKind::Unreachable,
+                Service::Identity,
+                format!("reach Keystone with the entry {}", self.entry.name),
+                "no answer within the deadline",
+            )),
+        }
+    }
+
+    async fn read_projects(&self, home: &Arc<Token>) -> Result<Vec<Project>, Fault> {
+        let doing = "list the projects that the credential reaches";
+        let mut reply = self.ask_projects(home, doing).await?;
+        if reply.status == 401 {
+            let fresh = self.token(&Scope::Home, Some(home)).await?;
+            reply = self.ask_projects(&fresh, doing).await?;
+        }
+        read_field(&self.judged(doing, reply)?, doing, "projects")
     }
 
     async fn ask_projects(&self, token: &Token, doing: &str) -> Result<Reply, Fault> {
