@@ -442,10 +442,13 @@ fn security_groups(world: &World, ask: &Ask<'_>, wanted: &Value) -> Result<Vec<S
 /// Puts a server together that is still being built, and gives its id.
 pub(crate) fn build(world: &mut World, who: &Who, wish: Wish) -> Result<String, Reply> {
     let id = world.uuid();
-    let mut own_ports = Vec::new();
+    let (mut cards, mut own_ports) = (Vec::new(), Vec::new());
     for nic in &wish.nics {
         match nic {
-            Nic::Port(port) => port_bind(world, port, &id),
+            Nic::Port(port) => {
+                port_bind(world, port, &id);
+                cards.push(port.clone());
+            }
             Nic::Network {
                 id: network,
                 address,
@@ -457,10 +460,10 @@ pub(crate) fn build(world: &mut World, who: &Who, wish: Wish) -> Result<String, 
                     server: Some(id.clone()),
                     ..PortSketch::default()
                 };
-                own_ports.push(
-                    port_make(world, &who.project, &sketch)
-                        .map_err(|reply| port_refused(&reply))?,
-                );
+                let port = port_make(world, &who.project, &sketch)
+                    .map_err(|reply| port_refused(&reply))?;
+                cards.push(port.clone());
+                own_ports.push(port);
             }
         }
     }
@@ -495,6 +498,7 @@ pub(crate) fn build(world: &mut World, who: &Who, wish: Wish) -> Result<String, 
         user_data: wish.user_data,
         config_drive: wish.config_drive,
         disks,
+        cards,
         own_ports,
         hints: wish.hints,
         locked: false,

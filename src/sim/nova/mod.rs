@@ -57,6 +57,8 @@ pub(crate) struct Server {
     pub(crate) user_data: Option<String>,
     pub(crate) config_drive: bool,
     pub(crate) disks: Vec<Disk>,
+    /// All ports that the server began with, in the order of its network cards.
+    pub(crate) cards: Vec<String>,
     /// The ports that go with the server.
     pub(crate) own_ports: Vec<String>,
     pub(crate) hints: Value,

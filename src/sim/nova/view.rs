@@ -150,10 +150,16 @@ fn disks(ask: &Ask<'_>, server: &Server) -> Value {
 
 fn addresses(world: &World, server: &Server) -> Value {
     let mut networks: Map<String, Value> = Map::new();
-    let ports = world
+    let mut ports: Vec<_> = world
         .neutron
         .rows("ports")
-        .filter(|port| text(port, "device_id") == server.id);
+        .filter(|port| text(port, "device_id") == server.id)
+        .collect();
+    // What was attached later comes last.
+    ports.sort_by_key(|port| {
+        let card = server.cards.iter().position(|id| id == text(port, "id"));
+        card.unwrap_or(usize::MAX)
+    });
     for port in ports {
         let network = world.neutron.row("networks", text(port, "network_id"));
         let name = network
