@@ -220,7 +220,16 @@ pub(super) async fn import(
         }}),
     )
     .hiding(&record.url);
-    Ok(access.read::<One>(&call).await?.backup.id)
+    let imported = access.read::<One>(&call).await?.backup.id;
+    if imported == backup.as_str() {
+        return Ok(imported);
+    }
+    Err(Fault::new(
+        FaultKind::Unanswered,
+        CINDER,
+        format!("import the record of the volume backup {backup}"),
+        format!("the answer speaks of the volume backup {imported}"),
+    ))
 }
 
 /// Which of `wanted` are live and where: first by one list of the tenant, then the rest one by one

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use url::Url;
 
-use super::config::Entry;
+use super::entry::Entry;
 use crate::domain::fault::Service;
 
 /// The catalogue of a token, as Keystone hands it out.
@@ -179,7 +179,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::openstack::config::Credential;
+    use crate::openstack::entry::Credential;
 
     fn entry() -> Entry {
         Entry {

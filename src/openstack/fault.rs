@@ -25,6 +25,8 @@ pub(super) struct Refusal<'a> {
     pub(super) body: &'a [u8],
     pub(super) request_id: Option<String>,
     pub(super) retry_after: Option<u32>,
+    /// Where a redirect leads; it is not followed, since it would take the token along.
+    pub(super) location: Option<&'a str>,
     /// What the request carried that nobody may read in a message.
     pub(super) secrets: &'a [&'a str],
 }
@@ -33,7 +35,14 @@ pub(super) struct Refusal<'a> {
 pub(super) fn of_refusal(refusal: &Refusal<'_>, limits: &Limits) -> Fault {
     let words = read_words(refusal.body);
     let kind = judge(refusal.service, refusal.status, &words);
-    let message = if words.message.is_empty() {
+    let message = if let Some(location) = refusal.location.filter(|_| refusal.status < 400) {
+        let location = location.split('?').next().unwrap_or_default();
+        presentable(
+            &format!("it redirects to {location}: name that address in the configuration"),
+            refusal.secrets,
+            limits.message_characters_max,
+        )
+    } else if words.message.is_empty() {
         "no reason was given".to_owned()
     } else {
         presentable(
@@ -264,6 +273,7 @@ mod tests {
                 body: body.as_bytes(),
                 request_id: Some("req-1".to_owned()),
                 retry_after: None,
+                location: Some("https://there/v3?x=1"),
                 secrets: &["hunter2"],
             },
             &Limits::default(),
@@ -338,6 +348,17 @@ mod tests {
         assert_eq!(fault.code.as_deref(), Some("badRequest"));
         let cut = presentable(&"word ".repeat(500), &[], 20);
         assert_eq!(cut.chars().count(), 21);
+    }
+
+    #[test]
+    fn redirect_is_told_and_nothing_else_is() {
+        let message = |status| fault(Service::Identity, status, "").message;
+        assert!(
+            message(301).contains("https://there/v3:"),
+            "{}",
+            message(301)
+        );
+        assert_eq!(message(500), "no reason was given");
     }
 
     #[test]

@@ -5,8 +5,6 @@
 //! attachments and ports; then what those name; then the security groups that the rules of the first
 //! ones refer to.
 
-use std::collections::BTreeSet;
-
 use futures::{StreamExt, TryStreamExt, future::OptionFuture, stream};
 use serde::Deserialize;
 
@@ -14,21 +12,19 @@ use super::{
     access::{Access, Call},
     flavor::{self, Flavor},
     image, key_pair,
-    network::{self, FloatingAddress, Network, Subnet, is_refusal},
-    port::Port,
+    network::is_refusal,
     security_group::SecurityGroup,
     server::{self, Server},
+    server_group,
     version::Microversion,
     volume::{self, Volume},
-    wire::nullable,
+    wire::plain,
+    wiring,
 };
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
-    id::{NetworkId, SecurityGroupId, ServerId, SubnetId, Tenant, VolumeId},
-    manifest::{
-        FixedAddress, FlavorShape, ImageFacts, KeyFacts, Manifest, PortFacts, Properties,
-        ServerGroupFacts, VolumeFacts,
-    },
+    id::{ServerId, Tenant, VolumeId},
+    manifest::{FlavorShape, ImageFacts, KeyFacts, Manifest, Properties, VolumeFacts},
 };
 
 const NOVA: Service = Service::Compute;
@@ -46,13 +42,6 @@ const SERVER: [Microversion; 5] = [
 const ATTACHMENTS: [Microversion; 2] = [Microversion(2, 79), Microversion(2, 70)];
 /// From here on an admin sees user data and root device.
 const ADMIN_VIEW: Microversion = Microversion(2, 3);
-/// A group has one policy, not a list of them, from here on.
-const GROUP_POLICY: Microversion = Microversion(2, 64);
-const GROUPS_OF_SERVER: Microversion = Microversion(2, 71);
-
-/// Rounds of security groups that refer to further ones.
-const GROUP_ROUNDS_MAX: usize = 4;
-
 #[derive(Debug, Deserialize)]
 struct Attachments {
     #[serde(rename = "volumeAttachments")]
@@ -69,29 +58,6 @@ struct Attachment {
     tag: Option<String>,
     #[serde(default)]
     delete_on_termination: Option<bool>,
-}
-
-#[derive(Deserialize)]
-struct OneGroup {
-    server_group: Group,
-}
-
-#[derive(Deserialize)]
-struct Groups {
-    server_groups: Vec<Group>,
-}
-
-#[derive(Deserialize)]
-struct Group {
-    id: String,
-    #[serde(default, deserialize_with = "nullable")]
-    name: String,
-    #[serde(default)]
-    policy: Option<String>,
-    #[serde(default, deserialize_with = "nullable")]
-    policies: Vec<String>,
-    #[serde(default, deserialize_with = "nullable")]
-    members: Vec<String>,
 }
 
 /// The image of a server that boots from one.
@@ -121,7 +87,7 @@ pub(super) async fn read(
     let (server, attachments, ports, admin_server) = futures::try_join!(
         read_server(access, id),
         read_attachments(access, id),
-        read_ports(access, tenant, id),
+        wiring::read_ports(access, tenant, id),
         read_admin_view(admin, id),
     )?;
     // A cell that is down leaves hardly more than the id.
@@ -134,8 +100,8 @@ pub(super) async fn read(
         ));
     };
     let (user_data, root_device) = match (admin, admin_server) {
-        (AdminView::Own, _) => (server.user_data.clone(), server.root_device.clone()),
-        (AdminView::Of(_), Some(Ok(seen))) => (seen.user_data, seen.root_device),
+        (AdminView::Own, _) => admin_facts(&server, &mut gaps),
+        (AdminView::Of(_), Some(Ok(seen))) => admin_facts(&seen, &mut gaps),
         (AdminView::Of(_), Some(Err(fault))) => {
             gaps.push(format!("the user data could not be read: {fault}"));
             (None, None)
@@ -146,7 +112,7 @@ pub(super) async fn read(
             (None, None)
         }
     };
-    let ports = in_order(ports, &server);
+    let ports = wiring::in_order(ports, &server);
     let mut group_ids: Vec<String> = ports
         .iter()
         .flat_map(|port| port.security_groups.iter().cloned())
@@ -155,11 +121,11 @@ pub(super) async fn read(
     group_ids.dedup();
     let (volumes, wires, groups, flavor, key, server_group) = futures::try_join!(
         read_volumes(access, &attachments),
-        read_wires(access, &ports),
-        read_groups(access, group_ids),
+        wiring::read_wires(access, &ports),
+        wiring::read_groups(access, group_ids),
         read_flavor(access, &server),
         read_key(access, admin, &server),
-        read_server_group(access, &server),
+        server_group::of_server(access, &server),
     )?;
     let volumes = volume_facts(&server, attachments, volumes, root_device.as_deref());
     let image = read_image(access, &server, &volumes).await?;
@@ -188,6 +154,19 @@ pub(super) async fn read(
         user_data: user_data.filter(|data| !data.is_empty()),
         gaps,
     })
+}
+
+/// User data and root device of a server that was read by an admin.
+fn admin_facts(server: &Server, gaps: &mut Vec<String>) -> (Option<String>, Option<String>) {
+    if server.user_data.is_none() {
+        gaps.push(
+            "the user data could not be read: the policy of this cloud does not show it to the \
+             admin entry"
+                .to_owned(),
+        );
+    }
+    let user_data = server.user_data.clone().and_then(plain);
+    (user_data, server.root_device.clone())
 }
 
 async fn read_server(access: &Access, id: &ServerId) -> Result<Server, Fault> {
@@ -230,36 +209,6 @@ async fn read_attachments(access: &Access, id: &ServerId) -> Result<Vec<Attachme
     );
     let found: Attachments = access.read(&call.at(version)).await?;
     Ok(found.attachments)
-}
-
-async fn read_ports(access: &Access, tenant: &Tenant, id: &ServerId) -> Result<Vec<Port>, Fault> {
-    let doing = format!("list the ports of the server {id}");
-    let call = Call::get(Service::Network, "ports", doing)
-        .query("device_id", id.as_str())
-        .query("project_id", tenant.project.as_str());
-    access.pages(call, "ports").await
-}
-
-/// Nova tells the addresses in the order of the network cards, Neutron the ports in none.
-fn in_order(mut ports: Vec<Port>, server: &Server) -> Vec<Port> {
-    let macs: Vec<&str> = server
-        .addresses
-        .0
-        .iter()
-        .flatten()
-        .filter_map(|address| address.mac.as_deref())
-        .collect();
-    ports.sort_by_key(|port| {
-        let position = macs
-            .iter()
-            .position(|mac| mac.eq_ignore_ascii_case(&port.mac_address));
-        (
-            position.unwrap_or(usize::MAX),
-            port.created_at.clone(),
-            port.id.clone(),
-        )
-    });
-    ports
 }
 
 async fn read_volumes(access: &Access, attachments: &[Attachment]) -> Result<Vec<Volume>, Fault> {
@@ -330,114 +279,6 @@ fn device_order(device: Option<&str>) -> (bool, usize, String) {
         .trim_start_matches(['v', 's', 'h'])
         .to_owned();
     (letters.is_empty(), letters.len(), letters)
-}
-
-/// What the ports of a server are wired to.
-struct Wires {
-    networks: Vec<Network>,
-    subnets: Vec<Subnet>,
-    floating: Vec<FloatingAddress>,
-}
-
-async fn read_wires(access: &Access, ports: &[Port]) -> Result<Wires, Fault> {
-    let unique = |values: Vec<String>| -> Vec<String> {
-        values
-            .into_iter()
-            .filter(|value| !value.is_empty())
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect()
-    };
-    let network_ids = unique(ports.iter().map(|port| port.network_id.clone()).collect());
-    let subnet_ids = unique(
-        ports
-            .iter()
-            .flat_map(|port| port.fixed_ips.iter().map(|fixed| fixed.subnet_id.clone()))
-            .collect(),
-    );
-    let port_ids: Vec<String> = ports.iter().map(|port| port.id.clone()).collect();
-    let (networks, subnets, floating) = futures::try_join!(
-        network::having(access, "networks", "id", &network_ids),
-        network::having(access, "subnets", "id", &subnet_ids),
-        network::floating(access, &port_ids),
-    )?;
-    Ok(Wires {
-        networks,
-        subnets,
-        floating,
-    })
-}
-
-impl Wires {
-    fn facts(&self, port: &Port) -> PortFacts {
-        let network = self
-            .networks
-            .iter()
-            .find(|known| known.id == port.network_id);
-        PortFacts {
-            name: port.name.clone(),
-            network: NetworkId::new(port.network_id.clone()),
-            network_name: network.map(|known| known.name.clone()).unwrap_or_default(),
-            mac: port.mac_address.clone(),
-            fixed: port
-                .fixed_ips
-                .iter()
-                .map(|fixed| {
-                    let subnet = self
-                        .subnets
-                        .iter()
-                        .find(|known| known.id == fixed.subnet_id);
-                    FixedAddress {
-                        subnet: SubnetId::new(fixed.subnet_id.clone()),
-                        subnet_name: subnet.map(|known| known.name.clone()).unwrap_or_default(),
-                        cidr: subnet.map(|known| known.cidr.clone()).unwrap_or_default(),
-                        address: fixed.ip_address.clone(),
-                    }
-                })
-                .collect(),
-            floating: self
-                .floating
-                .iter()
-                .filter(|floating| floating.port_id.as_deref() == Some(port.id.as_str()))
-                .map(|floating| floating.floating_ip_address.clone())
-                .collect(),
-            security_groups: port
-                .security_groups
-                .iter()
-                .map(|group| SecurityGroupId::new(group.clone()))
-                .collect(),
-            port_security: port.port_security_enabled.unwrap_or(true),
-            vnic_type: port
-                .vnic_type
-                .clone()
-                .unwrap_or_else(|| "normal".to_owned()),
-        }
-    }
-}
-
-/// The groups, and those that their rules refer to.
-async fn read_groups(access: &Access, ids: Vec<String>) -> Result<Vec<SecurityGroup>, Fault> {
-    let mut asked: BTreeSet<String> = ids.iter().cloned().collect();
-    let mut groups: Vec<SecurityGroup> = Vec::new();
-    let mut next = ids;
-    for _ in 0..GROUP_ROUNDS_MAX {
-        if next.is_empty() {
-            break;
-        }
-        let found: Vec<SecurityGroup> =
-            network::having(access, "security-groups", "id", &next).await?;
-        next = found
-            .iter()
-            .flat_map(SecurityGroup::remote_groups)
-            .filter(|id| !asked.contains(*id))
-            .map(str::to_owned)
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect();
-        asked.extend(next.iter().cloned());
-        groups.extend(found);
-    }
-    Ok(groups)
 }
 
 async fn read_flavor(
@@ -515,50 +356,6 @@ async fn read_key(
         fingerprint,
     };
     Ok((Some(facts), gap))
-}
-
-async fn read_server_group(
-    access: &Access,
-    server: &Server,
-) -> Result<(Option<ServerGroupFacts>, Option<String>), Fault> {
-    let doing = format!("read the server group of the server {}", server.id);
-    let version = access.first_of(NOVA, &[GROUP_POLICY]).await?;
-    let tells_groups = access.first_of(NOVA, &[GROUPS_OF_SERVER]).await?.is_some();
-    let found = if tells_groups {
-        let Some(id) = server.server_groups.first() else {
-            return Ok((None, None));
-        };
-        let call = Call::get(NOVA, format!("os-server-groups/{id}"), doing).at(version);
-        access
-            .read::<OneGroup>(&call)
-            .await
-            .map(|one| Some(one.server_group))
-    } else {
-        let call = Call::get(NOVA, "os-server-groups", doing).at(version);
-        access.read::<Groups>(&call).await.map(|all| {
-            all.server_groups
-                .into_iter()
-                .find(|group| group.members.contains(&server.id))
-        })
-    };
-    match found {
-        Ok(group) => Ok((
-            group.map(|group| ServerGroupFacts {
-                id: group.id,
-                name: group.name,
-                policy: group
-                    .policy
-                    .or_else(|| group.policies.into_iter().next())
-                    .unwrap_or_default(),
-            }),
-            None,
-        )),
-        Err(fault) if is_refusal(&fault) => {
-            let gap = format!("the server group could not be read: {}", fault.message);
-            Ok((None, Some(gap)))
-        }
-        Err(fault) => Err(fault),
-    }
 }
 
 /// The image, as Glance knows it, or else as the root volume remembers it.

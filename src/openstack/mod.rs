@@ -8,6 +8,7 @@ mod access;
 mod backup;
 mod catalogue;
 pub mod config;
+mod entry;
 mod fault;
 mod flavor;
 mod image;
@@ -20,6 +21,7 @@ mod place;
 mod port;
 mod security_group;
 mod server;
+mod server_group;
 mod session;
 mod snapshot;
 mod thing;
@@ -28,6 +30,7 @@ mod version;
 mod versions;
 mod volume;
 mod wire;
+mod wiring;
 
 use std::{collections::BTreeMap, sync::Arc};
 

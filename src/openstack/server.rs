@@ -7,7 +7,7 @@ use super::{
     access::{Access, Call},
     fault::presentable,
     version::Microversion,
-    wire::{InOrder, cut, flag, nullable, properties},
+    wire::{InOrder, cut, flag, nullable, present, properties},
 };
 use crate::domain::{
     effect::ServerPlan,
@@ -89,8 +89,13 @@ pub(super) struct Server {
     /// By network, in the order of the network cards.
     #[serde(default)]
     pub(super) addresses: InOrder<Vec<Address>>,
-    #[serde(default, rename = "OS-EXT-SRV-ATTR:user_data")]
-    pub(super) user_data: Option<String>,
+    /// `null` where there is none, missing where it may not be seen.
+    #[serde(
+        default,
+        rename = "OS-EXT-SRV-ATTR:user_data",
+        deserialize_with = "present"
+    )]
+    pub(super) user_data: Option<Value>,
     #[serde(default, rename = "OS-EXT-SRV-ATTR:root_device_name")]
     pub(super) root_device: Option<String>,
 }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::{
     catalogue::{self, Catalogue},
-    config::{Credential, Entry, Named},
+    entry::{Credential, Entry, Named},
     fault::{self, Refusal},
     transport::{Ask, Line, Reply},
 };
@@ -329,6 +329,7 @@ impl Session {
                 body: &reply.body,
                 request_id: reply.request_id(),
                 retry_after: reply.retry_after(),
+                location: reply.header("location"),
                 secrets: &[],
             },
             self.line.limits(),

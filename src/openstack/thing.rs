@@ -127,7 +127,13 @@ pub(super) async fn get(access: &Access, thing: &Thing) -> Result<Option<Sightin
         ThingKind::Server => server::sighting(access, &thing.id).await,
     };
     match seen {
-        Ok(sighting) => Ok(Some(sighting)),
+        Ok(sighting) if sighting.thing.id == thing.id => Ok(Some(sighting)),
+        Ok(other) => Err(Fault::new(
+            FaultKind::Unanswered,
+            service(thing.kind),
+            format!("read the {thing}"),
+            format!("the answer speaks of the {}", other.thing),
+        )),
         Err(fault) if fault.kind == FaultKind::NotFound => Ok(None),
         Err(fault) => Err(fault),
     }

@@ -14,7 +14,7 @@ use reqwest::{Client, Method, Response, header::HeaderMap, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::{config::Entry, fault::presentable, limits::Limits};
+use super::{entry::Entry, fault::presentable, limits::Limits};
 use crate::{
     domain::fault::{Fault, FaultKind, Service},
     port::clock::Clock,
@@ -138,18 +138,30 @@ impl Line {
     /// broke under it: a kept-alive one may have been closed at the same moment by the other side.
     pub(super) async fn exchange(&self, ask: &Ask<'_>) -> Result<Reply, Fault> {
         let is_read = ask.method == Method::GET;
-        let first = self.exchange_once(ask).await;
-        match first {
+        let outcome = match self.exchange_once(ask).await {
             Err(Broken { fault, stale: true }) if is_read && !ask.login => {
                 tracing::debug!(%fault, "asking again on a new connection");
                 self.exchange_once(ask).await
             }
             other => other,
+        };
+        match outcome {
+            Ok(reply) => {
+                tracing::debug!(
+                    method = %ask.method,
+                    url = ask.url,
+                    status = reply.status,
+                    request_id = reply.request_id(),
+                    "{}",
+                    ask.doing
+                );
+                Ok(reply)
+            }
+            Err(Broken { fault, .. }) => {
+                self.traffic.faults.fetch_add(1, Ordering::Relaxed);
+                Err(fault)
+            }
         }
-        .map_err(|broken| {
-            self.traffic.faults.fetch_add(1, Ordering::Relaxed);
-            broken.fault
-        })
     }
 
     async fn exchange_once(&self, ask: &Ask<'_>) -> Result<Reply, Broken> {

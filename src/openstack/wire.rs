@@ -48,6 +48,13 @@ pub(super) fn properties<'de, D: Deserializer<'de>>(
         .collect())
 }
 
+/// A value that is there, even if it is `null`; with `default`, nothing when it is missing.
+pub(super) fn present<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
 /// A scalar as text.
 pub(super) fn plain(value: Value) -> Option<String> {
     match value {
