@@ -4,14 +4,14 @@ use std::pin::Pin;
 
 use drbackup::{
     domain::{
-        effect::{Disk, Fact, FixedWish, Request, ServerPlan},
+        effect::{Fact, FixedWish, Request},
         fault::{Fault, FaultKind},
         id::{
-            CloudName, FlavorId, NetworkId, PortId, ProjectId, SecurityGroupId, ServerId,
-            SnapshotId, Tenant, VolumeBackupId, VolumeId,
+            CloudName, NetworkId, PortId, ProjectId, SecurityGroupId, ServerId, Tenant,
+            VolumeBackupId, VolumeId,
         },
         inventory::AdminReach,
-        manifest::{Manifest, Properties, SecurityGroupRule},
+        manifest::{Properties, SecurityGroupRule},
         record::BackupRecord,
         sighting::{Sighting, Thing, ThingKind, Verdict},
     },
@@ -23,7 +23,10 @@ use uuid::Uuid;
 
 use super::{
     Stage,
-    ground::{PUBLIC_KEY, text},
+    journey::{
+        admin_of_another_project_restores_into_the_tenant,
+        instance_goes_from_one_cloud_to_the_other,
+    },
     until,
 };
 
@@ -34,6 +37,14 @@ macro_rules! claims {
         /// All claims by name.
         pub(crate) fn all() -> Vec<(&'static str, Claim)> {
             vec![$((stringify!($name), |stage| Box::pin($name(stage)))),*]
+        }
+
+        mod simulated {
+            $(#[tokio::test]
+            async fn $name() {
+                let simulated = super::super::Simulated::start().await;
+                Box::pin(super::$name(&simulated.stage)).await;
+            })*
         }
     };
 }
@@ -55,14 +66,19 @@ claims! {
     admin_of_another_project_restores_into_the_tenant,
 }
 
-async fn perform(stage: &Stage, tenant: &Tenant, name: &str, request: &Request) -> Answer {
+pub(super) async fn perform(
+    stage: &Stage,
+    tenant: &Tenant,
+    name: &str,
+    request: &Request,
+) -> Answer {
     match stage.cloud.request_perform(tenant, name, request).await {
         Ok(answer) => answer,
         Err(fault) => panic!("{request:?}: {fault}"),
     }
 }
 
-async fn make(stage: &Stage, tenant: &Tenant, name: &str, request: &Request) -> String {
+pub(super) async fn make(stage: &Stage, tenant: &Tenant, name: &str, request: &Request) -> String {
     perform(stage, tenant, name, request)
         .await
         .external
@@ -70,7 +86,7 @@ async fn make(stage: &Stage, tenant: &Tenant, name: &str, request: &Request) -> 
 }
 
 /// Waits by lists, as the engine does, until a thing is ready.
-async fn ready(stage: &Stage, tenant: &Tenant, kind: ThingKind, id: &str) -> Sighting {
+pub(super) async fn ready(stage: &Stage, tenant: &Tenant, kind: ThingKind, id: &str) -> Sighting {
     until(&format!("{} {id} is ready", kind.noun()), async || {
         let things = stage.cloud.things_list(tenant, kind).await.expect("a list");
         let seen = things.into_iter().find(|seen| seen.thing.id == id)?;
@@ -80,7 +96,7 @@ async fn ready(stage: &Stage, tenant: &Tenant, kind: ThingKind, id: &str) -> Sig
     .await
 }
 
-async fn remove(stage: &Stage, tenant: &Tenant, kind: ThingKind, id: &str) {
+pub(super) async fn remove(stage: &Stage, tenant: &Tenant, kind: ThingKind, id: &str) {
     let thing = Thing {
         kind,
         id: id.to_owned(),
@@ -101,7 +117,7 @@ async fn remove(stage: &Stage, tenant: &Tenant, kind: ThingKind, id: &str) {
     .await;
 }
 
-fn volume_of(size_gib: u64) -> Request {
+pub(super) fn volume_of(size_gib: u64) -> Request {
     Request::MakeVolume {
         size_gib,
         volume_type: None,
@@ -111,7 +127,7 @@ fn volume_of(size_gib: u64) -> Request {
     }
 }
 
-fn kind_of<T: std::fmt::Debug>(result: Result<T, Fault>) -> FaultKind {
+pub(super) fn kind_of<T: std::fmt::Debug>(result: Result<T, Fault>) -> FaultKind {
     result.expect_err("a fault").kind
 }
 
@@ -137,8 +153,13 @@ async fn clouds_answer_and_tell_their_projects(stage: &Stage) {
 }
 
 async fn wrong_password_is_unauthenticated(stage: &Stage) {
-    let text = stage.file_text().replace("lab-secret", "wrong-secret");
-    let cloud = stage.client_of_text(&text);
+    let text = stage.file_text();
+    let password = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("password: "))
+        .expect("a password");
+    let text = text.replace(password, "wrong-secret");
+    let cloud = Stage::client_of_text(&text);
     let name = CloudName::new(format!("{}-demo", stage.source_tenant().cloud));
     let tenant = Tenant {
         cloud: name,
@@ -157,10 +178,10 @@ async fn wrong_password_is_unauthenticated(stage: &Stage) {
     );
 }
 
-async fn closed_port_is_unreachable_and_unknown_cloud_unconfigured(stage: &Stage) {
+async fn closed_port_is_unreachable_and_unknown_cloud_unconfigured(_stage: &Stage) {
     let closed = "clouds: {gone: {auth: {auth_url: 'http://127.0.0.1:9/v3', username: u, \
                   password: p, project_name: p}}}";
-    let cloud = stage.client_of_text(closed);
+    let cloud = Stage::client_of_text(closed);
     let tenant = |name: &str| Tenant {
         cloud: CloudName::new(name),
         project: ProjectId::new("p"),
@@ -298,7 +319,7 @@ fn ground<'stage>(stage: &'stage Stage, tenant: &Tenant) -> &'stage super::Groun
     }
 }
 
-fn properties(pairs: &[(&str, &str)]) -> Properties {
+pub(super) fn properties(pairs: &[(&str, &str)]) -> Properties {
     pairs
         .iter()
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
@@ -387,7 +408,7 @@ async fn security_group_gets_exactly_its_rules(stage: &Stage) {
         let mut anywhere = rule(Some("udp"), Some(53), None);
         anywhere.remote_cidr = Some("0.0.0.0/0".to_owned());
         let mut other = rule(Some("icmp"), None, None);
-        other.direction = "egress".to_owned();
+        "egress".clone_into(&mut other.direction);
         let rules = vec![
             rule(Some("tcp"), Some(22), None),
             rule(None, None, Some(&id)),
@@ -576,428 +597,4 @@ async fn record_without_the_right_is_forbidden(stage: &Stage) {
         .request_perform(stage.dr_tenant(), "", &record)
         .await;
     assert_eq!(kind_of(bad), FaultKind::Invalid);
-}
-
-/// The whole way of an instance, with what is asked twice on it.
-async fn instance_goes_from_one_cloud_to_the_other(stage: &Stage) {
-    let (source, dr) = (stage.source_tenant(), stage.dr_tenant());
-    let specimen = stage.source.specimen(&stage.mark).await;
-    let server = ServerId::new(specimen.server.clone());
-    let peek = stage
-        .cloud
-        .instance_peek(source, &server)
-        .await
-        .expect("the instance");
-    assert_eq!(
-        (peek.name.as_str(), peek.root_is_volume, peek.volumes),
-        (stage.mark.as_str(), true, 2)
-    );
-    let listed = stage.cloud.instances_list(source).await.expect("instances");
-    assert!(listed.contains(&peek), "{listed:?}");
-    let manifest = read_instance(stage, source, &server).await;
-    check_manifest(&manifest, &specimen);
-
-    let chain = back_up(stage, &manifest.volumes[0].id).await;
-    // Everything that a restoration does in the other cloud.
-    let presence = Request::ReadPresence {
-        backups: chain.iter().map(|link| link.id.clone()).collect(),
-    };
-    let here = perform(stage, source, "", &presence).await;
-    assert_eq!(live(here).len(), 2);
-    assert!(live(perform(stage, dr, "", &presence).await).is_empty());
-    for link in &chain {
-        let import = Request::ImportRecord {
-            backup: link.id.clone(),
-            record: link.record.clone(),
-        };
-        let answer = perform(stage, dr, "", &import).await;
-        assert_eq!(answer.external.as_deref(), Some(link.id.as_str()));
-        assert!(!answer.ready);
-        ready(stage, dr, ThingKind::VolumeBackup, link.id.as_str()).await;
-        let again = stage.cloud.request_perform(dr, "", &import).await;
-        assert_eq!(kind_of(again), FaultKind::Conflict);
-    }
-    let present = live(perform(stage, dr, "", &presence).await);
-    assert!(
-        present.iter().all(|(_, project)| *project == dr.project),
-        "{present:?}"
-    );
-
-    let root = restore(stage, dr, &chain[1].id, &dr.project).await;
-    let data = make(stage, dr, &format!("{}-data", stage.mark), &volume_of(1)).await;
-    ready(stage, dr, ThingKind::Volume, &data).await;
-    let made = rebuild(stage, &root, &data).await;
-
-    for (kind, id) in &made {
-        remove(stage, dr, *kind, id).await;
-    }
-    let network = made_network(stage).await;
-    stage
-        .dr
-        .remove("network", &format!("networks/{network}"))
-        .await;
-    for volume in [&root, &data] {
-        remove(stage, dr, ThingKind::Volume, volume).await;
-    }
-    // The imported records share their bytes with the originals: those are done with, too.
-    for link in chain.iter().rev() {
-        remove(stage, dr, ThingKind::VolumeBackup, link.id.as_str()).await;
-        remove(stage, source, ThingKind::VolumeBackup, link.id.as_str()).await;
-    }
-    stage.source.clear(&specimen).await;
-}
-
-async fn made_network(stage: &Stage) -> String {
-    let path = format!("networks?name={}-dr", stage.mark);
-    let (_, found) = stage.dr.ask("GET", "network", &path, "", None).await;
-    text(&found["networks"][0]["id"])
-}
-
-async fn read_instance(stage: &Stage, tenant: &Tenant, server: &ServerId) -> Manifest {
-    let request = Request::ReadInstance {
-        server: server.clone(),
-    };
-    let Some(Fact::Instance(manifest)) = perform(stage, tenant, "", &request).await.fact else {
-        panic!("no manifest");
-    };
-    *manifest
-}
-
-fn check_manifest(manifest: &Manifest, specimen: &super::ground::Specimen) {
-    assert_eq!(manifest.gaps, Vec::<String>::new());
-    assert_eq!(manifest.name, specimen.name);
-    assert_eq!(manifest.description, "a specimen");
-    assert_eq!(manifest.tags, ["blue", "green"]);
-    assert_eq!(manifest.metadata, properties(&[("role", "web")]));
-    assert_eq!(manifest.user_data.as_deref(), Some("I2Nsb3VkLWNvbmZpZwo="));
-    assert!(manifest.config_drive && manifest.root_is_volume);
-    let volumes: Vec<&str> = manifest
-        .volumes
-        .iter()
-        .map(|volume| volume.id.as_str())
-        .collect();
-    assert_eq!(volumes, specimen.volumes);
-    assert_eq!(manifest.volumes[0].boot_index, Some(0));
-    assert_eq!(manifest.volumes[1].boot_index, None);
-    assert_eq!(manifest.volumes[1].tag.as_deref(), Some("disk1"));
-    let together: Vec<bool> = manifest
-        .volumes
-        .iter()
-        .map(|volume| volume.delete_on_termination)
-        .collect();
-    assert_eq!(together, [false, true]);
-    assert_eq!(
-        manifest.volumes[0].metadata,
-        properties(&[("purpose", "test")])
-    );
-    assert_eq!(manifest.volumes[0].image_metadata["hw_disk_bus"], "virtio");
-    let image = manifest.image.as_ref().expect("an image");
-    assert_eq!((image.name.as_str(), image.min_ram_mib), ("debian", 64));
-    assert!(
-        manifest.flavor.ram_mib > 0
-            && manifest.flavor.cores > 0
-            && !manifest.flavor.name.is_empty()
-    );
-    let macs: Vec<&str> = manifest
-        .ports
-        .iter()
-        .map(|port| port.mac.as_str())
-        .collect();
-    let wanted: Vec<&str> = specimen.ports.iter().map(|(_, mac)| mac.as_str()).collect();
-    assert_eq!(macs, wanted);
-    let port = &manifest.ports[0];
-    assert_eq!(
-        (port.network.as_str(), port.network_name.as_str()),
-        (specimen.network.as_str(), specimen.name.as_str())
-    );
-    assert_eq!(port.fixed[0].cidr, "10.77.0.0/24");
-    assert!(!port.fixed[0].address.is_empty());
-    let mut groups: Vec<&str> = manifest
-        .security_groups
-        .iter()
-        .map(|group| group.id.as_str())
-        .collect();
-    groups.sort_unstable();
-    let mut wanted = vec![specimen.group.as_str(), specimen.friend.as_str()];
-    wanted.sort_unstable();
-    assert_eq!(groups, wanted);
-    let key = manifest.key.as_ref().expect("a key");
-    assert_eq!(key.public_key.as_deref().map(str::trim), Some(PUBLIC_KEY));
-}
-
-struct Link {
-    id: VolumeBackupId,
-    record: BackupRecord,
-}
-
-/// A full and an incremental volume backup, each from a snapshot, with their records.
-async fn back_up(stage: &Stage, volume: &VolumeId) -> Vec<Link> {
-    let tenant = stage.source_tenant();
-    let mut chain: Vec<Link> = Vec::new();
-    for number in 0..2 {
-        let name = format!("{}-{number}", stage.mark);
-        let request = Request::MakeSnapshot {
-            volume: volume.clone(),
-            description: "s".to_owned(),
-        };
-        let snapshot = make(stage, tenant, &name, &request).await;
-        ready(stage, tenant, ThingKind::Snapshot, &snapshot).await;
-        let request = Request::MakeVolumeBackup {
-            volume: volume.clone(),
-            snapshot: Some(SnapshotId::new(snapshot.clone())),
-            description: "b".to_owned(),
-            incremental: number > 0,
-        };
-        let id = make(stage, tenant, &name, &request).await;
-        let held = Thing {
-            kind: ThingKind::VolumeBackup,
-            id: id.clone(),
-        };
-        let early = stage.cloud.thing_delete(tenant, &held).await;
-        if early.is_err() {
-            assert_eq!(kind_of(early), FaultKind::Busy);
-        }
-        let seen = ready(stage, tenant, ThingKind::VolumeBackup, &id).await;
-        assert_eq!((seen.incremental, seen.size_gib), (number > 0, Some(1)));
-        assert!(seen.data_timestamp.is_some());
-        remove(stage, tenant, ThingKind::Snapshot, &snapshot).await;
-        let backup = VolumeBackupId::new(id);
-        let describe = Request::ApplyVolumeBackup {
-            backup: backup.clone(),
-            description: "x".to_owned(),
-        };
-        perform(stage, tenant, "", &describe).await;
-        let read = Request::ReadRecord {
-            backup: backup.clone(),
-        };
-        let Some(Fact::Record { record, parent }) = perform(stage, tenant, "", &read).await.fact
-        else {
-            panic!("no record");
-        };
-        assert_eq!(parent.as_ref(), chain.last().map(|link| &link.id));
-        chain.push(Link { id: backup, record });
-    }
-    let parent = Thing {
-        kind: ThingKind::VolumeBackup,
-        id: chain[0].id.as_str().to_owned(),
-    };
-    assert_eq!(
-        kind_of(stage.cloud.thing_delete(tenant, &parent).await),
-        FaultKind::Busy
-    );
-    chain
-}
-
-fn live(answer: Answer) -> Vec<(VolumeBackupId, ProjectId)> {
-    match answer.fact {
-        Some(Fact::Presence { live }) => live,
-        other => panic!("no presence: {other:?}"),
-    }
-}
-
-/// Makes a volume and restores into it; judged by the volume.
-async fn restore(
-    stage: &Stage,
-    tenant: &Tenant,
-    backup: &VolumeBackupId,
-    project: &ProjectId,
-) -> String {
-    let name = format!("{}-root", stage.mark);
-    let volume = make(stage, tenant, &name, &volume_of(1)).await;
-    ready(stage, tenant, ThingKind::Volume, &volume).await;
-    let request = Request::RestoreVolumeBackup {
-        backup: backup.clone(),
-        backup_project: project.clone(),
-        volume: VolumeId::new(volume.clone()),
-    };
-    let answer = stage
-        .cloud
-        .request_perform(tenant, "", &request)
-        .await
-        .expect("a restore");
-    assert_eq!(answer.external.as_deref(), Some(volume.as_str()));
-    // A second one has to wait, either for the backup or for the volume.
-    if let Err(fault) = stage.cloud.request_perform(tenant, "", &request).await {
-        assert_eq!(fault.kind, FaultKind::Busy, "{fault}");
-    }
-    ready(stage, tenant, ThingKind::Volume, &volume).await;
-    volume
-}
-
-/// Makes an instance in the other cloud as a restoration does, and gives what it made, first to go
-/// first.
-async fn rebuild(stage: &Stage, root: &str, data: &str) -> Vec<(ThingKind, String)> {
-    let dr = stage.dr_tenant();
-    let name = format!("{}-dr", stage.mark);
-    let network = stage.dr.network(&name, "10.79.0.0/24").await;
-    let apply = Request::ApplyVolume {
-        volume: VolumeId::new(root),
-        name: "ostest-root".to_owned(),
-        description: String::new(),
-        metadata: Properties::new(),
-        bootable: true,
-        image_metadata: Properties::new(),
-    };
-    perform(stage, dr, "", &apply).await;
-    let request = Request::MakeSecurityGroup {
-        description: String::new(),
-    };
-    let group = make(stage, dr, &name, &request).await;
-    let mut ports = Vec::new();
-    for mac in ["fa:16:3e:00:77:01", "fa:16:3e:00:77:02"] {
-        let request = Request::MakePort {
-            network: NetworkId::new(network.clone()),
-            fixed: Vec::new(),
-            mac: Some(mac.to_owned()),
-            security_groups: vec![SecurityGroupId::new(group.clone())],
-            port_security: None,
-            vnic_type: None,
-        };
-        ports.push(make(stage, dr, &name, &request).await);
-    }
-    let key = Request::MakeKeyPair {
-        name: name.clone(),
-        public_key: PUBLIC_KEY.to_owned(),
-    };
-    assert_eq!(make(stage, dr, "", &key).await, name);
-    assert_eq!(
-        kind_of(stage.cloud.request_perform(dr, "", &key).await),
-        FaultKind::Conflict
-    );
-    let disk = |volume: &str, tag: &str| Disk {
-        volume: VolumeId::new(volume),
-        tag: Some(tag.to_owned()),
-        delete_on_termination: false,
-    };
-    let plan = Request::MakeServer(Box::new(ServerPlan {
-        name: "ostest-web".to_owned(),
-        description: "restored".to_owned(),
-        flavor: FlavorId::new(stage.dr.flavor().await),
-        disks: vec![disk(root, "root"), disk(data, "data")],
-        ports: ports.iter().map(|port| PortId::new(port.clone())).collect(),
-        key_name: Some(name.clone()),
-        availability_zone: None,
-        config_drive: true,
-        user_data: Some("I2Nsb3VkLWNvbmZpZwo=".to_owned()),
-        metadata: properties(&[("role", "web")]),
-        tags: vec!["blue".to_owned()],
-    }));
-    let server = make(stage, dr, &name, &plan).await;
-    let seen = ready(stage, dr, ThingKind::Server, &server).await;
-    assert!(seen.tags.contains(&name), "{seen:?}");
-    let server_id = ServerId::new(server.clone());
-    let tags = Request::ApplyServerTags {
-        server: server_id.clone(),
-        tags: vec!["blue".to_owned()],
-    };
-    for _ in 0..2 {
-        perform(stage, dr, "", &tags).await;
-    }
-    let manifest = read_instance(stage, dr, &server_id).await;
-    assert_eq!(manifest.gaps, Vec::<String>::new());
-    assert_eq!(
-        (manifest.name.as_str(), manifest.description.as_str()),
-        ("ostest-web", "restored")
-    );
-    assert_eq!(manifest.tags, ["blue"]);
-    assert_eq!(manifest.metadata, properties(&[("role", "web")]));
-    let volumes: Vec<&str> = manifest
-        .volumes
-        .iter()
-        .map(|volume| volume.id.as_str())
-        .collect();
-    assert_eq!(volumes, [root, data]);
-    let macs: Vec<&str> = manifest
-        .ports
-        .iter()
-        .map(|port| port.mac.as_str())
-        .collect();
-    assert_eq!(macs, ["fa:16:3e:00:77:01", "fa:16:3e:00:77:02"]);
-    // What is in use cannot go yet.
-    let used = Thing {
-        kind: ThingKind::Volume,
-        id: root.to_owned(),
-    };
-    assert_eq!(
-        kind_of(stage.cloud.thing_delete(dr, &used).await),
-        FaultKind::Busy
-    );
-    let used = Thing {
-        kind: ThingKind::SecurityGroup,
-        id: group.clone(),
-    };
-    assert_eq!(
-        kind_of(stage.cloud.thing_delete(dr, &used).await),
-        FaultKind::Busy
-    );
-    let mut made = vec![(ThingKind::Server, server)];
-    made.extend(ports.into_iter().map(|port| (ThingKind::Port, port)));
-    made.push((ThingKind::SecurityGroup, group));
-    made.push((ThingKind::KeyPair, name));
-    made
-}
-
-/// The admin of another project imports into its own, and restores into a volume of the tenant.
-async fn admin_of_another_project_restores_into_the_tenant(stage: &Stage) {
-    let (source, dr) = (stage.source_tenant(), stage.dr_tenant());
-    let volume = stage.source.volume(&format!("{}-volume", stage.mark)).await;
-    let chain = back_up(stage, &VolumeId::new(volume.clone())).await;
-    let elsewhere = Stage {
-        cloud: stage.client("admin", Limits::default()),
-        file: stage.file.clone(),
-        names: stage.names.clone(),
-        source: super::Ground::of_entry(
-            &stage.file,
-            source.cloud.as_str(),
-            &format!("{}-demo", source.cloud),
-        )
-        .await,
-        dr: super::Ground::of_entry(
-            &stage.file,
-            dr.cloud.as_str(),
-            &format!("{}-demo", dr.cloud),
-        )
-        .await,
-        mark: stage.mark.clone(),
-    };
-    for link in &chain {
-        let import = Request::ImportRecord {
-            backup: link.id.clone(),
-            record: link.record.clone(),
-        };
-        perform(&elsewhere, dr, "", &import).await;
-    }
-    let presence = Request::ReadPresence {
-        backups: chain.iter().map(|link| link.id.clone()).collect(),
-    };
-    let present = live(perform(&elsewhere, dr, "", &presence).await);
-    assert_eq!(present.len(), 2);
-    let other = present[0].1.clone();
-    assert_ne!(other, dr.project);
-    let their = Tenant {
-        cloud: dr.cloud.clone(),
-        project: other.clone(),
-    };
-    for link in &chain {
-        ready(
-            &elsewhere,
-            &their,
-            ThingKind::VolumeBackup,
-            link.id.as_str(),
-        )
-        .await;
-    }
-    let restored = restore(&elsewhere, dr, &chain[1].id, &other).await;
-    remove(stage, dr, ThingKind::Volume, &restored).await;
-    for link in chain.iter().rev() {
-        remove(
-            &elsewhere,
-            &their,
-            ThingKind::VolumeBackup,
-            link.id.as_str(),
-        )
-        .await;
-        remove(stage, source, ThingKind::VolumeBackup, link.id.as_str()).await;
-    }
-    remove(stage, source, ThingKind::Volume, &volume).await;
 }

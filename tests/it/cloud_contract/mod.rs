@@ -1,12 +1,15 @@
 //! What every [`Cloud`](drbackup::port::cloud::Cloud) keeps, claim by claim; this file may not know how one is made.
 //!
-//! The claims run against the real pair that `OS_CLIENT_CONFIG_FILE` and `DRBACKUP_TEST_CLOUDS`
-//! (`source,dr`) name: `cargo test --test it cloud_contract -- --ignored`. Each cloud of the pair has
+//! Each claim is a test against the simulator. All of them run against the real pair that
+//! `OS_CLIENT_CONFIG_FILE` and `DRBACKUP_TEST_CLOUDS` (`source,dr`) name when they are asked for:
+//! `cargo test --test it cloud_contract -- --ignored --nocapture`. Each cloud of a pair has
 //! the entries `NAME-demo` (a member of a project), `NAME-operator` (an admin in the same project)
 //! and `NAME-admin` (an admin in another one).
 
 mod claims;
 mod ground;
+mod journey;
+mod troubles;
 
 use std::{
     panic::AssertUnwindSafe,
@@ -24,6 +27,7 @@ use drbackup::{
         limits::Limits,
     },
     port::clock::Clock,
+    sim,
 };
 use futures::FutureExt;
 use ground::Ground;
@@ -86,7 +90,7 @@ impl Stage {
     }
 
     /// A client of one cloud with entries of a `clouds.yaml` that is given as text.
-    pub(crate) fn client_of_text(&self, text: &str) -> Clouds {
+    pub(crate) fn client_of_text(text: &str) -> Clouds {
         let place = tempfile::tempdir().expect("a directory");
         let file = place.path().join("clouds.yaml");
         std::fs::write(&file, text).expect("a file");
@@ -124,14 +128,48 @@ fn clouds(file: &Path, mappings: &[CloudMapping], limits: Limits) -> Clouds {
     Clouds::new(config, &clock)
 }
 
+/// A stage on two simulated clouds: an older release and a newer one.
+pub(crate) struct Simulated {
+    pub(crate) stage: Stage,
+    pub(crate) pair: sim::Pair,
+    _file: tempfile::TempDir,
+}
+
+impl Simulated {
+    pub(crate) async fn start() -> Self {
+        let [mut source, dr] = sim::Config::pair(sim::Times::fast());
+        source.application_credentials = vec![sim::ApplicationCredential {
+            id: "app-id".to_owned(),
+            name: "app".to_owned(),
+            secret: "s3cret".to_owned(),
+            user: "demo".to_owned(),
+            project: "demo".to_owned(),
+        }];
+        let dr = sim::Config {
+            release: sim::Release::Gazpacho,
+            ..dr
+        };
+        let pair = sim::run(vec![source, dr]).await.expect("two clouds");
+        let place = tempfile::tempdir().expect("a directory");
+        let file = place.path().join("clouds.yaml");
+        std::fs::write(&file, &pair.clouds_yaml).expect("a file");
+        Self {
+            stage: Stage::new(&file, ["source".to_owned(), "dr".to_owned()]).await,
+            pair,
+            _file: place,
+        }
+    }
+}
+
 /// Looks until there is something to see; a cloud takes its time, but not for ever.
 pub(crate) async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
-    const LOOKS_MAX: u32 = 600;
-    for _ in 0..LOOKS_MAX {
+    const LOOKS_MAX: u32 = 300;
+    for number in 0..LOOKS_MAX {
         if let Some(seen) = look().await {
             return seen;
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        let pause = if number < 5 { 20 } else { 500 };
+        tokio::time::sleep(Duration::from_millis(pause)).await;
     }
     panic!("waited in vain: {what}");
 }
