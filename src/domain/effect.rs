@@ -237,7 +237,7 @@ pub enum EffectKind {
     /// Repeated; the answer is a fact.
     Read,
     /// Gone, or asked for again.
-    Drop,
+    Drop(ThingKind),
 }
 
 impl Request {
@@ -264,40 +264,17 @@ impl Request {
             | Self::ReadRecord { .. }
             | Self::ReadInventory
             | Self::ReadPresence { .. } => EffectKind::Read,
-            Self::Drop { .. } => EffectKind::Drop,
+            Self::Drop { thing } => EffectKind::Drop(thing.kind),
         }
     }
 
     /// The list by which the effect is watched, adopted, judged or seen to be gone.
     pub fn watched(&self) -> Option<ThingKind> {
         match self.kind() {
-            EffectKind::Make(kind) => Some(kind),
+            EffectKind::Make(kind) | EffectKind::Drop(kind) => Some(kind),
             EffectKind::Import => Some(ThingKind::VolumeBackup),
             EffectKind::Fill => Some(ThingKind::Volume),
             EffectKind::Apply | EffectKind::Read => None,
-            EffectKind::Drop => match self {
-                Self::Drop { thing } => Some(thing.kind),
-                Self::MakeSnapshot { .. }
-                | Self::MakeVolumeBackup { .. }
-                | Self::MakeVolume { .. }
-                | Self::MakeSecurityGroup { .. }
-                | Self::MakeKeyPair { .. }
-                | Self::MakePort { .. }
-                | Self::MakeServer(_)
-                | Self::ImportRecord { .. }
-                | Self::RestoreVolumeBackup { .. }
-                | Self::ApplyVolume { .. }
-                | Self::ApplySecurityGroupRules { .. }
-                | Self::ApplySecurityGroupName { .. }
-                | Self::ApplyPortName { .. }
-                | Self::ApplyServerTags { .. }
-                | Self::ApplyVolumeBackup { .. }
-                | Self::ApplySnapshotReset { .. }
-                | Self::ReadInstance { .. }
-                | Self::ReadRecord { .. }
-                | Self::ReadInventory
-                | Self::ReadPresence { .. } => None,
-            },
         }
     }
 

@@ -135,7 +135,7 @@ pub(super) fn next_move(effect: &Effect, aside: &Aside, settings: &Settings, now
         )
     };
     match (effect.state, effect.request.kind()) {
-        (EffectState::Requested, EffectKind::Apply | EffectKind::Read | EffectKind::Drop) => {
+        (EffectState::Requested, EffectKind::Apply | EffectKind::Read | EffectKind::Drop(_)) => {
             Move::Send
         }
         (EffectState::Requested, EffectKind::Make(_) | EffectKind::Import | EffectKind::Fill) => {

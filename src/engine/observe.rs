@@ -119,7 +119,7 @@ pub(super) fn seen(
             Vec::new()
         }
         (EffectState::Requested, _) => doubted(effect, aside, &found, listing, settings, now),
-        (EffectState::Leaving, _) | (EffectState::Accepted, EffectKind::Drop) => {
+        (EffectState::Leaving, _) | (EffectState::Accepted, EffectKind::Drop(_)) => {
             leaving(
                 effect,
                 aside,
@@ -308,7 +308,7 @@ fn leaving(
     if listing.started < aside.since {
         return;
     }
-    let is_drop = effect.request.kind() == EffectKind::Drop;
+    let is_drop = matches!(effect.request.kind(), EffectKind::Drop(_));
     let Some(sighting) = sighting else {
         let end = if is_drop {
             EffectState::Done

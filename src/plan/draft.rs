@@ -321,7 +321,7 @@ fn status_of(effect: &Effect) -> String {
         EffectKind::Fill => "restore",
         EffectKind::Apply => "properties",
         EffectKind::Read => "record export",
-        EffectKind::Drop => "deletion",
+        EffectKind::Drop(_) => "deletion",
     };
     match (&effect.status, effect.state.is_settled()) {
         (Some(status), false) => format!("{noun} {status}"),

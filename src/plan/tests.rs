@@ -278,7 +278,7 @@ fn registry(volumes: usize) -> Vec<Operation> {
 fn answer(effect: &mut Effect, volumes: usize) {
     let id = match effect.request.kind() {
         EffectKind::Make(_) => format!("made-{}", effect.key),
-        EffectKind::Import | EffectKind::Fill | EffectKind::Drop => {
+        EffectKind::Import | EffectKind::Fill | EffectKind::Drop(_) => {
             effect.request.known_id().unwrap_or_default().to_owned()
         }
         EffectKind::Apply | EffectKind::Read => String::new(),

@@ -12,7 +12,7 @@ use crate::{
         dr_backup::{DrBackup, DrBackupDetail, Mirror},
         error::{Error, ErrorKind},
         fault::FaultKind,
-        id::{DrBackupId, OperationId, ResourceId, ServerId, Tenant},
+        id::{DrBackupId, ResourceId, ServerId, Tenant},
         lifecycle::{State, Transition},
         operation::{Ask, Operation},
         page::{Page, Query},
@@ -135,20 +135,18 @@ impl Service {
         if ask.validate_only {
             return Ok(backup);
         }
-        let operation = Operation {
-            id: OperationId(self.clock.new_id()),
-            resource: ResourceId::DrBackup(id),
-            tenant: ask.tenant,
-            ask: Ask::CreateDrBackup {
-                server: ask.server,
-                capture: ask.capture,
-                description: ask.description,
-            },
-            resource_state: State::CreationScheduled,
-            created: now,
-            deadline: now.after(ask.deadline.unwrap_or(self.limits.operation_deadline)),
-            cancelled: None,
+        let creation = Ask::CreateDrBackup {
+            server: ask.server,
+            capture: ask.capture,
+            description: ask.description,
         };
+        let operation = self.operation(
+            ResourceId::DrBackup(id),
+            ask.tenant,
+            creation,
+            State::CreationScheduled,
+            ask.deadline,
+        );
         let admitted = self
             .store
             .dr_backup_admit(key, backup, operation)
@@ -318,17 +316,8 @@ impl Service {
     }
 
     fn follow_up(&self, backup: &DrBackup, state: State, ask: Ask) -> Operation {
-        let now = self.clock.now();
-        Operation {
-            id: OperationId(self.clock.new_id()),
-            resource: ResourceId::DrBackup(backup.id),
-            tenant: backup.tenant.clone(),
-            ask,
-            resource_state: state,
-            created: now,
-            deadline: now.after(self.limits.operation_deadline),
-            cancelled: None,
-        }
+        let resource = ResourceId::DrBackup(backup.id);
+        self.operation(resource, backup.tenant.clone(), ask, state, None)
     }
 }
 

@@ -1,12 +1,16 @@
 //! Whether a request is acceptable and whether it is the same one again; it may not know transports.
 
+use std::time::Duration;
+
 use sha2::{Digest, Sha256};
 
 use super::{Service, refused};
 use crate::{
     domain::{
         error::{BadField, Error, ErrorKind},
-        id::ResourceId,
+        id::{OperationId, ResourceId, Tenant},
+        lifecycle::State,
+        operation::{Ask, Operation},
     },
     port::store::RequestKey,
 };
@@ -69,6 +73,28 @@ impl Service {
             id: id.to_owned(),
             digest,
         })
+    }
+
+    /// A new operation, with the state of its resource as it will be written with it.
+    pub(super) fn operation(
+        &self,
+        resource: ResourceId,
+        tenant: Tenant,
+        ask: Ask,
+        resource_state: State,
+        time_limit: Option<Duration>,
+    ) -> Operation {
+        let created = self.clock.now();
+        Operation {
+            id: OperationId(self.clock.new_id()),
+            resource,
+            tenant,
+            ask,
+            resource_state,
+            created,
+            deadline: created.after(time_limit.unwrap_or(self.limits.operation_deadline)),
+            cancelled: None,
+        }
     }
 
     /// The resource of the first copy of this request, so that a repeat is not refused because of

@@ -11,10 +11,10 @@ use super::{
 use crate::{
     domain::{
         error::Error,
-        id::{DrBackupId, InstanceId, OperationId, ResourceId, RestorationId, Tenant},
+        id::{DrBackupId, InstanceId, ResourceId, RestorationId, Tenant},
         lifecycle::{State, Transition},
         manifest::Manifest,
-        operation::{Ask, Operation},
+        operation::Ask,
         page::{Page, Query},
         progress::Progress,
         restoration::{Restoration, RestorationDetail, RestorePlanInput, RestoreWish},
@@ -108,16 +108,13 @@ impl Service {
             volume_backups: backup.detail.volume_backups,
             wish: ask.wish,
         };
-        let operation = Operation {
-            id: OperationId(self.clock.new_id()),
-            resource: ResourceId::Restoration(id),
-            tenant: ask.tenant,
-            ask: Ask::Restore(Box::new(input)),
-            resource_state: State::CreationScheduled,
-            created: now,
-            deadline: now.after(ask.deadline.unwrap_or(self.limits.operation_deadline)),
-            cancelled: None,
-        };
+        let operation = self.operation(
+            ResourceId::Restoration(id),
+            ask.tenant,
+            Ask::Restore(Box::new(input)),
+            State::CreationScheduled,
+            ask.deadline,
+        );
         let admitted = self
             .store
             .restoration_admit(key, restoration, operation)
@@ -188,20 +185,16 @@ impl Service {
         } else {
             Vec::new()
         };
-        let now = self.clock.now();
-        let operation = Operation {
-            id: OperationId(self.clock.new_id()),
-            resource: ResourceId::Restoration(restoration.id),
-            tenant: restoration.tenant.clone(),
-            ask: Ask::DeleteRestoration { things },
-            resource_state: scheduled,
-            created: now,
-            deadline: now.after(self.limits.operation_deadline),
-            cancelled: None,
-        };
+        let operation = self.operation(
+            ResourceId::Restoration(restoration.id),
+            restoration.tenant.clone(),
+            Ask::DeleteRestoration { things },
+            scheduled,
+            None,
+        );
         restoration.state = scheduled;
         "Deletion scheduled".clone_into(&mut restoration.runtime_state);
-        restoration.updated = now;
+        restoration.updated = self.clock.now();
         let id = restoration.id;
         let admitted = self
             .store

@@ -425,6 +425,21 @@ async fn a_restoration_is_removed_with_or_without_its_instance() {
     assert_eq!(backups, 1, "an imported record outlives every restoration");
 }
 
+/// Ends the engine where it stands once a cloud has had so many requests, and starts another one.
+/// Without so many requests it dies at rest, after a moment without any.
+async fn die_after(house: &mut House, requests: usize, of: impl Fn(&House) -> &sim::Cloud) {
+    let mut quiet = 0;
+    let mut before = 0;
+    while of(house).requests().len() < requests && quiet < 40 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        let now = of(house).requests().len();
+        quiet = if now == before { quiet + 1 } else { 0 };
+        before = now;
+    }
+    house.kill_engine();
+    house.start_engine();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_is_killed_again_and_again_finishes_without_a_second_copy() {
     let mut house = House::open(sim::Times::fast()).await;
@@ -434,27 +449,8 @@ async fn an_engine_that_is_killed_again_and_again_finishes_without_a_second_copy
         .create_instance(&sim::InstanceSpec::new("web", &[1, 1, 1]))
         .expect("made");
     let backup = house.back_up(&instance.server).await;
-    // Every so many requests of the cloud the engine dies where it stands.
     for requests in [3, 7, 11, 14, 17, 20, 23, 26, 30] {
-        let mut client = house.dr_backups().await;
-        let get = pb::GetDrBackupRequest {
-            id: backup.id.clone(),
-            ..Default::default()
-        };
-        loop {
-            let now = client
-                .get_dr_backup(get.clone())
-                .await
-                .expect("it is there")
-                .into_inner();
-            let busy = !matches!(state(now.state), pb::State::Ok | pb::State::Erred);
-            if !busy || house.source.requests().len() >= requests {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-        house.kill_engine();
-        house.start_engine();
+        die_after(&mut house, requests, |house| &house.source).await;
     }
     let backup = house.backup_at_rest(&backup.id).await;
     assert_eq!(state(backup.state), pb::State::Ok, "{:?}", backup.error);
@@ -467,24 +463,7 @@ async fn an_engine_that_is_killed_again_and_again_finishes_without_a_second_copy
 
     let restoration = house.restore(&backup.id).await;
     for requests in [5, 15, 25, 32, 40, 50, 60, 70, 80] {
-        let mut client = house.restorations().await;
-        let get = pb::GetRestorationRequest {
-            id: restoration.id.clone(),
-        };
-        loop {
-            let now = client
-                .get_restoration(get.clone())
-                .await
-                .expect("there")
-                .into_inner();
-            let busy = !matches!(state(now.state), pb::State::Ok | pb::State::Erred);
-            if !busy || house.dr.requests().len() >= requests {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-        house.kill_engine();
-        house.start_engine();
+        die_after(&mut house, requests, |house| &house.dr).await;
     }
     let restoration = house.restoration_at_rest(&restoration.id).await;
     assert_eq!(
