@@ -1,5 +1,5 @@
-//! What can go wrong for the one who runs a command, how it reads, and the exit code of each; it may
-//! not know what was being done beyond its name.
+//! What can go wrong for the one who runs a command, how it reads, and the exit code of each;
+//! it may not know what was being done beyond its name.
 
 use std::{fmt::Write as _, process::ExitCode};
 

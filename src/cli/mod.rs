@@ -1,5 +1,5 @@
-//! The client that a person uses: verbs, tables, progress bars, exit codes; it may know the messages
-//! of the API and how to call it, never what is behind it.
+//! The client that a person uses: verbs, tables, progress bars, exit codes;
+//! it may not know more than the messages of the API and how to call it, never what is behind it.
 //!
 //! | file | what |
 //! |---|---|

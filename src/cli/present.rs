@@ -16,6 +16,8 @@ pub(super) fn one<T: Shown>(out: &mut Out, output: Output, thing: &T) -> Result<
         Output::Table => page(thing, out.is_terminal()),
         Output::Json => json::pretty(&document(thing)?)?,
         Output::Yaml => json::yaml(&document(thing)?)?,
+        // Nothing has an id yet when it was only checked.
+        Output::Id if thing.id().is_empty() => String::new(),
         Output::Id => format!("{}\n", thing.id()),
     };
     out.answer(&text)
@@ -63,7 +65,7 @@ fn page<T: Shown>(thing: &T, terminal: bool) -> String {
     for (label, text) in page.facts.iter().filter(|(_, text)| !text.is_empty()) {
         facts.add_row([label, text]);
     }
-    let mut text = finish(&facts);
+    let mut text = finish(facts);
     for part in page.tables.into_iter().filter(|part| !part.rows.is_empty()) {
         let title = part.title;
         text = format!(
@@ -78,7 +80,7 @@ fn table(columns: &[&str], rows: Vec<Vec<String>>, terminal: bool) -> String {
     let mut table = plain(terminal);
     table.set_header(columns);
     table.add_rows(rows);
-    finish(&table)
+    finish(table)
 }
 
 /// A table without lines; in a terminal cells are broken to its width, otherwise they stay whole.
@@ -93,7 +95,10 @@ fn plain(terminal: bool) -> Table {
     table
 }
 
-fn finish(table: &Table) -> String {
+fn finish(mut table: Table) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     let mut text = String::new();
     for line in table.lines() {
         text.push_str(line.trim_end());

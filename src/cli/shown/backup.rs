@@ -1,0 +1,147 @@
+//! How a DR backup looks; it may not know where it is written.
+
+use super::{
+    Page, Shown, either, failed, gone, inside, named, needs, span, standing, state, time, working,
+    yes,
+};
+use crate::api::pb;
+
+impl Shown for pb::DrBackup {
+    const MESSAGE: &'static str = "drbackup.v1.DRBackup";
+    const COLUMNS: &'static [&'static str] = &[
+        "ID",
+        "NAME",
+        "CLOUD",
+        "INSTANCE",
+        "STATE",
+        "DETAIL",
+        "RECOVERABLE",
+        "CREATED",
+    ];
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn row(&self) -> Vec<String> {
+        vec![
+            self.id.clone(),
+            self.name.clone(),
+            self.cloud.clone(),
+            either(&self.instance_name, &self.instance_id),
+            state(self.state),
+            self.runtime_state.clone(),
+            yes(self.recoverable),
+            time(self.create_time.as_ref()),
+        ]
+    }
+
+    fn page(&self) -> Page {
+        if self.state() == pb::State::Deleted {
+            return gone(&self.id, &self.name);
+        }
+        let mut page = Page::default();
+        page.fact("ID", &self.id);
+        page.fact("Name", &self.name);
+        page.fact("Description", &self.description);
+        page.fact("Instance", named(&self.instance_name, &self.instance_id));
+        page.fact(
+            "From",
+            format!("cloud {}, tenant {}", self.cloud, self.tenant),
+        );
+        page.fact("State", standing(self.state, &self.runtime_state));
+        working(&mut page, self.state, self.progress.as_ref());
+        failed(&mut page, self.error.as_ref());
+        let recoverable = if self.recoverable {
+            "yes".to_owned()
+        } else if self.unrecoverable_reason.is_empty() {
+            "no".to_owned()
+        } else {
+            format!("no: {}", self.unrecoverable_reason)
+        };
+        page.fact("Recoverable", recoverable);
+        page.fact("Captured", captured(self));
+        if let Some(manifest) = &self.metadata {
+            page.fact("Needs", needs(manifest));
+        }
+        page.fact("Created", time(self.create_time.as_ref()));
+        page.fact("Updated", time(self.update_time.as_ref()));
+        page.fact("Etag", &self.etag);
+        page.table(
+            "Volume backups",
+            VOLUME_BACKUPS,
+            self.volume_backups.iter().map(volume_backup).collect(),
+        );
+        if let Some(manifest) = &self.metadata {
+            inside(&mut page, manifest);
+        }
+        let restorations = self.restorations.iter().map(|one| {
+            vec![
+                one.id.clone(),
+                named(&one.instance_name, &one.instance_id),
+                one.cloud.clone(),
+                state(one.state),
+                time(one.create_time.as_ref()),
+            ]
+        });
+        page.table(
+            "Restorations",
+            &["ID", "INSTANCE", "CLOUD", "STATE", "CREATED"],
+            restorations.collect(),
+        );
+        page
+    }
+}
+
+const VOLUME_BACKUPS: &[&str] = &["ID", "VOLUME", "GIB", "KIND", "STATUS", "RECORD", "MIRRORS"];
+
+fn volume_backup(backup: &pb::VolumeBackup) -> Vec<String> {
+    let mirrors: Vec<&str> = backup
+        .mirrors
+        .iter()
+        .map(|one| one.cloud.as_str())
+        .collect();
+    vec![
+        backup.backup_id.clone(),
+        either(&backup.volume_name, &backup.volume_id),
+        backup.size_gib.to_string(),
+        if backup.incremental {
+            "increment"
+        } else {
+            "full"
+        }
+        .to_owned(),
+        backup.status.clone(),
+        if backup.record_held {
+            "held"
+        } else {
+            "missing"
+        }
+        .to_owned(),
+        mirrors.join(", "),
+    ]
+}
+
+fn captured(backup: &pb::DrBackup) -> String {
+    let how = match backup.capture() {
+        pb::dr_backup::Capture::Unspecified => "",
+        pb::dr_backup::Capture::Snapshot => "by snapshots",
+        pb::dr_backup::Capture::VolumeInUse => "from the volumes in use",
+        pb::dr_backup::Capture::SnapshotThenCopy => "from copies of snapshots",
+    };
+    let Some(consistency) = &backup.consistency else {
+        return how.to_owned();
+    };
+    let level = match consistency.level() {
+        pb::consistency::Level::Unspecified => "",
+        pb::consistency::Level::PerVolume => "each volume at its own time",
+        pb::consistency::Level::VolumeSnapshots => "all volumes at once",
+        pb::consistency::Level::ShutOff => "the instance was shut off",
+    };
+    let mut parts = vec![how.to_owned(), level.to_owned()];
+    if let Some(skew) = &consistency.skew {
+        parts.push(format!("{} apart", span(skew)));
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join(", ")
+}
