@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::{demo::Demo, serve::Serve, sim::Sim};
 use crate::cli::{self, failure::Exit};
 
 /// Disaster-recovery backups of OpenStack instances, restored in another OpenStack.
@@ -16,6 +17,12 @@ pub(super) struct Arguments {
 /// What the binary can be.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Run the service
+    Serve(Box<Serve>),
+    /// Lose an instance and bring it back, with two simulated clouds, in under a minute
+    Demo(Demo),
+    /// Run simulated clouds to try things on
+    Sim(Sim),
     #[command(flatten)]
     Ask(Box<cli::Verb>),
     /// Write a completion script for a shell

@@ -1,7 +1,16 @@
-//! The composition root: puts the rooms together and runs what was asked for; the only room that may
-//! know all the others.
+//! The composition root: puts the rooms together and runs what was asked for; the only room that
+//! knows all the others; it may not know how any of them works.
 
 mod arguments;
+mod clock;
+mod compare;
+mod config;
+mod demo;
+mod log;
+#[cfg(test)]
+mod manual;
+mod serve;
+mod sim;
 
 use std::process::ExitCode;
 
@@ -33,6 +42,9 @@ pub fn main() -> ExitCode {
 
 fn run(arguments: Arguments, out: &mut Out) -> Result<(), Failure> {
     match arguments.command {
+        Command::Serve(serve) => runtime()?.block_on(serve::run(*serve, out)),
+        Command::Demo(demo) => runtime()?.block_on(Box::pin(demo::run(demo, out))),
+        Command::Sim(sim) => runtime()?.block_on(sim::run(sim, out)),
         Command::Ask(verb) => runtime()?.block_on(Box::pin(cli::run(*verb, out))),
         Command::Completion { shell } => {
             let mut script = Vec::new();

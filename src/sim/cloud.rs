@@ -334,6 +334,11 @@ impl Cloud {
         Ok(snapshot.digest())
     }
 
+    /// Makes a network with a subnet of its own name, or finds it.
+    pub fn create_network(&self, project: &str, name: &str) -> Result<String, CloudError> {
+        seed::create_network(&mut self.shared.world(), project, name)
+    }
+
     /// Makes an instance with all that belongs to it, at once and ready.
     pub fn create_instance(&self, spec: &InstanceSpec) -> Result<Instance, CloudError> {
         seed::create_instance(&mut self.shared.world(), spec)

@@ -184,6 +184,19 @@ fn put_volume(
     volume_make(world, project, user, plan)
 }
 
+pub(crate) fn create_network(
+    world: &mut World,
+    project: &str,
+    name: &str,
+) -> Result<String, CloudError> {
+    let id = world
+        .keystone
+        .project_named(project)
+        .map(|one| one.id.clone());
+    let id = id.ok_or_else(|| missing("project", project))?;
+    Ok(network(world, &id, name))
+}
+
 fn network(world: &mut World, project: &str, name: &str) -> String {
     let own = world.neutron.owned("networks", project);
     if let Some(row) = own.into_iter().find(|row| text(row, "name") == name) {

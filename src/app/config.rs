@@ -1,0 +1,473 @@
+//! The configuration of the service: defaults, then a file, then the environment, then flags, every
+//! limit by its name; the only place of the service that reads its surroundings, and it may not know
+//! what the rooms do with what it says.
+
+mod parts;
+
+use std::{
+    collections::BTreeMap,
+    env, fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use figment::{
+    Figment,
+    providers::{Env, Format as _, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+
+pub(super) use self::parts::{Api, Engine, Log, LogFormat, Requests, Store};
+use crate::{
+    cli::{
+        config::{Span, VARIABLES as CLIENT_VARIABLES},
+        failure::Failure,
+    },
+    openstack::{
+        config::{CloudMapping, Environment},
+        limits::Limits,
+    },
+};
+
+/// What every variable of ours begins with.
+const PREFIX: &str = "DRBACKUP_";
+/// The variable that names the file, beside those of the client.
+const FILE_VARIABLE: &str = "DRBACKUP_SERVER_CONFIG";
+/// Variables that are read elsewhere: by the client, or to find a file.
+const FOREIGN_VARIABLES: [&str; 2] = ["config", "server_config"];
+
+/// The flags of `serve`; what is not given comes from the environment, then from the file.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Flags {
+    /// File with the configuration [env: `DRBACKUP_SERVER_CONFIG`] [default:
+    /// `/etc/drbackup/server.toml`, if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address to listen on [env: `DRBACKUP_LISTEN`] [default: `127.0.0.1:7447`]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Listen on an address that others can reach, although everybody who reaches it may do
+    /// everything [env: `DRBACKUP_INSECURE_OPEN`]
+    #[arg(long)]
+    insecure_open: bool,
+    /// Where everything is kept: `sqlite:PATH` or `postgres://USER@HOST/DATABASE` [env:
+    /// `DRBACKUP_DATABASE`] [default: a file in the user's data directory]
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// The `clouds.yaml` to use [env: `DRBACKUP_CLOUDS_FILE`] [default: where OpenStack clients look]
+    #[arg(long, value_name = "FILE")]
+    clouds_file: Option<PathBuf>,
+    /// A cloud and the entries of `clouds.yaml` that act in it; may be repeated [default: every entry
+    /// is a cloud]
+    #[arg(long = "cloud", value_name = "NAME=ENTRY[,ENTRY]", value_parser = cloud_flag)]
+    clouds: Vec<(String, Vec<String>)>,
+    /// The entry of `clouds.yaml` that has the admin role in a cloud; may be repeated
+    #[arg(long = "admin", value_name = "NAME=ENTRY", value_parser = admin_flag)]
+    admins: Vec<(String, String)>,
+    /// What to log, such as `info` or `info,drbackup::engine=debug` [env: `DRBACKUP_LOG__FILTER`]
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+    /// How to log [env: `DRBACKUP_LOG__FORMAT`] [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+/// The configuration in force. Each key is described in `manual`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Config {
+    pub(super) listen: SocketAddr,
+    pub(super) insecure_open: bool,
+    pub(super) database: String,
+    pub(super) clouds_file: Option<PathBuf>,
+    pub(super) clouds: Vec<CloudMapping>,
+    pub(super) stop_patience: Span,
+    pub(super) log: Log,
+    pub(super) api: Api,
+    pub(super) requests: Requests,
+    pub(super) store: Store,
+    pub(super) engine: Engine,
+    pub(super) openstack: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7447)),
+            insecure_open: false,
+            database: String::new(),
+            clouds_file: None,
+            clouds: Vec::new(),
+            stop_patience: Span(std::time::Duration::from_secs(10)),
+            log: Log::default(),
+            api: Api::default(),
+            requests: Requests::default(),
+            store: Store::default(),
+            engine: Engine::default(),
+            openstack: Limits::default(),
+        }
+    }
+}
+
+/// The configuration for these flags, checked.
+pub(super) fn load(flags: Flags) -> Result<Config, Failure> {
+    let file = match flags.config.clone().or_else(|| path_of(FILE_VARIABLE)) {
+        Some(named) if named.is_file() => Some(named),
+        Some(named) => {
+            return Err(Failure::Usage(format!(
+                "there is no configuration file {}",
+                named.display()
+            )));
+        }
+        None => Some(PathBuf::from("/etc/drbackup/server.toml")).filter(|path| path.is_file()),
+    };
+    let defaults = Serialized::defaults(Config::default());
+    let mut figment = Figment::from(&defaults);
+    if let Some(file) = file {
+        figment = figment.merge(Toml::file_exact(file));
+    }
+    let known = keys(&Config::default());
+    figment = figment.merge(
+        Env::prefixed(PREFIX)
+            .split("__")
+            .filter(move |key| known.contains(&top(key.as_str()))),
+    );
+    let mut config: Config = figment
+        .extract()
+        .map_err(|error| Failure::Usage(format!("the configuration: {error}")))?;
+    flags.lay_over(&mut config)?;
+    if config.database.is_empty() {
+        config.database = usual_database()?;
+    }
+    let problems = config.problems();
+    if problems.is_empty() {
+        return Ok(config);
+    }
+    Err(Failure::Usage(format!(
+        "the configuration:\n  {}",
+        problems.join("\n  ")
+    )))
+}
+
+impl Flags {
+    fn lay_over(self, config: &mut Config) -> Result<(), Failure> {
+        if let Some(listen) = self.listen {
+            config.listen = listen;
+        }
+        config.insecure_open |= self.insecure_open;
+        if let Some(database) = self.database {
+            config.database = database;
+        }
+        if self.clouds_file.is_some() {
+            config.clouds_file = self.clouds_file;
+        }
+        if let Some(filter) = self.log {
+            config.log.filter = filter;
+        }
+        if let Some(format) = self.log_format {
+            config.log.format = format;
+        }
+        if !self.clouds.is_empty() {
+            config.clouds = self
+                .clouds
+                .into_iter()
+                .map(|(name, entries)| CloudMapping {
+                    name,
+                    entries,
+                    admin: None,
+                })
+                .collect();
+        }
+        for (name, entry) in self.admins {
+            let Some(cloud) = config.clouds.iter_mut().find(|cloud| cloud.name == name) else {
+                return Err(Failure::Usage(format!(
+                    "--admin names the cloud {name}, which --cloud or the file does not"
+                )));
+            };
+            cloud.admin = Some(entry);
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    /// What cannot work, all of it at once.
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut must = |truth: bool, problem: &str| {
+            if !truth {
+                problems.push(problem.to_owned());
+            }
+        };
+        must(
+            self.listen.ip().is_loopback() || self.insecure_open,
+            "listen: the API is open to everybody who can reach it; for an address that is not \
+             loopback say so with insecure_open (--insecure-open)",
+        );
+        let engine = &self.engine;
+        must(
+            engine.lease.0 > engine.lease_margin.0 * 2,
+            "engine.lease: must be more than twice engine.lease_margin",
+        );
+        must(
+            engine.observe_min.0 <= engine.observe_max.0,
+            "engine.observe_min: must not be longer than engine.observe_max",
+        );
+        must(
+            engine.retry_first.0 <= engine.retry_max.0,
+            "engine.retry_first: must not be longer than engine.retry_max",
+        );
+        must(
+            self.requests.page_default <= self.requests.page_max,
+            "requests.page_default: must not be more than requests.page_max",
+        );
+        let values = flat(self);
+        for (key, value) in &values {
+            must(value != "0", &format!("{key}: must be more than 0"));
+        }
+        problems
+    }
+
+    /// Where the OpenStack client finds its files and variables.
+    pub(super) fn environment(&self) -> Result<Environment, Failure> {
+        let working_directory = env::current_dir()
+            .map_err(|error| Failure::Local(format!("finding the working directory: {error}")))?;
+        let mut variables: BTreeMap<String, String> = env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        if let Some(file) = &self.clouds_file {
+            let file = file.display().to_string();
+            variables.insert("OS_CLIENT_CONFIG_FILE".to_owned(), file);
+        }
+        Ok(Environment {
+            variables,
+            working_directory,
+            home: path_of("HOME"),
+        })
+    }
+
+    /// The configuration as a person may see it: a line for each key, without passwords.
+    pub(super) fn shown(&self) -> String {
+        let lines = flat(self).into_iter().map(|(key, value)| {
+            if key == "database" {
+                return format!("{key} = \"{}\"\n", without_password(&self.database));
+            }
+            format!("{key} = {value}\n")
+        });
+        lines.collect()
+    }
+}
+
+/// Every key with its value as TOML writes it, in the order of the keys; lists as a whole.
+pub(super) fn flat(config: &Config) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    // A configuration that was read can be written.
+    if let Ok(value) = serde_json::to_value(config) {
+        flatten("", &value, &mut all);
+    }
+    all
+}
+
+fn flatten(path: &str, value: &serde_json::Value, all: &mut Vec<(String, String)>) {
+    let serde_json::Value::Object(fields) = value else {
+        let text = if value.is_null() {
+            "\"\"".to_owned()
+        } else {
+            value.to_string()
+        };
+        all.push((path.to_owned(), text));
+        return;
+    };
+    for (name, value) in fields {
+        let path = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
+        flatten(&path, value, all);
+    }
+}
+
+/// The first parts of all keys.
+fn keys(config: &Config) -> Vec<String> {
+    let mut keys: Vec<String> = flat(config).iter().map(|(key, _)| top_of(key)).collect();
+    keys.dedup();
+    keys
+}
+
+fn top_of(key: &str) -> String {
+    key.split('.').next().unwrap_or_default().to_owned()
+}
+
+/// The first part of a variable's name behind the prefix, before or after it was split.
+fn top(name: &str) -> String {
+    let name = name.to_lowercase();
+    let name = name.split("__").next().unwrap_or_default();
+    top_of(name)
+}
+
+/// Variables of our prefix that nobody reads: most likely a slip of the pen.
+pub(super) fn strange_variables() -> Vec<String> {
+    let known = keys(&Config::default());
+    env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| {
+            let Some(key) = name.strip_prefix(PREFIX) else {
+                return false;
+            };
+            let key = top(key);
+            !known.contains(&key)
+                && !CLIENT_VARIABLES.contains(&key.as_str())
+                && !FOREIGN_VARIABLES.contains(&key.as_str())
+        })
+        .collect()
+}
+
+/// A file in the directory that the system gives a service, else in the user's data directory.
+fn usual_database() -> Result<String, Failure> {
+    let directory = path_of("STATE_DIRECTORY")
+        .or_else(|| path_of("XDG_DATA_HOME").map(|data| data.join("drbackup")))
+        .or_else(|| path_of("HOME").map(|home| home.join(".local/share/drbackup")))
+        .ok_or_else(|| Failure::Usage("name the database with --database".to_owned()))?;
+    make_directory(&directory)?;
+    Ok(format!(
+        "sqlite:{}",
+        directory.join("drbackup.db").display()
+    ))
+}
+
+/// A new directory that goes when the value goes.
+#[derive(Debug)]
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(super) fn new() -> Result<Self, Failure> {
+        let path = env::temp_dir().join(format!("drbackup-{}", uuid::Uuid::new_v4()));
+        make_directory(&path)?;
+        Ok(Self(path))
+    }
+
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // It lies below the system's own temporary directory, which is swept anyway.
+        let _removed = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Writes a file that only its owner may read, because there are passwords in it.
+pub(super) fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
+    write_only_for_owner(path, text)
+        .map_err(|error| Failure::Local(format!("writing {}: {error}", path.display())))
+}
+
+fn write_only_for_owner(path: &Path, text: &str) -> io::Result<()> {
+    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+fn make_directory(path: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| Failure::Local(format!("making {}: {error}", path.display())))
+}
+
+fn path_of(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+/// A database URL without the password of its user.
+pub(super) fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let Some((user, host)) = rest.rsplit_once('@') else {
+        return url.to_owned();
+    };
+    let user = user.split(':').next().unwrap_or_default();
+    format!("{scheme}://{user}@{host}")
+}
+
+fn cloud_flag(text: &str) -> Result<(String, Vec<String>), String> {
+    match text.split_once('=') {
+        Some((name, entries)) if !name.is_empty() && !entries.is_empty() => Ok((
+            name.to_owned(),
+            entries.split(',').map(str::to_owned).collect(),
+        )),
+        _ => Err("write NAME=ENTRY or NAME=ENTRY,ENTRY".to_owned()),
+    }
+}
+
+fn admin_flag(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, entry)) if !name.is_empty() && !entry.is_empty() => {
+            Ok((name.to_owned(), entry.to_owned()))
+        }
+        _ => Err("write NAME=ENTRY".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_have_no_problems() {
+        assert_eq!(Config::default().problems(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_address_that_others_can_reach_has_to_be_meant() {
+        let mut config = Config {
+            listen: SocketAddr::from(([0, 0, 0, 0], 7447)),
+            ..Config::default()
+        };
+        assert_eq!(config.problems().len(), 1);
+        config.insecure_open = true;
+        assert!(config.problems().is_empty());
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let mut config = Config::default();
+        config.requests.page_default = 0;
+        config.engine.requests_per_cloud = 0;
+        assert_eq!(
+            config.problems(),
+            [
+                "engine.requests_per_cloud: must be more than 0",
+                "requests.page_default: must be more than 0"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_password_in_the_database_is_not_shown() {
+        let config = Config {
+            database: "postgres://drbackup:se:cr@et@db.example/drbackup".to_owned(),
+            ..Config::default()
+        };
+        assert!(
+            config
+                .shown()
+                .contains("database = \"postgres://drbackup@db.example/drbackup\"")
+        );
+        assert!(!config.shown().contains("cr@et"));
+    }
+}

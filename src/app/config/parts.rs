@@ -1,0 +1,184 @@
+//! The parts of the configuration that the rooms take, with their defaults and in the rooms' own words;
+//! it may not know where values come from.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::{api, cli::config::Span, engine, service};
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::app) struct Log {
+    pub(in crate::app) filter: String,
+    pub(in crate::app) format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::app) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// What the door allows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::app) struct Api {
+    pub(in crate::app) streams: usize,
+    pub(in crate::app) connection_streams: u32,
+    pub(in crate::app) keep_alive: Span,
+    pub(in crate::app) keep_alive_answer: Span,
+    pub(in crate::app) health_every: Span,
+}
+
+/// What a request may be at most.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::app) struct Requests {
+    pub(in crate::app) name_characters: usize,
+    pub(in crate::app) description_characters: usize,
+    pub(in crate::app) user_data_characters: usize,
+    pub(in crate::app) request_id_characters: usize,
+    pub(in crate::app) page_default: u32,
+    pub(in crate::app) page_max: u32,
+    pub(in crate::app) listed_restorations: u32,
+    pub(in crate::app) operation_deadline: Span,
+    pub(in crate::app) peek: Span,
+}
+
+/// How much of the database is used at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::app) struct Store {
+    pub(in crate::app) connections: usize,
+    pub(in crate::app) page_limit: u32,
+}
+
+/// The paces and limits of the work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::app) struct Engine {
+    pub(in crate::app) lease: Span,
+    pub(in crate::app) lease_margin: Span,
+    pub(in crate::app) lanes_max: u32,
+    pub(in crate::app) observe_first: Span,
+    pub(in crate::app) observe_min: Span,
+    pub(in crate::app) observe_max: Span,
+    pub(in crate::app) observe_share: u32,
+    pub(in crate::app) settle: Span,
+    pub(in crate::app) retry_first: Span,
+    pub(in crate::app) retry_max: Span,
+    pub(in crate::app) attempts_max: u32,
+    pub(in crate::app) requests_per_cloud: usize,
+    pub(in crate::app) store_retry: Span,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            filter: "info".to_owned(),
+            format: LogFormat::Text,
+        }
+    }
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self {
+            streams: api::server::Limits::default().streams,
+            connection_streams: 1000,
+            keep_alive: Span(Duration::from_secs(30)),
+            keep_alive_answer: Span(Duration::from_secs(10)),
+            health_every: Span(Duration::from_secs(5)),
+        }
+    }
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        let limits = service::Limits::default();
+        Self {
+            name_characters: limits.name_characters,
+            description_characters: limits.description_characters,
+            user_data_characters: limits.user_data_characters,
+            request_id_characters: limits.request_id_characters,
+            page_default: limits.page_default,
+            page_max: limits.page_max,
+            listed_restorations: limits.listed_restorations,
+            operation_deadline: Span(limits.operation_deadline),
+            peek: Span(limits.peek),
+        }
+    }
+}
+
+impl From<&Requests> for service::Limits {
+    fn from(requests: &Requests) -> Self {
+        Self {
+            name_characters: requests.name_characters,
+            description_characters: requests.description_characters,
+            user_data_characters: requests.user_data_characters,
+            request_id_characters: requests.request_id_characters,
+            page_default: requests.page_default,
+            page_max: requests.page_max,
+            listed_restorations: requests.listed_restorations,
+            operation_deadline: requests.operation_deadline.0,
+            peek: requests.peek.0,
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            connections: 8,
+            page_limit: 1000,
+        }
+    }
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        let settings = engine::Settings::default();
+        Self {
+            lease: Span(settings.lease),
+            lease_margin: Span(settings.lease_margin),
+            lanes_max: settings.lanes_max,
+            observe_first: Span(settings.observe_first),
+            observe_min: Span(settings.observe_min),
+            observe_max: Span(settings.observe_max),
+            observe_share: settings.observe_share,
+            settle: Span(settings.settle),
+            retry_first: Span(settings.retry_first),
+            retry_max: Span(settings.retry_max),
+            attempts_max: settings.attempts_max,
+            requests_per_cloud: settings.requests_per_cloud,
+            store_retry: Span(settings.store_retry),
+        }
+    }
+}
+
+impl From<&Engine> for engine::Settings {
+    fn from(engine: &Engine) -> Self {
+        Self {
+            lease: engine.lease.0,
+            lease_margin: engine.lease_margin.0,
+            lanes_max: engine.lanes_max,
+            observe_first: engine.observe_first.0,
+            observe_min: engine.observe_min.0,
+            observe_max: engine.observe_max.0,
+            observe_share: engine.observe_share,
+            settle: engine.settle.0,
+            retry_first: engine.retry_first.0,
+            retry_max: engine.retry_max.0,
+            attempts_max: engine.attempts_max,
+            requests_per_cloud: engine.requests_per_cloud,
+            store_retry: engine.store_retry.0,
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! What each key of the configuration means, and the pages in `docs` that are made of the code;
+//! it may not know what a key or a command does.
+
+use clap::CommandFactory as _;
+use figment::{
+    Figment,
+    providers::{Format as _, Toml},
+};
+
+use super::{
+    arguments::Arguments,
+    config::{Config, flat},
+};
+use crate::cli::{
+    config::{Settings, VARIABLES},
+    failure::Exit,
+};
+
+/// What each key means, in the order of the page.
+const MEANINGS: &[(&str, &str)] = &[
+    (
+        "listen",
+        "Address and port of the API. Port 0 takes any free one, which the log tells.",
+    ),
+    (
+        "insecure_open",
+        "Must be true for an address that is not loopback: the API has no logins yet, so everybody who reaches it may do everything.",
+    ),
+    (
+        "database",
+        "Where everything is kept: `sqlite:PATH` for one process, or `postgres://USER@HOST/DATABASE` for any number of replicas. Empty means `drbackup.db` in `$STATE_DIRECTORY`, else in `$XDG_DATA_HOME/drbackup`, else in `~/.local/share/drbackup`.",
+    ),
+    (
+        "clouds_file",
+        "The `clouds.yaml` to use. Empty means where OpenStack clients look: `OS_CLIENT_CONFIG_FILE`, the working directory, `~/.config/openstack`, `/etc/openstack`.",
+    ),
+    (
+        "clouds",
+        "The clouds, each with `name`, `entries` (those of `clouds.yaml` that act for tenants) and `admin` (the one with the admin role, if any). Empty makes every entry a cloud of its own name.",
+    ),
+    (
+        "stop_patience",
+        "How long calls and streams may take to end when the service is stopped.",
+    ),
+    (
+        "log.filter",
+        "What to log: a level, or levels by module, such as `info,drbackup::engine=debug`.",
+    ),
+    (
+        "log.format",
+        "`text` for people, `json` for one JSON object a line.",
+    ),
+    (
+        "api.streams",
+        "Watch streams that may be open at once, over all callers.",
+    ),
+    (
+        "api.connection_streams",
+        "Calls and streams that one connection may have open at once.",
+    ),
+    (
+        "api.keep_alive",
+        "How often a quiet connection is asked whether it is still there.",
+    ),
+    (
+        "api.keep_alive_answer",
+        "How long it may take to answer that.",
+    ),
+    (
+        "api.health_every",
+        "How often the database is asked whether it answers; while it does not, health checks say NOT_SERVING.",
+    ),
+    ("requests.name_characters", "Characters of a name at most."),
+    (
+        "requests.description_characters",
+        "Characters of a description at most; Cinder takes 255.",
+    ),
+    (
+        "requests.user_data_characters",
+        "Characters of user data in base64 at most; Nova takes 65535.",
+    ),
+    (
+        "requests.request_id_characters",
+        "Characters of a `request_id` at most.",
+    ),
+    (
+        "requests.page_default",
+        "Rows of a page when the caller names no size.",
+    ),
+    ("requests.page_max", "Rows of a page at most."),
+    (
+        "requests.listed_restorations",
+        "Restorations that a DR backup lists at most.",
+    ),
+    (
+        "requests.operation_deadline",
+        "How long a piece of work may take when the caller names no limit; then it is undone.",
+    ),
+    (
+        "requests.peek",
+        "How long the one short look at a cloud may take before a request is accepted without it.",
+    ),
+    ("store.connections", "Connections to the database at most."),
+    ("store.page_limit", "Rows that one query answers at most."),
+    (
+        "engine.lease",
+        "How long a tenant is one replica's without being renewed: what another replica waits for when this one dies.",
+    ),
+    (
+        "engine.lease_margin",
+        "How long before the end of its lease a replica stops acting.",
+    ),
+    (
+        "engine.lanes_max",
+        "Tenants that one replica works for at once.",
+    ),
+    (
+        "engine.observe_first",
+        "When a thing is first looked for after it was asked for.",
+    ),
+    (
+        "engine.observe_min",
+        "The shortest time between two lists of one kind in one tenant.",
+    ),
+    (
+        "engine.observe_max",
+        "The longest time between two such lists.",
+    ),
+    (
+        "engine.observe_share",
+        "The time between lists grows to this part of how long the youngest wait has lasted: 4 means a quarter.",
+    ),
+    (
+        "engine.settle",
+        "How long a thing that no list shows may still turn up after an answer was lost.",
+    ),
+    (
+        "engine.retry_first",
+        "The first wait after a fault; each further one is twice as long.",
+    ),
+    ("engine.retry_max", "The longest wait after a fault."),
+    (
+        "engine.attempts_max",
+        "How often a request is repeated that a cloud keeps answering with a server error.",
+    ),
+    (
+        "engine.requests_per_cloud",
+        "Requests under way to one cloud at once.",
+    ),
+    (
+        "engine.store_retry",
+        "How long to wait before work is loaded anew after the database failed.",
+    ),
+    (
+        "openstack.connect_seconds",
+        "Seconds until a connection to a cloud must stand.",
+    ),
+    ("openstack.login_seconds", "Seconds for one login."),
+    ("openstack.read_seconds", "Seconds for one read."),
+    ("openstack.write_seconds", "Seconds for one write."),
+    (
+        "openstack.composite_seconds",
+        "Seconds for a read that is put together from several.",
+    ),
+    (
+        "openstack.renew_seconds",
+        "Seconds before its end in which a token is renewed.",
+    ),
+    (
+        "openstack.projects_seconds",
+        "Seconds for which the list of projects that a credential reaches is believed.",
+    ),
+    (
+        "openstack.page_size",
+        "Things asked for on one page of a list.",
+    ),
+    (
+        "openstack.pages_max",
+        "Pages of one list at most; a longer one is a fault, never a short list.",
+    ),
+    ("openstack.answer_bytes_max", "Bytes of one answer at most."),
+    (
+        "openstack.message_characters_max",
+        "Characters of a service's message that are kept.",
+    ),
+    (
+        "openstack.side_by_side",
+        "Calls of one read that are under way at once.",
+    ),
+    ("openstack.ids_per_filter", "Ids named in one filter."),
+];
+
+/// What comes before the tables.
+const HEAD: &str = "\
+# Configuration of the service
+
+Generated from `src/app/manual.rs`; a test compares the two.
+
+A value comes from the first of these that has it:
+
+1. a flag of `drbackup serve` (`drbackup serve --help` lists them),
+2. an environment variable: `DRBACKUP_` and the key in upper case, with `__` for a dot (`DRBACKUP_ENGINE__LEASE=20s`),
+3. a TOML file: the one named by `--config` or `DRBACKUP_SERVER_CONFIG`, else `/etc/drbackup/server.toml` if it is there,
+4. the default below.
+
+A key that is not in these tables is refused in a file, and warned about in the environment.
+Times are a number with `ms`, `s`, `m`, `h` or `d`.
+`drbackup serve --show-config` prints what is in force, without passwords, and stops.
+
+```toml
+listen = \"127.0.0.1:7447\"
+database = \"sqlite:/var/lib/drbackup/drbackup.db\"
+clouds_file = \"/etc/openstack/clouds.yaml\"
+
+[[clouds]]
+name = \"source\"
+entries = [\"source-operator\"]
+admin = \"source-admin\"
+
+[[clouds]]
+name = \"dr\"
+entries = [\"dr-operator\"]
+admin = \"dr-admin\"
+
+[engine]
+lease = \"15s\"
+```
+
+Credentials are only ever in `clouds.yaml` and `secure.yaml`.
+The client has settings of its own, which `docs/cli.md` lists.
+";
+
+/// The page about the configuration.
+pub(super) fn page() -> String {
+    let values = flat(&Config::default());
+    let default = |key: &str| {
+        let found = values.iter().find(|(name, _)| name == key);
+        found.map_or("", |(_, value)| value.as_str())
+    };
+    let mut page = HEAD.to_owned();
+    let mut section = None;
+    for (key, meaning) in MEANINGS {
+        let (table, name) = key.split_once('.').unwrap_or(("", key));
+        if section != Some(table) {
+            let title = if table.is_empty() {
+                "Top level".to_owned()
+            } else {
+                format!("`[{table}]`")
+            };
+            page = format!("{page}\n## {title}\n\n| Key | Default | Meaning |\n|---|---|---|\n");
+            section = Some(table);
+        }
+        page = format!("{page}| `{name}` | `{}` | {meaning} |\n", default(key));
+    }
+    page
+}
+
+/// What comes before the commands.
+const CLIENT_HEAD: &str = "\
+# The command line
+
+Generated from `src/app/manual.rs` and the commands themselves; a test compares the two.
+
+Names are taken as well as ids, for tenants, instances, flavors, networks, volumes and DR backups; a restoration has the name of its instance.
+A name that several things have is refused with a list of them.
+
+Work that is started is followed to its end unless `--no-wait` says otherwise: with bars in a terminal, else with a line on standard error for each change.
+A connection that breaks is opened again, from the event after the last one seen.
+Ctrl-C stops looking, never the work.
+
+Answers go to standard output, everything else to standard error.
+`--output json` writes one document with the names of proto3 JSON, fields that hold nothing included; a list is an array; `watch` writes a document a line.
+";
+
+/// The page about the command line.
+pub(super) fn client_page() -> String {
+    let mut page = format!("{CLIENT_HEAD}\n## Exit codes\n\n| Code | Meaning |\n|---|---|\n");
+    for exit in Exit::ALL {
+        page = format!("{page}| {} | {} |\n", exit.code(), exit.meaning());
+    }
+    page.push_str(
+        "\n## Settings\n\nA setting comes from its flag, else from its variable, else from the TOML file that \
+         `--config` or `DRBACKUP_CONFIG` names (`~/.config/drbackup/config.toml` if neither does), \
+         else it is the default.\n\n| Key | Variable | Default |\n|---|---|---|\n",
+    );
+    // Settings that were made here can be written.
+    let defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
+    for key in VARIABLES {
+        let default = &defaults[key];
+        let default = if default.is_null() {
+            "none".to_owned()
+        } else {
+            format!("`{default}`")
+        };
+        page = format!(
+            "{page}| `{key}` | `DRBACKUP_{}` | {default} |\n",
+            key.to_uppercase()
+        );
+    }
+    page.push_str(
+        "\n`cloud` and `tenant` stand in for `--cloud` and `--tenant`, except in `restoration create`: \
+         where to restore to has to be said.\n",
+    );
+    let mut command = Arguments::command().term_width(100);
+    command.build();
+    page = format!(
+        "{page}\n## Flags of all verbs of `backup`, `restoration` and `cloud`\n\n{}",
+        common_flags(&mut command)
+    );
+    page.push_str("\n## Commands\n");
+    describe(&mut command, &mut page);
+    page
+}
+
+/// The heading of the flags that all verbs take.
+const COMMON: &str = "Connection and output:";
+
+/// The flags that all verbs take, as the help of any verb has them.
+fn common_flags(command: &mut clap::Command) -> String {
+    let verb = command
+        .find_subcommand_mut("cloud")
+        .and_then(|cloud| cloud.find_subcommand_mut("list"));
+    let help = verb.map(|verb| verb.render_long_help().to_string());
+    let help = help.unwrap_or_default();
+    block(help.split(COMMON).nth(1).unwrap_or_default())
+}
+
+fn block(text: &str) -> String {
+    let lines: Vec<&str> = text.trim_matches('\n').lines().map(str::trim_end).collect();
+    format!("```text\n{}\n```\n", lines.join("\n"))
+}
+
+fn describe(command: &mut clap::Command, page: &mut String) {
+    for inner in command.get_subcommands_mut() {
+        if inner.get_name() == "help" {
+            continue;
+        }
+        if inner.has_subcommands() {
+            describe(inner, page);
+            continue;
+        }
+        let name = inner.get_bin_name().unwrap_or_default().to_owned();
+        let help = inner.render_long_help().to_string();
+        // What all verbs take is said once.
+        let own = help.split(COMMON).next().unwrap_or_default();
+        *page = format!("{page}\n### `{name}`\n\n{}", block(own));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, env, fs, path::Path};
+
+    use super::*;
+
+    #[test]
+    fn every_key_has_a_meaning_and_every_meaning_a_key() {
+        let keys: BTreeSet<String> = flat(&Config::default())
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect();
+        let meant: BTreeSet<String> = MEANINGS.iter().map(|(key, _)| (*key).to_owned()).collect();
+        assert_eq!(keys, meant);
+    }
+
+    #[test]
+    fn the_example_of_the_page_is_a_configuration() {
+        let example = HEAD.split("```").nth(1).unwrap().trim_start_matches("toml");
+        let config: Config = Figment::from(Toml::string(example)).extract().unwrap();
+        assert_eq!(config.clouds.len(), 2);
+    }
+
+    #[test]
+    fn the_pages_in_docs_are_those_that_are_generated() {
+        for (name, page) in [("configuration", page()), ("cli", client_page())] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/{name}.md"));
+            if env::var_os("UPDATE_GOLDEN").is_some() {
+                fs::write(&path, &page).unwrap();
+            }
+            let written = fs::read_to_string(&path).unwrap_or_default();
+            assert_eq!(written, page, "if that is meant, run with UPDATE_GOLDEN=1");
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The service: opens its parts, lets callers in, and takes leave of them; it may not know what they
+//! ask for.
+
+use std::{future::Future, net::SocketAddr, sync::Arc};
+
+use clap::Args;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Server, server::TcpIncoming};
+use tonic_health::{ServingStatus, server::HealthReporter};
+use tracing::{error, info, warn};
+
+use super::{
+    clock::SystemClock,
+    config::{self, Config, Flags},
+    log,
+};
+use crate::{
+    api::{
+        pb::{cloud_service_server, dr_backup_service_server, restoration_service_server},
+        server::{Limits, door},
+    },
+    cli::{failure::Failure, out::Out},
+    domain::id::ReplicaId,
+    engine::Engine,
+    openstack::{self, Clouds, config::Environment},
+    plan,
+    port::{clock::Clock, store::Store},
+    service::Service,
+    store::{self, OpenError},
+};
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    flags: Flags,
+    /// Show the configuration in force, without passwords, and stop
+    #[arg(long)]
+    show_config: bool,
+}
+
+/// Serves until the process is asked to stop.
+pub(super) async fn run(serve: Serve, out: &mut Out) -> Result<(), Failure> {
+    let config = config::load(serve.flags)?;
+    if serve.show_config {
+        return out.answer(&config.shown());
+    }
+    log::start(&config.log)?;
+    for name in config::strange_variables() {
+        warn!(
+            name,
+            "this variable means nothing to drbackup; is it a slip of the pen?"
+        );
+    }
+    let environment = config.environment()?;
+    // Before anything is begun, so that no signal is lost.
+    let asked = asked_to_stop()?;
+    let mut running = start(config, &environment).await?;
+    tokio::select! {
+        ended = running.ended() => return ended,
+        name = asked => info!(signal = name, "stopping"),
+    }
+    running.stop().await
+}
+
+/// A service that runs.
+pub(super) struct Running {
+    /// Where it listens.
+    pub(super) address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), Failure>>,
+}
+
+impl Running {
+    /// Takes leave of the callers, gives the work back and ends.
+    pub(super) async fn stop(mut self) -> Result<(), Failure> {
+        self.stop.cancel();
+        self.ended().await
+    }
+
+    /// Waits for the end, however it comes.
+    async fn ended(&mut self) -> Result<(), Failure> {
+        match (&mut self.task).await {
+            Ok(ended) => ended,
+            Err(broken) => Err(Failure::Local(format!("the service broke: {broken}"))),
+        }
+    }
+}
+
+/// Opens the store, the clouds and the door, and returns as soon as callers can come.
+pub(super) async fn start(config: Config, environment: &Environment) -> Result<Running, Failure> {
+    openstack::install_crypto();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clouds =
+        openstack::config::Config::load(environment, &config.clouds, config.openstack.clone())
+            .map_err(|error| Failure::Usage(error.to_string()))?;
+    let clouds = Arc::new(Clouds::new(clouds, &clock));
+    let incoming = TcpIncoming::bind(config.listen)
+        .map_err(|error| Failure::Local(format!("listening on {}: {error}", config.listen)))?
+        .with_nodelay(Some(true));
+    let address = incoming
+        .local_addr()
+        .map_err(|error| Failure::Local(format!("listening on {}: {error}", config.listen)))?;
+    let store = open_store(&config, &clock).await?;
+
+    let service = Service::new(
+        store.clone(),
+        clouds.clone(),
+        clock.clone(),
+        (&config.requests).into(),
+    );
+    let limits = Limits {
+        streams: config.api.streams,
+    };
+    let stop = CancellationToken::new();
+    let streams_end = CancellationToken::new();
+    let door = door(service, limits, streams_end.clone())
+        .await
+        .map_err(|error| Failure::Local(format!("describing the API: {error}")))?;
+    let engine = Engine::new(
+        ReplicaId::new(clock.new_id().to_string()),
+        store.clone(),
+        clouds,
+        clock,
+        plan::plan,
+        (&config.engine).into(),
+    );
+    let work = tokio::spawn(engine.run(stop.child_token()));
+    let health = tokio::spawn(tell_health(
+        door.health.clone(),
+        store,
+        config.clone(),
+        stop.child_token(),
+    ));
+    let callers = Server::builder()
+        .max_concurrent_streams(config.api.connection_streams)
+        .http2_keepalive_interval(Some(config.api.keep_alive.0))
+        .http2_keepalive_timeout(Some(config.api.keep_alive_answer.0))
+        .add_routes(door.routes)
+        .serve_with_incoming_shutdown(incoming, streams_end.clone().cancelled_owned());
+    let callers = tokio::spawn(callers);
+
+    info!(
+        %address,
+        database = config::without_password(&config.database),
+        clouds = ?config.clouds.iter().map(|cloud| &cloud.name).collect::<Vec<_>>(),
+        "drbackup serves"
+    );
+    warn!(
+        %address,
+        "THE API IS OPEN: everybody who can reach this address can read, make and delete backups \
+         and instances; there are no logins yet"
+    );
+    let task = tokio::spawn(run_to_end(Parts {
+        patience: config.stop_patience.0,
+        stop: stop.clone(),
+        streams_end,
+        health,
+        work,
+        callers,
+    }));
+    Ok(Running {
+        address,
+        stop,
+        task,
+    })
+}
+
+async fn open_store(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Store>, Failure> {
+    let wanted = store::Config {
+        url: config.database.clone(),
+        connections: config.store.connections,
+        page_limit: config.store.page_limit,
+        clock: Arc::clone(clock),
+    };
+    store::open(wanted).await.map_err(|error| match &error {
+        OpenError::Url(_) => Failure::Usage(error.to_string()),
+        OpenError::InUse { .. } | OpenError::Newer { .. } => Failure::Conflict(error.to_string()),
+        OpenError::Migration(_) | OpenError::Unavailable(_) => Failure::Unreachable {
+            message: error.to_string(),
+            guidance: "check the database that is configured (--database)".to_owned(),
+        },
+    })
+}
+
+/// What runs side by side, and how it is ended.
+struct Parts<Callers> {
+    patience: std::time::Duration,
+    stop: CancellationToken,
+    streams_end: CancellationToken,
+    health: JoinHandle<()>,
+    work: JoinHandle<()>,
+    callers: JoinHandle<Callers>,
+}
+
+/// Runs until `stop`, then ends in this order: health says so, so that callers stay away; streams end
+/// as UNAVAILABLE and calls under way finish; the work is given back. A part that ends by itself ends
+/// the whole, because a service without it only seems to run.
+async fn run_to_end<E: std::fmt::Display>(mut parts: Parts<Result<(), E>>) -> Result<(), Failure> {
+    let broken = tokio::select! {
+        () = parts.stop.cancelled() => None,
+        _ended = &mut parts.work => Some("the engine ended by itself".to_owned()),
+        ended = &mut parts.callers => Some(match ended {
+            Ok(Ok(())) => "the listener ended by itself".to_owned(),
+            Ok(Err(error)) => format!("the listener broke: {error}"),
+            Err(error) => format!("the listener broke: {error}"),
+        }),
+    };
+    parts.stop.cancel();
+    let _told = parts.health.await;
+    parts.streams_end.cancel();
+    if broken.is_none() {
+        leave(parts.patience, "callers", parts.callers).await;
+        leave(parts.patience, "the work", parts.work).await;
+    }
+    match broken {
+        None => {
+            info!("stopped");
+            Ok(())
+        }
+        Some(problem) => {
+            error!(problem, "stopped");
+            Err(Failure::Local(problem))
+        }
+    }
+}
+
+/// Waits for a part no longer than there is patience: whoever is left is recovered by the next start.
+async fn leave<T>(patience: std::time::Duration, name: &str, part: JoinHandle<T>) {
+    let abort = part.abort_handle();
+    if timeout(patience, part).await.is_err() {
+        warn!(part = name, "did not end in time and was left");
+        abort.abort();
+    }
+}
+
+/// Keeps the answer to health checks true, and ends it with `NOT_SERVING`.
+async fn tell_health(
+    health: HealthReporter,
+    store: Arc<dyn Store>,
+    config: Config,
+    stop: CancellationToken,
+) {
+    let mut well = true;
+    loop {
+        let pause = sleep(config.api.health_every.0);
+        if stop.run_until_cancelled(pause).await.is_none() {
+            break;
+        }
+        let answers = timeout(config.api.keep_alive_answer.0, store.ping()).await;
+        let now = matches!(answers, Ok(Ok(())));
+        if now != well {
+            well = now;
+            if well {
+                info!("the database answers again");
+            } else {
+                error!("the database does not answer");
+            }
+            tell_all(&health, well).await;
+        }
+    }
+    tell_all(&health, false).await;
+}
+
+async fn tell_all(health: &HealthReporter, well: bool) {
+    let status = if well {
+        ServingStatus::Serving
+    } else {
+        ServingStatus::NotServing
+    };
+    // The empty name is the service as a whole.
+    for name in [
+        "",
+        dr_backup_service_server::SERVICE_NAME,
+        restoration_service_server::SERVICE_NAME,
+        cloud_service_server::SERVICE_NAME,
+    ] {
+        health.set_service_status(name, status).await;
+    }
+}
+
+/// Becomes ready with the name of the signal when somebody wants the process to end.
+pub(super) fn asked_to_stop() -> Result<impl Future<Output = &'static str>, Failure> {
+    let listen = |kind| {
+        signal(kind).map_err(|error| Failure::Local(format!("listening for signals: {error}")))
+    };
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _asked = terminate.recv() => "SIGTERM",
+            _asked = interrupt.recv() => "SIGINT",
+        }
+    })
+}
