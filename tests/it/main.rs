@@ -6,9 +6,12 @@
     reason = "helpers of tests are tests, which the lint does not see"
 )]
 
+mod cli;
 mod cloud_contract;
+mod demo;
 mod house;
 mod journey;
 mod postgres;
+mod stage;
 mod store_contract;
 mod store_opening;

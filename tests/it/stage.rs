@@ -1,0 +1,210 @@
+//! Two simulated clouds and the service as a process of its own, asked by the command line as a person
+//! would ask; it may not look inside the service.
+
+use std::{
+    path::PathBuf,
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use drbackup::sim::{self, Cloud, Instance, InstanceSpec, Times};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+    task::JoinHandle,
+    time::timeout,
+};
+
+/// The binary under test.
+const BINARY: &str = env!("CARGO_BIN_EXE_drbackup");
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The clouds, the service and a place for its files.
+pub(crate) struct Stage {
+    pub(crate) source: Cloud,
+    pub(crate) dr: Cloud,
+    pub(crate) address: String,
+    directory: TempDir,
+    service: Option<Service>,
+}
+
+struct Service {
+    child: Child,
+    log: JoinHandle<Vec<String>>,
+}
+
+/// What a command left behind.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Stage {
+    /// Clouds that take these times, a network `internal` in each, and a service over them.
+    pub(crate) async fn set(times: Times) -> Self {
+        let mut clouds = Vec::new();
+        for mut config in sim::Config::pair(times) {
+            // The same ids in every run, so that a page of output can be compared.
+            config.seed = 7 + u64::try_from(clouds.len()).expect("small");
+            clouds.push(Cloud::start(config).await.expect("a cloud"));
+        }
+        let directory = TempDir::new().expect("a directory");
+        let yaml = sim::clouds_yaml(&clouds);
+        std::fs::write(directory.path().join("clouds.yaml"), yaml).expect("written");
+        let [source, dr] = <[Cloud; 2]>::try_from(clouds).expect("two");
+        for cloud in [&source, &dr] {
+            cloud.create_network("demo", "internal").expect("a network");
+        }
+        let mut stage = Self {
+            source,
+            dr,
+            address: String::new(),
+            directory,
+            service: None,
+        };
+        stage.serve().await;
+        stage
+    }
+
+    /// An instance in project demo of the first cloud.
+    pub(crate) fn instance(&self, name: &str, volumes: &[u64]) -> Instance {
+        let spec = InstanceSpec::new(name, volumes);
+        self.source.create_instance(&spec).expect("an instance")
+    }
+
+    /// Starts the service, on the port that it had before if it had one.
+    pub(crate) async fn serve(&mut self) {
+        let listen = self
+            .address
+            .strip_prefix("http://")
+            .unwrap_or("127.0.0.1:0")
+            .to_owned();
+        let mut child = self
+            .command("serve --log-format json --cloud source=source-demo --admin source=source-admin --cloud dr=dr-demo --admin dr=dr-admin")
+            .args(["--listen", &listen])
+            .arg("--clouds-file")
+            .arg(self.path("clouds.yaml"))
+            .arg("--database")
+            .arg(format!("sqlite:{}", self.path("drbackup.db").display()))
+            .env("DRBACKUP_ENGINE__OBSERVE_FIRST", "20ms")
+            .env("DRBACKUP_ENGINE__OBSERVE_MIN", "20ms")
+            .env("DRBACKUP_ENGINE__OBSERVE_MAX", "200ms")
+            .env("DRBACKUP_ENGINE__SETTLE", "200ms")
+            .env("DRBACKUP_ENGINE__LEASE", "2s")
+            .env("DRBACKUP_ENGINE__LEASE_MARGIN", "500ms")
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the service starts");
+        let log = child.stderr.take().expect("piped");
+        let mut lines = BufReader::new(log).lines();
+        let mut read = Vec::new();
+        let address = loop {
+            let line = timeout(PATIENCE, lines.next_line()).await.expect("in time");
+            let line = line.expect("readable");
+            let line = line.unwrap_or_else(|| panic!("the service ended: {read:?}"));
+            let entry: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            read.push(line);
+            if entry["message"] == "drbackup serves" {
+                break entry["address"].as_str().expect("an address").to_owned();
+            }
+        };
+        // Read on, or the service would wait for a reader.
+        let log = tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                read.push(line);
+            }
+            read
+        });
+        self.address = format!("http://{address}");
+        self.service = Some(Service { child, log });
+    }
+
+    /// Ends the service as its operator would, and returns its exit code and its log.
+    pub(crate) async fn terminate(&mut self) -> (Option<i32>, Vec<String>) {
+        let mut service = self.service.take().expect("it runs");
+        signal(&service.child, "TERM");
+        let ended = timeout(PATIENCE, service.child.wait()).await;
+        let status = ended.expect("in time").expect("waited");
+        (status.code(), service.log.await.expect("a log"))
+    }
+
+    /// Ends the service as a power cut would.
+    pub(crate) async fn kill(&mut self) {
+        let mut service = self.service.take().expect("it runs");
+        service.child.kill().await.expect("killed");
+    }
+
+    /// A file of the stage.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// A command line, cut at spaces, that has not started yet.
+    pub(crate) fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(BINARY);
+        command
+            .args(line.split(' '))
+            .env_clear()
+            .env("HOME", self.directory.path())
+            .env("DRBACKUP_ADDRESS", &self.address)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs a command line to its end.
+    pub(crate) async fn run(&self, line: &str) -> Answer {
+        finish(self.command(line)).await
+    }
+
+    /// Runs a command line that has to succeed, and reads its answer as JSON.
+    pub(crate) async fn json(&self, line: &str) -> serde_json::Value {
+        let answer = self.run(&format!("{line} --output json --quiet")).await;
+        assert_eq!(answer.code, 0, "{line}: {answer:?}");
+        serde_json::from_str(&answer.stdout).expect("JSON")
+    }
+}
+
+/// Waits for a command.
+pub(crate) async fn finish(mut command: Command) -> Answer {
+    let ended = timeout(PATIENCE, command.output()).await;
+    Answer::from(ended.expect("in time").expect("started"))
+}
+
+impl From<Output> for Answer {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).expect("text"),
+            stderr: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+}
+
+/// Sends a signal to a process that we started.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let id = child.id().expect("it runs").to_string();
+    let sent = std::process::Command::new("kill")
+        .args(["-s", name, &id])
+        .status();
+    assert!(sent.expect("kill runs").success());
+}
+
+/// Waits until something holds, looking often.
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(mut look: impl FnMut() -> F) -> T {
+    let found = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, found).await.expect("in time")
+}
