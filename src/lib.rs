@@ -3,10 +3,10 @@
 //!
 //! ```text
 //!               app                 composition root, the only one who knows everybody
-//!      ┌─────────┼─────────┐
-//!     api       cli      worker     doors: gRPC, a person's client, time passing
-//!      └─────────┼─────────┘
-//!             service               decides and admits; one transaction, no waiting on a cloud
+//!      ┌─────────┴─────────┐
+//!     api                 cli       doors: gRPC, and the client of a person, who knows the API only
+//!      │
+//!      └──────► service               decides and admits; one transaction, no waiting on a cloud
 //!      ┌─────────┴─────────┐
 //!     plan               engine     pure planners │ turns, lanes, observe, act
 //!      └─────────┬─────────┘
