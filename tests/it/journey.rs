@@ -425,6 +425,56 @@ async fn a_restoration_is_removed_with_or_without_its_instance() {
     assert_eq!(backups, 1, "an imported record outlives every restoration");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_security_group_that_others_use_is_left_to_them() {
+    let house = House::open(sim::Times::fast()).await;
+    house.prepare_refuge();
+    let instance = house
+        .source
+        .create_instance(&sim::InstanceSpec::new("web", &[1]))
+        .expect("made");
+    let backup = house.back_up_to_end(&instance.server).await;
+    let groups = things(&house.dr, "demo", "security_groups").len();
+    let mut restorations = Vec::new();
+    for _ in 0..2 {
+        let restoration = house.restore(&backup.id).await;
+        restorations.push(house.restoration_at_rest(&restoration.id).await);
+    }
+    let made = things(&house.dr, "demo", "security_groups").len() - groups;
+    assert_eq!(
+        made, 1,
+        "the second restoration found the group of the first by its content"
+    );
+    let servers = things(&house.dr, "demo", "servers").len();
+    for (index, restoration) in restorations.iter().enumerate() {
+        assert_eq!(
+            state(restoration.state),
+            pb::State::Ok,
+            "{:?}",
+            restoration.error
+        );
+        let request = pb::DeleteRestorationRequest {
+            id: restoration.id.clone(),
+            delete_instance: true,
+            ..Default::default()
+        };
+        let mut client = house.restorations().await;
+        client.delete_restoration(request).await.expect("it may go");
+        let get = pb::GetRestorationRequest {
+            id: restoration.id.clone(),
+        };
+        let gone = async {
+            while client.get_restoration(get.clone()).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let gone = tokio::time::timeout(std::time::Duration::from_secs(20), gone).await;
+        gone.expect("it goes, whoever uses its group");
+        let left = things(&house.dr, "demo", "servers").len();
+        assert_eq!(left, servers - index - 1);
+    }
+}
+
 /// Ends the engine where it stands once a cloud has had so many requests, and starts another one.
 /// Without so many requests it dies at rest, after a moment without any.
 async fn die_after(house: &mut House, requests: usize, of: impl Fn(&House) -> &sim::Cloud) {
