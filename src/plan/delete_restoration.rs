@@ -4,13 +4,11 @@
 //! |---|---|---|---|
 //! | Deleting the server, ports, security groups, volumes | drop, kind by kind | | gone is gone |
 //!
-//! A security group that others use by then is left to them.
 //! Imported records are never among the things: see [`crate::domain::effect::Disposal::Keep`].
 
 use super::draft::{Draft, Step};
 use crate::domain::{
-    effect::{Disposal, Effect, EffectKind, EffectState, Request},
-    fault::FaultKind,
+    effect::{Disposal, Request},
     sighting::{Thing, ThingKind},
 };
 
@@ -32,15 +30,11 @@ pub(super) fn steps(next: &mut Draft<'_>, things: &[Thing]) -> Step<()> {
             .enumerate()
             .filter(|(_, thing)| thing.kind == kind);
         next.phase(&format!("Deleting {}s", kind.noun()));
-        let wishes = of_kind.filter_map(|(index, thing)| {
-            let key = format!("thing-{index}");
-            if next.effect(&key).is_some_and(is_used_by_others) {
-                return None;
-            }
+        let wishes = of_kind.map(|(index, thing)| {
             let request = Request::Drop {
                 thing: thing.clone(),
             };
-            Some(next.wish(key, request, Disposal::Keep))
+            next.wish(format!("thing-{index}"), request, Disposal::Keep)
         });
         next.all(wishes.collect())?;
     }
@@ -48,19 +42,3 @@ pub(super) fn steps(next: &mut Draft<'_>, things: &[Thing]) -> Step<()> {
     next.phase("Deleted");
     Ok(())
 }
-
-/// A security group that is in use after our own ports are gone belongs to others by now, who found
-/// it by its content; it is left to them.
-fn is_used_by_others(effect: &Effect) -> bool {
-    effect.request.kind() == EffectKind::Drop(ThingKind::SecurityGroup)
-        && effect.state == EffectState::Requested
-        && effect.attempt >= GROUP_ATTEMPTS
-        && effect
-            .fault
-            .as_ref()
-            .is_some_and(|fault| fault.kind == FaultKind::Busy)
-}
-
-/// Our own ports, and those of restorations that are deleted beside this one, are on their way out when
-/// a group is first asked to go; with waits that double this is half a minute.
-const GROUP_ATTEMPTS: u32 = 6;
