@@ -68,6 +68,15 @@ pub(super) fn restored_volume<'json>(
         .as_str()
 }
 
+/// The name of a volume.
+pub(super) fn volume_name<'json>(manifest: &'json Value, volume: &'json str) -> &'json str {
+    let volumes = manifest["volumes"].as_array();
+    volumes
+        .and_then(|volumes| volumes.iter().find(|one| one["volumeId"] == volume))
+        .and_then(|one| one["name"].as_str())
+        .unwrap_or(volume)
+}
+
 /// The volumes without their ids. Which boots counts; the order of the others is Nova's own, who names
 /// devices by the order of the ids.
 fn volumes(manifest: &Value) -> Value {

@@ -12,7 +12,7 @@ use super::{
     config::{self, Config, Engine, Scratch},
     log,
     serve::{self, Running, asked_to_stop},
-    sim::broken,
+    sim::{NETWORK, broken},
 };
 use crate::{
     cli::{
@@ -78,7 +78,7 @@ impl Stage {
             .map_err(|error| broken(&error))?;
         for cloud in &clouds.clouds {
             cloud
-                .create_network("demo", "internal")
+                .create_network("demo", NETWORK)
                 .map_err(|error| broken(&error))?;
         }
         let file = scratch.file("clouds.yaml");
@@ -196,11 +196,12 @@ impl Stage {
                 None => "nothing".to_owned(),
             };
             let mark = if now == *digest { "equal" } else { "DIFFERENT" };
+            let name = compare::volume_name(&was["manifest"], volume);
             out.line(&format!(
-                "  volume {volume}  {digest:.16} -> {now:.16}  {mark}"
+                "  volume {name}  bytes {digest:.16} -> {now:.16}  {mark}"
             ))?;
             if now != *digest {
-                differences.push(format!("volume {volume}: its bytes differ"));
+                differences.push(format!("volume {name}: its bytes differ"));
             }
         }
         out.line(&format!(

@@ -61,6 +61,11 @@ enum Pace {
 pub(super) async fn run(wanted: Sim, out: &mut Out) -> Result<(), Failure> {
     let asked = asked_to_stop()?;
     let running = start(&wanted).await.map_err(|error| broken(&error))?;
+    // A place for the instances, in the first cloud and where they are restored to.
+    for cloud in &running.clouds {
+        let made = cloud.create_network("demo", NETWORK);
+        made.map_err(|error| broken(&error))?;
+    }
     if let Some(source) = running.clouds.first() {
         for (name, volumes) in &wanted.instances {
             let made = source.create_instance(&InstanceSpec::new(name, volumes));
@@ -125,6 +130,8 @@ async fn start(wanted: &Sim) -> Result<Pair, CloudError> {
     sim::run(configs.collect()).await
 }
 
+/// The network that every cloud has in project demo.
+pub(super) const NETWORK: &str = "internal";
 const REGIONS: [&str; 2] = ["RegionOne", "RegionTwo"];
 
 /// A service over these clouds, as a person would start it.

@@ -165,7 +165,10 @@ fn failed(page: &mut Page, error: Option<&pb::OperationError>) {
 }
 
 fn standing(now: i32, detail: &str) -> String {
-    if detail.is_empty() || now == i32::from(pb::State::Deleted) {
+    let told_elsewhere = [pb::State::Deleted, pb::State::Erred]
+        .iter()
+        .any(|state| now == i32::from(*state));
+    if detail.is_empty() || told_elsewhere {
         return state(now);
     }
     format!("{}: {detail}", state(now))
