@@ -56,6 +56,8 @@ pub enum Request {
     MakeSecurityGroup {
         /// Its description.
         description: String,
+        /// Whether it is stateful, as groups usually are.
+        stateful: bool,
     },
     /// Import a public key under its own name.
     MakeKeyPair {

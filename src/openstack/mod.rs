@@ -185,11 +185,12 @@ impl Clouds {
                 };
                 volume::make(&access, name, &wish).await.map(accepted)
             }
-            Request::MakeSecurityGroup { description } => {
-                security_group::make(&access, name, description)
-                    .await
-                    .map(ready)
-            }
+            Request::MakeSecurityGroup {
+                description,
+                stateful,
+            } => security_group::make(&access, name, description, *stateful)
+                .await
+                .map(ready),
             Request::MakeKeyPair { name, public_key } => {
                 key_pair::make(&access, name, public_key).await.map(ready)
             }

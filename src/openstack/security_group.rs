@@ -1,5 +1,7 @@
 //! Neutron security groups and their rules; this file may not know which ports use them.
 
+use std::collections::BTreeSet;
+
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -118,12 +120,22 @@ impl SecurityGroup {
 }
 
 /// Makes a group; Neutron gives it the rules that every group begins with.
-pub(super) async fn make(access: &Access, name: &str, description: &str) -> Result<String, Fault> {
+pub(super) async fn make(
+    access: &Access,
+    name: &str,
+    description: &str,
+    stateful: bool,
+) -> Result<String, Fault> {
+    let mut group = json!({"name": name, "description": cut(description)});
+    if !stateful {
+        // Not every Neutron knows the word; every one makes stateful groups without it.
+        group["stateful"] = json!(false);
+    }
     let call = Call::post(
         NEUTRON,
         "security-groups",
         format!("create the security group {name}"),
-        json!({"security_group": {"name": name, "description": cut(description)}}),
+        json!({ "security_group": group }),
     );
     Ok(access.read::<One>(&call).await?.security_group.id)
 }
@@ -138,6 +150,57 @@ pub(super) async fn rename(access: &Access, id: &SecurityGroupId, name: &str) ->
     );
     access.send(&call).await?;
     Ok(())
+}
+
+/// A group that a rule refers to.
+#[derive(Deserialize)]
+struct Reference {
+    #[serde(default, deserialize_with = "nullable")]
+    security_group_id: String,
+}
+
+/// The groups of a port.
+#[derive(Deserialize)]
+struct Membership {
+    #[serde(default, deserialize_with = "nullable")]
+    security_groups: Vec<String>,
+}
+
+/// `Busy` while a group that ports have refers to this one in a rule: Neutron would delete that rule
+/// with this group, without a word, and others would lose a way in.
+pub(super) async fn check_unreferenced(access: &Access, id: &str) -> Result<(), Fault> {
+    let doing = format!("look for rules that refer to the security group {id}");
+    let rules = Call::get(NEUTRON, "security-group-rules", doing.as_str())
+        .query("remote_group_id", id)
+        .query("fields", "id")
+        .query("fields", "security_group_id");
+    let rules: Vec<Reference> = access.pages(rules, "security_group_rules").await?;
+    let referring: BTreeSet<&str> = rules
+        .iter()
+        .map(|rule| rule.security_group_id.as_str())
+        .filter(|group| *group != id)
+        .collect();
+    if referring.is_empty() {
+        return Ok(());
+    }
+    let ports = Call::get(NEUTRON, "ports", doing.as_str())
+        .query("project_id", access.project.as_str())
+        .query("fields", "id")
+        .query("fields", "security_groups");
+    let ports: Vec<Membership> = access.pages(ports, "ports").await?;
+    let used = ports
+        .iter()
+        .flat_map(|port| &port.security_groups)
+        .find(|group| referring.contains(group.as_str()));
+    match used {
+        None => Ok(()),
+        Some(group) => Err(Fault::new(
+            FaultKind::Busy,
+            NEUTRON,
+            format!("delete the security group {id}"),
+            format!("a rule of the security group {group}, which ports have, refers to it"),
+        )),
+    }
 }
 
 /// Gives a group exactly these rules: adds what it lacks, then removes what is too much.

@@ -154,6 +154,9 @@ async fn one<T: DeserializeOwned>(
 
 /// Asks for the deletion of a thing; one that is not there is fine.
 pub(super) async fn delete(access: &Access, thing: &Thing) -> Result<(), Fault> {
+    if thing.kind == ThingKind::SecurityGroup {
+        security_group::check_unreferenced(access, &thing.id).await?;
+    }
     let call = Call::delete(
         service(thing.kind),
         path(thing),

@@ -4,6 +4,8 @@
 //! |---|---|---|---|
 //! | Deleting the server, ports, security groups, volumes | drop, kind by kind | | gone is gone |
 //!
+//! A security group that was made for this restoration may have been found by a later one, or taken
+//! by its tenant for something else: one that is still in use after our ports are gone is left.
 //! Imported records are never among the things: see [`crate::domain::effect::Disposal::Keep`].
 
 use super::draft::{Draft, Step};
@@ -36,7 +38,15 @@ pub(super) fn steps(next: &mut Draft<'_>, things: &[Thing]) -> Step<()> {
             };
             next.wish(format!("thing-{index}"), request, Disposal::Keep)
         });
-        next.all(wishes.collect())?;
+        match kind {
+            ThingKind::SecurityGroup => next.all_unless_used(wishes.collect())?,
+            ThingKind::Server
+            | ThingKind::Port
+            | ThingKind::KeyPair
+            | ThingKind::Volume
+            | ThingKind::Snapshot
+            | ThingKind::VolumeBackup => drop(next.all(wishes.collect())?),
+        }
     }
 
     next.phase("Deleted");

@@ -6,7 +6,7 @@ use crate::domain::{
     decision::{Decision, Detail, Ending, Wish},
     effect::{Disposal, Effect, EffectKind, EffectState, Request},
     error::OperationError,
-    fault::Fault,
+    fault::{Fault, FaultKind},
     id::{EffectKey, Tenant},
     ledger::Ledger,
     manifest::Manifest,
@@ -135,6 +135,28 @@ impl<'a> Draft<'a> {
             self.decision.report.runtime_state = format!("{phase}, {} of {total}", done.len());
         }
         Err(Stop::Pending)
+    }
+
+    /// The same for things that must go unless others have come to use them: one that is refused
+    /// again and again because it is in use is theirs now, and is left.
+    pub(super) fn all_unless_used(&mut self, wishes: Vec<Wish>) -> Step<()> {
+        let ledger = self.ledger;
+        let mut waited_for = Vec::with_capacity(wishes.len());
+        for wish in wishes {
+            match ledger.get(&wish.key) {
+                Some(effect) if effect.state == EffectState::Gone => {}
+                Some(effect) if is_used_by_others(effect) => {
+                    self.decision.drops.push(effect.key.clone());
+                }
+                Some(_) | None => waited_for.push(wish),
+            }
+        }
+        self.all(waited_for)?;
+        if self.decision.drops.is_empty() {
+            Ok(())
+        } else {
+            Err(Stop::Pending)
+        }
     }
 
     /// The temporaries go, newest first; answers when nothing of them is left.
@@ -299,6 +321,20 @@ impl<'a> Draft<'a> {
         progress.effects_total = u32::try_from(total).unwrap_or(u32::MAX);
         progress.started = Some(self.operation.created);
     }
+}
+
+/// How often the deletion of what is in use is asked for before it is left: what of ours may still
+/// use it is on its way out meanwhile.
+const ASKED_WHILE_USED: u32 = 5;
+
+/// Whether the deletion of a thing is refused because others use it.
+fn is_used_by_others(effect: &Effect) -> bool {
+    effect.state == EffectState::Requested
+        && effect.attempt >= ASKED_WHILE_USED
+        && effect
+            .fault
+            .as_ref()
+            .is_some_and(|fault| fault.kind == FaultKind::Busy)
 }
 
 /// Whether an effect is done. A temporary that was ready and is on its way out has done its work:

@@ -250,6 +250,7 @@ fn create_groups(
             GroupLayout::Make => {
                 let request = Request::MakeSecurityGroup {
                     description: facts.description.clone(),
+                    stateful: facts.stateful,
                 };
                 Some(next.wish(format!("group-{index}"), request, Disposal::Product))
             }

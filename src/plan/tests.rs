@@ -450,6 +450,73 @@ fn a_failure_or_cancel_at_any_effect_leaves_nothing_but_what_is_kept() {
 }
 
 #[test]
+fn a_security_group_that_others_use_is_left_to_them() {
+    let thing = |kind: ThingKind, id: &str| Thing {
+        kind,
+        id: id.to_owned(),
+    };
+    let things = vec![
+        thing(ThingKind::SecurityGroup, "used"),
+        thing(ThingKind::SecurityGroup, "free"),
+        thing(ThingKind::Volume, "volume"),
+    ];
+    let resource = ResourceId::Restoration(RestorationId(Uuid::from_u128(2)));
+    let ask = Ask::DeleteRestoration { things };
+    let operation = operation(resource, tenant("dr", "demo"), ask, State::Deleting);
+    let mut ledger = Ledger::default();
+    let mut asked = 0;
+    let ending = loop {
+        let decision = plan(&operation, &ledger, Timestamp(1));
+        for wish in decision.wishes {
+            let mut effect = Effect {
+                name: operation.name_of(&wish.key),
+                key: wish.key,
+                ordinal: ledger.next_ordinal(),
+                tenant: wish.tenant,
+                request: wish.request,
+                disposal: wish.disposal,
+                state: EffectState::Requested,
+                external: None,
+                status: None,
+                fact: None,
+                fault: None,
+                attempt: 0,
+                changed: Timestamp(1),
+            };
+            if effect.request.known_id() != Some("used") {
+                answer(&mut effect, 0);
+            }
+            ledger.put(effect);
+        }
+        for key in decision.drops {
+            let mut effect = ledger.get(&key).unwrap().clone();
+            assert_eq!(effect.request.known_id(), Some("used"));
+            effect.state = EffectState::Gone;
+            ledger.put(effect);
+        }
+        if decision.ending != Ending::Open {
+            break decision.ending;
+        }
+        let used = ledger
+            .iter()
+            .find(|effect| effect.state == EffectState::Requested);
+        if let Some(mut used) = used.cloned() {
+            asked += 1;
+            assert!(asked < 20, "it is asked for without end");
+            used.attempt = asked;
+            used.fault = Some(Fault::new(FaultKind::Busy, Service::Network, "x", "in use"));
+            ledger.put(used);
+        }
+    };
+    assert_eq!(ending, Ending::Done);
+    assert!(asked > 1, "what is on its way out is waited for");
+    let volume = ledger
+        .iter()
+        .find(|effect| effect.request.known_id() == Some("volume"));
+    assert_eq!(volume.map(|effect| effect.state), Some(EffectState::Done));
+}
+
+#[test]
 fn no_failure_ever_lets_an_imported_record_go() {
     for operation in registry(3) {
         let count = unfold(operation.clone(), 3, None, false).wished.len();

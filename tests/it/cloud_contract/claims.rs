@@ -59,6 +59,7 @@ claims! {
     volume_is_found_by_its_name_and_applied_twice,
     list_has_every_page,
     security_group_gets_exactly_its_rules,
+    security_group_that_others_need_stays,
     address_that_is_taken_is_a_conflict,
     inventory_tells_what_the_tenant_has,
     record_without_the_right_is_forbidden,
@@ -337,6 +338,7 @@ async fn list_has_every_page(stage: &Stage) {
         for number in 0..3 {
             let request = Request::MakeSecurityGroup {
                 description: String::new(),
+                stateful: true,
             };
             let name = format!("{}-page-{number}", stage.mark);
             made.push((
@@ -400,6 +402,7 @@ async fn security_group_gets_exactly_its_rules(stage: &Stage) {
         let name = format!("{}-group", stage.mark);
         let request = Request::MakeSecurityGroup {
             description: "d".to_owned(),
+            stateful: true,
         };
         let answer = perform(stage, tenant, &name, &request).await;
         assert!(answer.ready);
@@ -438,6 +441,57 @@ async fn security_group_gets_exactly_its_rules(stage: &Stage) {
         let seen = ready(stage, tenant, ThingKind::SecurityGroup, &id).await;
         assert_eq!(seen.name, format!("{name}-final"));
         remove(stage, tenant, ThingKind::SecurityGroup, &id).await;
+    }
+}
+
+async fn security_group_that_others_need_stays(stage: &Stage) {
+    for tenant in [stage.source_tenant(), stage.dr_tenant()] {
+        let ground = ground(stage, tenant);
+        let group = async |word: &str, stateful: bool| {
+            let request = Request::MakeSecurityGroup {
+                description: String::new(),
+                stateful,
+            };
+            make(stage, tenant, &format!("{}-{word}", stage.mark), &request).await
+        };
+        let (web, base) = (group("web", true).await, group("base", false).await);
+        let apply = Request::ApplySecurityGroupRules {
+            group: SecurityGroupId::new(base.clone()),
+            rules: vec![rule(Some("tcp"), Some(5432), Some(&web))],
+        };
+        perform(stage, tenant, "", &apply).await;
+        let network = ground.network(&stage.mark, "10.80.0.0/24").await;
+        let mut port = port_at(&network, None, None);
+        if let Request::MakePort {
+            security_groups, ..
+        } = &mut port
+        {
+            security_groups.push(SecurityGroupId::new(base.clone()));
+        }
+        let port = make(stage, tenant, &format!("{}-port", stage.mark), &port).await;
+
+        // Neutron itself refuses the first and would take the rule of the first away with the second.
+        for id in [&base, &web] {
+            let thing = Thing {
+                kind: ThingKind::SecurityGroup,
+                id: id.clone(),
+            };
+            let refused = stage.cloud.thing_delete(tenant, &thing).await;
+            assert_eq!(kind_of(refused), FaultKind::Busy);
+        }
+        let path = format!("security-groups/{base}");
+        let (_, found) = ground.ask("GET", "network", &path, "", None).await;
+        let found = &found["security_group"];
+        assert_eq!(found["stateful"], json!(false));
+        assert_eq!(
+            found["security_group_rules"][0]["remote_group_id"],
+            json!(web)
+        );
+
+        remove(stage, tenant, ThingKind::Port, &port).await;
+        // A rule of a group that nobody has is no reason to stay.
+        remove(stage, tenant, ThingKind::SecurityGroup, &web).await;
+        remove(stage, tenant, ThingKind::SecurityGroup, &base).await;
     }
 }
 

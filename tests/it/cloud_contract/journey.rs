@@ -286,6 +286,7 @@ async fn rebuild(stage: &Stage, root: &str, data: &str) -> Vec<(ThingKind, Strin
     perform(stage, dr, "", &apply).await;
     let request = Request::MakeSecurityGroup {
         description: String::new(),
+        stateful: true,
     };
     let group = make(stage, dr, &name, &request).await;
     let mut ports = Vec::new();
