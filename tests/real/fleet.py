@@ -60,7 +60,7 @@ class Fleet:
         for word in ('web', 'db'):
             self.groups[word] = call('network', 'POST', '/security-groups', {'security_group': {
                 'name': '%s-%s ☃' % (self.mark, word), 'description': 'group %s of the journey' % word,
-            }})['security_group']['id']
+                'stateful': word == 'web'}})['security_group']['id']
         web, db = self.groups['web'], self.groups['db']
         for rule in (
                 {'security_group_id': web, 'direction': 'ingress', 'protocol': 'tcp', 'ethertype': 'IPv4',

@@ -463,9 +463,11 @@ class Journey:
         server = self.dr.tenant.get('server', stays['instance']['serverId'])
         check.equal('an instance stays when only its restoration is deleted',
                     server and server['status'], 'ACTIVE')
-        with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda one: service.ask('restoration', 'delete', one['id'], '--instance'),
-                          self.restorations.values()))
+        # `killed` uses the groups that were made for `two`.
+        begin = [self.restorations.pop(label) for label in ('killed', 'same cloud') if label in self.restorations]
+        for some in (begin, list(self.restorations.values())):
+            with concurrent.futures.ThreadPoolExecutor(4) as pool:
+                list(pool.map(lambda one: service.ask('restoration', 'delete', one['id'], '--instance'), some))
         for failed in service.ask('restoration', 'list', '--state', 'erred'):
             service.ask('restoration', 'delete', failed['id'])
         check.equal('no restoration is left', service.ask('restoration', 'list'), [])
@@ -692,25 +694,25 @@ def options():
     return given
 
 
-def ended(number, _frame):
-    raise SystemExit('ended by signal %d' % number)
-
-
 def main():
     given = options()
     os.environ['OS_CLIENT_CONFIG_FILE'] = given.clouds_file
-    signal.signal(signal.SIGTERM, ended)
-    signal.signal(signal.SIGHUP, ended)
+    def ended(number, _frame):
+        journey.service.break_off()
+        raise SystemExit('ended by signal %d' % number)
     if given.figures:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended by a signal'))
         return figures.main(given)
     try:
         journey = Journey(given)
     except Exception as error:
         print('tests/real/run: could not run here: %s' % error, file=sys.stderr)
         return CANNOT
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, ended)
     try:
         journey.run()
-    except (KeyboardInterrupt, SystemExit) as error:
+    except SystemExit as error:
         journey.claims.check('the journey went to its end', False, error)
     finally:
         if journey.service.process and journey.service.process.poll() is None:

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 import uuid
 
@@ -35,6 +36,8 @@ class Service:
         self.log = os.path.join(directory, 'service.log')
         self.address = 'http://127.0.0.1:%d' % self.port
         # Settings of whoever runs this must not change what is shown.
+        self.commands = set()
+        self.lock = threading.Lock()
         self.environment = {key: value for key, value in os.environ.items()
                             if not key.startswith(('DRBACKUP_', 'OS_'))}
 
@@ -94,11 +97,29 @@ class Service:
     def run(self, *arguments, seconds=600):
         """Exit code, standard output, standard error of a command."""
         command = [self.binary, *arguments, '--address', self.address, '--output', 'json', '--quiet']
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              env=self.environment, timeout=seconds)
-        return done.returncode, done.stdout, done.stderr
+        running = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, env=self.environment)
+        with self.lock:
+            self.commands.add(running)
+        try:
+            stdout, stderr = running.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            _, stderr = running.communicate()
+            raise TimeoutError('drbackup %s: no end within %d s: %s' % (
+                ' '.join(arguments)[:200], seconds, stderr.strip())) from None
+        finally:
+            with self.lock:
+                self.commands.discard(running)
+        return running.returncode, stdout, stderr
 
-    def ask(self, *arguments, seconds=600, code=0):
+    def break_off(self):
+        """Ends the commands that still wait for something."""
+        with self.lock:
+            for running in self.commands:
+                running.kill()
+
+    def ask(self, *arguments, seconds=300, code=0):
         """The answer of a command that has to end with this code."""
         ended, stdout, stderr = self.run(*arguments, seconds=seconds)
         if ended != code:
