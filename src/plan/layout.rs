@@ -29,7 +29,7 @@ pub(super) struct Layout {
 }
 
 /// A volume to make.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct VolumeLayout {
     /// GiB.
     pub(super) size_gib: u64,

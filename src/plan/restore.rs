@@ -166,7 +166,42 @@ fn create_volumes<'a>(
         };
         next.wish(format!("volume-{index}"), request, Disposal::Product)
     });
-    next.all(wishes.collect())
+    let made = next.all(wishes.collect())?;
+    Ok(in_device_order(manifest, layout, &made))
+}
+
+/// Gives the made volumes to those of the manifest so that the order of their ids is that of the
+/// devices, wherever they are alike. Nova on MariaDB names data disks by the order of the ids, its
+/// drivers overrule a wish for a name, and nothing is in the volumes yet.
+fn in_device_order<'a>(
+    manifest: &Manifest,
+    layout: &Layout,
+    made: &[&'a Effect],
+) -> Vec<&'a Effect> {
+    let data = data_disks(manifest);
+    let mut given = made.to_vec();
+    for index in &data {
+        let shape = &layout.volumes[*index];
+        let alike = data
+            .iter()
+            .filter(|other| layout.volumes[**other] == *shape);
+        let places: Vec<usize> = alike.copied().collect();
+        let mut sorted: Vec<&Effect> = places.iter().map(|place| made[*place]).collect();
+        sorted.sort_by_key(|volume| volume.id());
+        for (place, volume) in places.into_iter().zip(sorted) {
+            given[place] = volume;
+        }
+    }
+    given
+}
+
+/// The places of the volumes that do not boot.
+fn data_disks(manifest: &Manifest) -> Vec<usize> {
+    let volumes = manifest.volumes.iter().enumerate();
+    volumes
+        .filter(|(_, volume)| volume.boot_index != Some(0))
+        .map(|(index, _)| index)
+        .collect()
 }
 
 /// A name that fits into a description together with a few words.
@@ -471,19 +506,30 @@ fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &Live, layout: Opt
     let mut detail = RestorationDetail::default();
     if let Some(server) = next.effect("server") {
         detail.server = server.external.as_ref().map(ServerId::new);
-        detail.server_status = server.status.clone().unwrap_or_default();
+        detail.server_status = server.status.clone().unwrap_or_default().to_uppercase();
     }
-    for (index, facts) in input.manifest.volumes.iter().enumerate() {
-        if let Some(volume) = next.effect(&format!("volume-{index}"))
-            && let (Some(id), Request::MakeVolume { size_gib, .. }) =
-                (&volume.external, &volume.request)
-        {
+    let mut order_may_differ = None;
+    let made: Vec<&Effect> = (0..input.manifest.volumes.len())
+        .filter_map(|index| next.effect(&format!("volume-{index}")))
+        .filter(|volume| volume.external.is_some())
+        .collect();
+    // Which volume becomes which is settled when all are there.
+    if let Some(layout) = layout.filter(|_| made.len() == input.manifest.volumes.len()) {
+        let given = in_device_order(&input.manifest, layout, &made);
+        let sizes = layout.volumes.iter().map(|volume| volume.size_gib);
+        for ((facts, volume), size_gib) in input.manifest.volumes.iter().zip(&given).zip(sizes) {
             detail.volumes.push(RestoredVolume {
                 source: facts.id.clone(),
-                volume: VolumeId::new(id),
+                volume: VolumeId::new(volume.id()),
                 name: facts.name.clone(),
-                size_gib: *size_gib,
+                size_gib,
             });
+        }
+        let disks = data_disks(&input.manifest);
+        if !disks.is_sorted_by_key(|place| given[*place].id()) {
+            order_may_differ = Some(
+                "data disks of different sizes or types may come up in another order".to_owned(),
+            );
         }
     }
     // An import that was asked for may have worked whatever we heard, so it counts as a mirror.
@@ -523,6 +569,7 @@ fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &Live, layout: Opt
     detail.adjustments = layout
         .map(|layout| layout.adjustments.clone())
         .unwrap_or_default();
+    detail.adjustments.extend(order_may_differ);
     detail.adjustments.extend(
         next.effects()
             .filter(|one| forgives(one) && was_refused(one))

@@ -475,6 +475,43 @@ async fn a_security_group_that_others_use_is_left_to_them() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn data_disks_that_are_alike_keep_their_order() {
+    let house = House::open(sim::Times::fast()).await;
+    house.prepare_refuge();
+    let instance = house
+        .source
+        .create_instance(&sim::InstanceSpec::new("web", &[1, 1, 1, 1, 1]))
+        .expect("made");
+    let backup = house.back_up_to_end(&instance.server).await;
+    let restoration = house.restore(&backup.id).await;
+    let restoration = house.restoration_at_rest(&restoration.id).await;
+    assert_eq!(
+        state(restoration.state),
+        pb::State::Ok,
+        "{:?}",
+        restoration.error
+    );
+    assert_same_bytes(&house, &restoration);
+    let request = pb::GetRestoredInstanceRequest {
+        restoration_id: restoration.id.clone(),
+        ..Default::default()
+    };
+    let mut client = house.restorations().await;
+    let answer = client.get_restored_instance(request).await.expect("there");
+    let seen = answer.into_inner().manifest.expect("a manifest").volumes;
+    let seen: Vec<String> = seen.into_iter().map(|volume| volume.volume_id).collect();
+    let meant = restoration
+        .volumes
+        .into_iter()
+        .map(|volume| volume.volume_id);
+    assert_eq!(
+        seen,
+        meant.collect::<Vec<String>>(),
+        "in the order of the devices"
+    );
+}
+
 /// Ends the engine where it stands once a cloud has had so many requests, and starts another one.
 /// Without so many requests it dies at rest, after a moment without any.
 async fn die_after(house: &mut House, requests: usize, of: impl Fn(&House) -> &sim::Cloud) {
