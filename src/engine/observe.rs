@@ -278,7 +278,12 @@ fn dropping(
     now: Instant,
 ) -> Vec<Thing> {
     match (found, &effect.external) {
-        ([], Some(_)) => enter(effect, aside, EffectState::Gone, now),
+        // A list from before says nothing: the thing may be younger than it.
+        ([], Some(_)) => {
+            if listing.started >= aside.since {
+                enter(effect, aside, EffectState::Gone, now);
+            }
+        }
         ([], None) => {
             let told = aside.doubt.is_some_and(|doubt| listing.started >= doubt);
             if told && absent_for_good(aside, listing, settings) {

@@ -372,6 +372,36 @@ fn a_dropped_request_that_may_have_worked_is_looked_for_before_it_counts_as_gone
 }
 
 #[test]
+fn a_list_from_before_does_not_prove_that_a_thing_is_gone() {
+    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (mut volume, mut aside) = (make_volume(), Aside::fresh(watch.0));
+    let early = watch.after(1);
+    act::answered(
+        &mut volume,
+        &mut aside,
+        Ok(taken("v")),
+        &settings,
+        watch.after(1),
+    );
+    act::enter(
+        &mut volume,
+        &mut aside,
+        EffectState::Dropping,
+        watch.after(1),
+    );
+    let old = listing(ThingKind::Volume, early, Vec::new());
+    observe::seen(&mut volume, &mut aside, &old, &settings, watch.0);
+    assert_eq!(
+        volume.state,
+        EffectState::Dropping,
+        "it is younger than that list"
+    );
+    let new = listing(ThingKind::Volume, watch.after(1), Vec::new());
+    observe::seen(&mut volume, &mut aside, &new, &settings, watch.0);
+    assert_eq!(volume.state, EffectState::Gone);
+}
+
+#[test]
 fn one_list_serves_everybody_and_slow_things_are_looked_at_less_often() {
     let (settings, watch) = (Settings::default(), Watch::start());
     let mut lists = Lists::default();
