@@ -203,6 +203,8 @@ struct Parts<Callers> {
 /// the whole, because a service without it only seems to run.
 async fn run_to_end<E: std::fmt::Display>(mut parts: Parts<Result<(), E>>) -> Result<(), Failure> {
     let broken = tokio::select! {
+        // Asked first: the engine hears of a stop at the same moment, and may end sooner than this looks.
+        biased;
         () = parts.stop.cancelled() => None,
         _ended = &mut parts.work => Some("the engine ended by itself".to_owned()),
         ended = &mut parts.callers => Some(match ended {
