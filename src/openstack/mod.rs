@@ -358,7 +358,15 @@ impl Cloud for Clouds {
                 backup::restore(&access, backup, volume).await?;
                 Ok(accepted(volume.as_str().to_owned()))
             }
-            Request::Drop { thing } => self.thing_delete(tenant, thing).await.map(done),
+            Request::Drop { thing } => {
+                self.thing_delete(tenant, thing).await?;
+                Ok(Answer {
+                    external: None,
+                    // Of what takes its time only a list proves that it is gone.
+                    ready: thing.kind.goes_at_once(),
+                    fact: None,
+                })
+            }
             Request::MakeSnapshot { .. }
             | Request::MakeVolumeBackup { .. }
             | Request::MakeVolume { .. }

@@ -12,6 +12,9 @@
 //! | Creating the server | make | product | found by tag |
 //! | Finishing | apply final names and tags | | idempotent |
 //!
+//! One file because a planner is read from top to bottom: each step is followed by the requests that
+//! it makes, and what the restoration tells of them.
+//!
 //! An imported record shares its bytes with the original, so nothing here ever lets one go.
 //! The key pair stays too: other restorations may boot with it, and a public key harms nobody.
 

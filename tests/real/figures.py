@@ -33,6 +33,8 @@ class Counter:
 
     def __init__(self):
         self.calls = collections.Counter()
+        # The same by method and path, for whoever wants to know which calls they are.
+        self.kinds = collections.Counter()
         self.lock = threading.Lock()
         self.gates = {}
         self.servers = []
@@ -62,8 +64,10 @@ class Counter:
     def serve(self, handler, upstream):
         """Passes one call on."""
         login = handler.path.rstrip('/').endswith('/auth/tokens')
+        path = re.sub(r'[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}', 'ID', handler.path.split('?')[0])
         with self.lock:
             self.calls['login' if login else 'read' if handler.command in READS else 'write'] += 1
+            self.kinds[handler.command, path] += 1
         body = handler.rfile.read(int(handler.headers.get('Content-Length') or 0))
         headers = {key: value for key, value in handler.headers.items() if key.lower() not in HOPS}
         connection = http.client.HTTPConnection(upstream.hostname, upstream.port, timeout=120)
@@ -92,7 +96,8 @@ class Counter:
         """The counts since the last time."""
         with self.lock:
             calls, self.calls = self.calls, collections.Counter()
-        return calls
+            kinds, self.kinds = self.kinds, collections.Counter()
+        return calls, kinds
 
     def close(self):
         for server in self.servers:
@@ -140,7 +145,7 @@ def measure(given, sites, directory, instance):
         words.append('%.0f MiB resident when idle' % service.memory())
         counter.take()
         time.sleep(5)
-        words.append('%d calls in 5 idle seconds' % sum(counter.take().values()))
+        words.append('%d calls in 5 idle seconds' % sum(counter.take()[0].values()))
         begin = time.monotonic()
         backup = service.back_up(source, instance.server)
         rows.append(row('drbackup: back up 1 x 3', begin, counter))
@@ -169,8 +174,13 @@ def measure(given, sites, directory, instance):
 
 def row(label, begin, counter):
     """A line of the table."""
-    calls = counter.take()
-    return label, time.monotonic() - begin, calls['read'], calls['write'], calls['login']
+    seconds = time.monotonic() - begin
+    calls, kinds = counter.take()
+    if os.environ.get('JOURNEY_CALLS'):
+        print('\n' + label)
+        for (method, path), count in sorted(kinds.items(), key=lambda item: item[0][::-1]):
+            print('%4d %-6s %s' % (count, method, path))
+    return label, seconds, calls['read'], calls['write'], calls['login']
 
 
 def baseline(given):
