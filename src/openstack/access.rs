@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use reqwest::Method;
+use http::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 

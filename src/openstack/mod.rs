@@ -6,6 +6,7 @@
 
 mod access;
 mod backup;
+mod carrier;
 mod catalogue;
 pub mod config;
 mod entry;
@@ -37,9 +38,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use futures::future::join_all;
 
+pub use carrier::{Carrier, Trouble};
 pub use transport::{TrafficCount, install_crypto};
 
-use self::{config::Config, instance::AdminView, limits::Limits, place::Place};
+use self::{
+    carrier::Connections, config::Config, entry::Entry, instance::AdminView, limits::Limits,
+    place::Place,
+};
 use crate::{
     domain::{
         effect::{Fact, Request},
@@ -65,11 +70,27 @@ impl Clouds {
     /// Takes the configuration; nothing is sent before the first call. [`install_crypto`] has to
     /// have been called.
     pub fn new(config: Config, clock: &Arc<dyn Clock>) -> Self {
+        let limits = config.limits.clone();
+        Self::reached(config, clock, |entry| {
+            Arc::new(Connections::new(entry, &limits))
+        })
+    }
+
+    /// The same, but all requests travel over `carrier` instead of connections of their own.
+    pub fn carried(config: Config, clock: &Arc<dyn Clock>, carrier: &Arc<dyn Carrier>) -> Self {
+        Self::reached(config, clock, |_| Arc::clone(carrier))
+    }
+
+    fn reached(
+        config: Config,
+        clock: &Arc<dyn Clock>,
+        carrier: impl Fn(&Entry) -> Arc<dyn Carrier>,
+    ) -> Self {
         let Config { clouds, limits } = config;
         let places = clouds
             .into_iter()
             .map(|cloud| {
-                let place = Place::new(cloud, &limits, clock);
+                let place = Place::new(cloud, &limits, clock, &carrier);
                 (place.name().clone(), place)
             })
             .collect();

@@ -10,7 +10,9 @@ use futures::future::join_all;
 
 use super::{
     access::Access,
+    carrier::Carrier,
     config::CloudConfig,
+    entry::Entry,
     limits::Limits,
     session::{Scope, Session},
     transport::{Line, Traffic},
@@ -37,11 +39,17 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn new(config: CloudConfig, limits: &Limits, clock: &Arc<dyn Clock>) -> Self {
+    /// `carrier` makes the way over which the requests with an entry travel.
+    pub(super) fn new(
+        config: CloudConfig,
+        limits: &Limits,
+        clock: &Arc<dyn Clock>,
+        carrier: impl Fn(&Entry) -> Arc<dyn Carrier>,
+    ) -> Self {
         let traffic = Arc::new(Traffic::default());
         let session = |entry| {
             let line = Line::new(
-                &entry,
+                carrier(&entry),
                 Arc::clone(&traffic),
                 Arc::clone(clock),
                 limits.clone(),

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use reqwest::Method;
+use http::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};

@@ -1,8 +1,6 @@
 //! One HTTP exchange with a cloud; this file may not know tokens, services or what an answer means.
 
 use std::{
-    error::Error as _,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -10,11 +8,15 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{Client, Method, Response, header::HeaderMap, redirect};
+use http::{HeaderMap, Method, Request};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::{entry::Entry, fault::presentable, limits::Limits};
+use super::{
+    carrier::{Carrier, Trouble},
+    fault::presentable,
+    limits::Limits,
+};
 use crate::{
     domain::fault::{Fault, FaultKind, Service},
     port::clock::Clock,
@@ -103,9 +105,9 @@ impl Reply {
     }
 }
 
-/// The connections of one entry.
+/// The way to the cloud of one entry, counted and timed.
 pub(super) struct Line {
-    client: Result<Client, String>,
+    carrier: Arc<dyn Carrier>,
     traffic: Arc<Traffic>,
     clock: Arc<dyn Clock>,
     limits: Limits,
@@ -113,13 +115,13 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn new(
-        entry: &Entry,
+        carrier: Arc<dyn Carrier>,
         traffic: Arc<Traffic>,
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> Self {
         Self {
-            client: client(entry, &limits),
+            carrier,
             traffic,
             clock,
             limits,
@@ -165,15 +167,6 @@ impl Line {
     }
 
     async fn exchange_once(&self, ask: &Ask<'_>) -> Result<Reply, Broken> {
-        let client = self.client.as_ref().map_err(|problem| Broken {
-            fault: Fault::new(
-                FaultKind::Unconfigured,
-                ask.service,
-                ask.doing,
-                problem.clone(),
-            ),
-            stale: false,
-        })?;
         // Sent so that the logs of all services can be searched for it, and told when no answer comes.
         let own_id = format!("req-{}", self.clock.new_id());
         let (counter, seconds) = if ask.login {
@@ -184,80 +177,38 @@ impl Line {
             (&self.traffic.writes, self.limits.write_seconds)
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        let mut request = client
-            .request(ask.method.clone(), ask.url)
-            .timeout(Duration::from_secs(seconds))
-            .header("Accept", "application/json")
-            .header("X-Openstack-Request-Id", &own_id);
-        if !ask.query.is_empty() {
-            request = request.query(ask.query);
-        }
-        if let Some(token) = ask.token {
-            request = request.header("X-Auth-Token", token.expose_secret());
-        }
-        if let Some((service, version)) = &ask.microversion {
-            request = request.header("OpenStack-API-Version", format!("{service} {version}"));
-            if *service == "compute" {
-                request = request.header("X-OpenStack-Nova-API-Version", version);
-            }
-        }
-        if let Some(body) = ask.body {
-            request = request.json(body);
-        }
-        let answered = async {
-            let response = request.send().await.map_err(Trouble::Transport)?;
-            self.read_whole(response).await
-        };
-        answered
-            .await
-            .map_err(|trouble| self.broken(ask, trouble, own_id))
-    }
-
-    async fn read_whole(&self, mut response: Response) -> Result<Reply, Trouble> {
-        let status = response.status().as_u16();
-        let headers = response.headers().clone();
-        let mut body = Vec::new();
-        // Ends with the answer, or at the limit, or with the request's deadline.
-        while let Some(chunk) = response.chunk().await.map_err(Trouble::Transport)? {
-            if body.len() + chunk.len() > self.limits.answer_bytes_max {
-                return Err(Trouble::TooLong);
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let request = request(ask, &own_id).map_err(|problem| Broken {
+            fault: Fault::new(FaultKind::Unconfigured, ask.service, ask.doing, problem),
+            stale: false,
+        })?;
+        let carried = self
+            .carrier
+            .carry(request, Duration::from_secs(seconds))
+            .await;
+        let (head, body) = carried
+            .map_err(|trouble| self.broken(ask, trouble, own_id))?
+            .into_parts();
         Ok(Reply {
-            status,
-            headers,
+            status: head.status.as_u16(),
+            headers: head.headers,
             body,
         })
     }
 
     fn broken(&self, ask: &Ask<'_>, trouble: Trouble, own_id: String) -> Broken {
-        let (kind, message, stale) = match trouble {
-            Trouble::TooLong => (
+        let stale = matches!(trouble, Trouble::Broken(_));
+        let (kind, message) = match trouble {
+            Trouble::Unconfigured(problem) => (FaultKind::Unconfigured, problem),
+            Trouble::Unreachable(problem) => (FaultKind::Unreachable, problem),
+            Trouble::Late => (
                 FaultKind::Unanswered,
-                format!(
-                    "the answer is longer than {} bytes",
-                    self.limits.answer_bytes_max
-                ),
-                false,
+                "no answer within the deadline".to_owned(),
             ),
-            Trouble::Transport(error) => {
-                let timed_out = error.is_timeout();
-                let kind = if error.is_connect() {
-                    FaultKind::Unreachable
-                } else if error.is_builder() {
-                    FaultKind::Unconfigured
-                } else {
-                    FaultKind::Unanswered
-                };
-                let stale = kind == FaultKind::Unanswered && !timed_out;
-                let message = if timed_out && kind == FaultKind::Unanswered {
-                    "no answer within the deadline".to_owned()
-                } else {
-                    causes(error)
-                };
-                (kind, message, stale)
-            }
+            Trouble::Broken(problem) => (FaultKind::Unanswered, problem),
+            Trouble::TooLong(limit) => (
+                FaultKind::Unanswered,
+                format!("the answer is longer than {limit} bytes"),
+            ),
         };
         let message = presentable(&message, &[], self.limits.message_characters_max);
         let mut fault = Fault::new(kind, ask.service, ask.doing, message);
@@ -272,79 +223,32 @@ struct Broken {
     stale: bool,
 }
 
-enum Trouble {
-    Transport(reqwest::Error),
-    TooLong,
-}
-
-/// The last words of an error's chain of causes, without the address, whose query nobody needs.
-fn causes(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut texts = vec![error.to_string()];
-    let mut cause = error.source();
-    // Ends because a chain of causes does.
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !texts.contains(&text) {
-            texts.push(text);
+/// What is asked, as HTTP has it; or why its address is none.
+fn request(ask: &Ask<'_>, own_id: &str) -> Result<Request<Vec<u8>>, String> {
+    let mut url = url::Url::parse(ask.url).map_err(|error| format!("{}: {error}", ask.url))?;
+    if !ask.query.is_empty() {
+        url.query_pairs_mut().extend_pairs(ask.query);
+    }
+    let mut request = Request::builder()
+        .method(ask.method.clone())
+        .uri(url.as_str())
+        .header("Accept", "application/json")
+        .header("X-Openstack-Request-Id", own_id);
+    if let Some(token) = ask.token {
+        request = request.header("X-Auth-Token", token.expose_secret());
+    }
+    if let Some((service, version)) = &ask.microversion {
+        request = request.header("OpenStack-API-Version", format!("{service} {version}"));
+        if *service == "compute" {
+            request = request.header("X-OpenStack-Nova-API-Version", version);
         }
-        cause = error.source();
     }
-    texts.join(": ")
-}
-
-fn client(entry: &Entry, limits: &Limits) -> Result<Client, String> {
-    let builder = || {
-        Client::builder()
-            .user_agent(concat!("drbackup/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_secs(limits.connect_seconds))
-            // A redirect would carry the token to wherever it points.
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-    };
-    let read = |path: &Path| {
-        std::fs::read(path).map_err(|error| {
-            format!(
-                "entry {}: cannot read {}: {error}",
-                entry.name,
-                path.display()
-            )
-        })
-    };
-    let mut chosen = builder();
-    if let Some(path) = &entry.cacert {
-        let bundle = reqwest::Certificate::from_pem_bundle(&read(path)?).map_err(|_| {
-            format!(
-                "entry {}: {} holds no certificates",
-                entry.name,
-                path.display()
-            )
-        })?;
-        chosen = chosen.tls_certs_only(bundle);
-    }
-    if !entry.verify {
-        chosen = chosen.tls_danger_accept_invalid_certs(true);
-    }
-    if let Some(path) = &entry.cert {
-        let mut pem = read(path)?;
-        if let Some(key) = &entry.key {
-            pem.push(b'\n');
-            pem.extend(read(key)?);
+    let body = match ask.body {
+        Some(body) => {
+            request = request.header("Content-Type", "application/json");
+            body.to_string().into_bytes()
         }
-        let identity = reqwest::Identity::from_pem(&pem).map_err(|_| {
-            format!(
-                "entry {}: {} is no client certificate with its key",
-                entry.name,
-                path.display()
-            )
-        })?;
-        chosen = chosen.identity(identity);
-    }
-    let plain = entry.cacert.is_none() && entry.cert.is_none();
-    match chosen.build() {
-        Ok(client) => Ok(client),
-        // A machine without a bundle of certificates can still speak plain HTTP.
-        Err(_) if plain => builder().tls_certs_only([]).build().map_err(causes),
-        Err(error) => Err(format!("entry {}: {}", entry.name, causes(error))),
-    }
+        None => Vec::new(),
+    };
+    request.body(body).map_err(|error| error.to_string())
 }

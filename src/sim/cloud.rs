@@ -17,7 +17,7 @@ use super::backup_store::BackupStore;
 use super::clock::Times;
 use super::config::{Config, Quotas};
 use super::faults::Rule;
-use super::http::{Connection, Door, LoggedRequest, Shared, serve};
+use super::http::{Connection, Cut, Door, LoggedRequest, Shared, carry, serve};
 use super::seed::{self, Instance, InstanceSpec};
 use super::world::{Memory, World};
 use super::{cinder, control, keystone};
@@ -56,7 +56,8 @@ struct Running {
 #[derive(Debug)]
 pub struct Cloud {
     shared: Arc<Shared>,
-    address: SocketAddr,
+    /// Nothing when it is reached by [`Cloud::carry`] alone.
+    address: Option<SocketAddr>,
     running: Mutex<Option<Running>>,
 }
 
@@ -72,9 +73,29 @@ impl Cloud {
         let running = open(&shared, listener);
         Ok(Self {
             shared,
-            address,
+            address: Some(address),
             running: Mutex::new(Some(running)),
         })
+    }
+
+    /// Makes a cloud without a port: requests reach it by [`Cloud::carry`] alone, so that a whole
+    /// deployment fits into a thread whose clock is wound by hand.
+    pub fn in_memory(config: Config) -> Self {
+        let base = format!("http://{}.invalid", config.name);
+        Self {
+            shared: Shared::new(World::new(config), base),
+            address: None,
+            running: Mutex::new(None),
+        }
+    }
+
+    /// Takes one request as if it had come over the network, whose end the caller is. A caller that
+    /// goes away does not take its request back.
+    pub async fn carry(
+        &self,
+        request: http::Request<Vec<u8>>,
+    ) -> Result<http::Response<Vec<u8>>, Cut> {
+        carry(Arc::clone(&self.shared), request).await
     }
 
     /// Switches the cloud off: its connections break and new ones are refused.
@@ -94,12 +115,18 @@ impl Cloud {
     /// Switches a stopped cloud on again, on the same port and with all that it remembers.
     pub async fn start_again(&self) -> Result<(), CloudError> {
         self.stop().await;
-        let listener = listen(self.address.port()).await?;
+        let listener = match self.address {
+            Some(address) => Some(listen(address.port()).await?),
+            None => None,
+        };
         *self
             .shared
             .door
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = CancellationToken::new();
+        let Some(listener) = listener else {
+            return Ok(());
+        };
         let running = open(&self.shared, listener);
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
         Ok(())

@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::body::{Body as HttpBody, Bytes, to_bytes};
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode, request::Parts};
 use axum::response::Response;
 use axum::serve::{IncomingStream, Listener};
 use serde::Serialize;
@@ -219,9 +219,53 @@ pub(crate) async fn serve(
     let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
         return Ok(cut(&connection));
     };
+    Ok(match answer(&shared, head, body).await {
+        Outcome::Answer(reply) => response(reply),
+        Outcome::Truncated(reply) => truncated(reply),
+        Outcome::Cut => cut(&connection),
+    })
+}
+
+/// Why a caller without a network gets no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// The cloud is off.
+    Refused,
+    /// The connection broke; the request may have been carried out.
+    Reset,
+}
+
+/// Answers one request of a caller in the same process.
+pub(crate) async fn carry(
+    shared: Arc<Shared>,
+    request: http::Request<Vec<u8>>,
+) -> Result<http::Response<Vec<u8>>, Cut> {
+    let door = shared.door();
+    if door.is_cancelled() {
+        return Err(Cut::Refused);
+    }
+    let (head, body) = request.into_parts();
+    // A task of its own: a request that has left is carried out, whoever still waits for it.
+    let answering = tokio::spawn(async move { answer(&shared, head, body.into()).await });
+    let outcome = tokio::select! {
+        outcome = answering => outcome.map_err(|_| Cut::Reset)?,
+        () = door.cancelled() => return Err(Cut::Reset),
+    };
+    match outcome {
+        Outcome::Answer(reply) => {
+            let (bytes, kind) = bytes_of(reply.body);
+            let mut response = http::Response::new(bytes.to_vec());
+            dress(&mut response, reply.status, kind, reply.headers);
+            Ok(response)
+        }
+        Outcome::Truncated(_) | Outcome::Cut => Err(Cut::Reset),
+    }
+}
+
+async fn answer(shared: &Shared, head: Parts, body: Bytes) -> Outcome {
     if head.uri.path().starts_with("/_sim/") {
-        let reply = control::answer(&shared, head.method.as_str(), &head.uri, &body);
-        return Ok(response(reply));
+        let reply = control::answer(shared, head.method.as_str(), &head.uri, &body);
+        return Outcome::Answer(reply);
     }
     let call = Call::read(
         head.method.as_str(),
@@ -230,17 +274,10 @@ pub(crate) async fn serve(
         body,
         &shared.base,
     );
-    let Some(call) = call else {
-        return Ok(response(Reply::page(
-            404,
-            "The resource could not be found.",
-        )));
-    };
-    Ok(match outcome(&shared, &call).await {
-        Outcome::Answer(reply) => response(reply),
-        Outcome::Truncated(reply) => truncated(reply),
-        Outcome::Cut => cut(&connection),
-    })
+    match call {
+        Some(call) => outcome(shared, &call).await,
+        None => Outcome::Answer(Reply::page(404, "The resource could not be found.")),
+    }
 }
 
 async fn outcome(shared: &Shared, call: &Call) -> Outcome {
@@ -481,8 +518,8 @@ fn truncated(reply: Reply) -> Response {
     response
 }
 
-fn dress(
-    response: &mut Response,
+fn dress<B>(
+    response: &mut http::Response<B>,
     status: u16,
     kind: &'static str,
     headers: Vec<(&'static str, String)>,

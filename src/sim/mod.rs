@@ -41,6 +41,6 @@ pub use clock::{Clock, Times};
 pub use cloud::{Cloud, CloudError, Pair, clouds_yaml, run};
 pub use config::{ApplicationCredential, Config, Quotas, Release};
 pub use faults::{Action, Rule};
-pub use http::LoggedRequest;
+pub use http::{Cut, LoggedRequest};
 pub use seed::{Instance, InstanceSpec};
 pub use world::{Kind, Memory};
