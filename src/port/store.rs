@@ -65,8 +65,9 @@ pub struct RequestKey {
 pub enum Admitted<T> {
     /// It was new.
     New(T),
-    /// The same request was admitted before: the resource as it is now; nothing when it is gone since.
-    Before(Option<T>),
+    /// The same request was admitted before: the resource as it is now, or, when it is gone since, as
+    /// that request left it, with its user data emptied.
+    Before(T),
 }
 
 /// What one turn changed in one operation.
@@ -111,9 +112,16 @@ pub struct OpenOperation {
 /// The store.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// The resource for which a request of that key was admitted before, if one was;
-    /// `RequestReused` when it had other content.
-    async fn request_find(&self, key: &RequestKey) -> Result<Option<ResourceId>, StoreError>;
+    /// What a repeat of a request about DR backups answers, if one of that key was admitted before:
+    /// what [`Admitted::Before`] says. `RequestReused` when it had other content, `NotFound` when
+    /// neither the DR backup nor that answer is there any more.
+    async fn dr_backup_answered(&self, key: &RequestKey) -> Result<Option<DrBackup>, StoreError>;
+
+    /// The same for a request about restorations.
+    async fn restoration_answered(
+        &self,
+        key: &RequestKey,
+    ) -> Result<Option<Restoration>, StoreError>;
 
     /// Writes the request key, the DR backup (`CREATION_SCHEDULED`), its operation and its first event.
     async fn dr_backup_admit(

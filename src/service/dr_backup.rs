@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Service, refused,
-    request::{Check, check_etag},
+    request::{Check, answer, check_etag},
 };
 use crate::{
     domain::{
@@ -19,7 +19,7 @@ use crate::{
         progress::Progress,
         restoration::Restoration,
     },
-    port::store::Admitted,
+    port::store::RequestKey,
 };
 
 /// What `CreateDRBackup` asks for.
@@ -104,8 +104,8 @@ impl Service {
                 )
             ),
         );
-        if let Some(ResourceId::DrBackup(id)) = self.answered(key.as_ref()).await? {
-            return self.dr_backup_get(id).await;
+        if let Some(answer) = self.dr_backup_answered(key.as_ref()).await? {
+            return Ok(answer);
         }
         let instance_name = self.peek_instance(&ask).await?;
         let now = self.clock.now();
@@ -152,7 +152,7 @@ impl Service {
             .dr_backup_admit(key, backup, operation)
             .await
             .map_err(refused)?;
-        answer(admitted, id)
+        Ok(answer(admitted))
     }
 
     /// One short read: refuses an instance that is not there or cannot be captured, and admits
@@ -220,8 +220,8 @@ impl Service {
             &ask.request_id,
             &format!("{:?}", (ask.id, &ask.name, &ask.description, &ask.etag)),
         );
-        if self.answered(key.as_ref()).await?.is_some() {
-            return self.dr_backup_get(ask.id).await;
+        if let Some(answer) = self.dr_backup_answered(key.as_ref()).await? {
+            return Ok(answer);
         }
         let mut backup = self.dr_backup_get(ask.id).await?;
         check_etag(&ask.etag, backup.revision, "the DR backup")?;
@@ -245,13 +245,12 @@ impl Service {
             }
         }
         backup.updated = self.clock.now();
-        let id = backup.id;
         let admitted = self
             .store
             .dr_backup_change(key, backup, operation)
             .await
             .map_err(refused)?;
-        answer(admitted, id)
+        Ok(answer(admitted))
     }
 
     /// Admits the deletion of a DR backup with its bytes.
@@ -261,8 +260,8 @@ impl Service {
             &ask.request_id,
             &format!("{:?}", (ask.id, &ask.etag)),
         );
-        if self.answered(key.as_ref()).await?.is_some() {
-            return self.dr_backup_get(ask.id).await;
+        if let Some(answer) = self.dr_backup_answered(key.as_ref()).await? {
+            return Ok(answer);
         }
         let mut backup = self.dr_backup_get(ask.id).await?;
         check_etag(&ask.etag, backup.revision, "the DR backup")?;
@@ -285,13 +284,12 @@ impl Service {
         backup.state = scheduled;
         "Deletion scheduled".clone_into(&mut backup.runtime_state);
         backup.updated = self.clock.now();
-        let id = backup.id;
         let admitted = self
             .store
             .dr_backup_change(key, backup, Some(operation))
             .await
             .map_err(refused)?;
-        answer(admitted, id)
+        Ok(answer(admitted))
     }
 
     /// Cancels whatever is under way with a DR backup; it ends in `ERRED` with nothing left behind.
@@ -301,6 +299,9 @@ impl Service {
         request_id: &str,
     ) -> Result<DrBackup, Error> {
         let key = Self::request_key("CancelDRBackup", request_id, &id.to_string());
+        if let Some(answer) = self.dr_backup_answered(key.as_ref()).await? {
+            return Ok(answer);
+        }
         let backup = self.dr_backup_get(id).await?;
         let resource = ResourceId::DrBackup(id);
         let now = self.clock.now();
@@ -313,6 +314,18 @@ impl Service {
             return Err(nothing_to_cancel(&resource, backup.state));
         }
         self.dr_backup_get(id).await
+    }
+
+    /// The answer to the first copy of this request, so that a repeat is not refused because of the
+    /// very change that the first one made.
+    async fn dr_backup_answered(
+        &self,
+        key: Option<&RequestKey>,
+    ) -> Result<Option<DrBackup>, Error> {
+        match key {
+            None => Ok(None),
+            Some(key) => self.store.dr_backup_answered(key).await.map_err(refused),
+        }
     }
 
     fn follow_up(&self, backup: &DrBackup, state: State, ask: Ask) -> Operation {
@@ -330,14 +343,6 @@ fn originals(backup: &DrBackup) -> Vec<Mirror> {
             tenant: one.tenant.clone(),
         })
         .collect()
-}
-
-/// The resource behind an admission; a repeat whose resource is gone since is told so.
-fn answer(admitted: Admitted<DrBackup>, id: DrBackupId) -> Result<DrBackup, Error> {
-    match admitted {
-        Admitted::New(backup) | Admitted::Before(Some(backup)) => Ok(backup),
-        Admitted::Before(None) => Err(Error::not_found("DR backup", id)),
-    }
 }
 
 /// The refusal of an instance whose root disk is lost with its hypervisor.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::{Service, refused};
+use super::Service;
 use crate::{
     domain::{
         error::{BadField, Error, ErrorKind},
@@ -12,7 +12,7 @@ use crate::{
         lifecycle::State,
         operation::{Ask, Operation},
     },
-    port::store::RequestKey,
+    port::store::{Admitted, RequestKey},
 };
 
 /// Collects every bad field of a request, so that a caller hears of all at once.
@@ -96,17 +96,12 @@ impl Service {
             cancelled: None,
         }
     }
+}
 
-    /// The resource of the first copy of this request, so that a repeat is not refused because of
-    /// the very change that the first one made.
-    pub(super) async fn answered(
-        &self,
-        key: Option<&RequestKey>,
-    ) -> Result<Option<ResourceId>, Error> {
-        match key {
-            None => Ok(None),
-            Some(key) => self.store.request_find(key).await.map_err(refused),
-        }
+/// The resource behind an admission, be it new or a repeat.
+pub(super) fn answer<T>(admitted: Admitted<T>) -> T {
+    match admitted {
+        Admitted::New(resource) | Admitted::Before(resource) => resource,
     }
 }
 

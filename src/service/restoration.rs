@@ -6,7 +6,7 @@ use super::{
     Service,
     dr_backup::nothing_to_cancel,
     refused,
-    request::{Check, check_etag},
+    request::{Check, answer, check_etag},
 };
 use crate::{
     domain::{
@@ -19,7 +19,7 @@ use crate::{
         progress::Progress,
         restoration::{Restoration, RestorationDetail, RestorePlanInput, RestoreWish},
     },
-    port::store::Admitted,
+    port::store::RequestKey,
 };
 
 /// What `CreateRestoration` asks for.
@@ -64,8 +64,8 @@ impl Service {
                 (ask.dr_backup, &ask.tenant, &ask.wish, ask.deadline)
             ),
         );
-        if let Some(ResourceId::Restoration(id)) = self.answered(key.as_ref()).await? {
-            return self.restoration_get(id).await;
+        if let Some(answer) = self.restoration_answered(key.as_ref()).await? {
+            return Ok(answer);
         }
         let backup = self.dr_backup_get(ask.dr_backup).await?;
         backup.check_restorable()?;
@@ -120,7 +120,7 @@ impl Service {
             .restoration_admit(key, restoration, operation)
             .await
             .map_err(refused)?;
-        answer(admitted, id)
+        Ok(answer(admitted))
     }
 
     fn check_restoration(&self, ask: &CreateRestoration) -> Result<(), Error> {
@@ -174,8 +174,8 @@ impl Service {
             &ask.request_id,
             &format!("{:?}", (ask.id, ask.delete_instance, &ask.etag)),
         );
-        if self.answered(key.as_ref()).await?.is_some() {
-            return self.restoration_get(ask.id).await;
+        if let Some(answer) = self.restoration_answered(key.as_ref()).await? {
+            return Ok(answer);
         }
         let mut restoration = self.restoration_get(ask.id).await?;
         check_etag(&ask.etag, restoration.revision, "the restoration")?;
@@ -195,13 +195,12 @@ impl Service {
         restoration.state = scheduled;
         "Deletion scheduled".clone_into(&mut restoration.runtime_state);
         restoration.updated = self.clock.now();
-        let id = restoration.id;
         let admitted = self
             .store
             .restoration_change(key, restoration, operation)
             .await
             .map_err(refused)?;
-        answer(admitted, id)
+        Ok(answer(admitted))
     }
 
     /// Cancels a restoration; it ends in `ERRED` with nothing left behind but imported records.
@@ -211,6 +210,9 @@ impl Service {
         request_id: &str,
     ) -> Result<Restoration, Error> {
         let key = Self::request_key("CancelRestoration", request_id, &id.to_string());
+        if let Some(answer) = self.restoration_answered(key.as_ref()).await? {
+            return Ok(answer);
+        }
         let restoration = self.restoration_get(id).await?;
         let resource = ResourceId::Restoration(id);
         let now = self.clock.now();
@@ -223,6 +225,18 @@ impl Service {
             return Err(nothing_to_cancel(&resource, restoration.state));
         }
         self.restoration_get(id).await
+    }
+
+    /// The answer to the first copy of this request, so that a repeat is not refused because of the
+    /// very change that the first one made.
+    async fn restoration_answered(
+        &self,
+        key: Option<&RequestKey>,
+    ) -> Result<Option<Restoration>, Error> {
+        match key {
+            None => Ok(None),
+            Some(key) => self.store.restoration_answered(key).await.map_err(refused),
+        }
     }
 }
 
@@ -262,12 +276,4 @@ fn check_wish(wish: &RestoreWish, manifest: &Manifest) -> Result<(), Error> {
         }
     }
     check.done()
-}
-
-/// The resource behind an admission; a repeat whose resource is gone since is told so.
-fn answer(admitted: Admitted<Restoration>, id: RestorationId) -> Result<Restoration, Error> {
-    match admitted {
-        Admitted::New(restoration) | Admitted::Before(Some(restoration)) => Ok(restoration),
-        Admitted::Before(None) => Err(Error::not_found("restoration", id)),
-    }
 }

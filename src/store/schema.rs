@@ -11,6 +11,7 @@ diesel::table! {
         resource_kind -> Text,
         resource_id -> Text,
         created -> BigInt,
+        answer -> Nullable<Text>,
     }
 }
 

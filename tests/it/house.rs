@@ -289,6 +289,37 @@ impl House {
             .into_inner()
     }
 
+    /// Waits until a DR backup is gone, half a minute at most.
+    pub(crate) async fn backup_gone(&self, id: &str) {
+        let mut client = self.dr_backups().await;
+        let request = pb::GetDrBackupRequest {
+            id: id.to_owned(),
+            ..Default::default()
+        };
+        let gone = async {
+            while client.get_dr_backup(request.clone()).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), gone)
+            .await
+            .expect("it goes");
+    }
+
+    /// Waits until a restoration is gone, half a minute at most.
+    pub(crate) async fn restoration_gone(&self, id: &str) {
+        let mut client = self.restorations().await;
+        let request = pb::GetRestorationRequest { id: id.to_owned() };
+        let gone = async {
+            while client.get_restoration(request.clone()).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), gone)
+            .await
+            .expect("it goes");
+    }
+
     /// A network of the same name as that of the instances, in a project of the other cloud.
     pub(crate) fn prepare_refuge(&self) {
         // An instance brings everything that it needs; its own server and volumes stay out of the way.

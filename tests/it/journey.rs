@@ -426,6 +426,69 @@ async fn a_restoration_is_removed_with_or_without_its_instance() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_deletion_answers_as_the_first_did_when_all_is_gone() {
+    let house = House::open(sim::Times::fast()).await;
+    house.prepare_refuge();
+    let instance = house
+        .source
+        .create_instance(&sim::InstanceSpec::new("web", &[1]))
+        .expect("made");
+    let backup = house.back_up_to_end(&instance.server).await;
+    let restoration = house.restore(&backup.id).await;
+    let restoration = house.restoration_at_rest(&restoration.id).await;
+
+    let request = pb::DeleteRestorationRequest {
+        id: restoration.id.clone(),
+        request_id: "away with it".to_owned(),
+        ..Default::default()
+    };
+    let mut client = house.restorations().await;
+    let first = client.delete_restoration(request.clone()).await;
+    let first = first.expect("it may go").into_inner();
+    assert_eq!(state(first.state), pb::State::DeletionScheduled);
+    house.restoration_gone(&restoration.id).await;
+    let again = client.delete_restoration(request.clone()).await;
+    assert_eq!(again.expect("the same answer").into_inner(), first);
+    let other = pb::DeleteRestorationRequest {
+        delete_instance: true,
+        ..request
+    };
+    let refusal = client.delete_restoration(other).await.expect_err("another");
+    assert_eq!(refusal.code(), tonic::Code::AlreadyExists);
+
+    let request = pb::DeleteDrBackupRequest {
+        id: backup.id.clone(),
+        request_id: "away with it".to_owned(),
+        ..Default::default()
+    };
+    let mut client = house.dr_backups().await;
+    let first = client.delete_dr_backup(request.clone()).await;
+    let mut first = first.expect("it may go").into_inner();
+    assert_eq!(state(first.state), pb::State::DeletionScheduled);
+    house.backup_gone(&backup.id).await;
+    let again = client.delete_dr_backup(request.clone()).await;
+    // Where it was imported is kept beside it and goes with it.
+    let [volume_backup] = &mut first.volume_backups[..] else {
+        panic!("{first:?}")
+    };
+    assert_eq!(volume_backup.mirrors.len(), 1);
+    volume_backup.mirrors.clear();
+    assert_eq!(again.expect("the same answer").into_inner(), first);
+    let other = pb::DeleteDrBackupRequest {
+        etag: first.etag,
+        ..request
+    };
+    let refusal = client.delete_dr_backup(other).await.expect_err("another");
+    assert_eq!(refusal.code(), tonic::Code::AlreadyExists);
+    let unkeyed = pb::DeleteDrBackupRequest {
+        id: backup.id,
+        ..Default::default()
+    };
+    let refusal = client.delete_dr_backup(unkeyed).await.expect_err("gone");
+    assert_eq!(refusal.code(), tonic::Code::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_security_group_that_others_use_is_left_to_them() {
     let house = House::open(sim::Times::fast()).await;
     house.prepare_refuge();

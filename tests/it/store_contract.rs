@@ -385,31 +385,141 @@ async fn a_repeated_request_answers_the_first_resource_as_it_is_now(site: Site) 
         .expect("answered");
     let now = store.dr_backup_get(first.id).await.expect("there");
     assert_eq!(now.state, State::Creating);
-    assert_eq!(again, Admitted::Before(Some(now)));
+    assert_eq!(again, Admitted::Before(now));
     assert_eq!(
         store.dr_backup_get(second.id).await,
         Err(StoreError::NotFound(ResourceId::DrBackup(second.id)))
     );
 }
 
-async fn a_repeated_request_of_a_deleted_resource_answers_nothing(site: Site) {
+async fn repeats_about_a_dr_backup_that_is_gone_answer_as_the_first_did(site: Site) {
     let store = site.open().await;
     let first = backup();
-    let operation = creation(&first);
-    store
-        .dr_backup_admit(Some(key("r1", "same")), first.clone(), operation.clone())
-        .await
-        .expect("admitted");
+    let making = creation(&first);
+    let create = || {
+        let key = Some(key("create", "same"));
+        store.dr_backup_admit(key, first.clone(), making.clone())
+    };
+    let created = new_of(create().await.expect("admitted"));
     let lane = lane_of(&*store, "one", &home()).await;
     store
-        .turn_record(&lane, vec![ended(&operation, State::Deleted, 5)])
+        .turn_record(&lane, vec![ended(&making, State::Ok, 20)])
+        .await
+        .expect("recorded");
+    let made = store.dr_backup_get(first.id).await.expect("there");
+    let renamed = DrBackup {
+        name: "weekly".to_owned(),
+        ..made
+    };
+    let rename = || store.dr_backup_change(Some(key("update", "same")), renamed.clone(), None);
+    let updated = new_of(rename().await.expect("changed"));
+    let removal = deletion(&updated);
+    let going = scheduled_for_deletion(&updated);
+    let delete = || {
+        let key = Some(key("delete", "same"));
+        store.dr_backup_change(key, going.clone(), Some(removal.clone()))
+    };
+    let deleted = new_of(delete().await.expect("changed"));
+    assert_eq!(deleted.state, State::DeletionScheduled);
+    let about = ResourceId::DrBackup(first.id);
+    let cancel = || store.operation_cancel(Some(key("cancel", "same")), about, at(60));
+    assert_eq!(cancel().await, Ok(true));
+    store
+        .turn_record(&lane, vec![ended(&removal, State::Deleted, 61)])
         .await
         .expect("recorded");
 
-    let again = store
-        .dr_backup_admit(Some(key("r1", "same")), first.clone(), operation)
+    assert_eq!(
+        store.dr_backup_get(first.id).await,
+        Err(StoreError::NotFound(about))
+    );
+    let answered = async |id: &str| store.dr_backup_answered(&key(id, "same")).await;
+    assert_eq!(answered("create").await, Ok(Some(created.clone())));
+    assert_eq!(answered("update").await, Ok(Some(updated.clone())));
+    assert_eq!(answered("delete").await, Ok(Some(deleted.clone())));
+    assert_eq!(answered("cancel").await, Ok(Some(deleted.clone())));
+    assert_eq!(create().await, Ok(Admitted::Before(created)));
+    assert_eq!(rename().await, Ok(Admitted::Before(updated)));
+    assert_eq!(delete().await, Ok(Admitted::Before(deleted)));
+    assert_eq!(cancel().await, Ok(true));
+    assert_eq!(
+        store.dr_backup_answered(&key("delete", "other")).await,
+        Err(StoreError::RequestReused)
+    );
+    // One that was never asked before is about nothing.
+    let first_time = store.dr_backup_change(Some(key("late", "same")), going.clone(), None);
+    assert_eq!(first_time.await, Err(StoreError::NotFound(about)));
+}
+
+async fn repeats_about_a_restoration_that_is_gone_answer_as_the_first_did(site: Site) {
+    let store = site.open().await;
+    let (backup, _) = finished(&*store).await;
+    let first = restoration(&backup);
+    let making = restoring(&first);
+    let create = || {
+        let key = Some(key("create", "same"));
+        store.restoration_admit(key, first.clone(), making.clone())
+    };
+    let created = new_of(create().await.expect("admitted"));
+    let lane = lane_of(&*store, "one", &first.tenant).await;
+    store
+        .turn_record(&lane, vec![ended(&making, State::Ok, 40)])
+        .await
+        .expect("recorded");
+    let made = store.restoration_get(first.id).await.expect("there");
+    let going = Restoration {
+        state: State::DeletionScheduled,
+        ..made
+    };
+    let removal = restoring(&first);
+    let delete = || {
+        let key = Some(key("delete", "same"));
+        store.restoration_change(key, going.clone(), removal.clone())
+    };
+    let deleted = new_of(delete().await.expect("changed"));
+    let about = ResourceId::Restoration(first.id);
+    let cancel = || store.operation_cancel(Some(key("cancel", "same")), about, at(60));
+    assert_eq!(cancel().await, Ok(true));
+    store
+        .turn_record(&lane, vec![ended(&removal, State::Deleted, 61)])
+        .await
+        .expect("recorded");
+
+    assert_eq!(
+        store.restoration_get(first.id).await,
+        Err(StoreError::NotFound(about))
+    );
+    let answered = async |id: &str| store.restoration_answered(&key(id, "same")).await;
+    assert_eq!(answered("create").await, Ok(Some(created.clone())));
+    assert_eq!(answered("delete").await, Ok(Some(deleted.clone())));
+    assert_eq!(answered("cancel").await, Ok(Some(deleted.clone())));
+    assert_eq!(create().await, Ok(Admitted::Before(created)));
+    assert_eq!(delete().await, Ok(Admitted::Before(deleted)));
+    assert_eq!(cancel().await, Ok(true));
+    assert_eq!(
+        store.restoration_answered(&key("delete", "other")).await,
+        Err(StoreError::RequestReused)
+    );
+}
+
+async fn an_answer_that_is_kept_holds_no_user_data(site: Site) {
+    let store = site.open().await;
+    let (backup, _) = finished(&*store).await;
+    let mut first = restoration(&backup);
+    first.wish.user_data = Some("c2VjcmV0".to_owned());
+    let making = restoring(&first);
+    let admitted = store
+        .restoration_admit(Some(key("r1", "same")), first.clone(), making.clone())
         .await;
-    assert_eq!(again, Ok(Admitted::Before(None)));
+    assert_eq!(admitted, Ok(Admitted::New(first.clone())));
+    let lane = lane_of(&*store, "one", &first.tenant).await;
+    store
+        .turn_record(&lane, vec![ended(&making, State::Deleted, 40)])
+        .await
+        .expect("recorded");
+    let answered = store.restoration_answered(&key("r1", "same")).await;
+    first.wish.user_data = Some(String::new());
+    assert_eq!(answered, Ok(Some(first)));
 }
 
 async fn a_request_id_with_other_content_is_refused_and_writes_nothing(site: Site) {
@@ -434,17 +544,17 @@ async fn a_request_id_with_other_content_is_refused_and_writes_nothing(site: Sit
 async fn a_request_is_found_by_its_key_once_it_was_admitted(site: Site) {
     let store = site.open().await;
     let one = backup();
-    assert_eq!(store.request_find(&key("r1", "one")).await, Ok(None));
+    assert_eq!(store.dr_backup_answered(&key("r1", "one")).await, Ok(None));
     store
         .dr_backup_admit(Some(key("r1", "one")), one.clone(), creation(&one))
         .await
         .expect("admitted");
     assert_eq!(
-        store.request_find(&key("r1", "one")).await,
-        Ok(Some(ResourceId::DrBackup(one.id)))
+        store.dr_backup_answered(&key("r1", "one")).await,
+        Ok(Some(one))
     );
     assert_eq!(
-        store.request_find(&key("r1", "two")).await,
+        store.dr_backup_answered(&key("r1", "two")).await,
         Err(StoreError::RequestReused)
     );
 }
@@ -472,7 +582,7 @@ async fn many_callers_with_one_request_id_admit_one(site: Site) {
                 ids.insert(backup.id);
             }
             Admitted::Before(backup) => {
-                ids.insert(backup.expect("it is there").id);
+                ids.insert(backup.id);
             }
         }
     }
@@ -582,7 +692,7 @@ async fn a_restoration_changes_only_at_its_revision(site: Site) {
         .restoration_change(Some(key("r9", "x")), current, removal)
         .await
         .expect("answered");
-    assert!(matches!(again, Admitted::Before(Some(_))));
+    assert!(matches!(again, Admitted::Before(_)));
 }
 
 async fn deletion_is_refused_while_restorations_are_busy(site: Site) {
@@ -1585,7 +1695,9 @@ macro_rules! contract {
 contract! {
     an_admitted_dr_backup_reads_back_with_its_first_event,
     a_repeated_request_answers_the_first_resource_as_it_is_now,
-    a_repeated_request_of_a_deleted_resource_answers_nothing,
+    repeats_about_a_dr_backup_that_is_gone_answer_as_the_first_did,
+    repeats_about_a_restoration_that_is_gone_answer_as_the_first_did,
+    an_answer_that_is_kept_holds_no_user_data,
     a_request_id_with_other_content_is_refused_and_writes_nothing,
     a_request_is_found_by_its_key_once_it_was_admitted,
     many_callers_with_one_request_id_admit_one,

@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Conn, Engine, Handle,
@@ -26,7 +27,8 @@ use crate::{
     },
 };
 
-#[derive(Queryable, Selectable, Insertable)]
+/// Also the form in which answers are kept, so a new column needs `#[serde(default)]`.
+#[derive(Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = dr_backups, treat_none_as_default_value = false)]
 struct Row {
     id: String,
@@ -254,6 +256,23 @@ pub(super) async fn exists(conn: &mut Conn, id: DrBackupId) -> Result<bool, Stor
         .await
         .optional()?;
     Ok(found.is_some())
+}
+
+/// One as an answer that is kept. It tells that there was user data, and not which: no answer does,
+/// so the data goes with its DR backup.
+pub(super) fn answer(backup: &DrBackup) -> Result<String, StoreError> {
+    let mut backup = backup.clone();
+    if let Some(manifest) = &mut backup.detail.manifest
+        && let Some(data) = &mut manifest.user_data
+    {
+        data.clear();
+    }
+    json(&Row::of(&backup)?)
+}
+
+/// Reads an answer that was kept.
+pub(super) fn answered(text: &str) -> Result<DrBackup, StoreError> {
+    from_json::<Row>("the answer to a request", text)?.try_into()
 }
 
 /// The event that tells of a row as it is.

@@ -28,14 +28,22 @@ struct Row {
 pub(super) enum Claim {
     /// It was new, or there was none.
     New,
-    /// It was used before, with the same content, for this resource.
-    Before(ResourceId),
+    /// It was used before, with the same content.
+    Before(Before),
+}
+
+/// An earlier request of the same key and content.
+pub(super) struct Before {
+    /// The resource that it was about.
+    pub(super) about: ResourceId,
+    /// The resource as it left it, as the rows of that kind of resource spell it.
+    pub(super) answer: Option<String>,
 }
 
 /// Takes a key for a resource. A concurrent request with the same key waits here for the first one.
 pub(super) async fn claim(
     conn: &mut Conn,
-    key: Option<RequestKey>,
+    key: Option<&RequestKey>,
     about: ResourceId,
     now: Timestamp,
 ) -> Result<Claim, StoreError> {
@@ -58,34 +66,50 @@ pub(super) async fn claim(
     if written == 1 {
         return Ok(Claim::New);
     }
-    match find(conn, &key).await? {
-        Some(resource) => Ok(Claim::Before(resource)),
+    match find(conn, key).await? {
+        Some(before) => Ok(Claim::Before(before)),
         None => Err(StoreError::Unavailable(
             "a request key came and went".to_owned(),
         )),
     }
 }
 
-/// The resource for which a key was used before; refuses other content.
-pub(super) async fn find(
+/// Keeps what the request of a key was answered, because its repeat may come when the resource is
+/// gone.
+pub(super) async fn keep(
     conn: &mut Conn,
-    key: &RequestKey,
-) -> Result<Option<ResourceId>, StoreError> {
-    let row: Option<(String, String, String)> = requests::table
+    key: Option<&RequestKey>,
+    answer: impl FnOnce() -> Result<String, StoreError>,
+) -> Result<(), StoreError> {
+    let Some(key) = key else {
+        return Ok(());
+    };
+    diesel::update(requests::table.find((key.method, &key.id)))
+        .set(requests::answer.eq(answer()?))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The earlier request of a key; refuses other content.
+pub(super) async fn find(conn: &mut Conn, key: &RequestKey) -> Result<Option<Before>, StoreError> {
+    let row: Option<(String, String, String, Option<String>)> = requests::table
         .find((key.method, &key.id))
         .select((
             requests::digest,
             requests::resource_kind,
             requests::resource_id,
+            requests::answer,
         ))
         .first(conn)
         .await
         .optional()?;
-    let Some((digest, kind, id)) = row else {
+    let Some((digest, kind, id, answer)) = row else {
         return Ok(None);
     };
     if digest != key.digest {
         return Err(StoreError::RequestReused);
     }
-    resource(&kind, &id).map(Some)
+    let about = resource(&kind, &id)?;
+    Ok(Some(Before { about, answer }))
 }

@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Conn, Engine, Handle,
@@ -26,7 +27,8 @@ use crate::{
     },
 };
 
-#[derive(Queryable, Selectable, Insertable)]
+/// Also the form in which answers are kept, so a new column needs `#[serde(default)]`.
+#[derive(Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = restorations, treat_none_as_default_value = false)]
 struct Row {
     id: String,
@@ -283,6 +285,21 @@ pub(super) async fn remove(conn: &mut Conn, id: RestorationId) -> Result<(), Sto
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// One as an answer that is kept. It tells that there was user data, and not which: no answer does,
+/// so the data goes with its restoration.
+pub(super) fn answer(restoration: &Restoration) -> Result<String, StoreError> {
+    let mut restoration = restoration.clone();
+    if let Some(data) = &mut restoration.wish.user_data {
+        data.clear();
+    }
+    json(&Row::of(&restoration)?)
+}
+
+/// Reads an answer that was kept.
+pub(super) fn answered(text: &str) -> Result<Restoration, StoreError> {
+    from_json::<Row>("the answer to a request", text)?.try_into()
 }
 
 /// The event that tells of a row as it is.

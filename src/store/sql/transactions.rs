@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::{
     Conn, Db, dialect, dr_backup, event, lane, mirror, operation,
-    request::{self, Claim},
+    request::{self, Before, Claim},
     restoration, turn,
 };
 use crate::{
@@ -29,10 +29,35 @@ use crate::{
 
 #[async_trait]
 impl Store for Db {
-    async fn request_find(&self, key: &RequestKey) -> Result<Option<ResourceId>, StoreError> {
+    async fn dr_backup_answered(&self, key: &RequestKey) -> Result<Option<DrBackup>, StoreError> {
         let key = key.clone();
-        self.read(move |conn| async move { request::find(conn, &key).await }.boxed())
-            .await
+        self.read(move |conn| {
+            async move {
+                match request::find(conn, &key).await? {
+                    Some(before) => dr_backup_before(conn, before).await.map(Some),
+                    None => Ok(None),
+                }
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn restoration_answered(
+        &self,
+        key: &RequestKey,
+    ) -> Result<Option<Restoration>, StoreError> {
+        let key = key.clone();
+        self.read(move |conn| {
+            async move {
+                match request::find(conn, &key).await? {
+                    Some(before) => restoration_before(conn, before).await.map(Some),
+                    None => Ok(None),
+                }
+            }
+            .boxed()
+        })
+        .await
     }
 
     async fn dr_backup_admit(
@@ -45,15 +70,15 @@ impl Store for Db {
         self.write(move |conn| {
             async move {
                 let about = ResourceId::DrBackup(backup.id);
-                if let Claim::Before(about) = request::claim(conn, key, about, now).await? {
-                    return Ok((
-                        Admitted::Before(dr_backup_of(conn, about).await?),
-                        Wake::NONE,
-                    ));
+                let key = key.as_ref();
+                if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
+                    let before = dr_backup_before(conn, before).await?;
+                    return Ok((Admitted::Before(before), Wake::NONE));
                 }
                 backup.revision = FIRST_REVISION;
                 dr_backup::insert(conn, &backup).await?;
                 operation::insert(conn, &operation).await?;
+                request::keep(conn, key, || dr_backup::answer(&backup)).await?;
                 event::append(conn, &[dr_backup::event_of(&backup)?]).await?;
                 Ok((Admitted::New(backup), Wake::BOTH))
             }
@@ -72,11 +97,10 @@ impl Store for Db {
         self.write(move |conn| {
             async move {
                 let about = ResourceId::DrBackup(backup.id);
-                if let Claim::Before(about) = request::claim(conn, key, about, now).await? {
-                    return Ok((
-                        Admitted::Before(dr_backup_of(conn, about).await?),
-                        Wake::NONE,
-                    ));
+                let key = key.as_ref();
+                if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
+                    let before = dr_backup_before(conn, before).await?;
+                    return Ok((Admitted::Before(before), Wake::NONE));
                 }
                 // The row is locked by this change before the restorations are looked at: one that
                 // is admitted meanwhile waits for us and then sees the deletion.
@@ -88,6 +112,7 @@ impl Store for Db {
                     }
                 }
                 let wake = follow(conn, operation).await?;
+                request::keep(conn, key, || dr_backup::answer(&changed)).await?;
                 event::append(conn, &[dr_backup::event_of(&changed)?]).await?;
                 Ok((Admitted::New(changed), wake))
             }
@@ -132,14 +157,16 @@ impl Store for Db {
         self.write(move |conn| {
             async move {
                 let about = ResourceId::Restoration(restoration.id);
-                if let Claim::Before(about) = request::claim(conn, key, about, now).await? {
-                    let before = restoration_of(conn, about).await?;
+                let key = key.as_ref();
+                if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
+                    let before = restoration_before(conn, before).await?;
                     return Ok((Admitted::Before(before), Wake::NONE));
                 }
                 check_not_leaving(conn, restoration.dr_backup).await?;
                 restoration.revision = FIRST_REVISION;
                 restoration::insert(conn, &restoration).await?;
                 operation::insert(conn, &operation).await?;
+                request::keep(conn, key, || restoration::answer(&restoration)).await?;
                 event::append(conn, &[restoration::event_of(&restoration)?]).await?;
                 Ok((Admitted::New(restoration), Wake::BOTH))
             }
@@ -158,12 +185,14 @@ impl Store for Db {
         self.write(move |conn| {
             async move {
                 let about = ResourceId::Restoration(restoration.id);
-                if let Claim::Before(about) = request::claim(conn, key, about, now).await? {
-                    let before = restoration_of(conn, about).await?;
+                let key = key.as_ref();
+                if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
+                    let before = restoration_before(conn, before).await?;
                     return Ok((Admitted::Before(before), Wake::NONE));
                 }
                 let changed = restoration::change(conn, &restoration).await?;
                 let wake = follow(conn, Some(operation)).await?;
+                request::keep(conn, key, || restoration::answer(&changed)).await?;
                 event::append(conn, &[restoration::event_of(&changed)?]).await?;
                 Ok((Admitted::New(changed), wake))
             }
@@ -202,7 +231,9 @@ impl Store for Db {
                 if !operation::cancel(conn, resource, time).await? {
                     return Ok((false, Wake::NONE));
                 }
+                let key = key.as_ref();
                 request::claim(conn, key, resource, now).await?;
+                keep_present(conn, key, resource).await?;
                 Ok((true, Wake::ADMISSIONS))
             }
             .boxed()
@@ -340,19 +371,51 @@ async fn check_not_leaving(conn: &mut Conn, id: DrBackupId) -> Result<(), StoreE
     }
 }
 
-async fn dr_backup_of(conn: &mut Conn, about: ResourceId) -> Result<Option<DrBackup>, StoreError> {
-    match about {
-        ResourceId::DrBackup(id) => dr_backup::get(conn, id).await,
-        ResourceId::Restoration(_) => Ok(None),
+/// What a repeat of a request about a DR backup answers.
+async fn dr_backup_before(conn: &mut Conn, before: Before) -> Result<DrBackup, StoreError> {
+    let gone = StoreError::NotFound(before.about);
+    let ResourceId::DrBackup(id) = before.about else {
+        return Err(gone);
+    };
+    if let Some(backup) = dr_backup::get(conn, id).await? {
+        return Ok(backup);
     }
+    before
+        .answer
+        .map_or(Err(gone), |text| dr_backup::answered(&text))
 }
 
-async fn restoration_of(
+/// What a repeat of a request about a restoration answers.
+async fn restoration_before(conn: &mut Conn, before: Before) -> Result<Restoration, StoreError> {
+    let gone = StoreError::NotFound(before.about);
+    let ResourceId::Restoration(id) = before.about else {
+        return Err(gone);
+    };
+    if let Some(restoration) = restoration::get(conn, id).await? {
+        return Ok(restoration);
+    }
+    before
+        .answer
+        .map_or(Err(gone), |text| restoration::answered(&text))
+}
+
+/// Keeps a resource as it is as the answer to a request.
+async fn keep_present(
     conn: &mut Conn,
+    key: Option<&RequestKey>,
     about: ResourceId,
-) -> Result<Option<Restoration>, StoreError> {
+) -> Result<(), StoreError> {
+    if key.is_none() {
+        return Ok(());
+    }
     match about {
-        ResourceId::Restoration(id) => restoration::get(conn, id).await,
-        ResourceId::DrBackup(_) => Ok(None),
+        ResourceId::DrBackup(id) => match dr_backup::get(conn, id).await? {
+            Some(backup) => request::keep(conn, key, || dr_backup::answer(&backup)).await,
+            None => Ok(()),
+        },
+        ResourceId::Restoration(id) => match restoration::get(conn, id).await? {
+            Some(one) => request::keep(conn, key, || restoration::answer(&one)).await,
+            None => Ok(()),
+        },
     }
 }
