@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::{
         error::Error,
-        id::{ResourceId, RestorationId},
+        id::{InstanceId, ResourceId, RestorationId},
         page::Query,
     },
     service::Service,
@@ -23,6 +23,14 @@ use crate::{
 pub(super) struct Restorations {
     service: Service,
     watches: Watches,
+}
+
+/// By what a restored instance is named.
+enum Which {
+    /// By the restoration that makes it.
+    Restoration(RestorationId),
+    /// By our own id.
+    Instance(InstanceId),
 }
 
 impl Restorations {
@@ -117,15 +125,37 @@ impl Restorations {
         &self,
         message: pb::GetRestoredInstanceRequest,
     ) -> Result<pb::RestoredInstance, Error> {
-        let id = self.id("restoration_id", &message.restoration_id)?;
-        let restoration = self.service.restoration_get(id).await?;
+        let restoration = match self.which(&message)? {
+            Which::Restoration(id) => self.service.restoration_get(id).await?,
+            Which::Instance(id) => self.service.restoration_of_instance(id).await?,
+        };
         let mut answer = restoration::instance(&restoration);
-        if restoration.detail.server.is_some() {
-            let read = self.service.restored_instance(id).await?;
+        if let Some(read) = self.service.restored_instance(&restoration).await? {
             answer.status.clone_from(&read.status);
             answer.manifest = Some(manifest(&read, message.include_sensitive));
         }
         Ok(answer)
+    }
+
+    /// Which instance is meant: one id of the two says so.
+    fn which(&self, message: &pb::GetRestoredInstanceRequest) -> Result<Which, Error> {
+        let mut fields = Fields::new(self.service.limits());
+        let (restoration, instance) = (&message.restoration_id, &message.instance_id);
+        let which = if instance.is_empty() {
+            Which::Restoration(RestorationId(fields.id("restoration_id", restoration)))
+        } else {
+            Which::Instance(InstanceId(fields.id("instance_id", instance)))
+        };
+        if !restoration.is_empty() && !instance.is_empty() {
+            fields.bad("instance_id", "cannot be given beside restoration_id");
+        }
+        if restoration.is_empty() && instance.is_empty() {
+            fields.bad(
+                "instance_id",
+                "is required where restoration_id is not given",
+            );
+        }
+        fields.done().map(|()| which)
     }
 
     fn id(&self, field: &str, given: &str) -> Result<RestorationId, Error> {

@@ -200,8 +200,12 @@ pub struct Delete {
 /// Which restored instance.
 #[derive(Debug, Args)]
 pub struct Instance {
-    #[command(flatten)]
-    which: Which,
+    /// Id of the restoration or name of its instance
+    #[arg(required_unless_present = "id")]
+    restoration: Option<String>,
+    /// Id that the restoration gave to its instance, in place of the restoration
+    #[arg(long, value_name = "ID", conflicts_with = "restoration")]
+    id: Option<String>,
     /// Show user data as well, which may hold passwords
     #[arg(long)]
     include_sensitive: bool,
@@ -366,8 +370,13 @@ async fn delete(delete: Delete, context: &mut Context<'_>) -> Result<(), Failure
 }
 
 async fn instance(wanted: Instance, context: &mut Context<'_>) -> Result<(), Failure> {
+    let restoration_id = match &wanted.restoration {
+        Some(restoration) => resolve::restoration(&context.client, restoration).await?,
+        None => String::new(),
+    };
     let request = pb::GetRestoredInstanceRequest {
-        restoration_id: resolve::restoration(&context.client, &wanted.which.restoration).await?,
+        restoration_id,
+        instance_id: wanted.id.unwrap_or_default(),
         include_sensitive: wanted.include_sensitive,
     };
     let mut service = context.client.restorations();

@@ -14,7 +14,7 @@ use crate::domain::{
     dr_backup::{DrBackup, Mirror},
     effect::Effect,
     event::Event,
-    id::{DrBackupId, Lane, OperationId, ReplicaId, ResourceId, RestorationId, Tenant},
+    id::{DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId, RestorationId, Tenant},
     ledger::Ledger,
     lifecycle::State,
     operation::Operation,
@@ -177,6 +177,12 @@ pub trait Store: Send + Sync {
 
     /// One restoration.
     async fn restoration_get(&self, id: RestorationId) -> Result<Restoration, StoreError>;
+
+    /// The restoration that makes the instance of this id of ours, if there is one.
+    async fn restoration_of_instance(
+        &self,
+        instance: InstanceId,
+    ) -> Result<Option<Restoration>, StoreError>;
 
     /// A page of restorations.
     async fn restorations_list(&self, query: Query) -> Result<Page<Restoration>, StoreError>;

@@ -151,20 +151,28 @@ impl Service {
         self.store.restorations_list(query).await.map_err(refused)
     }
 
-    /// The restored instance as its cloud shows it now.
-    pub async fn restored_instance(&self, id: RestorationId) -> Result<Manifest, Error> {
-        let restoration = self.restoration_get(id).await?;
-        let Some(server) = restoration.detail.server else {
-            return Err(Error::precondition(
-                "INSTANCE_NOT_MADE",
-                format!("restoration {id} has no server yet"),
-            )
-            .advise("follow the restoration until its instance exists"));
+    /// The restoration that makes the instance of this id of ours.
+    pub async fn restoration_of_instance(
+        &self,
+        instance: InstanceId,
+    ) -> Result<Restoration, Error> {
+        self.store
+            .restoration_of_instance(instance)
+            .await
+            .map_err(refused)?
+            .ok_or_else(|| Error::not_found("restored instance", instance))
+    }
+
+    /// The instance of a restoration as its cloud shows it now; nothing before its server exists.
+    pub async fn restored_instance(
+        &self,
+        restoration: &Restoration,
+    ) -> Result<Option<Manifest>, Error> {
+        let Some(server) = &restoration.detail.server else {
+            return Ok(None);
         };
-        Ok(self
-            .cloud
-            .instance_get(&restoration.tenant, &server)
-            .await?)
+        let instance = self.cloud.instance_get(&restoration.tenant, server).await?;
+        Ok(Some(instance))
     }
 
     /// Admits the removal of a restoration; the instance stays unless its deletion is asked for.

@@ -76,6 +76,30 @@ async fn work_that_fails_ends_with_its_reason() {
 }
 
 #[tokio::test]
+async fn a_restored_instance_is_shown_by_its_own_id_too() {
+    let stage = Stage::set(Times::instant()).await;
+    stage.instance("shop", &[1]);
+    stage
+        .json("backup create shop -c source -t demo --name friday")
+        .await;
+    let restoration = stage
+        .json("restoration create friday -c dr -t demo --name shop-2")
+        .await;
+    let id = restoration["instance"]["id"].as_str().expect("its id");
+    let shown = stage.json(&format!("restoration instance --id {id}")).await;
+    assert_eq!(shown["name"], "shop-2");
+    assert_eq!(shown["restorationId"], restoration["id"]);
+
+    for line in [
+        "restoration instance".to_owned(),
+        format!("restoration instance shop-2 --id {id}"),
+    ] {
+        let answer = stage.run(&line).await;
+        assert_eq!(answer.code, 2, "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_service_that_is_not_there_is_told_from_one_that_refuses() {
     let mut stage = Stage::set(Times::instant()).await;
     stage.kill().await;

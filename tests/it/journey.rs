@@ -489,6 +489,58 @@ async fn a_repeated_deletion_answers_as_the_first_did_when_all_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_restored_instance_is_named_by_its_own_id_from_the_first_answer_on() {
+    let house = House::open(sim::Times::fast()).await;
+    house.prepare_refuge();
+    let instance = house
+        .source
+        .create_instance(&sim::InstanceSpec::new("web", &[1]))
+        .expect("made");
+    let backup = house.back_up_to_end(&instance.server).await;
+    let restoration = house.restore(&backup.id).await;
+    let instance = restoration.instance.expect("named at once");
+    let mut client = house.restorations().await;
+    let by_instance = pb::GetRestoredInstanceRequest {
+        instance_id: instance.id.clone(),
+        ..Default::default()
+    };
+    let early = client.get_restored_instance(by_instance.clone()).await;
+    let early = early.expect("known before it is made").into_inner();
+    assert_eq!((early.id, early.name), (instance.id, instance.name));
+
+    let restoration = house.restoration_at_rest(&restoration.id).await;
+    let made = client.get_restored_instance(by_instance.clone()).await;
+    let made = made.expect("there").into_inner();
+    assert!(!made.server_id.is_empty() && made.manifest.is_some());
+    let by_restoration = pb::GetRestoredInstanceRequest {
+        restoration_id: restoration.id.clone(),
+        ..Default::default()
+    };
+    let same = client.get_restored_instance(by_restoration).await;
+    assert_eq!(same.expect("there").into_inner(), made);
+
+    let both = pb::GetRestoredInstanceRequest {
+        restoration_id: restoration.id.clone(),
+        ..by_instance.clone()
+    };
+    let neither = pb::GetRestoredInstanceRequest::default();
+    let strange = pb::GetRestoredInstanceRequest {
+        instance_id: restoration.id,
+        ..Default::default()
+    };
+    for (request, code, about) in [
+        (both, tonic::Code::InvalidArgument, "restoration_id"),
+        (neither, tonic::Code::InvalidArgument, "restoration_id"),
+        (strange, tonic::Code::NotFound, "restored instance"),
+    ] {
+        let refusal = client.get_restored_instance(request).await;
+        let refusal = refusal.expect_err("not exactly one");
+        assert_eq!(refusal.code(), code);
+        assert!(refusal.message().contains(about), "{}", refusal.message());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_security_group_that_others_use_is_left_to_them() {
     let house = House::open(sim::Times::fast()).await;
     house.prepare_refuge();

@@ -695,6 +695,22 @@ async fn a_restoration_changes_only_at_its_revision(site: Site) {
     assert!(matches!(again, Admitted::Before(_)));
 }
 
+async fn a_restoration_is_found_by_the_instance_that_it_makes(site: Site) {
+    let store = site.open().await;
+    let (backup, _) = finished(&*store).await;
+    let (one, two) = (restoration(&backup), restoration(&backup));
+    for restoration in [&one, &two] {
+        let admitted = store.restoration_admit(None, restoration.clone(), restoring(restoration));
+        new_of(admitted.await.expect("admitted"));
+    }
+    for restoration in [one, two] {
+        let found = store.restoration_of_instance(restoration.instance).await;
+        assert_eq!(found, Ok(Some(restoration)));
+    }
+    let unknown = InstanceId(Uuid::now_v7());
+    assert_eq!(store.restoration_of_instance(unknown).await, Ok(None));
+}
+
 async fn deletion_is_refused_while_restorations_are_busy(site: Site) {
     let store = site.open().await;
     let (backup, _) = finished(&*store).await;
@@ -1704,6 +1720,7 @@ contract! {
     a_change_raises_the_revision_and_tells_it,
     a_change_from_a_stale_revision_is_refused,
     a_restoration_changes_only_at_its_revision,
+    a_restoration_is_found_by_the_instance_that_it_makes,
     deletion_is_refused_while_restorations_are_busy,
     a_restoration_of_a_leaving_or_missing_dr_backup_is_refused,
     restoration_and_deletion_at_once_never_both_begin,

@@ -87,6 +87,20 @@ pub(super) async fn get(
     row.map(Restoration::try_from).transpose()
 }
 
+/// The one that makes an instance, where it is there.
+pub(super) async fn of_instance(
+    conn: &mut Conn,
+    instance: InstanceId,
+) -> Result<Option<Restoration>, StoreError> {
+    let row: Option<Row> = restorations::table
+        .filter(restorations::instance.eq(instance.to_string()))
+        .select(Row::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(Restoration::try_from).transpose()
+}
+
 /// Several, by id.
 pub(super) async fn of_ids(
     conn: &mut Conn,

@@ -16,7 +16,7 @@ use crate::{
     domain::{
         dr_backup::{DrBackup, Mirror},
         event::Event,
-        id::{DrBackupId, Lane, OperationId, ReplicaId, ResourceId, RestorationId},
+        id::{DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId, RestorationId},
         lifecycle::State,
         operation::Operation,
         page::{Page, Query},
@@ -205,6 +205,14 @@ impl Store for Db {
         self.read(move |conn| restoration::get(conn, id).boxed())
             .await?
             .ok_or(StoreError::NotFound(ResourceId::Restoration(id)))
+    }
+
+    async fn restoration_of_instance(
+        &self,
+        instance: InstanceId,
+    ) -> Result<Option<Restoration>, StoreError> {
+        self.read(move |conn| restoration::of_instance(conn, instance).boxed())
+            .await
     }
 
     async fn restorations_list(&self, query: Query) -> Result<Page<Restoration>, StoreError> {

@@ -1,0 +1,1 @@
+DROP INDEX restorations_by_instance;
