@@ -18,7 +18,7 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::parts::{Api, Engine, Log, LogFormat, Requests, Store};
+pub(super) use self::parts::{Api, Engine, Log, LogFormat, Requests, Store, Tls};
 use crate::{
     cli::{
         config::{Span, VARIABLES as CLIENT_VARIABLES},
@@ -51,6 +51,17 @@ pub(super) struct Flags {
     /// everything [env: `DRBACKUP_INSECURE_OPEN`]
     #[arg(long)]
     insecure_open: bool,
+    /// File with the certificate to show to callers, as PEM; without it nothing is encrypted [env:
+    /// `DRBACKUP_TLS__CERT`]
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// File with the key of that certificate, as PEM [env: `DRBACKUP_TLS__KEY`]
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// File with the authorities of which every caller needs a certificate, as PEM [env:
+    /// `DRBACKUP_TLS__CLIENT_CA`]
+    #[arg(long, value_name = "FILE")]
+    tls_client_ca: Option<PathBuf>,
     /// Where everything is kept: `sqlite:PATH` or `postgres://USER@HOST/DATABASE` [env:
     /// `DRBACKUP_DATABASE`] [default: a file in the user's data directory]
     #[arg(long, value_name = "URL")]
@@ -84,6 +95,7 @@ pub(super) struct Config {
     pub(super) clouds: Vec<CloudMapping>,
     pub(super) stop_patience: Span,
     pub(super) log: Log,
+    pub(super) tls: Tls,
     pub(super) api: Api,
     pub(super) requests: Requests,
     pub(super) store: Store,
@@ -101,6 +113,7 @@ impl Default for Config {
             clouds: Vec::new(),
             stop_patience: Span(std::time::Duration::from_secs(10)),
             log: Log::default(),
+            tls: Tls::default(),
             api: Api::default(),
             requests: Requests::default(),
             store: Store::default(),
@@ -156,6 +169,15 @@ impl Flags {
             config.listen = listen;
         }
         config.insecure_open |= self.insecure_open;
+        // An empty name is how a variable says that there is no file.
+        let named = |flag: Option<PathBuf>, before: Option<PathBuf>| {
+            flag.or(before).filter(|file| !file.as_os_str().is_empty())
+        };
+        config.tls = Tls {
+            cert: named(self.tls_cert, config.tls.cert.take()),
+            key: named(self.tls_key, config.tls.key.take()),
+            client_ca: named(self.tls_client_ca, config.tls.client_ca.take()),
+        };
         if let Some(database) = self.database {
             config.database = database;
         }
@@ -201,9 +223,18 @@ impl Config {
             }
         };
         must(
-            self.listen.ip().is_loopback() || self.insecure_open,
+            self.listen.ip().is_loopback() || self.insecure_open || self.tls.client_ca.is_some(),
             "listen: the API is open to everybody who can reach it; for an address that is not \
-             loopback say so with insecure_open (--insecure-open)",
+             loopback say so with insecure_open (--insecure-open), or let in only callers with a \
+             certificate (tls.client_ca)",
+        );
+        must(
+            self.tls.cert.is_some() == self.tls.key.is_some(),
+            "tls.key: belongs to tls.cert, and one does not work without the other",
+        );
+        must(
+            self.tls.cert.is_some() || self.tls.client_ca.is_none(),
+            "tls.client_ca: needs tls.cert, because without it nothing is encrypted",
         );
         let engine = &self.engine;
         must(

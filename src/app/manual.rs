@@ -24,7 +24,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "insecure_open",
-        "Must be true for an address that is not loopback: the API has no logins yet, so everybody who reaches it may do everything.",
+        "Must be true for an address that is not loopback unless `tls.client_ca` is set: the API has no logins yet, so everybody who reaches it may do everything.",
     ),
     (
         "database",
@@ -49,6 +49,15 @@ const MEANINGS: &[(&str, &str)] = &[
     (
         "log.format",
         "`text` for people, `json` for one JSON object a line.",
+    ),
+    (
+        "tls.cert",
+        "The file of the certificate that callers are shown, with its chain, as PEM; read at the start. Empty means that nothing is encrypted.",
+    ),
+    ("tls.key", "The file of its key, as PEM."),
+    (
+        "tls.client_ca",
+        "The file of the authorities, as PEM, of which every caller needs a certificate; whoever has one may do everything. Empty lets everybody in.",
     ),
     (
         "api.streams",

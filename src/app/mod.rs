@@ -11,6 +11,7 @@ mod log;
 mod manual;
 mod serve;
 mod sim;
+mod tls;
 
 use std::process::ExitCode;
 

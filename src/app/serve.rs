@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 use super::{
     clock::SystemClock,
     config::{self, Config, Flags},
-    log,
+    log, tls,
 };
 use crate::{
     api::{
@@ -137,7 +137,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         config.clone(),
         stop.child_token(),
     ));
-    let callers = Server::builder()
+    let callers = tls::encrypted(Server::builder(), &config)?
         .max_concurrent_streams(config.api.connection_streams)
         .http2_keepalive_interval(Some(config.api.keep_alive.0))
         .http2_keepalive_timeout(Some(config.api.keep_alive_answer.0))
@@ -149,13 +149,16 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         %address,
         database = config::without_password(&config.database),
         clouds = ?config.clouds.iter().map(|cloud| &cloud.name).collect::<Vec<_>>(),
+        encrypted = config.tls.cert.is_some(),
         "drbackup serves"
     );
-    warn!(
-        %address,
-        "THE API IS OPEN: everybody who can reach this address can read, make and delete backups \
-         and instances; there are no logins yet"
-    );
+    if config.tls.client_ca.is_none() {
+        warn!(
+            %address,
+            "THE API IS OPEN: everybody who can reach this address can read, make and delete backups \
+             and instances; there are no logins yet"
+        );
+    }
     let task = tokio::spawn(run_to_end(Parts {
         patience: config.stop_patience.0,
         stop: stop.clone(),

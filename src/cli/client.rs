@@ -7,7 +7,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::{config::Settings, failure::Failure};
+use super::{config::Settings, failure::Failure, tls};
 use crate::api::pb::{
     self, cloud_service_client::CloudServiceClient,
     dr_backup_service_client::DrBackupServiceClient,
@@ -79,17 +79,17 @@ impl Client {
     pub(super) fn new(settings: &Settings) -> Result<Self, Failure> {
         let usage = |why: &str| {
             Failure::Usage(format!(
-                "`{}` is no address of a service: {why}; write http://HOST:PORT",
+                "`{}` is no address of a service: {why}; write http://HOST:PORT or https://HOST:PORT",
                 settings.address
             ))
         };
         let endpoint = Endpoint::from_shared(settings.address.clone())
             .map_err(|error| usage(&error.to_string()))?;
-        match endpoint.uri().scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err(usage("TLS is not spoken yet")),
-            Some(_) | None => return Err(usage("it has no http://")),
-        }
+        let endpoint = match endpoint.uri().scheme_str() {
+            Some("http") => endpoint,
+            Some("https") => tls::encrypted(endpoint, settings)?,
+            Some(_) | None => return Err(usage("it has neither http:// nor https://")),
+        };
         let endpoint = endpoint
             .connect_timeout(settings.connect_timeout.0)
             .http2_keep_alive_interval(KEEP_ALIVE)
@@ -173,11 +173,12 @@ impl Client {
         if let Some(last) = last {
             message = format!("{message}: {last}");
         }
+        let guidance = tls::guidance(&self.address, &message).unwrap_or(
+            "start one with `drbackup serve`, or name its address with --address or DRBACKUP_ADDRESS",
+        );
         Failure::Unreachable {
             message,
-            guidance: "start one with `drbackup serve`, or name its address with --address \
-                       or DRBACKUP_ADDRESS"
-                .to_owned(),
+            guidance: guidance.to_owned(),
         }
     }
 

@@ -16,10 +16,25 @@ use super::failure::Failure;
 #[derive(Debug, Clone, Default, Args, Serialize)]
 #[command(next_help_heading = "Connection and output")]
 pub struct Flags {
-    /// Address of the service [env: `DRBACKUP_ADDRESS`] [default: `http://127.0.0.1:7447`]
+    /// Address of the service, http or https [env: `DRBACKUP_ADDRESS`] [default: `http://127.0.0.1:7447`]
     #[arg(long, short = 'a', global = true, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
+    /// For https: file with the authorities that may vouch for the service, as PEM [env:
+    /// `DRBACKUP_CACERT`] [default: those of the system]
+    #[arg(long, global = true, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cacert: Option<String>,
+    /// For https: file with the certificate that the service asks its callers for, as PEM [env:
+    /// `DRBACKUP_CLIENT_CERT`]
+    #[arg(long, global = true, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_cert: Option<String>,
+    /// For https: file with the key of that certificate, as PEM [env: `DRBACKUP_CLIENT_KEY`]
+    /// [default: the file of the certificate]
+    #[arg(long, global = true, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_key: Option<String>,
     /// How long one call may take, such as 30s [env: `DRBACKUP_TIMEOUT`] [default: 60s]
     #[arg(long, global = true, value_name = "TIME")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,6 +68,12 @@ pub struct Flags {
 pub struct Settings {
     /// Where the service is.
     pub address: String,
+    /// The file of the authorities that may vouch for the service; nothing means those of the system.
+    pub cacert: Option<String>,
+    /// The file of the certificate that the service asks its callers for.
+    pub client_cert: Option<String>,
+    /// The file of its key; nothing means that of the certificate.
+    pub client_key: Option<String>,
     /// How long one call may take.
     pub timeout: Span,
     /// How long connecting may take.
@@ -73,6 +94,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             address: "http://127.0.0.1:7447".to_owned(),
+            cacert: None,
+            client_cert: None,
+            client_key: None,
             timeout: Span(Duration::from_secs(60)),
             connect_timeout: Span(Duration::from_secs(5)),
             patience: Span(Duration::from_secs(300)),
@@ -85,8 +109,11 @@ impl Default for Settings {
 }
 
 /// The variables that are read, without `DRBACKUP_`. Others of that prefix are the service's.
-pub const VARIABLES: [&str; 8] = [
+pub const VARIABLES: [&str; 11] = [
     "address",
+    "cacert",
+    "client_cert",
+    "client_key",
     "timeout",
     "connect_timeout",
     "patience",

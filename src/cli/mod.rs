@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `backup`, `restoration`, `cloud` | the verbs, one file per noun |
 //! | `config` | flags, environment and file; the only place that reads the surroundings |
-//! | `client` | the calls |
+//! | `client`, `tls` | the calls; the encryption of their connection |
 //! | `resolve` | names in place of ids |
 //! | `work` | work that was started: to its end, and how it ended |
 //! | `follow`, `progress` | a stream of events until it rests, through broken connections; and its pictures |
@@ -26,6 +26,7 @@ mod progress;
 mod resolve;
 mod restoration;
 mod shown;
+mod tls;
 mod work;
 
 use clap::{Args, Subcommand};

@@ -149,9 +149,19 @@ impl Fault {
         }
     }
 
+    /// Whether the two sides could not agree on who they are: then the words of the connection are
+    /// all that tells it.
+    fn is_about_certificates(&self) -> bool {
+        self.status.is_none() && self.message.to_lowercase().contains("certificate")
+    }
+
     /// What a person can do about it.
     pub fn guidance(&self) -> &'static str {
         match self.kind {
+            FaultKind::Unreachable | FaultKind::Unanswered if self.is_about_certificates() => {
+                "name the authority of its certificate as cacert in clouds.yaml, and a certificate of \
+                 your own as cert and key if it asks for one"
+            }
             FaultKind::Unreachable => {
                 "check that the cloud is up and that its endpoints are reachable from here"
             }

@@ -111,7 +111,7 @@ async fn a_service_that_is_not_there_is_told_from_one_that_refuses() {
     );
     assert!(answer.stderr.contains("drbackup serve"), "{answer:?}");
 
-    let answer = stage.run("backup list --address https://127.0.0.1:1").await;
+    let answer = stage.run("backup list --address ftp://127.0.0.1:1").await;
     assert_eq!(answer.code, 2, "{answer:?}");
 }
 

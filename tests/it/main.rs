@@ -15,3 +15,4 @@ mod postgres;
 mod stage;
 mod store_contract;
 mod store_opening;
+mod tls;

@@ -27,6 +27,8 @@ pub(crate) struct Stage {
     pub(crate) dr: Cloud,
     pub(crate) address: String,
     directory: TempDir,
+    /// Flags of the service beside the usual ones.
+    flags: Vec<String>,
     service: Option<Service>,
 }
 
@@ -46,6 +48,11 @@ pub(crate) struct Answer {
 impl Stage {
     /// Clouds that take these times, a network `internal` in each, and a service over them.
     pub(crate) async fn set(times: Times) -> Self {
+        Self::set_with(times, Vec::new()).await
+    }
+
+    /// The same, and the service gets more flags.
+    pub(crate) async fn set_with(times: Times, flags: Vec<String>) -> Self {
         let mut clouds = Vec::new();
         for mut config in sim::Config::pair(times) {
             // The same ids in every run, so that a page of output can be compared.
@@ -64,6 +71,7 @@ impl Stage {
             dr,
             address: String::new(),
             directory,
+            flags,
             service: None,
         };
         stage.serve().await;
@@ -80,12 +88,13 @@ impl Stage {
     pub(crate) async fn serve(&mut self) {
         let listen = self
             .address
-            .strip_prefix("http://")
-            .unwrap_or("127.0.0.1:0")
+            .split_once("://")
+            .map_or("127.0.0.1:0", |(_, address)| address)
             .to_owned();
         let mut child = self
             .command("serve --log-format json --cloud source=source-demo --admin source=source-admin --cloud dr=dr-demo --admin dr=dr-admin")
             .args(["--listen", &listen])
+            .args(&self.flags)
             .arg("--clouds-file")
             .arg(self.path("clouds.yaml"))
             .arg("--database")
@@ -102,14 +111,15 @@ impl Stage {
         let log = child.stderr.take().expect("piped");
         let mut lines = BufReader::new(log).lines();
         let mut read = Vec::new();
-        let address = loop {
+        let (address, encrypted) = loop {
             let line = timeout(PATIENCE, lines.next_line()).await.expect("in time");
             let line = line.expect("readable");
             let line = line.unwrap_or_else(|| panic!("the service ended: {read:?}"));
             let entry: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
             read.push(line);
             if entry["message"] == "drbackup serves" {
-                break entry["address"].as_str().expect("an address").to_owned();
+                let address = entry["address"].as_str().expect("an address").to_owned();
+                break (address, entry["encrypted"] == true);
             }
         };
         // Read on, or the service would wait for a reader.
@@ -119,7 +129,8 @@ impl Stage {
             }
             read
         });
-        self.address = format!("http://{address}");
+        let scheme = if encrypted { "https" } else { "http" };
+        self.address = format!("{scheme}://{address}");
         self.service = Some(Service { child, log });
     }
 

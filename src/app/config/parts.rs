@@ -1,7 +1,7 @@
 //! The parts of the configuration that the rooms take, with their defaults and in the rooms' own words;
 //! it may not know where values come from.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,15 @@ pub(in crate::app) enum LogFormat {
     Text,
     /// One JSON object a line
     Json,
+}
+
+/// The certificates of the listener; without them it does not encrypt.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::app) struct Tls {
+    pub(in crate::app) cert: Option<PathBuf>,
+    pub(in crate::app) key: Option<PathBuf>,
+    pub(in crate::app) client_ca: Option<PathBuf>,
 }
 
 /// What the door allows.
