@@ -2,17 +2,17 @@
 //! another OpenStack deployment; this file may not know more than the names of the rooms.
 //!
 //! ```text
-//!               app                 composition root, the only one who knows everybody
+//!               app                     composition root, the only one who knows everybody
+//!      ┌─────────┼──────────┐
+//!     api      worker      cli          doors: gRPC; time passing, which knows the ports only; and
+//!      │                                the client of a person, who knows the API only
+//!      └──────► service                 decides and admits; one transaction, no waiting on a cloud
 //!      ┌─────────┴─────────┐
-//!     api                 cli       doors: gRPC, and the client of a person, who knows the API only
-//!      │
-//!      └──────► service               decides and admits; one transaction, no waiting on a cloud
-//!      ┌─────────┴─────────┐
-//!     plan               engine     pure planners │ turns, lanes, observe, act
+//!     plan               engine         pure planners │ turns, lanes, observe, act
 //!      └─────────┬─────────┘
 //!               port  ◄──────── store · openstack     adapters point inward (sim stands apart)
 //!                │
-//!              domain               words and rules
+//!              domain                   words and rules
 //! ```
 
 pub mod api;
@@ -26,3 +26,4 @@ pub mod port;
 pub mod service;
 pub mod sim;
 pub mod store;
+pub mod worker;

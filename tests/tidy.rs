@@ -27,6 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("sim", &[]),
     ("service", &["domain", "port"]),
     ("api", &["domain", "service"]),
+    ("worker", &["domain", "port"]),
     ("cli", &["api"]),
     (
         "app",
@@ -41,6 +42,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "service",
             "sim",
             "store",
+            "worker",
         ],
     ),
 ];

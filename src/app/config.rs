@@ -18,7 +18,7 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::parts::{Api, Engine, Log, LogFormat, Requests, Store, Tls};
+pub(super) use self::parts::{Api, Engine, History, Log, LogFormat, Requests, Store, Tls};
 use crate::{
     cli::{
         config::{Span, VARIABLES as CLIENT_VARIABLES},
@@ -99,6 +99,7 @@ pub(super) struct Config {
     pub(super) api: Api,
     pub(super) requests: Requests,
     pub(super) store: Store,
+    pub(super) history: History,
     pub(super) engine: Engine,
     pub(super) openstack: Limits,
 }
@@ -117,6 +118,7 @@ impl Default for Config {
             api: Api::default(),
             requests: Requests::default(),
             store: Store::default(),
+            history: History::default(),
             engine: Engine::default(),
             openstack: Limits::default(),
         }

@@ -112,6 +112,15 @@ const MEANINGS: &[(&str, &str)] = &[
     ("store.connections", "Connections to the database at most."),
     ("store.page_limit", "Rows that one query answers at most."),
     (
+        "history.keep",
+        "How long is kept what came to its end: request ids, the ledgers of work that ended, and the events of what was deleted. The events of what is still there stay.",
+    ),
+    ("history.every", "How often it is looked for what is older."),
+    (
+        "history.rows",
+        "About how many rows are removed in one transaction.",
+    ),
+    (
         "engine.lease",
         "How long a tenant is one replica's without being renewed: what another replica waits for when this one dies.",
     ),

@@ -32,6 +32,7 @@ use crate::{
     port::{clock::Clock, store::Store},
     service::Service,
     store::{self, OpenError},
+    worker::sweeper::Sweeper,
 };
 
 /// How to serve.
@@ -126,10 +127,12 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         ReplicaId::new(clock.new_id().to_string()),
         store.clone(),
         clouds,
-        clock,
+        clock.clone(),
         plan::plan,
         (&config.engine).into(),
     );
+    let sweeper = Sweeper::new(store.clone(), clock, (&config.history).into());
+    let sweeping = tokio::spawn(sweeper.run(stop.child_token()));
     let work = tokio::spawn(engine.run(stop.child_token()));
     let health = tokio::spawn(tell_health(
         door.health.clone(),
@@ -164,6 +167,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         stop: stop.clone(),
         streams_end,
         health,
+        sweeping,
         work,
         callers,
     }));
@@ -197,6 +201,7 @@ struct Parts<Callers> {
     stop: CancellationToken,
     streams_end: CancellationToken,
     health: JoinHandle<()>,
+    sweeping: JoinHandle<()>,
     work: JoinHandle<()>,
     callers: JoinHandle<Callers>,
 }
@@ -218,6 +223,7 @@ async fn run_to_end<E: std::fmt::Display>(mut parts: Parts<Result<(), E>>) -> Re
     };
     parts.stop.cancel();
     let _told = parts.health.await;
+    let _swept = parts.sweeping.await;
     parts.streams_end.cancel();
     if broken.is_none() {
         leave(parts.patience, "callers", parts.callers).await;

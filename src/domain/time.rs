@@ -20,6 +20,13 @@ impl Timestamp {
         Self(self.0.saturating_add(micros))
     }
 
+    /// This time and `duration` less, ending at the first time that can be told.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(micros))
+    }
+
     /// How long ago `earlier` was; zero when it was not earlier.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

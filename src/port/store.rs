@@ -245,6 +245,14 @@ pub trait Store: Send + Sync {
     /// `Outdated` when one of the operations has ended or is in another lane.
     async fn turn_record(&self, lane: &Lane, turns: Vec<Turn>) -> Result<(), StoreError>;
 
+    /// Lets go what came to its end before `before`, the oldest first and about `limit` rows at once:
+    /// the keys of requests that were made then, which are new requests after that; operations that
+    /// ended then, with their ledgers; and the events of resources that went then, of each resource
+    /// all or none. Nothing of what lives or is under way is touched, the events of a resource that
+    /// lives neither, whatever their age. Answers how many rows, not counting ledgers; 0 when nothing
+    /// is left or another replica is at it. Harmless to repeat.
+    async fn history_prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
 }

@@ -28,7 +28,11 @@ mod sql;
 
 /// The statements that differ from those of SQLite.
 mod dialect {
-    use diesel::{dsl::sql, prelude::*, sql_types::BigInt};
+    use diesel::{
+        dsl::sql,
+        prelude::*,
+        sql_types::{BigInt, Bool},
+    };
     use diesel_async::RunQueryDsl;
 
     use super::Conn;
@@ -88,6 +92,13 @@ mod dialect {
             .await
             .optional()?;
         Ok(epoch.is_some())
+    }
+
+    /// Whether nobody else prunes, and then nobody does until the end of the transaction: two replicas
+    /// that delete the same rows in different orders would wait for each other.
+    pub(super) async fn history_hold(conn: &mut Conn) -> QueryResult<bool> {
+        let held = sql::<Bool>("pg_try_advisory_xact_lock(4812077316)");
+        diesel::select(held).get_result(conn).await
     }
 
     /// The state of a DR backup. The row stays as it is until the end of the transaction: else its

@@ -15,4 +15,5 @@ mod postgres;
 mod stage;
 mod store_contract;
 mod store_opening;
+mod sweeper;
 mod tls;

@@ -46,7 +46,7 @@ use uuid::Uuid;
 pub(crate) struct StillClock(AtomicI64);
 
 impl StillClock {
-    fn wind(&self, by: Duration) {
+    pub(crate) fn wind(&self, by: Duration) {
         let micros = i64::try_from(by.as_micros()).expect("a short time");
         self.0.fetch_add(micros, Ordering::SeqCst);
     }
@@ -65,7 +65,7 @@ impl Clock for StillClock {
 /// A database of one test, opened as often as the test likes.
 pub(crate) struct Site {
     pub(crate) url: String,
-    clock: Arc<StillClock>,
+    pub(crate) clock: Arc<StillClock>,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -122,7 +122,7 @@ fn replica(name: &str) -> ReplicaId {
     ReplicaId::new(name)
 }
 
-fn key(id: &str, digest: &str) -> RequestKey {
+pub(crate) fn key(id: &str, digest: &str) -> RequestKey {
     RequestKey {
         method: "CreateDRBackup",
         id: id.to_owned(),
@@ -322,6 +322,21 @@ pub(crate) async fn finished(store: &dyn Store) -> (DrBackup, Lane) {
         .await
         .expect("recorded");
     (store.dr_backup_get(backup.id).await.expect("there"), lane)
+}
+
+/// A DR backup that is `OK`, by an operation with one row in its ledger.
+pub(crate) async fn finished_with_a_ledger(store: &dyn Store) {
+    let backup = backup();
+    let operation = admit(store, &backup).await;
+    let lane = lane_of(store, "one", &home()).await;
+    let turn = Turn {
+        effects: vec![effect("volume-1-snapshot", EffectState::Done)],
+        ..ended(&operation, State::Ok, 20)
+    };
+    store
+        .turn_record(&lane, vec![turn])
+        .await
+        .expect("recorded");
 }
 
 pub(crate) async fn events(store: &dyn Store, resource: ResourceId) -> Vec<Event> {
@@ -1655,6 +1670,141 @@ async fn large_turns_are_written_whole(site: Site) {
     assert_eq!(open[0].ledger, Ledger::new(effects));
 }
 
+/// A DR backup that was made and deleted, with one event for each of these and two more.
+async fn gone(store: &dyn Store, lane: &Lane, words: u32) -> ResourceId {
+    let one = backup();
+    let making = admit(store, &one).await;
+    for second in 0..words {
+        let turn = told(&making, State::Creating, i64::from(second));
+        store.turn_record(lane, vec![turn]).await.expect("recorded");
+    }
+    store
+        .turn_record(lane, vec![ended(&making, State::Deleted, 60)])
+        .await
+        .expect("recorded");
+    ResourceId::DrBackup(one.id)
+}
+
+/// Prunes until nothing is left; answers how many rows that were.
+async fn prune_all(store: &dyn Store, before: Timestamp, limit: u32) -> u64 {
+    let mut all = 0;
+    loop {
+        match store.history_prune(before, limit).await.expect("pruned") {
+            0 => return all,
+            rows => all += rows,
+        }
+    }
+}
+
+async fn history_goes_when_it_is_old_and_what_lives_stays(site: Site) {
+    let store = site.open().await;
+    let (living, lane) = finished(&*store).await;
+    let keyed = || DrBackup {
+        name: "weekly".to_owned(),
+        ..living.clone()
+    };
+    store
+        .dr_backup_change(Some(key("old", "same")), keyed(), None)
+        .await
+        .expect("changed");
+    let deleted = gone(&*store, &lane, 3).await;
+    let working = backup();
+    let open = admit(&*store, &working).await;
+    let mut turn = told(&open, State::Creating, 30);
+    turn.effects = vec![effect("volume-1-snapshot", EffectState::Requested)];
+    store
+        .turn_record(&lane, vec![turn])
+        .await
+        .expect("recorded");
+    let (_, position) = store.changes_list(0, 1_000).await.expect("changes");
+    assert_eq!(prune_all(&*store, at(0), 100).await, 0, "nothing is older");
+
+    site.clock.wind(Duration::from_secs(100));
+    let young = backup();
+    store
+        .dr_backup_admit(Some(key("young", "same")), young.clone(), creation(&young))
+        .await
+        .expect("admitted");
+    // One request, one operation that ended, and the five events of what is gone.
+    assert_eq!(prune_all(&*store, at(90), 100).await, 7);
+
+    assert_eq!(
+        store.dr_backup_answered(&key("old", "same")).await,
+        Ok(None)
+    );
+    assert_eq!(
+        store.dr_backup_answered(&key("young", "same")).await,
+        Ok(Some(young))
+    );
+    assert_eq!(events(&*store, deleted).await, Vec::new());
+    let told = events(&*store, ResourceId::DrBackup(living.id)).await;
+    let sequences: Vec<u64> = told.iter().map(|event| event.sequence).collect();
+    assert_eq!(sequences, [1, 2, 3], "its story is whole, however old");
+    let lane = lane_of(&*store, "one", &home()).await;
+    let loaded = store.lane_load(&lane, &[]).await.expect("loaded");
+    let work = loaded.iter().find(|one| one.operation.id == open.id);
+    assert_eq!(
+        work.map(|work| work.ledger.clone()),
+        Some(Ledger::new([effect(
+            "volume-1-snapshot",
+            EffectState::Requested
+        )]))
+    );
+    let (changed, after) = store.changes_list(position, 10).await.expect("changes");
+    assert_eq!(changed.len(), 1, "positions go on where they were");
+    assert!(after > position);
+}
+
+async fn a_prune_takes_about_as_many_rows_as_it_is_told(site: Site) {
+    let store = site.open().await;
+    for number in 0..25 {
+        site.clock.wind(Duration::from_secs(1));
+        let one = backup();
+        let key = Some(key(&format!("r{number}"), "same"));
+        store
+            .dr_backup_admit(key, one.clone(), creation(&one))
+            .await
+            .expect("admitted");
+    }
+    let mut rounds = Vec::new();
+    for _ in 0..4 {
+        rounds.push(store.history_prune(at(1_000), 10).await.expect("pruned"));
+    }
+    assert_eq!(rounds, [10, 10, 5, 0]);
+}
+
+async fn the_events_of_one_resource_go_all_or_none(site: Site) {
+    let store = site.open().await;
+    admit(&*store, &backup()).await;
+    let lane = lane_of(&*store, "one", &home()).await;
+    let first = gone(&*store, &lane, 4).await;
+    let second = gone(&*store, &lane, 2).await;
+    assert_eq!(store.history_prune(at(90), 1).await, Ok(6));
+    let left = [
+        events(&*store, first).await.len(),
+        events(&*store, second).await.len(),
+    ];
+    assert!(left == [0, 4] || left == [6, 0], "{left:?}");
+}
+
+async fn many_prune_at_once_and_each_row_goes_once(site: Site) {
+    let store = site.open().await;
+    admit(&*store, &backup()).await;
+    let lane = lane_of(&*store, "one", &home()).await;
+    for _ in 0..12 {
+        gone(&*store, &lane, 1).await;
+    }
+    let sweeps = (0..6).map(|_| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { prune_all(&*store, at(90), 2).await })
+    });
+    let mut all = 0;
+    for sweep in sweeps.collect::<Vec<_>>() {
+        all += sweep.await.expect("no panic");
+    }
+    assert_eq!(all, 12 * 3);
+}
+
 async fn a_dropped_caller_leaves_no_transaction_open(site: Site) {
     let store = site.open().await;
     for _ in 0..50 {
@@ -1748,6 +1898,10 @@ contract! {
     mirrors_follow_restorations_and_go_with_the_dr_backup,
     concurrent_turns_of_many_lanes_all_count,
     large_turns_are_written_whole,
+    history_goes_when_it_is_old_and_what_lives_stays,
+    a_prune_takes_about_as_many_rows_as_it_is_told,
+    the_events_of_one_resource_go_all_or_none,
+    many_prune_at_once_and_each_row_goes_once,
     a_dropped_caller_leaves_no_transaction_open,
     reopening_keeps_all_that_was_committed,
 }

@@ -18,13 +18,16 @@ use diesel::{
 };
 use drbackup::{
     domain::id::{DrBackupId, ResourceId},
-    port::store::{Store, StoreError},
+    port::{
+        clock::Clock as _,
+        store::{Store, StoreError},
+    },
     store::{self, Config, OpenError},
 };
 
 use crate::{
     postgres,
-    store_contract::{Site, admit, backup, events, still_clock},
+    store_contract::{Site, admit, backup, events, finished_with_a_ledger, still_clock},
 };
 
 /// The store that a child process should open.
@@ -246,6 +249,34 @@ async fn both_folders_of_migrations_make_the_same_tables() {
     let server: BTreeSet<String> = columns.lines().map(ToOwned::to_owned).collect();
     assert!(lite.len() > 50, "{lite:?}");
     assert_eq!(lite, server);
+}
+
+#[tokio::test]
+async fn a_ledger_goes_with_the_history_of_its_operation() {
+    let rows = "SELECT count(*) AS nullable, '' AS \"of\", '' AS name FROM effects";
+    for server in [false, true] {
+        let site = if server {
+            Site::postgres()
+        } else {
+            Site::sqlite()
+        };
+        let count = || -> i64 {
+            if server {
+                let count =
+                    postgres::server().sql(database_of(&site), "SELECT count(*) FROM effects");
+                return count.trim().parse().expect("a number");
+            }
+            let counted: Vec<Column> = sql_query(rows).load(&mut sqlite(&site)).expect("a row");
+            counted[0].nullable
+        };
+        let store = site.open().await;
+        finished_with_a_ledger(&*store).await;
+        assert_eq!(count(), 1);
+        site.clock.wind(Duration::from_secs(1));
+        let pruned = store.history_prune(site.clock.now(), 100).await;
+        assert_eq!(pruned, Ok(1), "the operation");
+        assert_eq!(count(), 0);
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::{api, cli::config::Span, engine, service};
+use crate::{api, cli::config::Span, engine, service, worker::sweeper};
 
 /// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +67,15 @@ pub(in crate::app) struct Requests {
 pub(in crate::app) struct Store {
     pub(in crate::app) connections: usize,
     pub(in crate::app) page_limit: u32,
+}
+
+/// How long history is kept, and how it is let go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::app) struct History {
+    pub(in crate::app) keep: Span,
+    pub(in crate::app) every: Span,
+    pub(in crate::app) rows: u32,
 }
 
 /// The paces and limits of the work.
@@ -147,6 +156,27 @@ impl Default for Store {
         Self {
             connections: 8,
             page_limit: 1000,
+        }
+    }
+}
+
+impl Default for History {
+    fn default() -> Self {
+        let settings = sweeper::Settings::default();
+        Self {
+            keep: Span(settings.keep),
+            every: Span(settings.every),
+            rows: settings.rows,
+        }
+    }
+}
+
+impl From<&History> for sweeper::Settings {
+    fn from(history: &History) -> Self {
+        Self {
+            keep: history.keep.0,
+            every: history.every.0,
+            rows: history.rows,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{Conn, Db, Engine, Handle, dialect};
 mod dr_backup;
 mod effect;
 mod event;
+mod history;
 mod lane;
 mod mirror;
 mod operation;

@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use tokio::sync::watch;
 
 use super::{
-    Conn, Db, dialect, dr_backup, event, lane, mirror, operation,
+    Conn, Db, dialect, dr_backup, event, history, lane, mirror, operation,
     request::{self, Before, Claim},
     restoration, turn,
 };
@@ -331,6 +331,21 @@ impl Store for Db {
                     admissions: false,
                 };
                 Ok(((), wake))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn history_prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let limit = self.page_limit(limit);
+        self.write(move |conn| {
+            async move {
+                if !dialect::history_hold(conn).await? {
+                    return Ok((0, Wake::NONE));
+                }
+                let removed = history::prune(conn, before, limit).await?;
+                Ok((removed, Wake::NONE))
             }
             .boxed()
         })

@@ -1,0 +1,3 @@
+//! What is done because time passes and nobody asks; it may not know doors, clouds or planners.
+
+pub mod sweeper;

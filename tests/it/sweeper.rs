@@ -1,0 +1,82 @@
+//! Time passing over a store: what a sweeper lets go, and how it ends; it may not know SQL.
+
+use std::{sync::Arc, time::Duration};
+
+use drbackup::{
+    domain::id::ResourceId,
+    port::{clock::Clock, store::Store},
+    worker::sweeper::{Settings, Sweeper},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::store_contract::{Site, backup, creation, events, key};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn settings() -> Settings {
+    Settings {
+        every: Duration::from_millis(5),
+        rows: 3,
+        ..Settings::default()
+    }
+}
+
+async fn admit_keyed(store: &dyn Store, word: &str) -> ResourceId {
+    let one = backup();
+    store
+        .dr_backup_admit(Some(key(word, "same")), one.clone(), creation(&one))
+        .await
+        .expect("admitted");
+    ResourceId::DrBackup(one.id)
+}
+
+#[tokio::test]
+async fn a_sweep_takes_what_is_older_than_is_kept_and_nothing_else() {
+    let site = Site::sqlite();
+    let store = site.open().await;
+    let clock: Arc<dyn Clock> = site.clock.clone();
+    let sweeper = Sweeper::new(Arc::clone(&store), clock, settings());
+    let mut living = Vec::new();
+    for number in 0..10 {
+        living.push(admit_keyed(&*store, &format!("old-{number}")).await);
+    }
+    site.clock.wind(DAY * 29);
+    admit_keyed(&*store, "young").await;
+    assert_eq!(sweeper.sweep().await, Ok(0), "nothing is 30 days old");
+
+    site.clock.wind(DAY * 2);
+    assert_eq!(sweeper.sweep().await, Ok(10), "in several rounds");
+    assert_eq!(
+        store.dr_backup_answered(&key("old-3", "same")).await,
+        Ok(None)
+    );
+    let young = store.dr_backup_answered(&key("young", "same")).await;
+    assert!(matches!(young, Ok(Some(_))), "{young:?}");
+    for resource in living {
+        assert_eq!(events(&*store, resource).await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_sweeper_goes_on_until_it_is_stopped() {
+    let site = Site::sqlite();
+    let store = site.open().await;
+    let clock: Arc<dyn Clock> = site.clock.clone();
+    let stop = CancellationToken::new();
+    let sweeper = Sweeper::new(Arc::clone(&store), clock, settings());
+    let sweeping = tokio::spawn(sweeper.run(stop.clone()));
+    for word in ["first", "second"] {
+        admit_keyed(&*store, word).await;
+        site.clock.wind(DAY * 31);
+        let swept = async {
+            while store.dr_backup_answered(&key(word, "same")).await != Ok(None) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), swept)
+            .await
+            .expect("it is swept");
+    }
+    stop.cancel();
+    sweeping.await.expect("it ends");
+}
