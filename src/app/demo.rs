@@ -315,7 +315,7 @@ The same API from any language, with reflection, so no file is needed:
   grpcurl -plaintext 127.0.0.1:7447 describe drbackup.v1.DRBackupService
   grpcurl -plaintext -d '{"filter": "state = OK"}' \
           127.0.0.1:7447 drbackup.v1.DRBackupService/ListDRBackups
-  buf curl --protocol grpc --http2-prior-knowledge -d '{"id": "...", "fromSequence": 1}' \
+  buf curl --protocol grpc --http2-prior-knowledge -d '{"id": "ID", "untilSettled": true}' \
           http://127.0.0.1:7447/drbackup.v1.DRBackupService/WatchDRBackup
 
 With your own clouds: leave out the first line, name your clouds.yaml and its entries in the second.
