@@ -391,7 +391,7 @@ fn config(clouds_yaml: &std::path::Path, directory: PathBuf) -> Config {
     .expect("a configuration")
 }
 
-/// Reads a stream until the resource is at rest; a stream that ends or stalls earlier fails the test.
+/// Reads a stream that ends when the resource is at rest; one that ends or stalls earlier fails the test.
 async fn rest(mut stream: tonic::Streaming<pb::Event>) {
     let last = std::sync::Mutex::new(None);
     let follow = async {
@@ -399,12 +399,17 @@ async fn rest(mut stream: tonic::Streaming<pb::Event>) {
             let before = last.lock().expect("not poisoned").replace(event.clone());
             let before = before.map_or(0, |event: pb::Event| event.sequence);
             assert_eq!(event.sequence, before + 1, "a gap in the story");
-            let state = pb::State::try_from(event.state).expect("a known state");
-            if matches!(state, pb::State::Ok | pb::State::Erred | pb::State::Deleted) {
-                return;
-            }
         }
-        panic!("the stream ended before the resource was at rest");
+        // A rest on the way is history: the stream tells its whole story and ends at the last one.
+        let end = last.lock().expect("not poisoned").clone();
+        let state = end.and_then(|event| pb::State::try_from(event.state).ok());
+        assert!(
+            matches!(
+                state,
+                Some(pb::State::Ok | pb::State::Erred | pb::State::Deleted)
+            ),
+            "the stream ended before the resource was at rest: {state:?}"
+        );
     };
     let ended = tokio::time::timeout(Duration::from_secs(60), follow).await;
     assert!(
