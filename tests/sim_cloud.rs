@@ -817,6 +817,44 @@ async fn a_volume_changes_its_project_by_a_transfer() -> Outcome {
     let (status, made) = demo.volume(Method::POST, "/volume-transfers", body).await?;
     assert_eq!(status, 202, "{made}");
     assert_eq!(demo.status("volume", &volume).await?, "awaiting-transfer");
+    // The volume itself cannot go now, and nobody else sees what is offered.
+    let (status, refusal) = demo
+        .volume(Method::DELETE, &format!("/volumes/{volume}"), Value::Null)
+        .await?;
+    assert_eq!(status, 400, "{refusal}");
+    let filters = [
+        ("", 1),
+        (format!("?volume_id={volume}").as_str(), 1),
+        ("?volume_id=another", 0),
+        ("?nonsense=1", 0),
+    ]
+    .map(|(query, count)| (query.to_owned(), count));
+    for (query, count) in filters {
+        let path = format!("/volume-transfers{query}");
+        let (_, list) = demo.volume(Method::GET, &path, Value::Null).await?;
+        assert_eq!(
+            list["transfers"].as_array().map(Vec::len),
+            Some(count),
+            "{query}"
+        );
+        let (_, list) = second.volume(Method::GET, &path, Value::Null).await?;
+        assert_eq!(list["transfers"], json!([]));
+    }
+    // A limit is a filter that nothing fits, until 3.59.
+    for (version, count) in [("volume 3.55", 0), ("volume 3.59", 1)] {
+        let asks = Person {
+            version,
+            ..Person::login(&one, "demo", "demo").await?
+        };
+        let (_, list) = asks
+            .volume(Method::GET, "/volume-transfers?limit=500", Value::Null)
+            .await?;
+        assert_eq!(
+            list["transfers"].as_array().map(Vec::len),
+            Some(count),
+            "{version}"
+        );
+    }
     let body = json!({"accept": {"auth_key": made["transfer"]["auth_key"]}});
     let path = format!("/volume-transfers/{}/accept", id(&made["transfer"]));
     assert_eq!(second.volume(Method::POST, &path, body).await?.0, 202);

@@ -52,6 +52,14 @@ pub enum Request {
         /// For people who find it.
         description: String,
     },
+    /// Take a volume over from another project of the cloud: from then on it is one of the tenant's.
+    /// In the tenant that is a volume more, so it is made there as far as the ledger is concerned.
+    TakeVolume {
+        /// The volume, by the id that it keeps.
+        volume: VolumeId,
+        /// The project that gives it.
+        from: ProjectId,
+    },
     /// Make a security group; its rules come by [`Request::ApplySecurityGroupRules`].
     MakeSecurityGroup {
         /// Its description.
@@ -170,6 +178,9 @@ pub enum Request {
     ReadPresence {
         /// The volume backups.
         backups: Vec<VolumeBackupId>,
+        /// Other projects that may hold one, looked into where no admin sees all projects.
+        #[serde(default)]
+        projects: Vec<ProjectId>,
     },
     /// Delete a thing that an earlier operation made.
     Drop {
@@ -248,7 +259,9 @@ impl Request {
         match self {
             Self::MakeSnapshot { .. } => EffectKind::Make(ThingKind::Snapshot),
             Self::MakeVolumeBackup { .. } => EffectKind::Make(ThingKind::VolumeBackup),
-            Self::MakeVolume { .. } => EffectKind::Make(ThingKind::Volume),
+            Self::MakeVolume { .. } | Self::TakeVolume { .. } => {
+                EffectKind::Make(ThingKind::Volume)
+            }
             Self::MakeSecurityGroup { .. } => EffectKind::Make(ThingKind::SecurityGroup),
             Self::MakeKeyPair { .. } => EffectKind::Make(ThingKind::KeyPair),
             Self::MakePort { .. } => EffectKind::Make(ThingKind::Port),
@@ -280,11 +293,13 @@ impl Request {
         }
     }
 
-    /// The id that is known before the answer: of what is imported, filled or dropped.
+    /// The id that is known before the answer: of what is imported, filled, taken over or dropped.
     pub fn known_id(&self) -> Option<&str> {
         match self {
             Self::ImportRecord { backup, .. } => Some(backup.as_str()),
-            Self::RestoreVolumeBackup { volume, .. } => Some(volume.as_str()),
+            Self::RestoreVolumeBackup { volume, .. } | Self::TakeVolume { volume, .. } => {
+                Some(volume.as_str())
+            }
             Self::MakeKeyPair { name, .. } => Some(name),
             Self::Drop { thing } => Some(&thing.id),
             Self::MakeSnapshot { .. }

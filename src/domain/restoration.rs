@@ -113,6 +113,9 @@ pub struct RestorePlanInput {
     pub manifest: Manifest,
     /// Its volume backups, with their records.
     pub volume_backups: Vec<VolumeBackup>,
+    /// Where they were imported before, as far as is known.
+    #[serde(default)]
+    pub mirrors: Vec<Mirror>,
     /// What was asked for.
     pub wish: RestoreWish,
 }

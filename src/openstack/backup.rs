@@ -232,10 +232,10 @@ pub(super) async fn import(
     ))
 }
 
-/// Which of `wanted` are live and where: first by one list of the tenant, then the rest one by one
+/// Which of `wanted` are live and where: first by one list of each project, then the rest one by one
 /// by an admin, who sees all projects.
 pub(super) async fn presence(
-    tenant: Option<&Access>,
+    projects: &[Access],
     admin: Option<&Access>,
     wanted: &[VolumeBackupId],
 ) -> Result<Vec<(VolumeBackupId, ProjectId)>, Fault> {
@@ -243,13 +243,16 @@ pub(super) async fn presence(
     let mut rest: Vec<&VolumeBackupId> = wanted.iter().collect();
     rest.sort();
     rest.dedup();
-    if let Some(tenant) = tenant {
+    for access in projects {
+        if rest.is_empty() {
+            break;
+        }
         let call = Call::get(CINDER, "backups/detail", "list the volume backups");
-        let own: Vec<Backup> = tenant.pages(call, "backups").await?;
+        let there: Vec<Backup> = access.pages(call, "backups").await?;
         rest.retain(|wanted| {
-            let here = own.iter().any(|backup| backup.id == wanted.as_str());
+            let here = there.iter().any(|backup| backup.id == wanted.as_str());
             if here {
-                live.push(((*wanted).clone(), tenant.project.clone()));
+                live.push(((*wanted).clone(), access.project.clone()));
             }
             !here
         });

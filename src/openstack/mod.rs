@@ -26,6 +26,7 @@ mod server_group;
 mod session;
 mod snapshot;
 mod thing;
+mod transfer;
 mod transport;
 mod version;
 mod versions;
@@ -49,7 +50,7 @@ use crate::{
     domain::{
         effect::{Fact, Request},
         fault::{Fault, FaultKind, Service},
-        id::{CloudName, ServerId, SnapshotId, Tenant, VolumeBackupId},
+        id::{CloudName, ProjectId, ServerId, SnapshotId, Tenant, VolumeBackupId},
         inventory::{AdminReach, CloudInfo, Flavor, InstanceInfo, Network, TenantInfo, VolumeType},
         manifest::Manifest,
         sighting::{Sighting, Thing, ThingKind},
@@ -206,6 +207,11 @@ impl Clouds {
                 };
                 volume::make(&access, name, &wish).await.map(accepted)
             }
+            Request::TakeVolume { volume, from } => {
+                let giver = place.tenant(from).await?;
+                transfer::take(&giver, &access, volume, name).await?;
+                Ok(accepted(volume.as_str().to_owned()))
+            }
             Request::MakeSecurityGroup {
                 description,
                 stateful,
@@ -278,19 +284,31 @@ impl Clouds {
         &self,
         tenant: &Tenant,
         backups: &[VolumeBackupId],
+        others: &[ProjectId],
     ) -> Result<Fact, Fault> {
         let place = self.place(&tenant.cloud)?;
-        let own = match place.tenant(&tenant.project).await {
-            Ok(access) => Some(access),
-            Err(fault) if fault.kind == FaultKind::Unconfigured && place.has_admin() => None,
+        let mut seen = Vec::new();
+        match place.tenant(&tenant.project).await {
+            Ok(access) => seen.push(access),
+            Err(fault) if fault.kind == FaultKind::Unconfigured && place.has_admin() => {}
             Err(fault) => return Err(fault),
-        };
+        }
         let admin = match place.admin(&tenant.project).await {
             Ok((access, _)) => Some(access),
             Err(fault) if fault.kind == FaultKind::Unconfigured => None,
             Err(fault) => return Err(fault),
         };
-        let live = backup::presence(own.as_ref(), admin.as_ref(), backups).await?;
+        if admin.is_none() {
+            for project in others.iter().filter(|other| **other != tenant.project) {
+                match place.tenant(project).await {
+                    Ok(access) => seen.push(access),
+                    Err(fault) if fault.may_pass() => return Err(fault),
+                    // No credential reaches it, so what it holds is of no use either.
+                    Err(_) => {}
+                }
+            }
+        }
+        let live = backup::presence(&seen, admin.as_ref(), backups).await?;
         Ok(Fact::Presence { live })
     }
 }
@@ -348,11 +366,11 @@ impl Cloud for Clouds {
                 )
                 .await
                 .map(fact),
-            Request::ReadPresence { backups } => self
+            Request::ReadPresence { backups, projects } => self
                 .in_time(
                     Service::BlockStorage,
                     "look for the volume backups",
-                    self.presence_read(tenant, backups),
+                    self.presence_read(tenant, backups, projects),
                 )
                 .await
                 .map(fact),
@@ -391,6 +409,7 @@ impl Cloud for Clouds {
             Request::MakeSnapshot { .. }
             | Request::MakeVolumeBackup { .. }
             | Request::MakeVolume { .. }
+            | Request::TakeVolume { .. }
             | Request::MakeSecurityGroup { .. }
             | Request::MakeKeyPair { .. }
             | Request::MakePort { .. }

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     access::{Access, Call},
-    backup, key_pair, port, security_group, server, snapshot, volume,
+    backup, key_pair, port, security_group, server, snapshot, transfer, volume,
 };
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
@@ -162,7 +162,13 @@ pub(super) async fn delete(access: &Access, thing: &Thing) -> Result<(), Fault> 
         path(thing),
         format!("delete the {thing}"),
     );
-    match access.send(&call).await {
+    let mut outcome = access.send(&call).await;
+    let refused = matches!(&outcome, Err(fault) if fault.status == Some(400));
+    // A volume that is offered to another project is freed first; nobody else would do it.
+    if refused && thing.kind == ThingKind::Volume && transfer::withdraw(access, &thing.id).await? {
+        outcome = access.send(&call).await;
+    }
+    match outcome {
         Ok(_) => Ok(()),
         Err(fault) if fault.kind == FaultKind::NotFound => Ok(()),
         Err(fault) => Err(refused_deletion(fault, thing.kind)),

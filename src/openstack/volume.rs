@@ -46,6 +46,9 @@ pub(super) struct Volume {
     pub(super) encrypted: bool,
     #[serde(default, deserialize_with = "flag")]
     pub(super) multiattach: bool,
+    /// Its project; told to everybody by the policy as shipped.
+    #[serde(default, rename = "os-vol-tenant-attr:tenant_id")]
+    pub(super) project: Option<String>,
     #[serde(default, deserialize_with = "properties")]
     pub(super) metadata: Properties,
     #[serde(default, deserialize_with = "properties")]

@@ -1,12 +1,13 @@
 //! How an instance fits into another tenant: every choice of a restoration, computed before
 //! anything is made; it may not know effects or the order of the work.
 
+use super::{headroom, target::Target};
 use crate::domain::{
     effect::FixedWish,
     error::OperationError,
     flavor_fit,
-    id::{FlavorId, NetworkId, SecurityGroupId},
-    inventory::{Headroom, Inventory, Network},
+    id::{FlavorId, NetworkId, ProjectId, SecurityGroupId},
+    inventory::{Inventory, Network},
     manifest::{KeyFacts, Manifest, PortFacts, SecurityGroupFacts, VolumeFacts},
     restoration::RestorePlanInput,
 };
@@ -37,6 +38,8 @@ pub(super) struct VolumeLayout {
     pub(super) volume_type: Option<String>,
     /// Cinder's zone.
     pub(super) availability_zone: Option<String>,
+    /// The project that makes and fills it, where that is not the tenant itself.
+    pub(super) giver: Option<ProjectId>,
 }
 
 /// A port to make.
@@ -79,13 +82,13 @@ pub(super) enum KeyLayout {
 
 /// Collects what is in the way, so that a user hears of everything at once.
 #[derive(Default)]
-struct Findings {
+pub(super) struct Findings {
     problems: Vec<(&'static str, String, &'static str)>,
     adjustments: Vec<String>,
 }
 
 impl Findings {
-    fn problem(&mut self, reason: &'static str, text: String, guidance: &'static str) {
+    pub(super) fn problem(&mut self, reason: &'static str, text: String, guidance: &'static str) {
         self.problems.push((reason, text, guidance));
     }
 
@@ -94,20 +97,19 @@ impl Findings {
     }
 }
 
-/// Chooses everything, or says all that is in the way. `imports` is how many records have to be
-/// imported, and how many GiB they are.
+/// Chooses everything, or says all that is in the way.
 pub(super) fn choose(
     input: &RestorePlanInput,
-    inventory: &Inventory,
-    imports: (u64, u64),
+    target: &Target<'_>,
 ) -> Result<Layout, Box<OperationError>> {
+    let inventory = target.inventory;
     let mut findings = Findings::default();
     let flavor = flavor(input, inventory, &mut findings);
     let volumes: Vec<VolumeLayout> = input
         .manifest
         .volumes
         .iter()
-        .map(|one| volume(one, input, inventory, &mut findings))
+        .map(|one| volume(one, input, target, &mut findings))
         .collect();
     let ports: Vec<PortLayout> = (0..input.manifest.ports.len())
         .filter_map(|index| port(index, input, inventory, &mut findings))
@@ -116,7 +118,7 @@ pub(super) fn choose(
     let key = key(input, inventory, &mut findings);
     zone(input, inventory, &mut findings);
     what_stays_behind(&input.manifest, &mut findings);
-    quotas(input, inventory, &volumes, &groups, imports, &mut findings);
+    headroom::check(input, target, &volumes, &groups, &mut findings);
     match (findings.problems.first(), flavor) {
         (None, Some(flavor)) => {
             let adjustments = findings.adjustments;
@@ -203,7 +205,7 @@ fn flavor(
 fn volume(
     source: &VolumeFacts,
     input: &RestorePlanInput,
-    inventory: &Inventory,
+    target: &Target<'_>,
     findings: &mut Findings,
 ) -> VolumeLayout {
     let wish = &input.wish;
@@ -215,35 +217,51 @@ fn volume(
     let least = source
         .size_gib
         .max(backed_up.map_or(0, |backup| backup.size_gib));
+    let giver = backed_up.and_then(|backup| target.giver_of(&backup.id));
     let wished = own
         .and_then(|one| one.volume_type.as_ref())
         .or(wish.volume_type.as_ref());
-    let known = |name: &String| inventory.volume_types.iter().any(|one| one.name == *name);
+    let offers = |inventory: &Inventory, name: &str| {
+        let mut types = inventory.volume_types.iter();
+        types.any(|one| one.name == name)
+    };
+    // It is made with the giver and lives in the target, so both have to have the type.
+    let lacking = |name: &str| match giver {
+        _ if !offers(target.inventory, name) => Some("the target".to_owned()),
+        Some((project, inventory)) if !offers(inventory, name) => {
+            Some(format!("project {project}, which holds the record,"))
+        }
+        Some(_) | None => None,
+    };
     let volume_type = match (wished, &source.volume_type) {
-        (Some(name), _) if !known(name) => {
-            findings.problem(
-                "VOLUME_TYPE_NOT_FOUND",
-                format!("volume_type: the target has no volume type `{name}`"),
-                "list the volume types of the target and name one of them",
-            );
-            None
-        }
-        (Some(name), _) => Some(name.clone()),
-        (None, Some(name)) if known(name) => Some(name.clone()),
-        (None, Some(name)) => {
-            findings.adjust(format!(
-                "volume `{}` gets the target's default type: there is no type `{name}`",
-                label(&source.name, source.id.as_str())
-            ));
-            None
-        }
+        (Some(name), _) => match lacking(name) {
+            Some(place) => {
+                findings.problem(
+                    "VOLUME_TYPE_NOT_FOUND",
+                    format!("volume_type: {place} has no volume type `{name}`"),
+                    "list the volume types of the target and name one of them",
+                );
+                None
+            }
+            None => Some(name.clone()),
+        },
+        (None, Some(name)) => match lacking(name) {
+            Some(place) => {
+                findings.adjust(format!(
+                    "volume `{}` gets the default type: {place} has no type `{name}`",
+                    label(&source.name, source.id.as_str())
+                ));
+                None
+            }
+            None => Some(name.clone()),
+        },
         (None, None) => None,
     };
     let zone = own
         .and_then(|one| one.availability_zone.as_ref())
         .or(wish.volume_availability_zone.as_ref());
     if let Some(zone) = zone
-        && !inventory.volume_zones.contains(zone)
+        && !target.inventory.volume_zones.contains(zone)
     {
         findings.problem(
             "AVAILABILITY_ZONE_NOT_FOUND",
@@ -251,11 +269,19 @@ fn volume(
             "name one of the target's zones, or none",
         );
     }
+    if source.encrypted && giver.is_some() {
+        findings.adjust(format!(
+            "volume `{}` is encrypted: its transfer takes its key along, for which Cinder needs \
+             microversion 3.70",
+            label(&source.name, source.id.as_str())
+        ));
+    }
     let size_gib = own.and_then(|one| one.size_gib).unwrap_or(least).max(least);
     VolumeLayout {
         size_gib,
         volume_type,
         availability_zone: zone.cloned(),
+        giver: giver.map(|(project, _)| project.clone()),
     }
 }
 
@@ -532,48 +558,6 @@ fn what_stays_behind(manifest: &Manifest, findings: &mut Findings) {
     for gap in &manifest.gaps {
         findings.adjust(format!("not in the backup: {gap}"));
     }
-}
-
-/// What is needed against what may still be made, all shortages at once.
-fn quotas(
-    input: &RestorePlanInput,
-    inventory: &Inventory,
-    volumes: &[VolumeLayout],
-    groups: &[GroupLayout],
-    imports: (u64, u64),
-    findings: &mut Findings,
-) {
-    let quotas = &inventory.quotas;
-    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-    let made = groups
-        .iter()
-        .filter(|group| matches!(group, GroupLayout::Make))
-        .count();
-    let manifest = &input.manifest;
-    let mut need = |what: &str, needed: u64, left: Headroom| {
-        if let Some(left) = left
-            && left < needed
-        {
-            findings.problem(
-                "QUOTA_SHORT",
-                format!("the quota of {what} is short: {needed} needed, {left} left"),
-                "raise the quota of the target tenant or free some of it",
-            );
-        }
-    };
-    need("volumes", count(volumes.len()), quotas.volumes);
-    need(
-        "volume GiB",
-        volumes.iter().map(|volume| volume.size_gib).sum(),
-        quotas.gigabytes,
-    );
-    need("volume backups", imports.0, quotas.backups);
-    need("volume backup GiB", imports.1, quotas.backup_gigabytes);
-    need("instances", 1, quotas.instances);
-    need("cores", manifest.flavor.cores, quotas.cores);
-    need("RAM MiB", manifest.flavor.ram_mib, quotas.ram_mib);
-    need("ports", count(manifest.ports.len()), quotas.ports);
-    need("security groups", count(made), quotas.security_groups);
 }
 
 #[cfg(test)]

@@ -9,11 +9,14 @@ mod create_dr_backup;
 mod delete_dr_backup;
 mod delete_restoration;
 mod draft;
+mod headroom;
 mod layout;
 mod restore;
+mod target;
 #[cfg(test)]
 mod tests;
 mod update_dr_backup;
+mod volumes;
 
 use self::draft::{Draft, Stop};
 use crate::domain::{

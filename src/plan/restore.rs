@@ -2,18 +2,20 @@
 //!
 //! | Phase | Effects | Disposal | Why repeating is harmless |
 //! |---|---|---|---|
-//! | Looking at the target | read inventory, read presence | keep | it only reads; the first answer stays |
+//! | Looking at the target | read inventory, read presence; read the inventory of a giver | keep | it only reads; the first answer stays |
 //! | Creating security groups | make, apply rules; import the key pair | product (key pair: keep) | found by name |
 //! | Importing records and creating volumes | import, where the id is not live yet | **keep** | looked up by the record's id |
-//! | | make | product | found by name |
+//! | | make, in the project of the giver where there is one | product | found by name |
 //! | Restoring volumes | fill | | the same bytes again |
+//! | Transferring volumes | take over from the giver | product | one that is there already stays; an offer that was left over is withdrawn first |
 //! | Preparing volumes | apply name, metadata, bootable, image metadata | | idempotent |
 //! | Creating ports | make | product | found by name |
 //! | Creating the server | make | product | found by tag |
 //! | Finishing | apply final names and tags | | idempotent |
 //!
-//! One file because a planner is read from top to bottom: each step is followed by the requests that
-//! it makes, and what the restoration tells of them.
+//! A giver is a project that holds a record out of which nobody else may restore (see `target`). Its
+//! volume is made and filled there, and taken over after that: two rows, one for each project, and each
+//! lets go of what is there. So whatever moment a transfer ends in, the volume is found and deleted.
 //!
 //! An imported record shares its bytes with the original, so nothing here ever lets one go.
 //! The key pair stays too: other restorations may boot with it, and a public key harms nobody.
@@ -21,19 +23,17 @@
 use super::{
     draft::{Draft, Step, Stop},
     layout::{self, GroupLayout, KeyLayout, Layout, PortLayout},
+    target::{self, Live},
+    volumes,
 };
 use crate::domain::{
     decision::Detail,
-    dr_backup::{Mirror, VolumeBackup},
-    effect::{Disk, Disposal, Effect, EffectKind, EffectState, Fact, Request, ServerPlan},
-    id::{PortId, ProjectId, SecurityGroupId, ServerId, Tenant, VolumeBackupId, VolumeId},
-    inventory::{AdminReach, Inventory},
-    manifest::{Manifest, Properties, SecurityGroupRule, VolumeFacts},
+    dr_backup::Mirror,
+    effect::{Disk, Disposal, Effect, EffectKind, EffectState, Request, ServerPlan},
+    id::{PortId, SecurityGroupId, ServerId, Tenant, VolumeBackupId, VolumeId},
+    manifest::{Properties, SecurityGroupRule, VolumeFacts},
     restoration::{RestorationDetail, RestorePlanInput, RestoredVolume},
 };
-
-/// Volume backups that are live in the target cloud, and their projects.
-type Live = [(VolumeBackupId, ProjectId)];
 
 /// The steps, in order.
 pub(super) fn steps(next: &mut Draft<'_>, input: &RestorePlanInput) -> Step<()> {
@@ -42,35 +42,30 @@ pub(super) fn steps(next: &mut Draft<'_>, input: &RestorePlanInput) -> Step<()> 
     hold(next, input, &[], None);
 
     next.phase("Looking at the target");
-    let backups: Vec<VolumeBackupId> = input
-        .volume_backups
-        .iter()
-        .map(|backup| backup.id.clone())
-        .collect();
-    let presence = Request::ReadPresence { backups };
-    let looks = next.all(vec![
-        next.wish("inventory", Request::ReadInventory, Disposal::Keep),
-        next.wish("presence", presence, Disposal::Keep),
-    ])?;
-    let (inventory, live) = (inventory_of(looks[0])?, live_of(looks[1])?);
-    let layout = layout::choose(input, inventory, to_import(input, live)).map_err(Stop::GiveUp)?;
-    hold(next, input, live, Some(&layout));
+    let target = target::look(next, input)?;
+    let layout = layout::choose(input, &target).map_err(Stop::GiveUp)?;
+    hold(next, input, target.live, Some(&layout));
 
     // These need nothing of each other, so all are asked for before any is awaited.
     next.phase("Creating security groups");
     let groups = create_groups(next, input, &layout);
     let key_name = create_key(next, &layout);
     next.phase("Importing records and creating volumes");
-    let imports = import_records(next, input, inventory, live);
-    let volumes = create_volumes(next, manifest, &layout);
+    let imports = volumes::import_records(next, input, &target);
+    let volumes = volumes::create(next, manifest, &layout);
     imports?;
     let volumes = volumes?;
 
     next.phase("Restoring volumes");
-    restore_volumes(next, input, inventory, live, &volumes)?;
+    volumes::restore(next, input, &target, &layout, &volumes)?;
+
+    if layout.volumes.iter().any(|volume| volume.giver.is_some()) {
+        next.phase("Transferring volumes");
+        volumes::take_over(next, &layout, &volumes)?;
+    }
 
     next.phase("Preparing volumes");
-    prepare_volumes(next, manifest, &volumes)?;
+    volumes::prepare(next, manifest, &volumes)?;
 
     next.phase("Creating ports");
     let (groups, key_name) = (groups?, key_name?);
@@ -91,188 +86,6 @@ pub(super) fn steps(next: &mut Draft<'_>, input: &RestorePlanInput) -> Step<()> 
 /// A port whose kept address is taken or not allowed: another address is the way around.
 pub(super) fn forgives(effect: &Effect) -> bool {
     effect.key.as_str().ends_with("-kept")
-}
-
-/// How many records have to be imported, and how many GiB.
-fn to_import(input: &RestorePlanInput, live: &Live) -> (u64, u64) {
-    let absent = input
-        .volume_backups
-        .iter()
-        .filter(|one| project_of(live, &one.id).is_none());
-    absent.fold((0, 0), |(count, gib), one| (count + 1, gib + one.size_gib))
-}
-
-fn project_of<'a>(live: &'a Live, backup: &VolumeBackupId) -> Option<&'a ProjectId> {
-    live.iter()
-        .find(|(id, _)| id == backup)
-        .map(|(_, project)| project)
-}
-
-/// The project in which an import lands: that of the token that the admin entry can get.
-fn import_tenant(next: &Draft<'_>, inventory: &Inventory) -> Tenant {
-    let tenant = next.tenant().clone();
-    match &inventory.admin {
-        AdminReach::Tenant | AdminReach::None => tenant,
-        AdminReach::Other(project) => Tenant {
-            project: project.clone(),
-            ..tenant
-        },
-    }
-}
-
-/// Imports what is not live yet, and re-uses what is.
-fn import_records(
-    next: &mut Draft<'_>,
-    input: &RestorePlanInput,
-    inventory: &Inventory,
-    live: &Live,
-) -> Step<()> {
-    let mut wishes = Vec::new();
-    for (index, backup) in input.volume_backups.iter().enumerate() {
-        let Some(record) = &backup.record else {
-            return Err(Stop::give_up(
-                "RECORD_MISSING",
-                format!("the record of volume backup {} is not held", backup.id),
-                "choose another DR backup",
-            ));
-        };
-        if project_of(live, &backup.id).is_some() {
-            continue;
-        }
-        let request = Request::ImportRecord {
-            backup: backup.id.clone(),
-            record: record.clone(),
-        };
-        let key = format!("volume-{index}-record");
-        wishes.push(Draft::wish_in(
-            import_tenant(next, inventory),
-            key,
-            request,
-            Disposal::Keep,
-        ));
-    }
-    next.all(wishes).map(|_| ())
-}
-
-fn create_volumes<'a>(
-    next: &mut Draft<'a>,
-    manifest: &Manifest,
-    layout: &Layout,
-) -> Step<Vec<&'a Effect>> {
-    let wishes = layout.volumes.iter().enumerate().map(|(index, volume)| {
-        let request = Request::MakeVolume {
-            size_gib: volume.size_gib,
-            volume_type: volume.volume_type.clone(),
-            availability_zone: volume.availability_zone.clone(),
-            snapshot: None,
-            description: format!("being restored for {}", short(&manifest.name)),
-        };
-        next.wish(format!("volume-{index}"), request, Disposal::Product)
-    });
-    let made = next.all(wishes.collect())?;
-    Ok(in_device_order(manifest, layout, &made))
-}
-
-/// Gives the made volumes to those of the manifest so that the order of their ids is that of the
-/// devices, wherever they are alike. Nova on MariaDB names data disks by the order of the ids, its
-/// drivers overrule a wish for a name, and nothing is in the volumes yet.
-fn in_device_order<'a>(
-    manifest: &Manifest,
-    layout: &Layout,
-    made: &[&'a Effect],
-) -> Vec<&'a Effect> {
-    let data = data_disks(manifest);
-    let mut given = made.to_vec();
-    for index in &data {
-        let shape = &layout.volumes[*index];
-        let alike = data
-            .iter()
-            .filter(|other| layout.volumes[**other] == *shape);
-        let places: Vec<usize> = alike.copied().collect();
-        let mut sorted: Vec<&Effect> = places.iter().map(|place| made[*place]).collect();
-        sorted.sort_by_key(|volume| volume.id());
-        for (place, volume) in places.into_iter().zip(sorted) {
-            given[place] = volume;
-        }
-    }
-    given
-}
-
-/// The places of the volumes that do not boot.
-fn data_disks(manifest: &Manifest) -> Vec<usize> {
-    let volumes = manifest.volumes.iter().enumerate();
-    volumes
-        .filter(|(_, volume)| volume.boot_index != Some(0))
-        .map(|(index, _)| index)
-        .collect()
-}
-
-/// A name that fits into a description together with a few words.
-fn short(name: &str) -> String {
-    name.chars().take(100).collect()
-}
-
-/// Restores into the volumes that were made: a restore that makes its own volume skips zeros.
-fn restore_volumes(
-    next: &mut Draft<'_>,
-    input: &RestorePlanInput,
-    inventory: &Inventory,
-    live: &Live,
-    volumes: &[&Effect],
-) -> Step<()> {
-    let imported = import_tenant(next, inventory).project;
-    let mut wishes = Vec::new();
-    for (index, (facts, volume)) in input.manifest.volumes.iter().zip(volumes).enumerate() {
-        let backup = backup_of(input, facts)?;
-        let project = project_of(live, &backup.id).unwrap_or(&imported);
-        let request = Request::RestoreVolumeBackup {
-            backup: backup.id.clone(),
-            backup_project: project.clone(),
-            volume: VolumeId::new(volume.id()),
-        };
-        wishes.push(next.wish(format!("volume-{index}-restore"), request, Disposal::Keep));
-    }
-    next.all(wishes).map(|_| ())
-}
-
-fn backup_of<'a>(input: &'a RestorePlanInput, volume: &VolumeFacts) -> Step<&'a VolumeBackup> {
-    input
-        .volume_backups
-        .iter()
-        .find(|backup| backup.volume == volume.id)
-        .ok_or_else(|| {
-            Stop::give_up(
-                "VOLUME_BACKUP_MISSING",
-                format!("volume {} has no volume backup", volume.id),
-                "choose another DR backup",
-            )
-        })
-}
-
-fn prepare_volumes(next: &mut Draft<'_>, manifest: &Manifest, volumes: &[&Effect]) -> Step<()> {
-    let wishes =
-        manifest
-            .volumes
-            .iter()
-            .zip(volumes)
-            .enumerate()
-            .map(|(index, (facts, volume))| {
-                let request = Request::ApplyVolume {
-                    volume: VolumeId::new(volume.id()),
-                    name: facts.name.clone(),
-                    description: facts.description.clone(),
-                    metadata: facts.metadata.clone(),
-                    // Nova refuses a root volume that is not marked.
-                    bootable: facts.bootable || facts.boot_index == Some(0),
-                    image_metadata: facts.image_metadata.clone(),
-                };
-                next.wish(
-                    format!("volume-{index}-properties"),
-                    request,
-                    Disposal::Keep,
-                )
-            });
-    next.all(wishes.collect()).map(|_| ())
 }
 
 /// The groups of the target in the order of the manifest's: found by content, or made with rules.
@@ -518,7 +331,7 @@ fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &Live, layout: Opt
         .collect();
     // Which volume becomes which is settled when all are there.
     if let Some(layout) = layout.filter(|_| made.len() == input.manifest.volumes.len()) {
-        let given = in_device_order(&input.manifest, layout, &made);
+        let given = volumes::in_device_order(&input.manifest, layout, &made);
         let sizes = layout.volumes.iter().map(|volume| volume.size_gib);
         for ((facts, volume), size_gib) in input.manifest.volumes.iter().zip(&given).zip(sizes) {
             detail.volumes.push(RestoredVolume {
@@ -528,7 +341,7 @@ fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &Live, layout: Opt
                 size_gib,
             });
         }
-        let disks = data_disks(&input.manifest);
+        let disks = volumes::data_disks(&input.manifest);
         if !disks.is_sorted_by_key(|place| given[*place].id()) {
             order_may_differ = Some(
                 "data disks of different sizes or types may come up in another order".to_owned(),
@@ -564,9 +377,11 @@ fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &Live, layout: Opt
             .iter()
             .any(|one| one.id == mirror.backup && one.tenant == mirror.tenant)
     });
+    // What a giver made is the tenant's by its own row once it was taken over.
     detail.made = next
         .effects()
         .filter(|effect| effect.disposal == Disposal::Product && effect.state != EffectState::Gone)
+        .filter(|effect| effect.tenant == *next.tenant())
         .filter_map(Effect::thing)
         .collect();
     detail.adjustments = layout
@@ -582,40 +397,4 @@ fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &Live, layout: Opt
             }),
     );
     next.hold(Detail::Restoration(Box::new(detail)));
-}
-
-fn inventory_of(effect: &Effect) -> Step<&Inventory> {
-    match &effect.fact {
-        Some(Fact::Inventory(inventory)) => Ok(inventory),
-        Some(
-            Fact::Instance(_)
-            | Fact::Record { .. }
-            | Fact::Presence { .. }
-            | Fact::Seen(_)
-            | Fact::Port { .. },
-        )
-        | None => Err(no_fact("inventory")),
-    }
-}
-
-fn live_of(effect: &Effect) -> Step<&Live> {
-    match &effect.fact {
-        Some(Fact::Presence { live }) => Ok(live),
-        Some(
-            Fact::Instance(_)
-            | Fact::Record { .. }
-            | Fact::Inventory(_)
-            | Fact::Seen(_)
-            | Fact::Port { .. },
-        )
-        | None => Err(no_fact("presence")),
-    }
-}
-
-fn no_fact(what: &str) -> Stop {
-    Stop::give_up(
-        "INTERNAL",
-        format!("the ledger holds no {what} of the target"),
-        "report this as a defect",
-    )
 }

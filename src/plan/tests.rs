@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use uuid::Uuid;
 
-use super::plan;
+use super::{plan, target::Target};
 use crate::domain::{
     capture::Capture,
     decision::{Detail, Ending},
@@ -210,10 +210,19 @@ fn restore(volumes: usize, wish: RestoreWish) -> Operation {
     let ask = Ask::Restore(Box::new(RestorePlanInput {
         manifest,
         volume_backups,
+        mirrors: Vec::new(),
         wish,
     }));
     let resource = ResourceId::Restoration(RestorationId(Uuid::from_u128(2)));
     operation(resource, tenant("dr", "demo"), ask, State::Creating)
+}
+
+/// A restoration into another project of the cloud of the backups, where no admin reaches.
+fn restore_next_door(volumes: usize) -> Operation {
+    Operation {
+        tenant: tenant("source", "second"),
+        ..restore(volumes, RestoreWish::default())
+    }
 }
 
 /// Every planner with what it is asked; a planner that is not here is not swept, so the match in
@@ -264,6 +273,7 @@ fn registry(volumes: usize) -> Vec<Operation> {
                 ..RestoreWish::default()
             },
         ),
+        restore_next_door(volumes),
         operation(resource, home.clone(), update, State::Updating),
         operation(resource, home, delete, State::Deleting),
         operation(restoration, tenant("dr", "demo"), remove, State::Deleting),
@@ -277,7 +287,10 @@ fn registry(volumes: usize) -> Vec<Operation> {
 )]
 fn answer(effect: &mut Effect, volumes: usize) {
     let id = match effect.request.kind() {
-        EffectKind::Make(_) => format!("made-{}", effect.key),
+        EffectKind::Make(_) => match effect.request.known_id() {
+            Some(id) => id.to_owned(),
+            None => format!("made-{}", effect.key),
+        },
         EffectKind::Import | EffectKind::Fill | EffectKind::Drop(_) => {
             effect.request.known_id().unwrap_or_default().to_owned()
         }
@@ -294,8 +307,23 @@ fn answer(effect: &mut Effect, volumes: usize) {
             },
             parent: None,
         }),
-        Request::ReadInventory => Some(Fact::Inventory(Box::new(inventory()))),
-        Request::ReadPresence { .. } => Some(Fact::Presence { live: Vec::new() }),
+        Request::ReadInventory => Some(Fact::Inventory(Box::new(Inventory {
+            // There is an admin in one of the clouds only.
+            admin: if effect.tenant.cloud.as_str() == "dr" {
+                AdminReach::Tenant
+            } else {
+                AdminReach::None
+            },
+            ..inventory()
+        }))),
+        // Whatever project is named holds everything.
+        Request::ReadPresence { backups, projects } => Some(Fact::Presence {
+            live: backups
+                .iter()
+                .cloned()
+                .zip(projects.iter().cycle().cloned())
+                .collect(),
+        }),
         request => request.watched().map(|kind| {
             Fact::Seen(Box::new(Sighting {
                 thing: Thing { kind, id },
@@ -322,6 +350,14 @@ struct Story {
     ending: Ending,
     detail: Option<Detail>,
     ledger: Ledger,
+}
+
+/// A tenant for a person to read: the project only where it is not the usual one.
+fn place(tenant: &Tenant) -> String {
+    match tenant.project.as_str() {
+        "demo" => tenant.cloud.to_string(),
+        _ => tenant.to_string(),
+    }
 }
 
 /// Unfolds an operation; the effect at `fails` fails for good instead of getting done.
@@ -355,7 +391,9 @@ fn unfold(mut operation: Operation, volumes: usize, fails: Option<usize>, cancel
             writeln!(
                 story.text,
                 "    {:?} {} in {}",
-                effect.disposal, wish.key, effect.tenant.cloud
+                effect.disposal,
+                wish.key,
+                place(&effect.tenant)
             )
             .unwrap();
             story
@@ -516,6 +554,95 @@ fn a_security_group_that_others_use_is_left_to_them() {
     assert_eq!(volume.map(|effect| effect.state), Some(EffectState::Done));
 }
 
+/// Where the volumes of a world are, and how a taking over moves them: the row of the giver and that of
+/// the tenant are about one volume, and a clean-up has to find it in whichever project it is.
+#[test]
+fn a_volume_is_let_go_of_in_both_projects_that_it_may_be_in() {
+    let count = unfold(restore_next_door(2), 2, None, false).wished.len();
+    for at in 0..count {
+        for cancel in [false, true] {
+            let story = unfold(restore_next_door(2), 2, Some(at), cancel);
+            for effect in story.ledger.iter() {
+                let Request::TakeVolume { volume, from } = &effect.request else {
+                    continue;
+                };
+                let given = story
+                    .ledger
+                    .iter()
+                    .find(|other| other.id() == volume.as_str() && other.tenant.project == *from);
+                for row in [given.expect("the giver has a row"), effect] {
+                    let gone = matches!(row.state, EffectState::Gone | EffectState::Failed);
+                    assert!(gone, "{row} at {at}");
+                    assert_eq!(row.disposal, Disposal::Product);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_giver_made_is_told_once_and_as_the_tenants() {
+    let story = unfold(restore_next_door(2), 2, None, false);
+    let Some(Detail::Restoration(detail)) = story.detail else {
+        panic!("a restoration")
+    };
+    let mut volumes: Vec<&str> = detail
+        .made
+        .iter()
+        .filter(|thing| thing.kind == ThingKind::Volume)
+        .map(|thing| thing.id.as_str())
+        .collect();
+    volumes.sort_unstable();
+    assert_eq!(volumes, ["made-volume-0", "made-volume-1"]);
+    assert_eq!(detail.mirrors, Vec::new(), "the originals are no mirrors");
+}
+
+#[test]
+fn a_giver_needs_room_and_the_volume_type_too() {
+    let operation = restore_next_door(2);
+    let mut ledger = Ledger::default();
+    let error = loop {
+        let decision = plan(&operation, &ledger, Timestamp(1));
+        if let Ending::Erred(error) = decision.ending {
+            break error;
+        }
+        for wish in decision.wishes {
+            let mut effect = Effect {
+                name: String::new(),
+                key: wish.key,
+                ordinal: ledger.next_ordinal(),
+                tenant: wish.tenant,
+                request: wish.request,
+                disposal: wish.disposal,
+                state: EffectState::Requested,
+                external: None,
+                status: None,
+                fact: None,
+                fault: None,
+                attempt: 1,
+                changed: Timestamp(1),
+            };
+            answer(&mut effect, 2);
+            if let (Some(Fact::Inventory(inventory)), "demo") =
+                (&mut effect.fact, effect.tenant.project.as_str())
+            {
+                inventory.quotas.volumes = Some(1);
+                inventory.quotas.gigabytes = Some(2);
+                inventory.volume_types.clear();
+            }
+            ledger.put(effect);
+        }
+    };
+    assert_eq!(error.reason, "QUOTA_SHORT");
+    for text in [
+        "quota of volumes of project demo, which holds the records, is short: 2 needed, 1 left",
+        "quota of volume GiB of project demo, which holds the records, is short: 3 needed, 2 left",
+    ] {
+        assert!(error.message.contains(text), "{}", error.message);
+    }
+    assert_eq!(ledger.iter().count(), 3, "nothing was made");
+}
+
 #[test]
 fn no_failure_ever_lets_an_imported_record_go() {
     for operation in registry(3) {
@@ -650,7 +777,7 @@ fn everything_that_is_in_the_way_of_a_restoration_is_said_at_once() {
     else {
         panic!("a restoration")
     };
-    let error = super::layout::choose(&input, &wanting, (3, 6)).unwrap_err();
+    let error = super::layout::choose(&input, &Target::of(&wanting, &[])).unwrap_err();
     assert!(
         error.message.contains("short of 1 cores"),
         "{}",
@@ -678,7 +805,7 @@ fn a_key_of_the_same_name_and_another_content_is_not_used() {
     let Ask::Restore(input) = restore(1, RestoreWish::default()).ask else {
         panic!()
     };
-    let layout = super::layout::choose(&input, &there, (1, 1)).unwrap();
+    let layout = super::layout::choose(&input, &Target::of(&there, &[])).unwrap();
     let super::layout::KeyLayout::Make { name, .. } = &layout.key else {
         panic!("made")
     };

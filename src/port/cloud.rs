@@ -33,7 +33,7 @@ pub trait Cloud: Send + Sync {
     /// Does what `request` asks, in `tenant`; what is made carries `name`.
     ///
     /// Not to be repeated blindly: after a fault that [may have happened](Fault::may_have_happened)
-    /// the caller looks for `name` in a list that started later. `Apply…`, `Read…` and
+    /// the caller looks for `name` in a list that started later. `Apply…`, `Read…`, `TakeVolume` and
     /// `RestoreVolumeBackup` are harmless to repeat.
     ///
     /// Faults worth knowing: a record that is live already is `Conflict`; a volume backup that is
@@ -51,7 +51,8 @@ pub trait Cloud: Send + Sync {
     ) -> Result<Answer, Fault>;
 
     /// Asks for the deletion of a thing. Harmless to repeat. A thing that is not there is `Ok`, but
-    /// only a later list proves that it is gone. `Busy` while its status forbids it.
+    /// only a later list proves that it is gone. `Busy` while its status forbids it. A volume that is
+    /// offered to another project goes together with the offer.
     async fn thing_delete(&self, tenant: &Tenant, thing: &Thing) -> Result<(), Fault>;
 
     /// All things of a kind in a tenant, every page. Harmless to repeat. A project that no tenant

@@ -106,6 +106,7 @@ impl Service {
         let input = RestorePlanInput {
             manifest: *manifest,
             volume_backups: backup.detail.volume_backups,
+            mirrors: self.dr_backup_mirrors(ask.dr_backup).await?,
             wish: ask.wish,
         };
         let operation = self.operation(

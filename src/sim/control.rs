@@ -6,6 +6,7 @@ use axum::http::Uri;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
+use super::cinder;
 use super::faults::Rule;
 use super::http::Shared;
 use super::reply::{Body, Reply, bad, missing};
@@ -152,6 +153,7 @@ pub(crate) fn state(world: &World) -> Value {
             json!({
                 "id": id, "volumes": volumes, "snapshots": snapshots, "backups": backups,
                 "servers": servers,
+                "transfers": cinder::offers(world, id),
                 "networks": world.neutron.owned("networks", id),
                 "subnets": world.neutron.owned("subnets", id),
                 "ports": world.neutron.owned("ports", id),

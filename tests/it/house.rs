@@ -58,7 +58,7 @@ pub(crate) struct House {
     engine: Option<tokio::runtime::Runtime>,
     stop: CancellationToken,
     /// Goes with the house.
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 /// An engine for clouds that take milliseconds.
@@ -101,7 +101,7 @@ impl House {
         std::fs::write(&clouds_yaml, sim::clouds_yaml([&source, &dr])).expect("written");
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let cloud: Arc<dyn Cloud> = Arc::new(Clouds::new(
-            config(&clouds_yaml, directory.path().into()),
+            config(&clouds_yaml, directory.path().into(), true),
             &clock,
         ));
         let url = format!("sqlite:{}", directory.path().join("store.db").display());
@@ -139,7 +139,7 @@ impl House {
             address,
             engine: None,
             stop,
-            _directory: directory,
+            directory,
         };
         house.start_engine();
         house
@@ -171,6 +171,16 @@ impl House {
             .take()
             .expect("an engine runs")
             .shutdown_background();
+    }
+
+    /// Takes the admin entries out of the configuration, as after a restart with another one.
+    pub(crate) fn dismiss_admins(&mut self) {
+        self.kill_engine();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let directory = self.directory.path();
+        let config = config(&directory.join("clouds.yaml"), directory.into(), false);
+        self.cloud = Arc::new(Clouds::new(config, &clock));
+        self.start_engine();
     }
 
     pub(crate) async fn channel(&self) -> Channel {
@@ -354,6 +364,7 @@ pub(crate) fn census(cloud: &sim::Cloud, project: &str) -> BTreeMap<&'static str
         "servers",
         "ports",
         "security_groups",
+        "transfers",
     ]
     .into_iter()
     .map(|kind| (kind, things(cloud, project, kind).len()))
@@ -369,7 +380,7 @@ impl Drop for House {
     }
 }
 
-fn config(clouds_yaml: &std::path::Path, directory: PathBuf) -> Config {
+fn config(clouds_yaml: &std::path::Path, directory: PathBuf, admins: bool) -> Config {
     let environment = Environment {
         variables: BTreeMap::from([(
             "OS_CLIENT_CONFIG_FILE".to_owned(),
@@ -381,7 +392,7 @@ fn config(clouds_yaml: &std::path::Path, directory: PathBuf) -> Config {
     let mapping = |name: &str| CloudMapping {
         name: name.to_owned(),
         entries: vec![format!("{name}-demo")],
-        admin: Some(format!("{name}-operator")),
+        admin: admins.then(|| format!("{name}-operator")),
     };
     Config::load(
         &environment,

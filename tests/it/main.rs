@@ -17,3 +17,4 @@ mod store_contract;
 mod store_opening;
 mod sweeper;
 mod tls;
+mod transfer;

@@ -24,6 +24,7 @@ use crate::sim::reply::{Answer, Reply, bad, fault, missing};
 use crate::sim::world::{Event, World};
 
 pub(crate) use snapshot::{Wish as SnapshotWish, make as snapshot_make};
+pub(crate) use transfer::offers;
 pub(crate) use volume::{Blueprint, delete_with_server, make as volume_make};
 pub(crate) use work::{service_kill, service_start, settle};
 

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{Ask, flag, limit, nowhere, only_keys, required, see_volume, text};
+use crate::sim::call::truth;
 use crate::sim::clock::cinder as written;
 use crate::sim::reply::{Answer, Reply, bad, missing};
 use crate::sim::world::{Kind, World};
@@ -21,14 +22,7 @@ pub(super) struct Transfer {
 
 pub(super) fn route(world: &mut World, ask: &Ask<'_>, rest: &[&str]) -> Answer {
     match (ask.call.method.as_str(), rest) {
-        ("GET", [] | ["detail"]) => {
-            let all = world.cinder.transfers.values();
-            let views: Vec<Value> = all
-                .filter(|one| one.project == ask.who.project)
-                .map(|one| view(ask, one, false))
-                .collect();
-            Ok(Reply::ok(json!({"transfers": views})))
-        }
+        ("GET", [] | ["detail"]) => Ok(list(world, ask, rest == ["detail"])),
         ("POST", []) => create(world, ask),
         ("GET", [id]) => {
             let transfer = see(world, ask, id)?;
@@ -38,12 +32,57 @@ pub(super) fn route(world: &mut World, ask: &Ask<'_>, rest: &[&str]) -> Answer {
             let volume = see(world, ask, id)?.volume.clone();
             world.cinder.transfers.remove(*id);
             world.forget(id);
-            world.set_status(&volume, "available");
+            if is_offered(world, &volume) {
+                world.set_status(&volume, "available");
+            }
             Ok(Reply::empty(202))
         }
         ("POST", [id, "accept"]) => accept(world, ask, id),
         _ => Err(nowhere()),
     }
+}
+
+/// A filter that Cinder does not know gives an empty list, and no refusal; before 3.59 the parameters
+/// of a page are such filters too.
+fn list(world: &World, ask: &Ask<'_>, detail: bool) -> Reply {
+    const PAGE: [&str; 6] = ["limit", "marker", "offset", "sort", "sort_key", "sort_dir"];
+    let fits = |one: &Transfer, key: &str, value: &str| match key {
+        "all_tenants" => true,
+        "id" => one.id == value,
+        "volume_id" => one.volume == value,
+        "name" => one.name.as_deref() == Some(value),
+        "project_id" => one.project == value,
+        key => PAGE.contains(&key) && ask.since(59),
+    };
+    let everybody = ask.who.is_admin() && ask.call.param("all_tenants").is_some_and(truth);
+    let views: Vec<Value> = world
+        .cinder
+        .transfers
+        .values()
+        .filter(|one| everybody || one.project == ask.who.project)
+        .filter(|one| {
+            let mut query = ask.call.query.iter();
+            query.all(|(key, value)| fits(one, key, value))
+        })
+        .map(|one| {
+            if detail {
+                view(ask, one, false)
+            } else {
+                summary(ask, one)
+            }
+        })
+        .collect();
+    Reply::ok(json!({"transfers": views}))
+}
+
+fn is_offered(world: &World, volume: &str) -> bool {
+    let volume = world.cinder.volumes.get(volume);
+    volume.is_some_and(|volume| volume.status == "awaiting-transfer")
+}
+
+fn summary(ask: &Ask<'_>, transfer: &Transfer) -> Value {
+    json!({"id": transfer.id, "name": transfer.name, "volume_id": transfer.volume,
+        "links": ask.links(&format!("os-volume-transfer/{}", transfer.id))})
 }
 
 fn see<'world>(world: &'world World, ask: &Ask<'_>, id: &str) -> Result<&'world Transfer, Reply> {
@@ -58,7 +97,7 @@ fn see<'world>(world: &'world World, ask: &Ask<'_>, id: &str) -> Result<&'world 
 fn view(ask: &Ask<'_>, transfer: &Transfer, key: bool) -> Value {
     let mut view = json!({"id": transfer.id, "created_at": written(transfer.created),
         "name": transfer.name, "volume_id": transfer.volume,
-        "links": ask.links(&format!("volume-transfers/{}", transfer.id))});
+        "links": ask.links(&format!("os-volume-transfer/{}", transfer.id))});
     if ask.since(55) {
         view["no_snapshots"] = json!(!transfer.snapshots);
     }
@@ -120,6 +159,12 @@ fn accept(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
             "Invalid auth key: Attempt to transfer {id} with invalid auth key."
         )));
     }
+    if !is_offered(world, &transfer.volume) {
+        return Err(bad(&format!(
+            "Invalid volume: Transfer {id}: Volume id {} expected in awaiting-transfer state.",
+            transfer.volume
+        )));
+    }
     let size = world
         .cinder
         .volumes
@@ -139,9 +184,14 @@ fn accept(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
     }
     world.cinder.transfers.remove(id);
     world.forget(id);
-    Ok(Reply::new(
-        202,
-        json!({"transfer": {"id": id, "name": transfer.name,
-        "volume_id": transfer.volume, "links": ask.links(&format!("volume-transfers/{id}"))}}),
-    ))
+    let body = json!({"transfer": summary(ask, &transfer)});
+    Ok(Reply::new(202, body))
+}
+
+/// What a project offers, for those who look from outside.
+pub(crate) fn offers(world: &World, project: &str) -> Vec<Value> {
+    let all = world.cinder.transfers.values();
+    all.filter(|one| one.project == project)
+        .map(|one| json!({"id": one.id, "name": one.name, "volume_id": one.volume}))
+        .collect()
 }

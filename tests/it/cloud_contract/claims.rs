@@ -27,6 +27,7 @@ use super::{
         admin_of_another_project_restores_into_the_tenant,
         instance_goes_from_one_cloud_to_the_other,
     },
+    transfer::volume_is_taken_over_whatever_was_left_of_it,
     until,
 };
 
@@ -65,6 +66,7 @@ claims! {
     record_without_the_right_is_forbidden,
     instance_goes_from_one_cloud_to_the_other,
     admin_of_another_project_restores_into_the_tenant,
+    volume_is_taken_over_whatever_was_left_of_it,
 }
 
 pub(super) async fn perform(

@@ -46,6 +46,7 @@ pub(super) async fn instance_goes_from_one_cloud_to_the_other(stage: &Stage) {
     // Everything that a restoration does in the other cloud.
     let presence = Request::ReadPresence {
         backups: chain.iter().map(|link| link.id.clone()).collect(),
+        projects: Vec::new(),
     };
     let here = perform(stage, source, "", &presence).await;
     assert_eq!(live(here).len(), 2);
@@ -420,6 +421,7 @@ pub(super) async fn admin_of_another_project_restores_into_the_tenant(stage: &St
     }
     let presence = Request::ReadPresence {
         backups: chain.iter().map(|link| link.id.clone()).collect(),
+        projects: Vec::new(),
     };
     let present = live(perform(&elsewhere, dr, "", &presence).await);
     assert_eq!(present.len(), 2);

@@ -9,6 +9,7 @@
 mod claims;
 mod ground;
 mod journey;
+mod transfer;
 mod troubles;
 
 use std::{

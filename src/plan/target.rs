@@ -1,0 +1,179 @@
+//! What was seen of the target of a restoration, and by whom each record there is restored; it may not
+//! know what is made.
+//!
+//! A record that is live in the target cloud cannot be imported again. In the tenant itself, or under
+//! an admin, it is restored straight into a volume of the tenant. Without one only the project that
+//! holds it may restore it: that project becomes the giver of the volume.
+
+use super::draft::{Draft, Step, Stop};
+use crate::domain::{
+    effect::{Disposal, Effect, Fact, Request},
+    id::{ProjectId, Tenant, VolumeBackupId},
+    inventory::{AdminReach, Inventory},
+    restoration::RestorePlanInput,
+};
+
+/// Volume backups that are live in the target cloud, and their projects.
+pub(super) type Live = [(VolumeBackupId, ProjectId)];
+
+/// What was seen of the target.
+pub(super) struct Target<'a> {
+    /// What it offers.
+    pub(super) inventory: &'a Inventory,
+    /// Which records are live there.
+    pub(super) live: &'a Live,
+    /// What the givers offer.
+    givers: Vec<(&'a ProjectId, &'a Inventory)>,
+}
+
+/// Looks at the target, and at the givers if there are any.
+pub(super) fn look<'a>(next: &mut Draft<'a>, input: &RestorePlanInput) -> Step<Target<'a>> {
+    let tenant = next.tenant();
+    let presence = Request::ReadPresence {
+        backups: input
+            .volume_backups
+            .iter()
+            .map(|backup| backup.id.clone())
+            .collect(),
+        projects: known_holders(tenant, input),
+    };
+    let looks = next.all(vec![
+        next.wish("inventory", Request::ReadInventory, Disposal::Keep),
+        next.wish("presence", presence, Disposal::Keep),
+    ])?;
+    let (inventory, live) = (inventory_of(looks[0])?, live_of(looks[1])?);
+    let mut projects: Vec<&ProjectId> = match inventory.admin {
+        AdminReach::Tenant | AdminReach::Other(_) => Vec::new(),
+        AdminReach::None => live
+            .iter()
+            .map(|(_, project)| project)
+            .filter(|project| **project != tenant.project)
+            .collect(),
+    };
+    projects.sort();
+    projects.dedup();
+    let wishes = projects.iter().enumerate().map(|(index, project)| {
+        let giver = tenant_of(tenant, project);
+        let key = format!("giver-{index}");
+        Draft::wish_in(giver, key, Request::ReadInventory, Disposal::Keep)
+    });
+    let offers = next.all(wishes.collect())?;
+    let givers = projects.into_iter().zip(offers);
+    let givers = givers.map(|(project, effect)| Ok((project, inventory_of(effect)?)));
+    Ok(Target {
+        inventory,
+        live,
+        givers: givers.collect::<Step<_>>()?,
+    })
+}
+
+/// Other projects of the cloud in which a record may be live: where it was made, where it was imported.
+fn known_holders(tenant: &Tenant, input: &RestorePlanInput) -> Vec<ProjectId> {
+    let made = input.volume_backups.iter().map(|backup| &backup.tenant);
+    let imported = input.mirrors.iter().map(|mirror| &mirror.tenant);
+    let mut projects: Vec<ProjectId> = made
+        .chain(imported)
+        .filter(|holder| holder.cloud == tenant.cloud && holder.project != tenant.project)
+        .map(|holder| holder.project.clone())
+        .collect();
+    projects.sort();
+    projects.dedup();
+    projects
+}
+
+/// Another project of the same cloud.
+pub(super) fn tenant_of(tenant: &Tenant, project: &ProjectId) -> Tenant {
+    Tenant {
+        cloud: tenant.cloud.clone(),
+        project: project.clone(),
+    }
+}
+
+impl<'a> Target<'a> {
+    #[cfg(test)]
+    pub(super) fn of(inventory: &'a Inventory, live: &'a Live) -> Self {
+        Self {
+            inventory,
+            live,
+            givers: Vec::new(),
+        }
+    }
+
+    /// The project in which a record is live.
+    pub(super) fn project_of(&self, backup: &VolumeBackupId) -> Option<&'a ProjectId> {
+        self.live
+            .iter()
+            .find(|(id, _)| id == backup)
+            .map(|(_, project)| project)
+    }
+
+    /// The giver of a volume whose bytes are in this backup, and what it offers.
+    pub(super) fn giver_of(
+        &self,
+        backup: &VolumeBackupId,
+    ) -> Option<(&'a ProjectId, &'a Inventory)> {
+        let holder = self.project_of(backup)?;
+        self.givers
+            .iter()
+            .copied()
+            .find(|(project, _)| *project == holder)
+    }
+
+    /// The givers and what they offer.
+    pub(super) fn givers(&self) -> &[(&'a ProjectId, &'a Inventory)] {
+        &self.givers
+    }
+
+    /// How many records have to be imported, and how many GiB.
+    pub(super) fn to_import(&self, input: &RestorePlanInput) -> (u64, u64) {
+        let absent = input
+            .volume_backups
+            .iter()
+            .filter(|one| self.project_of(&one.id).is_none());
+        absent.fold((0, 0), |(count, gib), one| (count + 1, gib + one.size_gib))
+    }
+
+    /// The project in which an import lands: that of the token that the admin entry can get.
+    pub(super) fn import_tenant(&self, tenant: &Tenant) -> Tenant {
+        match &self.inventory.admin {
+            AdminReach::Tenant | AdminReach::None => tenant.clone(),
+            AdminReach::Other(project) => tenant_of(tenant, project),
+        }
+    }
+}
+
+fn inventory_of(effect: &Effect) -> Step<&Inventory> {
+    match &effect.fact {
+        Some(Fact::Inventory(inventory)) => Ok(inventory),
+        Some(
+            Fact::Instance(_)
+            | Fact::Record { .. }
+            | Fact::Presence { .. }
+            | Fact::Seen(_)
+            | Fact::Port { .. },
+        )
+        | None => Err(no_fact("inventory")),
+    }
+}
+
+fn live_of(effect: &Effect) -> Step<&Live> {
+    match &effect.fact {
+        Some(Fact::Presence { live }) => Ok(live),
+        Some(
+            Fact::Instance(_)
+            | Fact::Record { .. }
+            | Fact::Inventory(_)
+            | Fact::Seen(_)
+            | Fact::Port { .. },
+        )
+        | None => Err(no_fact("presence")),
+    }
+}
+
+fn no_fact(what: &str) -> Stop {
+    Stop::give_up(
+        "INTERNAL",
+        format!("the ledger holds no {what} of the target"),
+        "report this as a defect",
+    )
+}

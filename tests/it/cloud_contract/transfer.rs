@@ -1,0 +1,94 @@
+//! The claim about a volume that changes its project; this file may not know about which clouds it is.
+
+use drbackup::{
+    domain::{
+        effect::Request,
+        fault::FaultKind,
+        id::VolumeId,
+        sighting::{Thing, ThingKind},
+    },
+    openstack::limits::Limits,
+    port::cloud::Cloud,
+};
+use serde_json::json;
+
+use super::{
+    Ground, Stage,
+    claims::{kind_of, make, perform, ready, remove, volume_of},
+};
+
+/// A volume is taken over from a project that another entry lives in; an offer that a crash left behind
+/// is in nobody's way, neither in that of the taking over nor in that of a deletion.
+pub(super) async fn volume_is_taken_over_whatever_was_left_of_it(stage: &Stage) {
+    let dr = stage.dr_tenant();
+    let entry = format!("{}-admin", dr.cloud);
+    let giver = Ground::of_entry(&stage.file, dr.cloud.as_str(), &entry).await;
+    let two = Stage {
+        cloud: stage.client("admin", Limits::default()),
+        file: stage.file.clone(),
+        names: stage.names.clone(),
+        source: Ground::of_entry(&stage.file, dr.cloud.as_str(), &entry).await,
+        dr: Ground::of_entry(
+            &stage.file,
+            dr.cloud.as_str(),
+            &format!("{}-demo", dr.cloud),
+        )
+        .await,
+        mark: stage.mark.clone(),
+    };
+    let away = &giver.tenant;
+    let offer = async |volume: &str| {
+        let body = json!({"volume_id": volume, "name": stage.mark});
+        giver
+            .make(
+                "volumev3",
+                "volume-transfers",
+                "volume 3.55",
+                "transfer",
+                body,
+            )
+            .await;
+    };
+    let offers = async || {
+        let (_, all) = giver
+            .ask("GET", "volumev3", "volume-transfers", "volume 3.55", None)
+            .await;
+        let all = all["transfers"].as_array().expect("a list").clone();
+        all.iter()
+            .filter(|one| one["name"] == stage.mark.as_str())
+            .count()
+    };
+
+    let volume = make(&two, away, &stage.mark, &volume_of(1)).await;
+    ready(&two, away, ThingKind::Volume, &volume).await;
+    offer(&volume).await;
+    let take = Request::TakeVolume {
+        volume: VolumeId::new(volume.clone()),
+        from: away.project.clone(),
+    };
+    for _ in 0..2 {
+        let answer = perform(&two, dr, &stage.mark, &take).await;
+        assert_eq!(answer.external.as_deref(), Some(volume.as_str()));
+    }
+    let seen = ready(&two, dr, ThingKind::Volume, &volume).await;
+    assert_eq!(seen.name, stage.mark, "it keeps its name");
+    let left = two.cloud.things_list(away, ThingKind::Volume).await;
+    let left = left.expect("a list");
+    assert!(left.iter().all(|one| one.thing.id != volume), "{left:?}");
+    assert_eq!(offers().await, 0);
+    remove(&two, dr, ThingKind::Volume, &volume).await;
+    let gone = two.cloud.request_perform(dr, &stage.mark, &take).await;
+    assert_eq!(kind_of(gone), FaultKind::NotFound);
+
+    let volume = make(&two, away, &stage.mark, &volume_of(1)).await;
+    ready(&two, away, ThingKind::Volume, &volume).await;
+    offer(&volume).await;
+    let thing = Thing {
+        kind: ThingKind::Volume,
+        id: volume.clone(),
+    };
+    let deleted = two.cloud.thing_delete(away, &thing).await;
+    deleted.expect("the offer goes with it");
+    assert_eq!(offers().await, 0);
+    remove(&two, away, ThingKind::Volume, &volume).await;
+}
