@@ -949,6 +949,62 @@ async fn volumes_of_a_server_are_listed_by_their_ids_and_not_by_their_devices() 
 }
 
 #[tokio::test]
+async fn a_device_that_is_wished_for_is_given_and_the_others_get_what_is_free() -> Outcome {
+    let one = cloud().await?;
+    let demo = Person {
+        version: "compute 2.89",
+        ..Person::login(&one, "demo", "demo").await?
+    };
+    let web = one.create_instance(&InstanceSpec::new("web", &[1]))?;
+    let mut disks = Vec::new();
+    for wish in [None, Some("/dev/vdb"), Some("vde"), None] {
+        let volume = demo.make("volume", json!({"size": 1})).await?;
+        demo.status("volume", &volume).await?;
+        disks.push((volume, wish));
+    }
+    let path = format!("/volumes/{}/action", disks[0].0);
+    demo.volume(
+        Method::POST,
+        &path,
+        json!({"os-set_bootable": {"bootable": true}}),
+    )
+    .await?;
+    let mapping: Vec<Value> = disks
+        .iter()
+        .enumerate()
+        .map(|(index, (volume, wish))| {
+            let mut one = json!({"uuid": volume, "source_type": "volume",
+                "destination_type": "volume", "boot_index": if index == 0 { 0 } else { -1 }});
+            if let Some(wish) = wish {
+                one["device_name"] = json!(wish);
+            }
+            one
+        })
+        .collect();
+    let (_, flavors) = demo.get("/compute/v2.1/flavors").await?;
+    let body = json!({"server": {"name": "wishes", "flavorRef": flavors["flavors"][0]["id"],
+        "networks": [{"uuid": web.network}], "block_device_mapping_v2": mapping}});
+    let (status, made) = demo
+        .ask(Method::POST, "/compute/v2.1/servers", body)
+        .await?;
+    assert_eq!(status, 202, "{made}");
+    let path = format!(
+        "/compute/v2.1/servers/{}/os-volume_attachments",
+        id(&made["server"])
+    );
+    let (_, list) = demo.get(&path).await?;
+    let device = |volume: &str| {
+        let all = list["volumeAttachments"].as_array()?;
+        let found = all.iter().find(|one| one["volumeId"] == volume)?;
+        found["device"].as_str().map(str::to_owned)
+    };
+    let devices: Vec<Option<String>> = disks.iter().map(|(volume, _)| device(volume)).collect();
+    let wanted = ["/dev/vda", "/dev/vdb", "/dev/vde", "/dev/vdc"].map(|name| Some(name.to_owned()));
+    assert_eq!(devices, wanted);
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_application_credential_opens_its_project_only() -> Outcome {
     let credential = ApplicationCredential {
         id: "0123abcd".to_owned(),

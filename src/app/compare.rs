@@ -77,8 +77,8 @@ pub(super) fn volume_name<'json>(manifest: &'json Value, volume: &'json str) -> 
         .unwrap_or(volume)
 }
 
-/// The volumes without their ids. Which boots counts; the order of the others is Nova's own, who names
-/// devices by the order of the ids.
+/// The volumes without their ids, in the order of their devices: a restoration wishes for the devices
+/// that they had.
 fn volumes(manifest: &Value) -> Value {
     let fields = [
         "name",
@@ -86,13 +86,12 @@ fn volumes(manifest: &Value) -> Value {
         "sizeGib",
         "bootable",
         "bootIndex",
+        "device",
         "metadata",
         "imageMetadata",
         "deleteOnTermination",
     ];
-    let mut volumes = each(manifest, "volumes", |volume| picked(volume, &fields));
-    volumes.sort_by_key(Value::to_string);
-    volumes.into()
+    each(manifest, "volumes", |volume| picked(volume, &fields)).into()
 }
 
 fn networks(manifest: &Value) -> Value {
@@ -147,15 +146,18 @@ mod tests {
     fn ids_may_change_and_the_rest_may_not() {
         let was = json!({
             "name": "shop", "status": "SHUTOFF", "tags": ["gold"],
-            "volumes": [{"volumeId": "a", "sizeGib": 1}],
+            "volumes": [{"volumeId": "a", "sizeGib": 1}, {"volumeId": "c", "sizeGib": 5}],
             "securityGroups": [{"securityGroupId": "g", "rules": [{"direction": "ingress", "remoteGroupId": "g"}]}],
         });
         let mut is = json!({
             "name": "shop", "status": "ACTIVE", "tags": ["drb-1", "gold"],
-            "volumes": [{"volumeId": "b", "sizeGib": 1}],
+            "volumes": [{"volumeId": "b", "sizeGib": 1}, {"volumeId": "a", "sizeGib": 5}],
             "securityGroups": [{"securityGroupId": "h", "rules": [{"direction": "ingress", "remoteGroupId": "h"}]}],
         });
         assert_eq!(instances(&was, &is), Vec::<String>::new());
+        let mut turned = is.clone();
+        turned["volumes"].as_array_mut().unwrap().reverse();
+        assert_eq!(instances(&was, &turned).len(), 1);
         is["volumes"][0]["sizeGib"] = json!(2);
         is["status"] = json!("ERROR");
         assert_eq!(instances(&was, &is).len(), 2);

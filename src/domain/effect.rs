@@ -232,6 +232,9 @@ pub struct Disk {
     pub volume: VolumeId,
     /// Device tag.
     pub tag: Option<String>,
+    /// The name of the device as a wish, which a hypervisor may overrule.
+    #[serde(default)]
+    pub device: Option<String>,
     /// Whether it goes with the server.
     pub delete_on_termination: bool,
 }

@@ -279,6 +279,11 @@ fn body(name: &str, plan: &ServerPlan, version: Option<Microversion>) -> Map<Str
             if let Some(tag) = disk.tag.as_ref().filter(|_| speaks(DEVICE_TAGS)) {
                 mapping["tag"] = json!(tag);
             }
+            // Seen on Nova of Zed and 2026.1 with the fake driver: the wish becomes the name, and of
+            // two alike wishes one is lost without a word. The driver of libvirt overrules all.
+            if let Some(device) = &disk.device {
+                mapping["device_name"] = json!(device);
+            }
             mapping
         })
         .collect();
@@ -371,6 +376,7 @@ mod tests {
         let disk = |id: &str| Disk {
             volume: VolumeId::new(id),
             tag: Some("data".to_owned()),
+            device: (id == "b").then(|| "/dev/vdc".to_owned()),
             delete_on_termination: false,
         };
         ServerPlan {
@@ -396,6 +402,8 @@ mod tests {
         assert_eq!(body["block_device_mapping_v2"][0]["boot_index"], 0);
         assert_eq!(body["block_device_mapping_v2"][1]["boot_index"], -1);
         assert_eq!(body["block_device_mapping_v2"][1]["tag"], "data");
+        let devices = [0, 1].map(|index| &body["block_device_mapping_v2"][index]["device_name"]);
+        assert_eq!(devices, [&Value::Null, &json!("/dev/vdc")]);
         assert_eq!(body["metadata"], json!({}));
     }
 

@@ -262,6 +262,7 @@ fn server_plan(
             .map(|(facts, volume)| Disk {
                 volume: VolumeId::new(volume.id()),
                 tag: facts.tag.clone(),
+                device: volumes::device_of(manifest, facts),
                 delete_on_termination: facts.delete_on_termination,
             })
             .collect(),
@@ -344,7 +345,9 @@ fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &Live, layout: Opt
         let disks = volumes::data_disks(&input.manifest);
         if !disks.is_sorted_by_key(|place| given[*place].id()) {
             order_may_differ = Some(
-                "data disks of different sizes or types may come up in another order".to_owned(),
+                "data disks of different sizes or types may come up in another order, where the \
+                 hypervisor names devices itself"
+                    .to_owned(),
             );
         }
     }

@@ -644,6 +644,40 @@ fn a_giver_needs_room_and_the_volume_type_too() {
 }
 
 #[test]
+fn a_data_disk_wishes_for_its_device_unless_that_could_cost_another_one_its_place() {
+    let wishes = |devices: &[&str]| -> Vec<Option<String>> {
+        let mut operation = restore(devices.len(), RestoreWish::default());
+        let Ask::Restore(input) = &mut operation.ask else {
+            panic!("a restoration")
+        };
+        for (volume, device) in input.manifest.volumes.iter_mut().zip(devices) {
+            volume.device = (!device.is_empty()).then(|| (*device).to_owned());
+        }
+        let story = unfold(operation, devices.len(), None, false);
+        let server = story.wished.iter().find_map(|(_, request, _)| {
+            let Request::MakeServer(plan) = request else {
+                return None;
+            };
+            Some(plan.disks.clone())
+        });
+        server
+            .unwrap()
+            .into_iter()
+            .map(|disk| disk.device)
+            .collect()
+    };
+    let some = |device: &str| Some(device.to_owned());
+    assert_eq!(
+        wishes(&["/dev/vda", "/dev/vdc", "/dev/sdb", ""]),
+        [None, some("/dev/vdc"), some("/dev/sdb"), None]
+    );
+    assert_eq!(
+        wishes(&["/dev/vda", "/dev/sda", "/dev/vdb", "/dev/vdb"]),
+        [None, None, None, None]
+    );
+}
+
+#[test]
 fn no_failure_ever_lets_an_imported_record_go() {
     for operation in registry(3) {
         let count = unfold(operation.clone(), 3, None, false).wished.len();

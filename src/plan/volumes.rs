@@ -77,8 +77,8 @@ fn home_of(next: &Draft<'_>, volume: &VolumeLayout) -> Tenant {
 }
 
 /// Gives the made volumes to those of the manifest so that the order of their ids is that of the
-/// devices, wherever they are alike. Nova on MariaDB names data disks by the order of the ids, its
-/// drivers overrule a wish for a name, and nothing is in the volumes yet.
+/// devices, wherever they are alike. Nova on MariaDB names data disks by the order of the ids, a driver
+/// may overrule a wish for a name, and nothing is in the volumes yet.
 pub(super) fn in_device_order<'a>(
     manifest: &Manifest,
     layout: &Layout,
@@ -108,6 +108,19 @@ pub(super) fn data_disks(manifest: &Manifest) -> Vec<usize> {
         .filter(|(_, volume)| volume.boot_index != Some(0))
         .map(|(index, _)| index)
         .collect()
+}
+
+/// The name that a data disk had, to be wished for again. The first device is the root's, whatever it
+/// was in the source, and one name for two disks would cost one of them its place.
+pub(super) fn device_of(manifest: &Manifest, volume: &VolumeFacts) -> Option<String> {
+    let device = volume.device.as_ref()?;
+    let name = device.strip_prefix("/dev/")?;
+    let plain = !name.is_empty() && name.chars().all(|letter| letter.is_ascii_lowercase());
+    let first = ["vda", "sda", "hda", "xvda"].contains(&name);
+    let alike = manifest.volumes.iter();
+    let alike = alike.filter(|other| other.device.as_ref() == Some(device));
+    let fits = volume.boot_index != Some(0) && plain && !first && alike.count() == 1;
+    fits.then(|| device.clone())
 }
 
 /// A name that fits into a description together with a few words.

@@ -591,12 +591,18 @@ async fn a_security_group_that_others_use_is_left_to_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn data_disks_that_are_alike_keep_their_order() {
+async fn data_disks_keep_their_order_whether_they_are_alike_or_not() {
+    for sizes in [&[1, 1, 1, 1, 1], &[1, 5, 3, 2, 4]] {
+        data_disks_keep_their_order(sizes).await;
+    }
+}
+
+async fn data_disks_keep_their_order(sizes: &[u64]) {
     let house = House::open(sim::Times::fast()).await;
     house.prepare_refuge();
     let instance = house
         .source
-        .create_instance(&sim::InstanceSpec::new("web", &[1, 1, 1, 1, 1]))
+        .create_instance(&sim::InstanceSpec::new("web", sizes))
         .expect("made");
     let backup = house.back_up_to_end(&instance.server).await;
     let restoration = house.restore(&backup.id).await;

@@ -160,7 +160,7 @@ class Fleet:
         """Five volumes whose order is not that of their making, two ports, one of them bare."""
         first, second = self.types[0], self.types[-1]
         wishes = (
-            {'name': '%s five data' % self.mark, 'volume_type': second},
+            {'name': '%s five data' % self.mark, 'volume_type': second, 'size': 2},
             {'name': '%s five root' % self.mark, 'volume_type': first},
             {'volume_type': second, 'metadata': {'name': 'none'}},
             {'name': '%s five also bootable' % self.mark, 'description': 'boots too, but is not the root'},

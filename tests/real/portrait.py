@@ -29,6 +29,7 @@ def take(site, server):
         'volume count': len(volumes),
         'root device': len(attachments) and inside.get('OS-EXT-SRV-ATTR:root_device_name') in (
             None, attachments[0]['device']),
+        'devices': [item['device'] for item in attachments],
         'delete on termination': [item['delete_on_termination'] for item in attachments],
         'device tags': [item['tag'] for item in attachments],
         'volume sizes': [volume['size'] for volume in volumes],

@@ -29,6 +29,8 @@ pub(crate) struct Disk {
     size: u64,
     boot_index: Option<i64>,
     pub(crate) tag: Option<String>,
+    /// The device that is wished for.
+    device: Option<String>,
     delete_on_termination: bool,
 }
 
@@ -40,6 +42,7 @@ impl Disk {
             size: 0,
             boot_index: Some(if boots { 0 } else { -1 }),
             tag: None,
+            device: None,
             delete_on_termination: false,
         }
     }
@@ -273,6 +276,7 @@ fn disks(
                 .as_i64()
                 .or_else(|| index.as_str().and_then(|text| text.parse().ok())),
             tag: one["tag"].as_str().map(str::to_owned),
+            device: wished_device(&one["device_name"])?,
             delete_on_termination: one["delete_on_termination"] == true,
         };
         check_disk(world, ask, &disk)?;
@@ -284,6 +288,20 @@ fn disks(
             .unwrap_or(i64::MAX)
     });
     Ok(disks)
+}
+
+/// The device that a mapping wishes for; `vdb` means `/dev/vdb`.
+fn wished_device(value: &Value) -> Result<Option<String>, Reply> {
+    let Some(name) = value.as_str() else {
+        return Ok(None);
+    };
+    if name.is_empty() {
+        return Err(bad(
+            "Invalid input for field/attribute device_name. Value: . '' is too short",
+        ));
+    }
+    let name = name.strip_prefix("/dev/").unwrap_or(name);
+    Ok(Some(format!("/dev/{name}")))
 }
 
 fn number(value: &Value) -> u64 {
@@ -557,7 +575,7 @@ fn put_disk(world: &mut World, who: &Who, disk: &Disk) -> Attached {
     };
     Attached {
         volume,
-        device: String::new(),
+        device: disk.device.clone().unwrap_or_default(),
         tag: disk.tag.clone(),
         delete_on_termination: disk.delete_on_termination,
         attachment: world.uuid(),
@@ -565,16 +583,17 @@ fn put_disk(world: &mut World, who: &Who, disk: &Disk) -> Attached {
     }
 }
 
-/// Gives every disk its device: the first one that of the root, if it is one, the others in the order
-/// of the ids of their volumes, which is the order in which Nova's data base hands them out. That order
-/// is kept in every list.
+/// Gives every disk its device: the first one that of the root, if it is one, then those that were wished
+/// for, the others what is free in the order of the ids of their volumes, which is the order in which
+/// Nova's data base hands them out. That order is kept in every list.
 fn name_devices(disks: &mut [Attached], root: bool) {
     if let Some(first) = disks.first_mut().filter(|_| root) {
         ROOT_DEVICE.clone_into(&mut first.device);
     }
     disks.sort_by(|one, other| one.volume.cmp(&other.volume));
-    let others = disks.iter_mut().filter(|disk| disk.device != ROOT_DEVICE);
-    for (number, disk) in others.enumerate() {
-        disk.device = device(number + 1);
+    let taken: Vec<String> = disks.iter().map(|disk| disk.device.clone()).collect();
+    let mut free = (1..).map(device).filter(|name| !taken.contains(name));
+    for disk in disks.iter_mut().filter(|disk| disk.device.is_empty()) {
+        disk.device = free.next().unwrap_or_default();
     }
 }

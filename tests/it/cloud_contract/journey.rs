@@ -270,6 +270,9 @@ async fn restore(
     volume
 }
 
+/// The device that the data disk is wished to have.
+const DATA_DEVICE: &str = "/dev/vdd";
+
 /// Makes an instance in the other cloud as a restoration does, and gives what it made, first to go
 /// first.
 async fn rebuild(stage: &Stage, root: &str, data: &str) -> Vec<(ThingKind, String)> {
@@ -311,9 +314,11 @@ async fn rebuild(stage: &Stage, root: &str, data: &str) -> Vec<(ThingKind, Strin
         kind_of(stage.cloud.request_perform(dr, "", &key).await),
         FaultKind::Conflict
     );
+    // Not the name that it would get by itself.
     let disk = |volume: &str, tag: &str| Disk {
         volume: VolumeId::new(volume),
         tag: Some(tag.to_owned()),
+        device: (tag == "data").then(|| DATA_DEVICE.to_owned()),
         delete_on_termination: false,
     };
     let plan = Request::MakeServer(Box::new(ServerPlan {
@@ -364,6 +369,7 @@ async fn check_rebuilt(stage: &Stage, server: &str, group: &str, disks: [&str; 2
         .map(|volume| volume.id.as_str())
         .collect();
     assert_eq!(volumes, disks);
+    assert_eq!(manifest.volumes[1].device.as_deref(), Some(DATA_DEVICE));
     let macs: Vec<&str> = manifest
         .ports
         .iter()
