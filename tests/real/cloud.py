@@ -7,6 +7,7 @@ from claims import wait
 # Everything that can be left behind: kind, service, path, key, query that shows all projects.
 KINDS = (
     ('server', 'compute', '/servers/detail', 'servers', 'all_tenants=1&limit=1000'),
+    ('transfer', 'volume', '/volume-transfers', 'transfers', 'all_tenants=1'),
     ('volume', 'volume', '/volumes/detail', 'volumes', 'all_tenants=1&limit=1000'),
     ('snapshot', 'volume', '/snapshots/detail', 'snapshots', 'all_tenants=1&limit=1000'),
     ('backup', 'volume', '/backups/detail', 'backups', 'all_tenants=1&limit=1000'),
@@ -18,6 +19,7 @@ KINDS = (
 )
 ONE = {
     'server': ('compute', '/servers/', 'server'),
+    'transfer': ('volume', '/volume-transfers/', 'transfer'),
     'volume': ('volume', '/volumes/', 'volume'),
     'snapshot': ('volume', '/snapshots/', 'snapshot'),
     'backup': ('volume', '/backups/', 'backup'),

@@ -447,6 +447,53 @@ class Journey:
         self.judge_bytes('same cloud', self.fleet.instances['one'].digests, self.source,
                          restored['volume ids'])
 
+    def restore_next_door(self):
+        """Into another project of the source, without an admin: the volumes change hands."""
+        text = 'a restoration to another project without an admin'
+        if not self.other:
+            self.claims.skip(text, 'no second project could be made')
+            return
+        check, before, site = self.claims, self.source.listing(), copy.copy(self.source)
+        site.tenant = self.other_view
+        self.service.stop()
+        self.service.admins = False
+        self.service.start()
+        try:
+            with self.slowly(self.source, 0.1):
+                restoration = self.service.restore(
+                    self.backups['two']['id'], self.source, tenant=self.other, wait_for_end=False)
+
+                def with_giver():
+                    return [one for one in self.source.tenant.list('volume', 'limit=1000')
+                            if ('volume', one['id']) not in before]
+                self.kill_when('a volume of the giver', with_giver, 'restoration', restoration)
+            self.kill_when('an offered volume', lambda: [
+                one for one in with_giver() if one['status'] == 'awaiting-transfer'],
+                'restoration', restoration, optional=True)
+            restoration = self.service.until_rest('restoration', restoration['id'])
+        finally:
+            self.service.stop()
+            self.service.admins = True
+            self.service.start()
+        self.know(restoration)
+        self.restorations['next door'] = restoration
+        check.equal(text + ' is OK', (restoration['state'], restoration.get('error')), ('STATE_OK', None))
+        new = [thing for key, thing in self.source.listing().items() if key not in before]
+        owners = {thing.get('project_id') or thing.get('tenant_id')
+                  or thing.get('os-vol-tenant-attr:tenant_id') for thing in new}
+        check.equal('everything that it made belongs to that project, the volumes too', owners, {self.other})
+        made = self.counts(self.source, before)
+        check.equal('it left no offer, no second volume and no second record',
+                    [made.get(kind, 0) for kind in ('transfer', 'volume', 'backup')], [0, 2, 0])
+        restored = portrait.take(site, restoration['instance']['serverId'])
+        original = self.fleet.instances['two'].portrait
+        ports = copy.deepcopy(original['ports'])
+        for was, now in zip(ports, restored['ports']):
+            was['addresses'] = now['addresses']
+        self.judge_points('next door', original, restored, {'ports': ports, 'status': 'ACTIVE'})
+        self.judge_bytes('next door', self.fleet.instances['two'].digests, self.source,
+                         restored['volume ids'])
+
     # -- the end ------------------------------------------------------------
 
     def delete_restorations(self):
@@ -463,8 +510,9 @@ class Journey:
         server = self.dr.tenant.get('server', stays['instance']['serverId'])
         check.equal('an instance stays when only its restoration is deleted',
                     server and server['status'], 'ACTIVE')
-        # `killed` uses the groups that were made for `two`.
-        begin = [self.restorations.pop(label) for label in ('killed', 'same cloud') if label in self.restorations]
+        # Whoever uses the groups of another one goes first: `killed` those of `two`.
+        begin = [self.restorations.pop(label) for label in ('killed', 'next door')
+                 if label in self.restorations]
         for some in (begin, list(self.restorations.values())):
             with concurrent.futures.ThreadPoolExecutor(4) as pool:
                 list(pool.map(lambda one: service.ask('restoration', 'delete', one['id'], '--instance'), some))
@@ -613,6 +661,8 @@ class Journey:
             back.join()
         with part('restoring to another project of the same cloud'):
             self.restore_in_same_cloud()
+        with part('restoring to another project without an admin'):
+            self.restore_next_door()
         with part('deleting the restorations'):
             self.delete_restorations()
         with part('deleting the DR backups'):

@@ -32,6 +32,8 @@ class Service:
         self.clouds_file = clouds_file
         self.sites = sites
         self.process = None
+        # Whether it knows the entries that have the admin role.
+        self.admins = True
         self.port = _free_port()
         self.log = os.path.join(directory, 'service.log')
         self.address = 'http://127.0.0.1:%d' % self.port
@@ -48,7 +50,7 @@ class Service:
                    '--clouds-file', self.clouds_file, '--log', 'info,drbackup=debug']
         for site in self.sites:
             command += ['--cloud', '%s=%s' % (site.name, site.entry)]
-            if site.admin_entry:
+            if self.admins and site.admin_entry:
                 command += ['--admin', '%s=%s' % (site.name, site.admin_entry)]
         with open(self.log, 'ab') as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,

@@ -6,8 +6,8 @@ import time
 from cloud import describe
 from claims import say
 
-ORDER = ('server', 'backup', 'snapshot', 'volume', 'port', 'security group', 'subnet', 'network', 'image',
-         'key pair')
+ORDER = ('server', 'backup', 'snapshot', 'transfer', 'volume', 'port', 'security group', 'subnet', 'network',
+         'image', 'key pair')
 # The service names what it makes so until it is finished.
 OURS = ('drb-',)
 BUSY = ('creating', 'backing-up', 'restoring', 'restoring-backup', 'deleting', 'detaching', 'attaching')
