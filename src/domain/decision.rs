@@ -7,6 +7,7 @@ use super::{
     id::{EffectKey, Tenant},
     progress::Progress,
     restoration::RestorationDetail,
+    time::Timestamp,
 };
 
 /// An effect that should exist.
@@ -50,7 +51,7 @@ pub enum Ending {
     Open,
     /// The goal is reached.
     Done,
-    /// It gave up, and everything is cleaned up.
+    /// It gave up, and everything is cleaned up, or the error names what could not be removed.
     Erred(OperationError),
 }
 
@@ -63,6 +64,8 @@ pub struct Decision {
     pub drops: Vec<EffectKey>,
     /// What to tell.
     pub report: Report,
+    /// When to ask the planner again although nothing has happened by then.
+    pub again: Option<Timestamp>,
     /// Whether it has ended.
     pub ending: Ending,
 }

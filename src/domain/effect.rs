@@ -157,10 +157,11 @@ pub enum Request {
         /// The description.
         description: String,
     },
-    /// Free a snapshot that a dead backup left in `backing-up`; needs an admin entry.
-    ApplySnapshotReset {
-        /// The snapshot.
-        snapshot: SnapshotId,
+    /// Give a snapshot, volume or volume backup that must go, and whose status forbids that for good,
+    /// the status `error`, from which it may be deleted; needs an admin entry.
+    ApplyErrorStatus {
+        /// What is stuck.
+        thing: Thing,
     },
     /// Read everything about an instance.
     ReadInstance {
@@ -277,7 +278,7 @@ impl Request {
             | Self::ApplyPortName { .. }
             | Self::ApplyServerTags { .. }
             | Self::ApplyVolumeBackup { .. }
-            | Self::ApplySnapshotReset { .. } => EffectKind::Apply,
+            | Self::ApplyErrorStatus { .. } => EffectKind::Apply,
             Self::ReadInstance { .. }
             | Self::ReadRecord { .. }
             | Self::ReadInventory
@@ -317,7 +318,7 @@ impl Request {
             | Self::ApplyPortName { .. }
             | Self::ApplyServerTags { .. }
             | Self::ApplyVolumeBackup { .. }
-            | Self::ApplySnapshotReset { .. }
+            | Self::ApplyErrorStatus { .. }
             | Self::ReadInstance { .. }
             | Self::ReadRecord { .. }
             | Self::ReadInventory

@@ -174,9 +174,8 @@ impl Runner {
                     break;
                 }
             }
-            let left = held.operation.deadline.since(time);
-            if !left.is_zero() {
-                wake = wake.min(now + left);
+            if let Some(again) = held.again() {
+                wake = wake.min(now + again.since(time));
             }
         }
         let turns: Vec<Turn> = memory

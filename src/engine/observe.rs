@@ -77,11 +77,21 @@ impl Listing {
         found
     }
 
-    /// The thing of an effect: by its id once that is known, else by name.
+    /// The thing of an effect: by its id once that is known, else by name. What we asked for by a
+    /// name of ours is found by that too where an answer gave a wrong id.
     fn of(&self, effect: &Effect) -> Vec<&Sighting> {
-        match effect.external.as_deref().or(effect.request.known_id()) {
-            Some(id) => self.by_id(id).into_iter().collect(),
-            None => self.by_name(&effect.name),
+        let known = effect.external.as_deref().or(effect.request.known_id());
+        match (known.map(|id| self.by_id(id)), effect.request.kind()) {
+            (Some(Some(sighting)), _) => vec![sighting],
+            (None, _) | (Some(None), EffectKind::Make(_)) => self.by_name(&effect.name),
+            (
+                Some(None),
+                EffectKind::Import
+                | EffectKind::Fill
+                | EffectKind::Apply
+                | EffectKind::Read
+                | EffectKind::Drop(_),
+            ) => Vec::new(),
         }
     }
 }
@@ -134,7 +144,12 @@ pub(super) fn seen(
             // A status from before the answer says nothing: the volume was available then too.
             if listing.started >= aside.since {
                 match found.first() {
-                    Some(sighting) => judged(effect, aside, sighting, now),
+                    Some(sighting) => {
+                        if matches!(effect.request.kind(), EffectKind::Make(_)) {
+                            effect.external = Some(sighting.thing.id.clone());
+                        }
+                        judged(effect, aside, sighting, now);
+                    }
                     None => aside.missing = true,
                 }
             }

@@ -37,6 +37,8 @@ pub(super) struct Held {
     told: Option<(State, Report)>,
     detail: Option<Detail>,
     news: Option<News>,
+    /// When the planner is asked again although nothing has happened.
+    again: Option<Timestamp>,
     ending: Ending,
 }
 
@@ -57,6 +59,7 @@ impl Held {
             told: None,
             detail: open.detail,
             news: None,
+            again: None,
             ending: Ending::Open,
         }
     }
@@ -106,7 +109,7 @@ impl Held {
 
     /// Asks the planner until it has nothing new to say.
     pub(super) fn plan(&mut self, planner: Planner, time: Timestamp, now: Instant) {
-        let late = time >= self.operation.deadline;
+        let late = self.again.is_some_and(|again| time >= again);
         // Each round settles at least one effect or ends the loop, so the ledger bounds it.
         while (self.stale || late) && self.ending == Ending::Open {
             self.stale = false;
@@ -123,6 +126,7 @@ impl Held {
             wishes,
             drops,
             report,
+            again,
             ending,
         } = decision;
         for wish in wishes {
@@ -177,6 +181,7 @@ impl Held {
             }
         }
         self.ending = ending;
+        self.again = again;
         self.tell(report, time);
     }
 
@@ -296,6 +301,11 @@ impl Held {
             moves.push((key, next));
         }
         moves
+    }
+
+    /// When the planner is asked at the latest, if ever.
+    pub(super) fn again(&self) -> Option<Timestamp> {
+        self.again
     }
 
     /// Whether the planner has to be asked again.

@@ -256,7 +256,7 @@ impl Clouds {
                 .await
                 .map(done),
             Request::ImportRecord { .. }
-            | Request::ApplySnapshotReset { .. }
+            | Request::ApplyErrorStatus { .. }
             | Request::ReadInstance { .. }
             | Request::ReadRecord { .. }
             | Request::ReadInventory
@@ -383,9 +383,9 @@ impl Cloud for Clouds {
                 let access = self.admin_or_tenant(tenant).await?;
                 backup::import(&access, backup, record).await.map(accepted)
             }
-            Request::ApplySnapshotReset { snapshot } => {
+            Request::ApplyErrorStatus { thing } => {
                 let access = self.admin_or_tenant(tenant).await?;
-                snapshot::reset(&access, snapshot).await.map(done)
+                thing::give_up_status(&access, thing).await.map(done)
             }
             Request::RestoreVolumeBackup {
                 backup,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::domain::{
     fault::{Fault, Service},
-    id::{SnapshotId, VolumeId},
+    id::VolumeId,
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
 };
@@ -74,22 +74,4 @@ pub(super) async fn make(
         }}),
     );
     Ok(access.read::<One>(&call).await?.snapshot.id)
-}
-
-/// Frees a snapshot that stayed in `backing-up`. One that is in any other status is left alone:
-/// a reset while it is being deleted would bring it back half gone.
-pub(super) async fn reset(access: &Access, snapshot: &SnapshotId) -> Result<(), Fault> {
-    let doing = format!("free the snapshot {snapshot}");
-    let path = format!("snapshots/{snapshot}");
-    let found: Option<One> = access
-        .read_if_there(&Call::get(CINDER, path.as_str(), doing.as_str()))
-        .await?;
-    if found.is_none_or(|found| found.snapshot.status != "backing-up") {
-        return Ok(());
-    }
-    let body = json!({"os-reset_status": {"status": "available"}});
-    access
-        .send(&Call::post(CINDER, format!("{path}/action"), doing, body))
-        .await?;
-    Ok(())
 }

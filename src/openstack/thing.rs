@@ -1,6 +1,7 @@
 //! Lists, looks and deletions, alike for all kinds of things; this file may not know how one is made.
 
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::{
     access::{Access, Call},
@@ -152,7 +153,33 @@ async fn one<T: DeserializeOwned>(
     Ok(sighting(access.read(&call).await?))
 }
 
-/// Asks for the deletion of a thing; one that is not there is fine.
+/// Gives what is stuck the status `error`, as an admin may. What is there no more, or may be deleted as
+/// it is, is left alone: a status given to what has just moved on by itself would be a lie.
+pub(super) async fn give_up_status(access: &Access, thing: &Thing) -> Result<(), Fault> {
+    let status = match get(access, thing).await? {
+        Some(seen) => seen.status,
+        None => return Ok(()),
+    };
+    if ["available", "error"].contains(&status.as_str()) {
+        return Ok(());
+    }
+    let mut reset = json!({"status": "error"});
+    if thing.kind == ThingKind::Volume {
+        // Its server is gone, or it would not have to go.
+        reset["attach_status"] = json!("detached");
+    }
+    let call = Call::post(
+        service(thing.kind),
+        format!("{}/action", path(thing)),
+        format!("give up the {thing}, which is {status}"),
+        json!({"os-reset_status": reset}),
+    );
+    access.send(&call).await?;
+    Ok(())
+}
+
+/// Asks for the deletion of a thing; one that is not there is fine. A 404 may also come from
+/// something in between: where no list follows that proves it, the thing itself is asked for.
 pub(super) async fn delete(access: &Access, thing: &Thing) -> Result<(), Fault> {
     if thing.kind == ThingKind::SecurityGroup {
         security_group::check_unreferenced(access, &thing.id).await?;
@@ -170,7 +197,16 @@ pub(super) async fn delete(access: &Access, thing: &Thing) -> Result<(), Fault> 
     }
     match outcome {
         Ok(_) => Ok(()),
-        Err(fault) if fault.kind == FaultKind::NotFound => Ok(()),
+        Err(fault) if fault.kind == FaultKind::NotFound => {
+            let still_there = thing.kind.goes_at_once() && get(access, thing).await?.is_some();
+            if still_there {
+                return Err(Fault {
+                    kind: FaultKind::Unanswered,
+                    ..fault
+                });
+            }
+            Ok(())
+        }
         Err(fault) => Err(refused_deletion(fault, thing.kind)),
     }
 }

@@ -1,6 +1,8 @@
 //! The decision while it is being made: what planners say in words of their own; it may not know
 //! any single operation.
 
+use std::time::Duration;
+
 use super::is_gone;
 use crate::domain::{
     decision::{Decision, Detail, Ending, Wish},
@@ -39,17 +41,22 @@ pub(super) type Step<T> = Result<T, Stop>;
 pub(super) struct Draft<'a> {
     operation: &'a Operation,
     ledger: &'a Ledger,
+    now: Timestamp,
     decision: Decision,
     phase: String,
+    /// Nothing is missing but the end of the temporaries.
+    products_stand: bool,
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(operation: &'a Operation, ledger: &'a Ledger) -> Self {
+    pub(super) fn new(operation: &'a Operation, ledger: &'a Ledger, now: Timestamp) -> Self {
         Self {
             operation,
             ledger,
+            now,
             decision: Decision::default(),
             phase: String::new(),
+            products_stand: false,
         }
     }
 
@@ -110,7 +117,12 @@ impl<'a> Draft<'a> {
         let ledger = self.ledger;
         match ledger.get(&wish.key) {
             Some(effect) if has_served(effect) => Ok(effect),
-            Some(_) => Err(Stop::Pending),
+            Some(effect) => {
+                if matches!(effect.request.kind(), EffectKind::Drop(_)) {
+                    self.free_stuck(effect);
+                }
+                Err(Stop::Pending)
+            }
             None => {
                 self.decision.wishes.push(wish);
                 Err(Stop::Pending)
@@ -161,7 +173,9 @@ impl<'a> Draft<'a> {
 
     /// The temporaries go, newest first; answers when nothing of them is left.
     pub(super) fn drop_temporaries(&mut self) -> Step<()> {
-        self.drop_next(|effect| effect.disposal == Disposal::Temporary)
+        let gone = self.drop_next(|effect| effect.disposal == Disposal::Temporary);
+        self.products_stand = gone.is_err();
+        gone
     }
 
     /// Lets the newest of what `goes` go, all of one kind side by side; answers when all is gone.
@@ -177,7 +191,7 @@ impl<'a> Draft<'a> {
             return Ok(());
         };
         for effect in left.iter().filter(|effect| effect.request.kind() == kind) {
-            self.free_stuck_snapshot(effect);
+            self.free_stuck(effect);
             match effect.state {
                 EffectState::Dropping | EffectState::Leaving | EffectState::Gone => {}
                 EffectState::Requested
@@ -189,29 +203,58 @@ impl<'a> Draft<'a> {
         Err(Stop::Pending)
     }
 
-    /// A backup that died leaves its snapshot in `backing-up`, where only an admin frees it.
-    /// Everything that reads a snapshot was wished for later, so it is gone or done by now.
-    fn free_stuck_snapshot(&mut self, effect: &Effect) {
-        let stuck = effect.request.kind() == EffectKind::Make(ThingKind::Snapshot)
-            && effect.state == EffectState::Dropping
-            && effect.status.as_deref() == Some("backing-up");
-        if let (true, Some(id)) = (stuck, &effect.external) {
-            let request = Request::ApplySnapshotReset {
-                snapshot: crate::domain::id::SnapshotId::new(id),
-            };
-            let key = format!("{}-reset", effect.key);
-            // Pending or done, there is nothing to do with the answer: the next look at the snapshot tells.
-            let wish = Self::wish_in(effect.tenant.clone(), key, request, Disposal::Keep);
-            if self.ledger.get(&wish.key).is_none() {
-                self.decision.wishes.push(wish);
-            }
+    /// What must go and cannot, because its status forbids it for good, gets another status from an
+    /// admin. Everything that was built on it was wished for later, so it is gone or done by now.
+    fn free_stuck(&mut self, effect: &Effect) {
+        let dropped = if let Request::Drop { thing } = &effect.request {
+            Some(thing.clone())
+        } else {
+            effect.thing()
+        };
+        let Some(thing) = dropped.filter(|thing| may_be_stuck(thing.kind)) else {
+            return;
+        };
+        let key = format!("{}-reset", effect.key);
+        if self.effect(&key).is_some() {
+            return;
         }
+        let is_drop = matches!(effect.request.kind(), EffectKind::Drop(_));
+        let leaving = match effect.state {
+            EffectState::Dropping | EffectState::Leaving => effect.changed,
+            // Its row tells the last attempt; the operation began with it.
+            EffectState::Requested | EffectState::Accepted if is_drop => self.operation.created,
+            EffectState::Requested
+            | EffectState::Accepted
+            | EffectState::Done
+            | EffectState::Failed
+            | EffectState::Gone => return,
+        };
+        let hopeless = match effect.status.as_deref() {
+            Some("error_deleting") => true,
+            // A backup that died leaves its snapshot so.
+            Some("backing-up") => thing.kind == ThingKind::Snapshot,
+            _ => false,
+        };
+        let patience = leaving.after(STUCK_AFTER);
+        if !hopeless && self.now < patience {
+            return self.look_again(patience);
+        }
+        // Pending, done or refused, there is nothing to do with the answer: the next look at the
+        // thing tells.
+        let request = Request::ApplyErrorStatus { thing };
+        let wish = Self::wish_in(effect.tenant.clone(), key, request, Disposal::Keep);
+        self.decision.wishes.push(wish);
+    }
+
+    /// Asks to be asked again at this time, if nothing happens before.
+    fn look_again(&mut self, at: Timestamp) {
+        let before = self.decision.again;
+        self.decision.again = Some(before.map_or(at, |before| before.min(at)));
     }
 
     /// The first reason to give up: a cancel, a failure that nobody forgives, the deadline.
     pub(super) fn reason_to_give_up(
         &self,
-        now: Timestamp,
         forgiven: impl Fn(&Effect) -> bool,
     ) -> Option<OperationError> {
         if self.operation.cancelled.is_some() {
@@ -224,16 +267,16 @@ impl<'a> Draft<'a> {
         if let Some((_, fault)) = self.ledger.first_failure(forgiven) {
             return Some(OperationError::from(fault));
         }
-        (now >= self.operation.deadline).then(|| self.deadline_passed())
+        (self.now >= self.operation.deadline).then(|| self.deadline_passed())
     }
 
     fn deadline_passed(&self) -> OperationError {
-        let waited = self.ledger.iter().find(|effect| !effect.state.is_settled());
-        let on = waited
-            .and_then(|effect| effect.fault.as_ref())
-            .map(Fault::to_string);
+        let mut open = self.ledger.iter().filter(|one| !one.state.is_settled());
+        let on = open.next().map_or(String::new(), |effect| {
+            let fault = effect.fault.as_ref().map(Fault::to_string);
+            format!(": {}", fault.unwrap_or_else(|| standing(effect)))
+        });
         let while_doing = self.phase.to_lowercase();
-        let on = on.map_or(String::new(), |fault| format!(": {fault}"));
         OperationError::new(
             "DEADLINE_EXCEEDED",
             format!("the deadline passed while {while_doing}{on}"),
@@ -268,6 +311,7 @@ impl<'a> Draft<'a> {
     /// It goes on.
     pub(super) fn open(mut self) -> Decision {
         self.count();
+        self.look_again(self.operation.deadline);
         self.decision
     }
 
@@ -278,7 +322,8 @@ impl<'a> Draft<'a> {
         self.decision
     }
 
-    /// Everything that was made goes, newest first; then it has ended, for this reason.
+    /// Everything that was made goes, newest first; then it has ended, for this reason. Products that
+    /// only wait for the end of the temporaries stay: they are whole, and may be all there is.
     pub(super) fn give_up(mut self, reason: &OperationError) -> Decision {
         self.decision.wishes.clear();
         self.decision.drops.clear();
@@ -286,22 +331,43 @@ impl<'a> Draft<'a> {
         self.decision.report.runtime_state.clone_from(&self.phase);
         // What makes nothing is abandoned where it stands: a restore that was not sent yet must not
         // follow its volume, and an import that was sent stays as a mirror. Only what frees a stuck
-        // snapshot belongs to the clean-up itself.
+        // thing belongs to the clean-up itself.
         let abandoned = self.ledger.iter().filter(|effect| {
             !matches!(effect.request.kind(), EffectKind::Make(_))
-                && !matches!(effect.request, Request::ApplySnapshotReset { .. })
+                && !matches!(effect.request, Request::ApplyErrorStatus { .. })
                 && !effect.state.is_settled()
         });
         self.decision
             .drops
             .extend(abandoned.map(|effect| effect.key.clone()));
-        let cleaned = self.drop_next(|effect| match effect.disposal {
-            Disposal::Temporary | Disposal::Product => true,
+        let products_go = !self.products_stand || self.operation.cancelled.is_some();
+        let goes = |effect: &Effect| match effect.disposal {
+            Disposal::Temporary => true,
+            Disposal::Product => products_go,
             Disposal::Keep => false,
-        });
-        if cleaned.is_ok() {
+        };
+        let cleaned = self.drop_next(goes);
+        let ends = self.operation.deadline.after(CLEANUP);
+        if cleaned.is_ok() || self.now >= ends {
+            let mut reason = reason.clone();
+            let made = self.ledger.iter().filter(|effect| {
+                matches!(effect.request.kind(), EffectKind::Make(_))
+                    && goes(effect)
+                    && !is_gone(effect)
+            });
+            let left: Vec<String> = made.map(standing).collect();
+            if !left.is_empty() {
+                reason.message = format!("{}; left behind: {}", reason.message, left.join(", "));
+                reason.guidance = format!(
+                    "let an admin reset the status of what was left behind and delete it, or look into \
+                     the list of orphans; then {}",
+                    reason.guidance
+                );
+            }
             self.decision.report.runtime_state = format!("Erred: {}", reason.message);
-            self.decision.ending = Ending::Erred(reason.clone());
+            self.decision.ending = Ending::Erred(reason);
+        } else {
+            self.look_again(ends);
         }
         self.count();
         self.decision
@@ -321,6 +387,34 @@ impl<'a> Draft<'a> {
         progress.effects_total = u32::try_from(total).unwrap_or(u32::MAX);
         progress.started = Some(self.operation.created);
     }
+}
+
+/// How long something that must go may keep a status that forbids it. The slowest thing that a cloud
+/// does to what is not wanted any more, to write a large backup or to wipe a large volume, ends before.
+const STUCK_AFTER: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// How long after its deadline an operation goes on to clean up: longer than what is stuck needs to
+/// come free.
+const CLEANUP: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// Whether an admin can give things of this kind another status.
+fn may_be_stuck(kind: ThingKind) -> bool {
+    match kind {
+        ThingKind::Snapshot | ThingKind::Volume | ThingKind::VolumeBackup => true,
+        ThingKind::SecurityGroup | ThingKind::KeyPair | ThingKind::Port | ThingKind::Server => {
+            false
+        }
+    }
+}
+
+/// What an effect is at, for an error: `volume drb-… (ID) is creating`.
+fn standing(effect: &Effect) -> String {
+    let id = match effect.id() {
+        "" => String::new(),
+        id => format!(" ({id})"),
+    };
+    let status = effect.status.as_deref().unwrap_or(effect.state.name());
+    format!("{} {}{id} is {status}", noun_of(effect), effect.name)
 }
 
 /// How often the deletion of what is in use is asked for before it is left: what of ours may still
@@ -351,16 +445,21 @@ fn has_served(effect: &Effect) -> bool {
 
 /// An effect on a volume in words ("volume backup creating").
 fn status_of(effect: &Effect) -> String {
-    let noun = match effect.request.kind() {
+    let noun = noun_of(effect);
+    match (&effect.status, effect.state.is_settled()) {
+        (Some(status), false) => format!("{noun} {status}"),
+        _ => format!("{noun} {}", effect.state.name()),
+    }
+}
+
+/// What an effect is about, in a word.
+fn noun_of(effect: &Effect) -> &'static str {
+    match effect.request.kind() {
         EffectKind::Make(kind) => kind.noun(),
         EffectKind::Import => "record",
         EffectKind::Fill => "restore",
         EffectKind::Apply => "properties",
         EffectKind::Read => "record export",
         EffectKind::Drop(_) => "deletion",
-    };
-    match (&effect.status, effect.state.is_settled()) {
-        (Some(status), false) => format!("{noun} {status}"),
-        _ => format!("{noun} {}", effect.state.name()),
     }
 }

@@ -229,7 +229,11 @@ impl Service {
         if let Some(name) = ask.name {
             backup.name = name;
         }
-        let described = ask.description.filter(|text| *text != backup.description);
+        // What failed to travel before has to set out again, although the words are the same.
+        let failed = backup.state == State::Erred;
+        let described = ask
+            .description
+            .filter(|text| failed || *text != backup.description);
         let mut operation = None;
         // A name lives with us alone; only a description has to travel.
         if let Some(description) = described {

@@ -5,7 +5,7 @@ use drbackup::{
     domain::{
         effect::Request,
         fault::{Fault, FaultKind},
-        id::{CloudName, SnapshotId, Tenant, VolumeBackupId, VolumeId},
+        id::{CloudName, Tenant, VolumeBackupId, VolumeId},
         record::BackupRecord,
         sighting::{Thing, ThingKind},
     },
@@ -312,8 +312,8 @@ async fn only_a_snapshot_that_is_stuck_is_freed() {
         kind: ThingKind::Snapshot,
         id: id.clone(),
     };
-    let free = Request::ApplySnapshotReset {
-        snapshot: SnapshotId::new(id.clone()),
+    let free = Request::ApplyErrorStatus {
+        thing: thing.clone(),
     };
     let status = async || {
         let seen = stage.cloud.thing_get(simulated.source(), &thing).await;
@@ -323,7 +323,7 @@ async fn only_a_snapshot_that_is_stuck_is_freed() {
         (status().await == "available").then_some(())
     })
     .await;
-    for (before, after) in [("deleting", "deleting"), ("backing-up", "available")] {
+    for (before, after) in [("available", "available"), ("backing-up", "error")] {
         simulated.pair.clouds[0]
             .set_status(&id, before)
             .expect("a snapshot");
