@@ -253,6 +253,15 @@ pub(super) fn deleted(
     match answer {
         Ok(()) if at_once => enter(effect, aside, EffectState::Gone, now),
         Ok(()) => enter(effect, aside, EffectState::Leaving, now),
+        // Either it is gone, or its id was never right: then its name finds it.
+        Err(fault) if fault.kind == FaultKind::NotFound && at_once => {
+            effect.external = None;
+            aside.entered(now);
+            aside.doubt = Some(now);
+        }
+        Err(fault) if fault.kind == FaultKind::NotFound => {
+            enter(effect, aside, EffectState::Leaving, now);
+        }
         Err(fault) => {
             // A thing that must go is asked to go until it does; the wait grows and people see why.
             aside.wait(settings, &fault, now);
@@ -265,16 +274,29 @@ pub(super) fn deleted(
     }
 }
 
+/// Why something that was accepted is given up before it was ready, for whoever reads the row later.
+pub(super) fn not_awaited(effect: &Effect) -> Fault {
+    let status = effect.status.as_deref().unwrap_or("not to be seen");
+    let doing = format!("bring {} {} to its end", effect.key, effect.name);
+    let message = format!("it was still {status}");
+    Fault::new(FaultKind::Busy, service_of(effect), doing, message)
+}
+
 /// Notes that something that was asked for or accepted went wrong inside the cloud.
 pub(super) fn broken(effect: &mut Effect, aside: &mut Aside, message: &str, now: Instant) {
     let doing = format!("bring {} {} to its end", effect.key, effect.name);
-    let service = match effect.request.watched() {
+    let fault = Fault::new(FaultKind::Broken, service_of(effect), doing, message);
+    effect.fault = Some(fault);
+    enter(effect, aside, EffectState::Failed, now);
+}
+
+/// The service that an effect is watched at.
+fn service_of(effect: &Effect) -> Service {
+    match effect.request.watched() {
         Some(ThingKind::Server | ThingKind::KeyPair) => Service::Compute,
         Some(ThingKind::Port | ThingKind::SecurityGroup) => Service::Network,
         Some(ThingKind::Snapshot | ThingKind::Volume | ThingKind::VolumeBackup) | None => {
             Service::BlockStorage
         }
-    };
-    effect.fault = Some(Fault::new(FaultKind::Broken, service, doing, message));
-    enter(effect, aside, EffectState::Failed, now);
+    }
 }

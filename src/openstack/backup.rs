@@ -115,8 +115,26 @@ pub(super) async fn restore(
         format!("restore the volume backup {backup} into the volume {volume}"),
         json!({"restore": {"volume_id": volume}}),
     );
-    access.send(&call).await?;
-    Ok(())
+    let fault = match access.send(&call).await {
+        Ok(_) => return Ok(()),
+        Err(fault) if fault.kind == FaultKind::Busy => fault,
+        Err(fault) => return Err(fault),
+    };
+    // Most that keeps a backup from being restored passes; `error` does not.
+    let thing = Thing {
+        kind: ThingKind::VolumeBackup,
+        id: backup.to_string(),
+    };
+    let seen = super::thing::get(access, &thing).await?;
+    let hopeless = seen.is_some_and(|seen| seen.status == "error");
+    Err(Fault {
+        kind: if hopeless {
+            FaultKind::Broken
+        } else {
+            FaultKind::Busy
+        },
+        ..fault
+    })
 }
 
 /// Gives a backup a description. A Cinder that is too old for it keeps the one it has.

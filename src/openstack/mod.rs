@@ -398,11 +398,15 @@ impl Cloud for Clouds {
                 Ok(accepted(volume.as_str().to_owned()))
             }
             Request::Drop { thing } => {
-                self.thing_delete(tenant, thing).await?;
+                let there = match self.thing_delete(tenant, thing).await {
+                    Ok(()) => true,
+                    Err(fault) if fault.kind == FaultKind::NotFound => false,
+                    Err(fault) => return Err(fault),
+                };
                 Ok(Answer {
                     external: None,
-                    // Of what takes its time only a list proves that it is gone.
-                    ready: thing.kind.goes_at_once(),
+                    // Of what takes its time, or was not there, only a list proves that it is gone.
+                    ready: there && thing.kind.goes_at_once(),
                     fact: None,
                 })
             }

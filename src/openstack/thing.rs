@@ -178,8 +178,7 @@ pub(super) async fn give_up_status(access: &Access, thing: &Thing) -> Result<(),
     Ok(())
 }
 
-/// Asks for the deletion of a thing; one that is not there is fine. A 404 may also come from
-/// something in between: where no list follows that proves it, the thing itself is asked for.
+/// Asks for the deletion of a thing.
 pub(super) async fn delete(access: &Access, thing: &Thing) -> Result<(), Fault> {
     if thing.kind == ThingKind::SecurityGroup {
         security_group::check_unreferenced(access, &thing.id).await?;
@@ -195,20 +194,9 @@ pub(super) async fn delete(access: &Access, thing: &Thing) -> Result<(), Fault> 
     if refused && thing.kind == ThingKind::Volume && transfer::withdraw(access, &thing.id).await? {
         outcome = access.send(&call).await;
     }
-    match outcome {
-        Ok(_) => Ok(()),
-        Err(fault) if fault.kind == FaultKind::NotFound => {
-            let still_there = thing.kind.goes_at_once() && get(access, thing).await?.is_some();
-            if still_there {
-                return Err(Fault {
-                    kind: FaultKind::Unanswered,
-                    ..fault
-                });
-            }
-            Ok(())
-        }
-        Err(fault) => Err(refused_deletion(fault, thing.kind)),
-    }
+    outcome
+        .map(drop)
+        .map_err(|fault| refused_deletion(fault, thing.kind))
 }
 
 /// A deletion is refused because of what else there is, which passes: whatever uses it goes first.

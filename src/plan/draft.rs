@@ -8,7 +8,7 @@ use crate::domain::{
     decision::{Decision, Detail, Ending, Wish},
     effect::{Disposal, Effect, EffectKind, EffectState, Request},
     error::OperationError,
-    fault::{Fault, FaultKind},
+    fault::FaultKind,
     id::{EffectKey, Tenant},
     ledger::Ledger,
     manifest::Manifest,
@@ -271,11 +271,13 @@ impl<'a> Draft<'a> {
     }
 
     fn deadline_passed(&self) -> OperationError {
-        let mut open = self.ledger.iter().filter(|one| !one.state.is_settled());
-        let on = open.next().map_or(String::new(), |effect| {
-            let fault = effect.fault.as_ref().map(Fault::to_string);
-            format!(": {}", fault.unwrap_or_else(|| standing(effect)))
-        });
+        // Its fault stays in the row of what is given up, so that the story is the same to the end.
+        let mut waiting = self
+            .ledger
+            .iter()
+            .filter(|one| one.state != EffectState::Done);
+        let on = waiting.find_map(|effect| effect.fault.as_ref());
+        let on = on.map_or(String::new(), |fault| format!(": {fault}"));
         let while_doing = self.phase.to_lowercase();
         OperationError::new(
             "DEADLINE_EXCEEDED",

@@ -50,8 +50,9 @@ pub trait Cloud: Send + Sync {
         request: &Request,
     ) -> Result<Answer, Fault>;
 
-    /// Asks for the deletion of a thing. Harmless to repeat. A thing that is not there is `Ok`, but
-    /// only a later list proves that it is gone. `Busy` while its status forbids it. A volume that is
+    /// Asks for the deletion of a thing. Harmless to repeat. A thing that is not there is `NotFound`,
+    /// but only a later list proves that it is gone: the id may be wrong, and a 404 may come from
+    /// something in between. `Busy` while its status forbids it. A volume that is
     /// offered to another project goes together with the offer.
     async fn thing_delete(&self, tenant: &Tenant, thing: &Thing) -> Result<(), Fault>;
 

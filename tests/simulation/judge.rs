@@ -1,0 +1,65 @@
+//! The invariants, judged from what the clouds remember and not from what we believe; it may not know
+//! how a run went wrong.
+
+use std::collections::BTreeMap;
+
+use drbackup::{
+    domain::{event::Event, lifecycle::State, operation::NAME_MARK},
+    sim::{Cloud, Kind},
+};
+
+/// Nothing was made twice under one of our names, and no record was imported that was there.
+pub(crate) fn nothing_twice(cloud: &Cloud) {
+    let mut made: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    for memory in cloud.history() {
+        let key = if memory.kind == Kind::ImportedBackup {
+            // What vanished behind our back may be imported again.
+            if memory.deleted.is_some() {
+                continue;
+            }
+            memory.id.clone()
+        } else if memory.name.starts_with(NAME_MARK) {
+            memory.name.clone()
+        } else {
+            continue;
+        };
+        let ids = made.entry((format!("{:?}", memory.kind), key)).or_default();
+        ids.push(memory.id);
+    }
+    made.retain(|_, ids| ids.len() > 1);
+    assert!(made.is_empty(), "made twice in {}: {made:#?}", cloud.name());
+}
+
+/// How many servers were ever made in a cloud.
+pub(crate) fn servers_made(cloud: &Cloud) -> usize {
+    let history = cloud.history();
+    history
+        .iter()
+        .filter(|one| one.kind == Kind::Server)
+        .count()
+}
+
+/// The events of one resource have no gap, and every step is one that a resource may take.
+pub(crate) fn legal(story: &[Event]) {
+    for (index, event) in story.iter().enumerate() {
+        assert_eq!(event.sequence, index as u64 + 1, "a gap in {story:#?}");
+    }
+    for pair in story.windows(2) {
+        let (from, to) = (pair[0].state, pair[1].state);
+        assert!(follows(from, to), "{from:?} -> {to:?} in {story:#?}");
+    }
+}
+
+/// Whether a state may come after another one, as the contract draws it.
+fn follows(from: State, to: State) -> bool {
+    let next: &[State] = match from {
+        State::CreationScheduled => &[State::Creating, State::Erred],
+        State::Creating | State::Updating => &[State::Ok, State::Erred],
+        State::Ok | State::Erred => &[State::UpdateScheduled, State::DeletionScheduled],
+        State::UpdateScheduled => &[State::Updating, State::Ok, State::Erred],
+        State::DeletionScheduled => &[State::Deleting, State::Erred, State::Deleted],
+        State::Deleting => &[State::Deleted, State::Erred],
+        State::Deleted => &[],
+    };
+    from == to || next.contains(&to)
+}

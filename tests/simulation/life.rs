@@ -1,0 +1,322 @@
+//! A whole life of a DR backup — made, renamed, restored, both removed — and what has to hold after
+//! each step; it may not know what goes wrong meanwhile.
+
+use std::time::Duration;
+
+use drbackup::{
+    domain::{
+        capture::Capture,
+        dr_backup::DrBackup,
+        error::{Error, OperationError},
+        id::{DrBackupId, ResourceId, RestorationId, ServerId},
+        lifecycle::State,
+        restoration::{Restoration, RestoreWish},
+    },
+    service::{
+        dr_backup::{CreateDrBackup, DeleteDrBackup, UpdateDrBackup},
+        restoration::{CreateRestoration, DeleteRestoration},
+    },
+};
+
+use crate::{judge, stage::Stage};
+
+/// How often a caller tries again what a fault has spoilt.
+const TRIES: usize = 10;
+
+/// How long something that nobody waits for any more may still be on its way.
+const STRAGGLING: Duration = Duration::from_secs(120);
+
+/// One life on a stage.
+pub(crate) struct Life<'s> {
+    stage: &'s Stage,
+    capture: Capture,
+    /// Whether an operation may fail, with a good reason and nothing left behind.
+    may_fail: bool,
+    home: Vec<String>,
+    refuge: Vec<String>,
+    stories: Vec<ResourceId>,
+    /// Restorations that were asked for.
+    restorations: usize,
+    /// Why operations failed.
+    failures: Vec<String>,
+    /// After how long callers cancel what is under way, the next one last.
+    pub(crate) changes_of_mind: Vec<Duration>,
+}
+
+impl<'s> Life<'s> {
+    pub(crate) fn new(stage: &'s Stage, capture: Capture, may_fail: bool) -> Self {
+        Self {
+            stage,
+            capture,
+            may_fail,
+            home: stage.inventory(&stage.home),
+            refuge: stage.inventory(&stage.refuge),
+            stories: Vec::new(),
+            restorations: 0,
+            failures: Vec::new(),
+            changes_of_mind: Vec::new(),
+        }
+    }
+
+    /// Lives it; answers why operations failed, where that was allowed.
+    pub(crate) async fn live(mut self) -> Vec<String> {
+        let backup = self.create().await;
+        self.update(backup).await;
+        if let Some(restoration) = self.restore(backup).await {
+            self.delete_restoration(restoration).await;
+        }
+        self.delete_backup(backup).await;
+        self.judge().await;
+        self.failures
+    }
+
+    /// Notes a failure, which must say what was done and what to do.
+    fn failed(&mut self, what: &str, error: Option<&OperationError>) {
+        let error = error.unwrap_or_else(|| panic!("{what} is ERRED and nobody says why"));
+        assert!(self.may_fail, "{what}: {error:#?}");
+        assert!(
+            !error.reason.is_empty() && !error.guidance.is_empty(),
+            "{error:#?}"
+        );
+        assert!(!error.message.is_empty(), "{error:#?}");
+        self.failures
+            .push(format!("{what}: {}: {}", error.reason, error.message));
+    }
+
+    /// Notes a refusal, which must come from a fault that the caller may wait out.
+    async fn refused(&mut self, what: &str, error: Error) {
+        assert!(self.may_fail, "{what}: {error:#?}");
+        self.failures.push(format!(
+            "{what} refused: {}: {}",
+            error.reason(),
+            error.message
+        ));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+
+    /// What is there once everything that may be on its way has arrived.
+    async fn settled_home(&self) -> Vec<String> {
+        tokio::time::sleep(STRAGGLING).await;
+        self.stage.inventory(&self.stage.home)
+    }
+
+    async fn create(&mut self) -> DrBackupId {
+        for _ in 0..TRIES {
+            let ask = CreateDrBackup {
+                tenant: self.stage.home.clone(),
+                server: ServerId::new(self.stage.instance.server.as_str()),
+                name: String::new(),
+                description: "nightly".to_owned(),
+                capture: self.capture,
+                deadline: None,
+                validate_only: false,
+                request_id: String::new(),
+            };
+            let backup = match self.stage.service.dr_backup_create(ask).await {
+                Ok(backup) => backup,
+                Err(error) => {
+                    self.refused("the DR backup", error).await;
+                    continue;
+                }
+            };
+            self.stories.push(ResourceId::DrBackup(backup.id));
+            let made = self.backup(backup.id).await;
+            if made.state == State::Ok {
+                let held = self.stage.inventory(&self.stage.home);
+                let new: Vec<&String> =
+                    held.iter().filter(|one| !self.home.contains(one)).collect();
+                let backups = new.iter().filter(|one| one.starts_with("backups"));
+                assert_eq!(backups.count(), self.volumes(), "{new:#?}");
+                assert_eq!(new.len(), self.volumes(), "temporaries are left: {new:#?}");
+                return backup.id;
+            }
+            self.failed("the DR backup", made.error.as_ref());
+            let held = self.settled_home().await;
+            let left: Vec<&String> = held.iter().filter(|one| !self.home.contains(one)).collect();
+            assert!(left.is_empty(), "left behind: {left:#?} {:#?}", made.error);
+            assert_eq!(held, self.home, "{:#?}", made.error);
+            self.delete_backup(backup.id).await;
+        }
+        panic!("no DR backup after {TRIES} tries: {:#?}", self.failures)
+    }
+
+    async fn update(&mut self, id: DrBackupId) {
+        for _ in 0..TRIES {
+            let ask = UpdateDrBackup {
+                id,
+                name: Some("weekly".to_owned()),
+                description: Some("weekly".to_owned()),
+                etag: String::new(),
+                request_id: String::new(),
+            };
+            self.stage
+                .service
+                .dr_backup_update(ask)
+                .await
+                .expect("admitted");
+            let made = self.backup(id).await;
+            if made.state == State::Ok {
+                return;
+            }
+            self.failed("the update", made.error.as_ref());
+            assert_eq!(made.unrecoverable_reason(), None, "{made:#?}");
+        }
+        panic!("no update after {TRIES} tries: {:#?}", self.failures)
+    }
+
+    /// Answers nothing when a record in the other cloud was spoilt for good: it is never deleted by
+    /// us, so only an admin can mend it, and every try must say so.
+    async fn restore(&mut self, backup: DrBackupId) -> Option<RestorationId> {
+        let before = self.failures.len();
+        for _ in 0..TRIES {
+            let ask = CreateRestoration {
+                dr_backup: backup,
+                tenant: self.stage.refuge.clone(),
+                wish: RestoreWish::default(),
+                deadline: None,
+                validate_only: false,
+                request_id: String::new(),
+            };
+            let admitted = match self.stage.service.restoration_create(ask).await {
+                Ok(restoration) => restoration,
+                Err(error) => {
+                    self.refused("the restoration", error).await;
+                    continue;
+                }
+            };
+            self.restorations += 1;
+            self.stories.push(ResourceId::Restoration(admitted.id));
+            let back = self.restoration(admitted.id).await;
+            if back.state == State::Ok {
+                self.same_bytes(&back);
+                return Some(admitted.id);
+            }
+            self.failed("the restoration", back.error.as_ref());
+            tokio::time::sleep(STRAGGLING).await;
+            self.only_records_in_refuge(&back);
+            self.delete_restoration(admitted.id).await;
+        }
+        let records = self.stage.inventory(&self.stage.refuge);
+        let spoilt = |line: &&String| line.starts_with("backups") && !line.ends_with("available");
+        let spoilt = records.iter().find(spoilt);
+        let spoilt = spoilt.and_then(|line| line.split(' ').rev().nth(1));
+        let told = &self.failures[before..];
+        // The first one tells how it came about.
+        let all_tell = spoilt.is_some_and(|id| {
+            let mut later = told.iter().skip(1);
+            later.all(|one| one.contains(id) || one.contains("-record"))
+        });
+        assert!(
+            all_tell,
+            "no restoration after {TRIES} tries: {told:#?} {records:#?}"
+        );
+        None
+    }
+
+    fn same_bytes(&self, back: &Restoration) {
+        assert_eq!(back.detail.volumes.len(), self.volumes());
+        for volume in &back.detail.volumes {
+            let was = self.stage.source.volume_digest(volume.source.as_str());
+            let is = self.stage.dr.volume_digest(volume.volume.as_str());
+            assert_eq!(
+                was.expect("the source"),
+                is.expect("the volume"),
+                "{back:#?}"
+            );
+        }
+    }
+
+    fn only_records_in_refuge(&self, why: &Restoration) {
+        let held = self.stage.inventory(&self.stage.refuge);
+        let more = held.iter().filter(|one| !self.refuge.contains(one));
+        let left: Vec<&String> = more.filter(|one| !one.starts_with("backups")).collect();
+        assert!(left.is_empty(), "left behind: {left:#?}\n{:#?}", why.error);
+    }
+
+    async fn delete_restoration(&mut self, id: RestorationId) {
+        for _ in 0..TRIES {
+            let ask = DeleteRestoration {
+                id,
+                delete_instance: true,
+                etag: String::new(),
+                request_id: String::new(),
+            };
+            self.stage
+                .service
+                .restoration_delete(ask)
+                .await
+                .expect("admitted");
+            match self.stage.restoration_at_rest(id).await {
+                None => {
+                    let held = self.stage.inventory(&self.stage.refuge);
+                    let more = held.iter().filter(|one| !self.refuge.contains(one));
+                    let left: Vec<&String> =
+                        more.filter(|one| !one.starts_with("backups")).collect();
+                    assert!(left.is_empty(), "left behind: {left:#?}");
+                    return;
+                }
+                Some(left) => self.failed("the restoration's deletion", left.error.as_ref()),
+            }
+        }
+        panic!("no deletion after {TRIES} tries: {:#?}", self.failures)
+    }
+
+    async fn delete_backup(&mut self, id: DrBackupId) {
+        for _ in 0..TRIES {
+            let ask = DeleteDrBackup {
+                id,
+                etag: String::new(),
+                request_id: String::new(),
+            };
+            self.stage
+                .service
+                .dr_backup_delete(ask)
+                .await
+                .expect("admitted");
+            match self.stage.backup_at_rest(id).await {
+                None => return,
+                Some(left) => self.failed("the DR backup's deletion", left.error.as_ref()),
+            }
+        }
+        panic!("no deletion after {TRIES} tries: {:#?}", self.failures)
+    }
+
+    async fn judge(&self) {
+        assert_eq!(self.settled_home().await, self.home);
+        assert_eq!(self.stage.inventory(&self.stage.refuge), self.refuge);
+        for cloud in [&self.stage.source, &self.stage.dr] {
+            judge::nothing_twice(cloud);
+        }
+        assert!(judge::servers_made(&self.stage.dr) <= self.restorations);
+        for story in &self.stories {
+            judge::legal(&self.stage.story(*story).await);
+        }
+    }
+
+    fn volumes(&self) -> usize {
+        self.stage.instance.volumes.len()
+    }
+
+    async fn backup(&mut self, id: DrBackupId) -> DrBackup {
+        let rest = self.stage.backup_at_rest(id);
+        if let Some(patience) = self.changes_of_mind.pop()
+            && let Err(_elapsed) = tokio::time::timeout(patience, rest).await
+        {
+            // It may have come to its end at this very moment.
+            drop(self.stage.service.dr_backup_cancel(id, "").await);
+        }
+        let rest = self.stage.backup_at_rest(id).await;
+        rest.expect("it is there")
+    }
+
+    async fn restoration(&mut self, id: RestorationId) -> Restoration {
+        let rest = self.stage.restoration_at_rest(id);
+        if let Some(patience) = self.changes_of_mind.pop()
+            && let Err(_elapsed) = tokio::time::timeout(patience, rest).await
+        {
+            drop(self.stage.service.restoration_cancel(id, "").await);
+        }
+        let rest = self.stage.restoration_at_rest(id).await;
+        rest.expect("it is there")
+    }
+}

@@ -1,0 +1,20 @@
+//! Whatever dies, wherever: two clouds, one store and any number of replicas in one thread whose clock
+//! is wound by hand, ended at every boundary and hit by every fault; the simulator's memory judges.
+//!
+//! `cargo test --test simulation` runs all of it. `DRBACKUP_SEEDS=10000` runs so many seeds, and
+//! `DRBACKUP_SEED=7` runs that one and tells its story.
+
+#![expect(
+    clippy::expect_used,
+    reason = "helpers of tests are tests, which the lint does not see"
+)]
+
+mod crash;
+mod fault;
+mod judge;
+mod life;
+mod seeds;
+mod stage;
+mod store;
+mod sweep;
+mod tap;

@@ -1,0 +1,290 @@
+//! The way of one replica, or of a caller, to the store: every answer is waited for where it is asked,
+//! so that a hand-wound clock stands still meanwhile; it may not know which database it is.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use drbackup::{
+    domain::{
+        dr_backup::{DrBackup, Mirror},
+        event::Event,
+        id::{
+            DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId, RestorationId, Tenant,
+        },
+        operation::Operation,
+        page::{Page, Query},
+        restoration::Restoration,
+        time::Timestamp,
+    },
+    port::store::{Admitted, OpenOperation, RequestKey, Store, StoreError, Turn},
+};
+use futures::executor::block_on;
+use tokio::{runtime::Handle, sync::watch};
+
+use crate::tap::{Side, Tap};
+
+/// The newest epoch of every lane that was ever handed out, over all replicas.
+#[derive(Debug, Default)]
+pub(crate) struct Epochs(Mutex<HashMap<Tenant, i64>>);
+
+impl Epochs {
+    fn claimed(&self, lanes: &[Lane]) {
+        let mut epochs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for lane in lanes {
+            let newest = epochs.entry(lane.tenant.clone()).or_default();
+            *newest = lane.epoch.max(*newest);
+        }
+    }
+
+    /// All lanes that were ever handed out, each with its newest epoch.
+    pub(crate) fn lanes(&self) -> Vec<Lane> {
+        let epochs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lane = |(tenant, epoch): (&Tenant, &i64)| Lane {
+            tenant: tenant.clone(),
+            epoch: *epoch,
+        };
+        epochs.iter().map(lane).collect()
+    }
+
+    fn newest(&self, tenant: &Tenant) -> i64 {
+        let epochs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        epochs.get(tenant).copied().unwrap_or_default()
+    }
+}
+
+/// A store behind a boundary.
+pub(crate) struct TappedStore {
+    pub(crate) tap: Arc<Tap>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) epochs: Arc<Epochs>,
+    /// Where the store lives, if it needs a runtime whose time is real.
+    pub(crate) runtime: Option<Handle>,
+}
+
+impl TappedStore {
+    /// Waits right here for the store.
+    fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
+        let _entered = self.runtime.as_ref().map(Handle::enter);
+        block_on(answer)
+    }
+}
+
+fn failed() -> StoreError {
+    StoreError::Unavailable("the simulation says so".to_owned())
+}
+
+/// Lets a read through, if the asker lives, before and after.
+macro_rules! read {
+    ($self:ident, $call:expr) => {{
+        $self.tap.alive().await;
+        let answer = $self.wait($call);
+        $self.tap.alive().await;
+        answer
+    }};
+}
+
+/// Lets a write cross on both sides.
+macro_rules! write {
+    ($self:ident, $what:literal, $call:expr) => {{
+        if $self.tap.cross(Side::Before, $what).await {
+            return Err(failed());
+        }
+        let answer = $self.wait($call);
+        if $self.tap.cross(Side::Behind, $what).await {
+            return Err(failed());
+        }
+        answer
+    }};
+}
+
+#[async_trait]
+impl Store for TappedStore {
+    async fn dr_backup_answered(&self, key: &RequestKey) -> Result<Option<DrBackup>, StoreError> {
+        read!(self, self.store.dr_backup_answered(key))
+    }
+
+    async fn restoration_answered(
+        &self,
+        key: &RequestKey,
+    ) -> Result<Option<Restoration>, StoreError> {
+        read!(self, self.store.restoration_answered(key))
+    }
+
+    async fn restoration_of_instance(
+        &self,
+        id: InstanceId,
+    ) -> Result<Option<Restoration>, StoreError> {
+        read!(self, self.store.restoration_of_instance(id))
+    }
+
+    async fn history_prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        write!(
+            self,
+            "history_prune",
+            self.store.history_prune(before, limit)
+        )
+    }
+
+    async fn dr_backup_admit(
+        &self,
+        key: Option<RequestKey>,
+        backup: DrBackup,
+        operation: Operation,
+    ) -> Result<Admitted<DrBackup>, StoreError> {
+        write!(
+            self,
+            "dr_backup_admit",
+            self.store.dr_backup_admit(key, backup, operation)
+        )
+    }
+
+    async fn dr_backup_change(
+        &self,
+        key: Option<RequestKey>,
+        backup: DrBackup,
+        operation: Option<Operation>,
+    ) -> Result<Admitted<DrBackup>, StoreError> {
+        write!(
+            self,
+            "dr_backup_change",
+            self.store.dr_backup_change(key, backup, operation)
+        )
+    }
+
+    async fn dr_backup_get(&self, id: DrBackupId) -> Result<DrBackup, StoreError> {
+        read!(self, self.store.dr_backup_get(id))
+    }
+
+    async fn dr_backups_list(&self, query: Query) -> Result<Page<DrBackup>, StoreError> {
+        read!(self, self.store.dr_backups_list(query))
+    }
+
+    async fn dr_backup_restorations(
+        &self,
+        id: DrBackupId,
+        limit: u32,
+    ) -> Result<Vec<Restoration>, StoreError> {
+        read!(self, self.store.dr_backup_restorations(id, limit))
+    }
+
+    async fn mirrors_list(&self, id: DrBackupId) -> Result<Vec<Mirror>, StoreError> {
+        read!(self, self.store.mirrors_list(id))
+    }
+
+    async fn restoration_admit(
+        &self,
+        key: Option<RequestKey>,
+        restoration: Restoration,
+        operation: Operation,
+    ) -> Result<Admitted<Restoration>, StoreError> {
+        write!(
+            self,
+            "restoration_admit",
+            self.store.restoration_admit(key, restoration, operation)
+        )
+    }
+
+    async fn restoration_change(
+        &self,
+        key: Option<RequestKey>,
+        restoration: Restoration,
+        operation: Operation,
+    ) -> Result<Admitted<Restoration>, StoreError> {
+        write!(
+            self,
+            "restoration_change",
+            self.store.restoration_change(key, restoration, operation)
+        )
+    }
+
+    async fn restoration_get(&self, id: RestorationId) -> Result<Restoration, StoreError> {
+        read!(self, self.store.restoration_get(id))
+    }
+
+    async fn restorations_list(&self, query: Query) -> Result<Page<Restoration>, StoreError> {
+        read!(self, self.store.restorations_list(query))
+    }
+
+    async fn operation_cancel(
+        &self,
+        key: Option<RequestKey>,
+        resource: ResourceId,
+        time: Timestamp,
+    ) -> Result<bool, StoreError> {
+        write!(
+            self,
+            "operation_cancel",
+            self.store.operation_cancel(key, resource, time)
+        )
+    }
+
+    async fn events_list(
+        &self,
+        resource: ResourceId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Event>, StoreError> {
+        read!(self, self.store.events_list(resource, after, limit))
+    }
+
+    async fn changes_list(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<(Vec<ResourceId>, u64), StoreError> {
+        read!(self, self.store.changes_list(after, limit))
+    }
+
+    async fn lane_load(
+        &self,
+        lane: &Lane,
+        known: &[OperationId],
+    ) -> Result<Vec<OpenOperation>, StoreError> {
+        read!(self, self.store.lane_load(lane, known))
+    }
+
+    async fn lane_release(&self, lane: &Lane) -> Result<(), StoreError> {
+        write!(self, "lane_release", self.store.lane_release(lane))
+    }
+
+    async fn lanes_claim(
+        &self,
+        replica: &ReplicaId,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Lane>, StoreError> {
+        let answer = read!(self, self.store.lanes_claim(replica, lease, limit));
+        if let Ok(lanes) = &answer {
+            self.epochs.claimed(lanes);
+        }
+        answer
+    }
+
+    async fn turn_record(&self, lane: &Lane, turns: Vec<Turn>) -> Result<(), StoreError> {
+        write!(self, "turn_record", async {
+            let newest = self.epochs.newest(&lane.tenant);
+            let answer = self.store.turn_record(lane, turns).await;
+            assert!(
+                answer.is_err() || lane.epoch >= newest,
+                "{lane:?} wrote although epoch {newest} was handed out"
+            );
+            answer
+        })
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.store.changes()
+    }
+
+    fn admissions(&self) -> watch::Receiver<u64> {
+        self.store.admissions()
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        read!(self, self.store.ping())
+    }
+}

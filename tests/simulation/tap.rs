@@ -1,0 +1,184 @@
+//! The boundary between one replica and everything outside: what crosses it is counted, and at any
+//! crossing the replica can die or stand still; it may not know what crosses.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use drbackup::{
+    openstack::{Carrier, Trouble},
+    sim,
+};
+use futures::poll;
+use tokio::{sync::Notify, time::Instant};
+
+/// Where a crossing is: a replica that dies before a request never sent it, one that dies behind it
+/// never heard the answer, and in between the request is on its way all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Before,
+    Between,
+    Behind,
+}
+
+/// What happens at a crossing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fall {
+    /// The replica dies as of `kill -9`.
+    Dies,
+    /// The replica stands still for so long, as of `SIGSTOP` and `SIGCONT`.
+    Stalls(Duration),
+    /// The store says that it is unavailable; behind a write that is a lie.
+    StoreFails,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    crossings: u64,
+    falls: HashMap<u64, Fall>,
+    dead: bool,
+    still_until: Option<Instant>,
+    trace: Vec<String>,
+}
+
+/// The boundary of one replica.
+#[derive(Debug, Default)]
+pub(crate) struct Tap {
+    state: Mutex<State>,
+    died: Notify,
+}
+
+impl Tap {
+    pub(crate) fn new(falls: impl IntoIterator<Item = (u64, Fall)>) -> Arc<Self> {
+        let tap = Self::default();
+        tap.state().falls.extend(falls);
+        Arc::new(tap)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often the boundary was crossed.
+    pub(crate) fn crossings(&self) -> u64 {
+        self.state().crossings
+    }
+
+    /// What crossed, for the story of a failure.
+    pub(crate) fn trace(&self) -> Vec<String> {
+        self.state().trace.clone()
+    }
+
+    /// Kills the replica now.
+    pub(crate) fn kill(&self) {
+        self.state().dead = true;
+        self.died.notify_one();
+    }
+
+    /// Ends when the replica has died.
+    pub(crate) async fn death(&self) {
+        self.died.notified().await;
+    }
+
+    /// Nothing goes on in a replica that is dead, or stands still.
+    pub(crate) async fn alive(&self) {
+        loop {
+            let (dead, still_until) = {
+                let state = self.state();
+                (state.dead, state.still_until)
+            };
+            if dead {
+                std::future::pending::<()>().await;
+            }
+            match still_until.filter(|until| *until > Instant::now()) {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => return,
+            }
+        }
+    }
+
+    /// One crossing; says whether the store is to fail here.
+    pub(crate) async fn cross(&self, side: Side, what: &str) -> bool {
+        self.alive().await;
+        let fall = {
+            let mut state = self.state();
+            state.crossings += 1;
+            let number = state.crossings;
+            let fall = state.falls.get(&number).copied();
+            let word = fall.map_or_else(String::new, |fall| format!("  <- {fall:?}"));
+            state.trace.push(format!("{number} {side:?} {what}{word}"));
+            if let Some(Fall::Stalls(time)) = fall {
+                state.still_until = Some(Instant::now() + time);
+            }
+            fall
+        };
+        match fall {
+            Some(Fall::Dies) => {
+                self.kill();
+                self.alive().await;
+                false
+            }
+            Some(Fall::Stalls(_)) => {
+                self.alive().await;
+                false
+            }
+            Some(Fall::StoreFails) => true,
+            None => false,
+        }
+    }
+}
+
+/// The way of one replica to the clouds.
+pub(crate) struct TappedCarrier {
+    pub(crate) tap: Arc<Tap>,
+    pub(crate) clouds: Vec<Arc<sim::Cloud>>,
+    /// Whether reads are crossings too: a death at one loses nothing that a death at the write
+    /// before it would not lose, but for the time in between.
+    pub(crate) reads: bool,
+}
+
+#[async_trait]
+impl Carrier for TappedCarrier {
+    async fn carry(
+        &self,
+        request: http::Request<Vec<u8>>,
+        deadline: Duration,
+    ) -> Result<http::Response<Vec<u8>>, Trouble> {
+        let host = request.uri().host().unwrap_or_default();
+        let name = host.split('.').next().unwrap_or_default();
+        let cloud = self.clouds.iter().find(|cloud| cloud.name() == name);
+        let cloud = cloud.ok_or_else(|| Trouble::Unreachable(format!("no host {host}")))?;
+        let what = format!("{} {}", request.method(), request.uri());
+        let counts = self.reads || request.method() != http::Method::GET;
+        if counts {
+            self.tap.cross(Side::Before, &what).await;
+        } else {
+            self.tap.alive().await;
+        }
+        let mut flight = Box::pin(tokio::time::timeout(deadline, cloud.carry(request)));
+        // Asked for once, the request has left.
+        let answer = match poll!(flight.as_mut()) {
+            std::task::Poll::Ready(answer) => answer,
+            std::task::Poll::Pending => {
+                if counts {
+                    self.tap.cross(Side::Between, &what).await;
+                }
+                flight.await
+            }
+        };
+        if counts {
+            self.tap.cross(Side::Behind, &what).await;
+        } else {
+            self.tap.alive().await;
+        }
+        match answer {
+            Err(_) => Err(Trouble::Late),
+            Ok(Err(sim::Cut::Refused)) => Err(Trouble::Unreachable("refused".to_owned())),
+            Ok(Err(sim::Cut::Reset)) => Err(Trouble::Broken("connection reset".to_owned())),
+            Ok(Ok(answer)) => Ok(answer),
+        }
+    }
+}
