@@ -1,7 +1,7 @@
 //! One lane as one task: turns, one transaction each, and the calls between them; it may not know
 //! what any operation is about.
 
-use std::{collections::HashMap, pin::Pin};
+use std::collections::HashMap;
 
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use tokio::{
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Shared,
     act::{self, Move},
+    guard::Guarded,
     observe::{self, Listing, Lists},
     turn::Held,
 };
@@ -39,14 +40,14 @@ enum Happening {
     CopyDeleted(Thing, Result<(), Fault>),
 }
 
-/// A call under way.
-type Call = Pin<Box<dyn Future<Output = Happening> + Send>>;
+/// A call under way; it answers nothing when the lease ended first.
+type Call = Guarded<Happening>;
 
 /// Why the task of a lane ends, or begins anew.
 enum Break {
     /// The lane is not ours any more, or the engine stops.
     End,
-    /// The store failed: what is in memory is worth nothing.
+    /// The store failed or the lease ended: what is in memory is worth nothing.
     Reload,
 }
 
@@ -116,10 +117,15 @@ impl Runner {
                     Err(_) => return Break::End,
                 },
                 Some(happening) = memory.calls.next() => {
-                    self.happened(&mut memory, happening);
+                    let mut next = Some(happening);
                     // Whatever else has come back by now goes into the same turn.
-                    while let Some(Some(more)) = memory.calls.next().now_or_never() {
-                        self.happened(&mut memory, more);
+                    while let Some(happening) = next {
+                        let Some(happening) = happening else {
+                            tracing::warn!(tenant = %self.lane.tenant, "the lease ended before a cloud had answered; the lane is loaded anew");
+                            return Break::Reload;
+                        };
+                        self.happened(&mut memory, happening);
+                        next = memory.calls.next().now_or_never().flatten();
                     }
                 }
                 () = sleep_until(wake) => {}
@@ -244,14 +250,14 @@ impl Runner {
         let slots = self.shared.pace.slots(&tenant.cloud);
         let (name, request) = (effect.name.clone(), effect.request.clone());
         match next {
-            Move::Send => Some(Box::pin(async move {
+            Move::Send => Some(self.guarded(async move {
                 let _slot = slots.acquire().await;
                 let answer = cloud.request_perform(&tenant, &name, &request).await;
                 Happening::Answered(id, key, answer)
             })),
             Move::Delete => {
                 let thing = effect.thing()?;
-                Some(Box::pin(async move {
+                Some(self.guarded(async move {
                     let _slot = slots.acquire().await;
                     let answer = cloud.thing_delete(&tenant, &thing).await;
                     Happening::Deleted(id, key, answer)
@@ -262,7 +268,7 @@ impl Runner {
                     kind: request.watched()?,
                     id: effect.id().to_owned(),
                 };
-                Some(Box::pin(async move {
+                Some(self.guarded(async move {
                     let _slot = slots.acquire().await;
                     let answer = cloud.thing_get(&tenant, &thing).await;
                     Happening::Confirmed(id, key, answer)
@@ -272,10 +278,14 @@ impl Runner {
         }
     }
 
+    fn guarded(&self, call: impl Future<Output = Happening> + Send + 'static) -> Call {
+        Guarded::new(call, self.acts_until.clone())
+    }
+
     fn list(&self, tenant: Tenant, kind: ThingKind) -> Call {
         let cloud = self.shared.cloud.clone();
         let slots = self.shared.pace.slots(&tenant.cloud);
-        Box::pin(async move {
+        self.guarded(async move {
             let _slot = slots.acquire().await;
             // From here: what waited for a place must not count as seen earlier than it was.
             let started = Instant::now();
@@ -288,7 +298,7 @@ impl Runner {
     fn delete_copy(&self, tenant: Tenant, thing: Thing) -> Call {
         tracing::warn!(%tenant, %thing, "a request whose answer was lost had worked twice; the younger copy goes");
         let cloud = self.shared.cloud.clone();
-        Box::pin(async move {
+        self.guarded(async move {
             let answer = cloud.thing_delete(&tenant, &thing).await;
             Happening::CopyDeleted(thing, answer)
         })

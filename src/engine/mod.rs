@@ -6,6 +6,7 @@
 //! moment; a lane that is loaded anew doubts every request that it finds without an answer.
 
 mod act;
+mod guard;
 mod lane;
 mod observe;
 mod pace;
