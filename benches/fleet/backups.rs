@@ -1,0 +1,311 @@
+//! DR backups as a store keeps them, made without a cloud: for what is about rows and not about clouds.
+
+use std::sync::Arc;
+
+use drbackup::{
+    domain::{
+        capture::Capture,
+        decision::{Detail, Ending, Report},
+        dr_backup::{DrBackup, DrBackupDetail, VolumeBackup},
+        effect::{Disposal, Effect, EffectState, Request},
+        id::{
+            CloudName, DrBackupId, EffectKey, FlavorId, NetworkId, OperationId, ProjectId,
+            ResourceId, SecurityGroupId, ServerId, SubnetId, Tenant, VolumeBackupId, VolumeId,
+        },
+        lifecycle::State,
+        manifest::{
+            FixedAddress, FlavorShape, KeyFacts, Manifest, PortFacts, Properties,
+            SecurityGroupFacts, SecurityGroupRule, VolumeFacts,
+        },
+        operation::{Ask, Operation},
+        progress::{Progress, VolumeProgress},
+        record::BackupRecord,
+        time::Timestamp,
+    },
+    port::{
+        clock::Clock,
+        store::{News, Store, Turn},
+    },
+    store,
+};
+use uuid::Uuid;
+
+/// Volumes of each.
+const VOLUMES: usize = 3;
+
+/// The clock of the machine.
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(chrono::Utc::now().timestamp_micros())
+    }
+
+    fn new_id(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}
+
+/// Opens a store.
+pub(crate) async fn open(url: &str) -> anyhow::Result<Arc<dyn Store>> {
+    Ok(store::open(store::Config::new(url, Arc::new(SystemClock))).await?)
+}
+
+/// A project that needs no cloud.
+pub(crate) fn tenant(number: usize) -> Tenant {
+    Tenant {
+        cloud: CloudName::new("nowhere"),
+        project: ProjectId::new(format!("project-{number:04}")),
+    }
+}
+
+/// A DR backup that was just asked for, with its operation.
+pub(crate) fn scheduled(tenant: &Tenant, number: usize) -> (DrBackup, Operation) {
+    let now = SystemClock.now();
+    let id = DrBackupId(Uuid::now_v7());
+    let server = ServerId::new(Uuid::now_v7().to_string());
+    let backup = DrBackup {
+        id,
+        name: format!("backup-{number:06}"),
+        description: "nightly".to_owned(),
+        tenant: tenant.clone(),
+        server: server.clone(),
+        instance_name: format!("instance-{number:06}"),
+        capture: Capture::Snapshot,
+        state: State::CreationScheduled,
+        runtime_state: "Scheduled".to_owned(),
+        progress: Progress::default(),
+        error: None,
+        detail: DrBackupDetail::default(),
+        created: now,
+        updated: now,
+        revision: 1,
+    };
+    let operation = Operation {
+        id: OperationId(Uuid::now_v7()),
+        resource: ResourceId::DrBackup(id),
+        tenant: tenant.clone(),
+        ask: Ask::CreateDrBackup {
+            server,
+            capture: Capture::Snapshot,
+            description: "nightly".to_owned(),
+        },
+        resource_state: State::CreationScheduled,
+        created: now,
+        deadline: Timestamp(now.0 + 86_400_000_000),
+        cancelled: None,
+    };
+    (backup, operation)
+}
+
+/// A row of the ledger that was just written.
+pub(crate) fn effect(operation: &Operation, ordinal: u32) -> Effect {
+    let key = EffectKey::new(format!("volume-{ordinal}-backup"));
+    Effect {
+        name: operation.name_of(&key),
+        key,
+        ordinal,
+        tenant: operation.tenant.clone(),
+        request: Request::MakeVolumeBackup {
+            volume: VolumeId::new(Uuid::now_v7().to_string()),
+            snapshot: None,
+            description: "nightly".to_owned(),
+            incremental: false,
+        },
+        disposal: Disposal::Product,
+        state: EffectState::Requested,
+        external: None,
+        status: None,
+        fact: None,
+        fault: None,
+        attempt: 1,
+        changed: SystemClock.now(),
+    }
+}
+
+/// A turn that tells of a change of one effect, as one that people see.
+pub(crate) fn turn(operation: &Operation, effects: Vec<Effect>, step: u32) -> Turn {
+    let report = Report {
+        runtime_state: format!("Creating volume backups, {step} of 1000"),
+        progress: progress(step),
+        detail: None,
+    };
+    Turn {
+        operation: operation.id,
+        resource: operation.resource,
+        effects,
+        news: Some(News {
+            state: State::Creating,
+            report,
+            detail_changed: false,
+            time: SystemClock.now(),
+        }),
+        ending: Ending::Open,
+    }
+}
+
+/// The last turn of a DR backup, which is whole from then on.
+pub(crate) fn end(operation: &Operation, server: &ServerId) -> Turn {
+    let detail = detail(&operation.tenant, server);
+    let mut turn = turn(operation, Vec::new(), 12);
+    turn.ending = Ending::Done;
+    if let Some(news) = &mut turn.news {
+        news.state = State::Ok;
+        "Available".clone_into(&mut news.report.runtime_state);
+        news.report.detail = Some(Detail::DrBackup(Box::new(detail)));
+        news.detail_changed = true;
+    }
+    turn
+}
+
+fn progress(step: u32) -> Progress {
+    let volumes = (0..VOLUMES).map(|number| VolumeProgress {
+        volume: VolumeId::new(format!("e2c6d2f2-6f0f-4e1c-9b61-00000000000{number}")),
+        name: format!("data-{number}"),
+        size_gib: 10,
+        status: "creating".to_owned(),
+        done: false,
+    });
+    Progress {
+        phase: "Creating volume backups".to_owned(),
+        effects_done: step,
+        effects_total: 12,
+        volumes: volumes.collect(),
+        waiting: None,
+        started: Some(SystemClock.now()),
+        changed: Some(SystemClock.now()),
+    }
+}
+
+/// What a DR backup of an ordinary instance holds.
+pub(crate) fn detail(tenant: &Tenant, server: &ServerId) -> DrBackupDetail {
+    let volumes: Vec<VolumeFacts> = (0..VOLUMES).map(volume).collect();
+    let backups = volumes.iter().map(|volume| VolumeBackup {
+        id: VolumeBackupId::new(Uuid::now_v7().to_string()),
+        volume: volume.id.clone(),
+        tenant: tenant.clone(),
+        size_gib: volume.size_gib,
+        incremental: false,
+        parent: None,
+        status: "available".to_owned(),
+        data_timestamp: Some(SystemClock.now()),
+        record: Some(BackupRecord {
+            service: "cinder.backup.drivers.nfs.NFSBackupDriver".to_owned(),
+            url: "eyJiYWNrdXBfaWQiOiAi".repeat(60),
+        }),
+    });
+    DrBackupDetail {
+        volume_backups: backups.collect(),
+        manifest: Some(Box::new(manifest(tenant, server, volumes))),
+        consistency: None,
+    }
+}
+
+fn volume(number: usize) -> VolumeFacts {
+    VolumeFacts {
+        id: VolumeId::new(Uuid::now_v7().to_string()),
+        name: format!("data-{number}"),
+        description: "a volume of an instance".to_owned(),
+        size_gib: 10,
+        volume_type: Some("standard".to_owned()),
+        availability_zone: Some("nova".to_owned()),
+        bootable: number == 0,
+        device: Some(format!("/dev/vd{}", ["a", "b", "c"][number % VOLUMES])),
+        boot_index: (number == 0).then_some(0),
+        encrypted: false,
+        multiattach: false,
+        delete_on_termination: false,
+        tag: None,
+        metadata: properties(),
+        image_metadata: properties(),
+    }
+}
+
+fn properties() -> Properties {
+    ["tier", "owner", "hw_disk_bus"]
+        .into_iter()
+        .map(|key| (key.to_owned(), "a value of some length".to_owned()))
+        .collect()
+}
+
+fn manifest(tenant: &Tenant, server: &ServerId, volumes: Vec<VolumeFacts>) -> Manifest {
+    let group = SecurityGroupId::new(Uuid::now_v7().to_string());
+    let rules = [22, 80, 443, 5432]
+        .into_iter()
+        .map(|port| SecurityGroupRule {
+            direction: "ingress".to_owned(),
+            ethertype: "IPv4".to_owned(),
+            protocol: Some("tcp".to_owned()),
+            port_min: Some(port),
+            port_max: Some(port),
+            remote_cidr: Some("192.0.2.0/24".to_owned()),
+            remote_group: None,
+            description: String::new(),
+        });
+    Manifest {
+        tenant: tenant.clone(),
+        server: server.clone(),
+        name: "an instance".to_owned(),
+        description: "an ordinary instance".to_owned(),
+        status: "ACTIVE".to_owned(),
+        root_is_volume: true,
+        flavor: FlavorShape {
+            id: Some(FlavorId::new("42")),
+            name: "m1.small".to_owned(),
+            cores: 2,
+            ram_mib: 4096,
+            disk_gib: 0,
+            ephemeral_gib: 0,
+            swap_mib: 0,
+            properties: properties(),
+        },
+        image: None,
+        volumes,
+        ports: vec![PortFacts {
+            name: "port".to_owned(),
+            network: NetworkId::new(Uuid::now_v7().to_string()),
+            network_name: "internal".to_owned(),
+            mac: "fa:16:3e:00:00:01".to_owned(),
+            fixed: vec![FixedAddress {
+                subnet: SubnetId::new(Uuid::now_v7().to_string()),
+                subnet_name: "internal".to_owned(),
+                cidr: "10.10.0.0/16".to_owned(),
+                address: "10.10.3.4".to_owned(),
+            }],
+            floating: Vec::new(),
+            security_groups: vec![group.clone()],
+            port_security: true,
+            vnic_type: "normal".to_owned(),
+        }],
+        security_groups: vec![SecurityGroupFacts {
+            id: group,
+            name: "web".to_owned(),
+            description: "what may reach it".to_owned(),
+            stateful: true,
+            rules: rules.collect(),
+        }],
+        key: Some(KeyFacts {
+            name: "key".to_owned(),
+            public_key: Some(format!("ssh-ed25519 {}", "A".repeat(68))),
+            fingerprint: Some("00:11:22:33:44:55:66:77".to_owned()),
+        }),
+        availability_zone: Some("nova".to_owned()),
+        server_group: None,
+        config_drive: false,
+        metadata: properties(),
+        tags: vec!["web".to_owned()],
+        user_data: Some("#cloud-config\n".repeat(40)),
+        gaps: Vec::new(),
+    }
+}
+
+/// The server that an operation backs up.
+pub(crate) fn server_of(operation: &Operation) -> ServerId {
+    match &operation.ask {
+        Ask::CreateDrBackup { server, .. } => server.clone(),
+        Ask::UpdateDrBackup { .. }
+        | Ask::DeleteDrBackup { .. }
+        | Ask::Restore(_)
+        | Ask::DeleteRestoration { .. } => ServerId::new(""),
+    }
+}
