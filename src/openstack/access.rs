@@ -9,10 +9,14 @@ use serde_json::{Map, Value};
 use super::{
     catalogue,
     fault::{self, Refusal},
+    gather::Gathers,
+    key_pair::KeyPair,
+    server::Server,
     session::{Scope, Session, Token, never_sent},
     transport::{Ask, Reply},
     version::{Microversion, Range},
     versions::Versions,
+    volume::Volume,
 };
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
@@ -115,6 +119,20 @@ pub(super) struct Access {
     /// Whether the project of the tenant is another one, which only an admin may look into.
     pub(super) foreign: bool,
     pub(super) versions: Arc<Versions>,
+    pub(super) reads: Arc<Reads>,
+}
+
+/// Reads with one token about one subject.
+type Subject = (String, Scope, String);
+
+/// The reads of a cloud that are shared by those who want the same kind of thing at the same time.
+#[derive(Debug, Default)]
+pub(super) struct Reads {
+    pub(super) servers: Gathers<Subject, Server>,
+    pub(super) volumes: Gathers<Subject, Volume>,
+    pub(super) key_pairs: Gathers<Subject, KeyPair>,
+    /// What has nothing in it whose order counts.
+    rows: Gathers<Subject, Value>,
 }
 
 impl Access {
@@ -209,6 +227,41 @@ impl Access {
         }
     }
 
+    /// Tells reads apart that may not be shared: other tokens see other things.
+    pub(super) fn subject(&self, about: impl Into<String>) -> Subject {
+        let entry = self.session.entry.name.clone();
+        (entry, self.scope.clone(), about.into())
+    }
+
+    /// The rows of `collection` that have one of `values` in `field`, read together with those that
+    /// others want now; `read` is told the values of all.
+    pub(super) async fn gathered<T, R>(
+        &self,
+        collection: &str,
+        field: &str,
+        values: Vec<String>,
+        read: impl FnOnce(Vec<String>) -> R,
+    ) -> Result<Vec<T>, Fault>
+    where
+        T: DeserializeOwned,
+        R: Future<Output = Result<Vec<Value>, Fault>>,
+    {
+        let rows = self.reads.rows.of(self.subject(collection));
+        let found = rows
+            .get(
+                values,
+                |row| row.get(field).and_then(Value::as_str).unwrap_or_default(),
+                read,
+            )
+            .await?;
+        let parsed: Result<Vec<T>, _> = found.into_iter().map(serde_json::from_value).collect();
+        parsed.map_err(|_| {
+            let doing = format!("list the {collection}");
+            let message = format!("the answer has no usable `{collection}`");
+            Fault::new(FaultKind::Unanswered, Service::Network, doing, message)
+        })
+    }
+
     /// Reads all pages of a list. A list that changes under the reader in a way that loses the place,
     /// or that does not end, is a fault: a list that may lack something is never handed out.
     pub(super) async fn pages<T: DeserializeOwned>(
@@ -216,12 +269,32 @@ impl Access {
         call: Call,
         key: &str,
     ) -> Result<Vec<T>, Fault> {
+        let most = self.session.line.limits().pages_max;
+        let (doing, service) = (call.doing.clone(), call.service);
+        match self.pages_at_most(call, key, most).await? {
+            Some(items) => Ok(items),
+            None => Err(Fault::new(
+                FaultKind::Unanswered,
+                service,
+                doing,
+                format!("the list does not end after {most} pages"),
+            )),
+        }
+    }
+
+    /// Reads all pages of a list, or nothing when there are more than `most`.
+    pub(super) async fn pages_at_most<T: DeserializeOwned>(
+        &self,
+        call: Call,
+        key: &str,
+        most: u32,
+    ) -> Result<Option<Vec<T>>, Fault> {
         let limits = self.session.line.limits();
         let mut call = call.query("limit", limits.page_size.to_string());
         let unmarked = call.query.len();
         let mut items = Vec::new();
         let mut last_marker = None;
-        for page in 0..limits.pages_max {
+        for page in 0..most {
             let mut body: Map<String, Value> = match self.read(&call).await {
                 Err(fault) if page > 0 && lost_place(&fault) => {
                     return Err(Fault {
@@ -240,7 +313,7 @@ impl Access {
                 items.push(serde_json::from_value(item).map_err(|_| unreadable(&call, key))?);
             }
             let Some(marker) = marker else {
-                return Ok(items);
+                return Ok(Some(items));
             };
             if last_marker.as_ref() == Some(&marker) {
                 break;
@@ -249,12 +322,7 @@ impl Access {
             call.query.push(("marker".to_owned(), marker.clone()));
             last_marker = Some(marker);
         }
-        Err(Fault::new(
-            FaultKind::Unanswered,
-            call.service,
-            call.doing.clone(),
-            format!("the list does not end after {} pages", limits.pages_max),
-        ))
+        Ok(None)
     }
 
     /// The microversions that a service speaks; nothing when it has none.

@@ -5,7 +5,7 @@
 //! attachments and ports; then what those name; then the security groups that the rules of the first
 //! ones refer to.
 
-use futures::{StreamExt, TryStreamExt, future::OptionFuture, stream};
+use futures::future::OptionFuture;
 use serde::Deserialize;
 
 use super::{
@@ -29,19 +29,8 @@ use crate::domain::{
 
 const NOVA: Service = Service::Compute;
 
-/// Server groups (2.71), the flavor in full (2.47), tags (2.26), description (2.19), what goes with
-/// the server (2.3).
-const SERVER: [Microversion; 5] = [
-    Microversion(2, 71),
-    Microversion(2, 47),
-    Microversion(2, 26),
-    Microversion(2, 19),
-    Microversion(2, 3),
-];
 /// What goes with the server (2.79), device tags (2.70).
 const ATTACHMENTS: [Microversion; 2] = [Microversion(2, 79), Microversion(2, 70)];
-/// From here on an admin sees user data and root device.
-const ADMIN_VIEW: Microversion = Microversion(2, 3);
 #[derive(Debug, Deserialize)]
 struct Attachments {
     #[serde(rename = "volumeAttachments")]
@@ -85,10 +74,10 @@ pub(super) async fn read(
 ) -> Result<Manifest, Fault> {
     let mut gaps = Vec::new();
     let (server, attachments, ports, admin_server) = futures::try_join!(
-        read_server(access, id),
+        server::shown(access, tenant, id),
         read_attachments(access, id),
         wiring::read_ports(access, tenant, id),
-        read_admin_view(admin, id),
+        read_admin_view(admin, tenant, id),
     )?;
     // A cell that is down leaves hardly more than the id.
     let Some(name) = server.name.clone() else {
@@ -169,32 +158,17 @@ fn admin_facts(server: &Server, gaps: &mut Vec<String>) -> (Option<String>, Opti
     (user_data, server.root_device.clone())
 }
 
-async fn read_server(access: &Access, id: &ServerId) -> Result<Server, Fault> {
-    let version = access.first_of(NOVA, &SERVER).await?;
-    let call = Call::get(
-        NOVA,
-        format!("servers/{id}"),
-        format!("read the server {id}"),
-    );
-    Ok(access.read::<server::One>(&call.at(version)).await?.server)
-}
-
 /// What the admin sees of the server; a refusal is a gap, a cloud that does not answer is a fault.
 async fn read_admin_view(
     admin: &AdminView<'_>,
+    tenant: &Tenant,
     id: &ServerId,
 ) -> Result<Option<Result<Server, Fault>>, Fault> {
     let AdminView::Of(admin) = admin else {
         return Ok(None);
     };
-    let version = admin.first_of(NOVA, &[ADMIN_VIEW]).await?;
-    let call = Call::get(
-        NOVA,
-        format!("servers/{id}"),
-        format!("read the server {id} as an admin"),
-    );
-    match admin.read::<server::One>(&call.at(version)).await {
-        Ok(one) => Ok(Some(Ok(one.server))),
+    match server::shown_to_admin(admin, tenant, id).await {
+        Ok(server) => Ok(Some(Ok(server))),
         Err(fault) if is_refusal(&fault) => Ok(Some(Err(fault))),
         Err(fault) => Err(fault),
     }
@@ -212,14 +186,11 @@ async fn read_attachments(access: &Access, id: &ServerId) -> Result<Vec<Attachme
 }
 
 async fn read_volumes(access: &Access, attachments: &[Attachment]) -> Result<Vec<Volume>, Fault> {
-    let asked: Vec<_> = attachments
+    let ids: Vec<String> = attachments
         .iter()
-        .map(|attachment| volume::get(access, VolumeId::new(attachment.volume.clone())))
+        .map(|attachment| attachment.volume.clone())
         .collect();
-    stream::iter(asked)
-        .buffered(access.session.line.limits().side_by_side)
-        .try_collect()
-        .await
+    volume::get_all(access, &ids).await
 }
 
 /// The volumes in the order of their devices, the root volume first.

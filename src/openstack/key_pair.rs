@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{
     access::{Access, Call},
+    gather::worth_a_list,
     version::Microversion,
     wire::nullable,
 };
@@ -24,7 +25,7 @@ const OF_USER: Microversion = Microversion(2, 10);
 const PAGES: Microversion = Microversion(2, 35);
 
 /// A key pair as Nova shows it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct KeyPair {
     pub(super) name: String,
     #[serde(default, deserialize_with = "nullable")]
@@ -93,8 +94,48 @@ struct All {
     keypairs: Vec<One>,
 }
 
+/// The key pairs of a user, by their names; many that are wanted at the same time come out of one list.
+async fn read_together(
+    access: &Access,
+    names: Vec<String>,
+    of_user: Option<&str>,
+) -> Result<Vec<KeyPair>, Fault> {
+    let version = access.first_of(NOVA, &[PAGES]).await?;
+    if let Some(pages) = worth_a_list(names.len()).filter(|_| version.is_some()) {
+        let call = Call::get(NOVA, "os-keypairs", "list the key pairs").at(version);
+        let call = of_user
+            .into_iter()
+            .fold(call, |call, user| call.query("user_id", user));
+        if let Some(listed) = access.pages_at_most::<One>(call, "keypairs", pages).await? {
+            return Ok(listed.into_iter().map(|one| one.keypair).collect());
+        }
+    }
+    let mut found = Vec::new();
+    for name in names {
+        found.extend(read_one(access, &name, of_user).await?);
+    }
+    Ok(found)
+}
+
 /// A key pair of the acting user, or, asked by an admin, of another one.
 pub(super) async fn get(
+    access: &Access,
+    name: &str,
+    of_user: Option<&str>,
+) -> Result<Option<KeyPair>, Fault> {
+    let about = format!("key pairs of {}", of_user.unwrap_or("the acting user"));
+    let gather = access.reads.key_pairs.of(access.subject(about));
+    let found = gather
+        .get(
+            vec![name.to_owned()],
+            |pair| &pair.name,
+            |names| read_together(access, names, of_user),
+        )
+        .await?;
+    Ok(found.into_iter().next())
+}
+
+async fn read_one(
     access: &Access,
     name: &str,
     of_user: Option<&str>,

@@ -12,6 +12,7 @@ pub mod config;
 mod entry;
 mod fault;
 mod flavor;
+mod gather;
 mod image;
 mod instance;
 mod inventory;

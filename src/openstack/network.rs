@@ -1,6 +1,7 @@
 //! Neutron networks, subnets and floating addresses; this file may not know what is attached to them.
 
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use super::{
     access::{Access, Call},
@@ -53,14 +54,30 @@ pub(super) struct FloatingAddress {
     pub(super) port_id: Option<String>,
 }
 
-/// Everything of a collection that has one of `values` in `field`; nothing when none is given.
-/// Asked for in portions, since an address must not become too long.
+/// Everything of a collection that has one of `values` in `field`; nothing when none is given. What
+/// others want of the same collection at the same time comes with the same answers.
 pub(super) async fn having<T: DeserializeOwned>(
     access: &Access,
     collection: &str,
     field: &str,
     values: &[String],
 ) -> Result<Vec<T>, Fault> {
+    access
+        .gathered(collection, field, values.to_vec(), |values| {
+            portions(access, collection, field, values, None)
+        })
+        .await
+}
+
+/// The same, asked for in portions, since an address must not become too long; of one project only,
+/// where that is named.
+pub(super) async fn portions(
+    access: &Access,
+    collection: &str,
+    field: &str,
+    values: Vec<String>,
+    project: Option<&str>,
+) -> Result<Vec<Value>, Fault> {
     let mut found = Vec::new();
     let key = collection.replace('-', "_");
     for portion in values.chunks(access.session.line.limits().ids_per_filter) {
@@ -68,7 +85,10 @@ pub(super) async fn having<T: DeserializeOwned>(
         let call = portion
             .iter()
             .fold(call, |call, value| call.query(field, value.as_str()));
-        found.extend(access.pages::<T>(call, &key).await?);
+        let call = project
+            .into_iter()
+            .fold(call, |call, project| call.query("project_id", project));
+        found.extend(access.pages(call, &key).await?);
     }
     Ok(found)
 }

@@ -9,7 +9,7 @@ use std::{
 use futures::future::join_all;
 
 use super::{
-    access::Access,
+    access::{Access, Reads},
     carrier::Carrier,
     config::CloudConfig,
     entry::Entry,
@@ -34,6 +34,7 @@ pub(super) struct Place {
     admin: Option<Arc<Session>>,
     pub(super) traffic: Arc<Traffic>,
     versions: Arc<Versions>,
+    reads: Arc<Reads>,
     /// Which session reaches a project, found once.
     reached: Mutex<HashMap<ProjectId, (Arc<Session>, Scope)>>,
 }
@@ -62,6 +63,7 @@ impl Place {
             admin: config.admin.map(session),
             traffic: Arc::clone(&traffic),
             versions: Arc::default(),
+            reads: Arc::default(),
             reached: Mutex::default(),
         }
     }
@@ -82,6 +84,7 @@ impl Place {
             project,
             foreign: false,
             versions: Arc::clone(&self.versions),
+            reads: Arc::clone(&self.reads),
         }
     }
 

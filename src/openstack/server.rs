@@ -1,11 +1,14 @@
 //! Nova servers; this file may not know what is on their disks or behind their ports.
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
     access::{Access, Call},
     fault::presentable,
+    gather::worth_a_list,
+    server_group,
     version::Microversion,
     wire::{InOrder, cut, flag, nullable, present, properties},
 };
@@ -30,6 +33,17 @@ const MAKE: [Microversion; 3] = [
     Microversion(2, 42),
     Microversion(2, 19),
 ];
+/// Server groups (2.71), the flavor in full (2.47), tags (2.26), description (2.19), what goes with
+/// the server (2.3).
+const SHOW: [Microversion; 5] = [
+    Microversion(2, 71),
+    Microversion(2, 47),
+    Microversion(2, 26),
+    Microversion(2, 19),
+    Microversion(2, 3),
+];
+/// From here on an admin sees user data and root device.
+const ADMIN_VIEW: Microversion = Microversion(2, 3);
 const TAGS: Microversion = Microversion(2, 26);
 const TAGS_AT_ONCE: Microversion = Microversion(2, 52);
 const NO_NETWORK: Microversion = Microversion(2, 37);
@@ -44,7 +58,7 @@ const TAG_CHARACTERS_MAX: usize = 60;
 const MARK: &str = "drbackup";
 
 /// A server as Nova shows it; a server in a cell that is down has only an id and `UNKNOWN`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[expect(
     clippy::struct_field_names,
     reason = "the fields have the names that Nova gives them"
@@ -100,20 +114,20 @@ pub(super) struct Server {
     pub(super) root_device: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 struct ServerFault {
     #[serde(default, deserialize_with = "nullable")]
     message: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct AttachedVolume {
     pub(super) id: String,
     #[serde(default, deserialize_with = "flag")]
     pub(super) delete_on_termination: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct Address {
     #[serde(default, rename = "OS-EXT-IPS-MAC:mac_addr")]
     pub(super) mac: Option<String>,
@@ -180,13 +194,10 @@ impl Server {
 /// All servers of a tenant.
 async fn list(access: &Access, tenant: &Tenant) -> Result<Vec<Server>, Fault> {
     let version = access.first_of(NOVA, &LIST).await?;
-    let mut call = Call::get(NOVA, "servers/detail", "list the servers").at(version);
-    if access.foreign {
-        call = call
-            .query("all_tenants", "1")
-            .query("project_id", tenant.project.as_str());
-    }
-    access.pages(call, "servers").await
+    let call = Call::get(NOVA, "servers/detail", "list the servers").at(version);
+    access
+        .pages(of_tenant(call, access, tenant), "servers")
+        .await
 }
 
 /// All servers of a tenant as sightings. A cell that is down hides names and tags, and a server that
@@ -236,7 +247,152 @@ pub(super) async fn instance(
     tenant: &Tenant,
     id: &ServerId,
 ) -> Result<InstanceInfo, Fault> {
-    Ok(get(access, id.as_str()).await?.info(tenant))
+    Ok(shown(access, tenant, id).await?.info(tenant))
+}
+
+/// One server with all that a member is shown.
+pub(super) async fn shown(
+    access: &Access,
+    tenant: &Tenant,
+    id: &ServerId,
+) -> Result<Server, Fault> {
+    let version = access.first_of(NOVA, &SHOW).await?;
+    show(access, tenant, id, version).await
+}
+
+/// One server as an admin is shown it, with user data and root device.
+pub(super) async fn shown_to_admin(
+    admin: &Access,
+    tenant: &Tenant,
+    id: &ServerId,
+) -> Result<Server, Fault> {
+    let version = admin.first_of(NOVA, &[ADMIN_VIEW]).await?;
+    show(admin, tenant, id, version).await
+}
+
+/// One server. Many that are wanted at the same time come out of one list, as long as that has fewer
+/// pages than there would be answers.
+async fn show(
+    access: &Access,
+    tenant: &Tenant,
+    id: &ServerId,
+    version: Option<Microversion>,
+) -> Result<Server, Fault> {
+    let about = format!("servers of project {} at {version:?}", tenant.project);
+    let gather = access.reads.servers.of(access.subject(about));
+    let found = gather
+        .get(
+            vec![id.as_str().to_owned()],
+            |server| &server.id,
+            |ids| show_together(access, tenant, ids, version),
+        )
+        .await?;
+    match found.into_iter().next() {
+        Some(server) => Ok(server),
+        // What a list does not show may still be there; and if not, this says so.
+        None => show_one(access, id.as_str(), version).await,
+    }
+}
+
+async fn show_one(
+    access: &Access,
+    id: &str,
+    version: Option<Microversion>,
+) -> Result<Server, Fault> {
+    let call = Call::get(
+        NOVA,
+        format!("servers/{id}"),
+        format!("read the server {id}"),
+    );
+    Ok(access.read::<One>(&call.at(version)).await?.server)
+}
+
+/// Those of these servers that could be read; what is not there is left out.
+async fn show_together(
+    access: &Access,
+    tenant: &Tenant,
+    ids: Vec<String>,
+    version: Option<Microversion>,
+) -> Result<Vec<Server>, Fault> {
+    // One that is asked for alone has an answer of its own, also when that is a refusal.
+    if let [id] = ids.as_slice() {
+        return Ok(vec![show_one(access, id, version).await?]);
+    }
+    if let Some(pages) = worth_a_list(ids.len())
+        && let Some(listed) = list_in_full(access, tenant, version, pages).await?
+    {
+        return Ok(listed);
+    }
+    let asked: Vec<_> = ids.iter().map(|id| show_one(access, id, version)).collect();
+    stream::iter(asked)
+        .buffered(access.session.line.limits().side_by_side)
+        .filter_map(|answer| async {
+            match answer {
+                Err(fault) if fault.kind == FaultKind::NotFound => None,
+                other => Some(other),
+            }
+        })
+        .try_collect()
+        .await
+}
+
+#[derive(Deserialize)]
+struct Page {
+    servers: Vec<Server>,
+    #[serde(default)]
+    servers_links: Vec<Value>,
+}
+
+/// The servers of a tenant with all that a question for one of them would answer; nothing when there
+/// are more pages than `most`. Read as a whole and not as rows, because the order of the addresses
+/// is that of the network cards.
+async fn list_in_full(
+    access: &Access,
+    tenant: &Tenant,
+    version: Option<Microversion>,
+    most: u32,
+) -> Result<Option<Vec<Server>>, Fault> {
+    // A list leaves out in which groups a server is.
+    let groups = if version.is_some_and(server_group::is_told_by_server) {
+        let Some(groups) = server_group::memberships(access).await? else {
+            return Ok(None);
+        };
+        groups
+    } else {
+        Vec::new()
+    };
+    let mut servers: Vec<Server> = Vec::new();
+    for _ in 0..most {
+        let mut call = Call::get(NOVA, "servers/detail", "list the servers")
+            .at(version)
+            .query("limit", access.session.line.limits().page_size.to_string());
+        if let Some(last) = servers.last() {
+            call = call.query("marker", last.id.as_str());
+        }
+        let page: Page = access.read(&of_tenant(call, access, tenant)).await?;
+        let ends = page.servers_links.is_empty() || page.servers.is_empty();
+        servers.extend(page.servers);
+        if ends {
+            for server in &mut servers {
+                let own = groups.iter().filter(|group| group.has(&server.id));
+                server
+                    .server_groups
+                    .extend(own.map(|group| group.id.clone()));
+            }
+            return Ok(Some(servers));
+        }
+    }
+    Ok(None)
+}
+
+/// An admin out of another project names the one that is meant.
+fn of_tenant(call: Call, access: &Access, tenant: &Tenant) -> Call {
+    if access.foreign {
+        call.query("all_tenants", "1")
+            .query("project_id", tenant.project.as_str())
+    } else {
+        call
+    }
 }
 
 /// One server as a sighting.

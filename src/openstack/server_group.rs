@@ -31,9 +31,10 @@ struct Groups {
     server_groups: Vec<Group>,
 }
 
+/// A group as Nova lists it.
 #[derive(Deserialize)]
-struct Group {
-    id: String,
+pub(super) struct Group {
+    pub(super) id: String,
     #[serde(default, deserialize_with = "nullable")]
     name: String,
     #[serde(default)]
@@ -42,6 +43,33 @@ struct Group {
     policies: Vec<String>,
     #[serde(default, deserialize_with = "nullable")]
     members: Vec<String>,
+}
+
+/// Nova lists no more groups at once than this, unless an operator allows more.
+const LISTED_MAX: usize = 1000;
+
+impl Group {
+    /// Whether a server is in it.
+    pub(super) fn has(&self, server: &str) -> bool {
+        self.members.iter().any(|member| member == server)
+    }
+}
+
+/// Whether a server that is asked for in this version tells its groups itself.
+pub(super) fn is_told_by_server(version: Microversion) -> bool {
+    version >= GROUPS_OF_SERVER
+}
+
+/// All groups with their members; nothing when they may not be listed, or there are too many.
+pub(super) async fn memberships(access: &Access) -> Result<Option<Vec<Group>>, Fault> {
+    let version = access.first_of(NOVA, &[GROUP_POLICY]).await?;
+    let call = Call::get(NOVA, "os-server-groups", "list the server groups").at(version);
+    match access.read::<Groups>(&call).await {
+        Ok(all) if all.server_groups.len() < LISTED_MAX => Ok(Some(all.server_groups)),
+        Ok(_) => Ok(None),
+        Err(fault) if is_refusal(&fault) => Ok(None),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// The group of a server, or a sentence on why it is not known.

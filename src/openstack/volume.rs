@@ -1,15 +1,17 @@
 //! Cinder volumes; this file may not know why one is made.
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
     access::{Access, Call},
+    gather::worth_a_list,
     wire::{cut, flag, nullable, properties},
 };
 use crate::domain::{
     effect::Request,
-    fault::{Fault, Service},
+    fault::{Fault, FaultKind, Service},
     id::VolumeId,
     manifest::Properties,
     sighting::{Sighting, Thing, ThingKind},
@@ -19,7 +21,7 @@ use crate::domain::{
 const CINDER: Service = Service::BlockStorage;
 
 /// A volume as Cinder shows it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[expect(
     clippy::struct_field_names,
     reason = "the fields have the names that Cinder gives them"
@@ -122,6 +124,58 @@ pub(super) async fn get(access: &Access, volume: VolumeId) -> Result<Volume, Fau
         format!("read the volume {volume}"),
     );
     Ok(access.read::<One>(&call).await?.volume)
+}
+
+/// Reads volumes, in this order. Many that are wanted at the same time, by whomever, come out of one
+/// list, as long as that has fewer pages than there would be answers.
+pub(super) async fn get_all(access: &Access, ids: &[String]) -> Result<Vec<Volume>, Fault> {
+    let gather = access.reads.volumes.of(access.subject("volumes"));
+    let mut found = gather
+        .get(
+            ids.to_vec(),
+            |volume| &volume.id,
+            |ids| read_together(access, ids),
+        )
+        .await?;
+    let mut volumes = Vec::with_capacity(ids.len());
+    for id in ids {
+        let place = found.iter().position(|volume| volume.id == *id);
+        volumes.push(match place {
+            Some(place) => found.swap_remove(place),
+            // What a list does not show may still be there; and if not, this says so.
+            None => get(access, VolumeId::new(id.clone())).await?,
+        });
+    }
+    Ok(volumes)
+}
+
+/// Those of these volumes that could be read; what is not there is left out.
+async fn read_together(access: &Access, ids: Vec<String>) -> Result<Vec<Volume>, Fault> {
+    // One that is asked for alone has an answer of its own, also when that is a refusal.
+    if let [id] = ids.as_slice() {
+        return Ok(vec![get(access, VolumeId::new(id.clone())).await?]);
+    }
+    // An admin's list out of another project shows that one's volumes.
+    if let Some(pages) = worth_a_list(ids.len()).filter(|_| !access.foreign) {
+        let call = Call::get(CINDER, "volumes/detail", "list the volumes");
+        if let Some(listed) = access.pages_at_most(call, "volumes", pages).await? {
+            return Ok(listed);
+        }
+    }
+    let asked: Vec<_> = ids
+        .into_iter()
+        .map(|id| get(access, VolumeId::new(id)))
+        .collect();
+    stream::iter(asked)
+        .buffered(access.session.line.limits().side_by_side)
+        .filter_map(|answer| async {
+            match answer {
+                Err(fault) if fault.kind == FaultKind::NotFound => None,
+                other => Some(other),
+            }
+        })
+        .try_collect()
+        .await
 }
 
 /// Gives a volume its final look, touching only what differs.

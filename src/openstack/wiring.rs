@@ -4,14 +4,14 @@
 use std::collections::BTreeSet;
 
 use super::{
-    access::{Access, Call},
+    access::Access,
     network::{self, FloatingAddress, Network, Subnet},
     port::Port,
     security_group::SecurityGroup,
     server::Server,
 };
 use crate::domain::{
-    fault::{Fault, Service},
+    fault::Fault,
     id::{NetworkId, SecurityGroupId, ServerId, SubnetId, Tenant},
     manifest::{FixedAddress, PortFacts},
 };
@@ -25,11 +25,16 @@ pub(super) async fn read_ports(
     tenant: &Tenant,
     id: &ServerId,
 ) -> Result<Vec<Port>, Fault> {
-    let doing = format!("list the ports of the server {id}");
-    let call = Call::get(Service::Network, "ports", doing)
-        .query("device_id", id.as_str())
-        .query("project_id", tenant.project.as_str());
-    access.pages(call, "ports").await
+    let project = tenant.project.as_str();
+    let collection = format!("ports of project {project}");
+    access
+        .gathered(
+            &collection,
+            "device_id",
+            vec![id.as_str().to_owned()],
+            |servers| network::portions(access, "ports", "device_id", servers, Some(project)),
+        )
+        .await
 }
 
 /// Nova tells the addresses in the order of the network cards, Neutron the ports in none.

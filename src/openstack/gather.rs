@@ -1,0 +1,205 @@
+//! Reads of the same kind that are wanted at the same time, done as one; this file may not know what
+//! is read.
+//!
+//! Whoever wants something names its keys and waits for its turn. Whoever's turn it is reads for all
+//! who wait by then; those who come while that read is under way share the next one. So nobody is
+//! given anything that was read before it was asked for, nobody waits for a timer, and one who is
+//! alone reads alone.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    future::Future,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use crate::domain::fault::Fault;
+
+/// Those who want things of one kind with one token.
+#[derive(Debug)]
+pub(super) struct Gather<T> {
+    /// Held by the one who reads.
+    turn: tokio::sync::Mutex<()>,
+    waiting: Mutex<Vec<Waiting<T>>>,
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    keys: Vec<String>,
+    answer: Arc<OnceLock<Result<Vec<T>, Fault>>>,
+}
+
+impl<T> Default for Gather<T> {
+    fn default() -> Self {
+        Self {
+            turn: tokio::sync::Mutex::default(),
+            waiting: Mutex::default(),
+        }
+    }
+}
+
+impl<T: Clone> Gather<T> {
+    /// The things that have one of `keys`; `read` is given those of everybody who waits.
+    pub(super) async fn get<R>(
+        &self,
+        keys: Vec<String>,
+        key_of: impl Fn(&T) -> &str,
+        read: impl FnOnce(Vec<String>) -> R,
+    ) -> Result<Vec<T>, Fault>
+    where
+        R: Future<Output = Result<Vec<T>, Fault>>,
+    {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answer = Arc::new(OnceLock::new());
+        self.waiting().push(Waiting {
+            keys: keys.clone(),
+            answer: Arc::clone(&answer),
+        });
+        let _turn = self.turn.lock().await;
+        if let Some(answer) = answer.get() {
+            return answer.clone();
+        }
+        let together = std::mem::take(&mut *self.waiting());
+        // One who read for us may have been dropped halfway, and our keys with it.
+        let wanted: BTreeSet<String> = together
+            .iter()
+            .flat_map(|one| one.keys.iter().cloned())
+            .chain(keys.iter().cloned())
+            .collect();
+        let found = read(wanted.into_iter().collect()).await;
+        for one in together {
+            let own = found
+                .as_ref()
+                .map(|found| having(found, &one.keys, &key_of))
+                .map_err(Clone::clone);
+            // Nobody else answers those who were taken out of the queue.
+            drop(one.answer.set(own));
+        }
+        found.map(|found| having(&found, &keys, &key_of))
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waiting<T>>> {
+        // A queue has no invariant that a panic elsewhere could break half-way.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// So many things are worth a list instead of a question for each.
+const LIST_FROM: usize = 5;
+/// A list may have one page for so many of them.
+const WANTED_PER_PAGE: usize = 4;
+
+/// How many pages a list may have that saves asking for so many things one by one, if any: a list of
+/// a large project must not cost more than what it saves.
+pub(super) fn worth_a_list(wanted: usize) -> Option<u32> {
+    let pages = u32::try_from(wanted / WANTED_PER_PAGE).unwrap_or(u32::MAX);
+    Some(pages).filter(|_| wanted >= LIST_FROM)
+}
+
+fn having<T: Clone>(found: &[T], keys: &[String], key_of: impl Fn(&T) -> &str) -> Vec<T> {
+    found
+        .iter()
+        .filter(|thing| keys.iter().any(|key| key == key_of(thing)))
+        .cloned()
+        .collect()
+}
+
+/// The gathers of a session, one for each kind of thing and for whatever else tells two reads apart.
+#[derive(Debug)]
+pub(super) struct Gathers<K, T>(Mutex<HashMap<K, Arc<Gather<T>>>>);
+
+impl<K, T> Default for Gathers<K, T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: std::hash::Hash + Eq, T> Gathers<K, T> {
+    /// The one for `key`.
+    pub(super) fn of(&self, key: K) -> Arc<Gather<T>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(key).or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::future::{join, join_all};
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::domain::fault::{FaultKind, Service};
+
+    fn key(thing: &(String, usize)) -> &str {
+        &thing.0
+    }
+
+    fn keys(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn those_who_come_during_a_read_share_the_next_one() {
+        let gather = Gather::default();
+        let (reads, open) = (AtomicUsize::new(0), Notify::new());
+        let get = |name: &'static str, waits: bool| {
+            let (gather, reads, open) = (&gather, &reads, &open);
+            gather.get(keys(&[name]), key, move |wanted| async move {
+                let number = reads.fetch_add(1, Ordering::Relaxed);
+                if waits {
+                    open.notified().await;
+                }
+                Ok(wanted.into_iter().map(|key| (key, number)).collect())
+            })
+        };
+        let late = async {
+            tokio::task::yield_now().await;
+            let (others, ()) = join(
+                join_all(["b", "c", "b"].map(|name| get(name, false))),
+                async {
+                    open.notify_one();
+                },
+            )
+            .await;
+            others
+        };
+        let (first, others) = join(get("a", true), late).await;
+        assert_eq!(first, Ok(vec![("a".to_owned(), 0)]), "alone");
+        for (answer, name) in others.into_iter().zip(["b", "c", "b"]) {
+            assert_eq!(answer, Ok(vec![(name.to_owned(), 1)]), "together");
+        }
+        assert_eq!(reads.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn one_who_reads_and_is_dropped_leaves_nobody_waiting() {
+        let gather = Gather::default();
+        let mut first = Box::pin(gather.get(keys(&["a"]), key, |_| std::future::pending()));
+        assert!(futures::poll!(&mut first).is_pending());
+        let mut second = Box::pin(gather.get(keys(&["b"]), key, |wanted| async move {
+            Ok(wanted.into_iter().map(|key| (key, 7)).collect())
+        }));
+        assert!(futures::poll!(&mut second).is_pending());
+        drop(first);
+        assert_eq!(second.await, Ok(vec![("b".to_owned(), 7)]));
+    }
+
+    #[tokio::test]
+    async fn a_fault_is_shared_and_not_kept() {
+        let gather: Gather<(String, usize)> = Gather::default();
+        let fault = Fault::new(FaultKind::Unreachable, Service::Compute, "read", "refused");
+        let failed = gather
+            .get(keys(&["a"]), key, |_| async { Err(fault.clone()) })
+            .await;
+        assert_eq!(failed, Err(fault));
+        let again = gather
+            .get(keys(&["a"]), key, |_| async {
+                Ok(vec![("a".to_owned(), 1)])
+            })
+            .await;
+        assert_eq!(again, Ok(vec![("a".to_owned(), 1)]));
+    }
+}
