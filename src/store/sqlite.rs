@@ -152,6 +152,13 @@ impl SpawnBlocking for Inline {
     }
 }
 
+/// A job that only reads.
+struct Reading {
+    job: Job,
+    /// Whether its statements have to see the same moment.
+    transacts: bool,
+}
+
 /// What came of a job, before the commit.
 struct Outcome {
     /// Whether its writes stay.
@@ -164,7 +171,7 @@ struct Outcome {
 pub(super) struct Db {
     // Before the threads: they end when nobody can send any more.
     writer: Option<Sender<Job>>,
-    readers: Option<Sender<Job>>,
+    readers: Option<Sender<Reading>>,
     threads: Vec<JoinHandle<()>>,
     wakes: Wakes,
     clock: Arc<dyn Clock>,
@@ -231,7 +238,8 @@ impl Db {
         R: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, StoreError>> + Send + 'static,
     {
-        self.snapshot(job).await
+        // One statement sees one moment by itself.
+        self.ask_reader(job, false).await
     }
 
     /// Reads with several statements that all see the same moment.
@@ -240,12 +248,23 @@ impl Db {
         R: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, StoreError>> + Send + 'static,
     {
-        ask(self.readers.as_ref(), self.wakes.clone(), |conn| {
+        self.ask_reader(job, true).await
+    }
+
+    async fn ask_reader<R, F>(&self, job: F, transacts: bool) -> Result<R, StoreError>
+    where
+        R: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, StoreError>> + Send + 'static,
+    {
+        let (job, answer) = job_of(self.wakes.clone(), |conn| {
             job(conn)
                 .map(|result| result.map(|answer| (answer, Wake::NONE)))
                 .boxed()
-        })
-        .await
+        });
+        let queue = self.readers.as_ref().ok_or_else(ended)?;
+        let reading = Reading { job, transacts };
+        queue.send(reading).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
     }
 
     /// Writes, and wakes who waits for it after the commit.
@@ -256,7 +275,10 @@ impl Db {
             + Send
             + 'static,
     {
-        ask(self.writer.as_ref(), self.wakes.clone(), job).await
+        let (job, answer) = job_of(self.wakes.clone(), job);
+        let queue = self.writer.as_ref().ok_or_else(ended)?;
+        queue.send(job).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
     }
 
     fn clock(&self) -> &dyn Clock {
@@ -283,8 +305,8 @@ impl Drop for Db {
     }
 }
 
-/// Puts a job into a queue and waits for its answer.
-async fn ask<R, F>(queue: Option<&Sender<Job>>, wakes: Wakes, job: F) -> Result<R, StoreError>
+/// A job, and where its answer will be.
+fn job_of<R, F>(wakes: Wakes, job: F) -> (Job, oneshot::Receiver<Result<R, StoreError>>)
 where
     R: Send + 'static,
     F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, Wake), StoreError>>
@@ -307,9 +329,7 @@ where
             })
             .boxed()
     });
-    let queue = queue.ok_or_else(ended)?;
-    queue.send(job).await.map_err(|_| ended())?;
-    receiver.await.map_err(|_| ended())?
+    (job, receiver)
 }
 
 fn ended() -> StoreError {
@@ -358,6 +378,23 @@ impl Worker {
             (outcome.answer)(committed.clone());
         }
     }
+
+    /// Runs a job of one statement, which is a transaction by itself.
+    fn read(&mut self, job: Job) {
+        let mut outcome = None;
+        let done = self.conn().and_then(|conn| {
+            catch_panic(|| {
+                outcome = Some(block_on(job(conn)));
+                Ok(())
+            })
+        });
+        if done.is_err() {
+            self.conn = None;
+        }
+        if let Some(outcome) = outcome {
+            (outcome.answer)(done);
+        }
+    }
 }
 
 fn run(
@@ -366,6 +403,10 @@ fn run(
     jobs: &mut Vec<Job>,
     outcomes: &mut Vec<Outcome>,
 ) -> Result<(), StoreError> {
+    // One that is alone needs no savepoint: what it must not keep is the whole transaction.
+    if jobs.len() == 1 {
+        return block_on(run_alone(conn, begin, jobs, outcomes));
+    }
     block_on(async {
         conn.batch_execute(begin).await?;
         for job in jobs.drain(..) {
@@ -383,6 +424,24 @@ fn run(
     })
 }
 
+async fn run_alone(
+    conn: &mut Conn,
+    begin: &str,
+    jobs: &mut Vec<Job>,
+    outcomes: &mut Vec<Outcome>,
+) -> Result<(), StoreError> {
+    conn.batch_execute(begin).await?;
+    let mut keep = true;
+    for job in jobs.drain(..) {
+        let outcome = job(conn).await;
+        keep &= outcome.keep;
+        outcomes.push(outcome);
+    }
+    conn.batch_execute(if keep { "COMMIT" } else { "ROLLBACK" })
+        .await?;
+    Ok(())
+}
+
 /// A defect in one job must not end the thread: then every later caller would be refused.
 fn catch_panic(work: impl FnOnce() -> Result<(), StoreError>) -> Result<(), StoreError> {
     catch_unwind(AssertUnwindSafe(work))
@@ -396,15 +455,19 @@ fn write_all(mut worker: Worker, mut queue: Receiver<Job>) {
     }
 }
 
-fn read_all(mut worker: Worker, queue: &Mutex<Receiver<Job>>) {
+fn read_all(mut worker: Worker, queue: &Mutex<Receiver<Reading>>) {
     let next = || {
         queue
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .blocking_recv()
     };
-    while let Some(job) = next() {
-        worker.transact("BEGIN DEFERRED", &mut vec![job]);
+    while let Some(Reading { job, transacts }) = next() {
+        if transacts {
+            worker.transact("BEGIN DEFERRED", &mut vec![job]);
+        } else {
+            worker.read(job);
+        }
     }
 }
 
