@@ -146,7 +146,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "engine.observe_share",
-        "The time between lists grows to this part of how long the youngest wait has lasted: 4 means a quarter.",
+        "The time between lists grows to this part of how long the youngest wait has lasted: 8 means an eighth.",
     ),
     (
         "engine.settle",

@@ -52,7 +52,7 @@ pub struct Settings {
     pub observe_min: Duration,
     /// The longest.
     pub observe_max: Duration,
-    /// The time between lists grows to this part of how long the youngest wait has lasted: 4 is a quarter.
+    /// The time between lists grows to this part of how long the youngest wait has lasted: 8 is an eighth.
     pub observe_share: u32,
     /// How long a thing that no list shows may still turn up after a lost answer.
     pub settle: Duration,
@@ -77,7 +77,7 @@ impl Default for Settings {
             observe_first: Duration::from_secs(1),
             observe_min: Duration::from_secs(1),
             observe_max: Duration::from_secs(15),
-            observe_share: 4,
+            observe_share: 8,
             settle: Duration::from_secs(5),
             retry_first: Duration::from_secs(1),
             retry_max: Duration::from_secs(60),
