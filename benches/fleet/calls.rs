@@ -33,6 +33,8 @@ const SECTION: &str = "calls";
 const VOLUMES: usize = 3;
 /// Cinder gives each host of cinder-backup fifteen hands.
 const HANDS: usize = 20 * 15;
+/// Requests to the cloud at once, where the usual number is what a fleet waits for.
+const WIDE: usize = 64;
 /// Connections over which all backups are asked for and watched.
 const CONNECTIONS: usize = 10;
 /// Creations that are asked for side by side.
@@ -136,7 +138,7 @@ pub(crate) async fn measure(sizes: &Sizes, table: &mut Table) -> anyhow::Result<
     let with_script = script::is_there();
     for (count, beside) in sizes.in_flight {
         let folder = tempfile::tempdir()?;
-        let mut ours = ours(*count, folder.path()).await?;
+        let mut ours = ours(*count, None, folder.path()).await?;
         let mut theirs = Vec::new();
         for manifest in [false, true] {
             if *beside && with_script {
@@ -157,6 +159,29 @@ pub(crate) async fn measure(sizes: &Sizes, table: &mut Table) -> anyhow::Result<
         };
         tell_calls(table, *count, &ours, &theirs, &why_not);
         tell_times(table, *count, &mut ours, &theirs, &why_not);
+        if (10..=100).contains(count) {
+            let wide = self::ours(*count, Some(WIDE), folder.path()).await?;
+            let over = wide
+                .wall
+                .saturating_sub(critical_path(&Times::realistic(), *count));
+            table.add(
+                Row::new(
+                    SECTION,
+                    format!(
+                        "the same with {WIDE} requests to the cloud at once, {count} in flight"
+                    ),
+                )
+                .ours(format!("{} over", span(over)))
+                .beside(format!(
+                    "the usual {}: {} over",
+                    Settings::default().requests_per_cloud,
+                    span(
+                        ours.wall
+                            .saturating_sub(critical_path(&Times::realistic(), *count))
+                    )
+                )),
+            );
+        }
     }
     table.remark(format!(
         "calls: instances of {VOLUMES} volumes of 1 GiB; the cloud answers each request after 60 ms and has \
@@ -295,12 +320,17 @@ fn tell_times(
 }
 
 /// Backs up a fleet with the service, and listens.
-async fn ours(count: usize, folder: &Path) -> anyhow::Result<Ours> {
+async fn ours(count: usize, places: Option<usize>, folder: &Path) -> anyhow::Result<Ours> {
     note(&format!("ours, {count} at once"));
+    let settings: Vec<_> = places
+        .map(|places| ("DRBACKUP_ENGINE__REQUESTS_PER_CLOUD", places.to_string()))
+        .into_iter()
+        .collect();
     let (cloud, fleet) = cloud_with(count).await?;
     let project = cloud.project_id("demo").context("the project")?;
-    let database = format!("sqlite:{}", folder.join("ours.db").display());
-    let service = Service::start(&cloud, folder, &database).await?;
+    let file = format!("ours-{}.db", places.unwrap_or_default());
+    let database = format!("sqlite:{}", folder.join(file).display());
+    let service = Service::start_with(&cloud, folder, &database, &settings).await?;
     let mut clients = Vec::new();
     for _ in 0..CONNECTIONS {
         clients.push(service.client().await?);

@@ -38,6 +38,16 @@ impl Service {
         folder: &Path,
         database: &str,
     ) -> anyhow::Result<Self> {
+        Self::start_with(cloud, folder, database, &[]).await
+    }
+
+    /// The same with some settings that differ from the usual ones.
+    pub(crate) async fn start_with(
+        cloud: &Cloud,
+        folder: &Path,
+        database: &str,
+        settings: &[(&str, String)],
+    ) -> anyhow::Result<Self> {
         let yaml = folder.join("clouds.yaml");
         std::fs::write(&yaml, clouds_yaml([cloud]))?;
         let mut command = Command::new(BINARY);
@@ -49,6 +59,7 @@ impl Service {
             .args(["--admin", "source=source-operator"])
             .env_clear()
             .env("HOME", folder)
+            .envs(settings.iter().map(|(name, value)| (*name, value)))
             .current_dir(folder);
         let begun = Instant::now();
         let (child, address) = launch(command).await?;
