@@ -199,41 +199,14 @@ fn tell_calls(table: &mut Table, count: usize, ours: &Ours, theirs: &[script::Ru
     let asked = Asked::of(&ours.requests);
     let row = Row::new(SECTION, format!("calls for each backup, {count} in flight"))
         .ours(asked.text(count));
-    let mut row = match theirs.first() {
+    table.add(match theirs.first() {
         None => row.beside(why_not),
-        Some(run) => {
-            let script = Asked::of(&run.requests);
-            let row = row
-                .beside(format!("script: {}", script.text(count)))
-                .ratio(format!(
-                    "{:.2} of its reads",
-                    real(asked.reads) / real(script.reads.max(1))
-                ));
-            let most = "needed writes and exports, and 1/10 of the script's reads";
-            let needed = asked.writes <= 3 * VOLUMES * count && asked.exports <= VOLUMES * count;
-            let met = needed && asked.reads * 10 <= script.reads + script.exports;
-            // At one in flight there is nobody to share a list with, so there is no target.
-            if count >= 100 {
-                row.target(most, met)
-            } else {
-                row
-            }
-        }
-    };
-    table.add(row);
+        Some(run) => beside_script(row, count, asked, run),
+    });
     if let Some(run) = theirs.get(1) {
-        let script = Asked::of(&run.requests);
-        row = Row::new(
-            SECTION,
-            format!("the same, beside a script that keeps a manifest too, {count} in flight"),
-        )
-        .ours(asked.text(count))
-        .beside(format!("script: {}", script.text(count)))
-        .ratio(format!(
-            "{:.2} of its reads",
-            real(asked.reads) / real(script.reads.max(1))
-        ));
-        table.add(row);
+        let what = format!("the same beside a script that keeps a manifest too, {count} in flight");
+        let row = Row::new(SECTION, what).ours(asked.text(count));
+        table.add(beside_script(row, count, asked, run));
     }
     let row = Row::new(SECTION, format!("requests a second, {count} in flight"))
         .ours(per_second(rate(ours.requests.len(), ours.wall)));
@@ -244,6 +217,26 @@ fn tell_calls(table: &mut Table, count: usize, ours: &Ours, theirs: &[script::Ru
             per_second(rate(run.requests.len(), run.wall))
         )),
     });
+}
+
+/// Our calls beside those of a script.
+fn beside_script(row: Row, count: usize, asked: Asked, run: &script::Run) -> Row {
+    let script = Asked::of(&run.requests);
+    let row = row
+        .beside(format!("script: {}", script.text(count)))
+        .ratio(format!(
+            "{:.2} of its reads",
+            real(asked.reads) / real(script.reads + script.exports)
+        ));
+    // Where nobody is there to share a list with, there is no target.
+    if count < 100 {
+        return row;
+    }
+    let needed = asked.writes <= 3 * VOLUMES * count && asked.exports <= VOLUMES * count;
+    row.target(
+        "needed writes and exports, and 1/10 of the script's reads",
+        needed && asked.reads * 10 <= script.reads + script.exports,
+    )
 }
 
 /// How long it took.

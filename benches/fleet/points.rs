@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 
 use super::{
     Sizes, backups,
-    process::{Service, memory},
+    process::{Service, memory, own_memory},
     table::{Row, Table, note, percentile, size, span},
 };
 
@@ -34,7 +34,8 @@ struct Measured {
     later_page: Duration,
     filtered: Duration,
     idle: f64,
-    memory: f64,
+    own: f64,
+    mapped: f64,
     file: f64,
 }
 
@@ -68,16 +69,18 @@ pub(crate) async fn measure(sizes: &Sizes, table: &mut Table) -> anyhow::Result<
     table.add(
         Row::new("points", format!("memory of the service, {many} stored"))
             .ours(format!(
-                "{} at rest, {} after the calls",
+                "{} at rest, {} after the calls, {} with mapped pages",
                 size(large.idle),
-                size(large.memory)
+                size(large.own),
+                size(large.mapped)
             ))
             .beside(format!(
-                "{few} stored: {}, {}",
+                "{few} stored: {}, {}, {}",
                 size(small.idle),
-                size(small.memory)
+                size(small.own),
+                size(small.mapped)
             ))
-            .ratio(format!("{:.2}", large.memory / small.memory)),
+            .ratio(format!("{:.2}", large.own / small.own)),
     );
     table.add(
         Row::new("points", format!("the file of the database, {many} stored"))
@@ -86,8 +89,8 @@ pub(crate) async fn measure(sizes: &Sizes, table: &mut Table) -> anyhow::Result<
     );
     table.remark(format!(
         "points: each holds a manifest of three volumes and their records; {CALLS} calls of each kind, one after \
-         the other, pages of the usual 50; later pages are followed from the first one on; memory counts the \
-         pages of the file that are mapped"
+         the other, pages of the usual 50; later pages are followed from the first one on; the pages of the \
+         file that its connections map are shared by them and counted once for each"
     ));
     Ok(())
 }
@@ -104,7 +107,7 @@ async fn with(cloud: &Cloud, count: usize) -> anyhow::Result<Measured> {
     // What is asked for first also wakes the process.
     let list = pb::ListDrBackupsRequest::default();
     client.list_dr_backups(list.clone()).await?;
-    let idle = memory(service.id())?;
+    let idle = own_memory(service.id())?;
 
     let mut get = Vec::new();
     for number in 0..CALLS {
@@ -118,12 +121,16 @@ async fn with(cloud: &Cloud, count: usize) -> anyhow::Result<Measured> {
     }
     let first_page = pages(&mut client, &list, false).await?;
     let later_page = pages(&mut client, &list, true).await?;
+    let project = backups::tenant(3);
     let of_project = pb::ListDrBackupsRequest {
-        filter: format!("tenant = \"{}\"", backups::tenant(3).project),
+        filter: format!(
+            "cloud = \"{}\" AND tenant = \"{}\"",
+            project.cloud, project.project
+        ),
         ..Default::default()
     };
     let filtered = pages(&mut client, &of_project, false).await?;
-    let busy = memory(service.id())?;
+    let (own, mapped) = (own_memory(service.id())?, memory(service.id())?);
     service.kill().await?;
     #[expect(clippy::cast_precision_loss, reason = "a file of less than a petabyte")]
     let file = std::fs::metadata(&path)?.len() as f64;
@@ -133,7 +140,8 @@ async fn with(cloud: &Cloud, count: usize) -> anyhow::Result<Measured> {
         later_page,
         filtered,
         idle,
-        memory: busy,
+        own,
+        mapped,
         file,
     })
 }

@@ -136,12 +136,21 @@ fn address_in(line: &str) -> Option<String> {
     Some(address.to_owned())
 }
 
-/// What a process has in memory, in bytes.
+/// What a process has in memory, in bytes, with the pages of files that it has mapped.
 pub(crate) fn memory(process: u32) -> anyhow::Result<f64> {
+    status(process, "VmRSS:")
+}
+
+/// What a process has in memory that is its own, in bytes.
+pub(crate) fn own_memory(process: u32) -> anyhow::Result<f64> {
+    status(process, "RssAnon:")
+}
+
+fn status(process: u32, field: &str) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .find_map(|line| line.strip_prefix(field))
         .context("the system tells no memory")?;
     let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
     Ok(kib * 1024.0)

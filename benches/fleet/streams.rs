@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 use super::{
     Sizes,
     points::fill,
-    process::{Service, memory},
+    process::{Service, own_memory},
     table::{Row, Table, percentile, real, size, span},
 };
 
@@ -42,7 +42,7 @@ pub(crate) async fn measure(sizes: &Sizes, table: &mut Table) -> anyhow::Result<
     ] {
         let service = Service::start(&cloud, folder.path(), &database).await?;
         let mut client = service.client().await?;
-        let before = memory(service.id())?;
+        let before = own_memory(service.id())?;
         let begun = Instant::now();
         let watched = |number: usize| {
             let place = if same { 0 } else { number };
@@ -52,13 +52,13 @@ pub(crate) async fn measure(sizes: &Sizes, table: &mut Table) -> anyhow::Result<
         let opened = begun.elapsed();
         // Those whose story is longer than the present tell the rest of it.
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let after = memory(service.id())?;
+        let after = own_memory(service.id())?;
         let mut delays = Vec::new();
         for event in 0..EVENTS {
             let place = if same { 0 } else { event * 37 % ids.len() };
             delays.append(&mut tell(&mut client, &mut heard, &ids[place], same, sizes).await?);
         }
-        let busy = memory(service.id())?;
+        let busy = own_memory(service.id())?;
         service.kill().await?;
         table.add(
             Row::new("streams", format!("{} open watches, {what}", sizes.streams))
