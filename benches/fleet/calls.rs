@@ -31,6 +31,8 @@ use super::{
 const SECTION: &str = "calls";
 /// Volumes of each instance, of one GiB.
 const VOLUMES: usize = 3;
+/// Instances on one network; the simulator looks long for a free address in a full one.
+const PER_NETWORK: usize = 50;
 /// Cinder gives each host of cinder-backup fifteen hands.
 const HANDS: usize = 20 * 15;
 /// Requests to the cloud at once, where the usual number is what a fleet waits for.
@@ -112,6 +114,7 @@ async fn cloud_with(count: usize) -> anyhow::Result<(Cloud, Vec<Instance>)> {
     for number in 0..count {
         let mut spec = InstanceSpec::new(&format!("i{number}"), &[1; VOLUMES]);
         spec.kib_of_data = 64;
+        spec.network = format!("network-{}", number / PER_NETWORK);
         fleet.push(cloud.create_instance(&spec)?);
     }
     Ok((cloud, fleet))
@@ -134,9 +137,14 @@ fn observation_interval(waited: Duration) -> Duration {
 }
 
 /// Measures the section.
-pub(crate) async fn measure(sizes: &Sizes, table: &mut Table) -> anyhow::Result<()> {
+pub(crate) async fn measure(
+    sizes: &Sizes,
+    only: &[usize],
+    table: &mut Table,
+) -> anyhow::Result<()> {
     let with_script = script::is_there();
-    for (count, beside) in sizes.in_flight {
+    let wanted = |count: &usize| only.is_empty() || only.contains(count);
+    for (count, beside) in sizes.in_flight.iter().filter(|(count, _)| wanted(count)) {
         let folder = tempfile::tempdir()?;
         let mut ours = ours(*count, None, folder.path()).await?;
         let mut theirs = Vec::new();

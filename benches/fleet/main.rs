@@ -4,6 +4,7 @@
 //! ```text
 //! cargo bench --bench fleet                     everything, in a quarter of an hour at most
 //! cargo bench --bench fleet -- calls restart    only these sections
+//! cargo bench --bench fleet -- calls 1000       only with so many backups in flight
 //! cargo bench --bench fleet -- --quick          small sizes, to see that it runs
 //! ```
 //!
@@ -101,7 +102,11 @@ fn main() -> anyhow::Result<()> {
     let wanted: Vec<&str> = arguments
         .iter()
         .map(String::as_str)
-        .filter(|argument| !argument.starts_with('-'))
+        .filter(|argument| !argument.starts_with('-') && argument.parse::<usize>().is_err())
+        .collect();
+    let only: Vec<usize> = arguments
+        .iter()
+        .filter_map(|argument| argument.parse().ok())
         .collect();
     if let Some(strange) = wanted.iter().find(|wanted| !SECTIONS.contains(wanted)) {
         anyhow::bail!(
@@ -117,7 +122,7 @@ fn main() -> anyhow::Result<()> {
             continue;
         }
         note(&format!("\n{section}"));
-        runtime.block_on(run(section, &sizes, &mut table))?;
+        runtime.block_on(run(section, &sizes, &only, &mut table))?;
     }
     table.remark(format!(
         "{} cores; the simulator, the service and whoever asks share them; {} s in all",
@@ -128,9 +133,14 @@ fn main() -> anyhow::Result<()> {
     table.write(&Path::new(env!("CARGO_MANIFEST_DIR")).join("target"))
 }
 
-async fn run(section: &str, sizes: &Sizes, table: &mut Table) -> anyhow::Result<()> {
+async fn run(
+    section: &str,
+    sizes: &Sizes,
+    only: &[usize],
+    table: &mut Table,
+) -> anyhow::Result<()> {
     match section {
-        "calls" => calls::measure(sizes, table).await,
+        "calls" => calls::measure(sizes, only, table).await,
         "ledger" => ledger::measure(sizes, table).await,
         "unary" => unary::measure(sizes, table).await,
         "streams" => streams::measure(sizes, table).await,
