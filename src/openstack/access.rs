@@ -269,32 +269,12 @@ impl Access {
         call: Call,
         key: &str,
     ) -> Result<Vec<T>, Fault> {
-        let most = self.session.line.limits().pages_max;
-        let (doing, service) = (call.doing.clone(), call.service);
-        match self.pages_at_most(call, key, most).await? {
-            Some(items) => Ok(items),
-            None => Err(Fault::new(
-                FaultKind::Unanswered,
-                service,
-                doing,
-                format!("the list does not end after {most} pages"),
-            )),
-        }
-    }
-
-    /// Reads all pages of a list, or nothing when there are more than `most`.
-    pub(super) async fn pages_at_most<T: DeserializeOwned>(
-        &self,
-        call: Call,
-        key: &str,
-        most: u32,
-    ) -> Result<Option<Vec<T>>, Fault> {
         let limits = self.session.line.limits();
         let mut call = call.query("limit", limits.page_size.to_string());
         let unmarked = call.query.len();
         let mut items = Vec::new();
         let mut last_marker = None;
-        for page in 0..most {
+        for page in 0..limits.pages_max {
             let mut body: Map<String, Value> = match self.read(&call).await {
                 Err(fault) if page > 0 && lost_place(&fault) => {
                     return Err(Fault {
@@ -313,7 +293,7 @@ impl Access {
                 items.push(serde_json::from_value(item).map_err(|_| unreadable(&call, key))?);
             }
             let Some(marker) = marker else {
-                return Ok(Some(items));
+                return Ok(items);
             };
             if last_marker.as_ref() == Some(&marker) {
                 break;
@@ -322,7 +302,37 @@ impl Access {
             call.query.push(("marker".to_owned(), marker.clone()));
             last_marker = Some(marker);
         }
-        Ok(None)
+        Err(Fault::new(
+            FaultKind::Unanswered,
+            call.service,
+            call.doing.clone(),
+            format!("the list does not end after {} pages", limits.pages_max),
+        ))
+    }
+
+    /// Reads a list that has at most so many rows; nothing when it is longer.
+    pub(super) async fn short_list<T: DeserializeOwned>(
+        &self,
+        call: Call,
+        key: &str,
+        rows: usize,
+    ) -> Result<Option<Vec<T>>, Fault> {
+        let call = call.query("limit", self.short(rows));
+        let mut body: Map<String, Value> = self.read(&call).await?;
+        let Some(Value::Array(found)) = body.remove(key) else {
+            return Err(unreadable(&call, key));
+        };
+        if next_marker(&body, key, &found).is_some() {
+            return Ok(None);
+        }
+        let items: Result<Vec<T>, _> = found.into_iter().map(serde_json::from_value).collect();
+        items.map(Some).map_err(|_| unreadable(&call, key))
+    }
+
+    /// The limit of a list of at most so many rows, which is one page.
+    pub(super) fn short(&self, rows: usize) -> String {
+        let page = self.session.line.limits().page_size;
+        u32::try_from(rows).unwrap_or(page).min(page).to_string()
     }
 
     /// The microversions that a service speaks; nothing when it has none.

@@ -87,14 +87,13 @@ impl<T: Clone> Gather<T> {
 
 /// So many things are worth a list instead of a question for each.
 const LIST_FROM: usize = 5;
-/// A list may have one page for so many of them.
-const WANTED_PER_PAGE: usize = 4;
+/// A list may have so many rows for each thing that is wanted of it.
+const ROWS_FOR_ONE: usize = 8;
 
-/// How many pages a list may have that saves asking for so many things one by one, if any: a list of
-/// a large project must not cost more than what it saves.
-pub(super) fn worth_a_list(wanted: usize) -> Option<u32> {
-    let pages = u32::try_from(wanted / WANTED_PER_PAGE).unwrap_or(u32::MAX);
-    Some(pages).filter(|_| wanted >= LIST_FROM)
+/// How many rows a list may have that is read instead of asking for so many things one by one, if
+/// any: a list of a large project must not cost the cloud more than the questions that it saves.
+pub(super) fn worth_a_list(wanted: usize) -> Option<usize> {
+    (wanted >= LIST_FROM).then_some(wanted * ROWS_FOR_ONE)
 }
 
 fn having<T: Clone>(found: &[T], keys: &[String], key_of: impl Fn(&T) -> &str) -> Vec<T> {

@@ -101,12 +101,12 @@ async fn read_together(
     of_user: Option<&str>,
 ) -> Result<Vec<KeyPair>, Fault> {
     let version = access.first_of(NOVA, &[PAGES]).await?;
-    if let Some(pages) = worth_a_list(names.len()).filter(|_| version.is_some()) {
+    if let Some(rows) = worth_a_list(names.len()).filter(|_| version.is_some()) {
         let call = Call::get(NOVA, "os-keypairs", "list the key pairs").at(version);
         let call = of_user
             .into_iter()
             .fold(call, |call, user| call.query("user_id", user));
-        if let Some(listed) = access.pages_at_most::<One>(call, "keypairs", pages).await? {
+        if let Some(listed) = access.short_list::<One>(call, "keypairs", rows).await? {
             return Ok(listed.into_iter().map(|one| one.keypair).collect());
         }
     }

@@ -270,8 +270,8 @@ pub(super) async fn shown_to_admin(
     show(admin, tenant, id, version).await
 }
 
-/// One server. Many that are wanted at the same time come out of one list, as long as that has fewer
-/// pages than there would be answers.
+/// One server. Many that are wanted at the same time come out of one list, as long as that is
+/// not much longer than they are many.
 async fn show(
     access: &Access,
     tenant: &Tenant,
@@ -318,8 +318,8 @@ async fn show_together(
     if let [id] = ids.as_slice() {
         return Ok(vec![show_one(access, id, version).await?]);
     }
-    if let Some(pages) = worth_a_list(ids.len())
-        && let Some(listed) = list_in_full(access, tenant, version, pages).await?
+    if let Some(rows) = worth_a_list(ids.len())
+        && let Some(listed) = list_in_full(access, tenant, version, rows).await?
     {
         return Ok(listed);
     }
@@ -344,45 +344,35 @@ struct Page {
 }
 
 /// The servers of a tenant with all that a question for one of them would answer; nothing when there
-/// are more pages than `most`. Read as a whole and not as rows, because the order of the addresses
-/// is that of the network cards.
+/// are more than `rows`. Read as a whole and not as rows, because the order of the addresses is that
+/// of the network cards.
 async fn list_in_full(
     access: &Access,
     tenant: &Tenant,
     version: Option<Microversion>,
-    most: u32,
+    rows: usize,
 ) -> Result<Option<Vec<Server>>, Fault> {
+    let call = Call::get(NOVA, "servers/detail", "list the servers")
+        .at(version)
+        .query("limit", access.short(rows));
+    let page: Page = access.read(&of_tenant(call, access, tenant)).await?;
+    if !page.servers_links.is_empty() {
+        return Ok(None);
+    }
+    let mut servers = page.servers;
     // A list leaves out in which groups a server is.
-    let groups = if version.is_some_and(server_group::is_told_by_server) {
+    if version.is_some_and(server_group::is_told_by_server) {
         let Some(groups) = server_group::memberships(access).await? else {
             return Ok(None);
         };
-        groups
-    } else {
-        Vec::new()
-    };
-    let mut servers: Vec<Server> = Vec::new();
-    for _ in 0..most {
-        let mut call = Call::get(NOVA, "servers/detail", "list the servers")
-            .at(version)
-            .query("limit", access.session.line.limits().page_size.to_string());
-        if let Some(last) = servers.last() {
-            call = call.query("marker", last.id.as_str());
-        }
-        let page: Page = access.read(&of_tenant(call, access, tenant)).await?;
-        let ends = page.servers_links.is_empty() || page.servers.is_empty();
-        servers.extend(page.servers);
-        if ends {
-            for server in &mut servers {
-                let own = groups.iter().filter(|group| group.has(&server.id));
-                server
-                    .server_groups
-                    .extend(own.map(|group| group.id.clone()));
-            }
-            return Ok(Some(servers));
+        for server in &mut servers {
+            let own = groups.iter().filter(|group| group.has(&server.id));
+            server
+                .server_groups
+                .extend(own.map(|group| group.id.clone()));
         }
     }
-    Ok(None)
+    Ok(Some(servers))
 }
 
 /// An admin out of another project names the one that is meant.

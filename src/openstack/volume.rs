@@ -127,7 +127,7 @@ pub(super) async fn get(access: &Access, volume: VolumeId) -> Result<Volume, Fau
 }
 
 /// Reads volumes, in this order. Many that are wanted at the same time, by whomever, come out of one
-/// list, as long as that has fewer pages than there would be answers.
+/// list, as long as that is not much longer than they are many.
 pub(super) async fn get_all(access: &Access, ids: &[String]) -> Result<Vec<Volume>, Fault> {
     let gather = access.reads.volumes.of(access.subject("volumes"));
     let mut found = gather
@@ -156,9 +156,9 @@ async fn read_together(access: &Access, ids: Vec<String>) -> Result<Vec<Volume>,
         return Ok(vec![get(access, VolumeId::new(id.clone())).await?]);
     }
     // An admin's list out of another project shows that one's volumes.
-    if let Some(pages) = worth_a_list(ids.len()).filter(|_| !access.foreign) {
+    if let Some(rows) = worth_a_list(ids.len()).filter(|_| !access.foreign) {
         let call = Call::get(CINDER, "volumes/detail", "list the volumes");
-        if let Some(listed) = access.pages_at_most(call, "volumes", pages).await? {
+        if let Some(listed) = access.short_list(call, "volumes", rows).await? {
             return Ok(listed);
         }
     }
