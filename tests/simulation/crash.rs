@@ -48,9 +48,7 @@ pub(crate) async fn live(stage: &Stage, life: Life<'_>, falls: &[(u64, Fall)]) -
         tokio::select! {
             biased;
             ended = &mut life => {
-                if ended.is_err() {
-                    panic!("the life does not end:\n{}", stage.said().await);
-                }
+                assert!(ended.is_ok(), "the life does not end:\n{}", stage.said().await);
                 return tap.crossings();
             }
             () = replica.death() => stage.bury().await,

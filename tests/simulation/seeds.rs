@@ -57,9 +57,7 @@ fn run(seed: u64) {
             let (index, heirs) = tokio::select! {
                 biased;
                 ended = &mut life => {
-                    if ended.is_err() {
-                        panic!("the life does not end:\n{}", stage.said().await);
-                    }
+                    assert!(ended.is_ok(), "the life does not end:\n{}", stage.said().await);
                     return;
                 }
                 ((), index, _) = died => (index, dice.random_range(1..=2)),
@@ -118,7 +116,7 @@ fn capture(dice: &mut StdRng) -> Capture {
 /// Arms the clouds with what will go wrong.
 fn trouble(stage: &Stage, dice: &mut StdRng) -> String {
     let actions = actions();
-    let mut armed = String::new();
+    let mut armed = Vec::new();
     for _ in 0..dice.random_range(0..5) {
         let action = actions.choose(dice).expect("some").clone();
         // What vanishes or never ends behind everybody's back has its own sweep.
@@ -136,10 +134,10 @@ fn trouble(stage: &Stage, dice: &mut StdRng) -> String {
         let rule = Rule::any(action)
             .after(dice.random_range(0..120))
             .times(dice.random_range(1..3));
-        armed += &format!("{} {rule:?}\n", cloud.name());
+        armed.push(format!("{} {rule:?}", cloud.name()));
         cloud.fault(rule).expect("a rule");
     }
-    armed
+    armed.join("\n")
 }
 
 /// Where the calendar of a replica may be.

@@ -95,17 +95,11 @@ impl Clock for Calendar {
 /// Who acts as a replica.
 pub(crate) struct Replica {
     pub(crate) tap: Arc<Tap>,
-    stop: CancellationToken,
-    engine: AbortOnDropHandle<()>,
+    /// Ends with the replica.
+    _engine: AbortOnDropHandle<()>,
 }
 
 impl Replica {
-    /// Asks it to stop and waits until it has given its lanes back.
-    pub(crate) async fn stop(self) {
-        self.stop.cancel();
-        self.engine.await.expect("the engine ends well");
-    }
-
     /// Waits until it dies, and buries it.
     pub(crate) async fn death(self) {
         self.tap.death().await;
@@ -263,11 +257,9 @@ impl Stage {
             self.scene.planner,
             self.scene.settings.clone(),
         );
-        let stop = CancellationToken::new();
         Replica {
             tap,
-            engine: AbortOnDropHandle::new(tokio::spawn(engine.run(stop.clone()))),
-            stop,
+            _engine: AbortOnDropHandle::new(tokio::spawn(engine.run(CancellationToken::new()))),
         }
     }
 
@@ -318,20 +310,20 @@ impl Stage {
 
     /// What the clouds were asked, for the story of a failure.
     pub(crate) fn asked(&self) -> String {
-        let mut asked = String::new();
-        for cloud in [&self.source, &self.dr] {
-            for one in cloud.requests() {
-                let (at, status) = (one.elapsed.as_millis(), one.status);
-                let fault = one.fault;
-                asked += &format!(
-                    "{} {at} {} {} {status:?} {fault:?}\n",
-                    cloud.name(),
-                    one.method,
-                    one.path
-                );
-            }
-        }
-        asked
+        let line = |cloud: &sim::Cloud, one: sim::LoggedRequest| {
+            let (at, status, fault) = (one.elapsed.as_millis(), one.status, one.fault);
+            let name = cloud.name();
+            format!(
+                "{name} {at} {} {} {status:?} {fault:?}",
+                one.method, one.path
+            )
+        };
+        let clouds = [&self.source, &self.dr].into_iter();
+        let asked = clouds.flat_map(|cloud| {
+            let requests = cloud.requests().into_iter();
+            requests.map(|one| line(cloud, one)).collect::<Vec<_>>()
+        });
+        asked.collect::<Vec<_>>().join("\n")
     }
 
     /// What everything says of itself, for the story of a failure.
@@ -344,14 +336,13 @@ impl Stage {
         };
         let backups = self.store.dr_backups_list(query.clone()).await;
         let restorations = self.store.restorations_list(query).await;
-        let mut said = String::new();
-        for one in backups.expect("the store answers").items {
-            said += &format!("{:?} {} {:?}\n", one.state, one.runtime_state, one.error);
-        }
-        for one in restorations.expect("the store answers").items {
-            said += &format!("{:?} {} {:?}\n", one.state, one.runtime_state, one.error);
-        }
-        said
+        let backups = backups.expect("the store answers").items.into_iter();
+        let restorations = restorations.expect("the store answers").items.into_iter();
+        let backups = backups.map(|one| (one.state, one.runtime_state, one.error));
+        let restorations = restorations.map(|one| (one.state, one.runtime_state, one.error));
+        let said = backups.chain(restorations);
+        let said = said.map(|(state, text, error)| format!("{state:?} {text} {error:?}"));
+        said.collect::<Vec<_>>().join("\n")
     }
 
     /// The whole story of a resource.

@@ -25,7 +25,7 @@ use drbackup::{
 use futures::executor::block_on;
 use tokio::{runtime::Handle, sync::watch};
 
-use crate::tap::{Side, Tap};
+use crate::tap::Tap;
 
 /// The newest epoch of every lane that was ever handed out, over all replicas.
 #[derive(Debug, Default)]
@@ -89,12 +89,12 @@ macro_rules! read {
 
 /// Lets a write cross on both sides.
 macro_rules! write {
-    ($self:ident, $what:literal, $call:expr) => {{
-        if $self.tap.cross(Side::Before, $what).await {
+    ($self:ident, $call:expr) => {{
+        if $self.tap.cross().await {
             return Err(failed());
         }
         let answer = $self.wait($call);
-        if $self.tap.cross(Side::Behind, $what).await {
+        if $self.tap.cross().await {
             return Err(failed());
         }
         answer
@@ -122,11 +122,7 @@ impl Store for TappedStore {
     }
 
     async fn history_prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        write!(
-            self,
-            "history_prune",
-            self.store.history_prune(before, limit)
-        )
+        write!(self, self.store.history_prune(before, limit))
     }
 
     async fn dr_backup_admit(
@@ -135,11 +131,7 @@ impl Store for TappedStore {
         backup: DrBackup,
         operation: Operation,
     ) -> Result<Admitted<DrBackup>, StoreError> {
-        write!(
-            self,
-            "dr_backup_admit",
-            self.store.dr_backup_admit(key, backup, operation)
-        )
+        write!(self, self.store.dr_backup_admit(key, backup, operation))
     }
 
     async fn dr_backup_change(
@@ -148,11 +140,7 @@ impl Store for TappedStore {
         backup: DrBackup,
         operation: Option<Operation>,
     ) -> Result<Admitted<DrBackup>, StoreError> {
-        write!(
-            self,
-            "dr_backup_change",
-            self.store.dr_backup_change(key, backup, operation)
-        )
+        write!(self, self.store.dr_backup_change(key, backup, operation))
     }
 
     async fn dr_backup_get(&self, id: DrBackupId) -> Result<DrBackup, StoreError> {
@@ -183,7 +171,6 @@ impl Store for TappedStore {
     ) -> Result<Admitted<Restoration>, StoreError> {
         write!(
             self,
-            "restoration_admit",
             self.store.restoration_admit(key, restoration, operation)
         )
     }
@@ -196,7 +183,6 @@ impl Store for TappedStore {
     ) -> Result<Admitted<Restoration>, StoreError> {
         write!(
             self,
-            "restoration_change",
             self.store.restoration_change(key, restoration, operation)
         )
     }
@@ -215,11 +201,7 @@ impl Store for TappedStore {
         resource: ResourceId,
         time: Timestamp,
     ) -> Result<bool, StoreError> {
-        write!(
-            self,
-            "operation_cancel",
-            self.store.operation_cancel(key, resource, time)
-        )
+        write!(self, self.store.operation_cancel(key, resource, time))
     }
 
     async fn events_list(
@@ -248,7 +230,7 @@ impl Store for TappedStore {
     }
 
     async fn lane_release(&self, lane: &Lane) -> Result<(), StoreError> {
-        write!(self, "lane_release", self.store.lane_release(lane))
+        write!(self, self.store.lane_release(lane))
     }
 
     async fn lanes_claim(
@@ -265,7 +247,7 @@ impl Store for TappedStore {
     }
 
     async fn turn_record(&self, lane: &Lane, turns: Vec<Turn>) -> Result<(), StoreError> {
-        write!(self, "turn_record", async {
+        write!(self, async {
             let newest = self.epochs.newest(&lane.tenant);
             let answer = self.store.turn_record(lane, turns).await;
             assert!(

@@ -15,15 +15,6 @@ use drbackup::{
 use futures::poll;
 use tokio::{sync::Notify, time::Instant};
 
-/// Where a crossing is: a replica that dies before a request never sent it, one that dies behind it
-/// never heard the answer, and in between the request is on its way all the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
-    Before,
-    Between,
-    Behind,
-}
-
 /// What happens at a crossing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fall {
@@ -41,7 +32,6 @@ struct State {
     falls: HashMap<u64, Fall>,
     dead: bool,
     still_until: Option<Instant>,
-    trace: Vec<String>,
 }
 
 /// The boundary of one replica.
@@ -65,11 +55,6 @@ impl Tap {
     /// How often the boundary was crossed.
     pub(crate) fn crossings(&self) -> u64 {
         self.state().crossings
-    }
-
-    /// What crossed, for the story of a failure.
-    pub(crate) fn trace(&self) -> Vec<String> {
-        self.state().trace.clone()
     }
 
     /// Kills the replica now.
@@ -100,16 +85,16 @@ impl Tap {
         }
     }
 
-    /// One crossing; says whether the store is to fail here.
-    pub(crate) async fn cross(&self, side: Side, what: &str) -> bool {
+    /// One crossing; says whether the store is to fail here. Every write has one before it, where it
+    /// never left, and one behind it, where its answer was not heard; a request has one in between,
+    /// where it is on its way.
+    pub(crate) async fn cross(&self) -> bool {
         self.alive().await;
         let fall = {
             let mut state = self.state();
             state.crossings += 1;
             let number = state.crossings;
             let fall = state.falls.get(&number).copied();
-            let word = fall.map_or_else(String::new, |fall| format!("  <- {fall:?}"));
-            state.trace.push(format!("{number} {side:?} {what}{word}"));
             if let Some(Fall::Stalls(time)) = fall {
                 state.still_until = Some(Instant::now() + time);
             }
@@ -151,10 +136,9 @@ impl Carrier for TappedCarrier {
         let name = host.split('.').next().unwrap_or_default();
         let cloud = self.clouds.iter().find(|cloud| cloud.name() == name);
         let cloud = cloud.ok_or_else(|| Trouble::Unreachable(format!("no host {host}")))?;
-        let what = format!("{} {}", request.method(), request.uri());
         let counts = self.reads || request.method() != http::Method::GET;
         if counts {
-            self.tap.cross(Side::Before, &what).await;
+            self.tap.cross().await;
         } else {
             self.tap.alive().await;
         }
@@ -164,13 +148,13 @@ impl Carrier for TappedCarrier {
             std::task::Poll::Ready(answer) => answer,
             std::task::Poll::Pending => {
                 if counts {
-                    self.tap.cross(Side::Between, &what).await;
+                    self.tap.cross().await;
                 }
                 flight.await
             }
         };
         if counts {
-            self.tap.cross(Side::Behind, &what).await;
+            self.tap.cross().await;
         } else {
             self.tap.alive().await;
         }
