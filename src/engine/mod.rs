@@ -113,6 +113,18 @@ struct Running {
     task: AbortOnDropHandle<()>,
 }
 
+impl Running {
+    /// Ends the task; when this returns it does nothing any more, and another may act in its place.
+    async fn end(&mut self, tenant: &Tenant) {
+        self.task.abort();
+        if let Err(error) = (&mut self.task).await
+            && !error.is_cancelled()
+        {
+            tracing::error!(%tenant, %error, "a lane ended badly");
+        }
+    }
+}
+
 impl Engine {
     /// An engine over these; `replica` must be another one in every process.
     pub fn new(
@@ -154,25 +166,18 @@ impl Engine {
                 () = sleep(self.shared.settings.lease / 3) => {}
             }
         }
-        for (tenant, lane) in running {
-            lane.task.abort();
-            // The task must have ended before another replica may act in its place.
-            if let Err(error) = lane.task.await
-                && !error.is_cancelled()
-            {
-                tracing::error!(%tenant, %error, "a lane ended badly");
-            }
-            let lane = Lane {
-                tenant,
-                epoch: lane.epoch,
-            };
-            if let Err(error) = self.shared.store.lane_release(&lane).await {
-                tracing::warn!(tenant = %lane.tenant, %error, "a lane was not given back; its lease ends by itself");
+        for (tenant, mut lane) in running {
+            lane.end(&tenant).await;
+        }
+        match self.shared.store.replica_leave(&self.replica).await {
+            Ok(()) => tracing::info!("the work was handed over"),
+            Err(error) => {
+                tracing::warn!(%error, "the work was not handed over; the leases end by themselves");
             }
         }
     }
 
-    /// Renews what runs here, starts what is new, ends what another replica has taken.
+    /// Renews what runs here, starts what is new, ends what is not ours any more.
     async fn claim(&self, running: &mut HashMap<Tenant, Running>, stop: &CancellationToken) {
         let settings = &self.shared.settings;
         let asked = Instant::now();
@@ -198,19 +203,35 @@ impl Engine {
                 }
                 old => {
                     // An old task ends here, before its successor begins.
-                    drop(old);
+                    if let Some(mut old) = old {
+                        old.end(&tenant).await;
+                    }
                     kept.insert(tenant, self.start(lane, acts_until, stop));
                 }
             }
         }
-        for tenant in std::mem::replace(running, kept).into_keys() {
-            tracing::info!(%tenant, "the lane has another owner now");
+        for (tenant, mut lane) in std::mem::replace(running, kept) {
+            // Nobody else can own it before its lease has ended: it has no work at the moment, and
+            // is renewed where it is when some comes in time.
+            if Instant::now() < *lane.acts_until.borrow() {
+                running.insert(tenant, lane);
+                continue;
+            }
+            lane.end(&tenant).await;
+            let epoch = lane.epoch;
+            tracing::info!(%tenant, epoch, "the lane is not ours any more");
+            let lane = Lane { tenant, epoch };
+            // Takes nothing from another owner, because that one has another epoch.
+            if let Err(error) = self.shared.store.lane_release(&lane).await {
+                tracing::warn!(tenant = %lane.tenant, %error, "a lane was not given back; its lease ends by itself");
+            }
         }
     }
 
     fn start(&self, lane: Lane, acts_until: Instant, stop: &CancellationToken) -> Running {
         let (sender, receiver) = watch::channel(acts_until);
         let epoch = lane.epoch;
+        tracing::info!(tenant = %lane.tenant, epoch, "the lane is ours");
         let task = lane::Runner::new(self.shared.clone(), lane, receiver, stop.child_token());
         Running {
             epoch,

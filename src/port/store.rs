@@ -219,9 +219,12 @@ pub trait Store: Send + Sync {
     /// A number that changes whenever an operation was admitted or cancelled.
     fn admissions(&self) -> watch::Receiver<u64>;
 
-    /// Renews the lanes that `replica` owns, and takes over every lane that has open operations and
-    /// no live owner, at most `limit` in all; each for `lease`, by the store's own clock. A lane that
-    /// changes owner gets the next epoch. Harmless to repeat.
+    /// Says that `replica` takes part for `lease`, by the store's own clock, renews for as long the
+    /// lanes with open operations that it owns, and takes over such lanes that have no live owner: at
+    /// most `limit` in all, and no more than its share, which is what there is divided by the replicas
+    /// that take part, rounded up. What it owns already stays its own, also beyond its share; a lane
+    /// without open operations is not renewed. A lane that changes owner gets the next epoch.
+    /// Harmless to repeat.
     async fn lanes_claim(
         &self,
         replica: &ReplicaId,
@@ -231,6 +234,10 @@ pub trait Store: Send + Sync {
 
     /// Gives a lane back, so that another replica need not wait for its lease to end.
     async fn lane_release(&self, lane: &Lane) -> Result<(), StoreError>;
+
+    /// Gives back every lane that `replica` owns, and lets the others know at once; it takes part no
+    /// more until it claims again. Harmless to repeat.
+    async fn replica_leave(&self, replica: &ReplicaId) -> Result<(), StoreError>;
 
     /// The open operations of a lane with their ledgers, except those in `known` that were not
     /// cancelled. `Fenced` when the epoch is old.
@@ -253,6 +260,6 @@ pub trait Store: Send + Sync {
     /// is left or another replica is at it. Harmless to repeat.
     async fn history_prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
-    /// Whether the store answers.
+    /// Whether the store answers and takes what is written.
     async fn ping(&self) -> Result<(), StoreError>;
 }

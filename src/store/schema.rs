@@ -133,4 +133,11 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    replicas (name) {
+        name -> Text,
+        expires_at -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(lanes, operations);

@@ -1472,6 +1472,50 @@ async fn a_released_lane_is_free_at_once_and_its_owner_is_fenced(site: Site) {
     assert!(store.lane_load(&next, &[]).await.is_ok());
 }
 
+async fn replicas_take_their_share_and_leave_it_to_the_others(site: Site) {
+    let store = site.open().await;
+    let (one, two) = (replica("one"), replica("two"));
+    // Both take part before there is anything to do.
+    for name in [&one, &two] {
+        assert_eq!(store.lanes_claim(name, LEASE, 100).await, Ok(Vec::new()));
+    }
+    for number in 0..5 {
+        let backup = DrBackup {
+            tenant: tenant("home", &format!("project-{number}")),
+            ..backup()
+        };
+        admit(&*store, &backup).await;
+    }
+    let first = store.lanes_claim(&one, LEASE, 100).await.expect("claimed");
+    assert_eq!(first.len(), 3, "half of five, rounded up");
+    let second = store.lanes_claim(&two, LEASE, 100).await.expect("claimed");
+    assert_eq!(second.len(), 2, "the rest");
+    assert_eq!(store.lanes_claim(&one, LEASE, 100).await, Ok(first.clone()));
+    let mut admissions = store.admissions();
+    admissions.mark_unchanged();
+    store.replica_leave(&one).await.expect("left");
+    store.replica_leave(&one).await.expect("left again");
+    admissions.changed().await.expect("the others are told");
+    assert_eq!(
+        store.lane_load(&first[0], &[]).await,
+        Err(StoreError::Fenced(first[0].tenant.clone()))
+    );
+    let all = store.lanes_claim(&two, LEASE, 100).await.expect("claimed");
+    assert_eq!(all.len(), 5, "nobody else takes part");
+    assert!(second.iter().all(|lane| all.contains(lane)), "{all:?}");
+}
+
+async fn a_lane_without_work_is_not_renewed(site: Site) {
+    let store = site.open().await;
+    let (_, lane) = finished(&*store).await;
+    let claimed = store.lanes_claim(&replica("one"), LEASE, 9).await;
+    assert_eq!(claimed, Ok(Vec::new()));
+    // It is still ours until its lease ends, so work that comes meanwhile goes on in its epoch.
+    admit(&*store, &backup()).await;
+    let claimed = store.lanes_claim(&replica("one"), LEASE, 9).await;
+    assert_eq!(claimed, Ok(vec![lane]));
+}
+
 async fn replicas_share_lanes_without_overlap(site: Site) {
     let store = site.open().await;
     for number in 0..12 {
@@ -1892,6 +1936,8 @@ contract! {
     claims_stop_at_the_limit,
     an_expired_lane_changes_owner_and_its_old_epoch_writes_nothing,
     a_released_lane_is_free_at_once_and_its_owner_is_fenced,
+    replicas_take_their_share_and_leave_it_to_the_others,
+    a_lane_without_work_is_not_renewed,
     replicas_share_lanes_without_overlap,
     a_load_skips_what_is_known_unless_it_was_cancelled,
     a_cancellation_hits_the_operation_it_was_meant_for,

@@ -233,6 +233,10 @@ impl Store for TappedStore {
         write!(self, self.store.lane_release(lane))
     }
 
+    async fn replica_leave(&self, replica: &ReplicaId) -> Result<(), StoreError> {
+        write!(self, "replica_leave", self.store.replica_leave(replica))
+    }
+
     async fn lanes_claim(
         &self,
         replica: &ReplicaId,

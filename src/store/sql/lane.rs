@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use diesel::prelude::*;
+use diesel::{
+    dsl::{count_star, sql},
+    expression::SqlLiteral,
+    prelude::*,
+    sql_types::{BigInt, Bool},
+};
 use diesel_async::RunQueryDsl;
 
 use super::{Conn, dialect, operation::is_open};
@@ -13,7 +18,7 @@ use crate::{
     },
     port::store::StoreError,
     store::{
-        schema::{lanes, operations},
+        schema::{lanes, operations, replicas},
         text::tenant,
     },
 };
@@ -55,7 +60,8 @@ pub(super) async fn check(conn: &mut Conn, lane: &Lane) -> Result<(), StoreError
     }
 }
 
-/// Renews the lanes of a replica and takes over those that nobody owns, `limit` in all.
+/// Says that a replica takes part, renews its lanes that have work, and takes over its share of
+/// those that nobody owns, `limit` in all.
 pub(super) async fn claim(
     conn: &mut Conn,
     replica: &ReplicaId,
@@ -64,10 +70,17 @@ pub(super) async fn claim(
     limit: u32,
 ) -> Result<Vec<Lane>, StoreError> {
     let expires = now.after(lease);
+    announce(conn, replica, expires).await?;
     let mut claimed = renew(conn, replica, expires, limit).await?;
-    let room = i64::from(limit).saturating_sub(i64::try_from(claimed.len()).unwrap_or(i64::MAX));
+    let owned = i64::try_from(claimed.len()).unwrap_or(i64::MAX);
+    let room = i64::from(limit).saturating_sub(owned);
     if room > 0 {
-        claimed.extend(take_over(conn, replica, now, expires, room).await?);
+        let mut orphaned = orphaned(conn, replica, now, room).await?;
+        if !orphaned.is_empty() {
+            let room = share(conn, now).await?.saturating_sub(owned);
+            orphaned.truncate(usize::try_from(room).unwrap_or(0));
+            claimed.extend(take_over(conn, replica, now, expires, orphaned).await?);
+        }
     }
     Ok(claimed
         .into_iter()
@@ -76,6 +89,49 @@ pub(super) async fn claim(
             epoch,
         })
         .collect())
+}
+
+/// Lanes in which there is something to do. A lane without work is let go when its lease ends, so
+/// that its next work goes to whoever has room then.
+fn has_work() -> SqlLiteral<Bool> {
+    sql(
+        "EXISTS (SELECT 1 FROM operations WHERE operations.state = 'open' \
+         AND operations.cloud = lanes.cloud AND operations.project = lanes.project)",
+    )
+}
+
+/// Says that a replica takes part. Each writes its own row only, so no replica waits for another.
+async fn announce(
+    conn: &mut Conn,
+    replica: &ReplicaId,
+    expires: Timestamp,
+) -> Result<(), StoreError> {
+    let at = replicas::expires_at.eq(expires.0);
+    diesel::insert_into(replicas::table)
+        .values((replicas::name.eq(replica.as_str()), at))
+        .on_conflict(replicas::name)
+        .do_update()
+        .set(at)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// How many of the lanes with work are one replica's: as many as any other's, rounded up, so that
+/// all shares together are never less than what there is.
+async fn share(conn: &mut Conn, now: Timestamp) -> Result<i64, StoreError> {
+    let open = sql::<BigInt>(
+        "(SELECT count(*) FROM (SELECT DISTINCT cloud, project FROM operations \
+         WHERE operations.state = 'open') AS busy)",
+    );
+    let (live, open): (i64, i64) = replicas::table
+        .filter(replicas::expires_at.gt(now.0))
+        .select((count_star(), open))
+        .first(conn)
+        .await?;
+    // This replica counts even when its lease is so short that it is over already.
+    let live = live.max(1);
+    Ok(open.saturating_add(live - 1) / live)
 }
 
 async fn renew(
@@ -87,6 +143,7 @@ async fn renew(
     // The first lane too many; usually there is none and one statement renews all.
     let beyond: Option<(String, String)> = lanes::table
         .filter(lanes::owner.eq(replica.as_str()))
+        .filter(has_work())
         .order((lanes::cloud, lanes::project))
         .offset(i64::from(limit))
         .limit(1)
@@ -96,6 +153,7 @@ async fn renew(
         .optional()?;
     let own = diesel::update(lanes::table)
         .filter(lanes::owner.eq(replica.as_str()))
+        .filter(has_work())
         .set(lanes::expires_at.eq(expires.0));
     let key = (lanes::cloud, lanes::project, lanes::epoch);
     let renewed = match beyond {
@@ -114,14 +172,14 @@ async fn renew(
     Ok(renewed)
 }
 
-async fn take_over(
+/// The lanes with work that nobody owns.
+async fn orphaned(
     conn: &mut Conn,
     replica: &ReplicaId,
     now: Timestamp,
-    expires: Timestamp,
     limit: i64,
-) -> Result<Vec<Key>, StoreError> {
-    let orphaned: Vec<(String, String)> = operations::table
+) -> Result<Vec<(String, String)>, StoreError> {
+    Ok(operations::table
         .left_join(
             lanes::table.on(lanes::cloud
                 .eq(operations::cloud)
@@ -138,7 +196,16 @@ async fn take_over(
         .order((operations::cloud, operations::project))
         .limit(limit)
         .load(conn)
-        .await?;
+        .await?)
+}
+
+async fn take_over(
+    conn: &mut Conn,
+    replica: &ReplicaId,
+    now: Timestamp,
+    expires: Timestamp,
+    orphaned: Vec<(String, String)>,
+) -> Result<Vec<Key>, StoreError> {
     let rows: Vec<Row> = orphaned
         .iter()
         .map(|(cloud, project)| Row {
@@ -182,5 +249,17 @@ pub(super) async fn release(conn: &mut Conn, lane: &Lane) -> Result<(), StoreErr
     .set((lanes::owner.eq(None::<String>), lanes::expires_at.eq(0)))
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// Gives back whatever a replica owns; from here on it takes part no more.
+pub(super) async fn leave(conn: &mut Conn, replica: &ReplicaId) -> Result<(), StoreError> {
+    diesel::update(lanes::table.filter(lanes::owner.eq(replica.as_str())))
+        .set((lanes::owner.eq(None::<String>), lanes::expires_at.eq(0)))
+        .execute(conn)
+        .await?;
+    diesel::delete(replicas::table.find(replica.as_str()))
+        .execute(conn)
+        .await?;
     Ok(())
 }

@@ -309,6 +309,19 @@ impl Store for Db {
         .await
     }
 
+    async fn replica_leave(&self, replica: &ReplicaId) -> Result<(), StoreError> {
+        let replica = replica.clone();
+        self.write(move |conn| {
+            async move {
+                lane::leave(conn, &replica).await?;
+                // The others take over at once what they hear of.
+                Ok(((), Wake::ADMISSIONS))
+            }
+            .boxed()
+        })
+        .await
+    }
+
     async fn lane_load(
         &self,
         lane: &Lane,
@@ -353,10 +366,10 @@ impl Store for Db {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        // As a write, because a store that only reads is not up.
+        // With a row that is written, because a store that can only be read is not up.
         self.write(|conn| {
             async move {
-                event::changes(conn, u64::MAX, 1).await?;
+                event::ping(conn).await?;
                 Ok(((), Wake::NONE))
             }
             .boxed()
