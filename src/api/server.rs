@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic_health::server::{HealthReporter, health_reporter};
+use tonic_health::{
+    ServingStatus,
+    server::{HealthReporter, health_reporter},
+};
 use tonic_reflection::server::Builder;
 
 use super::{
@@ -20,6 +23,10 @@ use super::{
     watch::Watches,
 };
 use crate::service::Service;
+
+/// The name under which health says `SERVING` as long as the process runs, whatever its database
+/// does and also while it takes its leave: for whoever restarts what does not answer.
+pub const LIVENESS: &str = "liveness";
 
 /// What the door allows; each limit has its name in the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +45,8 @@ impl Default for Limits {
 pub struct Door {
     /// All services, reflection and health among them.
     pub routes: Routes,
-    /// Tells health checks whether to come here: `NOT_SERVING` before `stop`, so that callers stay away first.
+    /// Tells health checks whether to come here: `NOT_SERVING` before `stop`, so that callers stay
+    /// away first. [`LIVENESS`] stays `SERVING`.
     pub health: HealthReporter,
 }
 
@@ -65,6 +73,9 @@ pub async fn door(
         .set_serving::<RestorationServiceServer<Restorations>>()
         .await;
     health.set_serving::<CloudServiceServer<Clouds>>().await;
+    health
+        .set_service_status(LIVENESS, ServingStatus::Serving)
+        .await;
 
     let watches = Watches::new(Arc::new(service.clone()), limits.streams, stop);
     let dr_backups = DrBackups::new(service.clone(), watches.clone());

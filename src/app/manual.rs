@@ -39,8 +39,12 @@ const MEANINGS: &[(&str, &str)] = &[
         "The clouds, each with `name`, `entries` (those of `clouds.yaml` that act for tenants) and `admin` (the one with the admin role, if any). Empty makes every entry a cloud of its own name.",
     ),
     (
+        "stop_notice",
+        "How long the door stays open after health has said NOT_SERVING, when the service is stopped.",
+    ),
+    (
         "stop_patience",
-        "How long calls and streams may take to end when the service is stopped.",
+        "How long calls under way may take to end after that, and the work to be handed over.",
     ),
     (
         "log.filter",
@@ -111,6 +115,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     ("store.connections", "Connections to the database at most."),
     ("store.page_limit", "Rows that one query answers at most."),
+    (
+        "store.migrate",
+        "Whether a start may bring an older schema up. With `false` it is refused, until a start with `true` has done so.",
+    ),
     (
         "history.keep",
         "How long is kept what came to its end: request ids, the ledgers of work that ended, and the events of what was deleted. The events of what is still there stay.",
@@ -243,6 +251,30 @@ admin = \"dr-admin\"
 [engine]
 lease = \"15s\"
 ```
+
+## Start, health and stop
+
+A start brings the schema of the database up first (`store.migrate`).
+A schema that a newer version has changed is refused, and so is an older one where it may not be brought up; the message says what to do.
+
+Health checks (`grpc.health.v1.Health`) know these names:
+
+| Name | SERVING means |
+|---|---|
+| empty, `drbackup.v1.DRBackupService`, `drbackup.v1.RestorationService`, `drbackup.v1.CloudService` | ready: the database takes what is written (asked every `api.health_every`; the log tells the reason when it does not), and nobody has asked the process to stop |
+| `liveness` | the process runs, also while its database does not, and until it has taken its leave |
+
+SIGTERM or SIGINT stops it like this:
+
+1. Readiness says NOT_SERVING, and the work is handed over: other replicas go on at once.
+2. For `stop_notice` the door stays open, so that callers go elsewhere.
+3. Watch streams end as UNAVAILABLE with the reason `SHUTTING_DOWN` and a `RetryInfo`. A client opens them again on another replica, from the sequence after the last one seen; the command line does so by itself.
+4. Calls under way get `stop_patience` to end.
+
+A second signal ends the process at once; the next start, or another replica, recovers what was under way.
+
+Several replicas share the tenants by leases: each takes up to its share of those with work, keeps them while they have some, and renews its leases three times in `engine.lease`.
+What a replica had that died is taken over when its lease has ended and the next replica renews its own: after no more than four thirds of `engine.lease`.
 
 Credentials are only ever in `clouds.yaml` and `secure.yaml`.
 The client has settings of its own, which `docs/cli.md` lists.

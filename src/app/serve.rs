@@ -1,11 +1,11 @@
 //! The service: opens its parts, lets callers in, and takes leave of them; it may not know what they
 //! ask for.
 
-use std::{future::Future, net::SocketAddr, sync::Arc};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use clap::Args;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     task::JoinHandle,
     time::{sleep, timeout},
 };
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     api::{
         pb::{cloud_service_server, dr_backup_service_server, restoration_service_server},
-        server::{Limits, door},
+        server::{LIVENESS, Limits, door},
     },
     cli::{failure::Failure, out::Out},
     domain::id::ReplicaId,
@@ -60,13 +60,19 @@ pub(super) async fn run(serve: Serve, out: &mut Out) -> Result<(), Failure> {
     }
     let environment = config.environment()?;
     // Before anything is begun, so that no signal is lost.
-    let asked = asked_to_stop()?;
+    let mut asked = Signals::listen()?;
     let mut running = start(config, &environment).await?;
     tokio::select! {
         ended = running.ended() => return ended,
-        name = asked => info!(signal = name, "stopping"),
+        name = asked.next() => info!(signal = name, "stopping"),
     }
-    running.stop().await
+    tokio::select! {
+        ended = running.stop() => ended,
+        name = asked.next() => {
+            warn!(signal = name, "asked again: ended at once; the next start recovers what is under way");
+            Err(Failure::Interrupted("ended at once, without taking leave".to_owned()))
+        }
+    }
 }
 
 /// A service that runs.
@@ -134,8 +140,9 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
     let sweeper = Sweeper::new(store.clone(), clock, (&config.history).into());
     let sweeping = tokio::spawn(sweeper.run(stop.child_token()));
     let work = tokio::spawn(engine.run(stop.child_token()));
+    let reporter = door.health.clone();
     let health = tokio::spawn(tell_health(
-        door.health.clone(),
+        reporter.clone(),
         store,
         config.clone(),
         stop.child_token(),
@@ -163,8 +170,10 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         );
     }
     let task = tokio::spawn(run_to_end(Parts {
+        notice: config.stop_notice.0,
         patience: config.stop_patience.0,
         stop: stop.clone(),
+        reporter,
         streams_end,
         health,
         sweeping,
@@ -183,11 +192,14 @@ async fn open_store(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn S
         url: config.database.clone(),
         connections: config.store.connections,
         page_limit: config.store.page_limit,
+        migrate: config.store.migrate,
         clock: Arc::clone(clock),
     };
     store::open(wanted).await.map_err(|error| match &error {
         OpenError::Url(_) => Failure::Usage(error.to_string()),
-        OpenError::InUse { .. } | OpenError::Newer { .. } => Failure::Conflict(error.to_string()),
+        OpenError::InUse { .. } | OpenError::Newer { .. } | OpenError::Older { .. } => {
+            Failure::Conflict(error.to_string())
+        }
         OpenError::Migration(_) | OpenError::Unavailable(_) => Failure::Unreachable {
             message: error.to_string(),
             guidance: "check the database that is configured (--database)".to_owned(),
@@ -197,8 +209,10 @@ async fn open_store(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn S
 
 /// What runs side by side, and how it is ended.
 struct Parts<Callers> {
-    patience: std::time::Duration,
+    notice: Duration,
+    patience: Duration,
     stop: CancellationToken,
+    reporter: HealthReporter,
     streams_end: CancellationToken,
     health: JoinHandle<()>,
     sweeping: JoinHandle<()>,
@@ -206,9 +220,10 @@ struct Parts<Callers> {
     callers: JoinHandle<Callers>,
 }
 
-/// Runs until `stop`, then ends in this order: health says so, so that callers stay away; streams end
-/// as UNAVAILABLE and calls under way finish; the work is given back. A part that ends by itself ends
-/// the whole, because a service without it only seems to run.
+/// Runs until `stop`, then ends in this order: health says so, and the work is handed over to other
+/// replicas at the same moment; the door stays open for the notice, so that callers who ask health
+/// first go elsewhere; then streams end as UNAVAILABLE and calls under way finish, within patience. A
+/// part that ends by itself ends the whole, because a service without it only seems to run.
 async fn run_to_end<E: std::fmt::Display>(mut parts: Parts<Result<(), E>>) -> Result<(), Failure> {
     let broken = tokio::select! {
         // Asked first: the engine hears of a stop at the same moment, and may end sooner than this looks.
@@ -224,7 +239,14 @@ async fn run_to_end<E: std::fmt::Display>(mut parts: Parts<Result<(), E>>) -> Re
     parts.stop.cancel();
     let _told = parts.health.await;
     let _swept = parts.sweeping.await;
+    if broken.is_none() {
+        sleep(parts.notice).await;
+    }
     parts.streams_end.cancel();
+    // Whoever watches health would keep the door from closing.
+    for name in READY.into_iter().chain([LIVENESS]) {
+        parts.reporter.clear_service_status(name).await;
+    }
     if broken.is_none() {
         leave(parts.patience, "callers", parts.callers).await;
         leave(parts.patience, "the work", parts.work).await;
@@ -242,7 +264,7 @@ async fn run_to_end<E: std::fmt::Display>(mut parts: Parts<Result<(), E>>) -> Re
 }
 
 /// Waits for a part no longer than there is patience: whoever is left is recovered by the next start.
-async fn leave<T>(patience: std::time::Duration, name: &str, part: JoinHandle<T>) {
+async fn leave<T>(patience: Duration, name: &str, part: JoinHandle<T>) {
     let abort = part.abort_handle();
     if timeout(patience, part).await.is_err() {
         warn!(part = name, "did not end in time and was left");
@@ -263,14 +285,17 @@ async fn tell_health(
         if stop.run_until_cancelled(pause).await.is_none() {
             break;
         }
-        let answers = timeout(config.api.keep_alive_answer.0, store.ping()).await;
-        let now = matches!(answers, Ok(Ok(())));
-        if now != well {
-            well = now;
-            if well {
-                info!("the database answers again");
-            } else {
-                error!("the database does not answer");
+        let patience = config.api.keep_alive_answer.0;
+        let trouble = match timeout(patience, store.ping()).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_late) => Some(format!("it did not answer within {patience:?}")),
+        };
+        if trouble.is_none() != well {
+            well = trouble.is_none();
+            match trouble {
+                None => info!("the database works again"),
+                Some(reason) => error!(reason, "the database does not work"),
             }
             tell_all(&health, well).await;
         }
@@ -278,34 +303,56 @@ async fn tell_health(
     tell_all(&health, false).await;
 }
 
+/// The names under which health tells whether to come here; the empty one is the service as a whole.
+/// [`LIVENESS`] is none of them: a process that takes its leave, or waits for its database, must not
+/// be restarted for that.
+const READY: [&str; 4] = [
+    "",
+    dr_backup_service_server::SERVICE_NAME,
+    restoration_service_server::SERVICE_NAME,
+    cloud_service_server::SERVICE_NAME,
+];
+
 async fn tell_all(health: &HealthReporter, well: bool) {
     let status = if well {
         ServingStatus::Serving
     } else {
         ServingStatus::NotServing
     };
-    // The empty name is the service as a whole.
-    for name in [
-        "",
-        dr_backup_service_server::SERVICE_NAME,
-        restoration_service_server::SERVICE_NAME,
-        cloud_service_server::SERVICE_NAME,
-    ] {
+    for name in READY {
         health.set_service_status(name, status).await;
     }
 }
 
 /// Becomes ready with the name of the signal when somebody wants the process to end.
 pub(super) fn asked_to_stop() -> Result<impl Future<Output = &'static str>, Failure> {
-    let listen = |kind| {
-        signal(kind).map_err(|error| Failure::Local(format!("listening for signals: {error}")))
-    };
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    Ok(async move {
+    let mut signals = Signals::listen()?;
+    Ok(async move { signals.next().await })
+}
+
+/// The signals by which somebody wants the process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From here on none ends the process by itself.
+    fn listen() -> Result<Self, Failure> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| Failure::Local(format!("listening for signals: {error}")))
+        };
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    /// The name of the next one.
+    async fn next(&mut self) -> &'static str {
         tokio::select! {
-            _asked = terminate.recv() => "SIGTERM",
-            _asked = interrupt.recv() => "SIGINT",
+            _asked = self.terminate.recv() => "SIGTERM",
+            _asked = self.interrupt.recv() => "SIGINT",
         }
-    })
+    }
 }

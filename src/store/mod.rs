@@ -33,6 +33,8 @@ pub struct Config {
     pub connections: usize,
     /// The most rows that one list answers.
     pub page_limit: u32,
+    /// Whether the schema may be brought up; else an older one is refused.
+    pub migrate: bool,
     /// The clock of what the store dates itself.
     pub clock: Arc<dyn Clock>,
 }
@@ -44,6 +46,7 @@ impl Config {
             url: url.into(),
             connections: 8,
             page_limit: 1_000,
+            migrate: true,
             clock,
         }
     }
@@ -56,6 +59,7 @@ impl fmt::Debug for Config {
             .debug_struct("Config")
             .field("connections", &self.connections)
             .field("page_limit", &self.page_limit)
+            .field("migrate", &self.migrate)
             .finish_non_exhaustive()
     }
 }
@@ -85,6 +89,15 @@ pub enum OpenError {
         /// The first migration that is not known here.
         version: String,
     },
+    /// The schema is older than this binary, which may not bring it up.
+    #[error(
+        "the database lacks migration {version}, and this drbackup may not bring it up; start one \
+         that may (store.migrate = true, DRBACKUP_STORE__MIGRATE=true), or run the older version"
+    )]
+    Older {
+        /// The first migration that is missing.
+        version: String,
+    },
     /// The schema could not be brought up.
     #[error("cannot bring the database to the present schema: {0}")]
     Migration(String),
@@ -93,7 +106,7 @@ pub enum OpenError {
     Unavailable(String),
 }
 
-/// Opens the store, and brings its schema up.
+/// Opens the store, and brings its schema up if it may.
 pub async fn open(config: Config) -> Result<Arc<dyn Store>, OpenError> {
     if let Some(path) = config.url.strip_prefix("sqlite:") {
         let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));

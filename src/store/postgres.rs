@@ -154,7 +154,7 @@ impl Db {
     /// Connects, and brings the schema up.
     pub(super) async fn open(config: &Config) -> Result<Self, OpenError> {
         let target = Arc::new(Target::parse(&config.url)?);
-        bring_up(&target).await?;
+        bring_up(&target, config.migrate).await?;
         let pool = pool(&target, config.connections.max(1))?;
         let wakes = Wakes::new();
         let name = config.clock.new_id();
@@ -368,7 +368,7 @@ fn pool(target: &Arc<Target>, connections: usize) -> Result<Pool<Conn>, OpenErro
         .map_err(|error| OpenError::Unavailable(error.to_string()))
 }
 
-async fn bring_up(target: &Target) -> Result<(), OpenError> {
+async fn bring_up(target: &Target, migrate: bool) -> Result<(), OpenError> {
     let mut conn = target
         .connect()
         .await
@@ -379,7 +379,7 @@ async fn bring_up(target: &Target) -> Result<(), OpenError> {
     // The harness of the migrations blocks. The lock goes with the connection.
     tokio::task::spawn_blocking(move || {
         let mut conn = AsyncConnectionWrapper::<Conn>::from(conn);
-        migrate::bring_up(&mut conn, migrate::POSTGRES)
+        migrate::bring_up(&mut conn, migrate::POSTGRES, migrate)
     })
     .await
     .map_err(|error| OpenError::Migration(error.to_string()))?

@@ -125,8 +125,8 @@ const PRAGMAS: &str = "PRAGMA busy_timeout = 5000;
     PRAGMA temp_store = MEMORY;
     PRAGMA mmap_size = 268435456;";
 
-/// There was one process and it is gone, so nobody owns a lane any more.
-const FREE_LANES: &str = "UPDATE lanes SET owner = NULL, expires_at = 0";
+/// There was one process and it is gone, so nobody owns a lane or takes part any more.
+const FREE_LANES: &str = "UPDATE lanes SET owner = NULL, expires_at = 0; DELETE FROM replicas";
 
 type Engine = diesel::sqlite::Sqlite;
 type Conn = SyncConnectionWrapper<SqliteConnection, Inline>;
@@ -194,7 +194,7 @@ impl Db {
         prepare_file(path)?;
         let lock = lock::take(path)?;
         let mut first = connect(path, false).map_err(OpenError::Unavailable)?;
-        migrate::bring_up(&mut first, migrate::SQLITE)?;
+        migrate::bring_up(&mut first, migrate::SQLITE, config.migrate)?;
         first
             .batch_execute(FREE_LANES)
             .map_err(|error| OpenError::Unavailable(error.to_string()))?;

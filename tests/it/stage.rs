@@ -103,6 +103,7 @@ impl Stage {
             .env("DRBACKUP_ENGINE__OBSERVE_MIN", "20ms")
             .env("DRBACKUP_ENGINE__OBSERVE_MAX", "200ms")
             .env("DRBACKUP_ENGINE__SETTLE", "200ms")
+            .env("DRBACKUP_STOP_NOTICE", "100ms")
             .env("DRBACKUP_ENGINE__LEASE", "2s")
             .env("DRBACKUP_ENGINE__LEASE_MARGIN", "500ms")
             .stderr(Stdio::piped())

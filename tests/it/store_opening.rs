@@ -212,6 +212,22 @@ async fn a_newer_schema_is_refused_with_the_remedy() {
     }
 }
 
+#[tokio::test]
+async fn an_older_schema_is_refused_with_the_remedy_where_it_may_not_be_brought_up() {
+    for site in [Site::sqlite(), Site::postgres()] {
+        let careful = || {
+            let mut config = Config::new(site.url.clone(), still_clock());
+            config.migrate = false;
+            store::open(config)
+        };
+        let refused = careful().await.err().expect("refused");
+        assert!(matches!(refused, OpenError::Older { .. }), "{refused:?}");
+        assert!(refused.to_string().contains("store.migrate = true"));
+        drop(site.open().await);
+        assert_eq!(careful().await.expect("it opens").ping().await, Ok(()));
+    }
+}
+
 #[derive(QueryableByName)]
 struct Column {
     #[diesel(sql_type = Text)]

@@ -67,6 +67,7 @@ pub(in crate::app) struct Requests {
 pub(in crate::app) struct Store {
     pub(in crate::app) connections: usize,
     pub(in crate::app) page_limit: u32,
+    pub(in crate::app) migrate: bool,
 }
 
 /// How long history is kept, and how it is let go.
@@ -156,6 +157,7 @@ impl Default for Store {
         Self {
             connections: 8,
             page_limit: 1000,
+            migrate: true,
         }
     }
 }
