@@ -12,6 +12,8 @@ mod demo;
 mod house;
 mod journey;
 mod postgres;
+mod replica;
+mod replicas;
 mod stage;
 mod store_contract;
 mod store_opening;
