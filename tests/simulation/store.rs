@@ -234,7 +234,7 @@ impl Store for TappedStore {
     }
 
     async fn replica_leave(&self, replica: &ReplicaId) -> Result<(), StoreError> {
-        write!(self, "replica_leave", self.store.replica_leave(replica))
+        write!(self, self.store.replica_leave(replica))
     }
 
     async fn lanes_claim(
