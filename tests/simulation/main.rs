@@ -2,7 +2,7 @@
 //! is wound by hand, ended at every boundary and hit by every fault; the simulator's memory judges.
 //!
 //! `cargo test --test simulation` runs all of it. `DRBACKUP_SEEDS=10000` runs so many seeds, and
-//! `DRBACKUP_SEED=7` runs that one and tells its story.
+//! `DRBACKUP_SEED=7` runs that one and tells its story. `DRBACKUP_EVERY=3` takes every third fault.
 
 #![expect(
     clippy::expect_used,
