@@ -23,6 +23,7 @@
 //! | thing | a resource in a cloud, by kind and id |
 //! | sighting | a thing as a list call showed it |
 //! | fact | what an effect brought to light, kept in the ledger |
+//! | orphan | a thing with our mark that nothing of ours accounts for |
 //! | fault | a call to a cloud that did not end well |
 //! | planner | the pure function from an operation and its ledger to a decision |
 //! | report | what the resource should tell its callers right now |
@@ -42,6 +43,7 @@ pub mod ledger;
 pub mod lifecycle;
 pub mod manifest;
 pub mod operation;
+pub mod orphan;
 pub mod page;
 pub mod progress;
 pub mod record;

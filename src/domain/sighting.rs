@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::time::Timestamp;
+use super::{id::VolumeId, time::Timestamp};
 
 /// The kinds of things that effects make, fill and drop; each has one list per tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -85,6 +85,9 @@ pub struct Sighting {
     pub incremental: bool,
     /// The time of the bytes (volume backups).
     pub data_timestamp: Option<Timestamp>,
+    /// The volume whose bytes it holds (volume backups, also imported ones).
+    #[serde(default)]
+    pub volume: Option<VolumeId>,
 }
 
 /// What a status means for the one who waits for a thing to be made or filled.

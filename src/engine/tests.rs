@@ -90,6 +90,7 @@ fn sighting(kind: ThingKind, id: &str, name: &str, status: &str) -> Sighting {
         size_gib: Some(1),
         incremental: false,
         data_timestamp: None,
+        volume: None,
     }
 }
 

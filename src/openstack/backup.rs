@@ -44,6 +44,8 @@ pub(super) struct Backup {
     #[serde(default)]
     data_timestamp: Option<String>,
     #[serde(default)]
+    volume_id: Option<String>,
+    #[serde(default)]
     fail_reason: Option<String>,
     #[serde(default, deserialize_with = "flag")]
     is_incremental: bool,
@@ -71,6 +73,7 @@ impl Backup {
             size_gib: Some(self.size),
             incremental: self.is_incremental,
             data_timestamp: self.data_timestamp.as_deref().and_then(Timestamp::parse),
+            volume: self.volume_id.map(VolumeId::new),
         }
     }
 }

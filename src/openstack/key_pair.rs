@@ -57,6 +57,7 @@ impl KeyPair {
             size_gib: None,
             incremental: false,
             data_timestamp: None,
+            volume: None,
         }
     }
 

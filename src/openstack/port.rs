@@ -74,6 +74,7 @@ impl Port {
             size_gib: None,
             incremental: false,
             data_timestamp: None,
+            volume: None,
         }
     }
 }

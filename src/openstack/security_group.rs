@@ -98,6 +98,7 @@ impl SecurityGroup {
             size_gib: None,
             incremental: false,
             data_timestamp: None,
+            volume: None,
         }
     }
 

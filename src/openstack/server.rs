@@ -176,6 +176,7 @@ impl Server {
             size_gib: None,
             incremental: false,
             data_timestamp: None,
+            volume: None,
         }
     }
 

@@ -50,6 +50,7 @@ impl Snapshot {
             size_gib: Some(self.size),
             incremental: false,
             data_timestamp: None,
+            volume: None,
         }
     }
 }

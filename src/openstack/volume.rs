@@ -77,6 +77,7 @@ impl Volume {
             size_gib: Some(self.size),
             incremental: false,
             data_timestamp: None,
+            volume: None,
         }
     }
 }

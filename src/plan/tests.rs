@@ -335,6 +335,7 @@ fn answer(effect: &mut Effect, volumes: usize) {
                 size_gib: None,
                 incremental: false,
                 data_timestamp: None,
+                volume: None,
             }))
         }),
     };
