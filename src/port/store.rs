@@ -18,6 +18,7 @@ use crate::domain::{
     ledger::Ledger,
     lifecycle::State,
     operation::Operation,
+    orphan::{Farewell, Known, Sweep},
     page::{Page, Query},
     restoration::Restoration,
     time::Timestamp,
@@ -259,6 +260,36 @@ pub trait Store: Send + Sync {
     /// lives neither, whatever their age. Answers how many rows, not counting ledgers; 0 when nothing
     /// is left or another replica is at it. Harmless to repeat.
     async fn history_prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
+    /// What is known of things in `tenant` with these ids, whose marks name these operations, all of it
+    /// at one moment: see [`Known`]. What the ledgers of open operations, living DR backups and
+    /// restorations and the mirrors do not have is not held.
+    async fn orphans_known(
+        &self,
+        tenant: &Tenant,
+        operations: &[OperationId],
+        things: &[String],
+    ) -> Result<Known, StoreError>;
+
+    /// What was answered to an earlier request of this key about orphans; `RequestReused` when it had
+    /// other content.
+    async fn orphans_answered(&self, key: &RequestKey)
+    -> Result<Option<Vec<Farewell>>, StoreError>;
+
+    /// Keeps the answer to a request about orphans for its repeats; the first one kept stays.
+    async fn orphans_answer(&self, key: &RequestKey, answer: &[Farewell])
+    -> Result<(), StoreError>;
+
+    /// Takes up to `limit` tenants in which we ever worked and whose last sweep began before `before`,
+    /// if there was one: from now on it began now. However many replicas ask, each tenant is given to
+    /// one of them.
+    async fn sweeps_claim(&self, before: Timestamp, limit: u32) -> Result<Vec<Tenant>, StoreError>;
+
+    /// Writes how a sweep that was claimed has ended; of one that failed the number stays as it was.
+    async fn sweep_record(&self, sweep: &Sweep) -> Result<(), StoreError>;
+
+    /// The last sweep of every tenant, by cloud and project.
+    async fn sweeps_list(&self) -> Result<Vec<Sweep>, StoreError>;
 
     /// Whether the store answers and takes what is written.
     async fn ping(&self) -> Result<(), StoreError>;

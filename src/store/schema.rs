@@ -140,4 +140,18 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    sweeps (cloud, project) {
+        cloud -> Text,
+        project -> Text,
+        begun -> BigInt,
+        ended -> Nullable<BigInt>,
+        orphans -> BigInt,
+        problem -> Nullable<Text>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(effects, operations);
 diesel::allow_tables_to_appear_in_same_query!(lanes, operations);
+diesel::allow_tables_to_appear_in_same_query!(lanes, sweeps);
+diesel::allow_tables_to_appear_in_same_query!(mirrors, sweeps);

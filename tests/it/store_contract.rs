@@ -28,6 +28,7 @@ use drbackup::{
         ledger::Ledger,
         lifecycle::State,
         operation::{Ask, Operation},
+        orphan::{Farewell, Outcome, Sweep},
         page::{Cursor, Filter, Order, OrderField, OrderValue, Query},
         progress::Progress,
         record::BackupRecord,
@@ -1880,6 +1881,200 @@ async fn reopening_keeps_all_that_was_committed(site: Site) {
     assert!(next[0].epoch >= lane.epoch);
 }
 
+/// A volume backup that was made, and a record that was imported, by their ids.
+fn made_and_imported(made: &str, imported: &str) -> Vec<Effect> {
+    let volume_backup = Request::MakeVolumeBackup {
+        volume: VolumeId::new("volume-1"),
+        snapshot: None,
+        description: String::new(),
+        incremental: false,
+    };
+    let record = Request::ImportRecord {
+        backup: VolumeBackupId::new(imported),
+        record: BackupRecord {
+            service: "posix".to_owned(),
+            url: "e30=".to_owned(),
+        },
+    };
+    [
+        ("made", volume_backup, made),
+        ("imported", record, imported),
+    ]
+    .map(|(key, request, id)| Effect {
+        request,
+        external: Some(id.to_owned()),
+        ..effect(key, EffectState::Done)
+    })
+    .to_vec()
+}
+
+async fn what_is_known_of_things_tells_open_work_from_ended_and_held_from_not(site: Site) {
+    let store = site.open().await;
+    let (mut living, lane) = finished(&*store).await;
+    living.detail.volume_backups = vec![VolumeBackup {
+        id: VolumeBackupId::new("held"),
+        volume: VolumeId::new("volume-1"),
+        tenant: home(),
+        size_gib: 1,
+        incremental: false,
+        parent: None,
+        status: "available".to_owned(),
+        data_timestamp: None,
+        record: None,
+    }];
+    let mut tidings = news(State::Ok, 30);
+    tidings.detail_changed = true;
+    tidings.report.detail = Some(Detail::DrBackup(Box::new(living.detail.clone())));
+    let working = backup();
+    let open = admit(&*store, &working).await;
+    let writing = backup();
+    let done = admit(&*store, &writing).await;
+    let turns = vec![
+        Turn {
+            effects: vec![effect("volume-1-snapshot", EffectState::Accepted)],
+            ..turn(&open)
+        },
+        Turn {
+            effects: made_and_imported("made", "imported"),
+            news: Some(tidings),
+            ..ended(&done, State::Ok, 30)
+        },
+    ];
+    store.turn_record(&lane, turns).await.expect("recorded");
+    let restoration = restoration(&living);
+    let mut rebuilt = restoration.clone();
+    rebuilt.detail.server = Some(ServerId::new("server-2"));
+    rebuilt.detail.mirrors = vec![Mirror {
+        backup: VolumeBackupId::new("mirror"),
+        tenant: restoration.tenant.clone(),
+    }];
+    store
+        .restoration_admit(None, rebuilt, restoring(&restoration))
+        .await
+        .expect("admitted");
+
+    let strange = OperationId(Uuid::now_v7());
+    let operations = [open.id, done.id, strange];
+    let things: Vec<String> = [
+        "snapshot-1",
+        "held",
+        "made",
+        "imported",
+        "nobody's",
+        "server-2",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    let known = store
+        .orphans_known(&home(), &operations, &things)
+        .await
+        .expect("known");
+    assert_eq!(known.open, BTreeSet::from([open.id]));
+    assert_eq!(known.ended, BTreeSet::from([done.id]));
+    assert_eq!(known.made, BTreeSet::from(["made".to_owned()]));
+    let held = BTreeSet::from(["held".to_owned(), "snapshot-1".to_owned()]);
+    assert_eq!(known.held, held, "those that are asked about, and here");
+
+    let there = ["server-2", "mirror", "held"].map(str::to_owned);
+    let known = store
+        .orphans_known(&restoration.tenant, &operations, &there)
+        .await
+        .expect("known");
+    let held = BTreeSet::from(["mirror".to_owned(), "server-2".to_owned()]);
+    assert_eq!(known.held, held);
+    assert_eq!(known.made, BTreeSet::new(), "it was made elsewhere");
+
+    assert!(prune_all(&*store, at(90), 100).await > 0);
+    let known = store
+        .orphans_known(&home(), &operations, &things)
+        .await
+        .expect("known");
+    assert_eq!(known.open, BTreeSet::from([open.id]));
+    assert_eq!(known.ended, BTreeSet::new(), "it is forgotten");
+    assert!(known.held.contains("held"), "what lives still holds it");
+}
+
+async fn an_answer_about_orphans_is_that_of_the_first_time(site: Site) {
+    let store = site.open().await;
+    let key = |digest: &str| RequestKey {
+        method: "DeleteOrphans",
+        ..key("word", digest)
+    };
+    let answer = |outcome| {
+        vec![Farewell {
+            id: "a".to_owned(),
+            thing: None,
+            name: String::new(),
+            outcome,
+            problem: "so it is".to_owned(),
+        }]
+    };
+    assert_eq!(store.orphans_answered(&key("same")).await, Ok(None));
+    for outcome in [Outcome::Refused, Outcome::Deleted] {
+        store
+            .orphans_answer(&key("same"), &answer(outcome))
+            .await
+            .expect("kept");
+    }
+    assert_eq!(
+        store.orphans_answered(&key("same")).await,
+        Ok(Some(answer(Outcome::Refused)))
+    );
+    assert_eq!(
+        store.orphans_answered(&key("other")).await,
+        Err(StoreError::RequestReused)
+    );
+    site.clock.wind(Duration::from_secs(100));
+    assert_eq!(prune_all(&*store, at(90), 100).await, 1, "it goes in time");
+    assert_eq!(store.orphans_answered(&key("same")).await, Ok(None));
+}
+
+async fn a_tenant_is_swept_by_one_and_not_again_before_its_time(site: Site) {
+    const EVERY: Duration = Duration::from_secs(100);
+    let store = site.open().await;
+    let due = || site.clock.now().before(EVERY);
+    assert_eq!(store.sweeps_claim(due(), 10).await, Ok(Vec::new()));
+    let (_, lane) = finished(&*store).await;
+    store.lane_release(&lane).await.expect("released");
+
+    let claims = (0..8).map(|_| store.sweeps_claim(due(), 10));
+    let claimed: Vec<Tenant> = futures::future::try_join_all(claims)
+        .await
+        .expect("claimed")
+        .concat();
+    assert_eq!(claimed, [home()], "although nobody works there now");
+    let begun = site.clock.now();
+    let mut sweep = Sweep {
+        tenant: home(),
+        begun,
+        ended: None,
+        orphans: 0,
+        problem: None,
+    };
+    assert_eq!(store.sweeps_list().await, Ok(vec![sweep.clone()]));
+    sweep.ended = Some(begun.after(Duration::from_secs(5)));
+    sweep.orphans = 3;
+    store.sweep_record(&sweep).await.expect("recorded");
+    assert_eq!(store.sweeps_list().await, Ok(vec![sweep.clone()]));
+
+    site.clock.wind(EVERY);
+    assert_eq!(store.sweeps_claim(due(), 10).await, Ok(Vec::new()));
+    site.clock.wind(Duration::from_secs(1));
+    assert_eq!(store.sweeps_claim(due(), 10).await, Ok(vec![home()]));
+    let failed = Sweep {
+        begun: site.clock.now(),
+        orphans: 0,
+        problem: Some("the cloud is away".to_owned()),
+        ..sweep
+    };
+    store.sweep_record(&failed).await.expect("recorded");
+    let before = Sweep {
+        orphans: 3,
+        ..failed
+    };
+    assert_eq!(store.sweeps_list().await, Ok(vec![before]));
+}
+
 macro_rules! contract {
     ($($claim:ident),* $(,)?) => {
         mod sqlite {
@@ -1948,6 +2143,9 @@ contract! {
     a_prune_takes_about_as_many_rows_as_it_is_told,
     the_events_of_one_resource_go_all_or_none,
     many_prune_at_once_and_each_row_goes_once,
+    what_is_known_of_things_tells_open_work_from_ended_and_held_from_not,
+    an_answer_about_orphans_is_that_of_the_first_time,
+    a_tenant_is_swept_by_one_and_not_again_before_its_time,
     a_dropped_caller_leaves_no_transaction_open,
     reopening_keeps_all_that_was_committed,
 }

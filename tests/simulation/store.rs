@@ -16,6 +16,7 @@ use drbackup::{
             DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId, RestorationId, Tenant,
         },
         operation::Operation,
+        orphan::{Farewell, Known, Sweep},
         page::{Page, Query},
         restoration::Restoration,
         time::Timestamp,
@@ -123,6 +124,42 @@ impl Store for TappedStore {
 
     async fn history_prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         write!(self, self.store.history_prune(before, limit))
+    }
+
+    async fn orphans_known(
+        &self,
+        tenant: &Tenant,
+        operations: &[OperationId],
+        things: &[String],
+    ) -> Result<Known, StoreError> {
+        read!(self, self.store.orphans_known(tenant, operations, things))
+    }
+
+    async fn orphans_answered(
+        &self,
+        key: &RequestKey,
+    ) -> Result<Option<Vec<Farewell>>, StoreError> {
+        read!(self, self.store.orphans_answered(key))
+    }
+
+    async fn orphans_answer(
+        &self,
+        key: &RequestKey,
+        answer: &[Farewell],
+    ) -> Result<(), StoreError> {
+        write!(self, self.store.orphans_answer(key, answer))
+    }
+
+    async fn sweeps_claim(&self, before: Timestamp, limit: u32) -> Result<Vec<Tenant>, StoreError> {
+        write!(self, self.store.sweeps_claim(before, limit))
+    }
+
+    async fn sweep_record(&self, sweep: &Sweep) -> Result<(), StoreError> {
+        write!(self, self.store.sweep_record(sweep))
+    }
+
+    async fn sweeps_list(&self) -> Result<Vec<Sweep>, StoreError> {
+        read!(self, self.store.sweeps_list())
     }
 
     async fn dr_backup_admit(

@@ -8,17 +8,20 @@ use futures::FutureExt as _;
 use tokio::sync::watch;
 
 use super::{
-    Conn, Db, dialect, dr_backup, event, history, lane, mirror, operation,
+    Conn, Db, dialect, dr_backup, event, history, lane, mirror, operation, orphan,
     request::{self, Before, Claim},
-    restoration, turn,
+    restoration, sweep, turn,
 };
 use crate::{
     domain::{
         dr_backup::{DrBackup, Mirror},
         event::Event,
-        id::{DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId, RestorationId},
+        id::{
+            DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId, RestorationId, Tenant,
+        },
         lifecycle::State,
         operation::Operation,
+        orphan::{Farewell, Known, Sweep},
         page::{Page, Query},
         restoration::Restoration,
         time::Timestamp,
@@ -363,6 +366,70 @@ impl Store for Db {
             .boxed()
         })
         .await
+    }
+
+    async fn orphans_known(
+        &self,
+        tenant: &Tenant,
+        operations: &[OperationId],
+        things: &[String],
+    ) -> Result<Known, StoreError> {
+        let (tenant, operations, things) = (tenant.clone(), operations.to_vec(), things.to_vec());
+        self.snapshot(move |conn| {
+            async move { orphan::known(conn, &tenant, &operations, &things).await }.boxed()
+        })
+        .await
+    }
+
+    async fn orphans_answered(
+        &self,
+        key: &RequestKey,
+    ) -> Result<Option<Vec<Farewell>>, StoreError> {
+        let key = key.clone();
+        self.read(move |conn| async move { orphan::answered(conn, &key).await }.boxed())
+            .await
+    }
+
+    async fn orphans_answer(
+        &self,
+        key: &RequestKey,
+        answer: &[Farewell],
+    ) -> Result<(), StoreError> {
+        let (key, answer) = (key.clone(), answer.to_vec());
+        let now = self.clock().now();
+        self.write(move |conn| {
+            async move {
+                orphan::answer(conn, &key, &answer, now).await?;
+                Ok(((), Wake::NONE))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn sweeps_claim(&self, before: Timestamp, limit: u32) -> Result<Vec<Tenant>, StoreError> {
+        let limit = self.page_limit(limit);
+        let now = self.clock().now();
+        self.write(move |conn| {
+            async move { Ok((sweep::claim(conn, before, now, limit).await?, Wake::NONE)) }.boxed()
+        })
+        .await
+    }
+
+    async fn sweep_record(&self, done: &Sweep) -> Result<(), StoreError> {
+        let done = done.clone();
+        self.write(move |conn| {
+            async move {
+                sweep::record(conn, &done).await?;
+                Ok(((), Wake::NONE))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn sweeps_list(&self) -> Result<Vec<Sweep>, StoreError> {
+        self.read(|conn| sweep::list(conn).boxed()).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

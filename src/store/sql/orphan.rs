@@ -1,0 +1,249 @@
+//! What is known of marked things, and what was answered about them; it may not know which of them are
+//! orphans.
+
+use std::collections::BTreeSet;
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use serde::Deserialize;
+
+use super::{Conn, operation::is_open};
+use crate::{
+    domain::{
+        effect::{EffectKind, Request},
+        id::{OperationId, Tenant},
+        orphan::{Farewell, Known},
+        sighting::ThingKind,
+        time::Timestamp,
+    },
+    port::store::{RequestKey, StoreError},
+    store::{
+        schema::{dr_backups, effects, mirrors, operations, requests, restorations},
+        text::{from_json, json, uuid},
+    },
+};
+
+/// So many ids go into one statement, well below what either database takes.
+const IDS_PER_STATEMENT: usize = 500;
+
+/// So many resources are read at once.
+const RESOURCES_PER_STATEMENT: i64 = 200;
+
+/// What the answers to requests about orphans are filed under: they are about no resource of ours.
+const ORPHANS: &str = "orphans";
+
+/// The part of a DR backup that names things in clouds; the rest may be large.
+#[derive(Deserialize)]
+struct OfDrBackup {
+    volume_backups: Vec<OfVolumeBackup>,
+}
+
+#[derive(Deserialize)]
+struct OfVolumeBackup {
+    id: String,
+}
+
+/// The same of a restoration.
+#[derive(Deserialize)]
+struct OfRestoration {
+    server: Option<String>,
+    volumes: Vec<OfVolume>,
+    mirrors: Vec<OfMirror>,
+    made: Vec<OfVolumeBackup>,
+}
+
+#[derive(Deserialize)]
+struct OfVolume {
+    volume: String,
+}
+
+#[derive(Deserialize)]
+struct OfMirror {
+    backup: String,
+}
+
+/// What is known of these operations and things.
+pub(super) async fn known(
+    conn: &mut Conn,
+    tenant: &Tenant,
+    named: &[OperationId],
+    things: &[String],
+) -> Result<Known, StoreError> {
+    let mut known = Known::default();
+    let named: Vec<String> = named.iter().map(ToString::to_string).collect();
+    for ids in named.chunks(IDS_PER_STATEMENT) {
+        standing(conn, ids, &mut known).await?;
+        made(conn, tenant, ids, &mut known).await?;
+    }
+    for ids in things.chunks(IDS_PER_STATEMENT) {
+        let used: Vec<Option<String>> = effects::table
+            .inner_join(operations::table.on(operations::id.eq(effects::operation)))
+            .filter(is_open())
+            .filter(effects::external.eq_any(ids))
+            .select(effects::external)
+            .load(conn)
+            .await?;
+        known.held.extend(used.into_iter().flatten());
+        let mirrored: Vec<String> = mirrors::table
+            .filter(mirrors::backup.eq_any(ids))
+            .select(mirrors::backup)
+            .load(conn)
+            .await?;
+        known.held.extend(mirrored);
+    }
+    let asked: BTreeSet<&String> = things.iter().collect();
+    if !asked.is_empty() {
+        held_by_dr_backups(conn, tenant, &asked, &mut known).await?;
+        held_by_restorations(conn, tenant, &asked, &mut known).await?;
+    }
+    Ok(known)
+}
+
+/// Which of these operations are open, and which have ended.
+async fn standing(conn: &mut Conn, ids: &[String], known: &mut Known) -> Result<(), StoreError> {
+    let rows: Vec<(String, Option<i64>)> = operations::table
+        .filter(operations::id.eq_any(ids))
+        .select((operations::id, operations::ended))
+        .load(conn)
+        .await?;
+    for (id, ended) in rows {
+        let id = OperationId(uuid(&id)?);
+        match ended {
+            Some(_) => known.ended.insert(id),
+            None => known.open.insert(id),
+        };
+    }
+    Ok(())
+}
+
+/// Which volume backups their ledgers say were made in this tenant.
+async fn made(
+    conn: &mut Conn,
+    tenant: &Tenant,
+    ids: &[String],
+    known: &mut Known,
+) -> Result<(), StoreError> {
+    let rows: Vec<(Option<String>, String)> = effects::table
+        .filter(effects::operation.eq_any(ids))
+        .filter(effects::cloud.eq(tenant.cloud.as_str()))
+        .filter(effects::project.eq(tenant.project.as_str()))
+        .filter(effects::external.is_not_null())
+        .select((effects::external, effects::request))
+        .load(conn)
+        .await?;
+    for (id, request) in rows {
+        let request: Request = from_json("the request of an effect", &request)?;
+        if request.kind() == EffectKind::Make(ThingKind::VolumeBackup) {
+            known.made.extend(id);
+        }
+    }
+    Ok(())
+}
+
+/// What the DR backups of a tenant hold of these things: their volume backups are made where they are.
+async fn held_by_dr_backups(
+    conn: &mut Conn,
+    tenant: &Tenant,
+    asked: &BTreeSet<&String>,
+    known: &mut Known,
+) -> Result<(), StoreError> {
+    let mut last = String::new();
+    // Ends because every round begins behind the last id of the one before.
+    loop {
+        let rows: Vec<(String, String)> = dr_backups::table
+            .filter(dr_backups::cloud.eq(tenant.cloud.as_str()))
+            .filter(dr_backups::project.eq(tenant.project.as_str()))
+            .filter(dr_backups::id.gt(&last))
+            .order(dr_backups::id)
+            .limit(RESOURCES_PER_STATEMENT)
+            .select((dr_backups::id, dr_backups::detail))
+            .load(conn)
+            .await?;
+        let Some((id, _)) = rows.last() else {
+            return Ok(());
+        };
+        last.clone_from(id);
+        for (_, detail) in rows {
+            let detail: OfDrBackup = from_json("the detail of a DR backup", &detail)?;
+            let held = detail.volume_backups.into_iter().map(|one| one.id);
+            known.held.extend(held.filter(|id| asked.contains(id)));
+        }
+    }
+}
+
+/// What the restorations into a tenant hold of these things.
+async fn held_by_restorations(
+    conn: &mut Conn,
+    tenant: &Tenant,
+    asked: &BTreeSet<&String>,
+    known: &mut Known,
+) -> Result<(), StoreError> {
+    let mut last = String::new();
+    // Ends because every round begins behind the last id of the one before.
+    loop {
+        let rows: Vec<(String, String)> = restorations::table
+            .filter(restorations::cloud.eq(tenant.cloud.as_str()))
+            .filter(restorations::project.eq(tenant.project.as_str()))
+            .filter(restorations::id.gt(&last))
+            .order(restorations::id)
+            .limit(RESOURCES_PER_STATEMENT)
+            .select((restorations::id, restorations::detail))
+            .load(conn)
+            .await?;
+        let Some((id, _)) = rows.last() else {
+            return Ok(());
+        };
+        last.clone_from(id);
+        for (_, detail) in rows {
+            let detail: OfRestoration = from_json("the detail of a restoration", &detail)?;
+            let held = detail
+                .server
+                .into_iter()
+                .chain(detail.volumes.into_iter().map(|one| one.volume))
+                .chain(detail.mirrors.into_iter().map(|one| one.backup))
+                .chain(detail.made.into_iter().map(|one| one.id));
+            known.held.extend(held.filter(|id| asked.contains(id)));
+        }
+    }
+}
+
+/// What was answered to an earlier request of this key.
+pub(super) async fn answered(
+    conn: &mut Conn,
+    key: &RequestKey,
+) -> Result<Option<Vec<Farewell>>, StoreError> {
+    let row: Option<(String, Option<String>)> = requests::table
+        .find((key.method, &key.id))
+        .select((requests::digest, requests::answer))
+        .first(conn)
+        .await
+        .optional()?;
+    match row {
+        Some((digest, _)) if digest != key.digest => Err(StoreError::RequestReused),
+        Some((_, Some(answer))) => from_json("the answer about orphans", &answer).map(Some),
+        Some((_, None)) | None => Ok(None),
+    }
+}
+
+/// Keeps an answer, unless there is one.
+pub(super) async fn answer(
+    conn: &mut Conn,
+    key: &RequestKey,
+    answer: &[Farewell],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    diesel::insert_into(requests::table)
+        .values((
+            requests::method.eq(key.method),
+            requests::id.eq(&key.id),
+            requests::digest.eq(&key.digest),
+            requests::resource_kind.eq(ORPHANS),
+            requests::resource_id.eq(""),
+            requests::created.eq(now.0),
+            requests::answer.eq(json(&answer)?),
+        ))
+        .on_conflict_do_nothing()
+        .execute(conn)
+        .await?;
+    Ok(())
+}
