@@ -27,7 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("sim", &[]),
     ("service", &["domain", "port"]),
     ("api", &["domain", "service"]),
-    ("worker", &["domain", "port"]),
+    ("worker", &["domain", "port", "service"]),
     ("cli", &["api"]),
     (
         "app",

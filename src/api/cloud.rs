@@ -249,10 +249,10 @@ impl Clouds {
 }
 
 /// Filter, page token and page size of a request.
-struct Asked<'a>(&'a str, &'a str, i32);
+pub(super) struct Asked<'a>(pub(super) &'a str, pub(super) &'a str, pub(super) i32);
 
 /// What is cut out of a list that a cloud gives as a whole.
-struct Cut {
+pub(super) struct Cut {
     question: page::Question,
     wanted: Vec<(String, String)>,
     page_token: String,
@@ -260,7 +260,7 @@ struct Cut {
 }
 
 impl Cut {
-    fn new(
+    pub(super) fn new(
         fields: &mut Fields<'_>,
         limits: &Limits,
         parts: &[&str],
@@ -279,7 +279,7 @@ impl Cut {
 
     /// The page, and the token of the next. `field` reads a field of a row by its name; `id` where
     /// a row has no such field.
-    fn page<T>(
+    pub(super) fn page<T>(
         self,
         mut rows: Vec<T>,
         field: impl Fn(&T, &str) -> String,

@@ -5,6 +5,7 @@ mod cloud;
 mod convert;
 mod dr_backup;
 mod filter;
+mod orphan;
 mod page;
 pub mod pb;
 mod restoration;

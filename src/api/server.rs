@@ -14,9 +14,11 @@ use tonic_reflection::server::Builder;
 use super::{
     cloud::Clouds,
     dr_backup::DrBackups,
+    orphan::Orphans,
     pb::{
         DESCRIPTORS, cloud_service_server::CloudServiceServer,
         dr_backup_service_server::DrBackupServiceServer,
+        orphan_service_server::OrphanServiceServer,
         restoration_service_server::RestorationServiceServer,
     },
     restoration::Restorations,
@@ -73,6 +75,7 @@ pub async fn door(
         .set_serving::<RestorationServiceServer<Restorations>>()
         .await;
     health.set_serving::<CloudServiceServer<Clouds>>().await;
+    health.set_serving::<OrphanServiceServer<Orphans>>().await;
     health
         .set_service_status(LIVENESS, ServingStatus::Serving)
         .await;
@@ -84,7 +87,8 @@ pub async fn door(
     routes
         .add_service(DrBackupServiceServer::new(dr_backups))
         .add_service(RestorationServiceServer::new(restorations))
-        .add_service(CloudServiceServer::new(Clouds::new(service)))
+        .add_service(CloudServiceServer::new(Clouds::new(service.clone())))
+        .add_service(OrphanServiceServer::new(Orphans::new(service)))
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .add_service(health_service);

@@ -18,7 +18,7 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::parts::{Api, Engine, History, Log, LogFormat, Requests, Store, Tls};
+pub(super) use self::parts::{Api, Engine, History, Log, LogFormat, Orphans, Requests, Store, Tls};
 use crate::{
     cli::{
         config::{Span, VARIABLES as CLIENT_VARIABLES},
@@ -28,6 +28,7 @@ use crate::{
         config::{CloudMapping, Environment},
         limits::Limits,
     },
+    service,
 };
 
 /// What every variable of ours begins with.
@@ -101,6 +102,7 @@ pub(super) struct Config {
     pub(super) requests: Requests,
     pub(super) store: Store,
     pub(super) history: History,
+    pub(super) orphans: Orphans,
     pub(super) engine: Engine,
     pub(super) openstack: Limits,
 }
@@ -121,6 +123,7 @@ impl Default for Config {
             requests: Requests::default(),
             store: Store::default(),
             history: History::default(),
+            orphans: Orphans::default(),
             engine: Engine::default(),
             openstack: Limits::default(),
         }
@@ -218,6 +221,15 @@ impl Flags {
 }
 
 impl Config {
+    /// What the service allows, from the parts that say so.
+    pub(super) fn limits(&self) -> service::Limits {
+        service::Limits {
+            orphan_grace: self.orphans.grace.0,
+            orphans_at_once: self.orphans.deleted_at_once,
+            ..(&self.requests).into()
+        }
+    }
+
     /// What cannot work, all of it at once.
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();

@@ -129,6 +129,22 @@ const MEANINGS: &[(&str, &str)] = &[
         "About how many rows are removed in one transaction.",
     ),
     (
+        "orphans.every",
+        "The shortest time between two looks through one tenant for what was left behind there; they only count.",
+    ),
+    (
+        "orphans.grace",
+        "How old a thing has to be to be called an orphan: a request for it may still be on its way.",
+    ),
+    (
+        "orphans.counted_at_once",
+        "Tenants that one replica takes upon itself at once to look through.",
+    ),
+    (
+        "orphans.deleted_at_once",
+        "Orphans that one request may delete at most.",
+    ),
+    (
         "engine.lease",
         "How long a tenant is one replica's without being renewed: what another replica waits for when this one dies.",
     ),
@@ -354,7 +370,7 @@ pub(super) fn client_page() -> String {
     let mut command = Arguments::command().term_width(100);
     command.build();
     page = format!(
-        "{page}\n## Flags of all verbs of `backup`, `restoration` and `cloud`\n\n{}",
+        "{page}\n## Flags of all verbs of `backup`, `restoration`, `cloud` and `orphan`\n\n{}",
         common_flags(&mut command)
     );
     page.push_str("\n## Commands\n");

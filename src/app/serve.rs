@@ -21,7 +21,10 @@ use super::{
 };
 use crate::{
     api::{
-        pb::{cloud_service_server, dr_backup_service_server, restoration_service_server},
+        pb::{
+            cloud_service_server, dr_backup_service_server, orphan_service_server,
+            restoration_service_server,
+        },
         server::{LIVENESS, Limits, door},
     },
     cli::{failure::Failure, out::Out},
@@ -32,7 +35,7 @@ use crate::{
     port::{clock::Clock, store::Store},
     service::Service,
     store::{self, OpenError},
-    worker::sweeper::Sweeper,
+    worker::{counter::Counter, sweeper::Sweeper},
 };
 
 /// How to serve.
@@ -119,8 +122,9 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         store.clone(),
         clouds.clone(),
         clock.clone(),
-        (&config.requests).into(),
+        config.limits(),
     );
+    let counter = Counter::new(service.clone(), (&config.orphans).into());
     let limits = Limits {
         streams: config.api.streams,
     };
@@ -139,6 +143,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
     );
     let sweeper = Sweeper::new(store.clone(), clock, (&config.history).into());
     let sweeping = tokio::spawn(sweeper.run(stop.child_token()));
+    let counting = tokio::spawn(counter.run(stop.child_token()));
     let work = tokio::spawn(engine.run(stop.child_token()));
     let reporter = door.health.clone();
     let health = tokio::spawn(tell_health(
@@ -177,6 +182,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         streams_end,
         health,
         sweeping,
+        counting,
         work,
         callers,
     }));
@@ -216,6 +222,7 @@ struct Parts<Callers> {
     streams_end: CancellationToken,
     health: JoinHandle<()>,
     sweeping: JoinHandle<()>,
+    counting: JoinHandle<()>,
     work: JoinHandle<()>,
     callers: JoinHandle<Callers>,
 }
@@ -239,6 +246,7 @@ async fn run_to_end<E: std::fmt::Display>(mut parts: Parts<Result<(), E>>) -> Re
     parts.stop.cancel();
     let _told = parts.health.await;
     let _swept = parts.sweeping.await;
+    let _counted = parts.counting.await;
     if broken.is_none() {
         sleep(parts.notice).await;
     }
@@ -306,11 +314,12 @@ async fn tell_health(
 /// The names under which health tells whether to come here; the empty one is the service as a whole.
 /// [`LIVENESS`] is none of them: a process that takes its leave, or waits for its database, must not
 /// be restarted for that.
-const READY: [&str; 4] = [
+const READY: [&str; 5] = [
     "",
     dr_backup_service_server::SERVICE_NAME,
     restoration_service_server::SERVICE_NAME,
     cloud_service_server::SERVICE_NAME,
+    orphan_service_server::SERVICE_NAME,
 ];
 
 async fn tell_all(health: &HealthReporter, well: bool) {

@@ -10,7 +10,7 @@ use tonic::{
 use super::{config::Settings, failure::Failure, tls};
 use crate::api::pb::{
     self, cloud_service_client::CloudServiceClient,
-    dr_backup_service_client::DrBackupServiceClient,
+    dr_backup_service_client::DrBackupServiceClient, orphan_service_client::OrphanServiceClient,
     restoration_service_client::RestorationServiceClient,
 };
 
@@ -117,6 +117,11 @@ impl Client {
     /// The service for what clouds have.
     pub(super) fn clouds(&self) -> CloudServiceClient<Channel> {
         CloudServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES)
+    }
+
+    /// The service for what was left behind.
+    pub(super) fn orphans(&self) -> OrphanServiceClient<Channel> {
+        OrphanServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES)
     }
 
     /// Waits for an answer, no longer than the settings allow.
@@ -317,6 +322,22 @@ impl Client {
             ..pb::ListVolumeTypesRequest::default()
         };
         every_page!(self, clouds, list_volume_types, wanted, volume_types, None)
+    }
+
+    /// The orphans of a tenant.
+    pub(super) async fn list_orphans(
+        &self,
+        wanted: pb::ListOrphansRequest,
+    ) -> Result<Vec<pb::Orphan>, Failure> {
+        every_page!(self, orphans, list_orphans, wanted, orphans, None)
+    }
+
+    /// The last sweep of every tenant.
+    pub(super) async fn list_orphan_sweeps(
+        &self,
+        wanted: pb::ListOrphanSweepsRequest,
+    ) -> Result<Vec<pb::OrphanSweep>, Failure> {
+        every_page!(self, orphans, list_orphan_sweeps, wanted, sweeps, None)
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `backup`, `restoration`, `cloud` | the verbs, one file per noun |
+//! | `backup`, `restoration`, `cloud`, `orphan` | the verbs, one file per noun |
 //! | `config` | flags, environment and file; the only place that reads the surroundings |
 //! | `client`, `tls` | the calls; the encryption of their connection |
 //! | `resolve` | names in place of ids |
@@ -20,6 +20,7 @@ pub mod config;
 pub mod failure;
 mod follow;
 mod json;
+mod orphan;
 pub mod out;
 mod present;
 mod progress;
@@ -47,6 +48,8 @@ pub enum Verb {
     Restoration(Group<restoration::Verb>),
     /// The configured clouds: what a request can name
     Cloud(Group<cloud::Verb>),
+    /// What was left behind in the clouds: find it, delete it
+    Orphan(Group<orphan::Verb>),
 }
 
 /// The verbs of one noun, with the flags that all of them take.
@@ -75,6 +78,7 @@ pub async fn run(verb: Verb, out: &mut Out) -> Result<(), Failure> {
             restoration::run(group.verb, &mut open(group.flags, out)?).await
         }
         Verb::Cloud(group) => cloud::run(group.verb, &mut open(group.flags, out)?).await,
+        Verb::Orphan(group) => orphan::run(group.verb, &mut open(group.flags, out)?).await,
     }
 }
 

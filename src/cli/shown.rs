@@ -3,6 +3,7 @@
 
 mod backup;
 mod cloud;
+mod orphan;
 mod restoration;
 
 use chrono::{DateTime, SecondsFormat, Utc};

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    id::{OperationId, Tenant},
+    id::{OperationId, Tenant, VolumeId},
     operation::NAME_MARK,
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
@@ -158,7 +158,7 @@ pub fn orphans(seen: &[Sighting], known: &Known, young: Timestamp) -> Vec<Orphan
         .map(|one| one.thing.id.as_str())
         .collect();
     let made_here = |one: &Sighting| {
-        let volume = one.volume.as_ref().map(|volume| volume.as_str());
+        let volume = one.volume.as_ref().map(VolumeId::as_str);
         known.made.contains(&one.thing.id) || volume.is_some_and(|id| volumes.contains(id))
     };
     let mut found: Vec<Orphan> = seen
@@ -200,7 +200,6 @@ pub fn orphans(seen: &[Sighting], known: &Known, young: Timestamp) -> Vec<Orphan
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::id::VolumeId;
 
     const NOW: Timestamp = Timestamp(1_000);
     const OPERATION: &str = "0190000000007000800000000000000a";

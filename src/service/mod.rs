@@ -3,6 +3,7 @@
 
 pub mod cloud;
 pub mod dr_backup;
+pub mod orphan;
 pub mod request;
 pub mod restoration;
 pub mod story;
@@ -39,6 +40,11 @@ pub struct Limits {
     pub listed_restorations: u32,
     /// How long the one short read at admission may take.
     pub peek: Duration,
+    /// How long a thing in a cloud is too young to be called an orphan: a request for it, or the row
+    /// that accounts for it, may still be on its way.
+    pub orphan_grace: Duration,
+    /// Orphans that one request may delete.
+    pub orphans_at_once: usize,
 }
 
 impl Default for Limits {
@@ -53,6 +59,8 @@ impl Default for Limits {
             operation_deadline: Duration::from_secs(24 * 60 * 60),
             listed_restorations: 100,
             peek: Duration::from_secs(10),
+            orphan_grace: Duration::from_secs(60 * 60),
+            orphans_at_once: 100,
         }
     }
 }

@@ -1,3 +1,4 @@
 //! What is done because time passes and nobody asks; it may not know doors, clouds or planners.
 
+pub mod counter;
 pub mod sweeper;

@@ -43,6 +43,9 @@ async fn tables_documents_and_refusals_read_as_they_always_did() {
         "backup create shop -c source -t demo --name x --validate-only -o id",
         "backup get 00000000-0000-7000-8000-000000000000",
         "backup list --filter colour=red",
+        "orphan list -c source -t demo",
+        "orphan sweeps",
+        "orphan delete 00000000-0000-7000-8000-000000000000 -c source -t demo",
         "backup frobnicate",
         "completion",
     ] {

@@ -14,6 +14,7 @@ use drbackup::{
     api::{
         pb::{
             self, dr_backup_service_client::DrBackupServiceClient,
+            orphan_service_client::OrphanServiceClient,
             restoration_service_client::RestorationServiceClient,
         },
         server,
@@ -112,7 +113,7 @@ impl House {
             Arc::clone(&store),
             Arc::clone(&cloud),
             Arc::clone(&clock),
-            service::Limits::default(),
+            without_grace(),
         );
         let stop = CancellationToken::new();
         let door = server::door(service, server::Limits::default(), stop.clone())
@@ -143,6 +144,28 @@ impl House {
         };
         house.start_engine();
         house
+    }
+
+    /// A service over `store` and the same clouds, with other limits.
+    pub(crate) fn service(&self, store: &Arc<dyn Store>, limits: service::Limits) -> Service {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Service::new(Arc::clone(store), Arc::clone(&self.cloud), clock, limits)
+    }
+
+    /// A service over the same clouds that has nothing of what this one knows.
+    pub(crate) async fn stranger(&self) -> Service {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let url = format!(
+            "sqlite:{}",
+            self.directory.path().join("other.db").display()
+        );
+        let store = store::open(store::Config::new(url, clock)).await;
+        self.service(&store.expect("a store"), without_grace())
+    }
+
+    /// The clouds as the engine reaches them.
+    pub(crate) fn cloud(&self) -> &dyn Cloud {
+        self.cloud.as_ref()
     }
 
     /// Starts an engine; another one must not run.
@@ -193,6 +216,10 @@ impl House {
 
     pub(crate) async fn dr_backups(&self) -> DrBackupServiceClient<Channel> {
         DrBackupServiceClient::new(self.channel().await)
+    }
+
+    pub(crate) async fn orphans(&self) -> OrphanServiceClient<Channel> {
+        OrphanServiceClient::new(self.channel().await)
     }
 
     pub(crate) async fn restorations(&self) -> RestorationServiceClient<Channel> {
@@ -377,6 +404,14 @@ impl Drop for House {
         if let Some(engine) = self.engine.take() {
             engine.shutdown_background();
         }
+    }
+}
+
+/// Limits under which what was made a moment ago may be an orphan.
+pub(crate) fn without_grace() -> service::Limits {
+    service::Limits {
+        orphan_grace: Duration::ZERO,
+        ..service::Limits::default()
     }
 }
 

@@ -11,6 +11,7 @@ mod cloud_contract;
 mod demo;
 mod house;
 mod journey;
+mod orphans;
 mod postgres;
 mod replica;
 mod replicas;

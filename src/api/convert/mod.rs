@@ -4,6 +4,7 @@ pub(super) mod cloud;
 pub(super) mod dr_backup;
 pub(super) mod fields;
 pub(super) mod manifest;
+pub(super) mod orphan;
 pub(super) mod progress;
 pub(super) mod restoration;
 

@@ -6,7 +6,12 @@ use std::{path::PathBuf, time::Duration};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::{api, cli::config::Span, engine, service, worker::sweeper};
+use crate::{
+    api,
+    cli::config::Span,
+    engine, service,
+    worker::{counter, sweeper},
+};
 
 /// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +84,16 @@ pub(in crate::app) struct History {
     pub(in crate::app) rows: u32,
 }
 
+/// How what was left behind is found, and how it is deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::app) struct Orphans {
+    pub(in crate::app) every: Span,
+    pub(in crate::app) grace: Span,
+    pub(in crate::app) counted_at_once: u32,
+    pub(in crate::app) deleted_at_once: usize,
+}
+
 /// The paces and limits of the work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -148,6 +163,7 @@ impl From<&Requests> for service::Limits {
             listed_restorations: requests.listed_restorations,
             operation_deadline: requests.operation_deadline.0,
             peek: requests.peek.0,
+            ..Self::default()
         }
     }
 }
@@ -179,6 +195,28 @@ impl From<&History> for sweeper::Settings {
             keep: history.keep.0,
             every: history.every.0,
             rows: history.rows,
+        }
+    }
+}
+
+impl Default for Orphans {
+    fn default() -> Self {
+        let settings = counter::Settings::default();
+        let limits = service::Limits::default();
+        Self {
+            every: Span(settings.every),
+            grace: Span(limits.orphan_grace),
+            counted_at_once: settings.at_once,
+            deleted_at_once: limits.orphans_at_once,
+        }
+    }
+}
+
+impl From<&Orphans> for counter::Settings {
+    fn from(orphans: &Orphans) -> Self {
+        Self {
+            every: orphans.every.0,
+            at_once: orphans.counted_at_once,
         }
     }
 }

@@ -1,0 +1,220 @@
+//! Marked things in clouds that nothing of ours accounts for: found, counted, and deleted on an
+//! operator's word; it may not know how clouds are asked or how it is kept what we know.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use futures::future::try_join_all;
+use tracing::info;
+
+use super::{Service, refused, request::Check};
+use crate::{
+    domain::{
+        error::Error,
+        fault::FaultKind,
+        id::{OperationId, Tenant},
+        orphan::{self, Farewell, KINDS, Orphan, Outcome, Sweep},
+        sighting::Sighting,
+        time::Timestamp,
+    },
+    port::store::StoreError,
+};
+
+/// What `DeleteOrphans` asks for.
+#[derive(Debug, Clone)]
+pub struct DeleteOrphans {
+    /// Where they are.
+    pub tenant: Tenant,
+    /// Which, by the cloud's ids.
+    pub ids: Vec<String>,
+    /// Makes a repeat harmless; empty means none.
+    pub request_id: String,
+}
+
+impl Service {
+    /// The orphans of a tenant as they are now, in an order in which they can be deleted.
+    pub async fn orphans_list(&self, tenant: &Tenant) -> Result<Vec<Orphan>, Error> {
+        self.check_cloud("cloud", &tenant.cloud)?;
+        self.orphans_look(tenant).await.map(|look| look.orphans)
+    }
+
+    /// Deletes things, each only if it is an orphan at this moment, and tells what became of each in
+    /// the order of the request.
+    ///
+    /// The answer is kept when all of them were asked for. Whoever asks again because none came may
+    /// hear that something is not there: the first time deleted it.
+    pub async fn orphans_delete(&self, ask: DeleteOrphans) -> Result<Vec<Farewell>, Error> {
+        let mut check = Check::default();
+        if ask.ids.is_empty() {
+            check.bad("ids", "is required");
+        }
+        if ask.ids.len() > self.limits.orphans_at_once {
+            check.bad(
+                "ids",
+                format!(
+                    "has {} ids, at most {} are possible",
+                    ask.ids.len(),
+                    self.limits.orphans_at_once
+                ),
+            );
+        }
+        check.done()?;
+        self.check_cloud("cloud", &ask.tenant.cloud)?;
+        let content = format!("{:?}", (&ask.tenant, &ask.ids));
+        let key = Self::request_key("DeleteOrphans", &ask.request_id, &content);
+        if let Some(key) = &key
+            && let Some(answer) = self.store.orphans_answered(key).await.map_err(refused)?
+        {
+            return Ok(answer);
+        }
+        let look = self.orphans_look(&ask.tenant).await?;
+        let wanted: BTreeSet<&str> = ask.ids.iter().map(String::as_str).collect();
+        let mut farewells = Vec::with_capacity(wanted.len());
+        for orphan in &look.orphans {
+            if wanted.contains(orphan.sighting.thing.id.as_str()) {
+                farewells.push(self.orphan_delete(&ask.tenant, orphan).await);
+            }
+        }
+        let mut told = BTreeSet::new();
+        let answer: Vec<Farewell> = ask
+            .ids
+            .iter()
+            .filter(|id| told.insert(id.as_str()))
+            .map(|id| {
+                let farewell = farewells.iter().find(|one| one.id == *id);
+                farewell.cloned().unwrap_or_else(|| look.left_alone(id))
+            })
+            .collect();
+        if let Some(key) = &key {
+            self.store
+                .orphans_answer(key, &answer)
+                .await
+                .map_err(refused)?;
+        }
+        Ok(answer)
+    }
+
+    /// The last sweep of every tenant.
+    pub async fn sweeps_list(&self) -> Result<Vec<Sweep>, Error> {
+        self.store.sweeps_list().await.map_err(refused)
+    }
+
+    /// The time before which the last sweep of a tenant must have begun for the next one to be due.
+    pub fn orphans_due(&self, every: Duration) -> Timestamp {
+        self.clock.now().before(every)
+    }
+
+    /// Looks through up to `at_once` tenants whose last sweep began before `due`, by this or another
+    /// replica, and counts their orphans; answers none when none is left.
+    pub async fn orphans_sweep(
+        &self,
+        due: Timestamp,
+        at_once: u32,
+    ) -> Result<Vec<Sweep>, StoreError> {
+        let tenants = self.store.sweeps_claim(due, at_once).await?;
+        let mut sweeps = Vec::with_capacity(tenants.len());
+        for tenant in tenants {
+            let begun = self.clock.now();
+            let look = self.orphans_list(&tenant).await;
+            let (orphans, problem) = match look {
+                Ok(orphans) => (orphans.len(), None),
+                Err(error) => (0, Some(error.message)),
+            };
+            let sweep = Sweep {
+                tenant,
+                begun,
+                ended: Some(self.clock.now()),
+                orphans: u64::try_from(orphans).unwrap_or(u64::MAX),
+                problem,
+            };
+            self.store.sweep_record(&sweep).await?;
+            sweeps.push(sweep);
+        }
+        Ok(sweeps)
+    }
+
+    /// One list of each kind, and then what is known: whatever came to an end between the two is
+    /// known as what it became, or gone.
+    async fn orphans_look(&self, tenant: &Tenant) -> Result<Look, Error> {
+        let young = self.clock.now().before(self.limits.orphan_grace);
+        let lists = KINDS.map(|kind| self.cloud.things_list(tenant, kind));
+        let seen = try_join_all(lists).await?.concat();
+        let marked: Vec<(&Sighting, OperationId)> = seen
+            .iter()
+            .filter_map(|one| Some((one, orphan::marked(one)?)))
+            .collect();
+        let operations: BTreeSet<OperationId> = marked.iter().map(|(_, id)| *id).collect();
+        let operations: Vec<OperationId> = operations.into_iter().collect();
+        let things: Vec<String> = marked.iter().map(|(one, _)| one.thing.id.clone()).collect();
+        if things.is_empty() {
+            return Ok(Look {
+                seen,
+                orphans: Vec::new(),
+            });
+        }
+        let known = self
+            .store
+            .orphans_known(tenant, &operations, &things)
+            .await
+            .map_err(refused)?;
+        let orphans = orphan::orphans(&seen, &known, young);
+        Ok(Look { seen, orphans })
+    }
+
+    async fn orphan_delete(&self, tenant: &Tenant, orphan: &Orphan) -> Farewell {
+        let seen = &orphan.sighting;
+        let (outcome, problem) = match self.cloud.thing_delete(tenant, &seen.thing).await {
+            Ok(()) => (Outcome::Deleted, String::new()),
+            Err(fault) if fault.kind == FaultKind::NotFound => (Outcome::NotFound, String::new()),
+            Err(fault) => (Outcome::Refused, fault.to_string()),
+        };
+        info!(
+            %tenant,
+            thing = %seen.thing,
+            name = seen.name,
+            operation = %orphan.operation,
+            ?outcome,
+            problem,
+            "an orphan was to be deleted"
+        );
+        Farewell {
+            id: seen.thing.id.clone(),
+            thing: Some(seen.thing.clone()),
+            name: seen.name.clone(),
+            outcome,
+            problem,
+        }
+    }
+}
+
+/// What was seen in a tenant, and which of it are orphans.
+struct Look {
+    seen: Vec<Sighting>,
+    orphans: Vec<Orphan>,
+}
+
+impl Look {
+    /// What is said of an id that is none of the orphans.
+    fn left_alone(&self, id: &str) -> Farewell {
+        let seen = self.seen.iter().find(|one| one.thing.id == id);
+        let (outcome, problem) = match seen {
+            None => (
+                Outcome::NotFound,
+                "nothing in this tenant that could be an orphan has this id",
+            ),
+            Some(one) if orphan::marked(one).is_none() => {
+                (Outcome::Kept, "it does not carry our mark")
+            }
+            Some(_) => (
+                Outcome::Kept,
+                "it is no orphan: it is in use, too young, or may be an imported record",
+            ),
+        };
+        Farewell {
+            id: id.to_owned(),
+            thing: seen.map(|one| one.thing.clone()),
+            name: seen.map(|one| one.name.clone()).unwrap_or_default(),
+            outcome,
+            problem: problem.to_owned(),
+        }
+    }
+}
