@@ -38,6 +38,10 @@ pub struct Delete {
     ids: Vec<String>,
     #[command(flatten)]
     place: Place,
+    /// Also those whose operation the service does not know: it lost its database, or they belong to
+    /// another drbackup over the same cloud
+    #[arg(long)]
+    include_unknown: bool,
     /// A word by which the service recognises a repeated request [default: a random one]
     #[arg(long, value_name = "WORD")]
     request_id: Option<String>,
@@ -78,6 +82,7 @@ async fn delete(delete: Delete, context: &mut Context<'_>) -> Result<(), Failure
         cloud,
         tenant,
         ids: delete.ids,
+        include_unknown: delete.include_unknown,
         request_id: request_id.clone(),
     };
     let mut service = context.client.orphans();

@@ -12,7 +12,7 @@ use crate::{
         error::Error,
         fault::FaultKind,
         id::{OperationId, Tenant},
-        orphan::{self, Farewell, KINDS, Orphan, Outcome, Sweep},
+        orphan::{self, Farewell, KINDS, Orphan, Outcome, Sweep, Why},
         sighting::Sighting,
         time::Timestamp,
     },
@@ -26,6 +26,8 @@ pub struct DeleteOrphans {
     pub tenant: Tenant,
     /// Which, by the cloud's ids.
     pub ids: Vec<String>,
+    /// Also those whose operation is not known here.
+    pub include_unknown: bool,
     /// Makes a repeat harmless; empty means none.
     pub request_id: String,
 }
@@ -59,7 +61,7 @@ impl Service {
         }
         check.done()?;
         self.check_cloud("cloud", &ask.tenant.cloud)?;
-        let content = format!("{:?}", (&ask.tenant, &ask.ids));
+        let content = format!("{:?}", (&ask.tenant, &ask.ids, ask.include_unknown));
         let key = Self::request_key("DeleteOrphans", &ask.request_id, &content);
         if let Some(key) = &key
             && let Some(answer) = self.store.orphans_answered(key).await.map_err(refused)?
@@ -70,9 +72,13 @@ impl Service {
         let wanted: BTreeSet<&str> = ask.ids.iter().map(String::as_str).collect();
         let mut farewells = Vec::with_capacity(wanted.len());
         for orphan in &look.orphans {
-            if wanted.contains(orphan.sighting.thing.id.as_str()) {
-                farewells.push(self.orphan_delete(&ask.tenant, orphan).await);
+            if !wanted.contains(orphan.sighting.thing.id.as_str()) {
+                continue;
             }
+            farewells.push(match orphan.why {
+                Why::Unknown if !ask.include_unknown => kept_as_unknown(&orphan.sighting),
+                Why::Ended | Why::Unknown => self.orphan_delete(&ask.tenant, orphan).await,
+            });
         }
         let mut told = BTreeSet::new();
         let answer: Vec<Farewell> = ask
@@ -183,6 +189,20 @@ impl Service {
             outcome,
             problem,
         }
+    }
+}
+
+/// What is said of an orphan that another service over the same cloud may be at.
+fn kept_as_unknown(seen: &Sighting) -> Farewell {
+    Farewell {
+        id: seen.thing.id.clone(),
+        thing: Some(seen.thing.clone()),
+        name: seen.name.clone(),
+        outcome: Outcome::Kept,
+        problem: format!(
+            "{}; if no other drbackup works in this cloud, ask again with include_unknown",
+            Why::Unknown.sentence()
+        ),
     }
 }
 

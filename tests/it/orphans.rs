@@ -93,8 +93,10 @@ async fn list(house: &House, tenant: &Tenant) -> Vec<pb::Orphan> {
     answer.expect("listed").into_inner().orphans
 }
 
+/// Also of what nobody knows, because the operations of these tests are made up.
 fn removal(tenant: &Tenant, ids: &[&str], request_id: &str) -> pb::DeleteOrphansRequest {
     pb::DeleteOrphansRequest {
+        include_unknown: true,
         cloud: tenant.cloud.to_string(),
         tenant: tenant.project.to_string(),
         ids: ids.iter().map(|id| (*id).to_owned()).collect(),
@@ -140,6 +142,7 @@ async fn what_was_left_behind_is_found_and_deletion_takes_exactly_what_it_names(
     assert_eq!(one.operation_id, operation.to_string());
     assert_eq!((one.size_gib, one.status.as_str()), (1, "available"));
     assert_eq!(one.reason, Why::Unknown.sentence());
+    assert!(!one.operation_known);
     assert!(one.create_time.is_some());
 
     let before = census(&house.source, "demo");
@@ -174,6 +177,23 @@ async fn what_was_left_behind_is_found_and_deletion_takes_exactly_what_it_names(
         .await;
     assert_eq!(reused.expect_err("refused").code(), Code::AlreadyExists);
     assert_eq!(census(&house.source, "demo"), after);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_service_may_have_made_goes_only_with_a_word_for_it() {
+    let house = House::open(Times::fast()).await;
+    let home = tenant("source", &house.home());
+    let others = leave_volume(&house, &home, &marked(strange(), "volume-0")).await;
+    let ask = pb::DeleteOrphansRequest {
+        include_unknown: false,
+        ..removal(&home, &[&others], "")
+    };
+    let answer = house.orphans().await.delete_orphans(ask).await;
+    let answer = answer.expect("done").into_inner();
+    assert_eq!(outcomes(&answer), [(others.as_str(), Outcome::Kept)]);
+    let problem = &answer.deletions[0].problem;
+    assert!(problem.contains("include_unknown"), "{problem}");
+    assert_eq!(list(&house, &home).await.len(), 1, "it is still there");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -263,6 +283,7 @@ async fn an_imported_record_is_never_offered_nor_deleted() {
             .iter()
             .map(|one| one.text("id").to_owned())
             .collect(),
+        include_unknown: true,
         request_id: String::new(),
     };
     let told = stranger.orphans_delete(ask).await.expect("told");

@@ -6,7 +6,7 @@ use crate::{
     domain::{
         error::Error,
         id::Tenant,
-        orphan::{Farewell, Orphan, Outcome, Sweep},
+        orphan::{Farewell, Orphan, Outcome, Sweep, Why},
         sighting::ThingKind,
     },
     service::{Limits, orphan::DeleteOrphans},
@@ -26,6 +26,10 @@ pub(in crate::api) fn orphan(tenant: &Tenant, orphan: Orphan) -> pb::Orphan {
         reason: orphan.why.sentence().to_owned(),
         cloud: tenant.cloud.to_string(),
         tenant: tenant.project.to_string(),
+        operation_known: match orphan.why {
+            Why::Ended => true,
+            Why::Unknown => false,
+        },
     }
 }
 
@@ -72,6 +76,7 @@ pub(in crate::api) fn delete(
         ids: ids
             .map(|(index, id)| fields.required(&format!("ids[{index}]"), id))
             .collect(),
+        include_unknown: message.include_unknown,
         request_id: fields.request_id(message.request_id),
     };
     fields.done().map(|()| ask)
