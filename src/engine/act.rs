@@ -66,6 +66,18 @@ impl Aside {
         *self = Self::fresh(now);
     }
 
+    /// Notes what it waits for; answers whether that is news. The same trouble again, with the id of
+    /// another request, is none: else every try of everybody who waits would be an event.
+    pub(super) fn is_held_up_by(&mut self, fault: &Fault) -> bool {
+        let known = self.obstacle.as_ref().is_some_and(|old| {
+            (old.kind, old.service, old.status) == (fault.kind, fault.service, fault.status)
+        });
+        if !known {
+            self.obstacle = Some(fault.clone());
+        }
+        !known
+    }
+
     fn wait(&mut self, settings: &Settings, fault: &Fault, now: Instant) {
         self.failures += 1;
         let wait = backoff(settings.retry_first, settings.retry_max, self.failures);

@@ -1,7 +1,7 @@
 //! One lane as one task: turns, one transaction each, and the calls between them; it may not know
 //! what any operation is about.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use tokio::{
@@ -165,10 +165,10 @@ impl Runner {
         for (id, held) in &mut memory.held {
             // A thing that never was settles at once, and the planner has to hear of it.
             loop {
-                held.plan(self.shared.planner, time, now);
+                held.plan(&self.shared.planner, time, now);
                 let pace = &self.shared.pace;
-                let admits = |effect: &Effect| pace.admits(&effect.tenant.cloud, now);
-                for (key, next) in held.moves(settings, time, now, admits) {
+                let refuses = |effect: &Effect| pace.refuses(&effect.tenant.cloud, now);
+                for (key, next) in held.moves(settings, time, now, refuses) {
                     match next {
                         Move::Rest | Move::NeverWas => {}
                         Move::Later(later) => wake = wake.min(later),
@@ -202,7 +202,7 @@ impl Runner {
         let pace = &self.shared.pace;
         for (tenant, kind) in memory
             .lists
-            .start(now, |tenant| pace.admits(&tenant.cloud, now))
+            .start(now, |tenant| pace.refuses(&tenant.cloud, now).is_none())
         {
             memory.calls.push(self.list(tenant, kind));
         }
@@ -247,18 +247,18 @@ impl Runner {
             effect.tenant.clone(),
             key.clone(),
         );
-        let slots = self.shared.pace.slots(&tenant.cloud);
+        let pace = Arc::clone(&self.shared.pace);
         let (name, request) = (effect.name.clone(), effect.request.clone());
         match next {
             Move::Send => Some(self.guarded(async move {
-                let _slot = slots.acquire().await;
+                let _pass = pace.pass(&tenant).await;
                 let answer = cloud.request_perform(&tenant, &name, &request).await;
                 Happening::Answered(id, key, answer)
             })),
             Move::Delete => {
                 let thing = effect.thing()?;
                 Some(self.guarded(async move {
-                    let _slot = slots.acquire().await;
+                    let _pass = pace.pass(&tenant).await;
                     let answer = cloud.thing_delete(&tenant, &thing).await;
                     Happening::Deleted(id, key, answer)
                 }))
@@ -269,7 +269,7 @@ impl Runner {
                     id: effect.id().to_owned(),
                 };
                 Some(self.guarded(async move {
-                    let _slot = slots.acquire().await;
+                    let _pass = pace.pass(&tenant).await;
                     let answer = cloud.thing_get(&tenant, &thing).await;
                     Happening::Confirmed(id, key, answer)
                 }))
@@ -284,9 +284,9 @@ impl Runner {
 
     fn list(&self, tenant: Tenant, kind: ThingKind) -> Call {
         let cloud = self.shared.cloud.clone();
-        let slots = self.shared.pace.slots(&tenant.cloud);
+        let pace = Arc::clone(&self.shared.pace);
         self.guarded(async move {
-            let _slot = slots.acquire().await;
+            let _pass = pace.pass(&tenant).await;
             // From here: what waited for a place must not count as seen earlier than it was.
             let started = Instant::now();
             let sightings = cloud.things_list(&tenant, kind).await;
@@ -297,8 +297,9 @@ impl Runner {
     /// A copy that a lost answer left behind; its answer is only logged, the next list tells.
     fn delete_copy(&self, tenant: Tenant, thing: Thing) -> Call {
         tracing::warn!(%tenant, %thing, "a request whose answer was lost had worked twice; the younger copy goes");
-        let cloud = self.shared.cloud.clone();
+        let (cloud, pace) = (self.shared.cloud.clone(), Arc::clone(&self.shared.pace));
         self.guarded(async move {
+            let _pass = pace.pass(&tenant).await;
             let answer = cloud.thing_delete(&tenant, &thing).await;
             Happening::CopyDeleted(thing, answer)
         })

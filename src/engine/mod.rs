@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// The planners, reached as one pure function that `app` hands over.
-pub type Planner = fn(&Operation, &Ledger, Timestamp) -> Decision;
+pub type Planner = Arc<dyn Fn(&Operation, &Ledger, Timestamp) -> Decision + Send + Sync>;
 
 /// The paces and limits of an engine; each has its name in the configuration.
 #[derive(Debug, Clone)]
@@ -62,8 +62,14 @@ pub struct Settings {
     pub retry_max: Duration,
     /// How often a request is repeated that the cloud keeps answering with a server error.
     pub attempts_max: u32,
-    /// Requests under way at once to one cloud.
+    /// Calls under way at once to one cloud.
     pub requests_per_cloud: usize,
+    /// Calls under way at once to one tenant, so that none takes all the places of its cloud.
+    pub requests_per_tenant: usize,
+    /// Calls to one cloud in a second, once the burst is used up.
+    pub requests_per_second: u32,
+    /// Calls to one cloud that may leave at once after a pause.
+    pub requests_burst: u32,
     /// How long a lane waits before it loads itself anew after the store failed.
     pub store_retry: Duration,
 }
@@ -82,7 +88,10 @@ impl Default for Settings {
             retry_first: Duration::from_secs(1),
             retry_max: Duration::from_secs(60),
             attempts_max: 6,
-            requests_per_cloud: 16,
+            requests_per_cloud: 64,
+            requests_per_tenant: 48,
+            requests_per_second: 400,
+            requests_burst: 800,
             store_retry: Duration::from_secs(1),
         }
     }

@@ -1,4 +1,4 @@
-//! How fast one cloud may be asked; it may not know what is asked.
+//! How fast one cloud may be asked, and who may ask next; it may not know what is asked.
 
 use std::{
     collections::HashMap,
@@ -6,23 +6,42 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep_until},
+};
 
 use super::Settings;
-use crate::domain::{fault::Fault, id::CloudName};
+use crate::domain::{
+    fault::Fault,
+    id::{CloudName, ProjectId, Tenant},
+};
 
 /// The pace of every cloud, shared by all lanes.
 #[derive(Debug)]
 pub(super) struct Pace {
     slots: usize,
+    slots_per_tenant: usize,
+    /// The time between two calls, once the burst is used up.
+    interval: Duration,
+    /// Calls that may leave at once after a pause.
+    burst: u32,
     first: Duration,
     max: Duration,
     clouds: Mutex<HashMap<CloudName, CloudPace>>,
 }
 
+/// The right to have one call under way, until it is dropped: the places in the tenant and the cloud.
+pub(super) type Pass = (Option<OwnedSemaphorePermit>, Option<OwnedSemaphorePermit>);
+
 #[derive(Debug)]
 struct CloudPace {
     slots: Arc<Semaphore>,
+    tenants: HashMap<ProjectId, Arc<Semaphore>>,
+    /// When the bucket of calls will be full again, as if it could be overdrawn.
+    full: Option<Instant>,
+    /// Why it is not asked, where it is not.
+    trouble: Option<Fault>,
     /// Faults in a row that concern the whole cloud.
     streak: u32,
     /// Nothing is asked before.
@@ -43,6 +62,9 @@ impl Pace {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
             slots: settings.requests_per_cloud,
+            slots_per_tenant: settings.requests_per_tenant,
+            interval: Duration::from_secs(1) / settings.requests_per_second.max(1),
+            burst: settings.requests_burst.max(1),
             first: settings.retry_first,
             max: settings.retry_max,
             clouds: Mutex::default(),
@@ -54,6 +76,9 @@ impl Pace {
         let mut clouds = self.clouds.lock().unwrap_or_else(PoisonError::into_inner);
         let pace = clouds.entry(cloud.clone()).or_insert_with(|| CloudPace {
             slots: Arc::new(Semaphore::new(self.slots)),
+            tenants: HashMap::new(),
+            full: None,
+            trouble: None,
             streak: 0,
             until: None,
             probe_until: None,
@@ -61,20 +86,46 @@ impl Pace {
         work(pace)
     }
 
-    /// The places for requests under way; one is held while a request is.
-    pub(super) fn slots(&self, cloud: &CloudName) -> Arc<Semaphore> {
-        self.with(cloud, |pace| Arc::clone(&pace.slots))
+    /// Waits until a call to the tenant may leave. Whoever waits for a cloud waits in one line, in
+    /// which a tenant stands no more often than it has places: however much one has to ask, another
+    /// one's call is never behind more than that.
+    pub(super) async fn pass(&self, tenant: &Tenant) -> Pass {
+        let (of_tenant, of_cloud) = self.with(&tenant.cloud, |pace| {
+            let places = pace.tenants.entry(tenant.project.clone());
+            let places = places.or_insert_with(|| Arc::new(Semaphore::new(self.slots_per_tenant)));
+            (Arc::clone(places), Arc::clone(&pace.slots))
+        });
+        // None of them is ever closed.
+        let pass = (
+            of_tenant.acquire_owned().await.ok(),
+            of_cloud.acquire_owned().await.ok(),
+        );
+        let now = Instant::now();
+        if let Some(leaves) = self.with(&tenant.cloud, |pace| self.ticket(pace, now)) {
+            sleep_until(leaves).await;
+        }
+        pass
     }
 
-    /// Whether a request may leave now. After a fault the first to ask is the probe; it must
-    /// [report](Self::report) back, or the others wait for the longest wait.
-    pub(super) fn admits(&self, cloud: &CloudName, now: Instant) -> bool {
+    /// Takes one out of the bucket of calls; answers when the call may leave, if not now.
+    fn ticket(&self, pace: &mut CloudPace, now: Instant) -> Option<Instant> {
+        let full = pace.full.map_or(now, |full| full.max(now)) + self.interval;
+        pace.full = Some(full);
+        let leaves = full.checked_sub(self.interval * self.burst)?;
+        (leaves > now).then_some(leaves)
+    }
+
+    /// Why no request may leave now, if none may. After a fault the first to ask is the probe; it
+    /// must [report](Self::report) back, or the others wait for the longest wait.
+    pub(super) fn refuses(&self, cloud: &CloudName, now: Instant) -> Option<Fault> {
         self.with(cloud, |pace| match pace.until {
-            None => true,
-            Some(until) if now < until.max(pace.probe_until.unwrap_or(until)) => false,
+            None => None,
+            Some(until) if now < until.max(pace.probe_until.unwrap_or(until)) => {
+                pace.trouble.clone()
+            }
             Some(_) => {
                 pace.probe_until = Some(now + self.max);
-                true
+                None
             }
         })
     }
@@ -99,9 +150,11 @@ impl Pace {
                 let wait = backoff(self.first, self.max, pace.streak);
                 let asked = Duration::from_secs(fault.retry_after.unwrap_or(0).into());
                 pace.until = Some(now + wait.max(asked));
+                pace.trouble = Some(fault.clone());
             } else {
                 pace.streak = 0;
                 pace.until = None;
+                pace.trouble = None;
             }
         });
     }
@@ -109,8 +162,60 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::{advance, timeout};
+
     use super::*;
     use crate::domain::fault::{FaultKind, Service};
+
+    fn tenant(project: &str) -> Tenant {
+        Tenant {
+            cloud: CloudName::new("dr"),
+            project: ProjectId::new(project),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_leave_at_once_while_the_bucket_lasts_and_then_one_by_one() {
+        let pace = Pace::new(&Settings {
+            requests_per_second: 10,
+            requests_burst: 3,
+            ..Settings::default()
+        });
+        let start = Instant::now();
+        let mut left = Vec::new();
+        for _ in 0..5 {
+            drop(pace.pass(&tenant("a")).await);
+            left.push(start.elapsed().as_millis());
+        }
+        assert_eq!(left, [0, 0, 0, 100, 200]);
+        advance(Duration::from_secs(60)).await;
+        let start = Instant::now();
+        for _ in 0..3 {
+            drop(pace.pass(&tenant("a")).await);
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO, "a pause fills it again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tenant_with_much_to_ask_is_not_in_the_way_of_another() {
+        let pace = Arc::new(Pace::new(&Settings {
+            requests_per_cloud: 2,
+            requests_per_tenant: 2,
+            ..Settings::default()
+        }));
+        let busy = || {
+            let pace = Arc::clone(&pace);
+            tokio::spawn(async move {
+                let _pass = pace.pass(&tenant("busy")).await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            })
+        };
+        let _calls: Vec<_> = (0..100).map(|_| busy()).collect();
+        tokio::task::yield_now().await;
+        // Two are under way, and no more than two of the other ninety-eight stand in the line.
+        let mine = timeout(Duration::from_secs(3), pace.pass(&tenant("quiet"))).await;
+        assert!(mine.is_ok(), "it would have waited for 50 seconds");
+    }
 
     #[test]
     fn a_silent_cloud_is_asked_ever_more_seldom_and_by_one_probe() {
@@ -123,20 +228,25 @@ mod tests {
             "refused",
         );
         let start = Instant::now();
-        assert!(pace.admits(&cloud, start));
+        assert_eq!(pace.refuses(&cloud, start), None);
         pace.report(&cloud, Some(&fault), start);
-        assert!(!pace.admits(&cloud, start));
+        assert_eq!(
+            pace.refuses(&cloud, start),
+            Some(fault.clone()),
+            "and everybody hears why"
+        );
         let later = start + Duration::from_secs(1);
-        assert!(pace.admits(&cloud, later), "the probe goes");
-        assert!(!pace.admits(&cloud, later), "and nobody else");
+        assert_eq!(pace.refuses(&cloud, later), None, "the probe goes");
+        assert!(pace.refuses(&cloud, later).is_some(), "and nobody else");
         pace.report(&cloud, Some(&fault), later);
         assert!(
-            !pace.admits(&cloud, later + Duration::from_secs(1)),
+            pace.refuses(&cloud, later + Duration::from_secs(1))
+                .is_some(),
             "the wait has doubled"
         );
-        assert!(pace.admits(&cloud, later + Duration::from_secs(2)));
+        assert_eq!(pace.refuses(&cloud, later + Duration::from_secs(2)), None);
         pace.report(&cloud, None, later + Duration::from_secs(2));
-        assert!(pace.admits(&cloud, later + Duration::from_secs(2)));
+        assert_eq!(pace.refuses(&cloud, later + Duration::from_secs(2)), None);
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(super) struct Held {
     stale: bool,
     /// What the resource told last.
     told: Option<(State, Report)>,
+    /// When it last got on by anything.
+    moved: Option<Timestamp>,
     detail: Option<Detail>,
     news: Option<News>,
     /// When the planner is asked again although nothing has happened.
@@ -57,6 +59,7 @@ impl Held {
             changed: BTreeSet::new(),
             stale: true,
             told: None,
+            moved: None,
             detail: open.detail,
             news: None,
             again: None,
@@ -108,7 +111,7 @@ impl Held {
     }
 
     /// Asks the planner until it has nothing new to say.
-    pub(super) fn plan(&mut self, planner: Planner, time: Timestamp, now: Instant) {
+    pub(super) fn plan(&mut self, planner: &Planner, time: Timestamp, now: Instant) {
         let late = self.again.is_some_and(|again| time >= again);
         // Each round settles at least one effect or ends the loop, so the ledger bounds it.
         while (self.stale || late) && self.ending == Ending::Open {
@@ -212,6 +215,13 @@ impl Held {
         if same && !detail_changed && self.ending == Ending::Open {
             return;
         }
+        let moved = self
+            .told
+            .as_ref()
+            .is_none_or(|(_, told)| !told.progress.is_as_far_as(&report.progress));
+        if moved {
+            self.moved = Some(time);
+        }
         self.told = Some((
             state,
             Report {
@@ -222,7 +232,7 @@ impl Held {
         if detail_changed {
             self.detail.clone_from(&report.detail);
         }
-        report.progress.changed = Some(time);
+        report.progress.changed = self.moved;
         let pending = self.news.take();
         let detail_changed = detail_changed || pending.is_some_and(|news| news.detail_changed);
         self.news = Some(News {
@@ -257,20 +267,20 @@ impl Held {
             if waits(effect)
                 && let Some(aside) = self.asides.get_mut(&effect.key)
             {
-                aside.obstacle = Some(fault.clone());
-                self.stale = true;
+                self.stale |= aside.is_held_up_by(fault);
             }
         }
     }
 
     /// What to do next about every open effect. A request that will be sent is counted in its row
-    /// first, so that the row is written before the request leaves.
+    /// first, so that the row is written before the request leaves. One that must not leave now, for
+    /// the fault that `refuses` names, waits for that.
     pub(super) fn moves(
         &mut self,
         settings: &Settings,
         time: Timestamp,
         now: Instant,
-        mut admits: impl FnMut(&Effect) -> bool,
+        mut refuses: impl FnMut(&Effect) -> Option<Fault>,
     ) -> Vec<(EffectKey, Move)> {
         let mut moves = Vec::new();
         if self.ending != Ending::Open {
@@ -282,7 +292,11 @@ impl Held {
             };
             let next = act::next_move(effect, aside, settings, now);
             let leaves = matches!(next, Move::Send | Move::Delete | Move::Confirm);
-            if leaves && !admits(effect) {
+            let refused = if leaves { refuses(effect) } else { None };
+            if let Some(fault) = refused {
+                if let Some(aside) = self.asides.get_mut(&key) {
+                    self.stale |= aside.is_held_up_by(&fault);
+                }
                 continue;
             }
             if leaves && let Some(aside) = self.asides.get_mut(&key) {

@@ -88,7 +88,7 @@ impl<T: Clone> Gather<T> {
 /// So many things are worth a list instead of a question for each.
 const LIST_FROM: usize = 5;
 /// A list may have so many rows for each thing that is wanted of it.
-const ROWS_FOR_ONE: usize = 8;
+const ROWS_FOR_ONE: usize = 24;
 
 /// How many rows a list may have that is read instead of asking for so many things one by one, if
 /// any: a list of a large project must not cost the cloud more than the questions that it saves.
