@@ -1,6 +1,6 @@
 //! DR backups as a store keeps them, made without a cloud: for what is about rows and not about clouds.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use drbackup::{
     domain::{
@@ -93,6 +93,8 @@ pub(crate) fn scheduled(tenant: &Tenant, number: usize) -> (DrBackup, Operation)
         resource_state: State::CreationScheduled,
         created: now,
         deadline: Timestamp(now.0 + 86_400_000_000),
+        deadline_fixed: false,
+        per_gib: Duration::from_secs(60),
         cancelled: None,
     };
     (backup, operation)
@@ -172,6 +174,7 @@ fn progress(step: u32) -> Progress {
         effects_total: 12,
         volumes: volumes.collect(),
         waiting: None,
+        stalled: None,
         started: Some(SystemClock.now()),
         changed: Some(SystemClock.now()),
     }
@@ -198,6 +201,7 @@ pub(crate) fn detail(tenant: &Tenant, server: &ServerId) -> DrBackupDetail {
         volume_backups: backups.collect(),
         manifest: Some(Box::new(manifest(tenant, server, volumes))),
         consistency: None,
+        took: None,
     }
 }
 

@@ -18,7 +18,9 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::parts::{Api, Engine, History, Log, LogFormat, Orphans, Requests, Store, Tls};
+pub(super) use self::parts::{
+    Api, Engine, History, Log, LogFormat, Orphans, Patience, Requests, Store, Tls,
+};
 use crate::{
     cli::{
         config::{Span, VARIABLES as CLIENT_VARIABLES},
@@ -103,6 +105,7 @@ pub(super) struct Config {
     pub(super) store: Store,
     pub(super) history: History,
     pub(super) orphans: Orphans,
+    pub(super) patience: Patience,
     pub(super) engine: Engine,
     pub(super) openstack: Limits,
 }
@@ -124,6 +127,7 @@ impl Default for Config {
             store: Store::default(),
             history: History::default(),
             orphans: Orphans::default(),
+            patience: Patience::default(),
             engine: Engine::default(),
             openstack: Limits::default(),
         }

@@ -107,7 +107,15 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "requests.operation_deadline",
-        "How long a piece of work may take when the caller names no limit; then it is undone.",
+        "How long a piece of work may take when the caller names no limit, beside what moving its bytes may take; then it is undone.",
+    ),
+    (
+        "requests.deadline_per_gib",
+        "How much longer for each GiB that it has to move.",
+    ),
+    (
+        "requests.deadline_factor",
+        "Where the last DR backup of the instance was slower than that, a GiB may take so many times as long as it took then.",
     ),
     (
         "requests.peek",
@@ -143,6 +151,22 @@ const MEANINGS: &[(&str, &str)] = &[
     (
         "orphans.deleted_at_once",
         "Orphans that one request may delete at most.",
+    ),
+    (
+        "patience.stall_after",
+        "How long nothing may change, beside a quarter of what moving the bytes may take, before that is told as a stall. The work goes on.",
+    ),
+    (
+        "patience.stuck_after",
+        "How long a thing that must go may keep a status that forbids it, before an admin entry resets the status.",
+    ),
+    (
+        "patience.cleanup",
+        "How long after its deadline work goes on to clean up; then it ends in ERRED and names what is left.",
+    ),
+    (
+        "patience.asked_while_used",
+        "How often the deletion of what others have come to use is asked for before it is left to them.",
     ),
     (
         "engine.lease",
@@ -187,7 +211,19 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "engine.requests_per_cloud",
-        "Requests under way to one cloud at once.",
+        "Calls under way to one cloud at once.",
+    ),
+    (
+        "engine.requests_per_tenant",
+        "Calls under way to one tenant at once, so that one with much to do leaves places to others.",
+    ),
+    (
+        "engine.requests_per_second",
+        "Calls to one cloud in a second, once the burst is used up.",
+    ),
+    (
+        "engine.requests_burst",
+        "Calls to one cloud that may leave at once after a pause.",
     ),
     (
         "engine.store_retry",

@@ -29,7 +29,7 @@ use crate::{
     },
     cli::{failure::Failure, out::Out},
     domain::id::ReplicaId,
-    engine::Engine,
+    engine::{Engine, Planner},
     openstack::{self, Clouds, config::Environment},
     plan,
     port::{clock::Clock, store::Store},
@@ -138,7 +138,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         store.clone(),
         clouds,
         clock.clone(),
-        plan::plan,
+        planner((&config.patience).into()),
         (&config.engine).into(),
     );
     let sweeper = Sweeper::new(store.clone(), clock, (&config.history).into());
@@ -191,6 +191,11 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         stop,
         task,
     })
+}
+
+/// The planners, as patient as `limits` say.
+fn planner(limits: plan::Limits) -> Planner {
+    Arc::new(move |operation, ledger, now| plan::plan(&limits, operation, ledger, now))
 }
 
 async fn open_store(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Store>, Failure> {

@@ -1,5 +1,7 @@
 //! The DR backup: what brings one instance back elsewhere; it may not know how it is stored.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -57,9 +59,19 @@ pub struct DrBackupDetail {
     pub volume_backups: Vec<VolumeBackup>,
     /// How far apart the volumes are.
     pub consistency: Option<Consistency>,
+    /// How long it took to make, once it is made.
+    #[serde(default)]
+    pub took: Option<Duration>,
 }
 
 impl DrBackupDetail {
+    /// How long making it took for each GiB, once it is made.
+    pub fn took_per_gib(&self) -> Option<Duration> {
+        let gib: u64 = self.volume_backups.iter().map(|one| one.size_gib).sum();
+        let gib = u32::try_from(gib).ok().filter(|gib| *gib > 0)?;
+        self.took.map(|took| took / gib)
+    }
+
     /// Nothing when the point can be restored, else what is missing.
     pub fn unrecoverable_reason(&self) -> Option<String> {
         let Some(manifest) = &self.manifest else {

@@ -1,5 +1,7 @@
 //! One long piece of work on one resource; it may not know how the work is done.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -27,8 +29,12 @@ pub struct Operation {
     pub resource_state: State,
     /// When it was admitted.
     pub created: Timestamp,
-    /// When it gives up.
+    /// When it gives up, before what it has to move is reckoned in: see [`Operation::gives_up`].
     pub deadline: Timestamp,
+    /// Whether a caller set that deadline, so that nothing is reckoned in.
+    pub deadline_fixed: bool,
+    /// How long moving one GiB may take.
+    pub per_gib: Duration,
     /// When a caller cancelled it.
     pub cancelled: Option<Timestamp>,
 }
@@ -85,6 +91,21 @@ impl Ask {
 }
 
 impl Operation {
+    /// When it gives up, with `gib` GiB to move.
+    pub fn gives_up(&self, gib: u64) -> Timestamp {
+        if self.deadline_fixed {
+            self.deadline
+        } else {
+            self.deadline.after(self.moving(gib))
+        }
+    }
+
+    /// How long moving `gib` GiB may take.
+    pub fn moving(&self, gib: u64) -> Duration {
+        self.per_gib
+            .saturating_mul(u32::try_from(gib).unwrap_or(u32::MAX))
+    }
+
     /// The deterministic name of what an effect makes: `drb-OPERATION-KEY`, at most 60 characters, which
     /// is the least that any service takes (a tag of Nova).
     pub fn name_of(&self, key: &EffectKey) -> String {

@@ -17,10 +17,22 @@ pub struct Progress {
     pub volumes: Vec<VolumeProgress>,
     /// Why nothing moves, where nothing does ("cloud dr does not answer: …").
     pub waiting: Option<String>,
+    /// Since when nothing has changed, where that is longer than moving its bytes explains.
+    #[serde(default)]
+    pub stalled: Option<Timestamp>,
     /// When the operation began.
     pub started: Option<Timestamp>,
     /// When anything last changed.
     pub changed: Option<Timestamp>,
+}
+
+impl Progress {
+    /// Whether `other` tells of the same point of the work, whatever is told about waiting there.
+    pub fn is_as_far_as(&self, other: &Self) -> bool {
+        self.phase == other.phase
+            && (self.effects_done, self.effects_total) == (other.effects_done, other.effects_total)
+            && self.volumes == other.volumes
+    }
 }
 
 /// How far one volume is.

@@ -9,6 +9,8 @@
 //! | Exporting records | read | keep | it only reads |
 //! | Removing temporary snapshots | drop | | gone is gone |
 
+use std::time::Duration;
+
 use super::draft::{Draft, Step, Stop};
 use crate::domain::{
     capture::{Capture, Consistency, ConsistencyLevel},
@@ -33,7 +35,7 @@ pub(super) fn steps(
     };
     let manifest = manifest_of(next.one(next.wish("instance", read, Disposal::Keep))?)?;
     next.tell_volumes(manifest);
-    hold(next, manifest, capture);
+    hold(next, manifest, capture, None);
     check_capturable(manifest)?;
 
     // All snapshots before any data moves, so that the volumes are as close together as can be.
@@ -101,6 +103,7 @@ pub(super) fn steps(
     next.drop_temporaries()?;
 
     next.phase("Available");
+    hold(next, manifest, capture, Some(next.spent()));
     Ok(())
 }
 
@@ -164,7 +167,7 @@ fn check_capturable(manifest: &Manifest) -> Step<()> {
 }
 
 /// What the DR backup holds by now.
-fn hold(next: &mut Draft<'_>, manifest: &Manifest, capture: Capture) {
+fn hold(next: &mut Draft<'_>, manifest: &Manifest, capture: Capture, took: Option<Duration>) {
     let backups = manifest
         .volumes
         .iter()
@@ -208,6 +211,7 @@ fn hold(next: &mut Draft<'_>, manifest: &Manifest, capture: Capture) {
         manifest: Some(Box::new(manifest.clone())),
         volume_backups,
         consistency,
+        took,
     })));
 }
 

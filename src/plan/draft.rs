@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::is_gone;
+use super::{Limits, is_gone};
 use crate::domain::{
     decision::{Decision, Detail, Ending, Wish},
     effect::{Disposal, Effect, EffectKind, EffectState, Request},
@@ -39,6 +39,7 @@ pub(super) type Step<T> = Result<T, Stop>;
 
 /// The decision while it is being made.
 pub(super) struct Draft<'a> {
+    limits: &'a Limits,
     operation: &'a Operation,
     ledger: &'a Ledger,
     now: Timestamp,
@@ -49,8 +50,14 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(operation: &'a Operation, ledger: &'a Ledger, now: Timestamp) -> Self {
+    pub(super) fn new(
+        limits: &'a Limits,
+        operation: &'a Operation,
+        ledger: &'a Ledger,
+        now: Timestamp,
+    ) -> Self {
         Self {
+            limits,
             operation,
             ledger,
             now,
@@ -80,6 +87,11 @@ impl<'a> Draft<'a> {
     pub(super) fn phase(&mut self, text: &str) {
         text.clone_into(&mut self.phase);
         text.clone_into(&mut self.decision.report.runtime_state);
+    }
+
+    /// How long the operation has taken by now.
+    pub(super) fn spent(&self) -> Duration {
+        self.now.since(self.operation.created)
     }
 
     /// What the resource holds by now.
@@ -157,7 +169,7 @@ impl<'a> Draft<'a> {
         for wish in wishes {
             match ledger.get(&wish.key) {
                 Some(effect) if effect.state == EffectState::Gone => {}
-                Some(effect) if is_used_by_others(effect) => {
+                Some(effect) if self.is_used_by_others(effect) => {
                     self.decision.drops.push(effect.key.clone());
                 }
                 Some(_) | None => waited_for.push(wish),
@@ -235,7 +247,7 @@ impl<'a> Draft<'a> {
             Some("backing-up") => thing.kind == ThingKind::Snapshot,
             _ => false,
         };
-        let patience = leaving.after(STUCK_AFTER);
+        let patience = leaving.after(self.limits.stuck_after);
         if !hopeless && self.now < patience {
             return self.look_again(patience);
         }
@@ -267,7 +279,18 @@ impl<'a> Draft<'a> {
         if let Some((_, fault)) = self.ledger.first_failure(forgiven) {
             return Some(OperationError::from(fault));
         }
-        (self.now >= self.operation.deadline).then(|| self.deadline_passed())
+        (self.now >= self.gives_up()).then(|| self.deadline_passed())
+    }
+
+    /// When the operation gives up, with all that it is known to have to move by now.
+    fn gives_up(&self) -> Timestamp {
+        self.operation.gives_up(self.gib())
+    }
+
+    /// What it has to move, as far as that is known by now.
+    fn gib(&self) -> u64 {
+        let volumes = &self.decision.report.progress.volumes;
+        volumes.iter().map(|volume| volume.size_gib).sum()
     }
 
     fn deadline_passed(&self) -> OperationError {
@@ -313,8 +336,28 @@ impl<'a> Draft<'a> {
     /// It goes on.
     pub(super) fn open(mut self) -> Decision {
         self.count();
-        self.look_again(self.operation.deadline);
+        self.tell_stall();
+        self.look_again(self.gives_up());
         self.decision
+    }
+
+    /// Nothing is wrong with waiting; only whoever looks should know that this is a long one. The
+    /// deadline stays where it is.
+    fn tell_stall(&mut self) {
+        if !self.decision.wishes.is_empty() || !self.decision.drops.is_empty() {
+            return;
+        }
+        let changes = self.ledger.iter().map(|effect| effect.changed);
+        let last = changes.max().unwrap_or(self.operation.created);
+        let moving = self.operation.moving(self.gib()) / 4;
+        let stalls = last.after(self.limits.stall_after).after(moving);
+        if self.now < stalls {
+            return self.look_again(stalls);
+        }
+        let report = &mut self.decision.report;
+        report.progress.stalled = Some(last);
+        report.runtime_state =
+            format!("{} (stalled: nothing has changed since {last})", self.phase);
     }
 
     /// The goal is reached.
@@ -349,7 +392,7 @@ impl<'a> Draft<'a> {
             Disposal::Keep => false,
         };
         let cleaned = self.drop_next(goes);
-        let ends = self.operation.deadline.after(CLEANUP);
+        let ends = self.gives_up().after(self.limits.cleanup);
         if cleaned.is_ok() || self.now >= ends {
             let mut reason = reason.clone();
             let made = self.ledger.iter().filter(|effect| {
@@ -375,6 +418,16 @@ impl<'a> Draft<'a> {
         self.decision
     }
 
+    /// Whether the deletion of a thing is refused because others use it.
+    fn is_used_by_others(&self, effect: &Effect) -> bool {
+        effect.state == EffectState::Requested
+            && effect.attempt >= self.limits.asked_while_used
+            && effect
+                .fault
+                .as_ref()
+                .is_some_and(|fault| fault.kind == FaultKind::Busy)
+    }
+
     /// The numbers of the report.
     fn count(&mut self) {
         let settled = self
@@ -390,14 +443,6 @@ impl<'a> Draft<'a> {
         progress.started = Some(self.operation.created);
     }
 }
-
-/// How long something that must go may keep a status that forbids it. The slowest thing that a cloud
-/// does to what is not wanted any more, to write a large backup or to wipe a large volume, ends before.
-const STUCK_AFTER: Duration = Duration::from_secs(6 * 60 * 60);
-
-/// How long after its deadline an operation goes on to clean up: longer than what is stuck needs to
-/// come free.
-const CLEANUP: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// Whether an admin can give things of this kind another status.
 fn may_be_stuck(kind: ThingKind) -> bool {
@@ -417,20 +462,6 @@ fn standing(effect: &Effect) -> String {
     };
     let status = effect.status.as_deref().unwrap_or(effect.state.name());
     format!("{} {}{id} is {status}", noun_of(effect), effect.name)
-}
-
-/// How often the deletion of what is in use is asked for before it is left: what of ours may still
-/// use it is on its way out meanwhile.
-const ASKED_WHILE_USED: u32 = 5;
-
-/// Whether the deletion of a thing is refused because others use it.
-fn is_used_by_others(effect: &Effect) -> bool {
-    effect.state == EffectState::Requested
-        && effect.attempt >= ASKED_WHILE_USED
-        && effect
-            .fault
-            .as_ref()
-            .is_some_and(|fault| fault.kind == FaultKind::Busy)
 }
 
 /// Whether an effect is done. A temporary that was ready and is on its way out has done its work:

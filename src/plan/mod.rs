@@ -18,6 +18,8 @@ mod tests;
 mod update_dr_backup;
 mod volumes;
 
+use std::time::Duration;
+
 use self::draft::{Draft, Stop};
 use crate::domain::{
     decision::Decision,
@@ -27,9 +29,38 @@ use crate::domain::{
     time::Timestamp,
 };
 
+/// How patient the planners are; each limit has its name in the configuration.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How long nothing may change, beside a quarter of what moving the bytes may take, before that
+    /// is told as a stall.
+    pub stall_after: Duration,
+    /// How long something that must go may keep a status that forbids it. The slowest thing that a
+    /// cloud does to what is not wanted any more, to write a large backup or to wipe a large volume,
+    /// ends before.
+    pub stuck_after: Duration,
+    /// How long after its deadline an operation goes on to clean up: longer than what is stuck needs
+    /// to come free.
+    pub cleanup: Duration,
+    /// How often the deletion of what is in use is asked for before it is left: what of ours may still
+    /// use it is on its way out meanwhile.
+    pub asked_while_used: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            stall_after: Duration::from_secs(30 * 60),
+            stuck_after: Duration::from_secs(6 * 60 * 60),
+            cleanup: Duration::from_secs(12 * 60 * 60),
+            asked_while_used: 5,
+        }
+    }
+}
+
 /// Decides what an operation needs next. The one entry for every kind of operation.
-pub fn plan(operation: &Operation, ledger: &Ledger, now: Timestamp) -> Decision {
-    let mut next = Draft::new(operation, ledger, now);
+pub fn plan(limits: &Limits, operation: &Operation, ledger: &Ledger, now: Timestamp) -> Decision {
+    let mut next = Draft::new(limits, operation, ledger, now);
     let outcome = match &operation.ask {
         Ask::CreateDrBackup {
             server,

@@ -15,7 +15,7 @@ use crate::{
         id::{DrBackupId, ResourceId, ServerId, Tenant},
         lifecycle::{State, Transition},
         operation::{Ask, Operation},
-        page::{Page, Query},
+        page::{Filter, Order, Page, Query},
         progress::Progress,
         restoration::Restoration,
     },
@@ -108,6 +108,7 @@ impl Service {
             return Ok(answer);
         }
         let instance_name = self.peek_instance(&ask).await?;
+        let seen = self.seen_per_gib(&ask.tenant, &ask.server).await?;
         let now = self.clock.now();
         let id = DrBackupId(self.clock.new_id());
         let name = if ask.name.is_empty() {
@@ -146,6 +147,7 @@ impl Service {
             creation,
             State::CreationScheduled,
             ask.deadline,
+            seen,
         );
         let admitted = self
             .store
@@ -169,6 +171,28 @@ impl Service {
             Ok(Err(fault)) => Err(fault.into()),
             Err(_) => Ok(String::new()),
         }
+    }
+
+    /// How long a GiB took when the instance was backed up the last time, if it ever was.
+    async fn seen_per_gib(
+        &self,
+        tenant: &Tenant,
+        server: &ServerId,
+    ) -> Result<Option<Duration>, Error> {
+        let last = Query {
+            filter: Filter {
+                cloud: Some(tenant.cloud.clone()),
+                project: Some(tenant.project.clone()),
+                server: Some(server.clone()),
+                state: Some(State::Ok),
+                ..Filter::default()
+            },
+            order: Order::default(),
+            after: None,
+            limit: 1,
+        };
+        let last = self.dr_backups_list(last).await?.items.pop();
+        Ok(last.and_then(|backup| backup.detail.took_per_gib()))
     }
 
     /// One DR backup.
@@ -334,7 +358,8 @@ impl Service {
 
     fn follow_up(&self, backup: &DrBackup, state: State, ask: Ask) -> Operation {
         let resource = ResourceId::DrBackup(backup.id);
-        self.operation(resource, backup.tenant.clone(), ask, state, None)
+        let seen = backup.detail.took_per_gib();
+        self.operation(resource, backup.tenant.clone(), ask, state, None, seen)
     }
 }
 

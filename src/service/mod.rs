@@ -34,8 +34,12 @@ pub struct Limits {
     pub page_max: u32,
     /// Characters of a request id.
     pub request_id_characters: usize,
-    /// How long an operation may take when the caller names nothing.
+    /// How long an operation may take when the caller names nothing, beside what moving takes.
     pub operation_deadline: Duration,
+    /// How long moving one GiB may take when the caller names nothing and nothing slower was seen.
+    pub deadline_per_gib: Duration,
+    /// How many times longer than the last time a GiB may take to be moved.
+    pub deadline_factor: u32,
     /// Restorations that a DR backup lists.
     pub listed_restorations: u32,
     /// How long the one short read at admission may take.
@@ -57,6 +61,8 @@ impl Default for Limits {
             page_max: 1000,
             request_id_characters: 128,
             operation_deadline: Duration::from_secs(24 * 60 * 60),
+            deadline_per_gib: Duration::from_secs(60),
+            deadline_factor: 4,
             listed_restorations: 100,
             peek: Duration::from_secs(10),
             orphan_grace: Duration::from_secs(60 * 60),

@@ -75,7 +75,8 @@ impl Service {
         })
     }
 
-    /// A new operation, with the state of its resource as it will be written with it.
+    /// A new operation, with the state of its resource as it will be written with it. `seen` is how
+    /// long a GiB took the last time, where there was one.
     pub(super) fn operation(
         &self,
         resource: ResourceId,
@@ -83,7 +84,11 @@ impl Service {
         ask: Ask,
         resource_state: State,
         time_limit: Option<Duration>,
+        seen: Option<Duration>,
     ) -> Operation {
+        let slowest = seen
+            .unwrap_or_default()
+            .saturating_mul(self.limits.deadline_factor);
         let created = self.clock.now();
         Operation {
             id: OperationId(self.clock.new_id()),
@@ -93,6 +98,8 @@ impl Service {
             resource_state,
             created,
             deadline: created.after(time_limit.unwrap_or(self.limits.operation_deadline)),
+            deadline_fixed: time_limit.is_some(),
+            per_gib: slowest.max(self.limits.deadline_per_gib),
             cancelled: None,
         }
     }

@@ -69,6 +69,7 @@ impl Service {
         }
         let backup = self.dr_backup_get(ask.dr_backup).await?;
         backup.check_restorable()?;
+        let seen = backup.detail.took_per_gib();
         let Some(manifest) = backup.detail.manifest else {
             return Err(Error::precondition(
                 "DR_BACKUP_NOT_RECOVERABLE",
@@ -115,6 +116,7 @@ impl Service {
             Ask::Restore(Box::new(input)),
             State::CreationScheduled,
             ask.deadline,
+            seen,
         );
         let admitted = self
             .store
@@ -199,6 +201,7 @@ impl Service {
             restoration.tenant.clone(),
             Ask::DeleteRestoration { things },
             scheduled,
+            None,
             None,
         );
         restoration.state = scheduled;

@@ -77,6 +77,8 @@ diesel::table! {
         state -> Text,
         created -> BigInt,
         deadline -> BigInt,
+        deadline_fixed -> BigInt,
+        per_gib -> BigInt,
         cancelled -> Nullable<BigInt>,
         ended -> Nullable<BigInt>,
     }

@@ -181,7 +181,9 @@ impl House {
             Arc::clone(&self.store),
             Arc::clone(&self.cloud),
             Arc::new(SystemClock),
-            plan::plan,
+            Arc::new(|operation, ledger, now| {
+                plan::plan(&plan::Limits::default(), operation, ledger, now)
+            }),
             settings(),
         );
         runtime.spawn(engine.run(self.stop.clone()));

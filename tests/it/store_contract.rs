@@ -164,6 +164,8 @@ pub(crate) fn creation(of: &DrBackup) -> Operation {
         resource_state: State::CreationScheduled,
         created: of.created,
         deadline: at(3_600),
+        deadline_fixed: false,
+        per_gib: Duration::from_secs(60),
         cancelled: None,
     }
 }
@@ -211,6 +213,8 @@ fn restoring(of: &Restoration) -> Operation {
         resource_state: State::CreationScheduled,
         created: of.created,
         deadline: at(3_600),
+        deadline_fixed: false,
+        per_gib: Duration::from_secs(60),
         cancelled: None,
     }
 }

@@ -12,15 +12,18 @@ use std::{
 
 use drbackup::{
     domain::{
+        decision::Decision,
         dr_backup::DrBackup,
         error::Error,
         event::Event,
         id::{CloudName, DrBackupId, ProjectId, ReplicaId, ResourceId, RestorationId, Tenant},
+        ledger::Ledger,
+        operation::Operation,
         page::{Filter, Order, Query},
         restoration::Restoration,
         time::Timestamp,
     },
-    engine::{Engine, Planner, Settings},
+    engine::{Engine, Settings},
     openstack::{
         Carrier, Clouds,
         config::{CloudMapping, Config, Environment},
@@ -120,7 +123,7 @@ pub(crate) struct Scene {
     /// What the engines keep to.
     pub(crate) settings: Settings,
     /// The planner of the engines.
-    pub(crate) planner: Planner,
+    pub(crate) planner: fn(&Operation, &Ledger, Timestamp) -> Decision,
     /// What the clouds allow.
     pub(crate) quotas: sim::Quotas,
     /// What the clouds are.
@@ -138,7 +141,9 @@ impl Scene {
             seed: 1,
             reads: false,
             settings: Settings::default(),
-            planner: plan::plan,
+            planner: |operation, ledger, now| {
+                plan::plan(&plan::Limits::default(), operation, ledger, now)
+            },
             quotas: sim::Quotas::generous(),
             releases: [sim::Release::Zed; 2],
             page_limit: 1_000,
@@ -254,7 +259,7 @@ impl Stage {
             store,
             cloud,
             calendar,
-            self.scene.planner,
+            Arc::new(self.scene.planner),
             self.scene.settings.clone(),
         );
         Replica {

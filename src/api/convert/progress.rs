@@ -36,6 +36,7 @@ pub(in crate::api) fn progress(progress: Progress) -> pb::Progress {
         start_time: progress.started.map(time),
         last_change_time: progress.changed.map(time),
         waiting: progress.waiting.unwrap_or_default(),
+        stall_time: progress.stalled.map(time),
     }
 }
 

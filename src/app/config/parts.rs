@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     api,
     cli::config::Span,
-    engine, service,
+    engine, plan, service,
     worker::{counter, sweeper},
 };
 
@@ -63,6 +63,8 @@ pub(in crate::app) struct Requests {
     pub(in crate::app) page_max: u32,
     pub(in crate::app) listed_restorations: u32,
     pub(in crate::app) operation_deadline: Span,
+    pub(in crate::app) deadline_per_gib: Span,
+    pub(in crate::app) deadline_factor: u32,
     pub(in crate::app) peek: Span,
 }
 
@@ -94,6 +96,16 @@ pub(in crate::app) struct Orphans {
     pub(in crate::app) deleted_at_once: usize,
 }
 
+/// How patient the work is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::app) struct Patience {
+    pub(in crate::app) stall_after: Span,
+    pub(in crate::app) stuck_after: Span,
+    pub(in crate::app) cleanup: Span,
+    pub(in crate::app) asked_while_used: u32,
+}
+
 /// The paces and limits of the work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -110,6 +122,9 @@ pub(in crate::app) struct Engine {
     pub(in crate::app) retry_max: Span,
     pub(in crate::app) attempts_max: u32,
     pub(in crate::app) requests_per_cloud: usize,
+    pub(in crate::app) requests_per_tenant: usize,
+    pub(in crate::app) requests_per_second: u32,
+    pub(in crate::app) requests_burst: u32,
     pub(in crate::app) store_retry: Span,
 }
 
@@ -146,6 +161,8 @@ impl Default for Requests {
             page_max: limits.page_max,
             listed_restorations: limits.listed_restorations,
             operation_deadline: Span(limits.operation_deadline),
+            deadline_per_gib: Span(limits.deadline_per_gib),
+            deadline_factor: limits.deadline_factor,
             peek: Span(limits.peek),
         }
     }
@@ -162,6 +179,8 @@ impl From<&Requests> for service::Limits {
             page_max: requests.page_max,
             listed_restorations: requests.listed_restorations,
             operation_deadline: requests.operation_deadline.0,
+            deadline_per_gib: requests.deadline_per_gib.0,
+            deadline_factor: requests.deadline_factor,
             peek: requests.peek.0,
             ..Self::default()
         }
@@ -221,6 +240,29 @@ impl From<&Orphans> for counter::Settings {
     }
 }
 
+impl Default for Patience {
+    fn default() -> Self {
+        let limits = plan::Limits::default();
+        Self {
+            stall_after: Span(limits.stall_after),
+            stuck_after: Span(limits.stuck_after),
+            cleanup: Span(limits.cleanup),
+            asked_while_used: limits.asked_while_used,
+        }
+    }
+}
+
+impl From<&Patience> for plan::Limits {
+    fn from(patience: &Patience) -> Self {
+        Self {
+            stall_after: patience.stall_after.0,
+            stuck_after: patience.stuck_after.0,
+            cleanup: patience.cleanup.0,
+            asked_while_used: patience.asked_while_used,
+        }
+    }
+}
+
 impl Default for Engine {
     fn default() -> Self {
         let settings = engine::Settings::default();
@@ -237,6 +279,9 @@ impl Default for Engine {
             retry_max: Span(settings.retry_max),
             attempts_max: settings.attempts_max,
             requests_per_cloud: settings.requests_per_cloud,
+            requests_per_tenant: settings.requests_per_tenant,
+            requests_per_second: settings.requests_per_second,
+            requests_burst: settings.requests_burst,
             store_retry: Span(settings.store_retry),
         }
     }
@@ -257,6 +302,9 @@ impl From<&Engine> for engine::Settings {
             retry_max: engine.retry_max.0,
             attempts_max: engine.attempts_max,
             requests_per_cloud: engine.requests_per_cloud,
+            requests_per_tenant: engine.requests_per_tenant,
+            requests_per_second: engine.requests_per_second,
+            requests_burst: engine.requests_burst,
             store_retry: engine.store_retry.0,
         }
     }

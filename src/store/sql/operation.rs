@@ -1,6 +1,6 @@
 //! The rows of operations; it may not know ledgers or who works on them.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use diesel::{dsl::sql, expression::SqlLiteral, prelude::*, sql_types::Bool};
 use diesel_async::RunQueryDsl;
@@ -54,6 +54,8 @@ pub(super) struct Row {
     state: String,
     created: i64,
     deadline: i64,
+    deadline_fixed: i64,
+    per_gib: i64,
     cancelled: Option<i64>,
     ended: Option<i64>,
 }
@@ -77,6 +79,8 @@ pub(super) async fn insert(conn: &mut Conn, operation: &Operation) -> Result<(),
         state: Standing::Open.name().to_owned(),
         created: operation.created.0,
         deadline: operation.deadline.0,
+        deadline_fixed: operation.deadline_fixed.into(),
+        per_gib: i64::try_from(operation.per_gib.as_micros()).unwrap_or(i64::MAX),
         cancelled: operation.cancelled.map(|time| time.0),
         ended: None,
     };
@@ -197,6 +201,8 @@ impl Row {
             resource_state,
             created: Timestamp(self.created),
             deadline: Timestamp(self.deadline),
+            deadline_fixed: self.deadline_fixed != 0,
+            per_gib: Duration::from_micros(self.per_gib.unsigned_abs()),
             cancelled: self.cancelled.map(Timestamp),
         })
     }

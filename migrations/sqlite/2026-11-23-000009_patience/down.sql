@@ -1,0 +1,2 @@
+ALTER TABLE operations DROP COLUMN per_gib;
+ALTER TABLE operations DROP COLUMN deadline_fixed;

@@ -1,0 +1,428 @@
+//! Unfolds every planner against a world that answers at once, and fails it at every effect; it may
+//! not know the engine.
+
+mod patience;
+mod world;
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use uuid::Uuid;
+
+use self::world::{
+    Story, answer, create, inventory, manifest, operation, plan, registry, restore,
+    restore_next_door, row, tenant, unfold,
+};
+use super::target::Target;
+use crate::domain::{
+    capture::Capture,
+    decision::{Detail, Ending},
+    dr_backup::DrBackupDetail,
+    effect::{Disposal, Effect, EffectKind, EffectState, Fact, Request},
+    fault::{Fault, FaultKind, Service},
+    id::{FlavorId, ResourceId, RestorationId},
+    inventory::KeyPairInfo,
+    ledger::Ledger,
+    lifecycle::State,
+    operation::Ask,
+    restoration::RestoreWish,
+    sighting::{Thing, ThingKind},
+    time::Timestamp,
+};
+
+#[test]
+fn unfoldings_read_as_they_are_documented() {
+    let mut text = String::new();
+    for operation in registry(2) {
+        let name = operation.ask.name();
+        writeln!(text, "# {name}\n{}", unfold(operation, 2, None, false).text).unwrap();
+    }
+    insta::assert_snapshot!("unfoldings", text);
+}
+
+#[test]
+fn every_planner_reaches_its_goal() {
+    for volumes in [1, 2, 5, 20] {
+        for operation in registry(volumes) {
+            let name = operation.ask.name();
+            assert_eq!(
+                unfold(operation, volumes, None, false).ending,
+                Ending::Done,
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_failure_or_cancel_at_any_effect_leaves_nothing_but_what_is_kept() {
+    for volumes in [1, 2, 5] {
+        for operation in registry(volumes) {
+            let count = unfold(operation.clone(), volumes, None, false).wished.len();
+            for at in 0..count {
+                for cancel in [false, true] {
+                    let story = unfold(operation.clone(), volumes, Some(at), cancel);
+                    let name = operation.ask.name();
+                    let key = &story.wished[at].0;
+                    let forgiven = key.as_str().ends_with("-kept") && !cancel;
+                    if forgiven {
+                        assert_eq!(story.ending, Ending::Done, "{name} has a way around {key}");
+                        continue;
+                    }
+                    assert!(matches!(story.ending, Ending::Erred(_)), "{name} at {key}");
+                    let left: Vec<String> = story
+                        .ledger
+                        .iter()
+                        .filter(|effect| effect.disposal != Disposal::Keep)
+                        .filter(|effect| {
+                            !matches!(effect.state, EffectState::Gone | EffectState::Failed)
+                        })
+                        .map(ToString::to_string)
+                        .collect();
+                    assert_eq!(left, Vec::<String>::new(), "{name} failed at {key}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_security_group_that_others_use_is_left_to_them() {
+    let thing = |kind: ThingKind, id: &str| Thing {
+        kind,
+        id: id.to_owned(),
+    };
+    let things = vec![
+        thing(ThingKind::SecurityGroup, "used"),
+        thing(ThingKind::SecurityGroup, "free"),
+        thing(ThingKind::Volume, "volume"),
+    ];
+    let resource = ResourceId::Restoration(RestorationId(Uuid::from_u128(2)));
+    let ask = Ask::DeleteRestoration { things };
+    let operation = operation(resource, tenant("dr", "demo"), ask, State::Deleting);
+    let mut ledger = Ledger::default();
+    let mut asked = 0;
+    let ending = loop {
+        let decision = plan(&operation, &ledger, Timestamp(1));
+        for wish in decision.wishes {
+            let mut effect = Effect {
+                name: operation.name_of(&wish.key),
+                key: wish.key,
+                ordinal: ledger.next_ordinal(),
+                tenant: wish.tenant,
+                request: wish.request,
+                disposal: wish.disposal,
+                state: EffectState::Requested,
+                external: None,
+                status: None,
+                fact: None,
+                fault: None,
+                attempt: 0,
+                changed: Timestamp(1),
+            };
+            if effect.request.known_id() != Some("used") {
+                answer(&mut effect, 0);
+            }
+            ledger.put(effect);
+        }
+        for key in decision.drops {
+            let mut effect = ledger.get(&key).unwrap().clone();
+            assert_eq!(effect.request.known_id(), Some("used"));
+            effect.state = EffectState::Gone;
+            ledger.put(effect);
+        }
+        if decision.ending != Ending::Open {
+            break decision.ending;
+        }
+        let used = ledger
+            .iter()
+            .find(|effect| effect.state == EffectState::Requested);
+        if let Some(mut used) = used.cloned() {
+            asked += 1;
+            assert!(asked < 20, "it is asked for without end");
+            used.attempt = asked;
+            used.fault = Some(Fault::new(FaultKind::Busy, Service::Network, "x", "in use"));
+            ledger.put(used);
+        }
+    };
+    assert_eq!(ending, Ending::Done);
+    assert!(asked > 1, "what is on its way out is waited for");
+    let volume = ledger
+        .iter()
+        .find(|effect| effect.request.known_id() == Some("volume"));
+    assert_eq!(volume.map(|effect| effect.state), Some(EffectState::Done));
+}
+
+/// Where the volumes of a world are, and how a taking over moves them: the row of the giver and that of
+/// the tenant are about one volume, and a clean-up has to find it in whichever project it is.
+#[test]
+fn a_volume_is_let_go_of_in_both_projects_that_it_may_be_in() {
+    let count = unfold(restore_next_door(2), 2, None, false).wished.len();
+    for at in 0..count {
+        for cancel in [false, true] {
+            let story = unfold(restore_next_door(2), 2, Some(at), cancel);
+            for effect in story.ledger.iter() {
+                let Request::TakeVolume { volume, from } = &effect.request else {
+                    continue;
+                };
+                let given = story
+                    .ledger
+                    .iter()
+                    .find(|other| other.id() == volume.as_str() && other.tenant.project == *from);
+                for row in [given.expect("the giver has a row"), effect] {
+                    let gone = matches!(row.state, EffectState::Gone | EffectState::Failed);
+                    assert!(gone, "{row} at {at}");
+                    assert_eq!(row.disposal, Disposal::Product);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_giver_made_is_told_once_and_as_the_tenants() {
+    let story = unfold(restore_next_door(2), 2, None, false);
+    let Some(Detail::Restoration(detail)) = story.detail else {
+        panic!("a restoration")
+    };
+    let mut volumes: Vec<&str> = detail
+        .made
+        .iter()
+        .filter(|thing| thing.kind == ThingKind::Volume)
+        .map(|thing| thing.id.as_str())
+        .collect();
+    volumes.sort_unstable();
+    assert_eq!(volumes, ["made-volume-0", "made-volume-1"]);
+    assert_eq!(detail.mirrors, Vec::new(), "the originals are no mirrors");
+}
+
+#[test]
+fn a_giver_needs_room_and_the_volume_type_too() {
+    let operation = restore_next_door(2);
+    let mut ledger = Ledger::default();
+    let error = loop {
+        let decision = plan(&operation, &ledger, Timestamp(1));
+        if let Ending::Erred(error) = decision.ending {
+            break error;
+        }
+        for wish in decision.wishes {
+            let ordinal = ledger.next_ordinal();
+            let mut effect = row(&operation, wish, ordinal);
+            answer(&mut effect, 2);
+            if let (Some(Fact::Inventory(inventory)), "demo") =
+                (&mut effect.fact, effect.tenant.project.as_str())
+            {
+                inventory.quotas.volumes = Some(1);
+                inventory.quotas.gigabytes = Some(2);
+                inventory.volume_types.clear();
+            }
+            ledger.put(effect);
+        }
+    };
+    assert_eq!(error.reason, "QUOTA_SHORT");
+    for text in [
+        "quota of volumes of project demo, which holds the records, is short: 2 needed, 1 left",
+        "quota of volume GiB of project demo, which holds the records, is short: 3 needed, 2 left",
+    ] {
+        assert!(error.message.contains(text), "{}", error.message);
+    }
+    assert_eq!(ledger.iter().count(), 3, "nothing was made");
+}
+
+#[test]
+fn a_data_disk_wishes_for_its_device_unless_that_could_cost_another_one_its_place() {
+    let wishes = |devices: &[&str]| -> Vec<Option<String>> {
+        let mut operation = restore(devices.len(), RestoreWish::default());
+        let Ask::Restore(input) = &mut operation.ask else {
+            panic!("a restoration")
+        };
+        for (volume, device) in input.manifest.volumes.iter_mut().zip(devices) {
+            volume.device = (!device.is_empty()).then(|| (*device).to_owned());
+        }
+        let story = unfold(operation, devices.len(), None, false);
+        let server = story.wished.iter().find_map(|(_, request, _)| {
+            let Request::MakeServer(plan) = request else {
+                return None;
+            };
+            Some(plan.disks.clone())
+        });
+        server
+            .unwrap()
+            .into_iter()
+            .map(|disk| disk.device)
+            .collect()
+    };
+    let some = |device: &str| Some(device.to_owned());
+    assert_eq!(
+        wishes(&["/dev/vda", "/dev/vdc", "/dev/sdb", ""]),
+        [None, some("/dev/vdc"), some("/dev/sdb"), None]
+    );
+    assert_eq!(
+        wishes(&["/dev/vda", "/dev/sda", "/dev/vdb", "/dev/vdb"]),
+        [None, None, None, None]
+    );
+}
+
+#[test]
+fn no_failure_ever_lets_an_imported_record_go() {
+    for operation in registry(3) {
+        let count = unfold(operation.clone(), 3, None, false).wished.len();
+        for at in 0..count {
+            let story = unfold(operation.clone(), 3, Some(at), at % 2 == 0);
+            for (key, request, disposal) in &story.wished {
+                if request.kind() == EffectKind::Import {
+                    assert_eq!(*disposal, Disposal::Keep, "{key}");
+                    // Abandoned at most: the engine deletes only what was made.
+                    assert!(story.ledger.get(key).unwrap().thing().is_none());
+                }
+                let drops_backup = matches!(request, Request::Drop { thing } if thing.kind == ThingKind::VolumeBackup);
+                assert!(!drops_backup || operation.ask.name() == "delete_dr_backup");
+            }
+        }
+    }
+}
+
+#[test]
+fn all_snapshots_are_asked_for_before_any_volume_backup() {
+    let story = unfold(create(Capture::Snapshot), 5, None, false);
+    let kinds: Vec<EffectKind> = story
+        .wished
+        .iter()
+        .map(|(_, request, _)| request.kind())
+        .collect();
+    let last_snapshot = kinds
+        .iter()
+        .rposition(|kind| *kind == EffectKind::Make(ThingKind::Snapshot))
+        .unwrap();
+    let first_backup = kinds
+        .iter()
+        .position(|kind| *kind == EffectKind::Make(ThingKind::VolumeBackup))
+        .unwrap();
+    assert!(last_snapshot < first_backup);
+}
+
+#[test]
+fn temporaries_are_gone_before_the_backup_is_ok() {
+    for capture in [Capture::Snapshot, Capture::SnapshotThenCopy] {
+        let story = unfold(create(capture), 3, None, false);
+        assert_eq!(story.ending, Ending::Done);
+        for effect in story
+            .ledger
+            .iter()
+            .filter(|one| one.disposal == Disposal::Temporary)
+        {
+            assert_eq!(effect.state, EffectState::Gone, "{effect}");
+        }
+    }
+}
+
+#[test]
+fn the_skew_between_snapshots_is_recorded() {
+    let story = unfold(create(Capture::Snapshot), 3, None, false);
+    let Some(Detail::DrBackup(detail)) = story.detail else {
+        panic!("a DR backup")
+    };
+    assert_eq!(detail.consistency.unwrap().skew_ms, Some(2000));
+    assert_eq!(detail.volume_backups.len(), 3);
+    let whole = DrBackupDetail {
+        consistency: None,
+        ..*detail
+    };
+    assert_eq!(whole.unrecoverable_reason(), None);
+}
+
+#[test]
+fn names_are_deterministic_distinct_and_short_enough_for_a_tag() {
+    for operation in registry(20) {
+        let one = unfold(operation.clone(), 20, None, false);
+        let two = unfold(operation.clone(), 20, None, false);
+        let names = |story: &Story| -> Vec<String> {
+            story
+                .ledger
+                .iter()
+                .map(|effect| effect.name.clone())
+                .collect()
+        };
+        assert_eq!(names(&one), names(&two));
+        let distinct: BTreeSet<String> = names(&one).into_iter().collect();
+        assert_eq!(distinct.len(), one.ledger.iter().count());
+        assert!(distinct.iter().all(|name| name.len() <= 60));
+    }
+}
+
+#[test]
+fn an_instance_that_boots_from_an_image_is_refused_before_anything_is_made() {
+    let operation = create(Capture::Snapshot);
+    let mut ledger = Ledger::default();
+    let wish = plan(&operation, &ledger, Timestamp(1)).wishes.remove(0);
+    let mut facts = manifest(1);
+    facts.root_is_volume = false;
+    ledger.put(Effect {
+        state: EffectState::Done,
+        fact: Some(Fact::Instance(Box::new(facts))),
+        ..row(&operation, wish, 0)
+    });
+    let decision = plan(&operation, &ledger, Timestamp(1));
+    let Ending::Erred(error) = decision.ending else {
+        panic!("it is refused")
+    };
+    assert_eq!(error.reason, "INSTANCE_ROOT_NOT_VOLUME");
+    assert!(error.guidance.contains("create a volume from that image"));
+}
+
+#[test]
+fn everything_that_is_in_the_way_of_a_restoration_is_said_at_once() {
+    let mut wanting = inventory();
+    wanting.flavors[0].shape.cores = 0;
+    wanting.networks.clear();
+    wanting.quotas.volumes = Some(1);
+    let Ask::Restore(input) = restore(
+        3,
+        RestoreWish {
+            flavor: Some(FlavorId::new("1")),
+            ..RestoreWish::default()
+        },
+    )
+    .ask
+    else {
+        panic!("a restoration")
+    };
+    let error = super::layout::choose(&input, &Target::of(&wanting, &[])).unwrap_err();
+    assert!(
+        error.message.contains("short of 1 cores"),
+        "{}",
+        error.message
+    );
+    assert!(
+        error.message.contains("no network named `inside`"),
+        "{}",
+        error.message
+    );
+    assert!(
+        error
+            .message
+            .contains("quota of volumes is short: 3 needed, 1 left")
+    );
+}
+
+#[test]
+fn a_key_of_the_same_name_and_another_content_is_not_used() {
+    let mut there = inventory();
+    there.key_pairs = vec![KeyPairInfo {
+        name: "ops".to_owned(),
+        fingerprint: "cc:dd".to_owned(),
+    }];
+    let Ask::Restore(input) = restore(1, RestoreWish::default()).ask else {
+        panic!()
+    };
+    let layout = super::layout::choose(&input, &Target::of(&there, &[])).unwrap();
+    let super::layout::KeyLayout::Make { name, .. } = &layout.key else {
+        panic!("made")
+    };
+    assert_eq!(name, "ops-aabb");
+    assert!(
+        layout
+            .adjustments
+            .iter()
+            .any(|text| text.contains("another key named `ops`"))
+    );
+}

@@ -1,0 +1,449 @@
+//! A world that answers planners at once, and operations in it to unfold; it may not know the engine.
+
+use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
+
+use uuid::Uuid;
+
+use super::super::Limits;
+use crate::domain::{
+    capture::Capture,
+    decision::{Decision, Detail, Ending, Wish},
+    dr_backup::{DrBackupDetail, Mirror, VolumeBackup},
+    effect::{Disposal, Effect, EffectKind, EffectState, Fact, Request},
+    fault::{Fault, FaultKind, Service},
+    id::{
+        CloudName, DrBackupId, EffectKey, FlavorId, NetworkId, OperationId, ProjectId, ResourceId,
+        RestorationId, SecurityGroupId, ServerId, SubnetId, Tenant, VolumeBackupId, VolumeId,
+    },
+    inventory::{AdminReach, Flavor, Inventory, Network, Quotas, Subnet, VolumeType},
+    ledger::Ledger,
+    lifecycle::State,
+    manifest::{
+        FixedAddress, FlavorShape, KeyFacts, Manifest, PortFacts, Properties, SecurityGroupFacts,
+        SecurityGroupRule, VolumeFacts,
+    },
+    operation::{Ask, Operation},
+    record::BackupRecord,
+    restoration::{RestorePlanInput, RestoreWish},
+    sighting::{Sighting, Thing, ThingKind},
+    time::Timestamp,
+};
+/// As patient as it is shipped.
+pub(super) fn plan(operation: &Operation, ledger: &Ledger, now: Timestamp) -> Decision {
+    super::super::plan(&Limits::default(), operation, ledger, now)
+}
+
+pub(super) fn tenant(cloud: &str, project: &str) -> Tenant {
+    Tenant {
+        cloud: CloudName::new(cloud),
+        project: ProjectId::new(project),
+    }
+}
+
+pub(super) fn flavor_shape(name: &str, cores: u64, ram_mib: u64) -> FlavorShape {
+    FlavorShape {
+        id: None,
+        name: name.to_owned(),
+        cores,
+        ram_mib,
+        disk_gib: 0,
+        ephemeral_gib: 0,
+        swap_mib: 0,
+        properties: Properties::new(),
+    }
+}
+
+pub(super) fn manifest(volumes: usize) -> Manifest {
+    let group = SecurityGroupId::new("source-group");
+    let volume = |index: usize| VolumeFacts {
+        id: VolumeId::new(format!("source-volume-{index}")),
+        name: format!("disk {index}"),
+        description: String::new(),
+        size_gib: 1 + index as u64,
+        volume_type: Some("fast".to_owned()),
+        availability_zone: None,
+        bootable: index == 0,
+        device: Some(format!(
+            "/dev/vd{}",
+            char::from(b'a' + u8::try_from(index).unwrap())
+        )),
+        boot_index: (index == 0).then_some(0),
+        encrypted: false,
+        multiattach: false,
+        delete_on_termination: false,
+        tag: None,
+        metadata: Properties::new(),
+        image_metadata: Properties::new(),
+    };
+    Manifest {
+        tenant: tenant("source", "demo"),
+        server: ServerId::new("source-server"),
+        name: "web".to_owned(),
+        description: String::new(),
+        status: "ACTIVE".to_owned(),
+        root_is_volume: true,
+        flavor: flavor_shape("m1.tiny", 1, 512),
+        image: None,
+        volumes: (0..volumes).map(volume).collect(),
+        ports: vec![PortFacts {
+            name: String::new(),
+            network: NetworkId::new("source-network"),
+            network_name: "inside".to_owned(),
+            mac: "fa:16:3e:00:00:01".to_owned(),
+            fixed: vec![FixedAddress {
+                subnet: SubnetId::new("source-subnet"),
+                subnet_name: "inside".to_owned(),
+                cidr: "10.0.0.0/24".to_owned(),
+                address: "10.0.0.7".to_owned(),
+            }],
+            floating: Vec::new(),
+            security_groups: vec![group.clone()],
+            port_security: true,
+            vnic_type: "normal".to_owned(),
+        }],
+        security_groups: vec![SecurityGroupFacts {
+            id: group.clone(),
+            name: "web".to_owned(),
+            description: String::new(),
+            stateful: true,
+            rules: vec![SecurityGroupRule {
+                direction: "ingress".to_owned(),
+                ethertype: "IPv4".to_owned(),
+                protocol: Some("tcp".to_owned()),
+                port_min: Some(22),
+                port_max: Some(22),
+                remote_cidr: None,
+                remote_group: Some(group),
+                description: String::new(),
+            }],
+        }],
+        key: Some(KeyFacts {
+            name: "ops".to_owned(),
+            public_key: Some("ssh-ed25519 AAAA".to_owned()),
+            fingerprint: Some("aa:bb".to_owned()),
+        }),
+        availability_zone: None,
+        server_group: None,
+        config_drive: false,
+        metadata: Properties::new(),
+        tags: vec!["blue".to_owned()],
+        user_data: None,
+        gaps: Vec::new(),
+    }
+}
+
+pub(super) fn inventory() -> Inventory {
+    Inventory {
+        flavors: vec![Flavor {
+            id: FlavorId::new("1"),
+            shape: flavor_shape("m1.tiny", 1, 512),
+        }],
+        networks: vec![Network {
+            id: NetworkId::new("target-network"),
+            name: "inside".to_owned(),
+            owned: true,
+            shared: false,
+            external: false,
+            subnets: vec![Subnet {
+                id: SubnetId::new("target-subnet"),
+                name: "inside".to_owned(),
+                cidr: "10.0.0.0/24".to_owned(),
+                ip_version: 4,
+            }],
+        }],
+        volume_types: vec![VolumeType {
+            id: "t".to_owned(),
+            name: "fast".to_owned(),
+            is_default: true,
+            is_public: true,
+        }],
+        security_groups: Vec::new(),
+        key_pairs: Vec::new(),
+        compute_zones: vec!["nova".to_owned()],
+        volume_zones: vec!["nova".to_owned()],
+        quotas: Quotas::default(),
+        admin: AdminReach::Tenant,
+    }
+}
+
+pub(super) fn volume_backups(manifest: &Manifest) -> Vec<VolumeBackup> {
+    let backup = |(index, volume): (usize, &VolumeFacts)| VolumeBackup {
+        id: VolumeBackupId::new(format!("backup-{index}")),
+        volume: volume.id.clone(),
+        tenant: manifest.tenant.clone(),
+        size_gib: volume.size_gib,
+        incremental: false,
+        parent: None,
+        status: "available".to_owned(),
+        data_timestamp: None,
+        record: Some(BackupRecord {
+            service: "posix".to_owned(),
+            url: "e30=".to_owned(),
+        }),
+    };
+    manifest.volumes.iter().enumerate().map(backup).collect()
+}
+
+pub(super) fn operation(resource: ResourceId, tenant: Tenant, ask: Ask, state: State) -> Operation {
+    Operation {
+        id: OperationId(Uuid::from_u128(7)),
+        resource,
+        tenant,
+        ask,
+        resource_state: state,
+        created: Timestamp(0),
+        deadline: Timestamp(i64::MAX),
+        deadline_fixed: false,
+        per_gib: Duration::from_secs(60),
+        cancelled: None,
+    }
+}
+
+pub(super) fn create(capture: Capture) -> Operation {
+    let ask = Ask::CreateDrBackup {
+        server: ServerId::new("source-server"),
+        capture,
+        description: "nightly".to_owned(),
+    };
+    let resource = ResourceId::DrBackup(DrBackupId(Uuid::from_u128(1)));
+    operation(resource, tenant("source", "demo"), ask, State::Creating)
+}
+
+pub(super) fn restore(volumes: usize, wish: RestoreWish) -> Operation {
+    let manifest = manifest(volumes);
+    let volume_backups = volume_backups(&manifest);
+    let ask = Ask::Restore(Box::new(RestorePlanInput {
+        manifest,
+        volume_backups,
+        mirrors: Vec::new(),
+        wish,
+    }));
+    let resource = ResourceId::Restoration(RestorationId(Uuid::from_u128(2)));
+    operation(resource, tenant("dr", "demo"), ask, State::Creating)
+}
+
+/// A restoration into another project of the cloud of the backups, where no admin reaches.
+pub(super) fn restore_next_door(volumes: usize) -> Operation {
+    Operation {
+        tenant: tenant("source", "second"),
+        ..restore(volumes, RestoreWish::default())
+    }
+}
+
+/// Every planner with what it is asked; a planner that is not here is not swept, so the match in
+/// [`plan`] and this list have to grow together.
+pub(super) fn registry(volumes: usize) -> Vec<Operation> {
+    let detail = Box::new(DrBackupDetail {
+        manifest: Some(Box::new(manifest(volumes))),
+        volume_backups: volume_backups(&manifest(volumes)),
+        consistency: None,
+        took: None,
+    });
+    let mirror = |cloud: &str| -> Vec<Mirror> {
+        (0..volumes)
+            .map(|index| Mirror {
+                backup: VolumeBackupId::new(format!("backup-{index}")),
+                tenant: tenant(cloud, "demo"),
+            })
+            .collect()
+    };
+    let resource = ResourceId::DrBackup(DrBackupId(Uuid::from_u128(1)));
+    let home = tenant("source", "demo");
+    let update = Ask::UpdateDrBackup {
+        description: "new".to_owned(),
+        backups: mirror("source"),
+    };
+    let delete = Ask::DeleteDrBackup {
+        detail,
+        backups: mirror("source"),
+        mirrors: mirror("dr"),
+    };
+    let things = [ThingKind::Volume, ThingKind::Port, ThingKind::Server];
+    let things = things
+        .map(|kind| Thing {
+            kind,
+            id: format!("{kind:?}"),
+        })
+        .to_vec();
+    let restoration = ResourceId::Restoration(RestorationId(Uuid::from_u128(2)));
+    let remove = Ask::DeleteRestoration { things };
+    vec![
+        create(Capture::Snapshot),
+        create(Capture::VolumeInUse),
+        create(Capture::SnapshotThenCopy),
+        restore(volumes, RestoreWish::default()),
+        restore(
+            volumes,
+            RestoreWish {
+                keep_fixed_addresses: true,
+                ..RestoreWish::default()
+            },
+        ),
+        restore_next_door(volumes),
+        operation(resource, home.clone(), update, State::Updating),
+        operation(resource, home, delete, State::Deleting),
+        operation(restoration, tenant("dr", "demo"), remove, State::Deleting),
+    ]
+}
+
+/// Answers a request as a cloud would that has all the time in the world.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever else is watched is seen"
+)]
+pub(super) fn answer(effect: &mut Effect, volumes: usize) {
+    let id = match effect.request.kind() {
+        EffectKind::Make(_) => match effect.request.known_id() {
+            Some(id) => id.to_owned(),
+            None => format!("made-{}", effect.key),
+        },
+        EffectKind::Import | EffectKind::Fill | EffectKind::Drop(_) => {
+            effect.request.known_id().unwrap_or_default().to_owned()
+        }
+        EffectKind::Apply | EffectKind::Read => String::new(),
+    };
+    effect.external = (!id.is_empty()).then_some(id.clone());
+    effect.state = EffectState::Done;
+    effect.fact = match &effect.request {
+        Request::ReadInstance { .. } => Some(Fact::Instance(Box::new(manifest(volumes)))),
+        Request::ReadRecord { .. } => Some(Fact::Record {
+            record: BackupRecord {
+                service: "posix".to_owned(),
+                url: "e30=".to_owned(),
+            },
+            parent: None,
+        }),
+        Request::ReadInventory => Some(Fact::Inventory(Box::new(Inventory {
+            // There is an admin in one of the clouds only.
+            admin: if effect.tenant.cloud.as_str() == "dr" {
+                AdminReach::Tenant
+            } else {
+                AdminReach::None
+            },
+            ..inventory()
+        }))),
+        // Whatever project is named holds everything.
+        Request::ReadPresence { backups, projects } => Some(Fact::Presence {
+            live: backups
+                .iter()
+                .cloned()
+                .zip(projects.iter().cycle().cloned())
+                .collect(),
+        }),
+        request => request.watched().map(|kind| {
+            Fact::Seen(Box::new(Sighting {
+                thing: Thing { kind, id },
+                name: effect.name.clone(),
+                tags: Vec::new(),
+                status: "available".to_owned(),
+                message: None,
+                created: Some(Timestamp(1_000_000 * i64::from(effect.ordinal))),
+                size_gib: None,
+                incremental: false,
+                data_timestamp: None,
+                volume: None,
+            }))
+        }),
+    };
+}
+
+/// The row of a wish as the engine writes it before its request leaves.
+pub(super) fn row(operation: &Operation, wish: Wish, ordinal: u32) -> Effect {
+    Effect {
+        name: operation.name_of(&wish.key),
+        key: wish.key,
+        ordinal,
+        tenant: wish.tenant,
+        request: wish.request,
+        disposal: wish.disposal,
+        state: EffectState::Requested,
+        external: None,
+        status: None,
+        fact: None,
+        fault: None,
+        attempt: 1,
+        changed: Timestamp(1),
+    }
+}
+
+/// What one unfolding did, for a person to read.
+#[derive(Default)]
+pub(super) struct Story {
+    pub(super) text: String,
+    /// Every effect in the order in which it was wished for.
+    pub(super) wished: Vec<(EffectKey, Request, Disposal)>,
+    pub(super) dropped: BTreeSet<EffectKey>,
+    pub(super) ending: Ending,
+    pub(super) detail: Option<Detail>,
+    pub(super) ledger: Ledger,
+}
+
+/// A tenant for a person to read: the project only where it is not the usual one.
+pub(super) fn place(tenant: &Tenant) -> String {
+    match tenant.project.as_str() {
+        "demo" => tenant.cloud.to_string(),
+        _ => tenant.to_string(),
+    }
+}
+
+/// Unfolds an operation; the effect at `fails` fails for good instead of getting done.
+pub(super) fn unfold(
+    mut operation: Operation,
+    volumes: usize,
+    fails: Option<usize>,
+    cancel: bool,
+) -> Story {
+    let mut story = Story::default();
+    let mut phase = String::new();
+    for _ in 0..200 {
+        let decision = plan(&operation, &story.ledger, Timestamp(1));
+        if decision.report.progress.phase != phase {
+            phase.clone_from(&decision.report.progress.phase);
+            writeln!(story.text, "{phase}").unwrap();
+        }
+        story.detail = decision.report.detail.clone();
+        for wish in decision.wishes {
+            let ordinal = story.ledger.next_ordinal();
+            let mut effect = row(&operation, wish, ordinal);
+            writeln!(
+                story.text,
+                "    {:?} {} in {}",
+                effect.disposal,
+                effect.key,
+                place(&effect.tenant)
+            )
+            .unwrap();
+            story
+                .wished
+                .push((effect.key.clone(), effect.request.clone(), effect.disposal));
+            if fails == Some(story.wished.len() - 1) {
+                if cancel {
+                    operation.cancelled = Some(Timestamp(1));
+                } else {
+                    effect.state = EffectState::Failed;
+                    effect.fault = Some(Fault::new(
+                        FaultKind::Invalid,
+                        Service::BlockStorage,
+                        "x",
+                        "no",
+                    ));
+                }
+            } else {
+                answer(&mut effect, volumes);
+            }
+            story.ledger.put(effect);
+        }
+        for key in decision.drops {
+            let mut effect = story.ledger.get(&key).unwrap().clone();
+            effect.state = EffectState::Gone;
+            writeln!(story.text, "    drop {key}").unwrap();
+            story.dropped.insert(key);
+            story.ledger.put(effect);
+        }
+        if decision.ending != Ending::Open {
+            story.ending = decision.ending;
+            return story;
+        }
+    }
+    panic!("no end:\n{}", story.text);
+}
