@@ -55,28 +55,40 @@ pub(super) struct Term {
 
 /// The filter of a list of DR backups.
 pub(super) fn dr_backups(text: &str) -> Result<Filter, String> {
-    ours(text, "instance_id", |filter, value| {
-        filter.server = Some(ServerId::new(value));
-        Ok(())
-    })
+    ours(
+        text,
+        &["instance_id", "schedule_id"],
+        |filter, field, value| {
+            if field == "schedule_id" {
+                filter.schedule = Some(id(field, value)?);
+            } else {
+                filter.server = Some(ServerId::new(value));
+            }
+            Ok(())
+        },
+    )
 }
 
 /// The filter of a list of restorations.
 pub(super) fn restorations(text: &str) -> Result<Filter, String> {
-    ours(text, "dr_backup_id", |filter, value| {
-        let id = value
-            .parse()
-            .map_err(|_| format!("dr_backup_id: `{value}` is not an id"))?;
-        filter.dr_backup = Some(id);
+    ours(text, &["dr_backup_id"], |filter, field, value| {
+        filter.dr_backup = Some(id(field, value)?);
         Ok(())
     })
 }
 
-/// The filter of a list of ours, with the one field that only this list has.
+/// An id of ours.
+fn id<T: std::str::FromStr>(field: &str, value: &str) -> Result<T, String> {
+    value
+        .parse()
+        .map_err(|_| format!("{field}: `{value}` is not an id"))
+}
+
+/// The filter of a list of ours, with the fields that only this list has.
 fn ours(
     text: &str,
-    own: &str,
-    take_own: impl Fn(&mut Filter, &str) -> Result<(), String>,
+    own: &[&str],
+    take_own: impl Fn(&mut Filter, &str, &str) -> Result<(), String>,
 ) -> Result<Filter, String> {
     let mut filter = Filter::default();
     for Term {
@@ -95,14 +107,19 @@ fn ours(
             ("create_time", Operator::Equal) => {
                 return Err("create_time is compared with >= or <".to_owned());
             }
-            (field, Operator::Equal) if field == own => take_own(&mut filter, &value)?,
+            (field, Operator::Equal) if own.contains(&field) => {
+                take_own(&mut filter, field, &value)?;
+            }
             ("cloud" | "tenant" | "name" | "state", Operator::From | Operator::Before) => {
                 return Err(format!("{field} is compared with ="));
             }
-            (field, _) if field == own => return Err(format!("{field} is compared with =")),
+            (field, _) if own.contains(&field) => {
+                return Err(format!("{field} is compared with ="));
+            }
             (field, _) => {
                 return Err(format!(
-                    "there is no field `{field}`; there are: cloud, tenant, {own}, name, state, create_time"
+                    "there is no field `{field}`; there are: cloud, tenant, {}, name, state, create_time",
+                    own.join(", ")
                 ));
             }
         }
@@ -163,6 +180,7 @@ pub(super) fn fits(filter: &Filter, backup: &DrBackup) -> bool {
     same(filter.cloud.as_ref(), &backup.tenant.cloud)
         && same(filter.project.as_ref(), &backup.tenant.project)
         && same(filter.server.as_ref(), &backup.server)
+        && (filter.schedule.is_none() || filter.schedule == backup.keeping.schedule)
         && same(filter.state.as_ref(), &backup.state)
         && same(filter.name.as_ref(), &backup.name)
         && filter

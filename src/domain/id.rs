@@ -93,6 +93,8 @@ own_id! {
     RestorationId;
     /// An instance that a restoration makes, named before its server exists.
     InstanceId;
+    /// A schedule.
+    ScheduleId;
     /// An operation.
     OperationId;
 }

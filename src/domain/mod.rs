@@ -15,6 +15,8 @@
 //! | record | what Cinder exports of a volume backup, and imports elsewhere |
 //! | mirror | an imported record: it shares its bytes with the original |
 //! | manifest | everything that is needed to rebuild the instance |
+//! | point | a DR backup or a regular backup: something to go back to |
+//! | schedule | what makes points of an instance on time, and keeps what its retention asks for |
 //! | restoration | the rebuilding of an instance from a DR backup |
 //! | operation | one long piece of work on one resource of ours |
 //! | effect | one thing that an operation does in a cloud, with a row in the ledger |
@@ -39,6 +41,7 @@ pub mod fault;
 pub mod flavor_fit;
 pub mod id;
 pub mod inventory;
+pub mod keeping;
 pub mod ledger;
 pub mod lifecycle;
 pub mod manifest;

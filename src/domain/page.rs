@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{
-    id::{CloudName, DrBackupId, ProjectId, ServerId},
+    id::{CloudName, DrBackupId, ProjectId, ScheduleId, ServerId},
     lifecycle::State,
     time::Timestamp,
 };
@@ -19,6 +19,8 @@ pub struct Filter {
     pub server: Option<ServerId>,
     /// The DR backup that is restored (restorations).
     pub dr_backup: Option<DrBackupId>,
+    /// The schedule that made it (points).
+    pub schedule: Option<ScheduleId>,
     /// State.
     pub state: Option<State>,
     /// Exact name (of the DR backup, or of the instance that a restoration makes).

@@ -9,6 +9,7 @@ use drbackup::{
         dr_backup::DrBackup,
         error::{Error, OperationError},
         id::{DrBackupId, ResourceId, RestorationId, ServerId},
+        keeping::{Keeping, Rekeeping},
         lifecycle::State,
         restoration::{Restoration, RestoreWish},
     },
@@ -108,6 +109,7 @@ impl<'s> Life<'s> {
                 name: String::new(),
                 description: "nightly".to_owned(),
                 capture: self.capture,
+                keeping: Keeping::default(),
                 deadline: None,
                 validate_only: false,
                 request_id: String::new(),
@@ -146,6 +148,7 @@ impl<'s> Life<'s> {
                 id,
                 name: Some("weekly".to_owned()),
                 description: Some("weekly".to_owned()),
+                keeping: Rekeeping::default(),
                 etag: String::new(),
                 request_id: String::new(),
             };

@@ -1,5 +1,7 @@
 //! DR backups and what is asked about them; it may not know whether it may be done.
 
+use std::collections::BTreeSet;
+
 use super::{duration, fields::Fields, number, progress, text, time};
 use crate::{
     api::pb,
@@ -8,6 +10,7 @@ use crate::{
         dr_backup::{DrBackup, Mirror, VolumeBackup},
         error::Error,
         id::{CloudName, DrBackupId, ProjectId, ServerId, Tenant},
+        keeping::{Keeping, Rekeeping},
         restoration::Restoration,
     },
     service::{
@@ -78,6 +81,9 @@ pub(in crate::api) fn dr_backup(backup: DrBackup, depth: Depth<'_>) -> pb::DrBac
         create_time: Some(time(backup.created)),
         update_time: Some(time(backup.updated)),
         etag: etag(backup.revision),
+        schedule_id: text(backup.keeping.schedule.as_ref()),
+        kept_until: backup.keeping.until.map(time),
+        held: backup.keeping.held,
     }
 }
 
@@ -181,12 +187,20 @@ pub(in crate::api) fn create(
         name: fields.name("name", message.name),
         description: fields.description("description", message.description),
         capture: fields.take("capture", capture_asked(message.capture)),
+        keeping: Keeping {
+            schedule: None,
+            until: fields.moment("kept_until", message.kept_until),
+            held: message.held,
+        },
         deadline: fields.time_limit("time_limit", message.time_limit),
         validate_only: message.validate_only,
         request_id: fields.request_id(message.request_id),
     };
     fields.done().map(|()| ask)
 }
+
+/// What an update may change.
+const CHANGEABLE: [&str; 4] = ["name", "description", "kept_until", "held"];
 
 /// What is asked for by `UpdateDRBackup`.
 pub(in crate::api) fn update(
@@ -200,27 +214,37 @@ pub(in crate::api) fn update(
             .done()
             .and(Err(Error::field("dr_backup", "is required")));
     };
-    let (mut name, mut description) = match &message.update_mask {
-        None => (!wanted.name.is_empty(), !wanted.description.is_empty()),
-        Some(_) => (false, false),
+    let mut changes: BTreeSet<&str> = match &message.update_mask {
+        Some(_) => BTreeSet::new(),
+        None => [
+            ("name", !wanted.name.is_empty()),
+            ("description", !wanted.description.is_empty()),
+            ("kept_until", wanted.kept_until.is_some()),
+            ("held", wanted.held),
+        ]
+        .into_iter()
+        .filter_map(|(field, given)| given.then_some(field))
+        .collect(),
     };
     for path in message.update_mask.iter().flat_map(|mask| &mask.paths) {
-        match path.as_str() {
-            "name" => name = true,
-            "description" => description = true,
-            "*" => (name, description) = (true, true),
-            other => fields.bad(
+        match CHANGEABLE.iter().find(|field| *field == path) {
+            Some(field) => drop(changes.insert(field)),
+            None if path == "*" => changes.extend(CHANGEABLE),
+            None => fields.bad(
                 "update_mask",
                 format!(
-                    "`{}` cannot be changed; name and description can",
-                    super::fields::brief(other)
+                    "`{}` cannot be changed; {} can",
+                    super::fields::brief(path),
+                    CHANGEABLE.join(", ")
                 ),
             ),
         }
     }
-    if !name && !description {
+    if changes.is_empty() {
         fields.bad("update_mask", "names nothing to change");
     }
+    let changed = |field| changes.contains(field);
+    let (name, description) = (changed("name"), changed("description"));
     if name && wanted.name.trim().is_empty() {
         fields.bad("dr_backup.name", "is required");
     }
@@ -229,6 +253,11 @@ pub(in crate::api) fn update(
         name: name.then(|| fields.name("dr_backup.name", wanted.name)),
         description: description
             .then(|| fields.description("dr_backup.description", wanted.description)),
+        keeping: Rekeeping {
+            until: changed("kept_until")
+                .then(|| fields.moment("dr_backup.kept_until", wanted.kept_until)),
+            held: changed("held").then_some(wanted.held),
+        },
         etag: wanted.etag,
         request_id: fields.request_id(message.request_id),
     };

@@ -6,7 +6,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use uuid::Uuid;
 
 use crate::{
-    domain::error::{BadField, Error},
+    domain::{
+        error::{BadField, Error},
+        time::Timestamp,
+    },
     service::Limits,
 };
 
@@ -145,6 +148,21 @@ impl<'a> Fields<'a> {
             self.bad(field, "is not more than 0");
         }
         span
+    }
+
+    /// A moment, where one is given.
+    pub(in crate::api) fn moment(
+        &mut self,
+        field: &str,
+        given: Option<prost_types::Timestamp>,
+    ) -> Option<Timestamp> {
+        let given = given?;
+        let micros = (i128::from(given.seconds) * 1_000_000) + i128::from(given.nanos / 1_000);
+        let moment = i64::try_from(micros).map(Timestamp).ok();
+        if moment.is_none() || !(0..1_000_000_000).contains(&given.nanos) {
+            self.bad(field, "is not a time that can be told");
+        }
+        moment
     }
 
     fn at_most(&mut self, field: &str, given: &str, most: usize) {

@@ -11,6 +11,7 @@ use crate::domain::{
     capture::Capture,
     dr_backup::DrBackupDetail,
     id::{CloudName, ProjectId, ServerId, Tenant},
+    keeping::Keeping,
     progress::Progress,
     time::Timestamp,
 };
@@ -139,6 +140,7 @@ fn backup(id: DrBackupId, state: State) -> DrBackup {
         server: ServerId::new("s"),
         instance_name: String::new(),
         capture: Capture::Snapshot,
+        keeping: Keeping::default(),
         state,
         runtime_state: String::new(),
         progress: Progress::default(),
