@@ -62,6 +62,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tokio_postgres", &["store"]),
     ("reqwest", &["openstack"]),
     ("clap", &["cli", "app"]),
+    ("croner", &["domain"]),
+    ("chrono_tz", &["domain", "service"]),
     ("indicatif", &["cli", "app"]),
     ("comfy_table", &["cli"]),
     ("figment", &["app", "cli"]),

@@ -69,6 +69,24 @@ pub(super) fn dr_backups(text: &str) -> Result<Filter, String> {
     )
 }
 
+/// The filter of a list of schedules.
+pub(super) fn schedules(text: &str) -> Result<Filter, String> {
+    let own = ["instance_id", "is_active"];
+    let filter = ours(text, &own, |filter, field, value| {
+        if field == "instance_id" {
+            filter.server = Some(ServerId::new(value));
+            return Ok(());
+        }
+        let active = value.parse();
+        filter.active = Some(active.map_err(|_| format!("{field} is true or false"))?);
+        Ok(())
+    })?;
+    match filter.state {
+        None => Ok(filter),
+        Some(_) => Err("there is no field `state`; is_active tells whether one runs".to_owned()),
+    }
+}
+
 /// The filter of a list of restorations.
 pub(super) fn restorations(text: &str) -> Result<Filter, String> {
     ours(text, &["dr_backup_id"], |filter, field, value| {

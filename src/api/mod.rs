@@ -9,6 +9,7 @@ mod orphan;
 mod page;
 pub mod pb;
 mod restoration;
+mod schedule;
 pub mod server;
 pub mod status;
 mod watch;

@@ -20,8 +20,10 @@ use super::{
         dr_backup_service_server::DrBackupServiceServer,
         orphan_service_server::OrphanServiceServer,
         restoration_service_server::RestorationServiceServer,
+        schedule_service_server::ScheduleServiceServer,
     },
     restoration::Restorations,
+    schedule::Schedules,
     watch::Watches,
 };
 use crate::service::Service;
@@ -74,6 +76,9 @@ pub async fn door(
     health
         .set_serving::<RestorationServiceServer<Restorations>>()
         .await;
+    health
+        .set_serving::<ScheduleServiceServer<Schedules>>()
+        .await;
     health.set_serving::<CloudServiceServer<Clouds>>().await;
     health.set_serving::<OrphanServiceServer<Orphans>>().await;
     health
@@ -82,11 +87,13 @@ pub async fn door(
 
     let watches = Watches::new(Arc::new(service.clone()), limits.streams, stop);
     let dr_backups = DrBackups::new(service.clone(), watches.clone());
+    let schedules = Schedules::new(service.clone(), watches.clone());
     let restorations = Restorations::new(service.clone(), watches);
     let mut routes = Routes::builder();
     routes
         .add_service(DrBackupServiceServer::new(dr_backups))
         .add_service(RestorationServiceServer::new(restorations))
+        .add_service(ScheduleServiceServer::new(schedules))
         .add_service(CloudServiceServer::new(Clouds::new(service.clone())))
         .add_service(OrphanServiceServer::new(Orphans::new(service)))
         .add_service(reflection().build_v1()?)

@@ -96,6 +96,7 @@ impl Story for Service {
         match resource {
             ResourceId::DrBackup(id) => Ok(self.dr_backup_get(id).await?.state),
             ResourceId::Restoration(id) => Ok(self.restoration_get(id).await?.state),
+            ResourceId::Schedule(id) => Ok(self.schedule_get(id).await?.state()),
         }
     }
 
@@ -416,7 +417,7 @@ impl ManyFollower {
         self.due
             .extend(changed.into_iter().filter_map(|resource| match resource {
                 ResourceId::DrBackup(id) => Some(id),
-                ResourceId::Restoration(_) => None,
+                ResourceId::Restoration(_) | ResourceId::Schedule(_) => None,
             }));
         Ok(moved)
     }

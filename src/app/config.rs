@@ -19,13 +19,15 @@ use figment::{
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::parts::{
-    Api, Engine, History, Log, LogFormat, Orphans, Patience, Requests, Store, Tls,
+    Api, Engine, History, Log, LogFormat, Orphans, Patience, Requests, Retention, Schedules, Store,
+    Tls,
 };
 use crate::{
     cli::{
         config::{Span, VARIABLES as CLIENT_VARIABLES},
         failure::Failure,
     },
+    domain::schedule::Pace,
     openstack::{
         config::{CloudMapping, Environment},
         limits::Limits,
@@ -105,6 +107,8 @@ pub(super) struct Config {
     pub(super) store: Store,
     pub(super) history: History,
     pub(super) orphans: Orphans,
+    pub(super) schedules: Schedules,
+    pub(super) retention: Retention,
     pub(super) patience: Patience,
     pub(super) engine: Engine,
     pub(super) openstack: Limits,
@@ -127,6 +131,8 @@ impl Default for Config {
             store: Store::default(),
             history: History::default(),
             orphans: Orphans::default(),
+            schedules: Schedules::default(),
+            retention: Retention::default(),
             patience: Patience::default(),
             engine: Engine::default(),
             openstack: Limits::default(),
@@ -230,6 +236,14 @@ impl Config {
         service::Limits {
             orphan_grace: self.orphans.grace.0,
             orphans_at_once: self.orphans.deleted_at_once,
+            runs_per_cloud: self.schedules.runs_per_cloud,
+            run_waits: self.schedules.run_waits.0,
+            previewed_runs: self.schedules.previewed_runs,
+            schedules: Pace {
+                missed_after: self.schedules.missed_after.0,
+                retry_first: self.schedules.retry_first.0,
+                retry_max: self.schedules.retry_max.0,
+            },
             ..(&self.requests).into()
         }
     }

@@ -153,6 +153,47 @@ const MEANINGS: &[(&str, &str)] = &[
         "Orphans that one request may delete at most.",
     ),
     (
+        "schedules.runs_per_cloud",
+        "Runs of schedules that may be under way in one cloud at once; the others wait for a place.",
+    ),
+    (
+        "schedules.run_waits",
+        "How long a run that found no place waits before it looks again.",
+    ),
+    (
+        "schedules.missed_after",
+        "A run that begins later than this after its time was missed.",
+    ),
+    (
+        "schedules.retry_first",
+        "The wait before a failed run is tried again; each further one is twice as long.",
+    ),
+    ("schedules.retry_max", "The longest such wait."),
+    (
+        "schedules.previewed_runs",
+        "Runs that a preview tells at most.",
+    ),
+    (
+        "schedules.tick_shortest",
+        "The shortest time between two looks at what is due, however much happens.",
+    ),
+    (
+        "schedules.tick_longest",
+        "The longest time between two looks at what is due.",
+    ),
+    (
+        "schedules.taken_at_once",
+        "Schedules that are taken up in one look.",
+    ),
+    (
+        "retention.every",
+        "The time between two looks for what nobody wants to keep any more.",
+    ),
+    (
+        "retention.read_at_once",
+        "Schedules and backups that such a look reads at once.",
+    ),
+    (
         "patience.stall_after",
         "How long nothing may change, beside a quarter of what moving the bytes may take, before that is told as a stall. The work goes on.",
     ),

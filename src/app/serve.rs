@@ -23,7 +23,7 @@ use crate::{
     api::{
         pb::{
             cloud_service_server, dr_backup_service_server, orphan_service_server,
-            restoration_service_server,
+            restoration_service_server, schedule_service_server,
         },
         server::{LIVENESS, Limits, door},
     },
@@ -35,7 +35,7 @@ use crate::{
     port::{clock::Clock, store::Store},
     service::Service,
     store::{self, OpenError},
-    worker::{counter::Counter, sweeper::Sweeper},
+    worker::{counter::Counter, retention::Retention, sweeper::Sweeper, ticker::Ticker},
 };
 
 /// How to serve.
@@ -125,6 +125,8 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         config.limits(),
     );
     let counter = Counter::new(service.clone(), (&config.orphans).into());
+    let ticker = Ticker::new(service.clone(), (&config.schedules).into());
+    let retention = Retention::new(service.clone(), (&config.retention).into());
     let limits = Limits {
         streams: config.api.streams,
     };
@@ -142,8 +144,12 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         (&config.engine).into(),
     );
     let sweeper = Sweeper::new(store.clone(), clock, (&config.history).into());
-    let sweeping = tokio::spawn(sweeper.run(stop.child_token()));
-    let counting = tokio::spawn(counter.run(stop.child_token()));
+    let workers = vec![
+        tokio::spawn(sweeper.run(stop.child_token())),
+        tokio::spawn(counter.run(stop.child_token())),
+        tokio::spawn(ticker.run(stop.child_token())),
+        tokio::spawn(retention.run(stop.child_token())),
+    ];
     let work = tokio::spawn(engine.run(stop.child_token()));
     let reporter = door.health.clone();
     let health = tokio::spawn(tell_health(
@@ -181,8 +187,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         reporter,
         streams_end,
         health,
-        sweeping,
-        counting,
+        workers,
         work,
         callers,
     }));
@@ -226,8 +231,7 @@ struct Parts<Callers> {
     reporter: HealthReporter,
     streams_end: CancellationToken,
     health: JoinHandle<()>,
-    sweeping: JoinHandle<()>,
-    counting: JoinHandle<()>,
+    workers: Vec<JoinHandle<()>>,
     work: JoinHandle<()>,
     callers: JoinHandle<Callers>,
 }
@@ -250,8 +254,9 @@ async fn run_to_end<E: std::fmt::Display>(mut parts: Parts<Result<(), E>>) -> Re
     };
     parts.stop.cancel();
     let _told = parts.health.await;
-    let _swept = parts.sweeping.await;
-    let _counted = parts.counting.await;
+    for worker in parts.workers {
+        let _ended = worker.await;
+    }
     if broken.is_none() {
         sleep(parts.notice).await;
     }
@@ -319,10 +324,11 @@ async fn tell_health(
 /// The names under which health tells whether to come here; the empty one is the service as a whole.
 /// [`LIVENESS`] is none of them: a process that takes its leave, or waits for its database, must not
 /// be restarted for that.
-const READY: [&str; 5] = [
+const READY: [&str; 6] = [
     "",
     dr_backup_service_server::SERVICE_NAME,
     restoration_service_server::SERVICE_NAME,
+    schedule_service_server::SERVICE_NAME,
     cloud_service_server::SERVICE_NAME,
     orphan_service_server::SERVICE_NAME,
 ];

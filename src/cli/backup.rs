@@ -222,6 +222,17 @@ pub(super) async fn run(verb: Verb, context: &mut Context<'_>) -> Result<(), Fai
     }
 }
 
+impl Capture {
+    /// As the API spells it.
+    pub(super) fn message(self) -> pb::dr_backup::Capture {
+        match self {
+            Self::Snapshot => pb::dr_backup::Capture::Snapshot,
+            Self::InUse => pb::dr_backup::Capture::VolumeInUse,
+            Self::Copy => pb::dr_backup::Capture::SnapshotThenCopy,
+        }
+    }
+}
+
 impl Place {
     /// The cloud and the id of the tenant: what was named, else what the settings name.
     pub(super) async fn find(&self, context: &Context<'_>) -> Result<(String, String), Failure> {
@@ -270,18 +281,13 @@ async fn create(create: Create, context: &mut Context<'_>) -> Result<(), Failure
     let (cloud, tenant) = create.place.find(context).await?;
     let instance_id = resolve::instance(&context.client, &cloud, &tenant, &create.instance).await?;
     let request_id = create.work.request_id();
-    let capture = match create.capture {
-        Capture::Snapshot => pb::dr_backup::Capture::Snapshot,
-        Capture::InUse => pb::dr_backup::Capture::VolumeInUse,
-        Capture::Copy => pb::dr_backup::Capture::SnapshotThenCopy,
-    };
     let request = pb::CreateDrBackupRequest {
         cloud,
         tenant,
         instance_id,
         name: create.name.unwrap_or_default(),
         description: create.description.unwrap_or_default(),
-        capture: capture.into(),
+        capture: create.capture.message().into(),
         time_limit: create.time_limit.and_then(|limit| limit.0.try_into().ok()),
         request_id: request_id.clone(),
         validate_only: create.validate_only,

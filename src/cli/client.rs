@@ -12,6 +12,7 @@ use crate::api::pb::{
     self, cloud_service_client::CloudServiceClient,
     dr_backup_service_client::DrBackupServiceClient, orphan_service_client::OrphanServiceClient,
     restoration_service_client::RestorationServiceClient,
+    schedule_service_client::ScheduleServiceClient,
 };
 
 /// How often a quiet connection is asked whether it is still there, so that following work notices
@@ -112,6 +113,11 @@ impl Client {
     /// The service for restorations.
     pub(super) fn restorations(&self) -> RestorationServiceClient<Channel> {
         RestorationServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES)
+    }
+
+    /// The service for schedules.
+    pub(super) fn schedules(&self) -> ScheduleServiceClient<Channel> {
+        ScheduleServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES)
     }
 
     /// The service for what clouds have.
@@ -322,6 +328,24 @@ impl Client {
             ..pb::ListVolumeTypesRequest::default()
         };
         every_page!(self, clouds, list_volume_types, wanted, volume_types, None)
+    }
+
+    /// Schedules.
+    pub(super) async fn list_schedules(
+        &self,
+        wanted: pb::ListSchedulesRequest,
+        limit: Option<usize>,
+    ) -> Result<Vec<pb::Schedule>, Failure> {
+        every_page!(self, schedules, list_schedules, wanted, schedules, limit)
+    }
+
+    /// The runs of a schedule.
+    pub(super) async fn list_schedule_runs(
+        &self,
+        wanted: pb::ListScheduleRunsRequest,
+        limit: Option<usize>,
+    ) -> Result<Vec<pb::ScheduleRun>, Failure> {
+        every_page!(self, schedules, list_schedule_runs, wanted, runs, limit)
     }
 
     /// The orphans of a tenant.

@@ -3,7 +3,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `backup`, `restoration`, `cloud`, `orphan` | the verbs, one file per noun |
+//! | `backup`, `restoration`, `schedule`, `cloud`, `orphan` | the verbs, one file per noun |
 //! | `config` | flags, environment and file; the only place that reads the surroundings |
 //! | `client`, `tls` | the calls; the encryption of their connection |
 //! | `resolve` | names in place of ids |
@@ -26,6 +26,7 @@ mod present;
 mod progress;
 mod resolve;
 mod restoration;
+mod schedule;
 mod shown;
 mod tls;
 mod work;
@@ -46,6 +47,8 @@ pub enum Verb {
     Backup(Group<backup::Verb>),
     /// Restorations: bring an instance back from a DR backup, look at it, follow it
     Restoration(Group<restoration::Verb>),
+    /// Schedules: back instances up on time, and keep what retention asks for
+    Schedule(Group<schedule::Verb>),
     /// The configured clouds: what a request can name
     Cloud(Group<cloud::Verb>),
     /// What was left behind in the clouds: find it, delete it
@@ -76,6 +79,9 @@ pub async fn run(verb: Verb, out: &mut Out) -> Result<(), Failure> {
         }
         Verb::Restoration(group) => {
             restoration::run(group.verb, &mut open(group.flags, out)?).await
+        }
+        Verb::Schedule(group) => {
+            Box::pin(schedule::run(group.verb, &mut open(group.flags, out)?)).await
         }
         Verb::Cloud(group) => cloud::run(group.verb, &mut open(group.flags, out)?).await,
         Verb::Orphan(group) => orphan::run(group.verb, &mut open(group.flags, out)?).await,

@@ -36,6 +36,27 @@ pub(super) async fn backup(client: &Client, given: &str) -> Result<String, Failu
     pick("DR backup", given, candidates.collect())
 }
 
+/// The id of a schedule.
+pub(super) async fn schedule(client: &Client, given: &str) -> Result<String, Failure> {
+    if is_uuid(given) {
+        return Ok(given.to_owned());
+    }
+    let request = pb::ListSchedulesRequest {
+        filter: equals("name", given),
+        ..pb::ListSchedulesRequest::default()
+    };
+    let candidates = client.list_schedules(request, Some(CANDIDATES)).await?;
+    let candidates = candidates.into_iter().map(|schedule| Candidate {
+        hint: format!(
+            "of instance {} in cloud {}, {} in {}",
+            schedule.instance_id, schedule.cloud, schedule.schedule, schedule.time_zone,
+        ),
+        id: schedule.id,
+        name: schedule.name,
+    });
+    pick("schedule", given, candidates.collect())
+}
+
 /// The id of a restoration, which has the name of the instance that it makes.
 pub(super) async fn restoration(client: &Client, given: &str) -> Result<String, Failure> {
     if is_uuid(given) {

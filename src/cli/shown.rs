@@ -5,6 +5,7 @@ mod backup;
 mod cloud;
 mod orphan;
 mod restoration;
+mod schedule;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use prost::Message;

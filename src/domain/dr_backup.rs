@@ -75,6 +75,12 @@ impl DrBackupDetail {
         self.took.map(|took| took / gib)
     }
 
+    /// Whether its deletion was begun and did not come to its end.
+    pub fn is_going(&self) -> bool {
+        let mut going = self.volume_backups.iter();
+        going.any(|one| one.status == "deleting")
+    }
+
     /// Nothing when the point can be restored, else what is missing.
     pub fn unrecoverable_reason(&self) -> Option<String> {
         let Some(manifest) = &self.manifest else {

@@ -120,6 +120,22 @@ impl Error {
         .advise("list what is there")
     }
 
+    /// Whether it is the resource that does not allow it as it is now, and not the world around it.
+    pub fn is_about_the_resource(&self) -> bool {
+        match self.kind {
+            ErrorKind::Precondition { .. } | ErrorKind::NotFound { .. } | ErrorKind::Outdated => {
+                true
+            }
+            ErrorKind::Invalid(_)
+            | ErrorKind::RequestReused
+            | ErrorKind::Short(_)
+            | ErrorKind::Forbidden
+            | ErrorKind::Cloud(_)
+            | ErrorKind::Unavailable
+            | ErrorKind::Internal => false,
+        }
+    }
+
     /// A state that does not allow it.
     pub fn precondition(reason: &'static str, message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Precondition { reason }, message)

@@ -95,6 +95,8 @@ own_id! {
     InstanceId;
     /// A schedule.
     ScheduleId;
+    /// A run of a schedule.
+    RunId;
     /// An operation.
     OperationId;
 }
@@ -135,6 +137,8 @@ pub enum ResourceId {
     DrBackup(DrBackupId),
     /// A restoration.
     Restoration(RestorationId),
+    /// A schedule.
+    Schedule(ScheduleId),
 }
 
 impl ResourceId {
@@ -143,6 +147,7 @@ impl ResourceId {
         match self {
             Self::DrBackup(id) => id.0,
             Self::Restoration(id) => id.0,
+            Self::Schedule(id) => id.0,
         }
     }
 
@@ -151,6 +156,7 @@ impl ResourceId {
         match self {
             Self::DrBackup(_) => "DR backup",
             Self::Restoration(_) => "restoration",
+            Self::Schedule(_) => "schedule",
         }
     }
 }

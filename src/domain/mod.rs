@@ -17,6 +17,9 @@
 //! | manifest | everything that is needed to rebuild the instance |
 //! | point | a DR backup or a regular backup: something to go back to |
 //! | schedule | what makes points of an instance on time, and keeps what its retention asks for |
+//! | calendar | the moments at which a schedule runs; each is a slot |
+//! | run | what became of one slot of a schedule, or of a caller's word to run now |
+//! | retention | which points a policy keeps: a verdict on each, with its reasons |
 //! | restoration | the rebuilding of an instance from a DR backup |
 //! | operation | one long piece of work on one resource of ours |
 //! | effect | one thing that an operation does in a cloud, with a row in the ledger |
@@ -31,6 +34,7 @@
 //! | report | what the resource should tell its callers right now |
 //! | event | a report with a sequence number |
 
+pub mod calendar;
 pub mod capture;
 pub mod decision;
 pub mod dr_backup;
@@ -51,5 +55,7 @@ pub mod page;
 pub mod progress;
 pub mod record;
 pub mod restoration;
+pub mod retention;
+pub mod schedule;
 pub mod sighting;
 pub mod time;

@@ -21,6 +21,8 @@ pub struct Filter {
     pub dr_backup: Option<DrBackupId>,
     /// The schedule that made it (points).
     pub schedule: Option<ScheduleId>,
+    /// Whether it runs by itself (schedules).
+    pub active: Option<bool>,
     /// State.
     pub state: Option<State>,
     /// Exact name (of the DR backup, or of the instance that a restoration makes).

@@ -2,4 +2,5 @@
 
 pub mod clock;
 pub mod cloud;
+pub mod schedules;
 pub mod store;

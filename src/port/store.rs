@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use super::schedules::Schedules;
 use crate::domain::{
     decision::{Detail, Ending, Report},
     dr_backup::{DrBackup, Mirror},
@@ -112,7 +113,7 @@ pub struct OpenOperation {
 
 /// The store.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: Schedules {
     /// What a repeat of a request about DR backups answers, if one of that key was admitted before:
     /// what [`Admitted::Before`] says. `RequestReused` when it had other content, `NotFound` when
     /// neither the DR backup nor that answer is there any more.

@@ -113,7 +113,26 @@ impl Service {
         if let Some(answer) = self.dr_backup_answered(key.as_ref()).await? {
             return Ok(answer);
         }
-        let instance_name = self.peek_instance(&ask).await?;
+        let instance_name = self.peek_instance(&ask.tenant, &ask.server).await?;
+        let validate_only = ask.validate_only;
+        let (backup, operation) = self.dr_backup_prepare(ask, instance_name).await?;
+        if validate_only {
+            return Ok(backup);
+        }
+        let admitted = self
+            .store
+            .dr_backup_admit(key, backup, operation)
+            .await
+            .map_err(refused)?;
+        Ok(answer(admitted))
+    }
+
+    /// A DR backup that was not admitted yet, with the operation that makes it.
+    pub(super) async fn dr_backup_prepare(
+        &self,
+        ask: CreateDrBackup,
+        instance_name: String,
+    ) -> Result<(DrBackup, Operation), Error> {
         let seen = self.seen_per_gib(&ask.tenant, &ask.server).await?;
         let now = self.clock.now();
         let id = DrBackupId(self.clock.new_id());
@@ -140,9 +159,6 @@ impl Service {
             updated: now,
             revision: 1,
         };
-        if ask.validate_only {
-            return Ok(backup);
-        }
         let creation = Ask::CreateDrBackup {
             server: ask.server,
             capture: ask.capture,
@@ -156,24 +172,23 @@ impl Service {
             ask.deadline,
             seen,
         );
-        let admitted = self
-            .store
-            .dr_backup_admit(key, backup, operation)
-            .await
-            .map_err(refused)?;
-        Ok(answer(admitted))
+        Ok((backup, operation))
     }
 
     /// One short read: refuses an instance that is not there or cannot be captured, and admits
     /// when the cloud does not answer, because the operation waits for it better than a caller can.
-    async fn peek_instance(&self, ask: &CreateDrBackup) -> Result<String, Error> {
-        let peek = self.cloud.instance_peek(&ask.tenant, &ask.server);
+    pub(super) async fn peek_instance(
+        &self,
+        tenant: &Tenant,
+        server: &ServerId,
+    ) -> Result<String, Error> {
+        let peek = self.cloud.instance_peek(tenant, server);
         match tokio::time::timeout(self.limits.peek, peek).await {
             Ok(Ok(instance)) if instance.root_is_volume => Ok(instance.name),
             Ok(Ok(instance)) => Err(root_not_volume(&instance.name)),
             Ok(Err(fault)) if fault.may_pass() => Ok(String::new()),
             Ok(Err(fault)) if fault.kind == FaultKind::NotFound => {
-                Err(Error::not_found("instance", &ask.server))
+                Err(Error::not_found("instance", server))
             }
             Ok(Err(fault)) => Err(fault.into()),
             Err(_) => Ok(String::new()),

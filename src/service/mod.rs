@@ -6,12 +6,17 @@ pub mod dr_backup;
 pub mod orphan;
 pub mod request;
 pub mod restoration;
+pub mod run;
+pub mod schedule;
 pub mod story;
 
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    domain::error::{Error, ErrorKind},
+    domain::{
+        error::{Error, ErrorKind},
+        schedule::Pace,
+    },
     port::{
         clock::Clock,
         cloud::Cloud,
@@ -49,6 +54,14 @@ pub struct Limits {
     pub orphan_grace: Duration,
     /// Orphans that one request may delete.
     pub orphans_at_once: usize,
+    /// Runs of schedules that may be under way in one cloud at once.
+    pub runs_per_cloud: u32,
+    /// How long a run that found no place waits before it looks again.
+    pub run_waits: Duration,
+    /// Runs that a preview shows at most.
+    pub previewed_runs: u32,
+    /// How schedules are driven.
+    pub schedules: Pace,
 }
 
 impl Default for Limits {
@@ -67,6 +80,10 @@ impl Default for Limits {
             peek: Duration::from_secs(10),
             orphan_grace: Duration::from_secs(60 * 60),
             orphans_at_once: 100,
+            runs_per_cloud: 20,
+            run_waits: Duration::from_secs(10),
+            previewed_runs: 100,
+            schedules: Pace::default(),
         }
     }
 }

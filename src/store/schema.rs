@@ -156,6 +156,42 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    schedules (id) {
+        id -> Text,
+        name -> Text,
+        cloud -> Text,
+        project -> Text,
+        server -> Text,
+        plan -> Text,
+        active -> BigInt,
+        next -> Nullable<Text>,
+        begins -> Nullable<BigInt>,
+        failures -> BigInt,
+        runtime_state -> Text,
+        error -> Nullable<Text>,
+        created -> BigInt,
+        updated -> BigInt,
+        revision -> BigInt,
+    }
+}
+
+diesel::table! {
+    runs (id) {
+        id -> Text,
+        schedule -> Text,
+        cloud -> Text,
+        slot -> BigInt,
+        cause -> Text,
+        outcome -> Text,
+        reason -> Text,
+        point_kind -> Nullable<Text>,
+        point_id -> Nullable<Text>,
+        began -> BigInt,
+        ended -> Nullable<BigInt>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(effects, operations);
 diesel::allow_tables_to_appear_in_same_query!(lanes, operations);
 diesel::allow_tables_to_appear_in_same_query!(lanes, sweeps);

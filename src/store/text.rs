@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        id::{CloudName, DrBackupId, ProjectId, ResourceId, RestorationId, Tenant},
+        id::{CloudName, DrBackupId, ProjectId, ResourceId, RestorationId, ScheduleId, Tenant},
         lifecycle::State,
     },
     port::store::StoreError,
@@ -111,12 +111,14 @@ pub(super) fn tenant(cloud: String, project: String) -> Tenant {
 
 const DR_BACKUP: &str = "dr_backup";
 const RESTORATION: &str = "restoration";
+const SCHEDULE: &str = "schedule";
 
 /// The kind of a resource as a column holds it.
 pub(super) fn resource_kind(resource: ResourceId) -> &'static str {
     match resource {
         ResourceId::DrBackup(_) => DR_BACKUP,
         ResourceId::Restoration(_) => RESTORATION,
+        ResourceId::Schedule(_) => SCHEDULE,
     }
 }
 
@@ -125,6 +127,7 @@ pub(super) fn resource(kind: &str, id: &str) -> Result<ResourceId, StoreError> {
     match kind {
         DR_BACKUP => Ok(ResourceId::DrBackup(DrBackupId(uuid(id)?))),
         RESTORATION => Ok(ResourceId::Restoration(RestorationId(uuid(id)?))),
+        SCHEDULE => Ok(ResourceId::Schedule(ScheduleId(uuid(id)?))),
         _ => Err(unreadable("a kind of resource", kind)),
     }
 }

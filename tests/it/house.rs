@@ -152,6 +152,16 @@ impl House {
         Service::new(Arc::clone(store), Arc::clone(&self.cloud), clock, limits)
     }
 
+    /// A service over the same store and clouds that goes by another clock.
+    pub(crate) fn service_by(&self, clock: Arc<dyn Clock>, limits: service::Limits) -> Service {
+        Service::new(
+            Arc::clone(&self.store),
+            Arc::clone(&self.cloud),
+            clock,
+            limits,
+        )
+    }
+
     /// A service over the same clouds that has nothing of what this one knows.
     pub(crate) async fn stranger(&self) -> Service {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);

@@ -15,6 +15,7 @@ mod orphans;
 mod postgres;
 mod replica;
 mod replicas;
+mod schedules;
 mod stage;
 mod store_contract;
 mod store_opening;

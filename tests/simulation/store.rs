@@ -13,15 +13,20 @@ use drbackup::{
         dr_backup::{DrBackup, Mirror},
         event::Event,
         id::{
-            DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId, RestorationId, Tenant,
+            CloudName, DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId,
+            RestorationId, ScheduleId, Tenant,
         },
         operation::Operation,
         orphan::{Farewell, Known, Sweep},
-        page::{Page, Query},
+        page::{Cursor, Page, Query},
         restoration::Restoration,
+        schedule::{Run, Schedule},
         time::Timestamp,
     },
-    port::store::{Admitted, OpenOperation, RequestKey, Store, StoreError, Turn},
+    port::{
+        schedules::{KeptPoint, Made, NewPoint, Schedules},
+        store::{Admitted, OpenOperation, RequestKey, Store, StoreError, Turn},
+    },
 };
 use futures::executor::block_on;
 use tokio::{runtime::Handle, sync::watch};
@@ -100,6 +105,100 @@ macro_rules! write {
         }
         answer
     }};
+}
+
+#[async_trait]
+impl Schedules for TappedStore {
+    async fn schedule_answered(&self, key: &RequestKey) -> Result<Option<Schedule>, StoreError> {
+        read!(self, self.store.schedule_answered(key))
+    }
+
+    async fn schedule_admit(
+        &self,
+        key: Option<RequestKey>,
+        schedule: Schedule,
+    ) -> Result<Admitted<Schedule>, StoreError> {
+        write!(self, self.store.schedule_admit(key, schedule))
+    }
+
+    async fn schedule_change(
+        &self,
+        key: Option<RequestKey>,
+        schedule: Schedule,
+    ) -> Result<Admitted<Schedule>, StoreError> {
+        write!(self, self.store.schedule_change(key, schedule))
+    }
+
+    async fn schedule_remove(
+        &self,
+        key: Option<RequestKey>,
+        schedule: Schedule,
+    ) -> Result<Admitted<Schedule>, StoreError> {
+        write!(self, self.store.schedule_remove(key, schedule))
+    }
+
+    async fn schedule_get(&self, id: ScheduleId) -> Result<Schedule, StoreError> {
+        read!(self, self.store.schedule_get(id))
+    }
+
+    async fn schedules_list(&self, query: Query) -> Result<Page<Schedule>, StoreError> {
+        read!(self, self.store.schedules_list(query))
+    }
+
+    async fn schedules_due(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<(Vec<Schedule>, Option<Timestamp>), StoreError> {
+        read!(self, self.store.schedules_due(now, limit))
+    }
+
+    async fn run_answered(&self, key: &RequestKey) -> Result<Option<Run>, StoreError> {
+        read!(self, self.store.run_answered(key))
+    }
+
+    async fn run_begin(
+        &self,
+        key: Option<RequestKey>,
+        schedule: Schedule,
+        run: Run,
+        point: Option<NewPoint>,
+    ) -> Result<Run, StoreError> {
+        write!(self, self.store.run_begin(key, schedule, run, point))
+    }
+
+    async fn run_end(&self, schedule: Schedule, run: Run) -> Result<(), StoreError> {
+        write!(self, self.store.run_end(schedule, run))
+    }
+
+    async fn runs_list(
+        &self,
+        schedule: ScheduleId,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<Run>, StoreError> {
+        read!(self, self.store.runs_list(schedule, after, limit))
+    }
+
+    async fn runs_rested(&self, limit: u32) -> Result<Vec<(Run, Made)>, StoreError> {
+        read!(self, self.store.runs_rested(limit))
+    }
+
+    async fn runs_under_way(&self, cloud: &CloudName) -> Result<u64, StoreError> {
+        read!(self, self.store.runs_under_way(cloud))
+    }
+
+    async fn points_of(&self, schedule: ScheduleId) -> Result<Vec<KeptPoint>, StoreError> {
+        read!(self, self.store.points_of(schedule))
+    }
+
+    async fn points_expired(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<KeptPoint>, StoreError> {
+        read!(self, self.store.points_expired(now, limit))
+    }
 }
 
 #[async_trait]

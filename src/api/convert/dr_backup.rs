@@ -156,7 +156,7 @@ fn summary(restoration: &Restoration) -> pb::RestorationSummary {
     }
 }
 
-fn capture(capture: Capture) -> pb::dr_backup::Capture {
+pub(super) fn capture(capture: Capture) -> pb::dr_backup::Capture {
     match capture {
         Capture::Snapshot => pb::dr_backup::Capture::Snapshot,
         Capture::VolumeInUse => pb::dr_backup::Capture::VolumeInUse,
@@ -164,7 +164,7 @@ fn capture(capture: Capture) -> pb::dr_backup::Capture {
     }
 }
 
-fn capture_asked(number: i32) -> Result<Capture, String> {
+pub(super) fn capture_asked(number: i32) -> Result<Capture, String> {
     match pb::dr_backup::Capture::try_from(number) {
         Ok(pb::dr_backup::Capture::Unspecified | pb::dr_backup::Capture::Snapshot) => {
             Ok(Capture::Snapshot)
@@ -243,8 +243,8 @@ pub(in crate::api) fn update(
     if changes.is_empty() {
         fields.bad("update_mask", "names nothing to change");
     }
-    let changed = |field| changes.contains(field);
-    let (name, description) = (changed("name"), changed("description"));
+    let named = |field| changes.contains(field);
+    let (name, description) = (named("name"), named("description"));
     if name && wanted.name.trim().is_empty() {
         fields.bad("dr_backup.name", "is required");
     }
@@ -254,9 +254,9 @@ pub(in crate::api) fn update(
         description: description
             .then(|| fields.description("dr_backup.description", wanted.description)),
         keeping: Rekeeping {
-            until: changed("kept_until")
+            until: named("kept_until")
                 .then(|| fields.moment("dr_backup.kept_until", wanted.kept_until)),
-            held: changed("held").then_some(wanted.held),
+            held: named("held").then_some(wanted.held),
         },
         etag: wanted.etag,
         request_id: fields.request_id(message.request_id),

@@ -7,6 +7,7 @@ pub(super) mod manifest;
 pub(super) mod orphan;
 pub(super) mod progress;
 pub(super) mod restoration;
+pub(super) mod schedule;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,7 +20,7 @@ use crate::domain::time::Timestamp;
 const MICROS: i64 = 1_000_000;
 
 /// A point in time as a message.
-fn time(time: Timestamp) -> prost_types::Timestamp {
+pub(super) fn time(time: Timestamp) -> prost_types::Timestamp {
     let nanos = time.0.rem_euclid(MICROS) * 1000;
     prost_types::Timestamp {
         seconds: time.0.div_euclid(MICROS),

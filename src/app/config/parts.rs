@@ -10,7 +10,7 @@ use crate::{
     api,
     cli::config::Span,
     engine, plan, service,
-    worker::{counter, sweeper},
+    worker::{counter, retention, sweeper, ticker},
 };
 
 /// What is logged, and how.
@@ -94,6 +94,29 @@ pub(in crate::app) struct Orphans {
     pub(in crate::app) grace: Span,
     pub(in crate::app) counted_at_once: u32,
     pub(in crate::app) deleted_at_once: usize,
+}
+
+/// How schedules are driven.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::app) struct Schedules {
+    pub(in crate::app) runs_per_cloud: u32,
+    pub(in crate::app) run_waits: Span,
+    pub(in crate::app) missed_after: Span,
+    pub(in crate::app) retry_first: Span,
+    pub(in crate::app) retry_max: Span,
+    pub(in crate::app) previewed_runs: u32,
+    pub(in crate::app) tick_shortest: Span,
+    pub(in crate::app) tick_longest: Span,
+    pub(in crate::app) taken_at_once: u32,
+}
+
+/// How what nobody wants to keep is let go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::app) struct Retention {
+    pub(in crate::app) every: Span,
+    pub(in crate::app) read_at_once: u32,
 }
 
 /// How patient the work is.
@@ -236,6 +259,52 @@ impl From<&Orphans> for counter::Settings {
         Self {
             every: orphans.every.0,
             at_once: orphans.counted_at_once,
+        }
+    }
+}
+
+impl Default for Schedules {
+    fn default() -> Self {
+        let (limits, ticker) = (service::Limits::default(), ticker::Settings::default());
+        Self {
+            runs_per_cloud: limits.runs_per_cloud,
+            run_waits: Span(limits.run_waits),
+            missed_after: Span(limits.schedules.missed_after),
+            retry_first: Span(limits.schedules.retry_first),
+            retry_max: Span(limits.schedules.retry_max),
+            previewed_runs: limits.previewed_runs,
+            tick_shortest: Span(ticker.shortest),
+            tick_longest: Span(ticker.longest),
+            taken_at_once: ticker.at_once,
+        }
+    }
+}
+
+impl From<&Schedules> for ticker::Settings {
+    fn from(schedules: &Schedules) -> Self {
+        Self {
+            shortest: schedules.tick_shortest.0,
+            longest: schedules.tick_longest.0,
+            at_once: schedules.taken_at_once,
+        }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        let settings = retention::Settings::default();
+        Self {
+            every: Span(settings.every),
+            read_at_once: settings.at_once,
+        }
+    }
+}
+
+impl From<&Retention> for retention::Settings {
+    fn from(retention: &Retention) -> Self {
+        Self {
+            every: retention.every.0,
+            at_once: retention.read_at_once,
         }
     }
 }

@@ -12,9 +12,11 @@ use crate::{
     domain::{
         decision::{Detail, Ending},
         dr_backup::{DrBackup, DrBackupDetail},
+        error::OperationError,
         event::Event,
         id::{DrBackupId, ResourceId, ScheduleId, ServerId},
         keeping::Keeping,
+        lifecycle::State,
         page::{Cursor, OrderField, OrderValue, Page, Query},
         time::Timestamp,
     },
@@ -101,6 +103,58 @@ pub(super) async fn of_ids(conn: &mut Conn, ids: &[String]) -> Result<Vec<DrBack
         .load(conn)
         .await?;
     rows.into_iter().map(DrBackup::try_from).collect()
+}
+
+/// Those that a schedule made, oldest first.
+pub(super) async fn of_schedule(
+    conn: &mut Conn,
+    schedule: ScheduleId,
+) -> Result<Vec<DrBackup>, StoreError> {
+    let rows: Vec<Row> = dr_backups::table
+        .filter(dr_backups::schedule.eq(schedule.to_string()))
+        .order((dr_backups::created, dr_backups::id))
+        .select(Row::as_select())
+        .load(conn)
+        .await?;
+    rows.into_iter().map(DrBackup::try_from).collect()
+}
+
+/// Those that no schedule made, that rest and are not held, and that were to be kept until `now` or
+/// before, the longest over first.
+pub(super) async fn expired(
+    conn: &mut Conn,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<DrBackup>, StoreError> {
+    let rows: Vec<Row> = dr_backups::table
+        .filter(dr_backups::kept_until.le(now.0))
+        .filter(dr_backups::schedule.is_null())
+        .filter(dr_backups::held.eq(0))
+        .filter(dr_backups::state.eq_any([State::Ok.name(), State::Erred.name()]))
+        .order((dr_backups::kept_until, dr_backups::id))
+        .limit(limit)
+        .select(Row::as_select())
+        .load(conn)
+        .await?;
+    rows.into_iter().map(DrBackup::try_from).collect()
+}
+
+/// The states and errors of several, by id.
+pub(super) async fn standing(
+    conn: &mut Conn,
+    ids: &[String],
+) -> Result<Vec<(String, (State, Option<OperationError>))>, StoreError> {
+    let rows: Vec<(String, String, Option<String>)> = dr_backups::table
+        .filter(dr_backups::id.eq_any(ids))
+        .select((dr_backups::id, dr_backups::state, dr_backups::error))
+        .load(conn)
+        .await?;
+    rows.into_iter()
+        .map(|(id, is, error)| {
+            let error = from_json_option("the error of a DR backup", error)?;
+            Ok((id, (state(&is)?, error)))
+        })
+        .collect()
 }
 
 /// A page, of at most `limit` rows.

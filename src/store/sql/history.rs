@@ -7,7 +7,7 @@ use super::Conn;
 use crate::{
     domain::time::Timestamp,
     port::store::StoreError,
-    store::schema::{events, operations, replicas, requests},
+    store::schema::{events, operations, replicas, requests, runs},
 };
 
 /// Removes what came to its end before `before`, the oldest first, until about `limit` rows are
@@ -20,6 +20,7 @@ pub(super) async fn prune(
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut removed = requests(conn, before, limit).await?;
     removed += ended_operations(conn, before, limit.saturating_sub(removed)).await?;
+    removed += ended_runs(conn, before, limit.saturating_sub(removed)).await?;
     removed += events_of_gone(conn, before, limit.saturating_sub(removed)).await?;
     // A few rows that nobody asks for; they count as little as ledgers do.
     diesel::delete(replicas::table.filter(replicas::expires_at.lt(before.0)))
@@ -67,6 +68,23 @@ async fn ended_operations(
     }
     let gone = operations::table.filter(operations::id.eq_any(old));
     Ok(diesel::delete(gone).execute(conn).await?)
+}
+
+/// Removes runs of schedules that have ended.
+async fn ended_runs(conn: &mut Conn, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    let old: Vec<String> = runs::table
+        .filter(runs::ended.lt(before.0))
+        .order(runs::ended)
+        .limit(rows(limit))
+        .select(runs::id)
+        .load(conn)
+        .await?;
+    if old.is_empty() {
+        return Ok(0);
+    }
+    Ok(diesel::delete(runs::table.filter(runs::id.eq_any(old)))
+        .execute(conn)
+        .await?)
 }
 
 /// Removes the events of resources that are gone, of each all or none: whoever still reads them must

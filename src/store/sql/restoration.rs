@@ -1,5 +1,7 @@
 //! The rows of restorations; it may not know operations.
 
+use std::collections::HashSet;
+
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
@@ -135,18 +137,35 @@ pub(super) async fn busy(
     conn: &mut Conn,
     id: DrBackupId,
 ) -> Result<Vec<RestorationId>, StoreError> {
-    let resting = State::ALL
-        .into_iter()
-        .filter(|state| !state.is_busy())
-        .map(State::name);
     let ids: Vec<String> = restorations::table
         .filter(restorations::dr_backup.eq(id.to_string()))
-        .filter(restorations::state.ne_all(resting))
+        .filter(restorations::state.ne_all(resting()))
         .order((restorations::created, restorations::id))
         .select(restorations::id)
         .load(conn)
         .await?;
     ids.iter().map(|id| uuid(id).map(RestorationId)).collect()
+}
+
+/// Those of some DR backups of which a restoration runs.
+pub(super) async fn in_use(
+    conn: &mut Conn,
+    dr_backups: &[String],
+) -> Result<HashSet<String>, StoreError> {
+    let used: Vec<String> = restorations::table
+        .filter(restorations::dr_backup.eq_any(dr_backups))
+        .filter(restorations::state.ne_all(resting()))
+        .select(restorations::dr_backup)
+        .load(conn)
+        .await?;
+    Ok(used.into_iter().collect())
+}
+
+fn resting() -> impl Iterator<Item = &'static str> {
+    State::ALL
+        .into_iter()
+        .filter(|state| !state.is_busy())
+        .map(State::name)
 }
 
 /// A page, of at most `limit` rows.

@@ -520,5 +520,7 @@ async fn keep_present(
             Some(one) => request::keep(conn, key, || restoration::answer(&one)).await,
             None => Ok(()),
         },
+        // No operation is about a schedule.
+        ResourceId::Schedule(_) => Ok(()),
     }
 }

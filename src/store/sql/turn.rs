@@ -83,6 +83,7 @@ async fn resources_of(
         match about {
             ResourceId::DrBackup(id) => dr_backups.push(id.to_string()),
             ResourceId::Restoration(id) => restorations.push(id.to_string()),
+            ResourceId::Schedule(_) => return Err(no_operation(*about)),
         }
     }
     let mut found = HashMap::new();
@@ -173,7 +174,13 @@ async fn tell(conn: &mut Handle<'_>, turn: &Turn, news: &News) -> Result<Told, S
                 restored: Some(of),
             })
         }
+        ResourceId::Schedule(_) => Err(no_operation(turn.resource)),
     }
+}
+
+/// What only a foreign hand can have written: operations are about points and restorations.
+fn no_operation(about: ResourceId) -> StoreError {
+    unreadable("an operation", format!("it is about {about}"))
 }
 
 async fn end_operations(conn: &mut Conn, turns: &[Turn], now: Timestamp) -> Result<(), StoreError> {
@@ -195,6 +202,7 @@ async fn remove(conn: &mut Conn, about: ResourceId) -> Result<(), StoreError> {
     match about {
         ResourceId::DrBackup(id) => dr_backup::remove(conn, id).await?,
         ResourceId::Restoration(id) => restoration::remove(conn, id).await?,
+        ResourceId::Schedule(_) => return Err(no_operation(about)),
     }
     operation::remove_of(conn, about).await
 }

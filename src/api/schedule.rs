@@ -1,0 +1,236 @@
+//! The door to schedules; it may not know when one runs.
+
+use tonic::{Request, Response, Status};
+
+use super::{
+    convert::{fields::Fields, schedule},
+    dr_backup::{answered, from_sequence},
+    filter, page,
+    pb::{self, schedule_service_server::ScheduleService},
+    status::status,
+    watch::{EventStream, Watches},
+};
+use crate::{
+    domain::{
+        error::Error,
+        id::{ResourceId, ScheduleId},
+        page::Query,
+    },
+    service::Service,
+};
+
+/// Runs that a preview tells when the caller names no number.
+const PREVIEWED: u32 = 10;
+
+/// The service of schedules.
+pub(super) struct Schedules {
+    service: Service,
+    watches: Watches,
+}
+
+impl Schedules {
+    /// A door to `service`.
+    pub(super) fn new(service: Service, watches: Watches) -> Self {
+        Self { service, watches }
+    }
+
+    async fn create(&self, message: pb::CreateScheduleRequest) -> Result<pb::Schedule, Error> {
+        let ask = schedule::create(message, self.service.limits())?;
+        let only_checked = ask.validate_only;
+        let made = self.service.schedule_create(ask).await?;
+        let mut answer = schedule::schedule(made);
+        if only_checked {
+            // It has an id in no store, so nobody should ask for it.
+            answer.id.clear();
+            answer.etag.clear();
+        }
+        Ok(answer)
+    }
+
+    async fn list(
+        &self,
+        message: pb::ListSchedulesRequest,
+    ) -> Result<pb::ListSchedulesResponse, Error> {
+        let limits = self.service.limits();
+        let mut fields = Fields::new(limits);
+        let question = page::Question::new(&[
+            "ListSchedules",
+            message.filter.trim(),
+            message.order_by.trim(),
+        ]);
+        let query = Query {
+            filter: fields.take("filter", filter::schedules(&message.filter)),
+            order: fields.take("order_by", filter::order(&message.order_by)),
+            after: fields.take("page_token", page::cursor(&question, &message.page_token)),
+            limit: fields.take(
+                "page_size",
+                page::size(message.page_size, limits.page_default, limits.page_max),
+            ),
+        };
+        fields.done()?;
+        let page = self.service.schedules_list(query).await?;
+        Ok(pb::ListSchedulesResponse {
+            schedules: page.items.into_iter().map(schedule::schedule).collect(),
+            next_page_token: page::token(&question, page.next),
+        })
+    }
+
+    async fn runs(
+        &self,
+        message: pb::ListScheduleRunsRequest,
+    ) -> Result<pb::ListScheduleRunsResponse, Error> {
+        let limits = self.service.limits();
+        let mut fields = Fields::new(limits);
+        let question = page::Question::new(&["ListScheduleRuns", &message.schedule_id]);
+        let id = ScheduleId(fields.id("schedule_id", &message.schedule_id));
+        let after = fields.take("page_token", page::cursor(&question, &message.page_token));
+        let limit = fields.take(
+            "page_size",
+            page::size(message.page_size, limits.page_default, limits.page_max),
+        );
+        fields.done()?;
+        let page = self.service.runs_list(id, after, limit).await?;
+        Ok(pb::ListScheduleRunsResponse {
+            runs: page.items.into_iter().map(schedule::run).collect(),
+            next_page_token: page::token(&question, page.next),
+        })
+    }
+
+    async fn preview(
+        &self,
+        message: pb::PreviewScheduleRequest,
+    ) -> Result<pb::PreviewScheduleResponse, Error> {
+        let limits = self.service.limits();
+        let mut fields = Fields::new(limits);
+        let id = ScheduleId(fields.id("id", &message.id));
+        let runs = fields.take(
+            "run_count",
+            page::size(message.run_count, PREVIEWED, limits.previewed_runs),
+        );
+        fields.done()?;
+        let preview = self.service.schedule_preview(id, runs).await?;
+        let verdicts = preview.judgement.verdicts.iter();
+        Ok(pb::PreviewScheduleResponse {
+            run_times: preview.runs.into_iter().map(super::convert::time).collect(),
+            verdicts: verdicts.map(schedule::verdict).collect(),
+        })
+    }
+
+    fn id(&self, given: &str) -> Result<ScheduleId, Error> {
+        let mut fields = Fields::new(self.service.limits());
+        let id = ScheduleId(fields.id("id", given));
+        fields.done().map(|()| id)
+    }
+}
+
+/// Asks the service about one schedule and answers with it.
+macro_rules! one {
+    ($self:ident, $request:ident, $method:ident, $convert:path) => {{
+        let message = $request.into_inner();
+        let limits = $self.service.limits();
+        let done = match schedule::one(&message.id, message.etag, message.request_id, limits) {
+            Ok(ask) => $self.service.$method(ask).await,
+            Err(error) => Err(error),
+        };
+        answered(done.map($convert))
+    }};
+}
+
+#[tonic::async_trait]
+impl ScheduleService for Schedules {
+    type WatchScheduleStream = EventStream;
+
+    async fn create_schedule(
+        &self,
+        request: Request<pb::CreateScheduleRequest>,
+    ) -> Result<Response<pb::Schedule>, Status> {
+        answered(self.create(request.into_inner()).await)
+    }
+
+    async fn get_schedule(
+        &self,
+        request: Request<pb::GetScheduleRequest>,
+    ) -> Result<Response<pb::Schedule>, Status> {
+        let found = match self.id(&request.into_inner().id) {
+            Ok(id) => self.service.schedule_get(id).await,
+            Err(error) => Err(error),
+        };
+        answered(found.map(schedule::schedule))
+    }
+
+    async fn list_schedules(
+        &self,
+        request: Request<pb::ListSchedulesRequest>,
+    ) -> Result<Response<pb::ListSchedulesResponse>, Status> {
+        answered(self.list(request.into_inner()).await)
+    }
+
+    async fn update_schedule(
+        &self,
+        request: Request<pb::UpdateScheduleRequest>,
+    ) -> Result<Response<pb::Schedule>, Status> {
+        let changed = match schedule::update(request.into_inner(), self.service.limits()) {
+            Ok(ask) => self.service.schedule_update(ask).await,
+            Err(error) => Err(error),
+        };
+        answered(changed.map(schedule::schedule))
+    }
+
+    async fn delete_schedule(
+        &self,
+        request: Request<pb::DeleteScheduleRequest>,
+    ) -> Result<Response<pb::Schedule>, Status> {
+        one!(self, request, schedule_delete, schedule::schedule)
+    }
+
+    async fn activate_schedule(
+        &self,
+        request: Request<pb::ActivateScheduleRequest>,
+    ) -> Result<Response<pb::Schedule>, Status> {
+        one!(self, request, schedule_activate, schedule::schedule)
+    }
+
+    async fn deactivate_schedule(
+        &self,
+        request: Request<pb::DeactivateScheduleRequest>,
+    ) -> Result<Response<pb::Schedule>, Status> {
+        one!(self, request, schedule_deactivate, schedule::schedule)
+    }
+
+    async fn run_schedule(
+        &self,
+        request: Request<pb::RunScheduleRequest>,
+    ) -> Result<Response<pb::ScheduleRun>, Status> {
+        one!(self, request, schedule_run, schedule::run)
+    }
+
+    async fn preview_schedule(
+        &self,
+        request: Request<pb::PreviewScheduleRequest>,
+    ) -> Result<Response<pb::PreviewScheduleResponse>, Status> {
+        answered(self.preview(request.into_inner()).await)
+    }
+
+    async fn list_schedule_runs(
+        &self,
+        request: Request<pb::ListScheduleRunsRequest>,
+    ) -> Result<Response<pb::ListScheduleRunsResponse>, Status> {
+        answered(self.runs(request.into_inner()).await)
+    }
+
+    async fn watch_schedule(
+        &self,
+        request: Request<pb::WatchScheduleRequest>,
+    ) -> Result<Response<EventStream>, Status> {
+        let message = request.into_inner();
+        let mut fields = Fields::new(self.service.limits());
+        let id = ScheduleId(fields.id("id", &message.id));
+        let sequence = from_sequence(&mut fields, message.from_sequence);
+        fields.done().map_err(|error| status(&error))?;
+        // A schedule is always at rest, so a stream over it ends only when it is gone.
+        self.watches
+            .one(ResourceId::Schedule(id), sequence, false)
+            .await
+            .map(Response::new)
+    }
+}

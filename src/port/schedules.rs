@@ -1,0 +1,133 @@
+//! What the core keeps about schedules and their runs; it may not know SQL or which database it is.
+//!
+//! The rules are those of [`super::store`]: one method is one transaction and one business fact.
+
+use async_trait::async_trait;
+
+use super::store::{Admitted, RequestKey, StoreError};
+use crate::domain::{
+    dr_backup::DrBackup,
+    error::OperationError,
+    id::{CloudName, ScheduleId},
+    operation::Operation,
+    page::{Cursor, Page, Query},
+    schedule::{Run, Schedule},
+    time::Timestamp,
+};
+
+/// A point with the operation that makes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewPoint {
+    /// The point, `CREATION_SCHEDULED`.
+    pub backup: DrBackup,
+    /// What makes it.
+    pub operation: Operation,
+}
+
+/// What became of the point of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Made {
+    /// It is good.
+    Good,
+    /// Its making failed.
+    Failed(Option<OperationError>),
+    /// It is gone.
+    Gone,
+}
+
+/// A point as retention sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptPoint {
+    /// The point.
+    pub backup: DrBackup,
+    /// Whether a restoration of it runs.
+    pub used: bool,
+}
+
+/// The store of schedules.
+#[async_trait]
+pub trait Schedules: Send + Sync {
+    /// What a repeat of a request about schedules answers, if one of that key was admitted before;
+    /// as [`super::store::Store::dr_backup_answered`].
+    async fn schedule_answered(&self, key: &RequestKey) -> Result<Option<Schedule>, StoreError>;
+
+    /// Writes the request key, the schedule and its first event.
+    async fn schedule_admit(
+        &self,
+        key: Option<RequestKey>,
+        schedule: Schedule,
+    ) -> Result<Admitted<Schedule>, StoreError>;
+
+    /// Writes everything of `schedule`, whose `revision` must be the current one, with an event.
+    async fn schedule_change(
+        &self,
+        key: Option<RequestKey>,
+        schedule: Schedule,
+    ) -> Result<Admitted<Schedule>, StoreError>;
+
+    /// Removes `schedule`, whose `revision` must be the current one, with its runs; its points stay,
+    /// and so do its events, of which the last tells that it is gone.
+    async fn schedule_remove(
+        &self,
+        key: Option<RequestKey>,
+        schedule: Schedule,
+    ) -> Result<Admitted<Schedule>, StoreError>;
+
+    /// One schedule.
+    async fn schedule_get(&self, id: ScheduleId) -> Result<Schedule, StoreError>;
+
+    /// A page of schedules.
+    async fn schedules_list(&self, query: Query) -> Result<Page<Schedule>, StoreError>;
+
+    /// The active schedules whose next run begins at `now` or before, the longest due first, at most
+    /// `limit`; and when the next one after `now` begins, if one does.
+    async fn schedules_due(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<(Vec<Schedule>, Option<Timestamp>), StoreError>;
+
+    /// The answer to an earlier request of this key to run a schedule; `RequestReused` when it had
+    /// other content.
+    async fn run_answered(&self, key: &RequestKey) -> Result<Option<Run>, StoreError>;
+
+    /// Writes that a run began, or that it was skipped: the request key, the schedule as it goes on,
+    /// the run, and the point that it makes with its operation and first event. `Outdated` when the
+    /// schedule changed since it was read, so that of several replicas one runs it.
+    async fn run_begin(
+        &self,
+        key: Option<RequestKey>,
+        schedule: Schedule,
+        run: Run,
+        point: Option<NewPoint>,
+    ) -> Result<Run, StoreError>;
+
+    /// Writes how a run ended, and the schedule as it goes on. `Outdated` when the schedule changed
+    /// since it was read.
+    async fn run_end(&self, schedule: Schedule, run: Run) -> Result<(), StoreError>;
+
+    /// A page of the runs of a schedule, newest first.
+    async fn runs_list(
+        &self,
+        schedule: ScheduleId,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<Run>, StoreError>;
+
+    /// Started runs whose point came to rest, at most `limit`, with what became of it.
+    async fn runs_rested(&self, limit: u32) -> Result<Vec<(Run, Made)>, StoreError>;
+
+    /// How many runs of schedules are under way in a cloud.
+    async fn runs_under_way(&self, cloud: &CloudName) -> Result<u64, StoreError>;
+
+    /// All points that a schedule made and that are still there.
+    async fn points_of(&self, schedule: ScheduleId) -> Result<Vec<KeptPoint>, StoreError>;
+
+    /// Points that no schedule made, that rest, are not on hold, and are to be kept until `now` or
+    /// before: the longest over first, at most `limit`.
+    async fn points_expired(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<KeptPoint>, StoreError>;
+}

@@ -1,0 +1,333 @@
+//! Admits what is asked about schedules; it may not know when their time comes.
+
+use super::{
+    Service, refused,
+    request::{Check, answer, check_etag},
+};
+use crate::{
+    domain::{
+        calendar::Calendar,
+        error::Error,
+        id::{ResourceId, RunId, ScheduleId, ServerId, Tenant},
+        page::{Cursor, Page, Query},
+        retention::Judgement,
+        schedule::{Plan, Run, RunCause, Schedule},
+        time::Timestamp,
+    },
+    port::store::RequestKey,
+};
+
+/// What `CreateSchedule` asks for.
+#[derive(Debug, Clone)]
+pub struct CreateSchedule {
+    /// Where the instance lives.
+    pub tenant: Tenant,
+    /// The instance.
+    pub server: ServerId,
+    /// What it is to do.
+    pub plan: Plan,
+    /// Whether it runs by itself from the start.
+    pub active: bool,
+    /// Only check it.
+    pub validate_only: bool,
+    /// Makes a repeat harmless; empty means none.
+    pub request_id: String,
+}
+
+/// What `UpdateSchedule` asks for.
+#[derive(Debug, Clone)]
+pub struct UpdateSchedule {
+    /// Which.
+    pub id: ScheduleId,
+    /// The changes.
+    pub change: PlanChange,
+    /// The etag it was read with; empty means any.
+    pub etag: String,
+    /// Makes a repeat harmless; empty means none.
+    pub request_id: String,
+}
+
+/// Changes of a plan: a plan with the new values, and which of them count.
+#[derive(Debug, Clone)]
+pub struct PlanChange {
+    /// The new values.
+    pub wanted: Plan,
+    /// The fields that change, as the API spells them.
+    pub fields: Vec<&'static str>,
+}
+
+/// Which schedule, for requests that say no more.
+#[derive(Debug, Clone)]
+pub struct OneSchedule {
+    /// Which.
+    pub id: ScheduleId,
+    /// The etag it was read with; empty means any.
+    pub etag: String,
+    /// Makes a repeat harmless; empty means none.
+    pub request_id: String,
+}
+
+/// What a schedule is going to do.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// When it runs next.
+    pub runs: Vec<Timestamp>,
+    /// What its retention thinks of its points right now.
+    pub judgement: Judgement<ResourceId>,
+}
+
+impl Service {
+    /// Admits a new schedule.
+    pub async fn schedule_create(&self, ask: CreateSchedule) -> Result<Schedule, Error> {
+        self.check_cloud("schedule.cloud", &ask.tenant.cloud)?;
+        let calendar = self.check_plan(&ask.plan)?;
+        let content = format!("{:?}", (&ask.tenant, &ask.server, &ask.plan, ask.active));
+        let key = Self::request_key("CreateSchedule", &ask.request_id, &content);
+        if let Some(answer) = self.schedule_answered(key.as_ref()).await? {
+            return Ok(answer);
+        }
+        let instance_name = self.peek_instance(&ask.tenant, &ask.server).await?;
+        let now = self.clock.now();
+        let mut plan = ask.plan;
+        if plan.name.is_empty() {
+            plan.name = instance_name;
+        }
+        let mut schedule = Schedule {
+            id: ScheduleId(self.clock.new_id()),
+            plan,
+            tenant: ask.tenant,
+            server: ask.server,
+            active: ask.active,
+            next: None,
+            failures: 0,
+            runtime_state: standing(ask.active).to_owned(),
+            error: None,
+            created: now,
+            updated: now,
+            revision: 1,
+        };
+        schedule.plan_ahead(&calendar, now);
+        if ask.validate_only {
+            return Ok(schedule);
+        }
+        let admitted = self.store.schedule_admit(key, schedule).await;
+        Ok(answer(admitted.map_err(refused)?))
+    }
+
+    /// Every bad field of a plan at once; the calendar of a good one.
+    fn check_plan(&self, plan: &Plan) -> Result<Calendar, Error> {
+        let mut check = Check::default();
+        let limits = &self.limits;
+        check.at_most("schedule.name", &plan.name, limits.name_characters);
+        check.at_most(
+            "schedule.description",
+            &plan.description,
+            limits.description_characters,
+        );
+        match Calendar::parse(&plan.calendar, &plan.time_zone) {
+            Ok(calendar) => check.done().map(|()| calendar),
+            Err(bad) => {
+                for one in bad {
+                    check.bad(format!("schedule.{}", one.field), one.problem);
+                }
+                check.done()?;
+                Err(Error::field("schedule.schedule", "is no calendar"))
+            }
+        }
+    }
+
+    /// One schedule.
+    pub async fn schedule_get(&self, id: ScheduleId) -> Result<Schedule, Error> {
+        self.store.schedule_get(id).await.map_err(refused)
+    }
+
+    /// A page of schedules.
+    pub async fn schedules_list(&self, query: Query) -> Result<Page<Schedule>, Error> {
+        self.store.schedules_list(query).await.map_err(refused)
+    }
+
+    /// A page of the runs of a schedule, newest first.
+    pub async fn runs_list(
+        &self,
+        id: ScheduleId,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<Run>, Error> {
+        // A list of what is not there would look like one of what has never run.
+        self.schedule_get(id).await?;
+        self.store
+            .runs_list(id, after, limit)
+            .await
+            .map_err(refused)
+    }
+
+    /// Changes what a schedule does; its next run is reckoned anew.
+    pub async fn schedule_update(&self, ask: UpdateSchedule) -> Result<Schedule, Error> {
+        let content = format!("{:?}", (ask.id, &ask.change, &ask.etag));
+        let key = Self::request_key("UpdateSchedule", &ask.request_id, &content);
+        if let Some(answer) = self.schedule_answered(key.as_ref()).await? {
+            return Ok(answer);
+        }
+        let mut schedule = self.schedule_get(ask.id).await?;
+        check_etag(&ask.etag, schedule.revision, "the schedule")?;
+        ask.change.apply(&mut schedule.plan);
+        let calendar = self.check_plan(&schedule.plan)?;
+        let now = self.clock.now();
+        schedule.plan_ahead(&calendar, now);
+        self.schedule_write(key, schedule).await
+    }
+
+    /// Lets a schedule run by itself from now on; what it failed at is forgiven.
+    pub async fn schedule_activate(&self, ask: OneSchedule) -> Result<Schedule, Error> {
+        let key = one_key("ActivateSchedule", &ask);
+        if let Some(answer) = self.schedule_answered(key.as_ref()).await? {
+            return Ok(answer);
+        }
+        let mut schedule = self.schedule_get(ask.id).await?;
+        check_etag(&ask.etag, schedule.revision, "the schedule")?;
+        if schedule.active {
+            return Err(already(&schedule, "active"));
+        }
+        let calendar = schedule.plan.calendar()?;
+        schedule.active = true;
+        schedule.failures = 0;
+        schedule.error = None;
+        standing(true).clone_into(&mut schedule.runtime_state);
+        schedule.plan_ahead(&calendar, self.clock.now());
+        self.schedule_write(key, schedule).await
+    }
+
+    /// Keeps a schedule from running by itself; what runs goes on.
+    pub async fn schedule_deactivate(&self, ask: OneSchedule) -> Result<Schedule, Error> {
+        let key = one_key("DeactivateSchedule", &ask);
+        if let Some(answer) = self.schedule_answered(key.as_ref()).await? {
+            return Ok(answer);
+        }
+        let mut schedule = self.schedule_get(ask.id).await?;
+        check_etag(&ask.etag, schedule.revision, "the schedule")?;
+        if !schedule.active {
+            return Err(already(&schedule, "inactive"));
+        }
+        schedule.active = false;
+        schedule.next = None;
+        standing(false).clone_into(&mut schedule.runtime_state);
+        self.schedule_write(key, schedule).await
+    }
+
+    /// Removes a schedule with the record of its runs; what it made stays.
+    pub async fn schedule_delete(&self, ask: OneSchedule) -> Result<Schedule, Error> {
+        let key = one_key("DeleteSchedule", &ask);
+        if let Some(answer) = self.schedule_answered(key.as_ref()).await? {
+            return Ok(answer);
+        }
+        let mut schedule = self.schedule_get(ask.id).await?;
+        check_etag(&ask.etag, schedule.revision, "the schedule")?;
+        schedule.updated = self.clock.now();
+        let removed = self.store.schedule_remove(key, schedule).await;
+        Ok(answer(removed.map_err(refused)?))
+    }
+
+    /// Runs a schedule now, be it active or not.
+    pub async fn schedule_run(&self, ask: OneSchedule) -> Result<Run, Error> {
+        let key = one_key("RunSchedule", &ask);
+        if let Some(key) = &key
+            && let Some(run) = self.store.run_answered(key).await.map_err(refused)?
+        {
+            return Ok(run);
+        }
+        let schedule = self.schedule_get(ask.id).await?;
+        check_etag(&ask.etag, schedule.revision, "the schedule")?;
+        let now = self.clock.now();
+        let next = schedule.next;
+        let run = self.run(&schedule, now, RunCause::Caller);
+        let point = self.new_point(&schedule, &run).await?;
+        let begun = self.run_begin(key, schedule, run, point, next).await;
+        begun.map_err(refused)
+    }
+
+    /// What a schedule is going to do: its next runs, and what its retention would let go now.
+    pub async fn schedule_preview(&self, id: ScheduleId, runs: u32) -> Result<Preview, Error> {
+        let schedule = self.schedule_get(id).await?;
+        let calendar = schedule.plan.calendar()?;
+        let now = self.clock.now();
+        let judgement = self.judge(&schedule, &calendar, now).await?;
+        let runs = usize::try_from(runs).unwrap_or(usize::MAX);
+        Ok(Preview {
+            runs: calendar.runs_after(now).take(runs).collect(),
+            judgement,
+        })
+    }
+
+    async fn schedule_write(
+        &self,
+        key: Option<RequestKey>,
+        mut schedule: Schedule,
+    ) -> Result<Schedule, Error> {
+        schedule.updated = self.clock.now();
+        let changed = self.store.schedule_change(key, schedule).await;
+        Ok(answer(changed.map_err(refused)?))
+    }
+
+    async fn schedule_answered(&self, key: Option<&RequestKey>) -> Result<Option<Schedule>, Error> {
+        match key {
+            None => Ok(None),
+            Some(key) => self.store.schedule_answered(key).await.map_err(refused),
+        }
+    }
+
+    /// A run that has just begun.
+    pub(super) fn run(&self, schedule: &Schedule, slot: Timestamp, cause: RunCause) -> Run {
+        Run::begun(
+            RunId(self.clock.new_id()),
+            schedule.id,
+            slot,
+            cause,
+            self.clock.now(),
+        )
+    }
+}
+
+impl PlanChange {
+    fn apply(self, plan: &mut Plan) {
+        let wanted = self.wanted;
+        for field in self.fields {
+            match field {
+                "name" => plan.name.clone_from(&wanted.name),
+                "description" => plan.description.clone_from(&wanted.description),
+                "capture" => plan.capture = wanted.capture,
+                "full_every" => plan.full_every = wanted.full_every,
+                "schedule" => plan.calendar.clone_from(&wanted.calendar),
+                "time_zone" => plan.time_zone.clone_from(&wanted.time_zone),
+                "jitter" => plan.jitter = wanted.jitter,
+                "missed_runs" => plan.missed = wanted.missed,
+                "failures_maximum" => plan.failures_maximum = wanted.failures_maximum,
+                "retention" => plan.keep = wanted.keep,
+                _ => {}
+            }
+        }
+    }
+}
+
+fn one_key(method: &'static str, ask: &OneSchedule) -> Option<RequestKey> {
+    Service::request_key(
+        method,
+        &ask.request_id,
+        &format!("{:?}", (ask.id, &ask.etag)),
+    )
+}
+
+fn already(schedule: &Schedule, what: &str) -> Error {
+    Error::precondition(
+        "SCHEDULE_STATE",
+        format!("schedule {} is {what} already", schedule.id),
+    )
+    .advise("nothing has to be done")
+}
+
+fn standing(active: bool) -> &'static str {
+    if active {
+        "Waiting for its next run"
+    } else {
+        "Not active"
+    }
+}

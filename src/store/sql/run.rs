@@ -1,0 +1,204 @@
+//! The rows of runs; it may not know what a schedule is.
+
+use std::collections::HashMap;
+
+use diesel::{dsl::sql, expression::SqlLiteral, prelude::*, sql_types::Bool};
+use diesel_async::RunQueryDsl;
+
+use super::{
+    Conn, Engine, dr_backup,
+    page::{behind, cut, time_cursor},
+};
+use crate::{
+    domain::{
+        id::{CloudName, ResourceId, RunId, ScheduleId},
+        lifecycle::State,
+        page::{Cursor, OrderValue, Page},
+        schedule::{Run, RunOutcome},
+        time::Timestamp,
+    },
+    port::{schedules::Made, store::StoreError},
+    store::{
+        schema::runs,
+        text::{from_word, number, resource, resource_kind, unreadable, uuid, word},
+    },
+};
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = runs, treat_none_as_default_value = false)]
+struct Row {
+    id: String,
+    schedule: String,
+    cloud: String,
+    slot: i64,
+    cause: String,
+    outcome: String,
+    reason: String,
+    point_kind: Option<String>,
+    point_id: Option<String>,
+    began: i64,
+    ended: Option<i64>,
+}
+
+/// Whether a run is under way, as a literal: the index holds only such ones.
+fn is_started() -> SqlLiteral<Bool> {
+    sql("runs.outcome = 'STARTED'")
+}
+
+/// Writes a new one.
+pub(super) async fn insert(
+    conn: &mut Conn,
+    run: &Run,
+    cloud: &CloudName,
+) -> Result<(), StoreError> {
+    let row = Row {
+        id: run.id.to_string(),
+        schedule: run.schedule.to_string(),
+        cloud: cloud.as_str().to_owned(),
+        slot: run.slot.0,
+        cause: word(&run.cause)?,
+        outcome: run.outcome.name().to_owned(),
+        reason: run.reason.clone(),
+        point_kind: run.point.map(|point| resource_kind(point).to_owned()),
+        point_id: run.point.map(|point| point.uuid().to_string()),
+        began: run.began.0,
+        ended: run.ended.map(|time| time.0),
+    };
+    diesel::insert_into(runs::table)
+        .values(row)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Writes how one ended; one that had ended stays as it is.
+pub(super) async fn end(conn: &mut Conn, run: &Run) -> Result<(), StoreError> {
+    diesel::update(runs::table.find(run.id.to_string()))
+        .filter(is_started())
+        .set((
+            runs::outcome.eq(run.outcome.name()),
+            runs::reason.eq(&run.reason),
+            runs::ended.eq(run.ended.map(|time| time.0)),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// One, where it is there.
+pub(super) async fn get(conn: &mut Conn, id: RunId) -> Result<Option<Run>, StoreError> {
+    let row: Option<Row> = runs::table
+        .find(id.to_string())
+        .select(Row::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(Run::try_from).transpose()
+}
+
+/// A page of those of a schedule, newest first.
+pub(super) async fn page(
+    conn: &mut Conn,
+    schedule: ScheduleId,
+    after: Option<Cursor>,
+    limit: u32,
+) -> Result<Page<Run>, StoreError> {
+    let rows = runs::table
+        .filter(runs::schedule.eq(schedule.to_string()))
+        .select(Row::as_select())
+        .limit(i64::from(limit) + 1)
+        .into_boxed::<Engine>();
+    let after = time_cursor(after)?;
+    let rows: Vec<Row> = behind!(rows, runs::began, runs::id, true, after)
+        .load(conn)
+        .await?;
+    let items = rows
+        .into_iter()
+        .map(Run::try_from)
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(cut(items, limit as usize, |run| Cursor {
+        value: OrderValue::Time(run.began),
+        id: run.id.0,
+    }))
+}
+
+/// How many are under way in a cloud.
+pub(super) async fn under_way(conn: &mut Conn, cloud: &CloudName) -> Result<u64, StoreError> {
+    let count: i64 = runs::table
+        .filter(is_started())
+        .filter(runs::cloud.eq(cloud.as_str()))
+        .count()
+        .get_result(conn)
+        .await?;
+    number("a count", count)
+}
+
+/// Those under way whose point came to rest, with what became of it.
+pub(super) async fn rested(conn: &mut Conn, limit: u32) -> Result<Vec<(Run, Made)>, StoreError> {
+    let rows: Vec<Row> = runs::table
+        .filter(is_started())
+        .order((runs::began, runs::id))
+        .select(Row::as_select())
+        .load(conn)
+        .await?;
+    let ids: Vec<String> = rows.iter().filter_map(|row| row.point_id.clone()).collect();
+    let standing: HashMap<_, _> = dr_backup::standing(conn, &ids).await?.into_iter().collect();
+    let mut rested = Vec::new();
+    for row in rows {
+        let point = row.point_id.as_ref().and_then(|id| standing.get(id));
+        let made = match point {
+            None => Made::Gone,
+            Some((State::CreationScheduled | State::Creating, _)) => continue,
+            Some((State::Erred, error)) => Made::Failed(error.clone()),
+            // Whatever is done to it by now, it was good once.
+            Some((
+                State::Ok
+                | State::UpdateScheduled
+                | State::Updating
+                | State::DeletionScheduled
+                | State::Deleting
+                | State::Deleted,
+                _,
+            )) => Made::Good,
+        };
+        rested.push((Run::try_from(row)?, made));
+        if rested.len() >= limit as usize {
+            break;
+        }
+    }
+    Ok(rested)
+}
+
+impl TryFrom<Row> for Run {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let point =
+            |kind: &String, id: &String| -> Result<ResourceId, StoreError> { resource(kind, id) };
+        let outcome = [
+            RunOutcome::Started,
+            RunOutcome::Succeeded,
+            RunOutcome::Skipped,
+            RunOutcome::Failed,
+        ]
+        .into_iter()
+        .find(|outcome| outcome.name() == row.outcome)
+        .ok_or_else(|| unreadable("the outcome of a run", &row.outcome))?;
+        Ok(Self {
+            id: RunId(uuid(&row.id)?),
+            schedule: ScheduleId(uuid(&row.schedule)?),
+            slot: Timestamp(row.slot),
+            cause: from_word("the cause of a run", row.cause)?,
+            outcome,
+            reason: row.reason,
+            point: row
+                .point_kind
+                .as_ref()
+                .zip(row.point_id.as_ref())
+                .map(|(kind, id)| point(kind, id))
+                .transpose()?,
+            began: Timestamp(row.began),
+            ended: row.ended.map(Timestamp),
+        })
+    }
+}

@@ -1,0 +1,273 @@
+//! The rows of schedules; it may not know what their runs do.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Conn, Engine,
+    page::{behind, cut, text_cursor, time_cursor},
+};
+use crate::{
+    domain::{
+        event::Event,
+        id::{ResourceId, ScheduleId, ServerId},
+        lifecycle::State,
+        page::{Cursor, OrderField, OrderValue, Page, Query},
+        progress::Progress,
+        schedule::Schedule,
+        time::Timestamp,
+    },
+    port::store::StoreError,
+    store::{
+        schema::schedules,
+        text::{from_json, from_json_option, json, json_option, number, tenant, uuid},
+    },
+};
+
+/// Also the form in which answers are kept, so a new column needs `#[serde(default)]`.
+#[derive(Queryable, Selectable, Insertable, AsChangeset, Serialize, Deserialize)]
+#[diesel(table_name = schedules, treat_none_as_default_value = false, treat_none_as_null = true)]
+struct Row {
+    id: String,
+    name: String,
+    cloud: String,
+    project: String,
+    server: String,
+    plan: String,
+    active: i64,
+    next: Option<String>,
+    begins: Option<i64>,
+    failures: i64,
+    runtime_state: String,
+    error: Option<String>,
+    created: i64,
+    updated: i64,
+    revision: i64,
+}
+
+/// Writes a new one.
+pub(super) async fn insert(conn: &mut Conn, schedule: &Schedule) -> Result<(), StoreError> {
+    diesel::insert_into(schedules::table)
+        .values(Row::of(schedule)?)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// One, where it is there.
+pub(super) async fn get(conn: &mut Conn, id: ScheduleId) -> Result<Option<Schedule>, StoreError> {
+    let row: Option<Row> = schedules::table
+        .find(id.to_string())
+        .select(Row::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(Schedule::try_from).transpose()
+}
+
+/// Writes everything of one at the revision that was read; answers it with the next revision.
+pub(super) async fn change(conn: &mut Conn, schedule: &Schedule) -> Result<Schedule, StoreError> {
+    let changed = Schedule {
+        revision: schedule.revision + 1,
+        ..schedule.clone()
+    };
+    let written = diesel::update(
+        schedules::table
+            .find(schedule.id.to_string())
+            .filter(schedules::revision.eq(schedule.revision)),
+    )
+    .set(Row::of(&changed)?)
+    .execute(conn)
+    .await?;
+    if written == 1 {
+        return Ok(changed);
+    }
+    let about = ResourceId::Schedule(schedule.id);
+    match get(conn, schedule.id).await? {
+        Some(_) => Err(StoreError::Outdated(about)),
+        None => Err(StoreError::NotFound(about)),
+    }
+}
+
+/// Removes one, and its runs with it.
+pub(super) async fn remove(conn: &mut Conn, id: ScheduleId) -> Result<(), StoreError> {
+    diesel::delete(schedules::table.find(id.to_string()))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Those whose next run begins at `now` or before, the longest due first.
+pub(super) async fn due(
+    conn: &mut Conn,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<Schedule>, StoreError> {
+    let rows: Vec<Row> = schedules::table
+        .filter(schedules::begins.le(now.0))
+        .order((schedules::begins, schedules::id))
+        .limit(limit)
+        .select(Row::as_select())
+        .load(conn)
+        .await?;
+    rows.into_iter().map(Schedule::try_from).collect()
+}
+
+/// When the next run after `now` begins.
+pub(super) async fn next(conn: &mut Conn, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let begins: Option<Option<i64>> = schedules::table
+        .filter(schedules::begins.gt(now.0))
+        .order(schedules::begins)
+        .select(schedules::begins)
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(begins.flatten().map(Timestamp))
+}
+
+/// A page, of at most `limit` rows.
+pub(super) async fn page(
+    conn: &mut Conn,
+    query: Query,
+    limit: u32,
+) -> Result<Page<Schedule>, StoreError> {
+    let Query {
+        filter,
+        order,
+        after,
+        limit: _,
+    } = query;
+    let mut rows = schedules::table
+        .select(Row::as_select())
+        .limit(i64::from(limit) + 1)
+        .into_boxed::<Engine>();
+    if let Some(cloud) = filter.cloud {
+        rows = rows.filter(schedules::cloud.eq(cloud.as_str().to_owned()));
+    }
+    if let Some(project) = filter.project {
+        rows = rows.filter(schedules::project.eq(project.as_str().to_owned()));
+    }
+    if let Some(server) = filter.server {
+        rows = rows.filter(schedules::server.eq(server.as_str().to_owned()));
+    }
+    if let Some(active) = filter.active {
+        rows = rows.filter(schedules::active.eq(i64::from(active)));
+    }
+    if let Some(name) = filter.name {
+        rows = rows.filter(schedules::name.eq(name));
+    }
+    if let Some(from) = filter.created_from {
+        rows = rows.filter(schedules::created.ge(from.0));
+    }
+    if let Some(before) = filter.created_before {
+        rows = rows.filter(schedules::created.lt(before.0));
+    }
+    let descending = order.descending;
+    let rows = match order.field {
+        OrderField::Created => {
+            let after = time_cursor(after)?;
+            behind!(rows, schedules::created, schedules::id, descending, after)
+        }
+        OrderField::Updated => {
+            let after = time_cursor(after)?;
+            behind!(rows, schedules::updated, schedules::id, descending, after)
+        }
+        OrderField::Name => {
+            let after = text_cursor(after)?;
+            behind!(rows, schedules::name, schedules::id, descending, after)
+        }
+    };
+    let rows: Vec<Row> = rows.load(conn).await?;
+    let items = rows
+        .into_iter()
+        .map(Schedule::try_from)
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(cut(items, limit as usize, |schedule| Cursor {
+        value: match order.field {
+            OrderField::Created => OrderValue::Time(schedule.created),
+            OrderField::Updated => OrderValue::Time(schedule.updated),
+            OrderField::Name => OrderValue::Text(schedule.plan.name.clone()),
+        },
+        id: schedule.id.0,
+    }))
+}
+
+/// One as an answer that is kept.
+pub(super) fn answer(schedule: &Schedule) -> Result<String, StoreError> {
+    json(&Row::of(schedule)?)
+}
+
+/// Reads an answer that was kept.
+pub(super) fn answered(text: &str) -> Result<Schedule, StoreError> {
+    from_json::<Row>("the answer to a request", text)?.try_into()
+}
+
+/// The event that tells of one as it is.
+pub(super) fn event_of(schedule: &Schedule) -> Result<Event, StoreError> {
+    Ok(Event {
+        resource: ResourceId::Schedule(schedule.id),
+        sequence: number("a revision", schedule.revision)?,
+        time: schedule.updated,
+        state: schedule.state(),
+        runtime_state: schedule.runtime_state.clone(),
+        progress: Progress::default(),
+        error: schedule.error.clone(),
+    })
+}
+
+/// The last event of one that goes.
+pub(super) fn farewell(schedule: &Schedule) -> Result<Event, StoreError> {
+    Ok(Event {
+        sequence: number("a revision", schedule.revision + 1)?,
+        state: State::Deleted,
+        runtime_state: "Deleted".to_owned(),
+        error: None,
+        ..event_of(schedule)?
+    })
+}
+
+impl Row {
+    fn of(schedule: &Schedule) -> Result<Self, StoreError> {
+        // What is not active has no next run, whatever it had before.
+        let next = schedule.next.filter(|_| schedule.active);
+        Ok(Self {
+            id: schedule.id.to_string(),
+            name: schedule.plan.name.clone(),
+            cloud: schedule.tenant.cloud.as_str().to_owned(),
+            project: schedule.tenant.project.as_str().to_owned(),
+            server: schedule.server.as_str().to_owned(),
+            plan: json(&schedule.plan)?,
+            active: schedule.active.into(),
+            next: json_option(next.as_ref())?,
+            begins: next.map(|slot| slot.begins.0),
+            failures: schedule.failures.into(),
+            runtime_state: schedule.runtime_state.clone(),
+            error: json_option(schedule.error.as_ref())?,
+            created: schedule.created.0,
+            updated: schedule.updated.0,
+            revision: schedule.revision,
+        })
+    }
+}
+
+impl TryFrom<Row> for Schedule {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: ScheduleId(uuid(&row.id)?),
+            plan: from_json("the plan of a schedule", &row.plan)?,
+            tenant: tenant(row.cloud, row.project),
+            server: ServerId::new(row.server),
+            active: row.active != 0,
+            next: from_json_option("the next slot of a schedule", row.next)?,
+            failures: number("the failures of a schedule", row.failures)?,
+            runtime_state: row.runtime_state,
+            error: from_json_option("the error of a schedule", row.error)?,
+            created: Timestamp(row.created),
+            updated: Timestamp(row.updated),
+            revision: row.revision,
+        })
+    }
+}

@@ -1,0 +1,305 @@
+//! The methods of the port of schedules, each of them one transaction; it may not know how a
+//! transaction begins and ends.
+
+use async_trait::async_trait;
+use futures::FutureExt as _;
+
+use super::{
+    Conn, Db, dr_backup, event, operation,
+    request::{self, Before, Claim},
+    restoration, run, schedule,
+};
+use crate::{
+    domain::{
+        dr_backup::DrBackup,
+        id::{CloudName, ResourceId, ScheduleId},
+        page::{Cursor, Page, Query},
+        schedule::{Run, Schedule},
+        time::Timestamp,
+    },
+    port::{
+        schedules::{KeptPoint, Made, NewPoint, Schedules},
+        store::{Admitted, RequestKey, StoreError},
+    },
+    store::{text::uuid, wake::Wake},
+};
+
+#[async_trait]
+impl Schedules for Db {
+    async fn schedule_answered(&self, key: &RequestKey) -> Result<Option<Schedule>, StoreError> {
+        let key = key.clone();
+        self.read(move |conn| {
+            async move {
+                match request::find(conn, &key).await? {
+                    Some(before) => schedule_before(conn, before).await.map(Some),
+                    None => Ok(None),
+                }
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn schedule_admit(
+        &self,
+        key: Option<RequestKey>,
+        mut admitted: Schedule,
+    ) -> Result<Admitted<Schedule>, StoreError> {
+        let now = self.clock().now();
+        self.write(move |conn| {
+            async move {
+                let about = ResourceId::Schedule(admitted.id);
+                let key = key.as_ref();
+                if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
+                    let before = schedule_before(conn, before).await?;
+                    return Ok((Admitted::Before(before), Wake::NONE));
+                }
+                admitted.revision = 1;
+                schedule::insert(conn, &admitted).await?;
+                request::keep(conn, key, || schedule::answer(&admitted)).await?;
+                event::append(conn, &[schedule::event_of(&admitted)?]).await?;
+                Ok((Admitted::New(admitted), Wake::CHANGES))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn schedule_change(
+        &self,
+        key: Option<RequestKey>,
+        wanted: Schedule,
+    ) -> Result<Admitted<Schedule>, StoreError> {
+        let now = self.clock().now();
+        self.write(move |conn| {
+            async move {
+                let about = ResourceId::Schedule(wanted.id);
+                let key = key.as_ref();
+                if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
+                    let before = schedule_before(conn, before).await?;
+                    return Ok((Admitted::Before(before), Wake::NONE));
+                }
+                let changed = change(conn, &wanted).await?;
+                request::keep(conn, key, || schedule::answer(&changed)).await?;
+                Ok((Admitted::New(changed), Wake::CHANGES))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn schedule_remove(
+        &self,
+        key: Option<RequestKey>,
+        removed: Schedule,
+    ) -> Result<Admitted<Schedule>, StoreError> {
+        let now = self.clock().now();
+        self.write(move |conn| {
+            async move {
+                let about = ResourceId::Schedule(removed.id);
+                let key = key.as_ref();
+                if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
+                    let before = schedule_before(conn, before).await?;
+                    return Ok((Admitted::Before(before), Wake::NONE));
+                }
+                match schedule::get(conn, removed.id).await? {
+                    None => return Err(StoreError::NotFound(about)),
+                    Some(there) if there.revision != removed.revision => {
+                        return Err(StoreError::Outdated(about));
+                    }
+                    Some(_) => schedule::remove(conn, removed.id).await?,
+                }
+                request::keep(conn, key, || schedule::answer(&removed)).await?;
+                event::append(conn, &[schedule::farewell(&removed)?]).await?;
+                Ok((Admitted::New(removed), Wake::CHANGES))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn schedule_get(&self, id: ScheduleId) -> Result<Schedule, StoreError> {
+        self.read(move |conn| schedule::get(conn, id).boxed())
+            .await?
+            .ok_or(StoreError::NotFound(ResourceId::Schedule(id)))
+    }
+
+    async fn schedules_list(&self, query: Query) -> Result<Page<Schedule>, StoreError> {
+        let limit = self.page_limit(query.limit);
+        self.read(move |conn| schedule::page(conn, query, limit).boxed())
+            .await
+    }
+
+    async fn schedules_due(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<(Vec<Schedule>, Option<Timestamp>), StoreError> {
+        let limit = i64::from(self.page_limit(limit));
+        self.snapshot(move |conn| {
+            async move {
+                let due = schedule::due(conn, now, limit).await?;
+                Ok((due, schedule::next(conn, now).await?))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn run_answered(&self, key: &RequestKey) -> Result<Option<Run>, StoreError> {
+        let key = key.clone();
+        self.read(move |conn| {
+            async move {
+                match request::find(conn, &key).await? {
+                    Some(before) => run_before(conn, before).await.map(Some),
+                    None => Ok(None),
+                }
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn run_begin(
+        &self,
+        key: Option<RequestKey>,
+        wanted: Schedule,
+        begun: Run,
+        point: Option<NewPoint>,
+    ) -> Result<Run, StoreError> {
+        let now = self.clock().now();
+        self.write(move |conn| {
+            async move {
+                let about = ResourceId::Schedule(wanted.id);
+                let key = key.as_ref();
+                if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
+                    return Ok((run_before(conn, before).await?, Wake::NONE));
+                }
+                change(conn, &wanted).await?;
+                run::insert(conn, &begun, &wanted.tenant.cloud).await?;
+                request::keep(conn, key, || Ok(begun.id.to_string())).await?;
+                let Some(NewPoint {
+                    mut backup,
+                    operation,
+                }) = point
+                else {
+                    return Ok((begun, Wake::CHANGES));
+                };
+                backup.revision = 1;
+                dr_backup::insert(conn, &backup).await?;
+                operation::insert(conn, &operation).await?;
+                event::append(conn, &[dr_backup::event_of(&backup)?]).await?;
+                Ok((begun, Wake::BOTH))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn run_end(&self, wanted: Schedule, ended: Run) -> Result<(), StoreError> {
+        self.write(move |conn| {
+            async move {
+                change(conn, &wanted).await?;
+                run::end(conn, &ended).await?;
+                Ok(((), Wake::CHANGES))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn runs_list(
+        &self,
+        of: ScheduleId,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<Run>, StoreError> {
+        let limit = self.page_limit(limit);
+        self.read(move |conn| run::page(conn, of, after, limit).boxed())
+            .await
+    }
+
+    async fn runs_rested(&self, limit: u32) -> Result<Vec<(Run, Made)>, StoreError> {
+        let limit = self.page_limit(limit);
+        self.snapshot(move |conn| run::rested(conn, limit).boxed())
+            .await
+    }
+
+    async fn runs_under_way(&self, cloud: &CloudName) -> Result<u64, StoreError> {
+        let cloud = cloud.clone();
+        self.read(move |conn| async move { run::under_way(conn, &cloud).await }.boxed())
+            .await
+    }
+
+    async fn points_of(&self, of: ScheduleId) -> Result<Vec<KeptPoint>, StoreError> {
+        self.snapshot(move |conn| {
+            async move {
+                let backups = dr_backup::of_schedule(conn, of).await?;
+                kept_points(conn, backups).await
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn points_expired(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<KeptPoint>, StoreError> {
+        let limit = i64::from(self.page_limit(limit));
+        self.snapshot(move |conn| {
+            async move {
+                let backups = dr_backup::expired(conn, now, limit).await?;
+                kept_points(conn, backups).await
+            }
+            .boxed()
+        })
+        .await
+    }
+}
+
+/// Writes a schedule with the event of it.
+async fn change(conn: &mut Conn, wanted: &Schedule) -> Result<Schedule, StoreError> {
+    let changed = schedule::change(conn, wanted).await?;
+    event::append(conn, &[schedule::event_of(&changed)?]).await?;
+    Ok(changed)
+}
+
+/// DR backups with whether a restoration of them runs.
+async fn kept_points(
+    conn: &mut Conn,
+    backups: Vec<DrBackup>,
+) -> Result<Vec<KeptPoint>, StoreError> {
+    let ids: Vec<String> = backups.iter().map(|backup| backup.id.to_string()).collect();
+    let used = restoration::in_use(conn, &ids).await?;
+    let kept = backups.into_iter().map(|backup| KeptPoint {
+        used: used.contains(&backup.id.to_string()),
+        backup,
+    });
+    Ok(kept.collect())
+}
+
+/// What a repeat of a request about a schedule answers.
+async fn schedule_before(conn: &mut Conn, before: Before) -> Result<Schedule, StoreError> {
+    let gone = StoreError::NotFound(before.about);
+    let ResourceId::Schedule(id) = before.about else {
+        return Err(gone);
+    };
+    if let Some(schedule) = schedule::get(conn, id).await? {
+        return Ok(schedule);
+    }
+    before
+        .answer
+        .map_or(Err(gone), |text| schedule::answered(&text))
+}
+
+/// The run that an earlier request began.
+async fn run_before(conn: &mut Conn, before: Before) -> Result<Run, StoreError> {
+    let gone = StoreError::NotFound(before.about);
+    let Some(id) = before.answer else {
+        return Err(gone);
+    };
+    let id = crate::domain::id::RunId(uuid(&id)?);
+    run::get(conn, id).await?.ok_or(gone)
+}

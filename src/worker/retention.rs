@@ -1,0 +1,61 @@
+//! Lets go the points that nobody wants to keep any more; it may not know how that is judged.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::{domain::error::Error, service::Service};
+
+/// How often is looked; each has its name in the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The time between two looks through all schedules.
+    pub every: Duration,
+    /// Schedules and points that are read at once.
+    pub at_once: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(60),
+            at_once: 200,
+        }
+    }
+}
+
+/// Looks through all active schedules and all points with an end of their own, again and again. Any
+/// number of replicas may do so side by side: a deletion is admitted once.
+pub struct Retention {
+    service: Service,
+    settings: Settings,
+}
+
+impl Retention {
+    /// Over `service`.
+    pub fn new(service: Service, settings: Settings) -> Self {
+        Self { service, settings }
+    }
+
+    /// Looks at once, then again and again until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        while let Some(looked) = stop.run_until_cancelled(self.look()).await {
+            if let Err(error) = looked {
+                warn!(%error, "retention could not be looked after; it is tried again later");
+            }
+            let pause = sleep(self.settings.every);
+            if stop.run_until_cancelled(pause).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Lets go all that may go by now; answers how many deletions were asked for. What another point is
+    /// built on goes in a later look.
+    pub async fn look(&self) -> Result<usize, Error> {
+        let pruned = self.service.schedules_prune(self.settings.at_once).await?;
+        Ok(pruned + self.service.points_expire(self.settings.at_once).await?)
+    }
+}
