@@ -7,6 +7,8 @@
 use std::{
     error::Error,
     fs::OpenOptions,
+    future::ready,
+    iter,
     os::unix::fs::OpenOptionsExt as _,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -117,8 +119,10 @@ const JOBS_PER_COMMIT: usize = 128;
 /// At most so many wait in a queue; whoever comes then waits to get in.
 const JOBS_WAITING: usize = 4_096;
 
-/// What every connection is told. `FULL` makes a commit survive a loss of power.
-const PRAGMAS: &str = "PRAGMA busy_timeout = 5000;
+/// What every connection is told. `FULL` makes a commit survive a loss of power. Who comes while one
+/// waits for a lock of another program waits twice as long, and has to hear why before health or a
+/// caller loses patience.
+const PRAGMAS: &str = "PRAGMA busy_timeout = 3000;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;
@@ -131,7 +135,9 @@ const FREE_LANES: &str = "UPDATE lanes SET owner = NULL, expires_at = 0; DELETE 
 type Engine = diesel::sqlite::Sqlite;
 type Conn = SyncConnectionWrapper<SqliteConnection, Inline>;
 type Handle<'c> = Conn;
-type Job = Box<dyn for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Outcome> + Send>;
+/// Gets a connection, or else why there is none to work on.
+type Job =
+    Box<dyn for<'c> FnOnce(Result<&'c mut Conn, StoreError>) -> BoxFuture<'c, Outcome> + Send>;
 
 /// Runs what blocks right where it is awaited: every connection has a thread to itself.
 struct Inline;
@@ -315,19 +321,21 @@ where
 {
     let (sender, receiver) = oneshot::channel();
     let job: Job = Box::new(move |conn| {
-        job(conn)
-            .map(move |result| Outcome {
-                keep: result.is_ok(),
-                answer: Box::new(move |committed| {
-                    let answer = result.and_then(|done| committed.map(|()| done));
-                    if let Ok((_, wake)) = &answer {
-                        wakes.wake(*wake);
-                    }
-                    // A caller that went away needs no answer.
-                    drop(sender.send(answer.map(|(value, _)| value)));
-                }),
-            })
-            .boxed()
+        let outcome = move |result: Result<(R, Wake), StoreError>| Outcome {
+            keep: result.is_ok(),
+            answer: Box::new(move |committed| {
+                let answer = result.and_then(|done| committed.map(|()| done));
+                if let Ok((_, wake)) = &answer {
+                    wakes.wake(*wake);
+                }
+                // A caller that went away needs no answer.
+                drop(sender.send(answer.map(|(value, _)| value)));
+            }),
+        };
+        match conn {
+            Ok(conn) => job(conn).map(outcome).boxed(),
+            Err(error) => ready(outcome(Err(error))).boxed(),
+        }
     });
     (job, receiver)
 }
@@ -363,17 +371,16 @@ impl Worker {
         }
     }
 
-    /// Runs jobs in one transaction; on trouble those that were not run are dropped, which answers
-    /// their callers.
-    fn transact(&mut self, begin: &str, jobs: &mut Vec<Job>) {
+    /// Runs jobs in one transaction; on trouble those that were not run are told of it too.
+    fn transact(&mut self, begin: &str, mut jobs: impl ExactSizeIterator<Item = Job>) {
         let mut outcomes = Vec::with_capacity(jobs.len());
         let committed = self
             .conn()
-            .and_then(|conn| catch_panic(|| run(conn, begin, jobs, &mut outcomes)));
-        if committed.is_err() {
+            .and_then(|conn| catch_panic(|| run(conn, begin, &mut jobs, &mut outcomes)));
+        if let Err(error) = &committed {
             self.conn = None;
+            outcomes.extend(jobs.map(|job| block_on(job(Err(error.clone())))));
         }
-        jobs.clear();
         for outcome in outcomes {
             (outcome.answer)(committed.clone());
         }
@@ -382,12 +389,16 @@ impl Worker {
     /// Runs a job of one statement, which is a transaction by itself.
     fn read(&mut self, job: Job) {
         let mut outcome = None;
-        let done = self.conn().and_then(|conn| {
-            catch_panic(|| {
-                outcome = Some(block_on(job(conn)));
+        let done = match self.conn() {
+            Ok(conn) => catch_panic(|| {
+                outcome = Some(block_on(job(Ok(conn))));
                 Ok(())
-            })
-        });
+            }),
+            Err(error) => {
+                outcome = Some(block_on(job(Err(error.clone()))));
+                Err(error)
+            }
+        };
         if done.is_err() {
             self.conn = None;
         }
@@ -400,7 +411,7 @@ impl Worker {
 fn run(
     conn: &mut Conn,
     begin: &str,
-    jobs: &mut Vec<Job>,
+    jobs: &mut impl ExactSizeIterator<Item = Job>,
     outcomes: &mut Vec<Outcome>,
 ) -> Result<(), StoreError> {
     // One that is alone needs no savepoint: what it must not keep is the whole transaction.
@@ -409,9 +420,9 @@ fn run(
     }
     block_on(async {
         conn.batch_execute(begin).await?;
-        for job in jobs.drain(..) {
+        for job in jobs {
             conn.batch_execute("SAVEPOINT job").await?;
-            let outcome = job(conn).await;
+            let outcome = job(Ok(conn)).await;
             let keep = outcome.keep;
             outcomes.push(outcome);
             if !keep {
@@ -427,13 +438,13 @@ fn run(
 async fn run_alone(
     conn: &mut Conn,
     begin: &str,
-    jobs: &mut Vec<Job>,
+    jobs: &mut impl ExactSizeIterator<Item = Job>,
     outcomes: &mut Vec<Outcome>,
 ) -> Result<(), StoreError> {
     conn.batch_execute(begin).await?;
     let mut keep = true;
-    for job in jobs.drain(..) {
-        let outcome = job(conn).await;
+    for job in jobs {
+        let outcome = job(Ok(conn)).await;
         keep &= outcome.keep;
         outcomes.push(outcome);
     }
@@ -451,7 +462,7 @@ fn catch_panic(work: impl FnOnce() -> Result<(), StoreError>) -> Result<(), Stor
 fn write_all(mut worker: Worker, mut queue: Receiver<Job>) {
     let mut jobs = Vec::with_capacity(JOBS_PER_COMMIT);
     while queue.blocking_recv_many(&mut jobs, JOBS_PER_COMMIT) > 0 {
-        worker.transact("BEGIN IMMEDIATE", &mut jobs);
+        worker.transact("BEGIN IMMEDIATE", jobs.drain(..));
     }
 }
 
@@ -464,7 +475,7 @@ fn read_all(mut worker: Worker, queue: &Mutex<Receiver<Reading>>) {
     };
     while let Some(Reading { job, transacts }) = next() {
         if transacts {
-            worker.transact("BEGIN DEFERRED", &mut vec![job]);
+            worker.transact("BEGIN DEFERRED", iter::once(job));
         } else {
             worker.read(job);
         }

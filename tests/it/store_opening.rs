@@ -155,13 +155,17 @@ async fn a_locked_sqlite_file_answers_unavailable_and_recovers() {
     let mut other = sqlite(&site);
     other.batch_execute("BEGIN IMMEDIATE").expect("locked");
     let one = backup();
-    let refused = store
-        .dr_backup_admit(None, one.clone(), crate::store_contract::creation(&one))
-        .await;
-    assert!(
-        matches!(refused, Err(StoreError::Unavailable(_))),
-        "{refused:?}"
-    );
+    let admission = || {
+        let creation = crate::store_contract::creation(&one);
+        store.dr_backup_admit(None, one.clone(), creation)
+    };
+    // Whoever waits behind another one is told the same.
+    for refused in futures::future::join_all([admission(), admission()]).await {
+        let Err(StoreError::Unavailable(why)) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(why.contains("locked"), "{why}");
+    }
     other.batch_execute("ROLLBACK").expect("unlocked");
     assert_eq!(store.ping().await, Ok(()));
     admit(&*store, &one).await;
