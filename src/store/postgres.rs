@@ -33,7 +33,7 @@ mod dialect {
         prelude::*,
         sql_types::{BigInt, Bool},
     };
-    use diesel_async::RunQueryDsl;
+    use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 
     use super::Conn;
     use crate::{
@@ -92,6 +92,16 @@ mod dialect {
             .await
             .optional()?;
         Ok(epoch.is_some())
+    }
+
+    /// Fails where the disk of the database is full. A number is written into room that its file has
+    /// already, so the server is made to write a file that it throws away: for a result that is longer
+    /// than the memory it may have.
+    pub(super) async fn room(conn: &mut Conn) -> QueryResult<()> {
+        conn.batch_execute(
+            "SET LOCAL work_mem = '64kB'; SELECT count(*) FROM generate_series(1, 4000)",
+        )
+        .await
     }
 
     /// Whether nobody else prunes, and then nobody does until the end of the transaction: two replicas

@@ -437,6 +437,7 @@ impl Store for Db {
         self.write(|conn| {
             async move {
                 event::ping(conn).await?;
+                dialect::room(conn).await?;
                 Ok(((), Wake::NONE))
             }
             .boxed()
