@@ -297,26 +297,30 @@ async fn tell_health(
     config: Config,
     stop: CancellationToken,
 ) {
-    let mut well = true;
+    let mut trouble: Option<String> = None;
     loop {
         let pause = sleep(config.api.health_every.0);
         if stop.run_until_cancelled(pause).await.is_none() {
             break;
         }
         let patience = config.api.keep_alive_answer.0;
-        let trouble = match timeout(patience, store.ping()).await {
+        let found = match timeout(patience, store.ping()).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
             Err(_late) => Some(format!("it did not answer within {patience:?}")),
         };
-        if trouble.is_none() != well {
-            well = trouble.is_none();
-            match trouble {
-                None => info!("the database works again"),
-                Some(reason) => error!(reason, "the database does not work"),
-            }
-            tell_all(&health, well).await;
+        if found == trouble {
+            continue;
         }
+        // A new reason is told too: the first one may be how the trouble began, the next what it is.
+        match &found {
+            None => info!("the database works again"),
+            Some(reason) => error!(reason, "the database does not work"),
+        }
+        if found.is_some() != trouble.is_some() {
+            tell_all(&health, found.is_none()).await;
+        }
+        trouble = found;
     }
     tell_all(&health, false).await;
 }
