@@ -11,7 +11,11 @@ mod cloud_contract;
 mod demo;
 mod house;
 mod journey;
+#[expect(dead_code, reason = "events of the domain are not seen from outside")]
+#[path = "../simulation/judge.rs"]
+mod judge;
 mod orphans;
+mod outage;
 mod postgres;
 mod replica;
 mod replicas;

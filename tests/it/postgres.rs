@@ -1,5 +1,5 @@
-//! A real PostgreSQL server for this test process, and a database of its own for each test; it may
-//! not know who asks for one.
+//! A real PostgreSQL server for this test process, a database of its own for each test, and servers
+//! for tests that ill-treat one; it may not know who asks for one.
 //!
 //! The server is Debian's package `postgresql`, started on the first demand in a folder of its own.
 //! It ends with the process however that ends, because its guard waits for a pipe to close.
@@ -35,19 +35,85 @@ pub(crate) struct Server {
 /// The server of this process.
 pub(crate) fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(Server::start)
+    SERVER.get_or_init(|| Server::start(""))
 }
 
 /// The url of a new and empty database.
 pub(crate) fn database() -> String {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-    let server = server();
-    server.sql("postgres", &format!("CREATE DATABASE {name}"));
-    server.url(&name)
+    server().database("")
 }
 
 impl Server {
+    /// A server with these settings beside the usual ones; it ends when it is dropped.
+    pub(crate) fn start(settings: &str) -> Self {
+        let bin = programs();
+        let folder = tempfile::Builder::new()
+            .prefix("drbackup-postgres-")
+            .tempdir()
+            .expect("a folder for the server")
+            .keep();
+        give_away(&folder);
+        let data = folder.join("data");
+        let mut initdb = as_server(&bin.join("initdb"));
+        initdb
+            .args(["--auth=trust", "--no-sync", "--encoding=UTF8"])
+            .args(["--locale=C.UTF-8", "--username", USER, "--pgdata"])
+            .arg(&data);
+        run(&mut initdb);
+        certify(&folder);
+        configure(&folder, &data, settings);
+        let guard = guard(&bin, &folder, &data);
+        let mut server = Self {
+            folder,
+            bin,
+            port: 0,
+            _guard: guard,
+        };
+        // Another process may take the port first, then it is another one.
+        for _ in 0..5 {
+            server.port = free_port();
+            if server.resume() {
+                return server;
+            }
+        }
+        let log = fs::read_to_string(server.folder.join("log")).unwrap_or_default();
+        panic!("PostgreSQL does not start:\n{log}");
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) fn crash(&self) {
+        let mut stop = self.control("stop");
+        run(stop.arg("--mode=immediate"));
+    }
+
+    /// Starts it where it was before; says whether it runs.
+    pub(crate) fn resume(&self) -> bool {
+        let mut start = self.control("start");
+        start
+            .arg("--log")
+            .arg(self.folder.join("log"))
+            .args(["--options", &format!("-p {}", self.port)]);
+        // What it writes goes to the log; an inherited pipe would never be closed.
+        let started = start.stdout(Stdio::null()).status();
+        started.expect("pg_ctl runs").success()
+    }
+
+    fn control(&self, what: &str) -> Command {
+        let mut control = as_server(&self.bin.join("pg_ctl"));
+        control
+            .args([what, "--wait", "--silent", "--pgdata"])
+            .arg(self.folder.join("data"));
+        control
+    }
+
+    /// The url of a new and empty database, made with these options.
+    pub(crate) fn database(&self, options: &str) -> String {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        self.sql("postgres", &format!("CREATE DATABASE {name} {options}"));
+        self.url(&name)
+    }
+
     /// The url of one of its databases.
     pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
@@ -65,32 +131,6 @@ impl Server {
             .args(["--set", "ON_ERROR_STOP=1", "--command", statements])
             .arg(self.url(database));
         run(&mut psql)
-    }
-
-    fn start() -> Self {
-        let bin = programs();
-        let folder = tempfile::Builder::new()
-            .prefix("drbackup-postgres-")
-            .tempdir()
-            .expect("a folder for the server")
-            .keep();
-        give_away(&folder);
-        let data = folder.join("data");
-        let mut initdb = as_server(&bin.join("initdb"));
-        initdb
-            .args(["--auth=trust", "--no-sync", "--encoding=UTF8"])
-            .args(["--locale=C.UTF-8", "--username", USER, "--pgdata"])
-            .arg(&data);
-        run(&mut initdb);
-        certify(&folder);
-        let port = start(&bin, &folder, &data);
-        let guard = guard(&bin, &folder, &data);
-        Self {
-            folder,
-            bin,
-            port,
-            _guard: guard,
-        }
     }
 }
 
@@ -126,7 +166,8 @@ fn as_server(program: &Path) -> Command {
     command
 }
 
-fn give_away(path: &Path) {
+/// Gives a file to the user that a server runs as.
+pub(crate) fn give_away(path: &Path) {
     if id("-u", None) == 0 {
         chown(path, Some(id("-u", Some(USER))), Some(id("-g", Some(USER)))).expect("chown");
     }
@@ -158,12 +199,11 @@ fn certify(folder: &Path) {
     give_away(&certificate);
 }
 
-/// Starts the server on a free port; another process may take that port first, then on another.
-fn start(bin: &Path, folder: &Path, data: &Path) -> u16 {
+fn configure(folder: &Path, data: &Path, settings: &str) {
     let settings = format!(
         "listen_addresses = '127.0.0.1'\nunix_socket_directories = '{folder}'\nfsync = off\n\
          max_connections = 400\nssl = on\nssl_cert_file = '{folder}/server.crt'\n\
-         ssl_key_file = '{folder}/server.key'\n",
+         ssl_key_file = '{folder}/server.key'\n{settings}\n",
         folder = folder.display()
     );
     fs::OpenOptions::new()
@@ -171,23 +211,6 @@ fn start(bin: &Path, folder: &Path, data: &Path) -> u16 {
         .open(data.join("postgresql.conf"))
         .and_then(|mut file| file.write_all(settings.as_bytes()))
         .expect("the settings of the server");
-    for _ in 0..5 {
-        let port = free_port();
-        let started = as_server(&bin.join("pg_ctl"))
-            .args(["start", "--wait", "--silent", "--pgdata"])
-            .arg(data)
-            .arg("--log")
-            .arg(folder.join("log"))
-            .args(["--options", &format!("-p {port}")])
-            .stdout(Stdio::null())
-            .status()
-            .expect("pg_ctl runs");
-        if started.success() {
-            return port;
-        }
-    }
-    let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
-    panic!("PostgreSQL does not start:\n{log}");
 }
 
 fn free_port() -> u16 {

@@ -14,7 +14,7 @@ use tokio::{
     sync::watch,
     time::timeout,
 };
-use tonic::transport::Channel;
+use tonic::{Status, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::stage::signal;
@@ -139,12 +139,23 @@ impl Replica {
 
     /// Waits for a line of the log that contains this, and answers it.
     pub(crate) async fn heard(&mut self, text: &str) -> String {
-        let found = |lines: &Vec<String>| lines.iter().find(|line| line.contains(text)).cloned();
+        self.heard_with(text, "").await
+    }
+
+    /// The same, where the line has this in it too.
+    pub(crate) async fn heard_with(&mut self, text: &str, detail: &str) -> String {
+        let is_meant = |line: &&String| line.contains(text) && line.contains(detail);
+        let found = |lines: &Vec<String>| lines.iter().find(is_meant).cloned();
         let waiting = self.log.wait_for(|lines| found(lines).is_some());
         let heard = timeout(PATIENCE, waiting).await;
         let heard = heard.ok().and_then(Result::ok);
         let line = heard.and_then(|lines| found(&lines));
-        line.unwrap_or_else(|| panic!("{text:?} is not in the log: {:#?}", *self.log.borrow()))
+        line.unwrap_or_else(|| {
+            panic!(
+                "{text:?} {detail:?} is not in the log: {:#?}",
+                *self.log.borrow()
+            )
+        })
     }
 
     /// Sends a signal.
@@ -186,27 +197,43 @@ impl Replica {
 
     /// A stream of the events of a DR backup from a sequence on, until it is at rest.
     pub(crate) async fn watch(&self, id: &str, from: i64) -> tonic::Streaming<pb::Event> {
+        self.try_watch(id, from).await.expect("a stream")
+    }
+
+    async fn try_watch(&self, id: &str, from: i64) -> Result<tonic::Streaming<pb::Event>, Status> {
         let request = pb::WatchDrBackupRequest {
             id: id.to_owned(),
             from_sequence: from,
             until_settled: true,
         };
         let answer = self.backups().await.watch_dr_backup(request).await;
-        answer.expect("a stream").into_inner()
+        answer.map(tonic::Response::into_inner)
     }
 
-    /// Reads the story of a DR backup from its beginning to its rest; fails at a gap.
+    /// Reads the story of a DR backup on to its rest; fails at a gap.
+    async fn follow(&self, id: &str, last: &mut Option<pb::Event>) -> Result<(), Status> {
+        let next = |last: &Option<pb::Event>| last.as_ref().map_or(1, |event| event.sequence + 1);
+        let mut stream = self.try_watch(id, next(last)).await?;
+        while let Some(event) = stream.message().await? {
+            assert_eq!(event.sequence, next(last), "a gap in the story");
+            *last = Some(event);
+        }
+        Ok(())
+    }
+
+    /// Reads the story of a DR backup from its beginning to its rest, which it answers.
     pub(crate) async fn told(&self, id: &str) -> pb::Event {
-        let mut stream = self.watch(id, 1).await;
-        let reading = async {
-            let mut last: Option<pb::Event> = None;
-            while let Some(event) = stream.message().await.expect("it goes on") {
-                let before = last.as_ref().map_or(0, |event| event.sequence);
-                assert_eq!(event.sequence, before + 1, "a gap in the story");
-                last = Some(event);
-            }
-            last.expect("a story")
-        };
-        timeout(PATIENCE, reading).await.expect("in time")
+        let mut last = None;
+        let reading = timeout(PATIENCE, self.follow(id, &mut last)).await;
+        reading.expect("in time").expect("it goes on");
+        last.expect("a story")
+    }
+
+    /// The same, where trouble may end the stream: then it is read on from there.
+    pub(crate) async fn told_through_trouble(&self, id: &str) -> pb::Event {
+        let mut last = None;
+        let reading = async { while self.follow(id, &mut last).await.is_err() {} };
+        timeout(PATIENCE, reading).await.expect("in time");
+        last.expect("a story")
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 const OURS: &str = "the lane is ours";
 
 /// Clouds in which a backup takes a few seconds, so that there is something to interrupt.
-fn unhurried() -> Times {
+pub(crate) fn unhurried() -> Times {
     Times {
         backup_base: Duration::from_secs(5),
         ..Times::fast()
@@ -28,7 +28,7 @@ fn unhurried() -> Times {
 }
 
 /// How many requests of this method and end of the path a cloud has seen.
-fn asked(cloud: &Cloud, method: &str, end: &str) -> usize {
+pub(crate) fn asked(cloud: &Cloud, method: &str, end: &str) -> usize {
     let requests = cloud.requests();
     let fits = requests
         .iter()
@@ -36,7 +36,7 @@ fn asked(cloud: &Cloud, method: &str, end: &str) -> usize {
     fits.count()
 }
 
-fn is_ok(event: &pb::Event) -> bool {
+pub(crate) fn is_ok(event: &pb::Event) -> bool {
     event.state() == pb::State::Ok
 }
 
@@ -173,20 +173,8 @@ async fn connections_that_are_cut_lose_nothing_and_are_made_anew() {
              WHERE datname = current_database() AND pid <> pg_backend_pid()",
         );
     }
-    // A stream that met a cut connection may end; the story is there all the same.
-    let told = until(|| async {
-        let mut stream = two.watch(&id, 1).await;
-        let mut story = Vec::new();
-        loop {
-            match stream.message().await {
-                Ok(Some(event)) => story.push(event),
-                Ok(None) => return Some(story),
-                Err(_cut) => return None,
-            }
-        }
-    })
-    .await;
-    assert!(is_ok(told.last().expect("a story")), "{told:?}");
+    let last = two.told_through_trouble(&id).await;
+    assert!(is_ok(&last), "{last:?}");
     assert_eq!(asked(&fleet.source, "POST", "/backups"), 2, "each once");
 }
 
@@ -231,53 +219,4 @@ async fn a_second_signal_ends_the_process_at_once() {
     replica.heard("stopping").await;
     replica.signal("TERM");
     assert_eq!(replica.ended().await, Some(130));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_is_told_as_not_ready_and_the_work_goes_on_when_there_is_room() {
-    // A disk that can be filled needs the right to mount one.
-    let disk = tempfile::TempDir::new().expect("a directory");
-    let mounted = std::process::Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
-        .arg(disk.path())
-        .status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        eprintln!("not shown: this user may not mount a small disk");
-        return;
-    }
-    let _mount = Mounted(disk.path().to_owned());
-    let url = format!("sqlite:{}", disk.path().join("drbackup.db").display());
-    let fleet = Fleet::set(unhurried(), url).await;
-    let mut replica = fleet.replica().await;
-    let server = fleet.instance("demo", "web", &[1, 1]);
-    let id = fleet.back_up(&replica, "demo", &server).await;
-    until(|| async { (asked(&fleet.source, "POST", "/backups") >= 1).then_some(()) }).await;
-    let filler = disk.path().join("filler");
-    // Writes until there is no room for a single byte more.
-    std::fs::write(&filler, vec![1; 8 << 20]).expect_err("full");
-    let trouble = replica.heard("the database does not work").await;
-    assert!(
-        trouble.contains("full") || trouble.contains("disk"),
-        "{trouble}"
-    );
-    std::fs::remove_file(&filler).expect("removed");
-    replica.heard("the database works again").await;
-    let last = replica.told(&id).await;
-    assert!(is_ok(&last), "{last:?}");
-    assert_eq!(asked(&fleet.source, "POST", "/backups"), 2, "each once");
-    replica.signal("TERM");
-    assert_eq!(replica.ended().await, Some(0));
-}
-
-/// A small disk, taken away with the test.
-struct Mounted(std::path::PathBuf);
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        // At once for new users, for those who still have it open when they end.
-        let _unmounted = std::process::Command::new("umount")
-            .arg("--lazy")
-            .arg(&self.0)
-            .status();
-    }
 }
