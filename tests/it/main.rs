@@ -14,6 +14,7 @@ mod journey;
 #[expect(dead_code, reason = "events of the domain are not seen from outside")]
 #[path = "../simulation/judge.rs"]
 mod judge;
+mod kill;
 mod orphans;
 mod outage;
 mod postgres;

@@ -25,8 +25,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// The clouds and the database that all replicas share.
 pub(crate) struct Fleet {
     pub(crate) source: Cloud,
-    /// Runs as long as the fleet does.
-    _dr: Cloud,
+    pub(crate) dr: Cloud,
     database: String,
     directory: TempDir,
 }
@@ -51,7 +50,7 @@ impl Fleet {
         let [source, dr] = <[Cloud; 2]>::try_from(clouds).expect("two");
         Self {
             source,
-            _dr: dr,
+            dr,
             database,
             directory,
         }
