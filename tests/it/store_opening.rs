@@ -53,11 +53,11 @@ async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     store::open(Config::new(url, still_clock())).await
 }
 
-/// Starts this very program again, to run nothing but [`a_child_commits_and_waits`]; answers when
-/// that has committed.
-fn child(site: &Site) -> (Child, Vec<DrBackupId>) {
+/// Starts this very program again, to run nothing but this test of a child; what it tells of its
+/// commits ends with it.
+fn child_of(site: &Site, test: &str) -> (Child, impl Iterator<Item = DrBackupId> + use<>) {
     let mut child = Command::new(std::env::current_exe().expect("a program"))
-        .args(["--exact", "store_opening::a_child_commits_and_waits"])
+        .args(["--exact", &format!("store_opening::{test}")])
         .args(["--ignored", "--nocapture"])
         .env(CHILD_URL, &site.url)
         .stdin(Stdio::piped())
@@ -68,10 +68,15 @@ fn child(site: &Site) -> (Child, Vec<DrBackupId>) {
     let ids = output
         .lines()
         .map(|line| line.expect("a line"))
-        .filter_map(|line| line.split("committed ").nth(1)?.parse().ok())
-        .take(COMMITTED)
-        .collect();
+        // The last line of one that was killed may be a part of a line.
+        .filter_map(|line| line.split("committed ").nth(1)?.parse().ok());
     (child, ids)
+}
+
+/// A child that runs [`a_child_commits_and_waits`], once that has committed.
+fn child(site: &Site) -> (Child, Vec<DrBackupId>) {
+    let (child, ids) = child_of(site, "a_child_commits_and_waits");
+    (child, ids.take(COMMITTED).collect())
 }
 
 #[tokio::test]
@@ -89,6 +94,55 @@ async fn a_child_commits_and_waits() {
     // Until it is killed, or the process that started it is gone.
     let mut end = String::new();
     std::io::stdin().read_line(&mut end).expect("an end");
+}
+
+#[tokio::test]
+#[ignore = "it is the process that is killed while it commits"]
+async fn a_child_commits_until_it_is_killed() {
+    let Ok(url) = std::env::var(CHILD_URL) else {
+        return;
+    };
+    let store = open(&url).await.expect("the store opens");
+    let callers = (0..16).map(|_| async {
+        loop {
+            let one = backup();
+            admit(&*store, &one).await;
+            println!("committed {}", one.id);
+        }
+    });
+    futures::future::join_all(callers).await;
+}
+
+/// A number that a statement answers.
+fn number(conn: &mut SqliteConnection, statement: &str) -> i64 {
+    let text = format!("SELECT ({statement}) AS nullable, '' AS \"of\", '' AS name");
+    let rows: Vec<Column> = sql_query(text).load(conn).expect("a row");
+    rows[0].nullable
+}
+
+#[tokio::test]
+async fn kills_in_the_midst_of_commits_lose_nothing_that_was_answered_and_keep_nothing_by_halves() {
+    let site = Site::sqlite();
+    let mut answered = Vec::new();
+    for round in 0..10 {
+        let (mut child, mut ids) = child_of(&site, "a_child_commits_until_it_is_killed");
+        answered.extend(ids.by_ref().take(10 + 23 * round));
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+        answered.extend(ids);
+
+        let mut conn = sqlite(&site);
+        let sound = "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'";
+        assert_eq!(number(&mut conn, sound), 1, "round {round}");
+        let kept = ["dr_backups", "operations", "events"]
+            .map(|table| number(&mut conn, &format!("SELECT count(*) FROM {table}")));
+        assert_eq!(kept, [kept[0]; 3], "round {round}");
+        let store = site.open().await;
+        for id in &answered {
+            assert_eq!(store.dr_backup_get(*id).await.expect("there").id, *id);
+        }
+    }
+    assert!(answered.len() > 1_000, "{}", answered.len());
 }
 
 async fn a_killed_process_loses_nothing(site: &Site) {
