@@ -17,13 +17,18 @@ use drbackup::{
 
 use crate::{
     life::Life,
+    server::Lent,
     stage::{Scene, Stage, by_hand, scratch},
-    sweep,
+    sweep::{self, every},
     tap::{Fall, Tap},
 };
 
 /// No life lasts longer, by the hand-wound clock.
 const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Of so many lives over PostgreSQL, which take ten times as long, one is lived where nobody says
+/// otherwise.
+const USUAL: usize = 7;
 
 /// The planners that were asked during the sweeps.
 static SEEN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
@@ -64,44 +69,72 @@ fn scene(volumes: &[u64], reads: bool) -> Scene {
     }
 }
 
-fn run(scene: &Scene, capture: Capture, deaths: &[u64]) -> u64 {
+/// A life whose replicas die at these crossings.
+async fn dying(stage: &Stage, deaths: &[u64]) -> u64 {
+    let falls: Vec<(u64, Fall)> = deaths.iter().map(|at| (*at, Fall::Dies)).collect();
+    live(stage, Life::new(stage, Capture::default(), false), &falls).await
+}
+
+fn in_sqlite(scene: &Scene, deaths: &[u64]) -> u64 {
     by_hand(async {
         let folder = scratch();
         let stage = Stage::sqlite(folder.path(), scene.clone()).await;
-        let falls: Vec<(u64, Fall)> = deaths.iter().map(|at| (*at, Fall::Dies)).collect();
-        live(&stage, Life::new(&stage, capture, false), &falls).await
+        dying(&stage, deaths).await
     })
 }
 
-/// Ends the replica at every boundary of a life with these volumes, and then, at every `stride`-th
-/// of them, its successor at one of the first boundaries that it comes to.
-fn sweep(scene: &Scene, capture: Capture, stride: usize) {
-    let crossings = run(scene, capture, &[]);
+fn in_postgresql(scene: &Scene, deaths: &[u64]) -> u64 {
+    let lent = Lent::new();
+    by_hand(async {
+        let stage = Stage::over(lent.database(), scene.clone());
+        dying(&stage, deaths).await
+    })
+}
+
+/// Ends the replica at every boundary of a life, or at one of `every` so many, and then, at every
+/// `stride`-th of them, its successor at one of the first boundaries that it comes to.
+fn sweep(every: usize, stride: usize, run: impl Fn(&[u64]) -> u64 + Sync) {
+    let crossings = run(&[]);
     let once = (1..=crossings).map(|at| vec![at]);
     let twice = (1..=crossings)
         .step_by(stride)
         .map(|at| vec![at, 1 + at * 7 % 40]);
-    let points: Vec<Vec<u64>> = once.chain(twice).collect();
+    let points: Vec<Vec<u64>> = once.chain(twice).step_by(every).collect();
     println!("{crossings} boundaries, {} lives", points.len());
     sweep::all("deaths at", &points, |deaths| {
-        run(scene, capture, deaths);
+        run(deaths);
     });
 }
 
 #[test]
 fn a_replica_may_die_anywhere_with_one_volume() {
-    sweep(&scene(&[1], true), Capture::default(), 3);
+    let scene = scene(&[1], true);
+    sweep(1, 3, |deaths| in_sqlite(&scene, deaths));
     every_planner_was_swept();
 }
 
 #[test]
 fn a_replica_may_die_anywhere_with_two_volumes() {
-    sweep(&scene(&[1, 2], false), Capture::default(), 5);
+    let scene = scene(&[1, 2], false);
+    sweep(1, 5, |deaths| in_sqlite(&scene, deaths));
 }
 
 #[test]
 fn a_replica_may_die_anywhere_with_five_volumes() {
-    sweep(&scene(&[1, 1, 2, 1, 3], false), Capture::default(), 11);
+    let scene = scene(&[1, 1, 2, 1, 3], false);
+    sweep(1, 11, |deaths| in_sqlite(&scene, deaths));
+}
+
+#[test]
+fn a_replica_may_die_anywhere_over_postgresql_with_one_volume() {
+    let scene = scene(&[1], true);
+    sweep(every(USUAL), 3, |deaths| in_postgresql(&scene, deaths));
+}
+
+#[test]
+fn a_replica_may_die_anywhere_over_postgresql_with_two_volumes() {
+    let scene = scene(&[1, 2], false);
+    sweep(every(USUAL), 5, |deaths| in_postgresql(&scene, deaths));
 }
 
 /// Every file of a planner is one that the sweep has asked, so that a new one is not forgotten.

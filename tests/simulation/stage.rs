@@ -151,7 +151,7 @@ impl Scene {
     }
 }
 
-/// A database that outlives the runs.
+/// A store, and where it lives if it needs a runtime whose time is real.
 #[derive(Clone)]
 pub(crate) struct Database {
     pub(crate) store: Arc<dyn Store>,
@@ -187,8 +187,12 @@ impl Stage {
         Self::set(Database { store, runtime }, calendar, scene)
     }
 
-    /// Sets a stage over a database in which nothing is open.
-    pub(crate) fn set(database: Database, calendar: Arc<dyn Clock>, scene: Scene) -> Self {
+    /// Sets a stage over an empty database that lives elsewhere.
+    pub(crate) fn over(database: Database, scene: Scene) -> Self {
+        Self::set(database, Calendar::new(u64::from(u16::MAX), 0), scene)
+    }
+
+    fn set(database: Database, calendar: Arc<dyn Clock>, scene: Scene) -> Self {
         let [mut source, mut dr] = sim::Config::pair(scene.times.clone());
         for (index, config) in [&mut source, &mut dr].into_iter().enumerate() {
             config.seed = scene.seed * 4 + index as u64 + 1;

@@ -29,7 +29,7 @@ use drbackup::{
     },
 };
 use futures::executor::block_on;
-use tokio::{runtime::Handle, sync::watch};
+use tokio::{runtime::Handle, sync::watch, task::unconstrained};
 
 use crate::tap::Tap;
 
@@ -75,7 +75,8 @@ impl TappedStore {
     /// Waits right here for the store.
     fn wait<T>(&self, answer: impl Future<Output = T>) -> T {
         let _entered = self.runtime.as_ref().map(Handle::enter);
-        block_on(answer)
+        // A task may do only so much at a time; then it would have to give way, which it cannot here.
+        block_on(unconstrained(answer))
     }
 }
 

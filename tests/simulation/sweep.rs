@@ -14,6 +14,12 @@ use std::{
 /// At most so many failures are told.
 const TOLD: usize = 5;
 
+/// Of every how many points one is run: a bounded run says so, or else it is as many as usual.
+pub(crate) fn every(usual: usize) -> usize {
+    let wanted = std::env::var("DRBACKUP_EVERY").ok();
+    wanted.and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
 /// Runs every point; `run` panics where an invariant is broken.
 pub(crate) fn all<P: Debug + Sync>(what: &str, points: &[P], run: impl Fn(&P) + Sync) {
     // A panic is told once, with its point, and without the way that it took.
