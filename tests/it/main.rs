@@ -20,6 +20,7 @@ mod outage;
 mod postgres;
 mod replica;
 mod replicas;
+mod schedule_store;
 mod schedules;
 mod stage;
 mod store_contract;

@@ -1,0 +1,353 @@
+//! The contract of the store about schedules and their runs, on SQLite and on a real PostgreSQL; it
+//! may not know which of them a claim runs on.
+
+use std::time::Duration;
+
+use drbackup::{
+    domain::{
+        capture::Capture,
+        dr_backup::DrBackup,
+        id::{CloudName, ResourceId, RunId, ScheduleId, ServerId},
+        keeping::Keeping,
+        lifecycle::State,
+        page::{Filter, Order, Query},
+        schedule::{Keep, MissedRuns, Plan, PointKind, Run, RunCause, RunOutcome, Schedule, Slot},
+        time::Timestamp,
+    },
+    port::{
+        schedules::{Made, NewPoint},
+        store::{Admitted, RequestKey, Store, StoreError},
+    },
+};
+use uuid::Uuid;
+
+use crate::store_contract::{Site, backup, creation, home};
+
+const NOON: Timestamp = Timestamp(1_790_000_000_000_000);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn slot(hour: u32) -> Slot {
+    let time = NOON.after(HOUR * hour);
+    Slot {
+        time,
+        begins: time,
+        tries: 0,
+    }
+}
+
+fn schedule(next: Option<Slot>) -> Schedule {
+    Schedule {
+        id: ScheduleId(Uuid::now_v7()),
+        plan: Plan {
+            name: "nightly".to_owned(),
+            description: String::new(),
+            kind: PointKind::DrBackup,
+            capture: Capture::Snapshot,
+            full_every: 7,
+            calendar: "0 * * * *".to_owned(),
+            time_zone: "UTC".to_owned(),
+            jitter: Duration::from_millis(1_500),
+            missed: MissedRuns::Skip,
+            failures_maximum: 3,
+            keep: Keep {
+                last: 2,
+                ..Keep::default()
+            },
+        },
+        tenant: home(),
+        server: ServerId::new("server-1"),
+        active: next.is_some(),
+        next,
+        failures: 0,
+        runtime_state: "Waiting".to_owned(),
+        error: None,
+        created: NOON,
+        updated: NOON,
+        revision: 1,
+    }
+}
+
+fn key(method: &'static str) -> Option<RequestKey> {
+    Some(RequestKey {
+        method,
+        id: "monday".to_owned(),
+        digest: "same".to_owned(),
+    })
+}
+
+async fn admit(store: &dyn Store, schedule: &Schedule) -> Schedule {
+    let admitted = store.schedule_admit(None, schedule.clone()).await;
+    match admitted.expect("admitted") {
+        Admitted::New(schedule) | Admitted::Before(schedule) => schedule,
+    }
+}
+
+fn run_of(schedule: &Schedule) -> Run {
+    let (id, now) = (RunId(Uuid::now_v7()), NOON.after(HOUR));
+    Run::begun(id, schedule.id, now, RunCause::Calendar, now)
+}
+
+fn point_of(schedule: &Schedule) -> NewPoint {
+    let backup = DrBackup {
+        keeping: Keeping {
+            schedule: Some(schedule.id),
+            ..Keeping::default()
+        },
+        ..backup()
+    };
+    NewPoint {
+        operation: creation(&backup),
+        backup,
+    }
+}
+
+/// Begins a run that makes a point; the schedule as it goes on is answered too.
+async fn begin(store: &dyn Store, schedule: &Schedule) -> (Schedule, Run, DrBackup) {
+    let point = point_of(schedule);
+    let made = point.backup.clone();
+    let mut run = run_of(schedule);
+    run.point = Some(ResourceId::DrBackup(made.id));
+    let next = Schedule {
+        next: Some(slot(2)),
+        ..schedule.clone()
+    };
+    let run = store.run_begin(None, next, run, Some(point)).await;
+    let now = store.schedule_get(schedule.id).await.expect("there");
+    (now, run.expect("begun"), made)
+}
+
+async fn a_schedule_reads_back_as_it_was_written_and_repeats_answer_it(site: Site) {
+    let store = site.open().await;
+    let wanted = schedule(Some(slot(1)));
+    let first = store
+        .schedule_admit(key("CreateSchedule"), wanted.clone())
+        .await;
+    assert_eq!(first, Ok(Admitted::New(wanted.clone())));
+    assert_eq!(store.schedule_get(wanted.id).await, Ok(wanted.clone()));
+    let again = store
+        .schedule_admit(key("CreateSchedule"), schedule(None))
+        .await;
+    assert_eq!(again, Ok(Admitted::Before(wanted.clone())));
+    let about = ResourceId::Schedule(wanted.id);
+    let events = store.events_list(about, 0, 10).await.expect("listed");
+    assert_eq!(events.len(), 1);
+
+    let removed = store
+        .schedule_remove(key("DeleteSchedule"), wanted.clone())
+        .await;
+    assert_eq!(removed, Ok(Admitted::New(wanted.clone())));
+    assert_eq!(
+        store.schedule_get(wanted.id).await,
+        Err(StoreError::NotFound(about))
+    );
+    let answered = store
+        .schedule_answered(&key("CreateSchedule").expect("a key"))
+        .await;
+    assert_eq!(answered, Ok(Some(wanted)), "also when it is gone");
+    let events = store.events_list(about, 0, 10).await.expect("listed");
+    assert_eq!(events.last().map(|event| event.state), Some(State::Deleted));
+}
+
+async fn only_the_first_of_two_changes_from_one_revision_is_written(site: Site) {
+    let store = site.open().await;
+    let read = admit(&*store, &schedule(Some(slot(1)))).await;
+    let begun = store
+        .run_begin(None, read.clone(), run_of(&read), None)
+        .await;
+    assert!(begun.is_ok(), "{begun:?}");
+    let outdated = Err(StoreError::Outdated(ResourceId::Schedule(read.id)));
+    let point = Some(point_of(&read));
+    let second = store
+        .run_begin(None, read.clone(), run_of(&read), point)
+        .await;
+    assert_eq!(second, outdated);
+    assert_eq!(
+        store.points_of(read.id).await,
+        Ok(Vec::new()),
+        "nothing of it is there"
+    );
+    let runs = store.runs_list(read.id, None, 10).await.expect("listed");
+    assert_eq!(runs.items.len(), 1);
+    assert_eq!(
+        store.schedule_change(None, read.clone()).await.map(drop),
+        outdated.clone().map(drop)
+    );
+    assert_eq!(
+        store.run_end(read.clone(), run_of(&read)).await,
+        outdated.map(drop)
+    );
+}
+
+async fn what_is_due_comes_with_the_time_of_the_next(site: Site) {
+    let store = site.open().await;
+    let mut hours = Vec::new();
+    for hour in [3, 1, 2] {
+        hours.push(admit(&*store, &schedule(Some(slot(hour)))).await.id);
+    }
+    admit(&*store, &schedule(None)).await;
+    let due = async |hour: u32| {
+        let (due, next) = store
+            .schedules_due(NOON.after(HOUR * hour), 10)
+            .await
+            .expect("read");
+        (due.iter().map(|one| one.id).collect::<Vec<_>>(), next)
+    };
+    assert_eq!(due(0).await, (Vec::new(), Some(slot(1).begins)));
+    assert_eq!(
+        due(2).await,
+        (vec![hours[1], hours[2]], Some(slot(3).begins))
+    );
+    assert_eq!(due(3).await, (vec![hours[1], hours[2], hours[0]], None));
+}
+
+async fn a_run_rests_with_its_point(site: Site) {
+    let store = site.open().await;
+    let read = admit(&*store, &schedule(Some(slot(1)))).await;
+    let (read, mut run, made) = begin(&*store, &read).await;
+    assert_eq!(read.next, Some(slot(2)));
+    let cloud = CloudName::new("home");
+    assert_eq!(store.runs_under_way(&cloud).await, Ok(1));
+    assert_eq!(store.runs_under_way(&CloudName::new("away")).await, Ok(0));
+    assert_eq!(
+        store.runs_rested(10).await,
+        Ok(Vec::new()),
+        "it is being made"
+    );
+    let points = store.points_of(read.id).await.expect("listed");
+    assert_eq!(points.len(), 1);
+    assert_eq!((points[0].backup.id, points[0].used), (made.id, false));
+
+    let rested = DrBackup {
+        state: State::Ok,
+        ..store.dr_backup_get(made.id).await.expect("there")
+    };
+    let changed = store.dr_backup_change(None, rested, None).await;
+    changed.expect("written");
+    assert_eq!(
+        store.runs_rested(10).await,
+        Ok(vec![(run.clone(), Made::Good)])
+    );
+    run.end(RunOutcome::Succeeded, String::new(), NOON.after(HOUR * 2));
+    assert_eq!(store.run_end(read.clone(), run.clone()).await, Ok(()));
+    assert_eq!(store.runs_rested(10).await, Ok(Vec::new()));
+    assert_eq!(store.runs_under_way(&cloud).await, Ok(0));
+    let runs = store.runs_list(read.id, None, 10).await.expect("listed");
+    assert_eq!(runs.items, [run]);
+}
+
+async fn lists_of_schedules_and_runs_go_on_where_a_page_ended(site: Site) {
+    let store = site.open().await;
+    let mut made = Vec::new();
+    for hour in 0..5 {
+        let one = Schedule {
+            created: NOON.after(HOUR * hour),
+            active: hour % 2 == 0,
+            ..schedule(Some(slot(1)))
+        };
+        made.push(admit(&*store, &one).await.id);
+    }
+    let mut query = Query {
+        filter: Filter::default(),
+        order: Order::default(),
+        after: None,
+        limit: 2,
+    };
+    let mut seen = Vec::new();
+    loop {
+        let page = store.schedules_list(query.clone()).await.expect("listed");
+        seen.extend(page.items.iter().map(|one| one.id));
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => break,
+        }
+    }
+    seen.reverse();
+    assert_eq!(seen, made);
+    query.after = None;
+    query.filter.active = Some(false);
+    let idle = store.schedules_list(query).await.expect("listed").items;
+    assert_eq!(idle.len(), 2);
+
+    let mut read = store.schedule_get(made[0]).await.expect("there");
+    for _ in 0..3 {
+        store
+            .run_begin(None, read.clone(), run_of(&read), None)
+            .await
+            .expect("begun");
+        read = store.schedule_get(made[0]).await.expect("there");
+    }
+    let first = store.runs_list(made[0], None, 2).await.expect("listed");
+    let rest = store
+        .runs_list(made[0], first.next, 2)
+        .await
+        .expect("listed");
+    assert_eq!(
+        (first.items.len(), rest.items.len(), rest.next),
+        (2, 1, None)
+    );
+}
+
+async fn points_expire_only_at_rest_unheld_and_without_a_schedule(site: Site) {
+    let store = site.open().await;
+    let over = |held: bool, schedule: Option<ScheduleId>, state: State| DrBackup {
+        state,
+        keeping: Keeping {
+            schedule,
+            until: Some(NOON),
+            held,
+        },
+        ..backup()
+    };
+    let of_schedule = Some(ScheduleId(Uuid::now_v7()));
+    let mut expected = None;
+    for one in [
+        over(true, None, State::Ok),
+        over(false, of_schedule, State::Ok),
+        over(false, None, State::Creating),
+        over(false, None, State::Ok),
+    ] {
+        expected = Some(one.id);
+        let operation = creation(&one);
+        store
+            .dr_backup_admit(None, one, operation)
+            .await
+            .expect("admitted");
+    }
+    let early = store.points_expired(Timestamp(NOON.0 - 1), 10).await;
+    assert_eq!(early, Ok(Vec::new()));
+    let expired = store.points_expired(NOON, 10).await.expect("listed");
+    assert_eq!(expired.len(), 1);
+    assert_eq!(Some(expired[0].backup.id), expected);
+}
+
+/// Every claim once for each database.
+macro_rules! contract {
+    ($($claim:ident),* $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test]
+                async fn $claim() {
+                    super::$claim(super::Site::sqlite()).await;
+                }
+            )*
+        }
+
+        mod postgres {
+            $(
+                #[tokio::test]
+                async fn $claim() {
+                    super::$claim(super::Site::postgres()).await;
+                }
+            )*
+        }
+    };
+}
+
+contract! {
+    a_schedule_reads_back_as_it_was_written_and_repeats_answer_it,
+    only_the_first_of_two_changes_from_one_revision_is_written,
+    what_is_due_comes_with_the_time_of_the_next,
+    a_run_rests_with_its_point,
+    lists_of_schedules_and_runs_go_on_where_a_page_ended,
+    points_expire_only_at_rest_unheld_and_without_a_schedule,
+}
