@@ -10,9 +10,11 @@
 
 use std::{fmt, iter::Peekable, str::Chars};
 
+use uuid::Uuid;
+
+use super::standing::Standing;
 use crate::domain::{
-    dr_backup::DrBackup,
-    id::{CloudName, ProjectId, ServerId},
+    id::{BackupId, CloudName, DrBackupId, ProjectId, ServerId},
     lifecycle::State,
     page::{Filter, Order, OrderField},
     time::Timestamp,
@@ -53,9 +55,9 @@ pub(super) struct Term {
     pub(super) value: String,
 }
 
-/// The filter of a list of DR backups.
-pub(super) fn dr_backups(text: &str) -> Result<Filter, String> {
-    ours(text, "instance_id", |filter, value| {
+/// The filter of a list of backups of either kind.
+pub(super) fn backups(text: &str) -> Result<Filter, String> {
+    ours(text, &["instance_id"], |filter, _, value| {
         filter.server = Some(ServerId::new(value));
         Ok(())
     })
@@ -63,20 +65,27 @@ pub(super) fn dr_backups(text: &str) -> Result<Filter, String> {
 
 /// The filter of a list of restorations.
 pub(super) fn restorations(text: &str) -> Result<Filter, String> {
-    ours(text, "dr_backup_id", |filter, value| {
-        let id = value
-            .parse()
-            .map_err(|_| format!("dr_backup_id: `{value}` is not an id"))?;
-        filter.dr_backup = Some(id);
-        Ok(())
-    })
+    ours(
+        text,
+        &["dr_backup_id", "backup_id"],
+        |filter, field, value| {
+            let id =
+                Uuid::parse_str(value).map_err(|_| format!("{field}: `{value}` is not an id"))?;
+            if field == "backup_id" {
+                filter.backup = Some(BackupId(id));
+            } else {
+                filter.dr_backup = Some(DrBackupId(id));
+            }
+            Ok(())
+        },
+    )
 }
 
-/// The filter of a list of ours, with the one field that only this list has.
+/// The filter of a list of ours, with the fields that only this list has.
 fn ours(
     text: &str,
-    own: &str,
-    take_own: impl Fn(&mut Filter, &str) -> Result<(), String>,
+    own: &[&str],
+    take_own: impl Fn(&mut Filter, &str, &str) -> Result<(), String>,
 ) -> Result<Filter, String> {
     let mut filter = Filter::default();
     for Term {
@@ -95,14 +104,19 @@ fn ours(
             ("create_time", Operator::Equal) => {
                 return Err("create_time is compared with >= or <".to_owned());
             }
-            (field, Operator::Equal) if field == own => take_own(&mut filter, &value)?,
+            (field, Operator::Equal) if own.contains(&field) => {
+                take_own(&mut filter, field, &value)?;
+            }
             ("cloud" | "tenant" | "name" | "state", Operator::From | Operator::Before) => {
                 return Err(format!("{field} is compared with ="));
             }
-            (field, _) if field == own => return Err(format!("{field} is compared with =")),
+            (field, _) if own.contains(&field) => {
+                return Err(format!("{field} is compared with ="));
+            }
             (field, _) => {
                 return Err(format!(
-                    "there is no field `{field}`; there are: cloud, tenant, {own}, name, state, create_time"
+                    "there is no field `{field}`; there are: cloud, tenant, {}, name, state, create_time",
+                    own.join(", ")
                 ));
             }
         }
@@ -155,8 +169,8 @@ pub(super) fn order(text: &str) -> Result<Order, String> {
     Ok(Order { field, descending })
 }
 
-/// Whether a DR backup is one of those that a filter lets through, as the store would judge.
-pub(super) fn fits(filter: &Filter, backup: &DrBackup) -> bool {
+/// Whether a backup is one of those that a filter lets through, as the store would judge.
+pub(super) fn fits(filter: &Filter, backup: &Standing) -> bool {
     fn same<T: PartialEq>(wanted: Option<&T>, is: &T) -> bool {
         wanted.is_none_or(|wanted| wanted == is)
     }
@@ -376,7 +390,7 @@ mod tests {
 
         #[test]
         fn no_text_breaks_the_reading(text: String) {
-            drop((dr_backups(&text), restorations(&text), texts(&text, &["name"]), order(&text)));
+            drop((backups(&text), restorations(&text), texts(&text, &["name"]), order(&text)));
         }
 
         #[test]
@@ -389,7 +403,7 @@ mod tests {
 
     #[test]
     fn every_documented_field_is_taken() {
-        let filter = dr_backups(
+        let filter = backups(
             r#"cloud = "one" AND tenant='t' AND instance_id = "i" AND name = "a \"b\" ü" AND state = OK
                AND create_time >= 2026-01-31T00:00:00Z AND create_time < "2026-02-01T00:00:00Z""#,
         )
@@ -417,7 +431,7 @@ mod tests {
             ("cloud <= a", "=, >= or <"),
             ("cloud = \"a", "at the end of the value"),
         ] {
-            let problem = dr_backups(text).expect_err(text);
+            let problem = backups(text).expect_err(text);
             assert!(problem.contains(part), "{text}: {problem}");
         }
     }

@@ -22,8 +22,8 @@ use super::{
 use crate::{
     api::{
         pb::{
-            cloud_service_server, dr_backup_service_server, orphan_service_server,
-            restoration_service_server,
+            backup_service_server, cloud_service_server, dr_backup_service_server,
+            orphan_service_server, restoration_service_server,
         },
         server::{LIVENESS, Limits, door},
     },
@@ -319,9 +319,10 @@ async fn tell_health(
 /// The names under which health tells whether to come here; the empty one is the service as a whole.
 /// [`LIVENESS`] is none of them: a process that takes its leave, or waits for its database, must not
 /// be restarted for that.
-const READY: [&str; 5] = [
+const READY: [&str; 6] = [
     "",
     dr_backup_service_server::SERVICE_NAME,
+    backup_service_server::SERVICE_NAME,
     restoration_service_server::SERVICE_NAME,
     cloud_service_server::SERVICE_NAME,
     orphan_service_server::SERVICE_NAME,

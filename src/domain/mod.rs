@@ -14,8 +14,9 @@
 //! | volume backup | a Cinder backup of one volume |
 //! | record | what Cinder exports of a volume backup, and imports elsewhere |
 //! | mirror | an imported record: it shares its bytes with the original |
+//! | regular backup | the point that brings one instance back in its own tenant: manifest and snapshots |
 //! | manifest | everything that is needed to rebuild the instance |
-//! | restoration | the rebuilding of an instance from a DR backup |
+//! | restoration | the rebuilding of an instance from a DR backup or a regular one |
 //! | operation | one long piece of work on one resource of ours |
 //! | effect | one thing that an operation does in a cloud, with a row in the ledger |
 //! | ledger | all effects of one operation |
@@ -29,6 +30,7 @@
 //! | report | what the resource should tell its callers right now |
 //! | event | a report with a sequence number |
 
+pub mod backup;
 pub mod capture;
 pub mod decision;
 pub mod dr_backup;

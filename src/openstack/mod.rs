@@ -256,6 +256,12 @@ impl Clouds {
             } => backup::describe(&access, backup, description)
                 .await
                 .map(done),
+            Request::ApplySnapshot {
+                snapshot,
+                description,
+            } => snapshot::describe(&access, snapshot, description)
+                .await
+                .map(done),
             Request::ImportRecord { .. }
             | Request::ApplyErrorStatus { .. }
             | Request::ReadInstance { .. }
@@ -425,9 +431,8 @@ impl Cloud for Clouds {
             | Request::ApplySecurityGroupName { .. }
             | Request::ApplyPortName { .. }
             | Request::ApplyServerTags { .. }
-            | Request::ApplyVolumeBackup { .. } => {
-                self.perform_as_tenant(tenant, name, request).await
-            }
+            | Request::ApplyVolumeBackup { .. }
+            | Request::ApplySnapshot { .. } => self.perform_as_tenant(tenant, name, request).await,
         }
     }
 

@@ -17,7 +17,6 @@ use crate::{
         operation::{Ask, Operation},
         page::{Filter, Order, Page, Query},
         progress::Progress,
-        restoration::Restoration,
     },
     port::store::RequestKey,
 };
@@ -76,12 +75,7 @@ impl Service {
         check.present("cloud", ask.tenant.cloud.as_str());
         check.present("tenant", ask.tenant.project.as_str());
         check.present("instance_id", ask.server.as_str());
-        check.at_most("name", &ask.name, self.limits.name_characters);
-        check.at_most(
-            "description",
-            &ask.description,
-            self.limits.description_characters,
-        );
+        self.check_words(&mut check, "", Some(&ask.name), Some(&ask.description));
         check.at_most(
             "request_id",
             &ask.request_id,
@@ -107,7 +101,7 @@ impl Service {
         if let Some(answer) = self.dr_backup_answered(key.as_ref()).await? {
             return Ok(answer);
         }
-        let instance_name = self.peek_instance(&ask).await?;
+        let instance_name = self.peek_instance(&ask.tenant, &ask.server).await?;
         let seen = self.seen_per_gib(&ask.tenant, &ask.server).await?;
         let now = self.clock.now();
         let id = DrBackupId(self.clock.new_id());
@@ -159,14 +153,18 @@ impl Service {
 
     /// One short read: refuses an instance that is not there or cannot be captured, and admits
     /// when the cloud does not answer, because the operation waits for it better than a caller can.
-    async fn peek_instance(&self, ask: &CreateDrBackup) -> Result<String, Error> {
-        let peek = self.cloud.instance_peek(&ask.tenant, &ask.server);
+    pub(super) async fn peek_instance(
+        &self,
+        tenant: &Tenant,
+        server: &ServerId,
+    ) -> Result<String, Error> {
+        let peek = self.cloud.instance_peek(tenant, server);
         match tokio::time::timeout(self.limits.peek, peek).await {
             Ok(Ok(instance)) if instance.root_is_volume => Ok(instance.name),
             Ok(Ok(instance)) => Err(root_not_volume(&instance.name)),
             Ok(Err(fault)) if fault.may_pass() => Ok(String::new()),
             Ok(Err(fault)) if fault.kind == FaultKind::NotFound => {
-                Err(Error::not_found("instance", &ask.server))
+                Err(Error::not_found("instance", server))
             }
             Ok(Err(fault)) => Err(fault.into()),
             Err(_) => Ok(String::new()),
@@ -205,15 +203,6 @@ impl Service {
         self.store.dr_backups_list(query).await.map_err(refused)
     }
 
-    /// The restorations of a DR backup, newest first.
-    pub async fn dr_backup_restorations(&self, id: DrBackupId) -> Result<Vec<Restoration>, Error> {
-        let limit = self.limits.listed_restorations;
-        self.store
-            .dr_backup_restorations(id, limit)
-            .await
-            .map_err(refused)
-    }
-
     /// The imported records that are known of a DR backup.
     pub async fn dr_backup_mirrors(&self, id: DrBackupId) -> Result<Vec<Mirror>, Error> {
         self.store.mirrors_list(id).await.map_err(refused)
@@ -222,17 +211,11 @@ impl Service {
     /// Admits new words for a DR backup; a new description goes to the Cinder backups too.
     pub async fn dr_backup_update(&self, ask: UpdateDrBackup) -> Result<DrBackup, Error> {
         let mut check = Check::default();
-        if let Some(name) = &ask.name {
+        let (name, description) = (ask.name.as_deref(), ask.description.as_deref());
+        if let Some(name) = name {
             check.present("dr_backup.name", name);
-            check.at_most("dr_backup.name", name, self.limits.name_characters);
         }
-        if let Some(description) = &ask.description {
-            check.at_most(
-                "dr_backup.description",
-                description,
-                self.limits.description_characters,
-            );
-        }
+        self.check_words(&mut check, "dr_backup.", name, description);
         check.at_most(
             "request_id",
             &ask.request_id,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        id::{CloudName, DrBackupId, ProjectId, ResourceId, RestorationId, Tenant},
+        id::{BackupId, CloudName, DrBackupId, ProjectId, ResourceId, RestorationId, Tenant},
         lifecycle::State,
     },
     port::store::StoreError,
@@ -110,12 +110,14 @@ pub(super) fn tenant(cloud: String, project: String) -> Tenant {
 }
 
 const DR_BACKUP: &str = "dr_backup";
+const BACKUP: &str = "backup";
 const RESTORATION: &str = "restoration";
 
 /// The kind of a resource as a column holds it.
 pub(super) fn resource_kind(resource: ResourceId) -> &'static str {
     match resource {
         ResourceId::DrBackup(_) => DR_BACKUP,
+        ResourceId::Backup(_) => BACKUP,
         ResourceId::Restoration(_) => RESTORATION,
     }
 }
@@ -124,6 +126,7 @@ pub(super) fn resource_kind(resource: ResourceId) -> &'static str {
 pub(super) fn resource(kind: &str, id: &str) -> Result<ResourceId, StoreError> {
     match kind {
         DR_BACKUP => Ok(ResourceId::DrBackup(DrBackupId(uuid(id)?))),
+        BACKUP => Ok(ResourceId::Backup(BackupId(uuid(id)?))),
         RESTORATION => Ok(ResourceId::Restoration(RestorationId(uuid(id)?))),
         _ => Err(unreadable("a kind of resource", kind)),
     }

@@ -13,6 +13,7 @@ mod house;
 mod journey;
 mod orphans;
 mod postgres;
+mod regular;
 mod replica;
 mod replicas;
 mod stage;

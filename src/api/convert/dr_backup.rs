@@ -124,7 +124,7 @@ pub(super) fn mirror(mirror: &Mirror) -> pb::Mirror {
     }
 }
 
-fn consistency(consistency: &Consistency) -> pb::Consistency {
+pub(super) fn consistency(consistency: &Consistency) -> pb::Consistency {
     let level = match consistency.level {
         ConsistencyLevel::PerVolume => pb::consistency::Level::PerVolume,
         ConsistencyLevel::VolumeSnapshots => pb::consistency::Level::VolumeSnapshots,
@@ -138,7 +138,7 @@ fn consistency(consistency: &Consistency) -> pb::Consistency {
     }
 }
 
-fn summary(restoration: &Restoration) -> pb::RestorationSummary {
+pub(super) fn summary(restoration: &Restoration) -> pb::RestorationSummary {
     pb::RestorationSummary {
         id: restoration.id.to_string(),
         instance_id: restoration.instance.to_string(),
