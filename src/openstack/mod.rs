@@ -187,10 +187,9 @@ impl Clouds {
                 description,
                 incremental,
             } => {
-                let snapshot = snapshot.as_ref();
-                backup::make(&access, name, volume, snapshot, description, *incremental)
-                    .await
-                    .map(accepted)
+                let from = snapshot.as_ref();
+                let id = backup::make(&access, name, volume, from, description, *incremental);
+                id.await.map(accepted)
             }
             Request::MakeVolume {
                 size_gib,
@@ -224,11 +223,8 @@ impl Clouds {
             }
             Request::MakePort { .. } => {
                 let (id, addresses) = port::make(&access, name, request).await?;
-                Ok(Answer {
-                    external: Some(id),
-                    ready: true,
-                    fact: Some(Fact::Port { addresses }),
-                })
+                let fact = Some(Fact::Port { addresses });
+                Ok(Answer { fact, ..ready(id) })
             }
             Request::MakeServer(plan) => server::make(&access, name, plan).await.map(accepted),
             Request::RestoreVolumeBackup { backup, volume, .. } => {

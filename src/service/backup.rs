@@ -56,10 +56,6 @@ pub struct UpdateBackup {
     /// The new description.
     pub description: Option<String>,
     /// Until when it is kept from now on; never ending where that is nothing.
-    #[expect(
-        clippy::option_option,
-        reason = "to stay as it is and to become nothing are two things"
-    )]
     pub kept_until: Option<Option<Timestamp>>,
     /// Whether it is held from now on.
     pub held: Option<bool>,

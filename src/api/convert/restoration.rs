@@ -289,8 +289,8 @@ mod tests {
             let ErrorKind::Invalid(bad) = error.kind else {
                 panic!("{error}")
             };
-            let names: Vec<&str> = bad.iter().map(|one| one.field.as_str()).collect();
-            assert_eq!(names, fields);
+            let told: Vec<&str> = bad.iter().map(|one| one.field.as_str()).collect();
+            assert_eq!(told, fields);
         }
     }
 

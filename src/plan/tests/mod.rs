@@ -19,7 +19,7 @@ use crate::domain::{
     dr_backup::DrBackupDetail,
     effect::{Disposal, Effect, EffectKind, EffectState, Fact, Request},
     fault::{Fault, FaultKind, Service},
-    id::{FlavorId, ResourceId, RestorationId},
+    id::{FlavorId, ResourceId, RestorationId, SnapshotId},
     inventory::KeyPairInfo,
     ledger::Ledger,
     lifecycle::State,
@@ -351,21 +351,20 @@ fn a_volume_is_made_from_its_own_snapshot_with_the_type_that_it_has() {
     let made: Vec<Option<&str>> = story
         .wished
         .iter()
-        .filter_map(|(_, request, _)| match request {
-            Request::MakeVolume {
+        .filter_map(|(_, request, _)| {
+            let kind = request.kind();
+            assert!(!matches!(kind, EffectKind::Import | EffectKind::Fill));
+            assert!(!matches!(request, Request::ReadPresence { .. }));
+            let Request::MakeVolume {
                 snapshot,
                 volume_type,
                 ..
-            } => {
-                assert_eq!(*volume_type, None);
-                Some(snapshot.as_ref().map(|one| one.as_str()))
-            }
-            request => {
-                let kind = request.kind();
-                assert!(!matches!(kind, EffectKind::Import | EffectKind::Fill));
-                assert!(!matches!(request, Request::ReadPresence { .. }));
-                None
-            }
+            } = request
+            else {
+                return None;
+            };
+            assert_eq!(*volume_type, None);
+            Some(snapshot.as_ref().map(SnapshotId::as_str))
         })
         .collect();
     let own: Vec<String> = (0..5).map(|index| format!("snapshot-{index}")).collect();
