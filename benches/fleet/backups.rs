@@ -12,6 +12,7 @@ use drbackup::{
             CloudName, DrBackupId, EffectKey, FlavorId, NetworkId, OperationId, ProjectId,
             ResourceId, SecurityGroupId, ServerId, SubnetId, Tenant, VolumeBackupId, VolumeId,
         },
+        keeping::Keeping,
         lifecycle::State,
         manifest::{
             FixedAddress, FlavorShape, KeyFacts, Manifest, PortFacts, Properties,
@@ -72,6 +73,7 @@ pub(crate) fn scheduled(tenant: &Tenant, number: usize) -> (DrBackup, Operation)
         server: server.clone(),
         instance_name: format!("instance-{number:06}"),
         capture: Capture::Snapshot,
+        keeping: Keeping::default(),
         state: State::CreationScheduled,
         runtime_state: "Scheduled".to_owned(),
         progress: Progress::default(),

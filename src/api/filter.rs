@@ -10,11 +10,9 @@
 
 use std::{fmt, iter::Peekable, str::Chars};
 
-use uuid::Uuid;
-
 use super::standing::Standing;
 use crate::domain::{
-    id::{BackupId, CloudName, DrBackupId, ProjectId, ServerId},
+    id::{CloudName, ProjectId, ServerId},
     lifecycle::State,
     page::{Filter, Order, OrderField},
     time::Timestamp,
@@ -57,10 +55,18 @@ pub(super) struct Term {
 
 /// The filter of a list of backups of either kind.
 pub(super) fn backups(text: &str) -> Result<Filter, String> {
-    ours(text, &["instance_id"], |filter, _, value| {
-        filter.server = Some(ServerId::new(value));
-        Ok(())
-    })
+    ours(
+        text,
+        &["instance_id", "schedule_id"],
+        |filter, field, value| {
+            if field == "schedule_id" {
+                filter.schedule = Some(id(field, value)?);
+            } else {
+                filter.server = Some(ServerId::new(value));
+            }
+            Ok(())
+        },
+    )
 }
 
 /// The filter of a list of restorations.
@@ -69,16 +75,21 @@ pub(super) fn restorations(text: &str) -> Result<Filter, String> {
         text,
         &["dr_backup_id", "backup_id"],
         |filter, field, value| {
-            let id =
-                Uuid::parse_str(value).map_err(|_| format!("{field}: `{value}` is not an id"))?;
             if field == "backup_id" {
-                filter.backup = Some(BackupId(id));
+                filter.backup = Some(id(field, value)?);
             } else {
-                filter.dr_backup = Some(DrBackupId(id));
+                filter.dr_backup = Some(id(field, value)?);
             }
             Ok(())
         },
     )
+}
+
+/// An id of ours.
+fn id<T: std::str::FromStr>(field: &str, value: &str) -> Result<T, String> {
+    value
+        .parse()
+        .map_err(|_| format!("{field}: `{value}` is not an id"))
 }
 
 /// The filter of a list of ours, with the fields that only this list has.
@@ -177,6 +188,7 @@ pub(super) fn fits(filter: &Filter, backup: &Standing) -> bool {
     same(filter.cloud.as_ref(), &backup.tenant.cloud)
         && same(filter.project.as_ref(), &backup.tenant.project)
         && same(filter.server.as_ref(), &backup.server)
+        && (filter.schedule.is_none() || filter.schedule == backup.schedule)
         && same(filter.state.as_ref(), &backup.state)
         && same(filter.name.as_ref(), &backup.name)
         && filter

@@ -4,7 +4,7 @@
 use crate::domain::{
     backup::Backup,
     dr_backup::DrBackup,
-    id::{ResourceId, ServerId, Tenant},
+    id::{ResourceId, ScheduleId, ServerId, Tenant},
     lifecycle::State,
     time::Timestamp,
 };
@@ -38,6 +38,8 @@ pub(super) struct Standing {
     pub(super) tenant: Tenant,
     /// Its instance.
     pub(super) server: ServerId,
+    /// The schedule that made it.
+    pub(super) schedule: Option<ScheduleId>,
     /// Its name.
     pub(super) name: String,
     /// Its state.
@@ -54,6 +56,7 @@ impl From<DrBackup> for Standing {
             resource: ResourceId::DrBackup(backup.id),
             tenant: backup.tenant,
             server: backup.server,
+            schedule: backup.keeping.schedule,
             name: backup.name,
             state: backup.state,
             created: backup.created,
@@ -68,6 +71,7 @@ impl From<Backup> for Standing {
             resource: ResourceId::Backup(backup.id),
             tenant: backup.tenant,
             server: backup.server,
+            schedule: backup.keeping.schedule,
             name: backup.name,
             state: backup.state,
             created: backup.created,

@@ -26,7 +26,7 @@ pub enum Verb {
     List(List),
     /// Follow one DR backup until it rests, or all of them until interrupted
     Watch(Watch),
-    /// Change the name or the description
+    /// Change the name, the description, or how long it is kept
     Update(Update),
     /// Delete a DR backup with its data
     #[command(visible_alias = "rm")]
@@ -54,11 +54,30 @@ pub struct Create {
     /// Give up and undo if it takes longer, such as 4h [default: the limit of the service]
     #[arg(long, value_name = "TIME")]
     time_limit: Option<Span>,
+    #[command(flatten)]
+    keep: Keep,
     /// Only check whether it could be done
     #[arg(long)]
     validate_only: bool,
     #[command(flatten)]
     work: Work,
+}
+
+/// How long a point is kept.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Keep {
+    /// Remove it by itself after this time (RFC 3339), and nothing automatic before
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(super) keep_until: Option<prost_types::Timestamp>,
+    /// Put it on hold: nothing removes it until `--release`
+    #[arg(long)]
+    pub(super) hold: bool,
+}
+
+/// Reads a time.
+fn moment(text: &str) -> Result<prost_types::Timestamp, String> {
+    text.parse()
+        .map_err(|_| "is not a time such as 2027-01-31T00:00:00Z".to_owned())
 }
 
 /// Where something is.
@@ -150,11 +169,19 @@ pub struct Update {
     /// Id or name
     backup: String,
     /// The new name
-    #[arg(long, required_unless_present = "description")]
+    #[arg(long, required_unless_present_any = ["description", "keep_until", "keep_for_ever", "hold", "release"])]
     name: Option<String>,
     /// The new description; empty removes it
     #[arg(long)]
     description: Option<String>,
+    #[command(flatten)]
+    keep: Keep,
+    /// No time at which it is removed by itself
+    #[arg(long, conflicts_with = "keep_until")]
+    keep_for_ever: bool,
+    /// Lift the hold
+    #[arg(long, conflicts_with = "hold")]
+    release: bool,
     /// Only if it is still this version
     #[arg(long)]
     etag: Option<String>,
@@ -258,6 +285,8 @@ async fn create(create: Create, context: &mut Context<'_>) -> Result<(), Failure
         time_limit: create.time_limit.and_then(|limit| limit.0.try_into().ok()),
         request_id: request_id.clone(),
         validate_only: create.validate_only,
+        kept_until: create.keep.keep_until,
+        held: create.keep.hold,
     };
     let mut service = context.client.backups();
     let answer = context
@@ -317,18 +346,24 @@ async fn watch(watch: Watch, context: &mut Context<'_>) -> Result<(), Failure> {
 
 async fn update(update: Update, context: &mut Context<'_>) -> Result<(), Failure> {
     let request_id = update.work.request_id();
-    let mut paths = Vec::new();
-    if update.name.is_some() {
-        paths.push("name".to_owned());
-    }
-    if update.description.is_some() {
-        paths.push("description".to_owned());
-    }
+    let changed = [
+        ("name", update.name.is_some()),
+        ("description", update.description.is_some()),
+        (
+            "kept_until",
+            update.keep.keep_until.is_some() || update.keep_for_ever,
+        ),
+        ("held", update.keep.hold || update.release),
+    ];
+    let changed = changed.into_iter().filter(|(_, changed)| *changed);
+    let paths = changed.map(|(path, _)| path.to_owned()).collect();
     let request = pb::UpdateDrBackupRequest {
         dr_backup: Some(pb::DrBackup {
             id: resolve::backup(&context.client, &update.backup).await?,
             name: update.name.unwrap_or_default(),
             description: update.description.unwrap_or_default(),
+            kept_until: update.keep.keep_until,
+            held: update.keep.hold,
             etag: update.etag.unwrap_or_default(),
             ..pb::DrBackup::default()
         }),

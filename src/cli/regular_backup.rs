@@ -1,12 +1,11 @@
 //! What a person can ask about regular backups; it may not know how the answer is drawn.
 
-use chrono::DateTime;
 use clap::{Args, Subcommand};
-use prost_types::{FieldMask, Timestamp};
+use prost_types::FieldMask;
 
 use super::{
     Context,
-    backup::{Only, Place},
+    backup::{Keep, Only, Place},
     client::Noun,
     config::Span,
     failure::Failure,
@@ -28,9 +27,9 @@ pub enum Verb {
     List(List),
     /// Follow one regular backup until it rests, or all of them until interrupted
     Watch(Watch),
-    /// Change the name, the description, until when it is kept, or whether it is held
+    /// Change the name, the description, or how long it is kept
     Update(Update),
-    /// Delete a regular backup with its snapshots, also one that is held
+    /// Delete a regular backup with its snapshots
     #[command(visible_alias = "rm")]
     Delete(Delete),
     /// Give up the work on a regular backup; what it made is removed
@@ -50,12 +49,11 @@ pub struct Create {
     /// Description, also written to the snapshots in the cloud
     #[arg(long)]
     description: Option<String>,
-    /// When it is not wanted any more, such as 2026-12-31T00:00:00Z [default: never]
-    #[arg(long, value_name = "MOMENT", value_parser = moment)]
-    kept_until: Option<Timestamp>,
     /// Give up and undo if it takes longer, such as 4h [default: the limit of the service]
     #[arg(long, value_name = "TIME")]
     time_limit: Option<Span>,
+    #[command(flatten)]
+    keep: Keep,
     /// Only check whether it could be done
     #[arg(long)]
     validate_only: bool,
@@ -106,37 +104,25 @@ pub struct Watch {
 pub struct Update {
     /// Id or name
     backup: String,
+    /// The new name
+    #[arg(long, required_unless_present_any = ["description", "keep_until", "keep_for_ever", "hold", "release"])]
+    name: Option<String>,
+    /// The new description; empty removes it
+    #[arg(long)]
+    description: Option<String>,
     #[command(flatten)]
-    change: Change,
+    keep: Keep,
+    /// No time at which it is removed by itself
+    #[arg(long, conflicts_with = "keep_until")]
+    keep_for_ever: bool,
+    /// Lift the hold
+    #[arg(long, conflicts_with = "hold")]
+    release: bool,
     /// Only if it is still this version
     #[arg(long)]
     etag: Option<String>,
     #[command(flatten)]
     work: Work,
-}
-
-/// What can be changed, of which something has to be.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = true)]
-struct Change {
-    /// The new name
-    #[arg(long)]
-    name: Option<String>,
-    /// The new description; empty removes it
-    #[arg(long)]
-    description: Option<String>,
-    /// When it is not wanted any more, such as 2026-12-31T00:00:00Z
-    #[arg(long, value_name = "MOMENT", value_parser = moment, conflicts_with = "keep_forever")]
-    kept_until: Option<Timestamp>,
-    /// Keep it without an end
-    #[arg(long)]
-    keep_forever: bool,
-    /// Hold it: whatever deletes by itself leaves it alone
-    #[arg(long, conflicts_with = "release")]
-    hold: bool,
-    /// Hold it no longer
-    #[arg(long)]
-    release: bool,
 }
 
 /// What to delete.
@@ -182,7 +168,8 @@ async fn create(create: Create, context: &mut Context<'_>) -> Result<(), Failure
         instance_id,
         name: create.name.unwrap_or_default(),
         description: create.description.unwrap_or_default(),
-        kept_until: create.kept_until,
+        kept_until: create.keep.keep_until,
+        held: create.keep.hold,
         time_limit: create.time_limit.and_then(|limit| limit.0.try_into().ok()),
         request_id: request_id.clone(),
         validate_only: create.validate_only,
@@ -248,25 +235,24 @@ async fn watch(watch: Watch, context: &mut Context<'_>) -> Result<(), Failure> {
 
 async fn update(update: Update, context: &mut Context<'_>) -> Result<(), Failure> {
     let request_id = update.work.request_id();
-    let change = update.change;
-    let paths = [
-        ("name", change.name.is_some()),
-        ("description", change.description.is_some()),
+    let changed = [
+        ("name", update.name.is_some()),
+        ("description", update.description.is_some()),
         (
             "kept_until",
-            change.kept_until.is_some() || change.keep_forever,
+            update.keep.keep_until.is_some() || update.keep_for_ever,
         ),
-        ("held", change.hold || change.release),
+        ("held", update.keep.hold || update.release),
     ];
-    let paths = paths.into_iter().filter(|(_, changes)| *changes);
-    let paths = paths.map(|(path, _)| path.to_owned()).collect();
+    let changed = changed.into_iter().filter(|(_, changed)| *changed);
+    let paths = changed.map(|(path, _)| path.to_owned()).collect();
     let request = pb::UpdateBackupRequest {
         backup: Some(pb::Backup {
             id: resolve::regular_backup(&context.client, &update.backup).await?,
-            name: change.name.unwrap_or_default(),
-            description: change.description.unwrap_or_default(),
-            kept_until: change.kept_until,
-            held: change.hold,
+            name: update.name.unwrap_or_default(),
+            description: update.description.unwrap_or_default(),
+            kept_until: update.keep.keep_until,
+            held: update.keep.hold,
             etag: update.etag.unwrap_or_default(),
             ..pb::Backup::default()
         }),
@@ -308,14 +294,4 @@ async fn cancel(cancel: Cancel, context: &mut Context<'_>) -> Result<(), Failure
         .start(&request_id, service.cancel_backup(request))
         .await?;
     cancel.work.finish_cancelled(context, answer).await
-}
-
-/// Reads a moment in time.
-fn moment(text: &str) -> Result<Timestamp, String> {
-    let moment = DateTime::parse_from_rfc3339(text)
-        .map_err(|_| format!("`{text}` is not a time such as 2026-12-31T00:00:00Z"))?;
-    Ok(Timestamp {
-        seconds: moment.timestamp(),
-        nanos: i32::try_from(moment.timestamp_subsec_nanos()).unwrap_or_default(),
-    })
 }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     capture::Consistency,
     error::{Error, OperationError},
-    id::{BackupId, ScheduleId, ServerId, SnapshotId, Tenant, VolumeId},
+    id::{BackupId, ServerId, SnapshotId, Tenant, VolumeId},
+    keeping::Keeping,
     lifecycle::{State, Transition},
     manifest::Manifest,
     progress::Progress,
@@ -30,12 +31,8 @@ pub struct Backup {
     pub server: ServerId,
     /// The name of the instance, as soon as it is known.
     pub instance_name: String,
-    /// The schedule that asked for it, where one did.
-    pub schedule: Option<ScheduleId>,
-    /// When nobody wants it any more; nothing means never.
-    pub kept_until: Option<Timestamp>,
-    /// Whether nothing but a caller's own word may delete it.
-    pub held: bool,
+    /// How long it is kept.
+    pub keeping: Keeping,
     /// For programs.
     pub state: State,
     /// For people.

@@ -8,6 +8,7 @@ use super::{
     capture::{Capture, Consistency},
     error::{Error, OperationError},
     id::{DrBackupId, ServerId, Tenant, VolumeBackupId, VolumeId},
+    keeping::Keeping,
     lifecycle::{State, Transition},
     manifest::Manifest,
     progress::Progress,
@@ -32,6 +33,8 @@ pub struct DrBackup {
     pub instance_name: String,
     /// How the bytes are taken.
     pub capture: Capture,
+    /// How long it is kept.
+    pub keeping: Keeping,
     /// For programs.
     pub state: State,
     /// For people.

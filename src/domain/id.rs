@@ -91,12 +91,12 @@ own_id! {
     DrBackupId;
     /// A regular backup.
     BackupId;
-    /// A schedule.
-    ScheduleId;
     /// A restoration.
     RestorationId;
     /// An instance that a restoration makes, named before its server exists.
     InstanceId;
+    /// A schedule.
+    ScheduleId;
     /// An operation.
     OperationId;
 }

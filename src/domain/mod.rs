@@ -16,7 +16,9 @@
 //! | mirror | an imported record: it shares its bytes with the original |
 //! | regular backup | the point that brings one instance back in its own tenant: manifest and snapshots |
 //! | manifest | everything that is needed to rebuild the instance |
-//! | restoration | the rebuilding of an instance from a DR backup or a regular one |
+//! | point | a DR backup or a regular backup: something to go back to |
+//! | schedule | what makes points of an instance on time, and keeps what its retention asks for |
+//! | restoration | the rebuilding of an instance from a point |
 //! | operation | one long piece of work on one resource of ours |
 //! | effect | one thing that an operation does in a cloud, with a row in the ledger |
 //! | ledger | all effects of one operation |
@@ -41,6 +43,7 @@ pub mod fault;
 pub mod flavor_fit;
 pub mod id;
 pub mod inventory;
+pub mod keeping;
 pub mod ledger;
 pub mod lifecycle;
 pub mod manifest;

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{
-    id::{BackupId, CloudName, DrBackupId, ProjectId, ServerId},
+    id::{BackupId, CloudName, DrBackupId, ProjectId, ScheduleId, ServerId},
     lifecycle::State,
     time::Timestamp,
 };
@@ -21,6 +21,8 @@ pub struct Filter {
     pub dr_backup: Option<DrBackupId>,
     /// The regular backup that is restored (restorations).
     pub backup: Option<BackupId>,
+    /// The schedule that made it (points).
+    pub schedule: Option<ScheduleId>,
     /// State.
     pub state: Option<State>,
     /// Exact name (of the backup, or of the instance that a restoration makes).

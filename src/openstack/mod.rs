@@ -264,12 +264,7 @@ impl Clouds {
             | Request::ReadRecord { .. }
             | Request::ReadInventory
             | Request::ReadPresence { .. }
-            | Request::Drop { .. } => Err(Fault::new(
-                FaultKind::Invalid,
-                Service::Identity,
-                "act for a tenant",
-                "this request is not one of a tenant",
-            )),
+            | Request::Drop { .. } => Err(not_of_a_tenant()),
         }
     }
 
@@ -314,6 +309,15 @@ impl Clouds {
         let live = backup::presence(&seen, admin.as_ref(), backups).await?;
         Ok(Fact::Presence { live })
     }
+}
+
+fn not_of_a_tenant() -> Fault {
+    Fault::new(
+        FaultKind::Invalid,
+        Service::Identity,
+        "act for a tenant",
+        "this request is not one of a tenant",
+    )
 }
 
 fn accepted(id: String) -> Answer {

@@ -12,13 +12,13 @@ use crate::{
     domain::{
         backup::{Backup, BackupDetail},
         error::Error,
-        id::{BackupId, ResourceId, ScheduleId, ServerId, Tenant},
+        id::{BackupId, ResourceId, ServerId, Tenant},
+        keeping::{Keeping, Rekeeping},
         lifecycle::{State, Transition},
         operation::{Ask, Operation},
         page::{Page, Query},
         progress::Progress,
         restoration::{Restoration, Source},
-        time::Timestamp,
     },
     port::store::RequestKey,
 };
@@ -34,10 +34,8 @@ pub struct CreateBackup {
     pub name: String,
     /// Mirrored to the snapshots.
     pub description: String,
-    /// The schedule that asks; nothing means a caller.
-    pub schedule: Option<ScheduleId>,
-    /// When nobody wants it any more; nothing means never.
-    pub kept_until: Option<Timestamp>,
+    /// How long it is kept.
+    pub keeping: Keeping,
     /// How long it may take; nothing means the configured limit.
     pub deadline: Option<Duration>,
     /// Only check it.
@@ -55,10 +53,8 @@ pub struct UpdateBackup {
     pub name: Option<String>,
     /// The new description.
     pub description: Option<String>,
-    /// Until when it is kept from now on; never ending where that is nothing.
-    pub kept_until: Option<Option<Timestamp>>,
-    /// Whether it is held from now on.
-    pub held: Option<bool>,
+    /// How long it is kept from now on.
+    pub keeping: Rekeeping,
     /// The etag it was read with; empty means any.
     pub etag: String,
     /// Makes a repeat harmless; empty means none.
@@ -95,7 +91,7 @@ impl Service {
             "{:?}",
             (
                 (&ask.tenant, &ask.server, &ask.name, &ask.description),
-                (ask.schedule, ask.kept_until, ask.deadline)
+                (ask.keeping, ask.deadline)
             )
         );
         let key = Self::request_key("CreateBackup", &ask.request_id, &content);
@@ -117,9 +113,7 @@ impl Service {
             tenant: ask.tenant.clone(),
             server: ask.server.clone(),
             instance_name,
-            schedule: ask.schedule,
-            kept_until: ask.kept_until,
-            held: false,
+            keeping: ask.keeping,
             state: State::CreationScheduled,
             runtime_state: "Scheduled".to_owned(),
             progress: Progress::default(),
@@ -188,10 +182,7 @@ impl Service {
         check.done()?;
         let content = format!(
             "{:?}",
-            (
-                (ask.id, &ask.name, &ask.description, &ask.etag),
-                (ask.kept_until, ask.held)
-            )
+            (ask.id, &ask.name, &ask.description, ask.keeping, &ask.etag)
         );
         let key = Self::request_key("UpdateBackup", &ask.request_id, &content);
         if let Some(answer) = self.backup_answered(key.as_ref()).await? {
@@ -203,8 +194,7 @@ impl Service {
         if let Some(name) = ask.name {
             backup.name = name;
         }
-        backup.kept_until = ask.kept_until.unwrap_or(backup.kept_until);
-        backup.held = ask.held.unwrap_or(backup.held);
+        ask.keeping.apply(&mut backup.keeping);
         // What failed to travel before has to set out again, although the words are the same.
         let failed = backup.state == State::Erred;
         let described = ask
@@ -235,8 +225,7 @@ impl Service {
         Ok(answer(admitted))
     }
 
-    /// Admits the deletion of a regular backup with its snapshots, also of one that is held: a hold
-    /// binds what deletes by itself.
+    /// Admits the deletion of a regular backup with its snapshots.
     pub async fn backup_delete(&self, ask: DeleteBackup) -> Result<Backup, Error> {
         let key = Self::request_key(
             "DeleteBackup",
@@ -248,6 +237,9 @@ impl Service {
         }
         let mut backup = self.backup_get(ask.id).await?;
         check_etag(&ask.etag, backup.revision, "the regular backup")?;
+        backup
+            .keeping
+            .check_deletable(&ResourceId::Backup(backup.id))?;
         let scheduled = backup.moved(Transition::ScheduleDeletion)?;
         let detail = Box::new(backup.detail.clone());
         let operation = self.backup_operation(&backup, scheduled, Ask::DeleteBackup { detail });

@@ -13,6 +13,7 @@ use crate::{
         error::{Error, ErrorKind},
         fault::FaultKind,
         id::{DrBackupId, ResourceId, ServerId, Tenant},
+        keeping::{Keeping, Rekeeping},
         lifecycle::{State, Transition},
         operation::{Ask, Operation},
         page::{Filter, Order, Page, Query},
@@ -34,6 +35,8 @@ pub struct CreateDrBackup {
     pub description: String,
     /// How.
     pub capture: Capture,
+    /// How long it is kept.
+    pub keeping: Keeping,
     /// How long it may take; nothing means the configured limit.
     pub deadline: Option<Duration>,
     /// Only check it.
@@ -51,6 +54,8 @@ pub struct UpdateDrBackup {
     pub name: Option<String>,
     /// The new description.
     pub description: Option<String>,
+    /// How long it is kept from now on.
+    pub keeping: Rekeeping,
     /// The etag it was read with; empty means any.
     pub etag: String,
     /// Makes a repeat harmless; empty means none.
@@ -94,6 +99,7 @@ impl Service {
                     &ask.name,
                     &ask.description,
                     ask.capture,
+                    ask.keeping,
                     ask.deadline
                 )
             ),
@@ -118,6 +124,7 @@ impl Service {
             server: ask.server.clone(),
             instance_name,
             capture: ask.capture,
+            keeping: ask.keeping,
             state: State::CreationScheduled,
             runtime_state: "Scheduled".to_owned(),
             progress: Progress::default(),
@@ -225,7 +232,10 @@ impl Service {
         let key = Self::request_key(
             "UpdateDRBackup",
             &ask.request_id,
-            &format!("{:?}", (ask.id, &ask.name, &ask.description, &ask.etag)),
+            &format!(
+                "{:?}",
+                (ask.id, &ask.name, &ask.description, ask.keeping, &ask.etag)
+            ),
         );
         if let Some(answer) = self.dr_backup_answered(key.as_ref()).await? {
             return Ok(answer);
@@ -236,6 +246,7 @@ impl Service {
         if let Some(name) = ask.name {
             backup.name = name;
         }
+        ask.keeping.apply(&mut backup.keeping);
         // What failed to travel before has to set out again, although the words are the same.
         let failed = backup.state == State::Erred;
         let described = ask
@@ -276,6 +287,9 @@ impl Service {
         }
         let mut backup = self.dr_backup_get(ask.id).await?;
         check_etag(&ask.etag, backup.revision, "the DR backup")?;
+        backup
+            .keeping
+            .check_deletable(&ResourceId::DrBackup(backup.id))?;
         let scheduled = backup.moved(Transition::ScheduleDeletion)?;
         let mirrors = self.dr_backup_mirrors(ask.id).await?;
         let mut backups = originals(&backup);

@@ -297,7 +297,15 @@ async fn words_travel_to_the_snapshots_and_a_hold_does_not() {
     assert_eq!(state(changed.state), pb::State::Ok, "{:?}", changed.error);
     assert_eq!((changed.kept_until, changed.held), (None, true));
     assert!(described("daily"), "{:?}", snapshots(&house));
-    delete(&house, &backup.id).await.expect("a caller may");
+    let refusal = delete(&house, &backup.id).await.expect_err("it is held");
+    assert_eq!(refusal.code(), tonic::Code::FailedPrecondition);
+    assert!(refusal.message().contains("on hold"), "{refusal}");
+    let free = pb::Backup {
+        id: backup.id.clone(),
+        ..Default::default()
+    };
+    update(&house, free, &["held"]).await;
+    delete(&house, &backup.id).await.expect("it may go now");
     house.let_go(&backup.id).await;
     assert!(snapshots(&house).is_empty());
 }

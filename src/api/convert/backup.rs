@@ -1,8 +1,8 @@
 //! Regular backups and what is asked about them; it may not know whether it may be done.
 
 use super::{
-    dr_backup::{consistency, summary, tenant},
-    fields::{Fields, brief},
+    dr_backup::{changes, consistency, summary, tenant},
+    fields::Fields,
     number, progress, text, time,
 };
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
         backup::{Backup, VolumeSnapshot},
         error::Error,
         id::{BackupId, ServerId},
+        keeping::{Keeping, Rekeeping},
         manifest::Manifest,
         restoration::Restoration,
     },
@@ -73,9 +74,9 @@ pub(in crate::api) fn backup(backup: Backup, depth: Depth<'_>) -> pb::Backup {
         recoverable: unrecoverable_reason.is_none(),
         unrecoverable_reason: unrecoverable_reason.unwrap_or_default(),
         restorations,
-        schedule_id: text(backup.schedule.as_ref()),
-        kept_until: backup.kept_until.map(time),
-        held: backup.held,
+        schedule_id: text(backup.keeping.schedule.as_ref()),
+        kept_until: backup.keeping.until.map(time),
+        held: backup.keeping.held,
         create_time: Some(time(backup.created)),
         update_time: Some(time(backup.updated)),
         etag: etag(backup.revision),
@@ -106,66 +107,16 @@ pub(in crate::api) fn create(
         server: ServerId::new(fields.required("instance_id", message.instance_id)),
         name: fields.name("name", message.name),
         description: fields.description("description", message.description),
-        schedule: None,
-        kept_until: fields.time("kept_until", message.kept_until),
+        keeping: Keeping {
+            schedule: None,
+            until: fields.moment("kept_until", message.kept_until),
+            held: message.held,
+        },
         deadline: fields.time_limit("time_limit", message.time_limit),
         validate_only: message.validate_only,
         request_id: fields.request_id(message.request_id),
     };
     fields.done().map(|()| ask)
-}
-
-/// The fields that can be changed, and whether each of them is.
-#[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a field of its own")]
-struct Mask {
-    name: bool,
-    description: bool,
-    kept_until: bool,
-    held: bool,
-}
-
-impl Mask {
-    fn read(message: &pb::UpdateBackupRequest, fields: &mut Fields<'_>) -> Self {
-        let wanted = message.backup.as_ref();
-        let Some(mask) = &message.update_mask else {
-            return Self {
-                name: wanted.is_some_and(|one| !one.name.is_empty()),
-                description: wanted.is_some_and(|one| !one.description.is_empty()),
-                kept_until: wanted.is_some_and(|one| one.kept_until.is_some()),
-                held: wanted.is_some_and(|one| one.held),
-            };
-        };
-        let mut read = Self::default();
-        for path in &mask.paths {
-            match path.as_str() {
-                "name" => read.name = true,
-                "description" => read.description = true,
-                "kept_until" => read.kept_until = true,
-                "held" => read.held = true,
-                "*" => {
-                    read = Self {
-                        name: true,
-                        description: true,
-                        kept_until: true,
-                        held: true,
-                    }
-                }
-                other => fields.bad(
-                    "update_mask",
-                    format!(
-                        "`{}` cannot be changed; name, description, kept_until and held can",
-                        brief(other)
-                    ),
-                ),
-            }
-        }
-        read
-    }
-
-    fn is_empty(&self) -> bool {
-        !(self.name || self.description || self.kept_until || self.held)
-    }
 }
 
 /// What is asked for by `UpdateBackup`.
@@ -174,26 +125,31 @@ pub(in crate::api) fn update(
     limits: &Limits,
 ) -> Result<UpdateBackup, Error> {
     let mut fields = Fields::new(limits);
-    let mask = Mask::read(&message, &mut fields);
     let Some(wanted) = message.backup else {
         return Err(Error::field("backup", "is required"));
     };
-    if mask.is_empty() {
-        fields.bad("update_mask", "names nothing to change");
-    }
-    if mask.name && wanted.name.trim().is_empty() {
+    let given = [
+        !wanted.name.is_empty(),
+        !wanted.description.is_empty(),
+        wanted.kept_until.is_some(),
+        wanted.held,
+    ];
+    let named = changes(&mut fields, message.update_mask.as_ref(), given);
+    let changed = |field| named.contains(field);
+    let (name, description) = (changed("name"), changed("description"));
+    if name && wanted.name.trim().is_empty() {
         fields.bad("backup.name", "is required");
     }
     let ask = UpdateBackup {
         id: BackupId(fields.id("backup.id", &wanted.id)),
-        name: mask.name.then(|| fields.name("backup.name", wanted.name)),
-        description: mask
-            .description
+        name: name.then(|| fields.name("backup.name", wanted.name)),
+        description: description
             .then(|| fields.description("backup.description", wanted.description)),
-        kept_until: mask
-            .kept_until
-            .then(|| fields.time("backup.kept_until", wanted.kept_until)),
-        held: mask.held.then_some(wanted.held),
+        keeping: Rekeeping {
+            until: changed("kept_until")
+                .then(|| fields.moment("backup.kept_until", wanted.kept_until)),
+            held: changed("held").then_some(wanted.held),
+        },
         etag: wanted.etag,
         request_id: fields.request_id(message.request_id),
     };
@@ -245,8 +201,9 @@ mod tests {
     #[test]
     fn without_a_mask_what_is_not_empty_changes() {
         let ask = update_of(wanted(), None).expect("good");
-        assert_eq!(ask.kept_until, Some(Some(Timestamp(1_000_000))));
-        assert_eq!((ask.name, ask.description, ask.held), (None, None, None));
+        assert_eq!(ask.keeping.until, Some(Some(Timestamp(1_000_000))));
+        assert_eq!(ask.keeping.held, None);
+        assert_eq!((ask.name, ask.description), (None, None));
     }
 
     #[test]
@@ -256,7 +213,8 @@ mod tests {
             ..wanted()
         };
         let ask = update_of(free, Some(&["held", "kept_until"])).expect("good");
-        assert_eq!((ask.kept_until, ask.held), (Some(None), Some(false)));
+        assert_eq!(ask.keeping.until, Some(None));
+        assert_eq!(ask.keeping.held, Some(false));
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! DR backups and what is asked about them; it may not know whether it may be done.
 
+use std::collections::BTreeSet;
+
+use prost_types::FieldMask;
+
 use super::{duration, fields::Fields, number, progress, text, time};
 use crate::{
     api::pb,
@@ -8,6 +12,7 @@ use crate::{
         dr_backup::{DrBackup, Mirror, VolumeBackup},
         error::Error,
         id::{CloudName, DrBackupId, ProjectId, ServerId, Tenant},
+        keeping::{Keeping, Rekeeping},
         restoration::Restoration,
     },
     service::{
@@ -78,6 +83,9 @@ pub(in crate::api) fn dr_backup(backup: DrBackup, depth: Depth<'_>) -> pb::DrBac
         create_time: Some(time(backup.created)),
         update_time: Some(time(backup.updated)),
         etag: etag(backup.revision),
+        schedule_id: text(backup.keeping.schedule.as_ref()),
+        kept_until: backup.keeping.until.map(time),
+        held: backup.keeping.held,
     }
 }
 
@@ -181,11 +189,53 @@ pub(in crate::api) fn create(
         name: fields.name("name", message.name),
         description: fields.description("description", message.description),
         capture: fields.take("capture", capture_asked(message.capture)),
+        keeping: Keeping {
+            schedule: None,
+            until: fields.moment("kept_until", message.kept_until),
+            held: message.held,
+        },
         deadline: fields.time_limit("time_limit", message.time_limit),
         validate_only: message.validate_only,
         request_id: fields.request_id(message.request_id),
     };
     fields.done().map(|()| ask)
+}
+
+/// What an update may change.
+const CHANGEABLE: [&str; 4] = ["name", "description", "kept_until", "held"];
+
+/// What an update of a backup of either kind changes: what its mask names, else what is given of what
+/// may change.
+pub(super) fn changes(
+    fields: &mut Fields<'_>,
+    mask: Option<&FieldMask>,
+    given: [bool; CHANGEABLE.len()],
+) -> BTreeSet<&'static str> {
+    let all = CHANGEABLE.into_iter().zip(given);
+    let mut changes: BTreeSet<&str> = match mask {
+        Some(_) => BTreeSet::new(),
+        None => all
+            .filter_map(|(field, given)| given.then_some(field))
+            .collect(),
+    };
+    for path in mask.iter().flat_map(|mask| &mask.paths) {
+        match CHANGEABLE.iter().find(|field| *field == path) {
+            Some(field) => drop(changes.insert(field)),
+            None if path == "*" => changes.extend(CHANGEABLE),
+            None => fields.bad(
+                "update_mask",
+                format!(
+                    "`{}` cannot be changed; {} can",
+                    super::fields::brief(path),
+                    CHANGEABLE.join(", ")
+                ),
+            ),
+        }
+    }
+    if changes.is_empty() {
+        fields.bad("update_mask", "names nothing to change");
+    }
+    changes
 }
 
 /// What is asked for by `UpdateDRBackup`.
@@ -200,27 +250,15 @@ pub(in crate::api) fn update(
             .done()
             .and(Err(Error::field("dr_backup", "is required")));
     };
-    let (mut name, mut description) = match &message.update_mask {
-        None => (!wanted.name.is_empty(), !wanted.description.is_empty()),
-        Some(_) => (false, false),
-    };
-    for path in message.update_mask.iter().flat_map(|mask| &mask.paths) {
-        match path.as_str() {
-            "name" => name = true,
-            "description" => description = true,
-            "*" => (name, description) = (true, true),
-            other => fields.bad(
-                "update_mask",
-                format!(
-                    "`{}` cannot be changed; name and description can",
-                    super::fields::brief(other)
-                ),
-            ),
-        }
-    }
-    if !name && !description {
-        fields.bad("update_mask", "names nothing to change");
-    }
+    let given = [
+        !wanted.name.is_empty(),
+        !wanted.description.is_empty(),
+        wanted.kept_until.is_some(),
+        wanted.held,
+    ];
+    let named = changes(&mut fields, message.update_mask.as_ref(), given);
+    let changed = |field| named.contains(field);
+    let (name, description) = (changed("name"), changed("description"));
     if name && wanted.name.trim().is_empty() {
         fields.bad("dr_backup.name", "is required");
     }
@@ -229,6 +267,11 @@ pub(in crate::api) fn update(
         name: name.then(|| fields.name("dr_backup.name", wanted.name)),
         description: description
             .then(|| fields.description("dr_backup.description", wanted.description)),
+        keeping: Rekeeping {
+            until: changed("kept_until")
+                .then(|| fields.moment("dr_backup.kept_until", wanted.kept_until)),
+            held: changed("held").then_some(wanted.held),
+        },
         etag: wanted.etag,
         request_id: fields.request_id(message.request_id),
     };
@@ -263,7 +306,7 @@ mod tests {
     use crate::domain::error::ErrorKind;
 
     fn update_of(wanted: pb::DrBackup, paths: Option<&[&str]>) -> Result<UpdateDrBackup, Error> {
-        let update_mask = paths.map(|paths| prost_types::FieldMask {
+        let update_mask = paths.map(|paths| FieldMask {
             paths: paths.iter().map(|path| (*path).to_owned()).collect(),
         });
         let request_id = String::new();

@@ -5,8 +5,6 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use uuid::Uuid;
 
-use super::MICROS;
-
 use crate::{
     domain::{
         error::{BadField, Error},
@@ -14,9 +12,6 @@ use crate::{
     },
     service::Limits,
 };
-
-/// Seconds from the beginning of the year 1 to the end of the year 9999, as a message may have them.
-const YEARS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
 /// Characters of an id that OpenStack gave.
 const FOREIGN_ID_CHARACTERS: usize = 255;
@@ -140,22 +135,6 @@ impl<'a> Fields<'a> {
         given
     }
 
-    /// A moment.
-    pub(in crate::api) fn time(
-        &mut self,
-        field: &str,
-        given: Option<prost_types::Timestamp>,
-    ) -> Option<Timestamp> {
-        let given = given?;
-        let moment = given.seconds.checked_mul(MICROS);
-        let moment = moment.filter(|_| YEARS.contains(&given.seconds));
-        let moment = moment.filter(|_| (0..1_000_000_000).contains(&given.nanos));
-        if moment.is_none() {
-            self.bad(field, "is not a time between the years 1 and 9999");
-        }
-        Some(Timestamp(moment? + i64::from(given.nanos / 1000)))
-    }
-
     /// A span of time, more than nothing.
     pub(in crate::api) fn time_limit(
         &mut self,
@@ -169,6 +148,21 @@ impl<'a> Fields<'a> {
             self.bad(field, "is not more than 0");
         }
         span
+    }
+
+    /// A moment, where one is given.
+    pub(in crate::api) fn moment(
+        &mut self,
+        field: &str,
+        given: Option<prost_types::Timestamp>,
+    ) -> Option<Timestamp> {
+        let given = given?;
+        let micros = (i128::from(given.seconds) * 1_000_000) + i128::from(given.nanos / 1_000);
+        let moment = i64::try_from(micros).map(Timestamp).ok();
+        if moment.is_none() || !(0..1_000_000_000).contains(&given.nanos) {
+            self.bad(field, "is not a time that can be told");
+        }
+        moment
     }
 
     fn at_most(&mut self, field: &str, given: &str, most: usize) {

@@ -139,6 +139,7 @@ fn standing(id: DrBackupId, state: State) -> Standing {
             project: ProjectId::new("t"),
         },
         server: ServerId::new("s"),
+        schedule: None,
         state,
         created: Timestamp(0),
         revision: 1,

@@ -60,6 +60,8 @@ impl Shown for pb::DrBackup {
         if let Some(manifest) = &self.metadata {
             page.fact("Needs", needs(manifest));
         }
+        page.fact("Kept until", kept(self.kept_until.as_ref(), self.held));
+        page.fact("Schedule", &self.schedule_id);
         page.fact("Created", time(self.create_time.as_ref()));
         page.fact("Updated", time(self.update_time.as_ref()));
         page.fact("Etag", &self.etag);
@@ -159,4 +161,14 @@ pub(super) fn together(how: &str, consistency: Option<&pb::Consistency>) -> Stri
     }
     parts.retain(|part| !part.is_empty());
     parts.join(", ")
+}
+
+/// How long a point is kept, in a word or two.
+pub(super) fn kept(until: Option<&prost_types::Timestamp>, held: bool) -> String {
+    match (until, held) {
+        (None, false) => String::new(),
+        (None, true) => "on hold".to_owned(),
+        (Some(_), false) => time(until),
+        (Some(_), true) => format!("{}, on hold", time(until)),
+    }
 }

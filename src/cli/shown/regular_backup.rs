@@ -2,7 +2,7 @@
 
 use super::{
     Page, Shown,
-    backup::{recoverable, restored, together},
+    backup::{kept, recoverable, restored, together},
     either, failed, gone, inside, named, needs, standing, state, time, working, yes,
 };
 use crate::api::pb;
@@ -17,7 +17,6 @@ impl Shown for pb::Backup {
         "STATE",
         "DETAIL",
         "RECOVERABLE",
-        "HELD",
         "CREATED",
     ];
 
@@ -34,7 +33,6 @@ impl Shown for pb::Backup {
             state(self.state),
             self.runtime_state.clone(),
             yes(self.recoverable),
-            yes(self.held),
             time(self.create_time.as_ref()),
         ]
     }
@@ -66,9 +64,8 @@ impl Shown for pb::Backup {
         if let Some(manifest) = &self.metadata {
             page.fact("Needs", needs(manifest));
         }
+        page.fact("Kept until", kept(self.kept_until.as_ref(), self.held));
         page.fact("Schedule", &self.schedule_id);
-        page.fact("Kept until", time(self.kept_until.as_ref()));
-        page.fact("Held", yes(self.held));
         page.fact("Created", time(self.create_time.as_ref()));
         page.fact("Updated", time(self.update_time.as_ref()));
         page.fact("Etag", &self.etag);

@@ -14,6 +14,7 @@ use crate::{
         decision::{Detail, Ending},
         event::Event,
         id::{BackupId, ResourceId, ScheduleId, ServerId},
+        keeping::Keeping,
         page::{Cursor, OrderField, OrderValue, Page, Query},
         time::Timestamp,
     },
@@ -117,6 +118,9 @@ pub(super) async fn page(
     if let Some(server) = filter.server {
         rows = rows.filter(backups::server.eq(server.as_str().to_owned()));
     }
+    if let Some(schedule) = filter.schedule {
+        rows = rows.filter(backups::schedule.eq(schedule.to_string()));
+    }
     if let Some(id) = filter.backup {
         rows = rows.filter(backups::id.eq(id.to_string()));
     }
@@ -146,8 +150,8 @@ pub(super) async fn change(conn: &mut Conn, backup: &Backup) -> Result<Backup, S
     .set((
         backups::name.eq(&backup.name),
         backups::description.eq(&backup.description),
-        backups::kept_until.eq(backup.kept_until.map(|time| time.0)),
-        backups::held.eq(i64::from(backup.held)),
+        backups::kept_until.eq(backup.keeping.until.map(|time| time.0)),
+        backups::held.eq(i64::from(backup.keeping.held)),
         backups::state.eq(backup.state.name()),
         backups::runtime_state.eq(&backup.runtime_state),
         backups::progress.eq(json(&backup.progress)?),
@@ -281,9 +285,9 @@ impl Row {
             project: backup.tenant.project.as_str().to_owned(),
             server: backup.server.as_str().to_owned(),
             instance_name: backup.instance_name.clone(),
-            schedule: backup.schedule.map(|id| id.to_string()),
-            kept_until: backup.kept_until.map(|time| time.0),
-            held: backup.held.into(),
+            schedule: backup.keeping.schedule.map(|id| id.to_string()),
+            kept_until: backup.keeping.until.map(|time| time.0),
+            held: backup.keeping.held.into(),
             state: backup.state.name().to_owned(),
             runtime_state: backup.runtime_state.clone(),
             progress: json(&backup.progress)?,
@@ -307,14 +311,16 @@ impl TryFrom<Row> for Backup {
             tenant: tenant(row.cloud, row.project),
             server: ServerId::new(row.server),
             instance_name: row.instance_name,
-            schedule: row
-                .schedule
-                .as_deref()
-                .map(uuid)
-                .transpose()?
-                .map(ScheduleId),
-            kept_until: row.kept_until.map(Timestamp),
-            held: row.held != 0,
+            keeping: Keeping {
+                schedule: row
+                    .schedule
+                    .as_deref()
+                    .map(uuid)
+                    .transpose()?
+                    .map(ScheduleId),
+                until: row.kept_until.map(Timestamp),
+                held: row.held != 0,
+            },
             state: state(&row.state)?,
             runtime_state: row.runtime_state,
             progress: from_json("the progress of a regular backup", &row.progress)?,

@@ -13,7 +13,8 @@ use crate::{
         decision::{Detail, Ending},
         dr_backup::{DrBackup, DrBackupDetail},
         event::Event,
-        id::{DrBackupId, ResourceId, ServerId},
+        id::{DrBackupId, ResourceId, ScheduleId, ServerId},
+        keeping::Keeping,
         page::{Cursor, OrderField, OrderValue, Page, Query},
         time::Timestamp,
     },
@@ -39,6 +40,12 @@ struct Row {
     server: String,
     instance_name: String,
     capture: String,
+    #[serde(default)]
+    schedule: Option<String>,
+    #[serde(default)]
+    kept_until: Option<i64>,
+    #[serde(default)]
+    held: i64,
     state: String,
     runtime_state: String,
     progress: String,
@@ -116,6 +123,9 @@ pub(super) async fn page(
     if let Some(server) = filter.server {
         rows = rows.filter(dr_backups::server.eq(server.as_str().to_owned()));
     }
+    if let Some(schedule) = filter.schedule {
+        rows = rows.filter(dr_backups::schedule.eq(schedule.to_string()));
+    }
     if let Some(id) = filter.dr_backup {
         rows = rows.filter(dr_backups::id.eq(id.to_string()));
     }
@@ -145,6 +155,8 @@ pub(super) async fn change(conn: &mut Conn, backup: &DrBackup) -> Result<DrBacku
     .set((
         dr_backups::name.eq(&backup.name),
         dr_backups::description.eq(&backup.description),
+        dr_backups::kept_until.eq(backup.keeping.until.map(|time| time.0)),
+        dr_backups::held.eq(i64::from(backup.keeping.held)),
         dr_backups::state.eq(backup.state.name()),
         dr_backups::runtime_state.eq(&backup.runtime_state),
         dr_backups::progress.eq(json(&backup.progress)?),
@@ -279,6 +291,9 @@ impl Row {
             server: backup.server.as_str().to_owned(),
             instance_name: backup.instance_name.clone(),
             capture: word(&backup.capture)?,
+            schedule: backup.keeping.schedule.map(|id| id.to_string()),
+            kept_until: backup.keeping.until.map(|time| time.0),
+            held: backup.keeping.held.into(),
             state: backup.state.name().to_owned(),
             runtime_state: backup.runtime_state.clone(),
             progress: json(&backup.progress)?,
@@ -303,6 +318,14 @@ impl TryFrom<Row> for DrBackup {
             server: ServerId::new(row.server),
             instance_name: row.instance_name,
             capture: from_word("the capture of a DR backup", row.capture)?,
+            keeping: Keeping {
+                schedule: row
+                    .schedule
+                    .map(|id| uuid(&id).map(ScheduleId))
+                    .transpose()?,
+                until: row.kept_until.map(Timestamp),
+                held: row.held != 0,
+            },
             state: state(&row.state)?,
             runtime_state: row.runtime_state,
             progress: from_json("the progress of a DR backup", &row.progress)?,

@@ -16,9 +16,11 @@ fn regular() -> Backup {
         tenant: home(),
         server: ServerId::new("server-1"),
         instance_name: String::new(),
-        schedule: Some(ScheduleId(Uuid::now_v7())),
-        kept_until: Some(at(9_000)),
-        held: false,
+        keeping: Keeping {
+            schedule: Some(ScheduleId(Uuid::now_v7())),
+            until: Some(at(9_000)),
+            held: false,
+        },
         state: State::CreationScheduled,
         runtime_state: "scheduled".to_owned(),
         progress: Progress::default(),
@@ -136,8 +138,11 @@ async fn words_a_term_and_a_hold_are_written_at_the_revision_that_was_seen(site:
     let wanted = Backup {
         name: "daily".to_owned(),
         description: "of the new shop".to_owned(),
-        kept_until: None,
-        held: true,
+        keeping: Keeping {
+            until: None,
+            held: true,
+            ..before.keeping
+        },
         updated: at(30),
         ..before.clone()
     };
@@ -200,6 +205,12 @@ async fn regular_backups_page_and_narrow(site: Site) {
     };
     let page = store.backups_list(narrowed(of_server)).await.expect("page");
     assert_eq!(page.items, [all[3].clone(), all[1].clone()]);
+    let of_schedule = Filter {
+        schedule: all[4].keeping.schedule,
+        ..Filter::default()
+    };
+    let page = store.backups_list(narrowed(of_schedule)).await;
+    assert_eq!(page.expect("page").items, [all[4].clone()]);
     let of_name = Filter {
         name: Some("7".to_owned()),
         state: Some(State::CreationScheduled),
@@ -237,7 +248,7 @@ async fn a_regular_backup_that_is_restored_cannot_go_nor_be_restored_once_it_goe
         limit: 10,
     };
     let page = store.restorations_list(query).await.expect("a page");
-    assert_eq!(page.items, [back.clone()]);
+    assert_eq!(page.items, std::slice::from_ref(&back));
 
     let delete = || store.backup_change(None, leaving(&one), Some(unmaking(&one)));
     assert_eq!(delete().await, Err(StoreError::InUse(vec![back.id])));
@@ -249,14 +260,14 @@ async fn a_regular_backup_that_is_restored_cannot_go_nor_be_restored_once_it_goe
     assert!(matches!(delete().await, Ok(Admitted::New(_))));
 
     for of in [one, regular()] {
-        let late = restored(&of);
+        let too_late = restored(&of);
         assert_eq!(
             store
-                .restoration_admit(None, late.clone(), restoring(&late))
+                .restoration_admit(None, too_late.clone(), restoring(&too_late))
                 .await,
             Err(StoreError::Outdated(ResourceId::Backup(of.id)))
         );
-        assert!(store.restoration_get(late.id).await.is_err());
+        assert!(store.restoration_get(too_late.id).await.is_err());
     }
 }
 
