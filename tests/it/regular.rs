@@ -201,7 +201,7 @@ async fn a_cancelled_regular_backup_leaves_nothing_behind() {
     let house = House::open(sim::Times::fast()).await;
     let instance = instance(&house, &[1, 1, 1]);
     house.source.set_times(sim::Times {
-        snapshot_create: Duration::from_millis(600),
+        snapshot_create: Duration::from_secs(600),
         ..sim::Times::fast()
     });
     let before = census(&house.source, "demo");
@@ -213,6 +213,8 @@ async fn a_cancelled_regular_backup_leaves_nothing_behind() {
     };
     let answer = house.backups().await.cancel_backup(request).await;
     answer.expect("it can be cancelled");
+    // Cinder deletes no snapshot that is being made.
+    house.source.finish_all();
     let backup = house.kept(&backup.id).await;
     assert_eq!(state(backup.state), pb::State::Erred);
     assert_eq!(backup.error.expect("a reason").reason, "CANCELLED");
