@@ -311,6 +311,9 @@ pub(crate) fn server_of(operation: &Operation) -> ServerId {
         Ask::CreateDrBackup { server, .. } => server.clone(),
         Ask::UpdateDrBackup { .. }
         | Ask::DeleteDrBackup { .. }
+        | Ask::CreateBackup { .. }
+        | Ask::UpdateBackup { .. }
+        | Ask::DeleteBackup { .. }
         | Ask::Restore(_)
         | Ask::DeleteRestoration { .. } => ServerId::new(""),
     }

@@ -9,6 +9,7 @@ use super::{
     },
     filter, page,
     pb::{self, dr_backup_service_server::DrBackupService},
+    standing::Kind,
     status::status,
     watch::{EventStream, Watches},
 };
@@ -18,8 +19,9 @@ use crate::{
         error::Error,
         id::{DrBackupId, ResourceId},
         page::Query,
+        restoration::Source,
     },
-    service::Service,
+    service::{Limits, Service},
 };
 
 /// Rows of a page in which each row has everything: what clients take in one message.
@@ -63,29 +65,15 @@ impl DrBackups {
     ) -> Result<pb::ListDrBackupsResponse, Error> {
         let limits = self.service.limits();
         let mut fields = Fields::new(limits);
-        let full = match pb::View::try_from(message.view) {
-            Ok(pb::View::Unspecified | pb::View::Basic) => false,
-            Ok(pb::View::Full) => true,
-            Err(_) => {
-                fields.bad(
-                    "view",
-                    format!("{} is not a view that is known here", message.view),
-                );
-                false
-            }
-        };
-        let most = if full {
-            limits.page_max.min(FULL_PAGE)
-        } else {
-            limits.page_max
-        };
+        let full = fields.take("view", is_full(message.view));
+        let most = most_rows(limits, full);
         let question = page::Question::new(&[
             "ListDRBackups",
             message.filter.trim(),
             message.order_by.trim(),
         ]);
         let query = Query {
-            filter: fields.take("filter", filter::dr_backups(&message.filter)),
+            filter: fields.take("filter", filter::backups(&message.filter)),
             order: fields.take("order_by", filter::order(&message.order_by)),
             after: fields.take("page_token", page::cursor(&question, &message.page_token)),
             limit: fields.take(
@@ -139,7 +127,10 @@ impl DrBackups {
 
     /// A DR backup with what is kept beside it.
     async fn full(&self, backup: DrBackup, sensitive: bool) -> Result<pb::DrBackup, Error> {
-        let restorations = self.service.dr_backup_restorations(backup.id).await?;
+        let restorations = self
+            .service
+            .restorations_of(Source::DrBackup(backup.id))
+            .await?;
         let mirrors = self.service.dr_backup_mirrors(backup.id).await?;
         let depth = Depth::Full {
             restorations: &restorations,
@@ -147,6 +138,24 @@ impl DrBackups {
             sensitive,
         };
         Ok(dr_backup::dr_backup(backup, depth))
+    }
+}
+
+/// Whether a view has everything.
+pub(super) fn is_full(view: i32) -> Result<bool, String> {
+    match pb::View::try_from(view) {
+        Ok(pb::View::Unspecified | pb::View::Basic) => Ok(false),
+        Ok(pb::View::Full) => Ok(true),
+        Err(_) => Err(format!("{view} is not a view that is known here")),
+    }
+}
+
+/// Rows of a page at most.
+pub(super) fn most_rows(limits: &Limits, full: bool) -> u32 {
+    if full {
+        limits.page_max.min(FULL_PAGE)
+    } else {
+        limits.page_max
     }
 }
 
@@ -230,8 +239,11 @@ impl DrBackupService for DrBackups {
         &self,
         request: Request<pb::WatchDrBackupsRequest>,
     ) -> Result<Response<EventStream>, Status> {
-        let filter = filter::dr_backups(&request.into_inner().filter)
+        let filter = filter::backups(&request.into_inner().filter)
             .map_err(|problem| status(&Error::field("filter", problem)))?;
-        self.watches.many(filter).await.map(Response::new)
+        self.watches
+            .many(Kind::DrBackup, filter)
+            .await
+            .map(Response::new)
     }
 }

@@ -10,8 +10,8 @@
 
 use std::{fmt, iter::Peekable, str::Chars};
 
+use super::standing::Standing;
 use crate::domain::{
-    dr_backup::DrBackup,
     id::{CloudName, ProjectId, ServerId},
     lifecycle::State,
     page::{Filter, Order, OrderField},
@@ -53,8 +53,8 @@ pub(super) struct Term {
     pub(super) value: String,
 }
 
-/// The filter of a list of DR backups.
-pub(super) fn dr_backups(text: &str) -> Result<Filter, String> {
+/// The filter of a list of backups of either kind.
+pub(super) fn backups(text: &str) -> Result<Filter, String> {
     ours(
         text,
         &["instance_id", "schedule_id"],
@@ -89,10 +89,18 @@ pub(super) fn schedules(text: &str) -> Result<Filter, String> {
 
 /// The filter of a list of restorations.
 pub(super) fn restorations(text: &str) -> Result<Filter, String> {
-    ours(text, &["dr_backup_id"], |filter, field, value| {
-        filter.dr_backup = Some(id(field, value)?);
-        Ok(())
-    })
+    ours(
+        text,
+        &["dr_backup_id", "backup_id"],
+        |filter, field, value| {
+            if field == "backup_id" {
+                filter.backup = Some(id(field, value)?);
+            } else {
+                filter.dr_backup = Some(id(field, value)?);
+            }
+            Ok(())
+        },
+    )
 }
 
 /// An id of ours.
@@ -190,15 +198,15 @@ pub(super) fn order(text: &str) -> Result<Order, String> {
     Ok(Order { field, descending })
 }
 
-/// Whether a DR backup is one of those that a filter lets through, as the store would judge.
-pub(super) fn fits(filter: &Filter, backup: &DrBackup) -> bool {
+/// Whether a backup is one of those that a filter lets through, as the store would judge.
+pub(super) fn fits(filter: &Filter, backup: &Standing) -> bool {
     fn same<T: PartialEq>(wanted: Option<&T>, is: &T) -> bool {
         wanted.is_none_or(|wanted| wanted == is)
     }
     same(filter.cloud.as_ref(), &backup.tenant.cloud)
         && same(filter.project.as_ref(), &backup.tenant.project)
         && same(filter.server.as_ref(), &backup.server)
-        && (filter.schedule.is_none() || filter.schedule == backup.keeping.schedule)
+        && (filter.schedule.is_none() || filter.schedule == backup.schedule)
         && same(filter.state.as_ref(), &backup.state)
         && same(filter.name.as_ref(), &backup.name)
         && filter
@@ -412,7 +420,7 @@ mod tests {
 
         #[test]
         fn no_text_breaks_the_reading(text: String) {
-            drop((dr_backups(&text), restorations(&text), texts(&text, &["name"]), order(&text)));
+            drop((backups(&text), restorations(&text), texts(&text, &["name"]), order(&text)));
         }
 
         #[test]
@@ -425,7 +433,7 @@ mod tests {
 
     #[test]
     fn every_documented_field_is_taken() {
-        let filter = dr_backups(
+        let filter = backups(
             r#"cloud = "one" AND tenant='t' AND instance_id = "i" AND name = "a \"b\" ü" AND state = OK
                AND create_time >= 2026-01-31T00:00:00Z AND create_time < "2026-02-01T00:00:00Z""#,
         )
@@ -453,7 +461,7 @@ mod tests {
             ("cloud <= a", "=, >= or <"),
             ("cloud = \"a", "at the end of the value"),
         ] {
-            let problem = dr_backups(text).expect_err(text);
+            let problem = backups(text).expect_err(text);
             assert!(problem.contains(part), "{text}: {problem}");
         }
     }

@@ -1,6 +1,7 @@
 //! The gRPC door: turns messages into words of the domain and back; it may not decide anything, nor
 //! know clouds, stores, clocks or tasks.
 
+mod backup;
 mod cloud;
 mod convert;
 mod dr_backup;
@@ -11,5 +12,6 @@ pub mod pb;
 mod restoration;
 mod schedule;
 pub mod server;
+mod standing;
 pub mod status;
 mod watch;

@@ -12,12 +12,13 @@ use tonic_health::{
 use tonic_reflection::server::Builder;
 
 use super::{
+    backup::Backups,
     cloud::Clouds,
     dr_backup::DrBackups,
     orphan::Orphans,
     pb::{
-        DESCRIPTORS, cloud_service_server::CloudServiceServer,
-        dr_backup_service_server::DrBackupServiceServer,
+        DESCRIPTORS, backup_service_server::BackupServiceServer,
+        cloud_service_server::CloudServiceServer, dr_backup_service_server::DrBackupServiceServer,
         orphan_service_server::OrphanServiceServer,
         restoration_service_server::RestorationServiceServer,
         schedule_service_server::ScheduleServiceServer,
@@ -73,6 +74,7 @@ pub async fn door(
     health
         .set_serving::<DrBackupServiceServer<DrBackups>>()
         .await;
+    health.set_serving::<BackupServiceServer<Backups>>().await;
     health
         .set_serving::<RestorationServiceServer<Restorations>>()
         .await;
@@ -88,10 +90,12 @@ pub async fn door(
     let watches = Watches::new(Arc::new(service.clone()), limits.streams, stop);
     let dr_backups = DrBackups::new(service.clone(), watches.clone());
     let schedules = Schedules::new(service.clone(), watches.clone());
+    let backups = Backups::new(service.clone(), watches.clone());
     let restorations = Restorations::new(service.clone(), watches);
     let mut routes = Routes::builder();
     routes
         .add_service(DrBackupServiceServer::new(dr_backups))
+        .add_service(BackupServiceServer::new(backups))
         .add_service(RestorationServiceServer::new(restorations))
         .add_service(ScheduleServiceServer::new(schedules))
         .add_service(CloudServiceServer::new(Clouds::new(service.clone())))

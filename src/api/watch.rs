@@ -20,14 +20,14 @@ use tonic::Status;
 use super::{
     convert::progress,
     filter, pb,
+    standing::{Kind, Standing},
     status::{going_down, status, too_many_streams},
 };
 use crate::{
     domain::{
-        dr_backup::DrBackup,
         error::{Error, ErrorKind},
         event::Event,
-        id::{DrBackupId, ResourceId},
+        id::ResourceId,
         lifecycle::State,
         page::{Cursor, Filter, Order, Page, Query},
     },
@@ -63,10 +63,10 @@ pub(super) trait Story: Send + Sync + 'static {
     fn wake_ups(&self) -> watch::Receiver<u64>;
     /// The state of a resource.
     async fn state(&self, resource: ResourceId) -> Result<State, Error>;
-    /// A DR backup.
-    async fn dr_backup(&self, id: DrBackupId) -> Result<DrBackup, Error>;
-    /// A page of DR backups.
-    async fn dr_backups(&self, query: Query) -> Result<Page<DrBackup>, Error>;
+    /// How a backup stands; what is none is not found.
+    async fn backup(&self, resource: ResourceId) -> Result<Standing, Error>;
+    /// A page of backups of one kind.
+    async fn backups(&self, kind: Kind, query: Query) -> Result<Page<Standing>, Error>;
 }
 
 #[async_trait]
@@ -95,17 +95,34 @@ impl Story for Service {
     async fn state(&self, resource: ResourceId) -> Result<State, Error> {
         match resource {
             ResourceId::DrBackup(id) => Ok(self.dr_backup_get(id).await?.state),
+            ResourceId::Backup(id) => Ok(self.backup_get(id).await?.state),
             ResourceId::Restoration(id) => Ok(self.restoration_get(id).await?.state),
             ResourceId::Schedule(id) => Ok(self.schedule_get(id).await?.state()),
         }
     }
 
-    async fn dr_backup(&self, id: DrBackupId) -> Result<DrBackup, Error> {
-        self.dr_backup_get(id).await
+    async fn backup(&self, resource: ResourceId) -> Result<Standing, Error> {
+        match resource {
+            ResourceId::DrBackup(id) => Ok(self.dr_backup_get(id).await?.into()),
+            ResourceId::Backup(id) => Ok(self.backup_get(id).await?.into()),
+            ResourceId::Restoration(id) => Err(Error::not_found("backup", id)),
+            ResourceId::Schedule(id) => Err(Error::not_found("backup", id)),
+        }
     }
 
-    async fn dr_backups(&self, query: Query) -> Result<Page<DrBackup>, Error> {
-        self.dr_backups_list(query).await
+    async fn backups(&self, kind: Kind, query: Query) -> Result<Page<Standing>, Error> {
+        match kind {
+            Kind::DrBackup => Ok(standings(self.dr_backups_list(query).await?)),
+            Kind::Backup => Ok(standings(self.backups_list(query).await?)),
+        }
+    }
+}
+
+/// A page of backups as a page of how they stand.
+fn standings<T: Into<Standing>>(page: Page<T>) -> Page<Standing> {
+    Page {
+        items: page.items.into_iter().map(Into::into).collect(),
+        next: page.next,
     }
 }
 
@@ -155,8 +172,8 @@ impl Watches {
         Ok(streamed(follower))
     }
 
-    /// The present of all DR backups that fit, and then their news.
-    pub(super) async fn many(&self, filter: Filter) -> Result<EventStream, Status> {
+    /// The present of all backups of one kind that fit, and then their news.
+    pub(super) async fn many(&self, kind: Kind, filter: Filter) -> Result<EventStream, Status> {
         let tail = self.tail()?;
         // The position is taken before the present is read: what happens in between is told twice
         // to this stream, and recognised by its sequence.
@@ -165,6 +182,7 @@ impl Watches {
             .map_err(|one| status(&one))?;
         Ok(streamed(ManyFollower {
             tail,
+            kind,
             filter,
             position,
             present: Present::From(None),
@@ -327,17 +345,18 @@ impl Follower for OneFollower {
     }
 }
 
-/// Follows all DR backups that fit a filter.
+/// Follows all backups of one kind that fit a filter.
 struct ManyFollower {
     tail: Tail,
+    kind: Kind,
     filter: Filter,
     /// Changes up to here are told or due.
     position: u64,
     present: Present,
-    /// The sequence that was told last, of each DR backup that was told.
-    told: HashMap<DrBackupId, u64>,
-    /// DR backups to look at.
-    due: VecDeque<DrBackupId>,
+    /// The sequence that was told last, of each backup that was told.
+    told: HashMap<ResourceId, u64>,
+    /// Backups to look at.
+    due: VecDeque<ResourceId>,
     queue: VecDeque<Event>,
 }
 
@@ -350,11 +369,10 @@ enum Present {
 }
 
 impl ManyFollower {
-    /// Queues what one DR backup has to tell.
-    async fn look_at(&mut self, id: DrBackupId) -> Result<(), Error> {
+    /// Queues what one backup has to tell.
+    async fn look_at(&mut self, resource: ResourceId) -> Result<(), Error> {
         let story = Arc::clone(&self.tail.story);
-        let resource = ResourceId::DrBackup(id);
-        let backup = match story.dr_backup(id).await {
+        let backup = match story.backup(resource).await {
             Ok(backup) => Some(backup),
             Err(error) if is_not_found(&error) => None,
             Err(error) => return Err(error),
@@ -362,11 +380,11 @@ impl ManyFollower {
         let fits = backup
             .as_ref()
             .is_some_and(|backup| filter::fits(&self.filter, backup));
-        let Some(mut told) = self.told.get(&id).copied() else {
+        let Some(mut told) = self.told.get(&resource).copied() else {
             if let Some(backup) = backup.filter(|_| fits) {
                 let last = last_event(story.as_ref(), resource, backup.revision).await?;
                 self.told
-                    .insert(id, last.as_ref().map_or(0, |event| event.sequence));
+                    .insert(resource, last.as_ref().map_or(0, |event| event.sequence));
                 self.queue.extend(last);
             }
             return Ok(());
@@ -375,15 +393,15 @@ impl ManyFollower {
             let events = story.events_after(resource, told, READ_AT_ONCE).await?;
             let Some(newest) = events.last() else { break };
             told = newest.sequence;
-            self.told.insert(id, told);
+            self.told.insert(resource, told);
             self.queue.extend(events);
             if self.queue.len() >= QUEUED_AT_ONCE {
-                self.due.push_front(id);
+                self.due.push_front(resource);
                 return Ok(());
             }
         }
         if !fits {
-            self.told.remove(&id);
+            self.told.remove(&resource);
         }
         Ok(())
     }
@@ -399,8 +417,9 @@ impl ManyFollower {
             after,
             limit: READ_AT_ONCE,
         };
-        let page = self.tail.story.dr_backups(query).await?;
-        self.due.extend(page.items.iter().map(|backup| backup.id));
+        let page = self.tail.story.backups(self.kind, query).await?;
+        self.due
+            .extend(page.items.iter().map(|backup| backup.resource));
         self.present = page
             .next
             .map_or(Present::Told, |next| Present::From(Some(next)));
@@ -414,11 +433,8 @@ impl ManyFollower {
         let (changed, position) = story.changed_after(self.position, READ_AT_ONCE).await?;
         let moved = position > self.position;
         self.position = position;
-        self.due
-            .extend(changed.into_iter().filter_map(|resource| match resource {
-                ResourceId::DrBackup(id) => Some(id),
-                ResourceId::Restoration(_) | ResourceId::Schedule(_) => None,
-            }));
+        let of_kind = |resource: &ResourceId| Kind::of(*resource) == Some(self.kind);
+        self.due.extend(changed.into_iter().filter(of_kind));
         Ok(moved)
     }
 }
@@ -430,8 +446,8 @@ impl Follower for ManyFollower {
             if let Some(event) = self.queue.pop_front() {
                 return Ok(Some(event));
             }
-            if let Some(id) = self.due.pop_front() {
-                self.look_at(id).await.map_err(|error| status(&error))?;
+            if let Some(backup) = self.due.pop_front() {
+                self.look_at(backup).await.map_err(|error| status(&error))?;
                 continue;
             }
             if let Present::From(after) = &self.present {

@@ -22,8 +22,8 @@ use super::{
 use crate::{
     api::{
         pb::{
-            cloud_service_server, dr_backup_service_server, orphan_service_server,
-            restoration_service_server, schedule_service_server,
+            backup_service_server, cloud_service_server, dr_backup_service_server,
+            orphan_service_server, restoration_service_server, schedule_service_server,
         },
         server::{LIVENESS, Limits, door},
     },
@@ -328,9 +328,10 @@ async fn tell_health(
 /// The names under which health tells whether to come here; the empty one is the service as a whole.
 /// [`LIVENESS`] is none of them: a process that takes its leave, or waits for its database, must not
 /// be restarted for that.
-const READY: [&str; 6] = [
+const READY: [&str; 7] = [
     "",
     dr_backup_service_server::SERVICE_NAME,
+    backup_service_server::SERVICE_NAME,
     restoration_service_server::SERVICE_NAME,
     schedule_service_server::SERVICE_NAME,
     cloud_service_server::SERVICE_NAME,

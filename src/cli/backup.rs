@@ -257,7 +257,7 @@ impl Place {
 }
 
 impl Only {
-    fn filter(self) -> String {
+    pub(super) fn filter(self) -> String {
         let mut conditions = Vec::new();
         for (field, value) in [
             ("cloud", self.cloud),
@@ -336,16 +336,18 @@ async fn watch(watch: Watch, context: &mut Context<'_>) -> Result<(), Failure> {
         let id = resolve::backup(&context.client, backup).await?;
         return work::watch(context, Noun::Backup, &id, &watch.sight).await;
     }
-    follow::follow_many(
-        &context.client,
-        &watch.filter.unwrap_or_default(),
-        context.settings.patience.0,
-        &mut progress::Answers {
-            out: context.out,
-            output: context.settings.output,
-        },
-    )
-    .await
+    let filter = watch.filter.unwrap_or_default();
+    let client = &context.client;
+    let open = async || {
+        let filter = filter.clone();
+        let request = pb::WatchDrBackupsRequest { filter };
+        client.backups().watch_dr_backups(request).await
+    };
+    let mut answers = progress::Answers {
+        out: context.out,
+        output: context.settings.output,
+    };
+    follow::follow_many(client, context.settings.patience.0, &mut answers, open).await
 }
 
 async fn update(update: Update, context: &mut Context<'_>) -> Result<(), Failure> {

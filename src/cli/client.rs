@@ -9,7 +9,7 @@ use tonic::{
 
 use super::{config::Settings, failure::Failure, tls};
 use crate::api::pb::{
-    self, cloud_service_client::CloudServiceClient,
+    self, backup_service_client::BackupServiceClient, cloud_service_client::CloudServiceClient,
     dr_backup_service_client::DrBackupServiceClient, orphan_service_client::OrphanServiceClient,
     restoration_service_client::RestorationServiceClient,
     schedule_service_client::ScheduleServiceClient,
@@ -25,10 +25,11 @@ const ANSWER_BYTES: usize = 64 << 20;
 /// How many things are asked for at once.
 const PAGE: i32 = 1000;
 
-/// The two nouns whose work can be followed.
+/// The nouns whose work can be followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Noun {
     Backup,
+    RegularBackup,
     Restoration,
 }
 
@@ -37,6 +38,7 @@ impl Noun {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Backup => "DR backup",
+            Self::RegularBackup => "regular backup",
             Self::Restoration => "restoration",
         }
     }
@@ -45,6 +47,7 @@ impl Noun {
     pub(super) fn command(self) -> &'static str {
         match self {
             Self::Backup => "backup",
+            Self::RegularBackup => "regular-backup",
             Self::Restoration => "restoration",
         }
     }
@@ -108,6 +111,11 @@ impl Client {
     /// The service for DR backups.
     pub(super) fn backups(&self) -> DrBackupServiceClient<Channel> {
         DrBackupServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES)
+    }
+
+    /// The service for regular backups.
+    pub(super) fn regular_backups(&self) -> BackupServiceClient<Channel> {
+        BackupServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES)
     }
 
     /// The service for restorations.
@@ -211,6 +219,16 @@ impl Client {
                 };
                 self.backups().watch_dr_backup(Request::new(request)).await
             }
+            Noun::RegularBackup => {
+                let request = pb::WatchBackupRequest {
+                    id,
+                    from_sequence,
+                    until_settled,
+                };
+                self.regular_backups()
+                    .watch_backup(Request::new(request))
+                    .await
+            }
             Noun::Restoration => {
                 let request = pb::WatchRestorationRequest {
                     id,
@@ -234,6 +252,15 @@ impl Client {
         self.ask(self.backups().get_dr_backup(request)).await
     }
 
+    /// One regular backup.
+    pub(super) async fn regular_backup(&self, id: &str) -> Result<pb::Backup, Failure> {
+        let request = pb::GetBackupRequest {
+            id: id.to_owned(),
+            include_sensitive: false,
+        };
+        self.ask(self.regular_backups().get_backup(request)).await
+    }
+
     /// One restoration.
     pub(super) async fn restoration(&self, id: &str) -> Result<pb::Restoration, Failure> {
         let request = pb::GetRestorationRequest { id: id.to_owned() };
@@ -247,6 +274,15 @@ impl Client {
         limit: Option<usize>,
     ) -> Result<Vec<pb::DrBackup>, Failure> {
         every_page!(self, backups, list_dr_backups, wanted, dr_backups, limit)
+    }
+
+    /// Regular backups, every page up to a limit.
+    pub(super) async fn list_regular_backups(
+        &self,
+        wanted: pb::ListBackupsRequest,
+        limit: Option<usize>,
+    ) -> Result<Vec<pb::Backup>, Failure> {
+        every_page!(self, regular_backups, list_backups, wanted, backups, limit)
     }
 
     /// Restorations, every page up to a limit.

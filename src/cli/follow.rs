@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prost_types::Timestamp;
 use tokio::time::{Instant, sleep};
-use tonic::{Code, Status};
+use tonic::{Code, Response, Status, Streaming};
 
 use super::{
     client::{Client, Noun, is_broken},
@@ -164,16 +164,16 @@ fn may_pass(status: &Status) -> bool {
         )
 }
 
-/// Tells the events of all DR backups that fit a filter until interrupted or out of patience.
+/// Tells the events of a stream that never ends by itself until interrupted or out of patience.
 pub(super) async fn follow_many(
     client: &Client,
-    filter: &str,
     patience: Duration,
     watcher: &mut dyn Watcher,
+    open: impl AsyncFn() -> Result<Response<Streaming<pb::Event>>, Status>,
 ) -> Result<(), Failure> {
     let interrupted = tokio::signal::ctrl_c();
     let ended = tokio::select! {
-        ended = follow_many_through(client, filter, patience, watcher) => ended,
+        ended = follow_many_through(client, patience, watcher, open) => ended,
         _signal = interrupted => Err(Failure::Interrupted(String::new())),
     };
     watcher.end();
@@ -184,17 +184,14 @@ pub(super) async fn follow_many(
 /// failure of a stream uses up patience.
 async fn follow_many_through(
     client: &Client,
-    filter: &str,
     patience: Duration,
     watcher: &mut dyn Watcher,
+    open: impl AsyncFn() -> Result<Response<Streaming<pb::Event>>, Status>,
 ) -> Result<(), Failure> {
     let mut pause = FIRST_PAUSE;
     let mut patience_ends = Instant::now() + patience;
     loop {
-        let request = pb::WatchDrBackupsRequest {
-            filter: filter.to_owned(),
-        };
-        let status = match client.backups().watch_dr_backups(request).await {
+        let status = match open().await {
             Err(status) => status,
             Ok(stream) => {
                 let mut stream = stream.into_inner();

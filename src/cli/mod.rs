@@ -3,7 +3,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `backup`, `restoration`, `schedule`, `cloud`, `orphan` | the verbs, one file per noun |
+//! | `backup`, `regular_backup`, `restoration`, `schedule`, `cloud`, `orphan` | the verbs, one file per noun |
 //! | `config` | flags, environment and file; the only place that reads the surroundings |
 //! | `client`, `tls` | the calls; the encryption of their connection |
 //! | `resolve` | names in place of ids |
@@ -24,6 +24,7 @@ mod orphan;
 pub mod out;
 mod present;
 mod progress;
+mod regular_backup;
 mod resolve;
 mod restoration;
 mod schedule;
@@ -45,7 +46,10 @@ use self::{
 pub enum Verb {
     /// DR backups: make, look at, follow, change, delete
     Backup(Group<backup::Verb>),
-    /// Restorations: bring an instance back from a DR backup, look at it, follow it
+    /// Regular backups, which are snapshots in the tenant of the instance: the same
+    #[command(visible_alias = "regular")]
+    RegularBackup(Group<regular_backup::Verb>),
+    /// Restorations: bring an instance back from a backup, look at it, follow it
     Restoration(Group<restoration::Verb>),
     /// Schedules: back instances up on time, and keep what retention asks for
     Schedule(Group<schedule::Verb>),
@@ -76,6 +80,13 @@ pub async fn run(verb: Verb, out: &mut Out) -> Result<(), Failure> {
     match verb {
         Verb::Backup(group) => {
             Box::pin(backup::run(group.verb, &mut open(group.flags, out)?)).await
+        }
+        Verb::RegularBackup(group) => {
+            Box::pin(regular_backup::run(
+                group.verb,
+                &mut open(group.flags, out)?,
+            ))
+            .await
         }
         Verb::Restoration(group) => {
             restoration::run(group.verb, &mut open(group.flags, out)?).await

@@ -1,6 +1,8 @@
 //! Names in place of ids, asked of the service; an ambiguous name is refused with what it could mean;
 //! it may not know what the id is wanted for.
 
+use tonic::Code;
+
 use super::{client::Client, failure::Failure};
 use crate::api::pb;
 
@@ -17,14 +19,60 @@ pub(super) async fn backup(client: &Client, given: &str) -> Result<String, Failu
     if is_uuid(given) {
         return Ok(given.to_owned());
     }
+    pick("DR backup", given, backups(client, given).await?)
+}
+
+/// The id of a regular backup.
+pub(super) async fn regular_backup(client: &Client, given: &str) -> Result<String, Failure> {
+    if is_uuid(given) {
+        return Ok(given.to_owned());
+    }
+    pick(
+        "regular backup",
+        given,
+        regular_backups(client, given).await?,
+    )
+}
+
+/// A backup of either kind.
+pub(super) enum Source {
+    /// A DR backup, by its id.
+    DrBackup(String),
+    /// A regular backup with all that it holds, which says where it can be restored.
+    Regular(Box<pb::Backup>),
+}
+
+/// The backup of either kind.
+pub(super) async fn source(client: &Client, given: &str) -> Result<Source, Failure> {
+    let id = if is_uuid(given) {
+        given.to_owned()
+    } else {
+        let mut candidates = backups(client, given).await?;
+        candidates.extend(regular_backups(client, given).await?);
+        pick("backup", given, candidates)?
+    };
+    match client.regular_backup(&id).await {
+        Ok(backup) => Ok(Source::Regular(Box::new(backup))),
+        // An older service has no regular backups.
+        Err(Failure::Refused { status, .. })
+            if [Code::NotFound, Code::Unimplemented].contains(&status.code()) =>
+        {
+            Ok(Source::DrBackup(id))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The DR backups of a name.
+async fn backups(client: &Client, name: &str) -> Result<Vec<Candidate>, Failure> {
     let request = pb::ListDrBackupsRequest {
-        filter: equals("name", given),
+        filter: equals("name", name),
         ..pb::ListDrBackupsRequest::default()
     };
-    let candidates = client.list_backups(request, Some(CANDIDATES)).await?;
-    let candidates = candidates.into_iter().map(|backup| Candidate {
+    let named = client.list_backups(request, Some(CANDIDATES)).await?;
+    let named = named.into_iter().map(|backup| Candidate {
         hint: format!(
-            "of instance {} in cloud {}, {}, made {}",
+            "DR backup of instance {} in cloud {}, {}, made {}",
             backup.instance_name,
             backup.cloud,
             super::shown::state(backup.state),
@@ -33,7 +81,30 @@ pub(super) async fn backup(client: &Client, given: &str) -> Result<String, Failu
         id: backup.id,
         name: backup.name,
     });
-    pick("DR backup", given, candidates.collect())
+    Ok(named.collect())
+}
+
+/// The regular backups of a name.
+async fn regular_backups(client: &Client, name: &str) -> Result<Vec<Candidate>, Failure> {
+    let request = pb::ListBackupsRequest {
+        filter: equals("name", name),
+        ..pb::ListBackupsRequest::default()
+    };
+    let named = client
+        .list_regular_backups(request, Some(CANDIDATES))
+        .await?;
+    let named = named.into_iter().map(|backup| Candidate {
+        hint: format!(
+            "regular backup of instance {} in cloud {}, {}, made {}",
+            backup.instance_name,
+            backup.cloud,
+            super::shown::state(backup.state),
+            super::shown::time(backup.create_time.as_ref()),
+        ),
+        id: backup.id,
+        name: backup.name,
+    });
+    Ok(named.collect())
 }
 
 /// The id of a schedule.

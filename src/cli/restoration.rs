@@ -7,10 +7,11 @@ use clap::{Args, Subcommand};
 
 use super::{
     Context,
-    client::Noun,
+    client::{Client, Noun},
     config::{self, Span},
     failure::Failure,
-    present, resolve,
+    present,
+    resolve::{self, Source},
     work::{self, Sight, Work},
 };
 use crate::api::pb;
@@ -18,7 +19,7 @@ use crate::api::pb;
 /// What to do with restorations.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Bring an instance back from a DR backup and follow it to its end
+    /// Bring an instance back from a DR backup or a regular one and follow it to its end
     Create(Box<Create>),
     /// Show one restoration
     #[command(visible_alias = "show")]
@@ -41,14 +42,14 @@ pub enum Verb {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Create {
-    /// Id or name of the DR backup
+    /// Id or name of the DR backup or the regular backup
     backup: String,
-    /// Name of the cloud to restore into
+    /// Name of the cloud to restore into; a regular backup has only its own
     #[arg(long, short = 'c')]
-    cloud: String,
-    /// Id or name of the tenant (project) to restore into
+    cloud: Option<String>,
+    /// Id or name of the tenant (project) to restore into; a regular backup has only its own
     #[arg(long, short = 't')]
-    tenant: String,
+    tenant: Option<String>,
     /// Id or name of the flavor [default: that of the same name, else the smallest that fits]
     #[arg(long)]
     flavor: Option<String>,
@@ -144,7 +145,7 @@ pub struct List {
     /// Into this tenant, by id
     #[arg(long, short = 't')]
     tenant: Option<String>,
-    /// Of this DR backup, by id or name
+    /// Of this DR backup or regular backup, by id or name
     #[arg(long)]
     backup: Option<String>,
     /// Of an instance of this name
@@ -232,17 +233,22 @@ pub(super) async fn run(verb: Verb, context: &mut Context<'_>) -> Result<(), Fai
 
 async fn create(create: Create, context: &mut Context<'_>) -> Result<(), Failure> {
     let client = &context.client;
-    let dr_backup_id = resolve::backup(client, &create.backup).await?;
-    let tenant = resolve::tenant(client, &create.cloud, &create.tenant).await?;
+    let source = resolve::source(client, &create.backup).await?;
+    let (cloud, tenant) = target(&create, &source, client).await?;
     let flavor_id = match &create.flavor {
-        Some(flavor) => resolve::flavor(client, &create.cloud, &tenant, flavor).await?,
+        Some(flavor) => resolve::flavor(client, &cloud, &tenant, flavor).await?,
         None => String::new(),
     };
-    let (networks, volumes) = mappings(&create, &dr_backup_id, &tenant, context).await?;
+    let (networks, volumes) = mappings(&create, &source, &cloud, &tenant, context).await?;
+    let (dr_backup_id, backup_id) = match source {
+        Source::DrBackup(id) => (id, String::new()),
+        Source::Regular(backup) => (String::new(), backup.id),
+    };
     let request_id = create.work.request_id();
     let request = pb::CreateRestorationRequest {
         dr_backup_id,
-        cloud: create.cloud,
+        backup_id,
+        cloud,
         tenant,
         flavor_id,
         name: create.name.unwrap_or_default(),
@@ -273,18 +279,47 @@ async fn create(create: Create, context: &mut Context<'_>) -> Result<(), Failure
     create.work.finish(context, answer).await
 }
 
+/// Where to restore to: what was named, and for a regular backup else where it is.
+async fn target(
+    create: &Create,
+    source: &Source,
+    client: &Client,
+) -> Result<(String, String), Failure> {
+    let home = match source {
+        Source::DrBackup(_) => None,
+        Source::Regular(backup) => Some((&backup.cloud, &backup.tenant)),
+    };
+    let missing = |flag: &str| {
+        Failure::Usage(format!(
+            "name the {flag} to restore the DR backup into with --{flag}"
+        ))
+    };
+    let cloud = create.cloud.as_ref().or(home.map(|(cloud, _)| cloud));
+    let cloud = cloud.ok_or_else(|| missing("cloud"))?;
+    let tenant = match (&create.tenant, home) {
+        (Some(tenant), _) => resolve::tenant(client, cloud, tenant).await?,
+        (None, Some((_, tenant))) => tenant.clone(),
+        (None, None) => return Err(missing("tenant")),
+    };
+    Ok((cloud.clone(), tenant))
+}
+
 /// The ids behind what was said about networks and volumes; asks only if something was said.
 async fn mappings(
     create: &Create,
-    dr_backup_id: &str,
+    source: &Source,
+    cloud: &str,
     tenant: &str,
     context: &Context<'_>,
 ) -> Result<(Vec<pb::NetworkMapping>, Vec<pb::VolumeOverride>), Failure> {
     if create.networks.is_empty() && create.volumes.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
-    let backup = context.client.backup(dr_backup_id).await?;
-    let manifest = backup.metadata.unwrap_or_default();
+    let manifest = match source {
+        Source::DrBackup(id) => context.client.backup(id).await?.metadata,
+        Source::Regular(backup) => backup.metadata.clone(),
+    };
+    let manifest = manifest.unwrap_or_default();
     let mut volumes = Vec::new();
     for wish in &create.volumes {
         volumes.push(pb::VolumeOverride {
@@ -296,7 +331,7 @@ async fn mappings(
     }
     let mut networks = Vec::new();
     if !create.networks.is_empty() {
-        let there = context.client.list_networks(&create.cloud, tenant).await?;
+        let there = context.client.list_networks(cloud, tenant).await?;
         for wish in &create.networks {
             networks.push(pb::NetworkMapping {
                 source_network_id: resolve::source_network(&wish.source, &manifest)?,
@@ -311,8 +346,10 @@ async fn mappings(
 async fn list(list: List, context: &mut Context<'_>) -> Result<(), Failure> {
     let mut conditions = Vec::new();
     if let Some(backup) = &list.backup {
-        let id = resolve::backup(&context.client, backup).await?;
-        conditions.push(resolve::equals("dr_backup_id", &id));
+        conditions.push(match resolve::source(&context.client, backup).await? {
+            Source::DrBackup(id) => resolve::equals("dr_backup_id", &id),
+            Source::Regular(backup) => resolve::equals("backup_id", &backup.id),
+        });
     }
     for (field, value) in [
         ("cloud", &list.cloud),

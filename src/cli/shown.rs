@@ -4,6 +4,7 @@
 mod backup;
 mod cloud;
 mod orphan;
+mod regular_backup;
 mod restoration;
 mod schedule;
 

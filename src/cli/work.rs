@@ -189,6 +189,40 @@ impl Subject for pb::DrBackup {
     }
 }
 
+impl Subject for pb::Backup {
+    const NOUN: Noun = Noun::RegularBackup;
+
+    fn title(&self) -> String {
+        format!("regular backup {}", self.name)
+    }
+
+    fn standing(&self) -> i32 {
+        self.state
+    }
+
+    fn failure(&self) -> Option<&pb::OperationError> {
+        self.error.as_ref()
+    }
+
+    fn updated(&self) -> Option<Timestamp> {
+        self.update_time
+    }
+
+    fn gone(self) -> Self {
+        Self {
+            state: pb::State::Deleted.into(),
+            runtime_state: "Deleted".to_owned(),
+            progress: None,
+            recoverable: false,
+            ..self
+        }
+    }
+
+    async fn read(client: &Client, id: &str) -> Result<Self, Failure> {
+        client.regular_backup(id).await
+    }
+}
+
 impl Subject for pb::Restoration {
     const NOUN: Noun = Noun::Restoration;
 

@@ -1,6 +1,7 @@
 //! What a planner decided; it may not know who carries it out.
 
 use super::{
+    backup::BackupDetail,
     dr_backup::DrBackupDetail,
     effect::{Disposal, Request},
     error::OperationError,
@@ -39,6 +40,8 @@ pub struct Report {
 pub enum Detail {
     /// A DR backup.
     DrBackup(Box<DrBackupDetail>),
+    /// A regular backup.
+    Backup(Box<BackupDetail>),
     /// A restoration.
     Restoration(Box<RestorationDetail>),
 }

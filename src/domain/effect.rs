@@ -157,6 +157,13 @@ pub enum Request {
         /// The description.
         description: String,
     },
+    /// Give a Cinder snapshot a description.
+    ApplySnapshot {
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// The description.
+        description: String,
+    },
     /// Give a snapshot, volume or volume backup that must go, and whose status forbids that for good,
     /// the status `error`, from which it may be deleted; needs an admin entry.
     ApplyErrorStatus {
@@ -278,6 +285,7 @@ impl Request {
             | Self::ApplyPortName { .. }
             | Self::ApplyServerTags { .. }
             | Self::ApplyVolumeBackup { .. }
+            | Self::ApplySnapshot { .. }
             | Self::ApplyErrorStatus { .. } => EffectKind::Apply,
             Self::ReadInstance { .. }
             | Self::ReadRecord { .. }
@@ -318,6 +326,7 @@ impl Request {
             | Self::ApplyPortName { .. }
             | Self::ApplyServerTags { .. }
             | Self::ApplyVolumeBackup { .. }
+            | Self::ApplySnapshot { .. }
             | Self::ApplyErrorStatus { .. }
             | Self::ReadInstance { .. }
             | Self::ReadRecord { .. }

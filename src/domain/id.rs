@@ -89,6 +89,8 @@ text_id! {
 own_id! {
     /// A DR backup.
     DrBackupId;
+    /// A regular backup.
+    BackupId;
     /// A restoration.
     RestorationId;
     /// An instance that a restoration makes, named before its server exists.
@@ -135,6 +137,8 @@ pub struct Lane {
 pub enum ResourceId {
     /// A DR backup.
     DrBackup(DrBackupId),
+    /// A regular backup.
+    Backup(BackupId),
     /// A restoration.
     Restoration(RestorationId),
     /// A schedule.
@@ -146,6 +150,7 @@ impl ResourceId {
     pub fn uuid(&self) -> Uuid {
         match self {
             Self::DrBackup(id) => id.0,
+            Self::Backup(id) => id.0,
             Self::Restoration(id) => id.0,
             Self::Schedule(id) => id.0,
         }
@@ -155,6 +160,7 @@ impl ResourceId {
     pub fn noun(&self) -> &'static str {
         match self {
             Self::DrBackup(_) => "DR backup",
+            Self::Backup(_) => "regular backup",
             Self::Restoration(_) => "restoration",
             Self::Schedule(_) => "schedule",
         }

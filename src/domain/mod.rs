@@ -14,13 +14,14 @@
 //! | volume backup | a Cinder backup of one volume |
 //! | record | what Cinder exports of a volume backup, and imports elsewhere |
 //! | mirror | an imported record: it shares its bytes with the original |
+//! | regular backup | the point that brings one instance back in its own tenant: manifest and snapshots |
 //! | manifest | everything that is needed to rebuild the instance |
 //! | point | a DR backup or a regular backup: something to go back to |
 //! | schedule | what makes points of an instance on time, and keeps what its retention asks for |
 //! | calendar | the moments at which a schedule runs; each is a slot |
 //! | run | what became of one slot of a schedule, or of a caller's word to run now |
 //! | retention | which points a policy keeps: a verdict on each, with its reasons |
-//! | restoration | the rebuilding of an instance from a DR backup |
+//! | restoration | the rebuilding of an instance from a point |
 //! | operation | one long piece of work on one resource of ours |
 //! | effect | one thing that an operation does in a cloud, with a row in the ledger |
 //! | ledger | all effects of one operation |
@@ -34,6 +35,7 @@
 //! | report | what the resource should tell its callers right now |
 //! | event | a report with a sequence number |
 
+pub mod backup;
 pub mod calendar;
 pub mod capture;
 pub mod decision;

@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    backup::BackupDetail,
     capture::Capture,
     dr_backup::{DrBackupDetail, Mirror},
-    id::{EffectKey, OperationId, ResourceId, ServerId, Tenant},
+    id::{EffectKey, OperationId, ResourceId, ServerId, SnapshotId, Tenant},
     lifecycle::State,
     restoration::RestorePlanInput,
     sighting::Thing,
@@ -68,7 +69,26 @@ pub enum Ask {
         /// The imported records, which are of no use without the bytes.
         mirrors: Vec<Mirror>,
     },
-    /// Restore a DR backup.
+    /// Make a regular backup.
+    CreateBackup {
+        /// The instance.
+        server: ServerId,
+        /// The description, for the snapshots.
+        description: String,
+    },
+    /// Give the snapshots of a regular backup a new description.
+    UpdateBackup {
+        /// The description.
+        description: String,
+        /// The snapshots.
+        snapshots: Vec<SnapshotId>,
+    },
+    /// Delete a regular backup with its snapshots.
+    DeleteBackup {
+        /// What it held.
+        detail: Box<BackupDetail>,
+    },
+    /// Restore a DR backup or a regular one.
     Restore(Box<RestorePlanInput>),
     /// Remove a restoration, with what it made where that is wished for.
     DeleteRestoration {
@@ -84,6 +104,9 @@ impl Ask {
             Self::CreateDrBackup { .. } => "create_dr_backup",
             Self::UpdateDrBackup { .. } => "update_dr_backup",
             Self::DeleteDrBackup { .. } => "delete_dr_backup",
+            Self::CreateBackup { .. } => "create_backup",
+            Self::UpdateBackup { .. } => "update_backup",
+            Self::DeleteBackup { .. } => "delete_backup",
             Self::Restore(_) => "restore",
             Self::DeleteRestoration { .. } => "delete_restoration",
         }

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | the operation that it names is open | its engine finds it again by that name |
 //! | a row of an open operation has its id | imported, filled, taken over or used |
-//! | a DR backup or a restoration holds it | it is what was asked for |
+//! | a backup of either kind or a restoration holds it | it is what was asked for |
 //! | it is young | a request for it may still be on its way |
 //! | it is a volume backup that may be an imported record | deleting it deletes the bytes of the original |
 //!
@@ -48,7 +48,7 @@ pub struct Known {
     pub open: BTreeSet<OperationId>,
     /// The operations that came to their end, as far as that is still remembered.
     pub ended: BTreeSet<OperationId>,
-    /// Ids that open operations, DR backups and restorations account for.
+    /// Ids that open operations, backups of either kind and restorations account for.
     pub held: BTreeSet<String>,
     /// Ids of volume backups that a ledger says were made in this tenant.
     pub made: BTreeSet<String>,
@@ -79,7 +79,7 @@ impl Why {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::Ended => {
-                "the operation that it names has ended, and no DR backup or restoration holds it"
+                "the operation that it names has ended, and no backup or restoration holds it"
             }
             Self::Unknown => {
                 "the operation that it names is not known here: it ended long ago, or it is that of \

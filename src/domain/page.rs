@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{
-    id::{CloudName, DrBackupId, ProjectId, ScheduleId, ServerId},
+    id::{BackupId, CloudName, DrBackupId, ProjectId, ScheduleId, ServerId},
     lifecycle::State,
     time::Timestamp,
 };
@@ -15,17 +15,19 @@ pub struct Filter {
     pub cloud: Option<CloudName>,
     /// Project.
     pub project: Option<ProjectId>,
-    /// The server that was backed up (DR backups).
+    /// The server that was backed up (backups of either kind).
     pub server: Option<ServerId>,
     /// The DR backup that is restored (restorations).
     pub dr_backup: Option<DrBackupId>,
+    /// The regular backup that is restored (restorations).
+    pub backup: Option<BackupId>,
     /// The schedule that made it (points).
     pub schedule: Option<ScheduleId>,
     /// Whether it runs by itself (schedules).
     pub active: Option<bool>,
     /// State.
     pub state: Option<State>,
-    /// Exact name (of the DR backup, or of the instance that a restoration makes).
+    /// Exact name (of the backup, or of the instance that a restoration makes).
     pub name: Option<String>,
     /// Made at or after.
     pub created_from: Option<Timestamp>,

@@ -1,13 +1,14 @@
-//! The restoration: the rebuilding of an instance from a DR backup; it may not know how it is stored.
+//! The restoration: the rebuilding of an instance from a backup of either kind; it may not know how it is stored.
 
 use serde::{Deserialize, Serialize};
 
 use super::{
+    backup::VolumeSnapshot,
     dr_backup::{Mirror, VolumeBackup},
     error::{Error, OperationError},
     id::{
-        DrBackupId, FlavorId, InstanceId, NetworkId, RestorationId, SecurityGroupId, ServerId,
-        Tenant, VolumeId,
+        BackupId, DrBackupId, FlavorId, InstanceId, NetworkId, ResourceId, RestorationId,
+        SecurityGroupId, ServerId, Tenant, VolumeId,
     },
     lifecycle::{State, Transition},
     manifest::{Manifest, Properties},
@@ -21,8 +22,8 @@ use super::{
 pub struct Restoration {
     /// Its id.
     pub id: RestorationId,
-    /// The DR backup it restores.
-    pub dr_backup: DrBackupId,
+    /// What it restores.
+    pub source: Source,
     /// Where the instance is made.
     pub tenant: Tenant,
     /// Our id of the instance, known from the first answer on.
@@ -47,6 +48,24 @@ pub struct Restoration {
     pub updated: Timestamp,
     /// Grows with every change; the etag.
     pub revision: i64,
+}
+
+/// The backup that a restoration restores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A DR backup, into any tenant.
+    DrBackup(DrBackupId),
+    /// A regular backup, in its own tenant.
+    Backup(BackupId),
+}
+
+impl From<Source> for ResourceId {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::DrBackup(id) => Self::DrBackup(id),
+            Source::Backup(id) => Self::Backup(id),
+        }
+    }
 }
 
 /// What the caller chose; what is not chosen comes from the manifest.
@@ -109,15 +128,25 @@ pub struct NetworkWish {
 /// Everything that the planner of a restoration has to know; frozen when it is admitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestorePlanInput {
-    /// The manifest of the DR backup.
+    /// The manifest of the backup.
     pub manifest: Manifest,
-    /// Its volume backups, with their records.
+    /// The volume backups of a DR backup, with their records.
     pub volume_backups: Vec<VolumeBackup>,
+    /// The snapshots of a regular backup, which are in the tenant itself.
+    #[serde(default)]
+    pub snapshots: Vec<VolumeSnapshot>,
     /// Where they were imported before, as far as is known.
     #[serde(default)]
     pub mirrors: Vec<Mirror>,
     /// What was asked for.
     pub wish: RestoreWish,
+}
+
+impl RestorePlanInput {
+    /// The snapshot that a volume is made from, where it is restored from one.
+    pub fn snapshot_of(&self, volume: &VolumeId) -> Option<&VolumeSnapshot> {
+        self.snapshots.iter().find(|one| one.volume == *volume)
+    }
 }
 
 /// What a restoration made.

@@ -187,10 +187,9 @@ impl Clouds {
                 description,
                 incremental,
             } => {
-                let snapshot = snapshot.as_ref();
-                backup::make(&access, name, volume, snapshot, description, *incremental)
-                    .await
-                    .map(accepted)
+                let from = snapshot.as_ref();
+                let id = backup::make(&access, name, volume, from, description, *incremental);
+                id.await.map(accepted)
             }
             Request::MakeVolume {
                 size_gib,
@@ -224,11 +223,8 @@ impl Clouds {
             }
             Request::MakePort { .. } => {
                 let (id, addresses) = port::make(&access, name, request).await?;
-                Ok(Answer {
-                    external: Some(id),
-                    ready: true,
-                    fact: Some(Fact::Port { addresses }),
-                })
+                let fact = Some(Fact::Port { addresses });
+                Ok(Answer { fact, ..ready(id) })
             }
             Request::MakeServer(plan) => server::make(&access, name, plan).await.map(accepted),
             Request::RestoreVolumeBackup { backup, volume, .. } => {
@@ -256,18 +252,19 @@ impl Clouds {
             } => backup::describe(&access, backup, description)
                 .await
                 .map(done),
+            Request::ApplySnapshot {
+                snapshot,
+                description,
+            } => snapshot::describe(&access, snapshot, description)
+                .await
+                .map(done),
             Request::ImportRecord { .. }
             | Request::ApplyErrorStatus { .. }
             | Request::ReadInstance { .. }
             | Request::ReadRecord { .. }
             | Request::ReadInventory
             | Request::ReadPresence { .. }
-            | Request::Drop { .. } => Err(Fault::new(
-                FaultKind::Invalid,
-                Service::Identity,
-                "act for a tenant",
-                "this request is not one of a tenant",
-            )),
+            | Request::Drop { .. } => Err(not_of_a_tenant()),
         }
     }
 
@@ -312,6 +309,15 @@ impl Clouds {
         let live = backup::presence(&seen, admin.as_ref(), backups).await?;
         Ok(Fact::Presence { live })
     }
+}
+
+fn not_of_a_tenant() -> Fault {
+    Fault::new(
+        FaultKind::Invalid,
+        Service::Identity,
+        "act for a tenant",
+        "this request is not one of a tenant",
+    )
 }
 
 fn accepted(id: String) -> Answer {
@@ -425,9 +431,8 @@ impl Cloud for Clouds {
             | Request::ApplySecurityGroupName { .. }
             | Request::ApplyPortName { .. }
             | Request::ApplyServerTags { .. }
-            | Request::ApplyVolumeBackup { .. } => {
-                self.perform_as_tenant(tenant, name, request).await
-            }
+            | Request::ApplyVolumeBackup { .. }
+            | Request::ApplySnapshot { .. } => self.perform_as_tenant(tenant, name, request).await,
         }
     }
 

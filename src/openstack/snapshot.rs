@@ -9,7 +9,7 @@ use super::{
 };
 use crate::domain::{
     fault::{Fault, Service},
-    id::VolumeId,
+    id::{SnapshotId, VolumeId},
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
 };
@@ -75,4 +75,20 @@ pub(super) async fn make(
         }}),
     );
     Ok(access.read::<One>(&call).await?.snapshot.id)
+}
+
+/// Gives a snapshot a description.
+pub(super) async fn describe(
+    access: &Access,
+    snapshot: &SnapshotId,
+    description: &str,
+) -> Result<(), Fault> {
+    let call = Call::put(
+        CINDER,
+        format!("snapshots/{snapshot}"),
+        format!("describe the snapshot {snapshot}"),
+        json!({"snapshot": {"description": cut(description)}}),
+    );
+    access.send(&call).await?;
+    Ok(())
 }

@@ -11,15 +11,17 @@
 
 use std::time::Duration;
 
-use super::draft::{Draft, Step, Stop};
+use super::{
+    draft::{Draft, Step, Stop},
+    instance,
+};
 use crate::domain::{
     capture::{Capture, Consistency, ConsistencyLevel},
     decision::Detail,
     dr_backup::{DrBackupDetail, VolumeBackup},
-    effect::{Disposal, Effect, EffectState, Fact, Request},
+    effect::{Disposal, EffectState, Fact, Request},
     id::{ServerId, SnapshotId, VolumeBackupId, VolumeId},
     manifest::Manifest,
-    time::Timestamp,
 };
 
 /// The steps, in order.
@@ -30,10 +32,7 @@ pub(super) fn steps(
     description: &str,
 ) -> Step<()> {
     next.phase("Reading the instance");
-    let read = Request::ReadInstance {
-        server: server.clone(),
-    };
-    let manifest = manifest_of(next.one(next.wish("instance", read, Disposal::Keep))?)?;
+    let manifest = instance::read(next, server)?;
     next.tell_volumes(manifest);
     hold(next, manifest, capture, None);
     check_capturable(manifest)?;
@@ -43,7 +42,7 @@ pub(super) fn steps(
         Capture::VolumeInUse => Vec::new(),
         Capture::Snapshot | Capture::SnapshotThenCopy => {
             next.phase("Creating temporary snapshots");
-            next.all(each(manifest, |index, volume| {
+            next.all(instance::each(manifest, |index, volume| {
                 let request = Request::MakeSnapshot {
                     volume: volume.clone(),
                     description: "temporary snapshot of a DR backup".to_owned(),
@@ -60,7 +59,7 @@ pub(super) fn steps(
         Capture::VolumeInUse | Capture::Snapshot => Vec::new(),
         Capture::SnapshotThenCopy => {
             next.phase("Creating temporary volumes");
-            next.all(each(manifest, |index, _| {
+            next.all(instance::each(manifest, |index, _| {
                 let volume = &manifest.volumes[index];
                 let request = Request::MakeVolume {
                     size_gib: volume.size_gib,
@@ -75,7 +74,7 @@ pub(super) fn steps(
     };
 
     next.phase("Creating volume backups");
-    let backups = next.all(each(manifest, |index, volume| {
+    let backups = next.all(instance::each(manifest, |index, volume| {
         let snapshot = match capture {
             Capture::Snapshot => snapshots.get(index).map(|one| SnapshotId::new(one.id())),
             Capture::VolumeInUse | Capture::SnapshotThenCopy => None,
@@ -107,46 +106,9 @@ pub(super) fn steps(
     Ok(())
 }
 
-/// One wish for each volume.
-fn each<T>(manifest: &Manifest, wish: impl Fn(usize, &VolumeId) -> T) -> Vec<T> {
-    manifest
-        .volumes
-        .iter()
-        .enumerate()
-        .map(|(index, volume)| wish(index, &volume.id))
-        .collect()
-}
-
-fn manifest_of(effect: &Effect) -> Step<&Manifest> {
-    match &effect.fact {
-        Some(Fact::Instance(manifest)) => Ok(manifest),
-        Some(
-            Fact::Record { .. }
-            | Fact::Inventory(_)
-            | Fact::Presence { .. }
-            | Fact::Seen(_)
-            | Fact::Port { .. },
-        )
-        | None => Err(Stop::give_up(
-            "INTERNAL",
-            "the ledger holds no manifest of the instance",
-            "report this as a defect",
-        )),
-    }
-}
-
 /// What cannot be brought back is not backed up.
 fn check_capturable(manifest: &Manifest) -> Step<()> {
-    if !manifest.root_is_volume || manifest.volumes.is_empty() {
-        return Err(Stop::give_up(
-            "INSTANCE_ROOT_NOT_VOLUME",
-            format!(
-                "instance `{}` boots from an image: its root disk is not a volume",
-                manifest.name
-            ),
-            "make an image of it, create a volume from that image and boot a new instance from the volume; then back that up",
-        ));
-    }
+    instance::check_root(manifest)?;
     let encrypted: Vec<&str> = manifest
         .volumes
         .iter()
@@ -215,25 +177,13 @@ fn hold(next: &mut Draft<'_>, manifest: &Manifest, capture: Capture, took: Optio
     })));
 }
 
-/// What was reached, by the cloud's own clock.
+/// What was reached: by the snapshots, where there are any.
 fn consistency(next: &Draft<'_>, manifest: &Manifest, capture: Capture) -> Option<Consistency> {
-    let suffix = match capture {
-        Capture::Snapshot | Capture::SnapshotThenCopy => "snapshot",
-        Capture::VolumeInUse => "backup",
+    let (suffix, level) = match capture {
+        Capture::Snapshot | Capture::SnapshotThenCopy => {
+            ("snapshot", ConsistencyLevel::VolumeSnapshots)
+        }
+        Capture::VolumeInUse => ("backup", ConsistencyLevel::PerVolume),
     };
-    let taken: Option<Vec<Timestamp>> = (0..manifest.volumes.len())
-        .map(|index| {
-            let seen = next.effect(&format!("volume-{index}-{suffix}"))?.seen()?;
-            seen.data_timestamp.or(seen.created)
-        })
-        .collect();
-    let taken = taken?;
-    let (first, last) = (taken.iter().min()?, taken.iter().max()?);
-    let skew_ms = u64::try_from(last.since(*first).as_millis()).ok();
-    let level = match (manifest.status.to_ascii_uppercase().as_str(), capture) {
-        ("SHUTOFF", _) => ConsistencyLevel::ShutOff,
-        (_, Capture::Snapshot | Capture::SnapshotThenCopy) => ConsistencyLevel::VolumeSnapshots,
-        (_, Capture::VolumeInUse) => ConsistencyLevel::PerVolume,
-    };
-    Some(Consistency { level, skew_ms })
+    instance::consistency(next, manifest, suffix, level)
 }

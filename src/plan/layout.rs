@@ -1,12 +1,14 @@
 //! How an instance fits into another tenant: every choice of a restoration, computed before
 //! anything is made; it may not know effects or the order of the work.
 
+mod snapshot;
+
 use super::{headroom, target::Target};
 use crate::domain::{
     effect::FixedWish,
     error::OperationError,
     flavor_fit,
-    id::{FlavorId, NetworkId, ProjectId, SecurityGroupId},
+    id::{FlavorId, NetworkId, ProjectId, SecurityGroupId, SnapshotId},
     inventory::{Inventory, Network},
     manifest::{KeyFacts, Manifest, PortFacts, SecurityGroupFacts, VolumeFacts},
     restoration::RestorePlanInput,
@@ -34,10 +36,12 @@ pub(super) struct Layout {
 pub(super) struct VolumeLayout {
     /// GiB.
     pub(super) size_gib: u64,
-    /// The type; nothing means the target's default.
+    /// The type; nothing means that of the snapshot, else the target's default.
     pub(super) volume_type: Option<String>,
     /// Cinder's zone.
     pub(super) availability_zone: Option<String>,
+    /// The snapshot that it is made from; one without is restored from a volume backup.
+    pub(super) snapshot: Option<SnapshotId>,
     /// The project that makes and fills it, where that is not the tenant itself.
     pub(super) giver: Option<ProjectId>,
 }
@@ -208,6 +212,9 @@ fn volume(
     target: &Target<'_>,
     findings: &mut Findings,
 ) -> VolumeLayout {
+    if let Some(taken) = input.snapshot_of(&source.id) {
+        return snapshot::volume(source, taken, input, target.inventory, findings);
+    }
     let wish = &input.wish;
     let own = wish.volumes.iter().find(|one| one.volume == source.id);
     let backed_up = input
@@ -281,6 +288,7 @@ fn volume(
         size_gib,
         volume_type,
         availability_zone: zone.cloned(),
+        snapshot: None,
         giver: giver.map(|(project, _)| project.clone()),
     }
 }

@@ -5,16 +5,20 @@
 //! done answers at once, what is not there yet ends the run. A cancel, a deadline and a failure
 //! are the same thing to it: a reason to give up, and giving up is the ledger read backwards.
 
+mod create_backup;
 mod create_dr_backup;
+mod delete_backup;
 mod delete_dr_backup;
 mod delete_restoration;
 mod draft;
 mod headroom;
+mod instance;
 mod layout;
 mod restore;
 mod target;
 #[cfg(test)]
 mod tests;
+mod update_backup;
 mod update_dr_backup;
 mod volumes;
 
@@ -76,6 +80,15 @@ pub fn plan(limits: &Limits, operation: &Operation, ledger: &Ledger, now: Timest
             backups,
             mirrors,
         } => delete_dr_backup::steps(&mut next, detail, backups, mirrors),
+        Ask::CreateBackup {
+            server,
+            description,
+        } => create_backup::steps(&mut next, server, description),
+        Ask::UpdateBackup {
+            description,
+            snapshots,
+        } => update_backup::steps(&mut next, description, snapshots),
+        Ask::DeleteBackup { detail } => delete_backup::steps(&mut next, detail),
         Ask::Restore(input) => restore::steps(&mut next, input),
         Ask::DeleteRestoration { things } => delete_restoration::steps(&mut next, things),
     };
@@ -99,6 +112,9 @@ fn forgiven(ask: &Ask, effect: &Effect) -> bool {
         Ask::CreateDrBackup { .. }
         | Ask::UpdateDrBackup { .. }
         | Ask::DeleteDrBackup { .. }
+        | Ask::CreateBackup { .. }
+        | Ask::UpdateBackup { .. }
+        | Ask::DeleteBackup { .. }
         | Ask::DeleteRestoration { .. } => false,
     }
 }

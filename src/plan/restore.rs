@@ -1,4 +1,4 @@
-//! Rebuilds an instance from a DR backup in any tenant; it may not know how the backup was made.
+//! Rebuilds an instance from a backup, of the one kind in any tenant, of the other in its own; it may not know how the backup was made.
 //!
 //! | Phase | Effects | Disposal | Why repeating is harmless |
 //! |---|---|---|---|
@@ -6,7 +6,8 @@
 //! | Creating security groups | make, apply rules; import the key pair | product (key pair: keep) | found by name |
 //! | Importing records and creating volumes | import, where the id is not live yet | **keep** | looked up by the record's id |
 //! | | make, in the project of the giver where there is one | product | found by name |
-//! | Restoring volumes | fill | | the same bytes again |
+//! | Creating volumes from snapshots | make, in place of the two above, where the backup is a regular one | product | found by name |
+//! | Restoring volumes | fill what is empty | | the same bytes again |
 //! | Transferring volumes | take over from the giver | product | one that is there already stays; an offer that was left over is withdrawn first |
 //! | Preparing volumes | apply name, metadata, bootable, image metadata | | idempotent |
 //! | Creating ports | make | product | found by name |
@@ -50,7 +51,11 @@ pub(super) fn steps(next: &mut Draft<'_>, input: &RestorePlanInput) -> Step<()> 
     next.phase("Creating security groups");
     let groups = create_groups(next, input, &layout);
     let key_name = create_key(next, &layout);
-    next.phase("Importing records and creating volumes");
+    next.phase(if input.snapshots.is_empty() {
+        "Importing records and creating volumes"
+    } else {
+        "Creating volumes from snapshots"
+    });
     let imports = volumes::import_records(next, input, &target);
     let volumes = volumes::create(next, manifest, &layout);
     imports?;
@@ -345,8 +350,8 @@ fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &Live, layout: Opt
         let disks = volumes::data_disks(&input.manifest);
         if !disks.is_sorted_by_key(|place| given[*place].id()) {
             order_may_differ = Some(
-                "data disks of different sizes or types may come up in another order, where the \
-                 hypervisor names devices itself"
+                "data disks that are not alike may come up in another order, where the hypervisor \
+                 names devices itself"
                     .to_owned(),
             );
         }

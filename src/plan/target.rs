@@ -29,19 +29,19 @@ pub(super) struct Target<'a> {
 /// Looks at the target, and at the givers if there are any.
 pub(super) fn look<'a>(next: &mut Draft<'a>, input: &RestorePlanInput) -> Step<Target<'a>> {
     let tenant = next.tenant();
-    let presence = Request::ReadPresence {
-        backups: input
-            .volume_backups
-            .iter()
-            .map(|backup| backup.id.clone())
-            .collect(),
-        projects: known_holders(tenant, input),
-    };
-    let looks = next.all(vec![
-        next.wish("inventory", Request::ReadInventory, Disposal::Keep),
-        next.wish("presence", presence, Disposal::Keep),
-    ])?;
-    let (inventory, live) = (inventory_of(looks[0])?, live_of(looks[1])?);
+    let mut wishes = vec![next.wish("inventory", Request::ReadInventory, Disposal::Keep)];
+    // Snapshots are where the volumes are to be made, so nobody else can have them.
+    if !input.volume_backups.is_empty() {
+        let backups = input.volume_backups.iter();
+        let presence = Request::ReadPresence {
+            backups: backups.map(|backup| backup.id.clone()).collect(),
+            projects: known_holders(tenant, input),
+        };
+        wishes.push(next.wish("presence", presence, Disposal::Keep));
+    }
+    let looks = next.all(wishes)?;
+    let inventory = inventory_of(looks[0])?;
+    let live = looks.get(1).map_or(Ok(&[][..]), |look| live_of(look))?;
     let mut projects: Vec<&ProjectId> = match inventory.admin {
         AdminReach::Tenant | AdminReach::Other(_) => Vec::new(),
         AdminReach::None => live

@@ -1,4 +1,5 @@
-//! The volumes of a restoration, from their records to volumes of the tenant that have all their bytes;
+//! The volumes of a restoration, from their records or snapshots to volumes of the tenant that have all
+//! their bytes;
 //! it may not know the server that they are for.
 
 use super::{
@@ -47,7 +48,8 @@ pub(super) fn import_records(
     next.all(wishes).map(|_| ())
 }
 
-/// Makes the volumes, each where its record can be restored; in the order of the manifest's.
+/// Makes the volumes, each where its record can be restored or its snapshot is; in the order of the
+/// manifest's.
 pub(super) fn create<'a>(
     next: &mut Draft<'a>,
     manifest: &Manifest,
@@ -58,7 +60,7 @@ pub(super) fn create<'a>(
             size_gib: volume.size_gib,
             volume_type: volume.volume_type.clone(),
             availability_zone: volume.availability_zone.clone(),
-            snapshot: None,
+            snapshot: volume.snapshot.clone(),
             description: format!("being restored for {}", short(&manifest.name)),
         };
         let key = format!("volume-{index}");
@@ -78,7 +80,8 @@ fn home_of(next: &Draft<'_>, volume: &VolumeLayout) -> Tenant {
 
 /// Gives the made volumes to those of the manifest so that the order of their ids is that of the
 /// devices, wherever they are alike. Nova on MariaDB names data disks by the order of the ids, a driver
-/// may overrule a wish for a name, and nothing is in the volumes yet.
+/// may overrule a wish for a name, and nothing is in the volumes yet. One from a snapshot has its bytes,
+/// so it is like no other.
 pub(super) fn in_device_order<'a>(
     manifest: &Manifest,
     layout: &Layout,
@@ -128,7 +131,7 @@ fn short(name: &str) -> String {
     name.chars().take(100).collect()
 }
 
-/// Restores into the volumes that were made: a restore that makes its own volume skips zeros.
+/// Restores into the volumes that were made empty: a restore that makes its own volume skips zeros.
 pub(super) fn restore(
     next: &mut Draft<'_>,
     input: &RestorePlanInput,
@@ -139,6 +142,9 @@ pub(super) fn restore(
     let imported = target.import_tenant(next.tenant()).project;
     let mut wishes = Vec::new();
     for (index, (facts, volume)) in input.manifest.volumes.iter().zip(volumes).enumerate() {
+        if layout.volumes[index].snapshot.is_some() {
+            continue;
+        }
         let backup = backup_of(input, facts)?;
         let project = target.project_of(&backup.id).unwrap_or(&imported);
         let request = Request::RestoreVolumeBackup {

@@ -11,17 +11,21 @@ use tokio::sync::watch;
 
 use super::schedules::Schedules;
 use crate::domain::{
+    backup::Backup,
     decision::{Detail, Ending, Report},
     dr_backup::{DrBackup, Mirror},
     effect::Effect,
     event::Event,
-    id::{DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId, RestorationId, Tenant},
+    id::{
+        BackupId, DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId, RestorationId,
+        Tenant,
+    },
     ledger::Ledger,
     lifecycle::State,
     operation::Operation,
     orphan::{Farewell, Known, Sweep},
     page::{Page, Query},
-    restoration::Restoration,
+    restoration::{Restoration, Source},
     time::Timestamp,
 };
 
@@ -37,7 +41,7 @@ pub enum StoreError {
     /// The request id was used with other content.
     #[error("the request id was used before with other content")]
     RequestReused,
-    /// Restorations of the DR backup are running.
+    /// Restorations of the backup are running.
     #[error("restorations are running")]
     InUse(Vec<RestorationId>),
     /// The lane has another owner, or another epoch.
@@ -119,6 +123,9 @@ pub trait Store: Schedules {
     /// neither the DR backup nor that answer is there any more.
     async fn dr_backup_answered(&self, key: &RequestKey) -> Result<Option<DrBackup>, StoreError>;
 
+    /// The same for a request about regular backups.
+    async fn backup_answered(&self, key: &RequestKey) -> Result<Option<Backup>, StoreError>;
+
     /// The same for a request about restorations.
     async fn restoration_answered(
         &self,
@@ -149,10 +156,33 @@ pub trait Store: Schedules {
     /// A page of DR backups.
     async fn dr_backups_list(&self, query: Query) -> Result<Page<DrBackup>, StoreError>;
 
-    /// The restorations of a DR backup, newest first, at most `limit`.
-    async fn dr_backup_restorations(
+    /// The same as [`Self::dr_backup_admit`] for a regular backup.
+    async fn backup_admit(
         &self,
-        id: DrBackupId,
+        key: Option<RequestKey>,
+        backup: Backup,
+        operation: Operation,
+    ) -> Result<Admitted<Backup>, StoreError>;
+
+    /// The same as [`Self::dr_backup_change`] for a regular backup, of which until when it is kept and
+    /// whether it is held are written too.
+    async fn backup_change(
+        &self,
+        key: Option<RequestKey>,
+        backup: Backup,
+        operation: Option<Operation>,
+    ) -> Result<Admitted<Backup>, StoreError>;
+
+    /// One regular backup.
+    async fn backup_get(&self, id: BackupId) -> Result<Backup, StoreError>;
+
+    /// A page of regular backups.
+    async fn backups_list(&self, query: Query) -> Result<Page<Backup>, StoreError>;
+
+    /// The restorations of a backup of either kind, newest first, at most `limit`.
+    async fn restorations_of(
+        &self,
+        source: Source,
         limit: u32,
     ) -> Result<Vec<Restoration>, StoreError>;
 
@@ -160,7 +190,7 @@ pub trait Store: Schedules {
     async fn mirrors_list(&self, id: DrBackupId) -> Result<Vec<Mirror>, StoreError>;
 
     /// Writes the request key, the restoration (`CREATION_SCHEDULED`), its operation and its first
-    /// event; `Outdated` when its DR backup is being deleted or gone.
+    /// event; `Outdated` when its backup is being deleted or gone.
     async fn restoration_admit(
         &self,
         key: Option<RequestKey>,
@@ -263,8 +293,8 @@ pub trait Store: Schedules {
     async fn history_prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
     /// What is known of things in `tenant` with these ids, whose marks name these operations, all of it
-    /// at one moment: see [`Known`]. What the ledgers of open operations, living DR backups and
-    /// restorations and the mirrors do not have is not held.
+    /// at one moment: see [`Known`]. What the ledgers of open operations, living backups of either kind
+    /// and restorations and the mirrors do not have is not held.
     async fn orphans_known(
         &self,
         tenant: &Tenant,

@@ -18,7 +18,6 @@ use crate::{
         operation::{Ask, Operation},
         page::{Filter, Order, Page, Query},
         progress::Progress,
-        restoration::Restoration,
     },
     port::store::RequestKey,
 };
@@ -81,12 +80,7 @@ impl Service {
         check.present("cloud", ask.tenant.cloud.as_str());
         check.present("tenant", ask.tenant.project.as_str());
         check.present("instance_id", ask.server.as_str());
-        check.at_most("name", &ask.name, self.limits.name_characters);
-        check.at_most(
-            "description",
-            &ask.description,
-            self.limits.description_characters,
-        );
+        self.check_words(&mut check, "", Some(&ask.name), Some(&ask.description));
         check.at_most(
             "request_id",
             &ask.request_id,
@@ -227,15 +221,6 @@ impl Service {
         self.store.dr_backups_list(query).await.map_err(refused)
     }
 
-    /// The restorations of a DR backup, newest first.
-    pub async fn dr_backup_restorations(&self, id: DrBackupId) -> Result<Vec<Restoration>, Error> {
-        let limit = self.limits.listed_restorations;
-        self.store
-            .dr_backup_restorations(id, limit)
-            .await
-            .map_err(refused)
-    }
-
     /// The imported records that are known of a DR backup.
     pub async fn dr_backup_mirrors(&self, id: DrBackupId) -> Result<Vec<Mirror>, Error> {
         self.store.mirrors_list(id).await.map_err(refused)
@@ -244,17 +229,11 @@ impl Service {
     /// Admits new words for a DR backup; a new description goes to the Cinder backups too.
     pub async fn dr_backup_update(&self, ask: UpdateDrBackup) -> Result<DrBackup, Error> {
         let mut check = Check::default();
-        if let Some(name) = &ask.name {
+        let (name, description) = (ask.name.as_deref(), ask.description.as_deref());
+        if let Some(name) = name {
             check.present("dr_backup.name", name);
-            check.at_most("dr_backup.name", name, self.limits.name_characters);
         }
-        if let Some(description) = &ask.description {
-            check.at_most(
-                "dr_backup.description",
-                description,
-                self.limits.description_characters,
-            );
-        }
+        self.check_words(&mut check, "dr_backup.", name, description);
         check.at_most(
             "request_id",
             &ask.request_id,

@@ -75,6 +75,25 @@ impl Service {
         })
     }
 
+    /// Notes words that are too long, in the fields behind `prefix`.
+    pub(super) fn check_words(
+        &self,
+        check: &mut Check,
+        prefix: &str,
+        name: Option<&str>,
+        description: Option<&str>,
+    ) {
+        let limits = &self.limits;
+        for (field, text, most) in [
+            ("name", name, limits.name_characters),
+            ("description", description, limits.description_characters),
+        ] {
+            if let Some(text) = text {
+                check.at_most(&format!("{prefix}{field}"), text, most);
+            }
+        }
+    }
+
     /// A new operation, with the state of its resource as it will be written with it. `seen` is how
     /// long a GiB took the last time, where there was one.
     pub(super) fn operation(

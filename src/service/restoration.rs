@@ -1,6 +1,6 @@
 //! Admits what is asked about restorations; it may not know how an instance is rebuilt.
 
-use std::time::Duration;
+use std::{fmt::Debug, time::Duration};
 
 use super::{
     Service,
@@ -11,13 +11,13 @@ use super::{
 use crate::{
     domain::{
         error::Error,
-        id::{DrBackupId, InstanceId, ResourceId, RestorationId, Tenant},
+        id::{InstanceId, ResourceId, RestorationId, Tenant},
         lifecycle::{State, Transition},
         manifest::Manifest,
         operation::Ask,
         page::{Page, Query},
         progress::Progress,
-        restoration::{Restoration, RestorationDetail, RestorePlanInput, RestoreWish},
+        restoration::{Restoration, RestorationDetail, RestorePlanInput, RestoreWish, Source},
     },
     port::store::RequestKey,
 };
@@ -26,7 +26,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct CreateRestoration {
     /// What is restored.
-    pub dr_backup: DrBackupId,
+    pub source: Source,
     /// Where to.
     pub tenant: Tenant,
     /// How.
@@ -56,27 +56,21 @@ impl Service {
     /// Admits a new restoration; the instance has our id from this answer on.
     pub async fn restoration_create(&self, ask: CreateRestoration) -> Result<Restoration, Error> {
         self.check_restoration(&ask)?;
+        let of: &(dyn Debug + Sync) = match &ask.source {
+            Source::DrBackup(id) => id,
+            Source::Backup(id) => id,
+        };
         let key = Self::request_key(
             "CreateRestoration",
             &ask.request_id,
-            &format!(
-                "{:?}",
-                (ask.dr_backup, &ask.tenant, &ask.wish, ask.deadline)
-            ),
+            &format!("{:?}", (of, &ask.tenant, &ask.wish, ask.deadline)),
         );
         if let Some(answer) = self.restoration_answered(key.as_ref()).await? {
             return Ok(answer);
         }
-        let backup = self.dr_backup_get(ask.dr_backup).await?;
-        backup.check_restorable()?;
-        let seen = backup.detail.took_per_gib();
-        let Some(manifest) = backup.detail.manifest else {
-            return Err(Error::precondition(
-                "DR_BACKUP_NOT_RECOVERABLE",
-                "the manifest is missing",
-            ));
-        };
-        check_wish(&ask.wish, &manifest)?;
+        let (input, seen) = self.restorable(&ask).await?;
+        let manifest = &input.manifest;
+        check_wish(&ask.wish, manifest)?;
 
         let now = self.clock.now();
         let id = RestorationId(self.clock.new_id());
@@ -87,7 +81,7 @@ impl Service {
         };
         let restoration = Restoration {
             id,
-            dr_backup: ask.dr_backup,
+            source: ask.source,
             tenant: ask.tenant.clone(),
             instance: InstanceId(self.clock.new_id()),
             instance_name: name,
@@ -104,12 +98,6 @@ impl Service {
         if ask.validate_only {
             return Ok(restoration);
         }
-        let input = RestorePlanInput {
-            manifest: *manifest,
-            volume_backups: backup.detail.volume_backups,
-            mirrors: self.dr_backup_mirrors(ask.dr_backup).await?,
-            wish: ask.wish,
-        };
         let operation = self.operation(
             ResourceId::Restoration(id),
             ask.tenant,
@@ -124,6 +112,46 @@ impl Service {
             .await
             .map_err(refused)?;
         Ok(answer(admitted))
+    }
+
+    /// What is restored, once that may begin, and how long a GiB of it took to be saved, where moving it
+    /// back takes the like.
+    async fn restorable(
+        &self,
+        ask: &CreateRestoration,
+    ) -> Result<(RestorePlanInput, Option<Duration>), Error> {
+        let complete = |manifest: Option<Box<Manifest>>, reason: &'static str| {
+            manifest.ok_or_else(|| Error::precondition(reason, "the manifest is missing"))
+        };
+        match ask.source {
+            Source::DrBackup(id) => {
+                let backup = self.dr_backup_get(id).await?;
+                backup.check_restorable()?;
+                let seen = backup.detail.took_per_gib();
+                let manifest = complete(backup.detail.manifest, "DR_BACKUP_NOT_RECOVERABLE")?;
+                let input = RestorePlanInput {
+                    manifest: *manifest,
+                    volume_backups: backup.detail.volume_backups,
+                    snapshots: Vec::new(),
+                    mirrors: self.dr_backup_mirrors(id).await?,
+                    wish: ask.wish.clone(),
+                };
+                Ok((input, seen))
+            }
+            Source::Backup(id) => {
+                let backup = self.backup_get(id).await?;
+                backup.check_restorable(&ask.tenant)?;
+                let manifest = complete(backup.detail.manifest, "BACKUP_NOT_RECOVERABLE")?;
+                let input = RestorePlanInput {
+                    manifest: *manifest,
+                    volume_backups: Vec::new(),
+                    snapshots: backup.detail.snapshots,
+                    mirrors: Vec::new(),
+                    wish: ask.wish.clone(),
+                };
+                Ok((input, None))
+            }
+        }
     }
 
     fn check_restoration(&self, ask: &CreateRestoration) -> Result<(), Error> {
@@ -258,10 +286,7 @@ fn check_wish(wish: &RestoreWish, manifest: &Manifest) -> Result<(), Error> {
     for (index, volume) in wish.volumes.iter().enumerate() {
         let field = format!("volumes[{index}].source_volume_id");
         match manifest.volumes.iter().find(|one| one.id == volume.volume) {
-            None => check.bad(
-                field,
-                format!("the DR backup has no volume {}", volume.volume),
-            ),
+            None => check.bad(field, format!("the backup has no volume {}", volume.volume)),
             Some(source) => {
                 if volume.size_gib.is_some_and(|size| size < source.size_gib) {
                     check.bad(

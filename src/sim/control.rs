@@ -127,7 +127,8 @@ pub(crate) fn state(world: &World) -> Value {
             .filter(|one| one.project == id)
             .map(|one| {
                 json!({"id": one.id, "name": one.name, "status": one.status,
-                    "volume_id": one.volume, "digest": one.digest()})
+                    "description": one.description, "volume_id": one.volume,
+                    "digest": one.digest()})
             })
             .collect();
         let backups: Vec<Value> = world

@@ -37,11 +37,8 @@ mod dialect {
 
     use super::Conn;
     use crate::{
-        domain::{
-            id::{DrBackupId, Lane},
-            time::Timestamp,
-        },
-        store::schema::{dr_backups, lanes},
+        domain::{id::Lane, restoration::Source, time::Timestamp},
+        store::schema::{backups, dr_backups, lanes},
     };
 
     /// So many rows go into one statement, well below what the protocol takes.
@@ -111,19 +108,31 @@ mod dialect {
         diesel::select(held).get_result(conn).await
     }
 
-    /// The state of a DR backup. The row stays as it is until the end of the transaction: else its
+    /// The state of a backup. The row stays as it is until the end of the transaction: else its
     /// deletion could begin beside the restoration that is being admitted.
-    pub(super) async fn dr_backup_hold(
+    pub(super) async fn source_hold(
         conn: &mut Conn,
-        id: DrBackupId,
+        source: Source,
     ) -> QueryResult<Option<String>> {
-        dr_backups::table
-            .find(id.to_string())
-            .select(dr_backups::state)
-            .for_share()
-            .first(conn)
-            .await
-            .optional()
+        let state = match source {
+            Source::DrBackup(id) => {
+                dr_backups::table
+                    .find(id.to_string())
+                    .select(dr_backups::state)
+                    .for_share()
+                    .first(conn)
+                    .await
+            }
+            Source::Backup(id) => {
+                backups::table
+                    .find(id.to_string())
+                    .select(backups::state)
+                    .for_share()
+                    .first(conn)
+                    .await
+            }
+        };
+        state.optional()
     }
 }
 

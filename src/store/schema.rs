@@ -40,9 +40,33 @@ diesel::table! {
 }
 
 diesel::table! {
+    backups (id) {
+        id -> Text,
+        name -> Text,
+        description -> Text,
+        cloud -> Text,
+        project -> Text,
+        server -> Text,
+        instance_name -> Text,
+        schedule -> Nullable<Text>,
+        kept_until -> Nullable<BigInt>,
+        held -> BigInt,
+        state -> Text,
+        runtime_state -> Text,
+        progress -> Text,
+        error -> Nullable<Text>,
+        detail -> Text,
+        created -> BigInt,
+        updated -> BigInt,
+        revision -> BigInt,
+    }
+}
+
+diesel::table! {
     restorations (id) {
         id -> Text,
-        dr_backup -> Text,
+        dr_backup -> Nullable<Text>,
+        backup -> Nullable<Text>,
         cloud -> Text,
         project -> Text,
         instance -> Text,

@@ -43,11 +43,8 @@ mod dialect {
 
     use super::Conn;
     use crate::{
-        domain::{
-            id::{DrBackupId, Lane},
-            time::Timestamp,
-        },
-        store::schema::{dr_backups, lanes},
+        domain::{id::Lane, restoration::Source, time::Timestamp},
+        store::schema::{backups, dr_backups, lanes},
     };
 
     /// Writes rows with one statement each, prepared once: there is no way to the database that
@@ -105,17 +102,28 @@ mod dialect {
         std::future::ready(Ok(true))
     }
 
-    /// The state of a DR backup. Nothing has to be locked: the writer is alone.
-    pub(super) async fn dr_backup_hold(
+    /// The state of a backup. Nothing has to be locked: the writer is alone.
+    pub(super) async fn source_hold(
         conn: &mut Conn,
-        id: DrBackupId,
+        source: Source,
     ) -> QueryResult<Option<String>> {
-        dr_backups::table
-            .find(id.to_string())
-            .select(dr_backups::state)
-            .first(conn)
-            .await
-            .optional()
+        let state = match source {
+            Source::DrBackup(id) => {
+                dr_backups::table
+                    .find(id.to_string())
+                    .select(dr_backups::state)
+                    .first(conn)
+                    .await
+            }
+            Source::Backup(id) => {
+                backups::table
+                    .find(id.to_string())
+                    .select(backups::state)
+                    .first(conn)
+                    .await
+            }
+        };
+        state.optional()
     }
 }
 

@@ -7,7 +7,10 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        id::{CloudName, DrBackupId, ProjectId, ResourceId, RestorationId, ScheduleId, Tenant},
+        id::{
+            BackupId, CloudName, DrBackupId, ProjectId, ResourceId, RestorationId, ScheduleId,
+            Tenant,
+        },
         lifecycle::State,
     },
     port::store::StoreError,
@@ -110,6 +113,7 @@ pub(super) fn tenant(cloud: String, project: String) -> Tenant {
 }
 
 const DR_BACKUP: &str = "dr_backup";
+const BACKUP: &str = "backup";
 const RESTORATION: &str = "restoration";
 const SCHEDULE: &str = "schedule";
 
@@ -117,6 +121,7 @@ const SCHEDULE: &str = "schedule";
 pub(super) fn resource_kind(resource: ResourceId) -> &'static str {
     match resource {
         ResourceId::DrBackup(_) => DR_BACKUP,
+        ResourceId::Backup(_) => BACKUP,
         ResourceId::Restoration(_) => RESTORATION,
         ResourceId::Schedule(_) => SCHEDULE,
     }
@@ -126,6 +131,7 @@ pub(super) fn resource_kind(resource: ResourceId) -> &'static str {
 pub(super) fn resource(kind: &str, id: &str) -> Result<ResourceId, StoreError> {
     match kind {
         DR_BACKUP => Ok(ResourceId::DrBackup(DrBackupId(uuid(id)?))),
+        BACKUP => Ok(ResourceId::Backup(BackupId(uuid(id)?))),
         RESTORATION => Ok(ResourceId::Restoration(RestorationId(uuid(id)?))),
         SCHEDULE => Ok(ResourceId::Schedule(ScheduleId(uuid(id)?))),
         _ => Err(unreadable("a kind of resource", kind)),

@@ -13,7 +13,8 @@ use std::{
 use drbackup::{
     api::{
         pb::{
-            self, dr_backup_service_client::DrBackupServiceClient,
+            self, backup_service_client::BackupServiceClient,
+            dr_backup_service_client::DrBackupServiceClient,
             orphan_service_client::OrphanServiceClient,
             restoration_service_client::RestorationServiceClient,
         },
@@ -313,6 +314,67 @@ impl House {
             .await
             .expect("it is there")
             .into_inner()
+    }
+
+    pub(crate) async fn backups(&self) -> BackupServiceClient<Channel> {
+        BackupServiceClient::new(self.channel().await)
+    }
+
+    /// Starts a regular backup of an instance of the source.
+    pub(crate) async fn keep(&self, server: &str) -> pb::Backup {
+        let request = pb::CreateBackupRequest {
+            cloud: "source".to_owned(),
+            tenant: self.home(),
+            instance_id: server.to_owned(),
+            description: "hourly".to_owned(),
+            ..Default::default()
+        };
+        let answer = self.backups().await.create_backup(request).await;
+        answer.expect("it is admitted").into_inner()
+    }
+
+    /// Follows a regular backup until nothing is under way, by its stream.
+    pub(crate) async fn kept(&self, id: &str) -> pb::Backup {
+        let request = pb::WatchBackupRequest {
+            id: id.to_owned(),
+            until_settled: true,
+            ..Default::default()
+        };
+        let stream = self.backups().await.watch_backup(request).await;
+        rest(stream.expect("a stream").into_inner()).await;
+        let request = pb::GetBackupRequest {
+            id: id.to_owned(),
+            ..Default::default()
+        };
+        let answer = self.backups().await.get_backup(request).await;
+        answer.expect("it is there").into_inner()
+    }
+
+    /// Follows a regular backup that is being deleted to its last event.
+    pub(crate) async fn let_go(&self, id: &str) {
+        let request = pb::WatchBackupRequest {
+            id: id.to_owned(),
+            until_settled: true,
+            ..Default::default()
+        };
+        let stream = self.backups().await.watch_backup(request).await;
+        rest(stream.expect("a stream").into_inner()).await;
+        let request = pb::GetBackupRequest {
+            id: id.to_owned(),
+            ..Default::default()
+        };
+        let answer = self.backups().await.get_backup(request).await;
+        assert_eq!(answer.expect_err("gone").code(), tonic::Code::NotFound);
+    }
+
+    /// The plainest wish for a restoration where the snapshots are.
+    pub(crate) fn wish_at_home(&self, backup: &str) -> pb::CreateRestorationRequest {
+        pb::CreateRestorationRequest {
+            backup_id: backup.to_owned(),
+            cloud: "source".to_owned(),
+            tenant: self.home(),
+            ..Default::default()
+        }
     }
 
     /// Follows a restoration until nothing is under way, by its stream.

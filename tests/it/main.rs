@@ -18,6 +18,7 @@ mod kill;
 mod orphans;
 mod outage;
 mod postgres;
+mod regular;
 mod replica;
 mod replicas;
 mod schedule_store;

@@ -1,7 +1,8 @@
 //! The contract of the port `Store`, held against every database; it may not know SQL.
 //!
 //! Each function below is a claim and is run on each database by the macro at the end.
-//! One file because a contract is read as one list of claims.
+//! One file because a contract is read as one list of claims; those about regular backups, which are the
+//! same again, are in a file of their own.
 
 use std::{
     collections::BTreeSet,
@@ -33,7 +34,7 @@ use drbackup::{
         page::{Cursor, Filter, Order, OrderField, OrderValue, Query},
         progress::Progress,
         record::BackupRecord,
-        restoration::{Restoration, RestorationDetail, RestoreWish},
+        restoration::{Restoration, RestorationDetail, RestoreWish, Source},
         time::Timestamp,
     },
     port::{
@@ -184,10 +185,10 @@ fn deletion(of: &DrBackup) -> Operation {
     }
 }
 
-fn restoration(of: &DrBackup) -> Restoration {
+pub(crate) fn restoration(of: &DrBackup) -> Restoration {
     Restoration {
         id: RestorationId(Uuid::now_v7()),
-        dr_backup: of.id,
+        source: Source::DrBackup(of.id),
         tenant: tenant("away", "green"),
         instance: InstanceId(Uuid::now_v7()),
         instance_name: "shop-again".to_owned(),
@@ -206,7 +207,7 @@ fn restoration(of: &DrBackup) -> Restoration {
     }
 }
 
-fn restoring(of: &Restoration) -> Operation {
+pub(crate) fn restoring(of: &Restoration) -> Operation {
     Operation {
         id: OperationId(Uuid::now_v7()),
         resource: ResourceId::Restoration(of.id),
@@ -1235,7 +1236,7 @@ async fn restorations_page_in_every_order(site: Site) {
         assert_eq!(listed, expected, "{field:?} descending {descending}");
     }
     let newest = store
-        .dr_backup_restorations(backup.id, 2)
+        .restorations_of(Source::DrBackup(backup.id), 2)
         .await
         .expect("listed");
     assert_eq!(newest, [all[6].clone(), all[5].clone()]);
@@ -2102,6 +2103,8 @@ macro_rules! contract {
         }
     };
 }
+
+mod backups;
 
 contract! {
     an_admitted_dr_backup_reads_back_with_its_first_event,

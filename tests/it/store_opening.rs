@@ -325,6 +325,49 @@ async fn both_folders_of_migrations_make_the_same_tables() {
     assert_eq!(lite, server);
 }
 
+/// Takes the schema back to before regular backups, and brings it up again.
+async fn a_restoration_from_before_regular_backups_is_kept(site: &Site, back: impl Fn(&str)) {
+    const FORGET: &str = "DELETE FROM __diesel_schema_migrations WHERE version = '20261123000010'";
+    let store = site.open().await;
+    let (backup, _) = crate::store_contract::finished(&*store).await;
+    let restoration = crate::store_contract::restoration(&backup);
+    let operation = crate::store_contract::restoring(&restoration);
+    store
+        .restoration_admit(None, restoration.clone(), operation)
+        .await
+        .expect("admitted");
+    drop(store);
+    back(FORGET);
+    let store = site.open().await;
+    assert_eq!(
+        store.restorations_of(restoration.source, 10).await,
+        Ok(vec![restoration])
+    );
+}
+
+#[tokio::test]
+async fn a_restoration_from_before_regular_backups_is_kept_in_sqlite() {
+    const DOWN: &str = include_str!("../../migrations/sqlite/2026-11-23-000010_backups/down.sql");
+    let site = Site::sqlite();
+    a_restoration_from_before_regular_backups_is_kept(&site, |forget| {
+        let mut conn = sqlite(&site);
+        conn.batch_execute(DOWN).expect("down");
+        conn.batch_execute(forget).expect("forgotten");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_restoration_from_before_regular_backups_is_kept_in_postgresql() {
+    const DOWN: &str = include_str!("../../migrations/postgres/2026-11-23-000010_backups/down.sql");
+    let site = Site::postgres();
+    a_restoration_from_before_regular_backups_is_kept(&site, |forget| {
+        postgres::server().sql(database_of(&site), DOWN);
+        postgres::server().sql(database_of(&site), forget);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_ledger_goes_with_the_history_of_its_operation() {
     let rows = "SELECT count(*) AS nullable, '' AS \"of\", '' AS name FROM effects";

@@ -1,22 +1,25 @@
-//! A whole life of a DR backup — made, renamed, restored, both removed — and what has to hold after
-//! each step; it may not know what goes wrong meanwhile.
+//! A whole life of a DR backup and of a regular one — made, renamed, restored, all removed — and what has
+//! to hold after each step; it may not know what goes wrong meanwhile.
 
 use std::time::Duration;
 
 use drbackup::{
     domain::{
+        backup::Backup,
         capture::Capture,
         dr_backup::DrBackup,
         error::{Error, OperationError},
-        id::{DrBackupId, ResourceId, RestorationId, ServerId},
+        id::{BackupId, DrBackupId, ResourceId, RestorationId, ServerId},
         keeping::{Keeping, Rekeeping},
         lifecycle::State,
-        restoration::{Restoration, RestoreWish},
+        restoration::{Restoration, RestoreWish, Source},
     },
     service::{
+        backup::{CreateBackup, DeleteBackup, UpdateBackup},
         dr_backup::{CreateDrBackup, DeleteDrBackup, UpdateDrBackup},
         restoration::{CreateRestoration, DeleteRestoration},
     },
+    sim,
 };
 
 use crate::{judge, stage::Stage};
@@ -67,6 +70,7 @@ impl<'s> Life<'s> {
             self.delete_restoration(restoration).await;
         }
         self.delete_backup(backup).await;
+        self.regular_life().await;
         self.judge().await;
         self.failures
     }
@@ -173,7 +177,7 @@ impl<'s> Life<'s> {
         let before = self.failures.len();
         for _ in 0..TRIES {
             let ask = CreateRestoration {
-                dr_backup: backup,
+                source: Source::DrBackup(backup),
                 tenant: self.stage.refuge.clone(),
                 wish: RestoreWish::default(),
                 deadline: None,
@@ -191,7 +195,7 @@ impl<'s> Life<'s> {
             self.stories.push(ResourceId::Restoration(admitted.id));
             let back = self.restoration(admitted.id).await;
             if back.state == State::Ok {
-                self.same_bytes(&back);
+                self.same_bytes(&back, &self.stage.dr);
                 return Some(admitted.id);
             }
             self.failed("the restoration", back.error.as_ref());
@@ -216,11 +220,11 @@ impl<'s> Life<'s> {
         None
     }
 
-    fn same_bytes(&self, back: &Restoration) {
+    fn same_bytes(&self, back: &Restoration, cloud: &sim::Cloud) {
         assert_eq!(back.detail.volumes.len(), self.volumes());
         for volume in &back.detail.volumes {
             let was = self.stage.source.volume_digest(volume.source.as_str());
-            let is = self.stage.dr.volume_digest(volume.volume.as_str());
+            let is = cloud.volume_digest(volume.volume.as_str());
             assert_eq!(
                 was.expect("the source"),
                 is.expect("the volume"),
@@ -284,6 +288,140 @@ impl<'s> Life<'s> {
         panic!("no deletion after {TRIES} tries: {:#?}", self.failures)
     }
 
+    /// The same with snapshots, which stay in the tenant.
+    async fn regular_life(&mut self) {
+        let backup = self.create_regular().await;
+        self.update_regular(backup).await;
+        self.restore_regular(backup).await;
+        self.delete_regular(backup).await;
+        assert_eq!(self.settled_home().await, self.home);
+    }
+
+    /// What is at home and was not there at the beginning.
+    fn new_at_home(&self) -> Vec<String> {
+        let held = self.stage.inventory(&self.stage.home);
+        held.into_iter()
+            .filter(|one| !self.home.contains(one))
+            .collect()
+    }
+
+    async fn create_regular(&mut self) -> BackupId {
+        for _ in 0..TRIES {
+            let ask = CreateBackup {
+                tenant: self.stage.home.clone(),
+                server: ServerId::new(self.stage.instance.server.as_str()),
+                name: String::new(),
+                description: "hourly".to_owned(),
+                keeping: Keeping::default(),
+                deadline: None,
+                validate_only: false,
+                request_id: String::new(),
+            };
+            let backup = match self.stage.service.backup_create(ask).await {
+                Ok(backup) => backup,
+                Err(error) => {
+                    self.refused("the regular backup", error).await;
+                    continue;
+                }
+            };
+            self.stories.push(ResourceId::Backup(backup.id));
+            let made = self.regular(backup.id).await;
+            if made.state == State::Ok {
+                let new = self.new_at_home();
+                let snapshots = new.iter().filter(|one| one.starts_with("snapshots"));
+                assert_eq!(snapshots.count(), self.volumes(), "{new:#?}");
+                assert_eq!(new.len(), self.volumes(), "more than snapshots: {new:#?}");
+                return backup.id;
+            }
+            self.failed("the regular backup", made.error.as_ref());
+            let held = self.settled_home().await;
+            assert_eq!(held, self.home, "left behind: {:#?}", made.error);
+            self.delete_regular(backup.id).await;
+        }
+        panic!(
+            "no regular backup after {TRIES} tries: {:#?}",
+            self.failures
+        )
+    }
+
+    async fn update_regular(&mut self, id: BackupId) {
+        for _ in 0..TRIES {
+            let ask = UpdateBackup {
+                id,
+                name: None,
+                description: Some("daily".to_owned()),
+                keeping: Rekeeping::default(),
+                etag: String::new(),
+                request_id: String::new(),
+            };
+            let service = &self.stage.service;
+            service.backup_update(ask).await.expect("admitted");
+            let made = self.regular(id).await;
+            if made.state == State::Ok {
+                return;
+            }
+            self.failed("the regular backup's update", made.error.as_ref());
+            assert_eq!(made.unrecoverable_reason(), None, "{made:#?}");
+        }
+        panic!("no update after {TRIES} tries: {:#?}", self.failures)
+    }
+
+    async fn restore_regular(&mut self, backup: BackupId) {
+        let before = self.new_at_home();
+        for _ in 0..TRIES {
+            let ask = CreateRestoration {
+                source: Source::Backup(backup),
+                tenant: self.stage.home.clone(),
+                wish: RestoreWish::default(),
+                deadline: None,
+                validate_only: false,
+                request_id: String::new(),
+            };
+            let admitted = match self.stage.service.restoration_create(ask).await {
+                Ok(restoration) => restoration,
+                Err(error) => {
+                    self.refused("the restoration at home", error).await;
+                    continue;
+                }
+            };
+            self.stories.push(ResourceId::Restoration(admitted.id));
+            let back = self.restoration(admitted.id).await;
+            if back.state == State::Ok {
+                self.same_bytes(&back, &self.stage.source);
+            } else {
+                self.failed("the restoration at home", back.error.as_ref());
+                tokio::time::sleep(STRAGGLING).await;
+                assert_eq!(self.new_at_home(), before, "{:#?}", back.error);
+            }
+            self.delete_restoration(admitted.id).await;
+            assert_eq!(self.new_at_home(), before, "left behind");
+            if back.state == State::Ok {
+                return;
+            }
+        }
+        panic!(
+            "no restoration at home after {TRIES} tries: {:#?}",
+            self.failures
+        )
+    }
+
+    async fn delete_regular(&mut self, id: BackupId) {
+        for _ in 0..TRIES {
+            let ask = DeleteBackup {
+                id,
+                etag: String::new(),
+                request_id: String::new(),
+            };
+            let service = &self.stage.service;
+            service.backup_delete(ask).await.expect("admitted");
+            match self.stage.regular_at_rest(id).await {
+                None => return,
+                Some(left) => self.failed("the regular backup's deletion", left.error.as_ref()),
+            }
+        }
+        panic!("no deletion after {TRIES} tries: {:#?}", self.failures)
+    }
+
     async fn judge(&self) {
         assert_eq!(self.settled_home().await, self.home);
         assert_eq!(self.stage.inventory(&self.stage.refuge), self.refuge);
@@ -309,6 +447,17 @@ impl<'s> Life<'s> {
             drop(self.stage.service.dr_backup_cancel(id, "").await);
         }
         let rest = self.stage.backup_at_rest(id).await;
+        rest.expect("it is there")
+    }
+
+    async fn regular(&mut self, id: BackupId) -> Backup {
+        let rest = self.stage.regular_at_rest(id);
+        if let Some(patience) = self.changes_of_mind.pop()
+            && let Err(_elapsed) = tokio::time::timeout(patience, rest).await
+        {
+            drop(self.stage.service.backup_cancel(id, "").await);
+        }
+        let rest = self.stage.regular_at_rest(id).await;
         rest.expect("it is there")
     }
 

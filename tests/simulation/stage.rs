@@ -12,11 +12,15 @@ use std::{
 
 use drbackup::{
     domain::{
+        backup::Backup,
         decision::Decision,
         dr_backup::DrBackup,
         error::Error,
         event::Event,
-        id::{CloudName, DrBackupId, ProjectId, ReplicaId, ResourceId, RestorationId, Tenant},
+        id::{
+            BackupId, CloudName, DrBackupId, ProjectId, ReplicaId, ResourceId, RestorationId,
+            Tenant,
+        },
         ledger::Ledger,
         operation::Operation,
         page::{Filter, Order, Query},
@@ -297,6 +301,19 @@ impl Stage {
         loop {
             changes.mark_unchanged();
             match self.service.dr_backup_get(id).await {
+                Ok(backup) if backup.state.is_busy() => next(&mut changes).await,
+                Ok(backup) => return Some(backup),
+                Err(error) => return absent(&error),
+            }
+        }
+    }
+
+    /// Waits until nothing is under way with a regular backup; nothing when it is gone.
+    pub(crate) async fn regular_at_rest(&self, id: BackupId) -> Option<Backup> {
+        let mut changes = self.store.changes();
+        loop {
+            changes.mark_unchanged();
+            match self.service.backup_get(id).await {
                 Ok(backup) if backup.state.is_busy() => next(&mut changes).await,
                 Ok(backup) => return Some(backup),
                 Err(error) => return absent(&error),

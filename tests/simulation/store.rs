@@ -10,16 +10,17 @@ use std::{
 use async_trait::async_trait;
 use drbackup::{
     domain::{
+        backup::Backup,
         dr_backup::{DrBackup, Mirror},
         event::Event,
         id::{
-            CloudName, DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId,
+            BackupId, CloudName, DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId,
             RestorationId, ScheduleId, Tenant,
         },
         operation::Operation,
         orphan::{Farewell, Known, Sweep},
         page::{Cursor, Page, Query},
-        restoration::Restoration,
+        restoration::{Restoration, Source},
         schedule::{Run, Schedule},
         time::Timestamp,
     },
@@ -208,6 +209,10 @@ impl Store for TappedStore {
         read!(self, self.store.dr_backup_answered(key))
     }
 
+    async fn backup_answered(&self, key: &RequestKey) -> Result<Option<Backup>, StoreError> {
+        read!(self, self.store.backup_answered(key))
+    }
+
     async fn restoration_answered(
         &self,
         key: &RequestKey,
@@ -288,12 +293,38 @@ impl Store for TappedStore {
         read!(self, self.store.dr_backups_list(query))
     }
 
-    async fn dr_backup_restorations(
+    async fn backup_admit(
         &self,
-        id: DrBackupId,
+        key: Option<RequestKey>,
+        backup: Backup,
+        operation: Operation,
+    ) -> Result<Admitted<Backup>, StoreError> {
+        write!(self, self.store.backup_admit(key, backup, operation))
+    }
+
+    async fn backup_change(
+        &self,
+        key: Option<RequestKey>,
+        backup: Backup,
+        operation: Option<Operation>,
+    ) -> Result<Admitted<Backup>, StoreError> {
+        write!(self, self.store.backup_change(key, backup, operation))
+    }
+
+    async fn backup_get(&self, id: BackupId) -> Result<Backup, StoreError> {
+        read!(self, self.store.backup_get(id))
+    }
+
+    async fn backups_list(&self, query: Query) -> Result<Page<Backup>, StoreError> {
+        read!(self, self.store.backups_list(query))
+    }
+
+    async fn restorations_of(
+        &self,
+        source: Source,
         limit: u32,
     ) -> Result<Vec<Restoration>, StoreError> {
-        read!(self, self.store.dr_backup_restorations(id, limit))
+        read!(self, self.store.restorations_of(source, limit))
     }
 
     async fn mirrors_list(&self, id: DrBackupId) -> Result<Vec<Mirror>, StoreError> {

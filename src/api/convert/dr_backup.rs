@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use prost_types::FieldMask;
+
 use super::{duration, fields::Fields, number, progress, text, time};
 use crate::{
     api::pb,
@@ -130,7 +132,7 @@ pub(super) fn mirror(mirror: &Mirror) -> pb::Mirror {
     }
 }
 
-fn consistency(consistency: &Consistency) -> pb::Consistency {
+pub(super) fn consistency(consistency: &Consistency) -> pb::Consistency {
     let level = match consistency.level {
         ConsistencyLevel::PerVolume => pb::consistency::Level::PerVolume,
         ConsistencyLevel::VolumeSnapshots => pb::consistency::Level::VolumeSnapshots,
@@ -144,7 +146,7 @@ fn consistency(consistency: &Consistency) -> pb::Consistency {
     }
 }
 
-fn summary(restoration: &Restoration) -> pb::RestorationSummary {
+pub(super) fn summary(restoration: &Restoration) -> pb::RestorationSummary {
     pb::RestorationSummary {
         id: restoration.id.to_string(),
         instance_id: restoration.instance.to_string(),
@@ -202,31 +204,21 @@ pub(in crate::api) fn create(
 /// What an update may change.
 const CHANGEABLE: [&str; 4] = ["name", "description", "kept_until", "held"];
 
-/// What is asked for by `UpdateDRBackup`.
-pub(in crate::api) fn update(
-    message: pb::UpdateDrBackupRequest,
-    limits: &Limits,
-) -> Result<UpdateDrBackup, Error> {
-    let mut fields = Fields::new(limits);
-    let Some(wanted) = message.dr_backup else {
-        fields.bad("dr_backup", "is required");
-        return fields
-            .done()
-            .and(Err(Error::field("dr_backup", "is required")));
-    };
-    let mut changes: BTreeSet<&str> = match &message.update_mask {
+/// What an update of a backup of either kind changes: what its mask names, else what is given of what
+/// may change.
+pub(super) fn changes(
+    fields: &mut Fields<'_>,
+    mask: Option<&FieldMask>,
+    given: [bool; CHANGEABLE.len()],
+) -> BTreeSet<&'static str> {
+    let all = CHANGEABLE.into_iter().zip(given);
+    let mut changes: BTreeSet<&str> = match mask {
         Some(_) => BTreeSet::new(),
-        None => [
-            ("name", !wanted.name.is_empty()),
-            ("description", !wanted.description.is_empty()),
-            ("kept_until", wanted.kept_until.is_some()),
-            ("held", wanted.held),
-        ]
-        .into_iter()
-        .filter_map(|(field, given)| given.then_some(field))
-        .collect(),
+        None => all
+            .filter_map(|(field, given)| given.then_some(field))
+            .collect(),
     };
-    for path in message.update_mask.iter().flat_map(|mask| &mask.paths) {
+    for path in mask.iter().flat_map(|mask| &mask.paths) {
         match CHANGEABLE.iter().find(|field| *field == path) {
             Some(field) => drop(changes.insert(field)),
             None if path == "*" => changes.extend(CHANGEABLE),
@@ -243,8 +235,30 @@ pub(in crate::api) fn update(
     if changes.is_empty() {
         fields.bad("update_mask", "names nothing to change");
     }
-    let named = |field| changes.contains(field);
-    let (name, description) = (named("name"), named("description"));
+    changes
+}
+
+/// What is asked for by `UpdateDRBackup`.
+pub(in crate::api) fn update(
+    message: pb::UpdateDrBackupRequest,
+    limits: &Limits,
+) -> Result<UpdateDrBackup, Error> {
+    let mut fields = Fields::new(limits);
+    let Some(wanted) = message.dr_backup else {
+        fields.bad("dr_backup", "is required");
+        return fields
+            .done()
+            .and(Err(Error::field("dr_backup", "is required")));
+    };
+    let given = [
+        !wanted.name.is_empty(),
+        !wanted.description.is_empty(),
+        wanted.kept_until.is_some(),
+        wanted.held,
+    ];
+    let named = changes(&mut fields, message.update_mask.as_ref(), given);
+    let changed = |field| named.contains(field);
+    let (name, description) = (changed("name"), changed("description"));
     if name && wanted.name.trim().is_empty() {
         fields.bad("dr_backup.name", "is required");
     }
@@ -254,9 +268,9 @@ pub(in crate::api) fn update(
         description: description
             .then(|| fields.description("dr_backup.description", wanted.description)),
         keeping: Rekeeping {
-            until: named("kept_until")
+            until: changed("kept_until")
                 .then(|| fields.moment("dr_backup.kept_until", wanted.kept_until)),
-            held: named("held").then_some(wanted.held),
+            held: changed("held").then_some(wanted.held),
         },
         etag: wanted.etag,
         request_id: fields.request_id(message.request_id),
@@ -292,7 +306,7 @@ mod tests {
     use crate::domain::error::ErrorKind;
 
     fn update_of(wanted: pb::DrBackup, paths: Option<&[&str]>) -> Result<UpdateDrBackup, Error> {
-        let update_mask = paths.map(|paths| prost_types::FieldMask {
+        let update_mask = paths.map(|paths| FieldMask {
             paths: paths.iter().map(|path| (*path).to_owned()).collect(),
         });
         let request_id = String::new();

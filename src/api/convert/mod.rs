@@ -1,5 +1,6 @@
 //! Messages into words of the domain and back, one file per noun; it may not know the service.
 
+pub(super) mod backup;
 pub(super) mod cloud;
 pub(super) mod dr_backup;
 pub(super) mod fields;

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
+use uuid::Uuid;
+
 use super::{
     dr_backup::{mirror, tenant},
     fields::Fields,
@@ -11,10 +13,10 @@ use crate::{
     api::pb,
     domain::{
         error::Error,
-        id::{DrBackupId, FlavorId, NetworkId, RestorationId, SecurityGroupId, VolumeId},
+        id::{BackupId, DrBackupId, FlavorId, NetworkId, RestorationId, SecurityGroupId, VolumeId},
         lifecycle::State,
         manifest::Properties,
-        restoration::{NetworkWish, Restoration, RestoreWish, RestoredVolume, VolumeWish},
+        restoration::{NetworkWish, Restoration, RestoreWish, RestoredVolume, Source, VolumeWish},
     },
     service::{
         Limits,
@@ -28,9 +30,11 @@ const METADATA_CHARACTERS: usize = 255;
 
 /// A restoration.
 pub(in crate::api) fn restoration(restoration: Restoration) -> pb::Restoration {
+    let (dr_backup_id, backup_id) = ids(restoration.source);
     pb::Restoration {
         id: restoration.id.to_string(),
-        dr_backup_id: restoration.dr_backup.to_string(),
+        dr_backup_id,
+        backup_id,
         cloud: restoration.tenant.cloud.to_string(),
         tenant: restoration.tenant.project.to_string(),
         instance: Some(instance(&restoration)),
@@ -45,6 +49,29 @@ pub(in crate::api) fn restoration(restoration: Restoration) -> pb::Restoration {
         create_time: Some(time(restoration.created)),
         update_time: Some(time(restoration.updated)),
         etag: etag(restoration.revision),
+    }
+}
+
+/// The id of what is restored, in the field of its kind.
+fn ids(source: Source) -> (String, String) {
+    match source {
+        Source::DrBackup(id) => (id.to_string(), String::new()),
+        Source::Backup(id) => (String::new(), id.to_string()),
+    }
+}
+
+/// What is to be restored: one id of the two says so.
+fn source(fields: &mut Fields<'_>, dr_backup: &str, backup: &str) -> Source {
+    if !dr_backup.is_empty() && !backup.is_empty() {
+        fields.bad("backup_id", "cannot be given beside dr_backup_id");
+    }
+    match (dr_backup.is_empty(), backup.is_empty()) {
+        (true, true) => {
+            fields.bad("dr_backup_id", "is required where backup_id is not given");
+            Source::DrBackup(DrBackupId(Uuid::nil()))
+        }
+        (true, false) => Source::Backup(BackupId(fields.id("backup_id", backup))),
+        (false, _) => Source::DrBackup(DrBackupId(fields.id("dr_backup_id", dr_backup))),
     }
 }
 
@@ -63,6 +90,7 @@ pub(in crate::api) fn instance(restoration: &Restoration) -> pb::RestoredInstanc
         | State::Deleting
         | State::Deleted => restoration.state,
     };
+    let (dr_backup_id, backup_id) = ids(restoration.source);
     pb::RestoredInstance {
         id: restoration.instance.to_string(),
         server_id: text(server),
@@ -71,7 +99,8 @@ pub(in crate::api) fn instance(restoration: &Restoration) -> pb::RestoredInstanc
         cloud: restoration.tenant.cloud.to_string(),
         tenant: restoration.tenant.project.to_string(),
         restoration_id: restoration.id.to_string(),
-        dr_backup_id: restoration.dr_backup.to_string(),
+        dr_backup_id,
+        backup_id,
         status: restoration.detail.server_status.clone(),
         manifest: None,
     }
@@ -92,7 +121,7 @@ pub(in crate::api) fn create(
     limits: &Limits,
 ) -> Result<CreateRestoration, Error> {
     let mut fields = Fields::new(limits);
-    let dr_backup = DrBackupId(fields.id("dr_backup_id", &message.dr_backup_id));
+    let source = source(&mut fields, &message.dr_backup_id, &message.backup_id);
     let tenant = tenant(&mut fields, message.cloud, message.tenant);
     let wish = RestoreWish {
         name: fields.name("name", message.name),
@@ -116,7 +145,7 @@ pub(in crate::api) fn create(
         metadata: metadata(&mut fields, message.metadata),
     };
     let ask = CreateRestoration {
-        dr_backup,
+        source,
         tenant,
         wish,
         deadline: fields.time_limit("time_limit", message.time_limit),
@@ -220,7 +249,7 @@ mod tests {
 
     fn asked() -> pb::CreateRestorationRequest {
         pb::CreateRestorationRequest {
-            dr_backup_id: uuid::Uuid::nil().to_string(),
+            dr_backup_id: Uuid::nil().to_string(),
             cloud: "two".to_owned(),
             tenant: "t".to_owned(),
             ..Default::default()
@@ -231,6 +260,38 @@ mod tests {
     fn what_is_not_said_is_left_to_the_manifest() {
         let ask = create(asked(), &Limits::default()).expect("good");
         assert_eq!(ask.wish, RestoreWish::default());
+    }
+
+    #[test]
+    fn exactly_one_backup_is_restored() {
+        let named = |dr_backup: &str, backup: &str| {
+            let message = pb::CreateRestorationRequest {
+                dr_backup_id: dr_backup.to_owned(),
+                backup_id: backup.to_owned(),
+                ..asked()
+            };
+            create(message, &Limits::default()).map(|ask| ask.source)
+        };
+        let id = Uuid::nil().to_string();
+        assert_eq!(
+            named(&id, ""),
+            Ok(Source::DrBackup(DrBackupId(Uuid::nil())))
+        );
+        assert_eq!(named("", &id), Ok(Source::Backup(BackupId(Uuid::nil()))));
+        for (dr_backup, backup, fields) in [
+            ("", "", vec!["dr_backup_id"]),
+            (&id, &id, vec!["backup_id"]),
+            ("x", "", vec!["dr_backup_id"]),
+            ("", "x", vec!["backup_id"]),
+            ("x", "x", vec!["backup_id", "dr_backup_id"]),
+        ] {
+            let error = named(dr_backup, backup).expect_err("not one backup");
+            let ErrorKind::Invalid(bad) = error.kind else {
+                panic!("{error}")
+            };
+            let told: Vec<&str> = bad.iter().map(|one| one.field.as_str()).collect();
+            assert_eq!(told, fields);
+        }
     }
 
     #[test]

@@ -8,10 +8,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::{
-    capture::Capture,
-    dr_backup::DrBackupDetail,
-    id::{CloudName, ProjectId, ServerId, Tenant},
-    keeping::Keeping,
+    id::{CloudName, DrBackupId, ProjectId, ServerId, Tenant},
     progress::Progress,
     time::Timestamp,
 };
@@ -99,17 +96,22 @@ impl Story for Told {
         let ResourceId::DrBackup(id) = resource else {
             panic!("not in this story")
         };
-        self.dr_backup(id).await.map(|backup| backup.state)
+        self.backup(ResourceId::DrBackup(id))
+            .await
+            .map(|backup| backup.state)
     }
 
-    async fn dr_backup(&self, id: DrBackupId) -> Result<DrBackup, Error> {
+    async fn backup(&self, resource: ResourceId) -> Result<Standing, Error> {
+        let ResourceId::DrBackup(id) = resource else {
+            panic!("not in this story")
+        };
         match self.last(id).map(|event| event.state) {
             None | Some(State::Deleted) => Err(Error::not_found("DR backup", id)),
-            Some(state) => Ok(backup(id, state)),
+            Some(state) => Ok(standing(id, state)),
         }
     }
 
-    async fn dr_backups(&self, query: Query) -> Result<Page<DrBackup>, Error> {
+    async fn backups(&self, _: Kind, query: Query) -> Result<Page<Standing>, Error> {
         let mut ids: Vec<DrBackupId> = self
             .happened
             .lock()
@@ -121,33 +123,25 @@ impl Story for Told {
         ids.dedup();
         let mut items = Vec::new();
         for id in ids {
-            items.extend(self.dr_backup(id).await.ok());
+            items.extend(self.backup(ResourceId::DrBackup(id)).await.ok());
         }
         items.retain(|backup| filter::fits(&query.filter, backup));
         Ok(Page { items, next: None })
     }
 }
 
-fn backup(id: DrBackupId, state: State) -> DrBackup {
-    DrBackup {
-        id,
+fn standing(id: DrBackupId, state: State) -> Standing {
+    Standing {
+        resource: ResourceId::DrBackup(id),
         name: String::new(),
-        description: String::new(),
         tenant: Tenant {
             cloud: CloudName::new("one"),
             project: ProjectId::new("t"),
         },
         server: ServerId::new("s"),
-        instance_name: String::new(),
-        capture: Capture::Snapshot,
-        keeping: Keeping::default(),
+        schedule: None,
         state,
-        runtime_state: String::new(),
-        progress: Progress::default(),
-        error: None,
-        detail: DrBackupDetail::default(),
         created: Timestamp(0),
-        updated: Timestamp(0),
         revision: 1,
     }
 }
@@ -294,7 +288,10 @@ async fn the_end_of_the_service_ends_every_stream_as_unavailable() {
     story.happen(1, State::Ok);
     let watches = watches(&story, &stop);
     let mut one = watches.one(FIRST, 0, false).await.expect("stream");
-    let mut many = watches.many(Filter::default()).await.expect("stream");
+    let mut many = watches
+        .many(Kind::DrBackup, Filter::default())
+        .await
+        .expect("stream");
     assert_eq!(heard(&mut one).1, Ending::Waits);
 
     stop.cancel();
@@ -315,7 +312,10 @@ async fn one_stream_too_many_is_refused_until_another_ends() {
     story.happen(1, State::Ok);
     let watches = watches(&story, &stop);
     let first = watches.one(FIRST, 0, false).await.expect("stream");
-    let _second = watches.many(Filter::default()).await.expect("stream");
+    let _second = watches
+        .many(Kind::DrBackup, Filter::default())
+        .await
+        .expect("stream");
 
     let refusal = watches.one(FIRST, 0, false).await.err().expect("refusal");
     assert_eq!(refusal.code(), Code::ResourceExhausted);
@@ -330,7 +330,7 @@ async fn a_stream_over_many_tells_the_present_and_then_the_news() {
     story.happen(1, State::Ok);
     story.happen(2, State::Deleted);
     let mut stream = watches(&story, &stop)
-        .many(Filter::default())
+        .many(Kind::DrBackup, Filter::default())
         .await
         .expect("stream");
     assert_eq!(heard(&mut stream), (vec![(1, 2, State::Ok)], Ending::Waits));
@@ -354,7 +354,10 @@ async fn what_stops_fitting_is_told_a_last_time() {
         state: Some(State::Creating),
         ..Filter::default()
     };
-    let mut stream = watches(&story, &stop).many(filter).await.expect("stream");
+    let mut stream = watches(&story, &stop)
+        .many(Kind::DrBackup, filter)
+        .await
+        .expect("stream");
     assert_eq!(
         heard(&mut stream),
         (vec![(1, 1, State::Creating)], Ending::Waits)
@@ -381,7 +384,7 @@ async fn many_events_of_one_are_all_told_in_order() {
     let (story, stop) = (Told::new(), CancellationToken::new());
     story.happen(1, State::CreationScheduled);
     let mut many = watches(&story, &stop)
-        .many(Filter::default())
+        .many(Kind::DrBackup, Filter::default())
         .await
         .expect("stream");
     assert_eq!(heard(&mut many).0.len(), 1);

@@ -52,14 +52,10 @@ impl Shown for pb::DrBackup {
         page.fact("State", standing(self.state, &self.runtime_state));
         working(&mut page, self.state, self.progress.as_ref());
         failed(&mut page, self.error.as_ref());
-        let recoverable = if self.recoverable {
-            "yes".to_owned()
-        } else if self.unrecoverable_reason.is_empty() {
-            "no".to_owned()
-        } else {
-            format!("no: {}", self.unrecoverable_reason)
-        };
-        page.fact("Recoverable", recoverable);
+        page.fact(
+            "Recoverable",
+            recoverable(self.recoverable, &self.unrecoverable_reason),
+        );
         page.fact("Captured", captured(self));
         if let Some(manifest) = &self.metadata {
             page.fact("Needs", needs(manifest));
@@ -77,22 +73,36 @@ impl Shown for pb::DrBackup {
         if let Some(manifest) = &self.metadata {
             inside(&mut page, manifest);
         }
-        let restorations = self.restorations.iter().map(|one| {
-            vec![
-                one.id.clone(),
-                named(&one.instance_name, &one.instance_id),
-                one.cloud.clone(),
-                state(one.state),
-                time(one.create_time.as_ref()),
-            ]
-        });
-        page.table(
-            "Restorations",
-            &["ID", "INSTANCE", "CLOUD", "STATE", "CREATED"],
-            restorations.collect(),
-        );
+        restored(&mut page, &self.restorations);
         page
     }
+}
+
+/// Whether an instance can be brought back, or why not.
+pub(super) fn recoverable(is: bool, reason: &str) -> String {
+    match (is, reason) {
+        (true, _) => "yes".to_owned(),
+        (false, "") => "no".to_owned(),
+        (false, reason) => format!("no: {reason}"),
+    }
+}
+
+/// What was made from a backup.
+pub(super) fn restored(page: &mut Page, restorations: &[pb::RestorationSummary]) {
+    let restorations = restorations.iter().map(|one| {
+        vec![
+            one.id.clone(),
+            named(&one.instance_name, &one.instance_id),
+            one.cloud.clone(),
+            state(one.state),
+            time(one.create_time.as_ref()),
+        ]
+    });
+    page.table(
+        "Restorations",
+        &["ID", "INSTANCE", "CLOUD", "STATE", "CREATED"],
+        restorations.collect(),
+    );
 }
 
 const VOLUME_BACKUPS: &[&str] = &["ID", "VOLUME", "GIB", "KIND", "STATUS", "RECORD", "MIRRORS"];
@@ -131,7 +141,12 @@ fn captured(backup: &pb::DrBackup) -> String {
         pb::dr_backup::Capture::VolumeInUse => "from the volumes in use",
         pb::dr_backup::Capture::SnapshotThenCopy => "from copies of snapshots",
     };
-    let Some(consistency) = &backup.consistency else {
+    together(how, backup.consistency.as_ref())
+}
+
+/// How well the volumes agree in time, behind how they were taken.
+pub(super) fn together(how: &str, consistency: Option<&pb::Consistency>) -> String {
+    let Some(consistency) = consistency else {
         return how.to_owned();
     };
     let level = match consistency.level() {
@@ -149,7 +164,7 @@ fn captured(backup: &pb::DrBackup) -> String {
 }
 
 /// How long a point is kept, in a word or two.
-fn kept(until: Option<&prost_types::Timestamp>, held: bool) -> String {
+pub(super) fn kept(until: Option<&prost_types::Timestamp>, held: bool) -> String {
     match (until, held) {
         (None, false) => String::new(),
         (None, true) => "on hold".to_owned(),

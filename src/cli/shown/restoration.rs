@@ -1,19 +1,12 @@
 //! How a restoration and its instance look; it may not know where they are written.
 
-use super::{Page, Shown, failed, gone, inside, named, standing, state, time, working};
+use super::{Page, Shown, either, failed, gone, inside, named, standing, state, time, working};
 use crate::api::pb;
 
 impl Shown for pb::Restoration {
     const MESSAGE: &'static str = "drbackup.v1.Restoration";
     const COLUMNS: &'static [&'static str] = &[
-        "ID",
-        "INSTANCE",
-        "CLOUD",
-        "SERVER",
-        "STATE",
-        "DETAIL",
-        "DR BACKUP",
-        "CREATED",
+        "ID", "INSTANCE", "CLOUD", "SERVER", "STATE", "DETAIL", "BACKUP", "CREATED",
     ];
 
     fn id(&self) -> &str {
@@ -29,7 +22,7 @@ impl Shown for pb::Restoration {
             instance.server_id,
             state(self.state),
             self.runtime_state.clone(),
-            self.dr_backup_id.clone(),
+            either(&self.dr_backup_id, &self.backup_id),
             time(self.create_time.as_ref()),
         ]
     }
@@ -42,6 +35,7 @@ impl Shown for pb::Restoration {
         let mut page = Page::default();
         page.fact("ID", &self.id);
         page.fact("DR backup", &self.dr_backup_id);
+        page.fact("Regular backup", &self.backup_id);
         page.fact(
             "Into",
             format!("cloud {}, tenant {}", self.cloud, self.tenant),
@@ -118,6 +112,7 @@ impl Shown for pb::RestoredInstance {
         page.fact("Status", &self.status);
         page.fact("Restoration", &self.restoration_id);
         page.fact("DR backup", &self.dr_backup_id);
+        page.fact("Regular backup", &self.backup_id);
         if let Some(manifest) = &self.manifest {
             inside(&mut page, manifest);
         }

@@ -9,8 +9,8 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use uuid::Uuid;
 
 use self::world::{
-    Story, answer, create, inventory, manifest, operation, plan, registry, restore,
-    restore_next_door, row, tenant, unfold,
+    Story, answer, create, create_regular, inventory, manifest, operation, plan, registry, restore,
+    restore_next_door, restore_regular, row, tenant, unfold,
 };
 use super::target::Target;
 use crate::domain::{
@@ -19,7 +19,7 @@ use crate::domain::{
     dr_backup::DrBackupDetail,
     effect::{Disposal, Effect, EffectKind, EffectState, Fact, Request},
     fault::{Fault, FaultKind, Service},
-    id::{FlavorId, ResourceId, RestorationId},
+    id::{FlavorId, ResourceId, RestorationId, SnapshotId},
     inventory::KeyPairInfo,
     ledger::Ledger,
     lifecycle::State,
@@ -313,6 +313,89 @@ fn temporaries_are_gone_before_the_backup_is_ok() {
             assert_eq!(effect.state, EffectState::Gone, "{effect}");
         }
     }
+}
+
+#[test]
+fn a_regular_backup_holds_its_snapshots_and_nothing_else_is_made() {
+    let story = unfold(create_regular(), 3, None, false);
+    assert_eq!(story.ending, Ending::Done);
+    let Some(Detail::Backup(detail)) = story.detail else {
+        panic!("a regular backup")
+    };
+    assert_eq!(detail.unrecoverable_reason(), None);
+    let ids: Vec<&str> = detail.snapshots.iter().map(|one| one.id.as_str()).collect();
+    let made = ["volume-0", "volume-1", "volume-2"].map(|key| format!("made-{key}-snapshot"));
+    assert_eq!(ids, made);
+    assert_eq!(detail.consistency.map(|one| one.skew_ms), Some(Some(2000)));
+    assert_eq!(story.ledger.iter().count(), 4);
+}
+
+#[test]
+fn one_snapshot_that_fails_takes_the_others_of_its_backup_with_it() {
+    for at in 1..=3 {
+        let story = unfold(create_regular(), 3, Some(at), false);
+        assert!(matches!(story.ending, Ending::Erred(_)));
+        let Some(Detail::Backup(detail)) = story.detail else {
+            panic!("a regular backup")
+        };
+        assert_eq!(detail.snapshots, Vec::new(), "none is promised");
+        let reason = detail.unrecoverable_reason();
+        assert!(reason.is_some_and(|text| text.contains("has no snapshot")));
+    }
+}
+
+#[test]
+fn a_volume_is_made_from_its_own_snapshot_with_the_type_that_it_has() {
+    let story = unfold(restore_regular(5, RestoreWish::default()), 5, None, false);
+    assert_eq!(story.ending, Ending::Done);
+    let made: Vec<Option<&str>> = story
+        .wished
+        .iter()
+        .filter_map(|(_, request, _)| {
+            let kind = request.kind();
+            assert!(!matches!(kind, EffectKind::Import | EffectKind::Fill));
+            assert!(!matches!(request, Request::ReadPresence { .. }));
+            let Request::MakeVolume {
+                snapshot,
+                volume_type,
+                ..
+            } = request
+            else {
+                return None;
+            };
+            assert_eq!(*volume_type, None);
+            Some(snapshot.as_ref().map(SnapshotId::as_str))
+        })
+        .collect();
+    let own: Vec<String> = (0..5).map(|index| format!("snapshot-{index}")).collect();
+    let own: Vec<Option<&str>> = own.iter().map(|one| Some(one.as_str())).collect();
+    assert_eq!(made, own);
+    let Some(Detail::Restoration(detail)) = story.detail else {
+        panic!("a restoration")
+    };
+    for (index, volume) in detail.volumes.iter().enumerate() {
+        assert_eq!(volume.volume.as_str(), format!("made-volume-{index}"));
+        assert_eq!(volume.name, format!("disk {index}"));
+    }
+}
+
+#[test]
+fn another_type_for_a_volume_from_a_snapshot_is_told_before_anything_is_made() {
+    let wish = RestoreWish {
+        volume_type: Some("slow".to_owned()),
+        ..RestoreWish::default()
+    };
+    let Ask::Restore(input) = restore_regular(1, wish).ask else {
+        panic!("a restoration")
+    };
+    let mut there = inventory();
+    let error = super::layout::choose(&input, &Target::of(&there, &[])).unwrap_err();
+    assert_eq!(error.reason, "VOLUME_TYPE_NOT_FOUND");
+    there.volume_types[0].name = "slow".to_owned();
+    let layout = super::layout::choose(&input, &Target::of(&there, &[])).unwrap();
+    assert_eq!(layout.volumes[0].volume_type.as_deref(), Some("slow"));
+    let told = "type `slow`, which is not that of its snapshot";
+    assert!(layout.adjustments.iter().any(|text| text.contains(told)));
 }
 
 #[test]

@@ -6,14 +6,16 @@ use uuid::Uuid;
 
 use super::super::Limits;
 use crate::domain::{
+    backup::{BackupDetail, VolumeSnapshot},
     capture::Capture,
     decision::{Decision, Detail, Ending, Wish},
     dr_backup::{DrBackupDetail, Mirror, VolumeBackup},
     effect::{Disposal, Effect, EffectKind, EffectState, Fact, Request},
     fault::{Fault, FaultKind, Service},
     id::{
-        CloudName, DrBackupId, EffectKey, FlavorId, NetworkId, OperationId, ProjectId, ResourceId,
-        RestorationId, SecurityGroupId, ServerId, SubnetId, Tenant, VolumeBackupId, VolumeId,
+        BackupId, CloudName, DrBackupId, EffectKey, FlavorId, NetworkId, OperationId, ProjectId,
+        ResourceId, RestorationId, SecurityGroupId, ServerId, SnapshotId, SubnetId, Tenant,
+        VolumeBackupId, VolumeId,
     },
     inventory::{AdminReach, Flavor, Inventory, Network, Quotas, Subnet, VolumeType},
     ledger::Ledger,
@@ -215,12 +217,53 @@ pub(super) fn restore(volumes: usize, wish: RestoreWish) -> Operation {
     let ask = Ask::Restore(Box::new(RestorePlanInput {
         manifest,
         volume_backups,
+        snapshots: Vec::new(),
         mirrors: Vec::new(),
         wish,
     }));
     let resource = ResourceId::Restoration(RestorationId(Uuid::from_u128(2)));
     operation(resource, tenant("dr", "demo"), ask, State::Creating)
 }
+
+pub(super) fn backup_detail(volumes: usize) -> BackupDetail {
+    let manifest = manifest(volumes);
+    let facts = manifest.volumes.iter().enumerate();
+    let snapshots = facts.map(|(index, volume)| VolumeSnapshot {
+        id: SnapshotId::new(format!("snapshot-{index}")),
+        volume: volume.id.clone(),
+        size_gib: volume.size_gib,
+        status: "available".to_owned(),
+        created: None,
+    });
+    BackupDetail {
+        snapshots: snapshots.collect(),
+        manifest: Some(Box::new(manifest)),
+        ..BackupDetail::default()
+    }
+}
+
+pub(super) fn create_regular() -> Operation {
+    let ask = Ask::CreateBackup {
+        server: ServerId::new("source-server"),
+        description: "hourly".to_owned(),
+    };
+    operation(REGULAR, tenant("source", "demo"), ask, State::Creating)
+}
+
+/// A restoration from snapshots, in their tenant.
+pub(super) fn restore_regular(volumes: usize, wish: RestoreWish) -> Operation {
+    let ask = Ask::Restore(Box::new(RestorePlanInput {
+        manifest: manifest(volumes),
+        volume_backups: Vec::new(),
+        snapshots: backup_detail(volumes).snapshots,
+        mirrors: Vec::new(),
+        wish,
+    }));
+    let resource = ResourceId::Restoration(RestorationId(Uuid::from_u128(2)));
+    operation(resource, tenant("source", "demo"), ask, State::Creating)
+}
+
+const REGULAR: ResourceId = ResourceId::Backup(BackupId(Uuid::from_u128(3)));
 
 /// A restoration into another project of the cloud of the backups, where no admin reaches.
 pub(super) fn restore_next_door(volumes: usize) -> Operation {
@@ -267,7 +310,19 @@ pub(super) fn registry(volumes: usize) -> Vec<Operation> {
         .to_vec();
     let restoration = ResourceId::Restoration(RestorationId(Uuid::from_u128(2)));
     let remove = Ask::DeleteRestoration { things };
+    let snapshots = backup_detail(volumes).snapshots;
+    let describe = Ask::UpdateBackup {
+        description: "new".to_owned(),
+        snapshots: snapshots.into_iter().map(|one| one.id).collect(),
+    };
+    let discard = Ask::DeleteBackup {
+        detail: Box::new(backup_detail(volumes)),
+    };
     vec![
+        create_regular(),
+        restore_regular(volumes, RestoreWish::default()),
+        operation(REGULAR, home.clone(), describe, State::Updating),
+        operation(REGULAR, home.clone(), discard, State::Deleting),
         create(Capture::Snapshot),
         create(Capture::VolumeInUse),
         create(Capture::SnapshotThenCopy),

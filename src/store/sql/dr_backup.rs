@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Conn, Engine, Handle,
-    page::{behind, cut, text_cursor, time_cursor},
+    page::{behind, cut, narrowed, ordered, text_cursor, time_cursor},
 };
 use crate::{
     domain::{
@@ -173,12 +173,7 @@ pub(super) async fn page(
         .select(Row::as_select())
         .limit(i64::from(limit) + 1)
         .into_boxed::<Engine>();
-    if let Some(cloud) = filter.cloud {
-        rows = rows.filter(dr_backups::cloud.eq(cloud.as_str().to_owned()));
-    }
-    if let Some(project) = filter.project {
-        rows = rows.filter(dr_backups::project.eq(project.as_str().to_owned()));
-    }
+    narrowed!(rows, filter, dr_backups, name);
     if let Some(server) = filter.server {
         rows = rows.filter(dr_backups::server.eq(server.as_str().to_owned()));
     }
@@ -188,33 +183,7 @@ pub(super) async fn page(
     if let Some(id) = filter.dr_backup {
         rows = rows.filter(dr_backups::id.eq(id.to_string()));
     }
-    if let Some(state) = filter.state {
-        rows = rows.filter(dr_backups::state.eq(state.name()));
-    }
-    if let Some(name) = filter.name {
-        rows = rows.filter(dr_backups::name.eq(name));
-    }
-    if let Some(from) = filter.created_from {
-        rows = rows.filter(dr_backups::created.ge(from.0));
-    }
-    if let Some(before) = filter.created_before {
-        rows = rows.filter(dr_backups::created.lt(before.0));
-    }
-    let descending = order.descending;
-    let rows = match order.field {
-        OrderField::Created => {
-            let after = time_cursor(after)?;
-            behind!(rows, dr_backups::created, dr_backups::id, descending, after)
-        }
-        OrderField::Updated => {
-            let after = time_cursor(after)?;
-            behind!(rows, dr_backups::updated, dr_backups::id, descending, after)
-        }
-        OrderField::Name => {
-            let after = text_cursor(after)?;
-            behind!(rows, dr_backups::name, dr_backups::id, descending, after)
-        }
-    };
+    let rows = ordered!(rows, order, after, dr_backups, name);
     let rows: Vec<Row> = rows.load(conn).await?;
     let items = rows
         .into_iter()
@@ -357,9 +326,9 @@ pub(super) fn event_of(backup: &DrBackup) -> Result<Event, StoreError> {
 fn written_detail(news: &News) -> Result<Option<&DrBackupDetail>, StoreError> {
     match (&news.report.detail, news.detail_changed) {
         (Some(Detail::DrBackup(detail)), true) => Ok(Some(detail)),
-        (Some(Detail::Restoration(_)), true) => Err(unreadable(
+        (Some(Detail::Backup(_) | Detail::Restoration(_)), true) => Err(unreadable(
             "the detail of a DR backup",
-            "it is that of a restoration",
+            "it is that of another kind",
         )),
         (Some(_), false) | (None, _) => Ok(None),
     }

@@ -7,6 +7,8 @@
 
 use super::{Conn, Db, Engine, Handle, dialect};
 
+mod admission;
+mod backup;
 mod dr_backup;
 mod effect;
 mod event;

@@ -18,7 +18,7 @@ use crate::{
     },
     port::store::{RequestKey, StoreError},
     store::{
-        schema::{dr_backups, effects, mirrors, operations, requests, restorations},
+        schema::{backups, dr_backups, effects, mirrors, operations, requests, restorations},
         text::{from_json, json, uuid},
     },
 };
@@ -35,11 +35,17 @@ const ORPHANS: &str = "orphans";
 /// The part of a DR backup that names things in clouds; the rest may be large.
 #[derive(Deserialize)]
 struct OfDrBackup {
-    volume_backups: Vec<OfVolumeBackup>,
+    volume_backups: Vec<OfThing>,
+}
+
+/// The same of a regular backup.
+#[derive(Deserialize)]
+struct OfBackup {
+    snapshots: Vec<OfThing>,
 }
 
 #[derive(Deserialize)]
-struct OfVolumeBackup {
+struct OfThing {
     id: String,
 }
 
@@ -49,7 +55,7 @@ struct OfRestoration {
     server: Option<String>,
     volumes: Vec<OfVolume>,
     mirrors: Vec<OfMirror>,
-    made: Vec<OfVolumeBackup>,
+    made: Vec<OfThing>,
 }
 
 #[derive(Deserialize)]
@@ -60,6 +66,31 @@ struct OfVolume {
 #[derive(Deserialize)]
 struct OfMirror {
     backup: String,
+}
+
+impl OfDrBackup {
+    fn things(self) -> impl Iterator<Item = String> {
+        self.volume_backups.into_iter().map(|one| one.id)
+    }
+}
+
+impl OfBackup {
+    fn things(self) -> impl Iterator<Item = String> {
+        self.snapshots.into_iter().map(|one| one.id)
+    }
+}
+
+impl OfRestoration {
+    fn things(self) -> impl Iterator<Item = String> {
+        let volumes = self.volumes.into_iter().map(|one| one.volume);
+        let mirrors = self.mirrors.into_iter().map(|one| one.backup);
+        let made = self.made.into_iter().map(|one| one.id);
+        self.server
+            .into_iter()
+            .chain(volumes)
+            .chain(mirrors)
+            .chain(made)
+    }
 }
 
 /// What is known of these operations and things.
@@ -93,8 +124,7 @@ pub(super) async fn known(
     }
     let asked: BTreeSet<&String> = things.iter().collect();
     if !asked.is_empty() {
-        held_by_dr_backups(conn, tenant, &asked, &mut known).await?;
-        held_by_restorations(conn, tenant, &asked, &mut known).await?;
+        held_by_resources(conn, tenant, &asked, &mut known).await?;
     }
     Ok(known)
 }
@@ -140,71 +170,44 @@ async fn made(
     Ok(())
 }
 
-/// What the DR backups of a tenant hold of these things: their volume backups are made where they are.
-async fn held_by_dr_backups(
-    conn: &mut Conn,
-    tenant: &Tenant,
-    asked: &BTreeSet<&String>,
-    known: &mut Known,
-) -> Result<(), StoreError> {
-    let mut last = String::new();
-    // Ends because every round begins behind the last id of the one before.
-    loop {
-        let rows: Vec<(String, String)> = dr_backups::table
-            .filter(dr_backups::cloud.eq(tenant.cloud.as_str()))
-            .filter(dr_backups::project.eq(tenant.project.as_str()))
-            .filter(dr_backups::id.gt(&last))
-            .order(dr_backups::id)
-            .limit(RESOURCES_PER_STATEMENT)
-            .select((dr_backups::id, dr_backups::detail))
-            .load(conn)
-            .await?;
-        let Some((id, _)) = rows.last() else {
-            return Ok(());
-        };
-        last.clone_from(id);
-        for (_, detail) in rows {
-            let detail: OfDrBackup = from_json("the detail of a DR backup", &detail)?;
-            let held = detail.volume_backups.into_iter().map(|one| one.id);
-            known.held.extend(held.filter(|id| asked.contains(id)));
+/// What the resources of one kind in a tenant hold of these things, as `$of` reads it from a detail.
+macro_rules! held_by {
+    ($conn:ident, $tenant:ident, $asked:ident, $known:ident, $table:ident, $of:ty) => {{
+        let mut last = String::new();
+        // Ends because every round begins behind the last id of the one before.
+        loop {
+            let rows: Vec<(String, String)> = $table::table
+                .filter($table::cloud.eq($tenant.cloud.as_str()))
+                .filter($table::project.eq($tenant.project.as_str()))
+                .filter($table::id.gt(&last))
+                .order($table::id)
+                .limit(RESOURCES_PER_STATEMENT)
+                .select(($table::id, $table::detail))
+                .load($conn)
+                .await?;
+            let Some((id, _)) = rows.last() else { break };
+            last.clone_from(id);
+            for (_, detail) in rows {
+                let detail: $of = from_json("the detail of a resource", &detail)?;
+                let held = detail.things().filter(|id| $asked.contains(id));
+                $known.held.extend(held);
+            }
         }
-    }
+    }};
 }
 
-/// What the restorations into a tenant hold of these things.
-async fn held_by_restorations(
+/// What the resources in a tenant hold of these things. The volume backups and the snapshots of backups
+/// are where those are.
+async fn held_by_resources(
     conn: &mut Conn,
     tenant: &Tenant,
     asked: &BTreeSet<&String>,
     known: &mut Known,
 ) -> Result<(), StoreError> {
-    let mut last = String::new();
-    // Ends because every round begins behind the last id of the one before.
-    loop {
-        let rows: Vec<(String, String)> = restorations::table
-            .filter(restorations::cloud.eq(tenant.cloud.as_str()))
-            .filter(restorations::project.eq(tenant.project.as_str()))
-            .filter(restorations::id.gt(&last))
-            .order(restorations::id)
-            .limit(RESOURCES_PER_STATEMENT)
-            .select((restorations::id, restorations::detail))
-            .load(conn)
-            .await?;
-        let Some((id, _)) = rows.last() else {
-            return Ok(());
-        };
-        last.clone_from(id);
-        for (_, detail) in rows {
-            let detail: OfRestoration = from_json("the detail of a restoration", &detail)?;
-            let held = detail
-                .server
-                .into_iter()
-                .chain(detail.volumes.into_iter().map(|one| one.volume))
-                .chain(detail.mirrors.into_iter().map(|one| one.backup))
-                .chain(detail.made.into_iter().map(|one| one.id));
-            known.held.extend(held.filter(|id| asked.contains(id)));
-        }
-    }
+    held_by!(conn, tenant, asked, known, dr_backups, OfDrBackup);
+    held_by!(conn, tenant, asked, known, backups, OfBackup);
+    held_by!(conn, tenant, asked, known, restorations, OfRestoration);
+    Ok(())
 }
 
 /// What was answered to an earlier request of this key.

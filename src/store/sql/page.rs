@@ -30,6 +30,50 @@ macro_rules! behind {
 }
 pub(super) use behind;
 
+/// Narrows a boxed query over a table to what a filter says of every kind of resource.
+macro_rules! narrowed {
+    ($rows:ident, $filter:ident, $table:ident, $name:ident) => {
+        if let Some(cloud) = &$filter.cloud {
+            $rows = $rows.filter($table::cloud.eq(cloud.as_str().to_owned()));
+        }
+        if let Some(project) = &$filter.project {
+            $rows = $rows.filter($table::project.eq(project.as_str().to_owned()));
+        }
+        if let Some(state) = $filter.state {
+            $rows = $rows.filter($table::state.eq(state.name()));
+        }
+        if let Some(name) = &$filter.name {
+            $rows = $rows.filter($table::$name.eq(name.clone()));
+        }
+        if let Some(from) = $filter.created_from {
+            $rows = $rows.filter($table::created.ge(from.0));
+        }
+        if let Some(before) = $filter.created_before {
+            $rows = $rows.filter($table::created.lt(before.0));
+        }
+    };
+}
+pub(super) use narrowed;
+
+/// Orders a boxed query over a table, behind a row of the same order.
+macro_rules! ordered {
+    ($rows:expr, $order:ident, $after:expr, $table:ident, $name:ident) => {{
+        let (id, descending) = ($table::id, $order.descending);
+        match $order.field {
+            OrderField::Created => {
+                behind!($rows, $table::created, id, descending, time_cursor($after)?)
+            }
+            OrderField::Updated => {
+                behind!($rows, $table::updated, id, descending, time_cursor($after)?)
+            }
+            OrderField::Name => {
+                behind!($rows, $table::$name, id, descending, text_cursor($after)?)
+            }
+        }
+    }};
+}
+pub(super) use ordered;
+
 /// The cursor of an order by time, as columns hold it.
 pub(super) fn time_cursor(after: Option<Cursor>) -> Result<Option<(i64, String)>, StoreError> {
     match after {

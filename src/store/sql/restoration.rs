@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Conn, Engine, Handle,
-    page::{behind, cut, text_cursor, time_cursor},
+    page::{behind, cut, narrowed, ordered, text_cursor, time_cursor},
 };
 use crate::{
     domain::{
         decision::{Detail, Ending},
         event::Event,
-        id::{DrBackupId, InstanceId, ResourceId, RestorationId},
+        id::{BackupId, DrBackupId, InstanceId, ResourceId, RestorationId},
         lifecycle::State,
         page::{Cursor, OrderField, OrderValue, Page, Query},
-        restoration::{Restoration, RestorationDetail},
+        restoration::{Restoration, RestorationDetail, Source},
         time::Timestamp,
     },
     port::store::{News, StoreError},
@@ -34,7 +34,8 @@ use crate::{
 #[diesel(table_name = restorations, treat_none_as_default_value = false)]
 struct Row {
     id: String,
-    dr_backup: String,
+    dr_backup: Option<String>,
+    backup: Option<String>,
     cloud: String,
     project: String,
     instance: String,
@@ -116,14 +117,22 @@ pub(super) async fn of_ids(
     rows.into_iter().map(Restoration::try_from).collect()
 }
 
-/// Those of a DR backup, newest first.
-pub(super) async fn of_dr_backup(
+/// The rows that restore a backup.
+fn of(source: Source) -> restorations::BoxedQuery<'static, Engine> {
+    let rows = restorations::table.into_boxed();
+    match source {
+        Source::DrBackup(id) => rows.filter(restorations::dr_backup.eq(id.to_string())),
+        Source::Backup(id) => rows.filter(restorations::backup.eq(id.to_string())),
+    }
+}
+
+/// Those of a backup, newest first.
+pub(super) async fn of_source(
     conn: &mut Conn,
-    id: DrBackupId,
+    source: Source,
     limit: i64,
 ) -> Result<Vec<Restoration>, StoreError> {
-    let rows: Vec<Row> = restorations::table
-        .filter(restorations::dr_backup.eq(id.to_string()))
+    let rows: Vec<Row> = of(source)
         .order((restorations::created.desc(), restorations::id.desc()))
         .limit(limit)
         .select(Row::as_select())
@@ -132,13 +141,12 @@ pub(super) async fn of_dr_backup(
     rows.into_iter().map(Restoration::try_from).collect()
 }
 
-/// Those of a DR backup that have an operation under way.
+/// Those of a backup that have an operation under way.
 pub(super) async fn busy(
     conn: &mut Conn,
-    id: DrBackupId,
+    source: Source,
 ) -> Result<Vec<RestorationId>, StoreError> {
-    let ids: Vec<String> = restorations::table
-        .filter(restorations::dr_backup.eq(id.to_string()))
+    let ids: Vec<String> = of(source)
         .filter(restorations::state.ne_all(resting()))
         .order((restorations::created, restorations::id))
         .select(restorations::id)
@@ -152,13 +160,13 @@ pub(super) async fn in_use(
     conn: &mut Conn,
     dr_backups: &[String],
 ) -> Result<HashSet<String>, StoreError> {
-    let used: Vec<String> = restorations::table
+    let used: Vec<Option<String>> = restorations::table
         .filter(restorations::dr_backup.eq_any(dr_backups))
         .filter(restorations::state.ne_all(resting()))
         .select(restorations::dr_backup)
         .load(conn)
         .await?;
-    Ok(used.into_iter().collect())
+    Ok(used.into_iter().flatten().collect())
 }
 
 fn resting() -> impl Iterator<Item = &'static str> {
@@ -184,43 +192,14 @@ pub(super) async fn page(
         .select(Row::as_select())
         .limit(i64::from(limit) + 1)
         .into_boxed::<Engine>();
-    if let Some(cloud) = filter.cloud {
-        rows = rows.filter(restorations::cloud.eq(cloud.as_str().to_owned()));
-    }
-    if let Some(project) = filter.project {
-        rows = rows.filter(restorations::project.eq(project.as_str().to_owned()));
-    }
+    narrowed!(rows, filter, restorations, instance_name);
     if let Some(id) = filter.dr_backup {
         rows = rows.filter(restorations::dr_backup.eq(id.to_string()));
     }
-    if let Some(state) = filter.state {
-        rows = rows.filter(restorations::state.eq(state.name()));
+    if let Some(id) = filter.backup {
+        rows = rows.filter(restorations::backup.eq(id.to_string()));
     }
-    if let Some(name) = filter.name {
-        rows = rows.filter(restorations::instance_name.eq(name));
-    }
-    if let Some(from) = filter.created_from {
-        rows = rows.filter(restorations::created.ge(from.0));
-    }
-    if let Some(before) = filter.created_before {
-        rows = rows.filter(restorations::created.lt(before.0));
-    }
-    let descending = order.descending;
-    let id = restorations::id;
-    let rows = match order.field {
-        OrderField::Created => {
-            let after = time_cursor(after)?;
-            behind!(rows, restorations::created, id, descending, after)
-        }
-        OrderField::Updated => {
-            let after = time_cursor(after)?;
-            behind!(rows, restorations::updated, id, descending, after)
-        }
-        OrderField::Name => {
-            let after = text_cursor(after)?;
-            behind!(rows, restorations::instance_name, id, descending, after)
-        }
-    };
+    let rows = ordered!(rows, order, after, restorations, instance_name);
     let rows: Vec<Row> = rows.load(conn).await?;
     let items = rows
         .into_iter()
@@ -268,13 +247,13 @@ pub(super) async fn change(
     }
 }
 
-/// Writes what a turn tells; answers the event of it, and the DR backup that is restored.
+/// Writes what a turn tells; answers the event of it, and the DR backup that is restored, if one is.
 pub(super) async fn tell(
     conn: &mut Handle<'_>,
     id: RestorationId,
     news: &News,
     ending: &Ending,
-) -> Result<(Event, DrBackupId), StoreError> {
+) -> Result<(Event, Option<DrBackupId>), StoreError> {
     let told = Told {
         state: news.state.name().to_owned(),
         runtime_state: news.report.runtime_state.clone(),
@@ -287,7 +266,7 @@ pub(super) async fn tell(
         detail: json_option(written_detail(news)?)?,
         updated: news.time.0,
     };
-    let row: Option<(i64, Option<String>, String)> =
+    let row: Option<(i64, Option<String>, Option<String>)> =
         diesel::update(restorations::table.find(id.to_string()))
             .set((told, restorations::revision.eq(restorations::revision + 1)))
             .returning((
@@ -309,7 +288,8 @@ pub(super) async fn tell(
         progress: news.report.progress.clone(),
         error: from_json_option("the error of a restoration", error)?,
     };
-    Ok((event, DrBackupId(uuid(&dr_backup)?)))
+    let dr_backup = dr_backup.as_deref().map(uuid).transpose()?;
+    Ok((event, dr_backup.map(DrBackupId)))
 }
 
 /// Removes one.
@@ -352,9 +332,9 @@ pub(super) fn event_of(restoration: &Restoration) -> Result<Event, StoreError> {
 pub(super) fn written_detail(news: &News) -> Result<Option<&RestorationDetail>, StoreError> {
     match (&news.report.detail, news.detail_changed) {
         (Some(Detail::Restoration(detail)), true) => Ok(Some(detail)),
-        (Some(Detail::DrBackup(_)), true) => Err(unreadable(
+        (Some(Detail::DrBackup(_) | Detail::Backup(_)), true) => Err(unreadable(
             "the detail of a restoration",
-            "it is that of a DR backup",
+            "it is that of another kind",
         )),
         (Some(_), false) | (None, _) => Ok(None),
     }
@@ -362,9 +342,14 @@ pub(super) fn written_detail(news: &News) -> Result<Option<&RestorationDetail>, 
 
 impl Row {
     fn of(restoration: &Restoration) -> Result<Self, StoreError> {
+        let (dr_backup, backup) = match restoration.source {
+            Source::DrBackup(id) => (Some(id.to_string()), None),
+            Source::Backup(id) => (None, Some(id.to_string())),
+        };
         Ok(Self {
             id: restoration.id.to_string(),
-            dr_backup: restoration.dr_backup.to_string(),
+            dr_backup,
+            backup,
             cloud: restoration.tenant.cloud.as_str().to_owned(),
             project: restoration.tenant.project.as_str().to_owned(),
             instance: restoration.instance.to_string(),
@@ -388,7 +373,16 @@ impl TryFrom<Row> for Restoration {
     fn try_from(row: Row) -> Result<Self, StoreError> {
         Ok(Self {
             id: RestorationId(uuid(&row.id)?),
-            dr_backup: DrBackupId(uuid(&row.dr_backup)?),
+            source: match (row.dr_backup, row.backup) {
+                (Some(id), None) => Source::DrBackup(DrBackupId(uuid(&id)?)),
+                (None, Some(id)) => Source::Backup(BackupId(uuid(&id)?)),
+                (None, None) | (Some(_), Some(_)) => {
+                    return Err(unreadable(
+                        "a restoration",
+                        "it restores not exactly one backup",
+                    ));
+                }
+            },
             tenant: tenant(row.cloud, row.project),
             instance: InstanceId(uuid(&row.instance)?),
             instance_name: row.instance_name,

@@ -8,42 +8,40 @@ use futures::FutureExt as _;
 use tokio::sync::watch;
 
 use super::{
-    Conn, Db, dialect, dr_backup, event, history, lane, mirror, operation, orphan,
-    request::{self, Before, Claim},
-    restoration, sweep, turn,
+    Db, admission, backup, dialect, dr_backup, event, history, lane, mirror, operation, orphan,
+    request, restoration, sweep, turn,
 };
 use crate::{
     domain::{
+        backup::Backup,
         dr_backup::{DrBackup, Mirror},
         event::Event,
         id::{
-            DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId, RestorationId, Tenant,
+            BackupId, DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId,
+            RestorationId, Tenant,
         },
-        lifecycle::State,
         operation::Operation,
         orphan::{Farewell, Known, Sweep},
         page::{Page, Query},
-        restoration::Restoration,
+        restoration::{Restoration, Source},
         time::Timestamp,
     },
     port::store::{Admitted, OpenOperation, RequestKey, Store, StoreError, Turn},
-    store::{text, wake::Wake},
+    store::wake::Wake,
 };
 
 #[async_trait]
 impl Store for Db {
     async fn dr_backup_answered(&self, key: &RequestKey) -> Result<Option<DrBackup>, StoreError> {
         let key = key.clone();
-        self.read(move |conn| {
-            async move {
-                match request::find(conn, &key).await? {
-                    Some(before) => dr_backup_before(conn, before).await.map(Some),
-                    None => Ok(None),
-                }
-            }
-            .boxed()
-        })
-        .await
+        self.read(move |conn| async move { admission::answered(conn, &key).await }.boxed())
+            .await
+    }
+
+    async fn backup_answered(&self, key: &RequestKey) -> Result<Option<Backup>, StoreError> {
+        let key = key.clone();
+        self.read(move |conn| async move { admission::answered(conn, &key).await }.boxed())
+            .await
     }
 
     async fn restoration_answered(
@@ -51,41 +49,20 @@ impl Store for Db {
         key: &RequestKey,
     ) -> Result<Option<Restoration>, StoreError> {
         let key = key.clone();
-        self.read(move |conn| {
-            async move {
-                match request::find(conn, &key).await? {
-                    Some(before) => restoration_before(conn, before).await.map(Some),
-                    None => Ok(None),
-                }
-            }
-            .boxed()
-        })
-        .await
+        self.read(move |conn| async move { admission::answered(conn, &key).await }.boxed())
+            .await
     }
 
     async fn dr_backup_admit(
         &self,
         key: Option<RequestKey>,
-        mut backup: DrBackup,
+        backup: DrBackup,
         operation: Operation,
     ) -> Result<Admitted<DrBackup>, StoreError> {
         let now = self.clock().now();
         self.write(move |conn| {
-            async move {
-                let about = ResourceId::DrBackup(backup.id);
-                let key = key.as_ref();
-                if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
-                    let before = dr_backup_before(conn, before).await?;
-                    return Ok((Admitted::Before(before), Wake::NONE));
-                }
-                backup.revision = FIRST_REVISION;
-                dr_backup::insert(conn, &backup).await?;
-                operation::insert(conn, &operation).await?;
-                request::keep(conn, key, || dr_backup::answer(&backup)).await?;
-                event::append(conn, &[dr_backup::event_of(&backup)?]).await?;
-                Ok((Admitted::New(backup), Wake::BOTH))
-            }
-            .boxed()
+            async move { admission::admit(conn, key.as_ref(), backup, &operation, now).await }
+                .boxed()
         })
         .await
     }
@@ -98,28 +75,8 @@ impl Store for Db {
     ) -> Result<Admitted<DrBackup>, StoreError> {
         let now = self.clock().now();
         self.write(move |conn| {
-            async move {
-                let about = ResourceId::DrBackup(backup.id);
-                let key = key.as_ref();
-                if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
-                    let before = dr_backup_before(conn, before).await?;
-                    return Ok((Admitted::Before(before), Wake::NONE));
-                }
-                // The row is locked by this change before the restorations are looked at: one that
-                // is admitted meanwhile waits for us and then sees the deletion.
-                let changed = dr_backup::change(conn, &backup).await?;
-                if changed.state == State::DeletionScheduled {
-                    let busy = restoration::busy(conn, backup.id).await?;
-                    if !busy.is_empty() {
-                        return Err(StoreError::InUse(busy));
-                    }
-                }
-                let wake = follow(conn, operation).await?;
-                request::keep(conn, key, || dr_backup::answer(&changed)).await?;
-                event::append(conn, &[dr_backup::event_of(&changed)?]).await?;
-                Ok((Admitted::New(changed), wake))
-            }
-            .boxed()
+            async move { admission::change(conn, key.as_ref(), backup, operation, now).await }
+                .boxed()
         })
         .await
     }
@@ -136,13 +93,53 @@ impl Store for Db {
             .await
     }
 
-    async fn dr_backup_restorations(
+    async fn backup_admit(
         &self,
-        id: DrBackupId,
+        key: Option<RequestKey>,
+        backup: Backup,
+        operation: Operation,
+    ) -> Result<Admitted<Backup>, StoreError> {
+        let now = self.clock().now();
+        self.write(move |conn| {
+            async move { admission::admit(conn, key.as_ref(), backup, &operation, now).await }
+                .boxed()
+        })
+        .await
+    }
+
+    async fn backup_change(
+        &self,
+        key: Option<RequestKey>,
+        backup: Backup,
+        operation: Option<Operation>,
+    ) -> Result<Admitted<Backup>, StoreError> {
+        let now = self.clock().now();
+        self.write(move |conn| {
+            async move { admission::change(conn, key.as_ref(), backup, operation, now).await }
+                .boxed()
+        })
+        .await
+    }
+
+    async fn backup_get(&self, id: BackupId) -> Result<Backup, StoreError> {
+        self.read(move |conn| backup::get(conn, id).boxed())
+            .await?
+            .ok_or(StoreError::NotFound(ResourceId::Backup(id)))
+    }
+
+    async fn backups_list(&self, query: Query) -> Result<Page<Backup>, StoreError> {
+        let limit = self.page_limit(query.limit);
+        self.read(move |conn| backup::page(conn, query, limit).boxed())
+            .await
+    }
+
+    async fn restorations_of(
+        &self,
+        source: Source,
         limit: u32,
     ) -> Result<Vec<Restoration>, StoreError> {
         let limit = i64::from(self.page_limit(limit));
-        self.read(move |conn| restoration::of_dr_backup(conn, id, limit).boxed())
+        self.read(move |conn| restoration::of_source(conn, source, limit).boxed())
             .await
     }
 
@@ -153,27 +150,13 @@ impl Store for Db {
     async fn restoration_admit(
         &self,
         key: Option<RequestKey>,
-        mut restoration: Restoration,
+        restoration: Restoration,
         operation: Operation,
     ) -> Result<Admitted<Restoration>, StoreError> {
         let now = self.clock().now();
         self.write(move |conn| {
-            async move {
-                let about = ResourceId::Restoration(restoration.id);
-                let key = key.as_ref();
-                if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
-                    let before = restoration_before(conn, before).await?;
-                    return Ok((Admitted::Before(before), Wake::NONE));
-                }
-                check_not_leaving(conn, restoration.dr_backup).await?;
-                restoration.revision = FIRST_REVISION;
-                restoration::insert(conn, &restoration).await?;
-                operation::insert(conn, &operation).await?;
-                request::keep(conn, key, || restoration::answer(&restoration)).await?;
-                event::append(conn, &[restoration::event_of(&restoration)?]).await?;
-                Ok((Admitted::New(restoration), Wake::BOTH))
-            }
-            .boxed()
+            async move { admission::admit(conn, key.as_ref(), restoration, &operation, now).await }
+                .boxed()
         })
         .await
     }
@@ -186,20 +169,7 @@ impl Store for Db {
     ) -> Result<Admitted<Restoration>, StoreError> {
         let now = self.clock().now();
         self.write(move |conn| {
-            async move {
-                let about = ResourceId::Restoration(restoration.id);
-                let key = key.as_ref();
-                if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
-                    let before = restoration_before(conn, before).await?;
-                    return Ok((Admitted::Before(before), Wake::NONE));
-                }
-                let changed = restoration::change(conn, &restoration).await?;
-                let wake = follow(conn, Some(operation)).await?;
-                request::keep(conn, key, || restoration::answer(&changed)).await?;
-                event::append(conn, &[restoration::event_of(&changed)?]).await?;
-                Ok((Admitted::New(changed), wake))
-            }
-            .boxed()
+            async move { admission::change(conn, key.as_ref(), restoration, Some(operation), now).await }.boxed()
         })
         .await
     }
@@ -244,7 +214,7 @@ impl Store for Db {
                 }
                 let key = key.as_ref();
                 request::claim(conn, key, resource, now).await?;
-                keep_present(conn, key, resource).await?;
+                admission::keep_present(conn, key, resource).await?;
                 Ok((true, Wake::ADMISSIONS))
             }
             .boxed()
@@ -443,85 +413,5 @@ impl Store for Db {
             .boxed()
         })
         .await
-    }
-}
-
-/// What a resource is admitted with; from then on every event is one revision.
-const FIRST_REVISION: i64 = 1;
-
-/// Writes the operation that follows a change, where one does.
-async fn follow(conn: &mut Conn, operation: Option<Operation>) -> Result<Wake, StoreError> {
-    let Some(operation) = operation else {
-        return Ok(Wake::CHANGES);
-    };
-    operation::insert(conn, &operation).await?;
-    Ok(Wake::BOTH)
-}
-
-/// Refuses when a DR backup is gone or going; holds it as it is until the end of the transaction.
-async fn check_not_leaving(conn: &mut Conn, id: DrBackupId) -> Result<(), StoreError> {
-    let outdated = StoreError::Outdated(ResourceId::DrBackup(id));
-    let Some(state) = dialect::dr_backup_hold(conn, id).await? else {
-        return Err(outdated);
-    };
-    match text::state(&state)? {
-        State::DeletionScheduled | State::Deleting | State::Deleted => Err(outdated),
-        State::CreationScheduled
-        | State::Creating
-        | State::Ok
-        | State::Erred
-        | State::UpdateScheduled
-        | State::Updating => Ok(()),
-    }
-}
-
-/// What a repeat of a request about a DR backup answers.
-async fn dr_backup_before(conn: &mut Conn, before: Before) -> Result<DrBackup, StoreError> {
-    let gone = StoreError::NotFound(before.about);
-    let ResourceId::DrBackup(id) = before.about else {
-        return Err(gone);
-    };
-    if let Some(backup) = dr_backup::get(conn, id).await? {
-        return Ok(backup);
-    }
-    before
-        .answer
-        .map_or(Err(gone), |text| dr_backup::answered(&text))
-}
-
-/// What a repeat of a request about a restoration answers.
-async fn restoration_before(conn: &mut Conn, before: Before) -> Result<Restoration, StoreError> {
-    let gone = StoreError::NotFound(before.about);
-    let ResourceId::Restoration(id) = before.about else {
-        return Err(gone);
-    };
-    if let Some(restoration) = restoration::get(conn, id).await? {
-        return Ok(restoration);
-    }
-    before
-        .answer
-        .map_or(Err(gone), |text| restoration::answered(&text))
-}
-
-/// Keeps a resource as it is as the answer to a request.
-async fn keep_present(
-    conn: &mut Conn,
-    key: Option<&RequestKey>,
-    about: ResourceId,
-) -> Result<(), StoreError> {
-    if key.is_none() {
-        return Ok(());
-    }
-    match about {
-        ResourceId::DrBackup(id) => match dr_backup::get(conn, id).await? {
-            Some(backup) => request::keep(conn, key, || dr_backup::answer(&backup)).await,
-            None => Ok(()),
-        },
-        ResourceId::Restoration(id) => match restoration::get(conn, id).await? {
-            Some(one) => request::keep(conn, key, || restoration::answer(&one)).await,
-            None => Ok(()),
-        },
-        // No operation is about a schedule.
-        ResourceId::Schedule(_) => Ok(()),
     }
 }

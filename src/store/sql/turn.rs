@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    Conn, Handle, dialect, dr_backup, effect, event, lane, mirror,
+    Conn, Handle, backup, dialect, dr_backup, effect, event, lane, mirror,
     operation::{self, Standing},
     restoration,
 };
@@ -78,10 +78,12 @@ async fn resources_of(
     resources: &[ResourceId],
 ) -> Result<HashMap<ResourceId, (State, Detail)>, StoreError> {
     let mut dr_backups = Vec::new();
+    let mut backups = Vec::new();
     let mut restorations = Vec::new();
     for about in resources {
         match about {
             ResourceId::DrBackup(id) => dr_backups.push(id.to_string()),
+            ResourceId::Backup(id) => backups.push(id.to_string()),
             ResourceId::Restoration(id) => restorations.push(id.to_string()),
             ResourceId::Schedule(_) => return Err(no_operation(*about)),
         }
@@ -91,6 +93,12 @@ async fn resources_of(
         for backup in dr_backup::of_ids(conn, &dr_backups).await? {
             let detail = Detail::DrBackup(Box::new(backup.detail));
             found.insert(ResourceId::DrBackup(backup.id), (backup.state, detail));
+        }
+    }
+    if !backups.is_empty() {
+        for one in backup::of_ids(conn, &backups).await? {
+            let detail = Detail::Backup(Box::new(one.detail));
+            found.insert(ResourceId::Backup(one.id), (one.state, detail));
         }
     }
     if !restorations.is_empty() {
@@ -167,12 +175,16 @@ async fn tell(conn: &mut Handle<'_>, turn: &Turn, news: &News) -> Result<Told, S
                 restored: None,
             })
         }
-        ResourceId::Restoration(id) => {
-            let (event, of) = restoration::tell(conn, id, news, &turn.ending).await?;
+        ResourceId::Backup(id) => {
+            let event = backup::tell(conn, id, news, &turn.ending).await?;
             Ok(Told {
                 event,
-                restored: Some(of),
+                restored: None,
             })
+        }
+        ResourceId::Restoration(id) => {
+            let (event, restored) = restoration::tell(conn, id, news, &turn.ending).await?;
+            Ok(Told { event, restored })
         }
         ResourceId::Schedule(_) => Err(no_operation(turn.resource)),
     }
@@ -201,6 +213,7 @@ async fn end_operations(conn: &mut Conn, turns: &[Turn], now: Timestamp) -> Resu
 async fn remove(conn: &mut Conn, about: ResourceId) -> Result<(), StoreError> {
     match about {
         ResourceId::DrBackup(id) => dr_backup::remove(conn, id).await?,
+        ResourceId::Backup(id) => backup::remove(conn, id).await?,
         ResourceId::Restoration(id) => restoration::remove(conn, id).await?,
         ResourceId::Schedule(_) => return Err(no_operation(about)),
     }

@@ -1,0 +1,297 @@
+//! What a person can ask about regular backups; it may not know how the answer is drawn.
+
+use clap::{Args, Subcommand};
+use prost_types::FieldMask;
+
+use super::{
+    Context,
+    backup::{Keep, Only, Place},
+    client::Noun,
+    config::Span,
+    failure::Failure,
+    follow, present, progress, resolve,
+    work::{self, Sight, Work},
+};
+use crate::api::pb;
+
+/// What to do with regular backups.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make a regular backup of an instance and follow it to its end
+    Create(Box<Create>),
+    /// Show one regular backup with all that it holds
+    #[command(visible_alias = "show")]
+    Get(Get),
+    /// List regular backups, newest first
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Follow one regular backup until it rests, or all of them until interrupted
+    Watch(Watch),
+    /// Change the name, the description, or how long it is kept
+    Update(Update),
+    /// Delete a regular backup with its snapshots
+    #[command(visible_alias = "rm")]
+    Delete(Delete),
+    /// Give up the work on a regular backup; what it made is removed
+    Cancel(Cancel),
+}
+
+/// Which instance, and how.
+#[derive(Debug, Args)]
+pub struct Create {
+    /// Id or name of the instance
+    instance: String,
+    #[command(flatten)]
+    place: Place,
+    /// Name of the regular backup [default: the name of the instance]
+    #[arg(long)]
+    name: Option<String>,
+    /// Description, also written to the snapshots in the cloud
+    #[arg(long)]
+    description: Option<String>,
+    /// Give up and undo if it takes longer, such as 4h [default: the limit of the service]
+    #[arg(long, value_name = "TIME")]
+    time_limit: Option<Span>,
+    #[command(flatten)]
+    keep: Keep,
+    /// Only check whether it could be done
+    #[arg(long)]
+    validate_only: bool,
+    #[command(flatten)]
+    work: Work,
+}
+
+/// Which regular backup.
+#[derive(Debug, Args)]
+pub struct Get {
+    /// Id or name
+    backup: String,
+    /// Show user data as well, which may hold passwords
+    #[arg(long)]
+    include_sensitive: bool,
+}
+
+/// Which regular backups.
+#[derive(Debug, Args)]
+pub struct List {
+    #[command(flatten)]
+    only: Only,
+    /// In what order: `create_time`, `update_time` or `name`, with an optional `desc`
+    #[arg(long, value_name = "ORDER")]
+    order_by: Option<String>,
+    /// At most so many [default: all]
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<usize>,
+    /// With metadata, snapshots and restorations, which tables do not show
+    #[arg(long)]
+    full: bool,
+}
+
+/// What to follow.
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// Id or name; without one all that fit the filter
+    backup: Option<String>,
+    #[command(flatten)]
+    sight: Sight,
+    /// Which ones, in the API's words, when none is named
+    #[arg(long, conflicts_with = "backup")]
+    filter: Option<String>,
+}
+
+/// What to change.
+#[derive(Debug, Args)]
+pub struct Update {
+    /// Id or name
+    backup: String,
+    /// The new name
+    #[arg(long, required_unless_present_any = ["description", "keep_until", "keep_for_ever", "hold", "release"])]
+    name: Option<String>,
+    /// The new description; empty removes it
+    #[arg(long)]
+    description: Option<String>,
+    #[command(flatten)]
+    keep: Keep,
+    /// No time at which it is removed by itself
+    #[arg(long, conflicts_with = "keep_until")]
+    keep_for_ever: bool,
+    /// Lift the hold
+    #[arg(long, conflicts_with = "hold")]
+    release: bool,
+    /// Only if it is still this version
+    #[arg(long)]
+    etag: Option<String>,
+    #[command(flatten)]
+    work: Work,
+}
+
+/// What to delete.
+#[derive(Debug, Args)]
+pub struct Delete {
+    /// Id or name
+    backup: String,
+    /// Only if it is still this version
+    #[arg(long)]
+    etag: Option<String>,
+    #[command(flatten)]
+    work: Work,
+}
+
+/// What to give up.
+#[derive(Debug, Args)]
+pub struct Cancel {
+    /// Id or name
+    backup: String,
+    #[command(flatten)]
+    work: Work,
+}
+
+pub(super) async fn run(verb: Verb, context: &mut Context<'_>) -> Result<(), Failure> {
+    match verb {
+        Verb::Create(create) => self::create(*create, context).await,
+        Verb::Get(get) => self::get(get, context).await,
+        Verb::List(list) => self::list(list, context).await,
+        Verb::Watch(watch) => self::watch(watch, context).await,
+        Verb::Update(update) => Box::pin(self::update(update, context)).await,
+        Verb::Delete(delete) => self::delete(delete, context).await,
+        Verb::Cancel(cancel) => self::cancel(cancel, context).await,
+    }
+}
+
+async fn create(create: Create, context: &mut Context<'_>) -> Result<(), Failure> {
+    let (cloud, tenant) = create.place.find(context).await?;
+    let instance_id = resolve::instance(&context.client, &cloud, &tenant, &create.instance).await?;
+    let request_id = create.work.request_id();
+    let request = pb::CreateBackupRequest {
+        cloud,
+        tenant,
+        instance_id,
+        name: create.name.unwrap_or_default(),
+        description: create.description.unwrap_or_default(),
+        kept_until: create.keep.keep_until,
+        held: create.keep.hold,
+        time_limit: create.time_limit.and_then(|limit| limit.0.try_into().ok()),
+        request_id: request_id.clone(),
+        validate_only: create.validate_only,
+    };
+    let mut service = context.client.regular_backups();
+    let answer = context
+        .client
+        .start(&request_id, service.create_backup(request))
+        .await?;
+    if create.validate_only {
+        return present::one(context.out, context.settings.output, &answer);
+    }
+    create.work.finish(context, answer).await
+}
+
+async fn get(get: Get, context: &mut Context<'_>) -> Result<(), Failure> {
+    let request = pb::GetBackupRequest {
+        id: resolve::regular_backup(&context.client, &get.backup).await?,
+        include_sensitive: get.include_sensitive,
+    };
+    let mut service = context.client.regular_backups();
+    let backup = context.client.ask(service.get_backup(request)).await?;
+    present::one(context.out, context.settings.output, &backup)
+}
+
+async fn list(list: List, context: &mut Context<'_>) -> Result<(), Failure> {
+    let view = if list.full {
+        pb::View::Full
+    } else {
+        pb::View::Basic
+    };
+    let request = pb::ListBackupsRequest {
+        filter: list.only.filter(),
+        order_by: list.order_by.unwrap_or_default(),
+        view: view.into(),
+        ..pb::ListBackupsRequest::default()
+    };
+    let backups = context
+        .client
+        .list_regular_backups(request, list.limit)
+        .await?;
+    present::list(context.out, context.settings.output, &backups)
+}
+
+async fn watch(watch: Watch, context: &mut Context<'_>) -> Result<(), Failure> {
+    if let Some(backup) = &watch.backup {
+        let id = resolve::regular_backup(&context.client, backup).await?;
+        return work::watch(context, Noun::RegularBackup, &id, &watch.sight).await;
+    }
+    let filter = watch.filter.unwrap_or_default();
+    let client = &context.client;
+    let open = async || {
+        let filter = filter.clone();
+        let request = pb::WatchBackupsRequest { filter };
+        client.regular_backups().watch_backups(request).await
+    };
+    let mut answers = progress::Answers {
+        out: context.out,
+        output: context.settings.output,
+    };
+    follow::follow_many(client, context.settings.patience.0, &mut answers, open).await
+}
+
+async fn update(update: Update, context: &mut Context<'_>) -> Result<(), Failure> {
+    let request_id = update.work.request_id();
+    let changed = [
+        ("name", update.name.is_some()),
+        ("description", update.description.is_some()),
+        (
+            "kept_until",
+            update.keep.keep_until.is_some() || update.keep_for_ever,
+        ),
+        ("held", update.keep.hold || update.release),
+    ];
+    let changed = changed.into_iter().filter(|(_, changed)| *changed);
+    let paths = changed.map(|(path, _)| path.to_owned()).collect();
+    let request = pb::UpdateBackupRequest {
+        backup: Some(pb::Backup {
+            id: resolve::regular_backup(&context.client, &update.backup).await?,
+            name: update.name.unwrap_or_default(),
+            description: update.description.unwrap_or_default(),
+            kept_until: update.keep.keep_until,
+            held: update.keep.hold,
+            etag: update.etag.unwrap_or_default(),
+            ..pb::Backup::default()
+        }),
+        update_mask: Some(FieldMask { paths }),
+        request_id: request_id.clone(),
+    };
+    let mut service = context.client.regular_backups();
+    let answer = context
+        .client
+        .start(&request_id, Box::pin(service.update_backup(request)))
+        .await?;
+    update.work.finish(context, answer).await
+}
+
+async fn delete(delete: Delete, context: &mut Context<'_>) -> Result<(), Failure> {
+    let request_id = delete.work.request_id();
+    let request = pb::DeleteBackupRequest {
+        id: resolve::regular_backup(&context.client, &delete.backup).await?,
+        etag: delete.etag.unwrap_or_default(),
+        request_id: request_id.clone(),
+    };
+    let mut service = context.client.regular_backups();
+    let answer = context
+        .client
+        .start(&request_id, service.delete_backup(request))
+        .await?;
+    delete.work.finish(context, answer).await
+}
+
+async fn cancel(cancel: Cancel, context: &mut Context<'_>) -> Result<(), Failure> {
+    let request_id = cancel.work.request_id();
+    let request = pb::CancelBackupRequest {
+        id: resolve::regular_backup(&context.client, &cancel.backup).await?,
+        request_id: request_id.clone(),
+    };
+    let mut service = context.client.regular_backups();
+    let answer = context
+        .client
+        .start(&request_id, service.cancel_backup(request))
+        .await?;
+    cancel.work.finish_cancelled(context, answer).await
+}

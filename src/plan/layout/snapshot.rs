@@ -1,0 +1,68 @@
+//! How a volume is made from its snapshot, where it was; it may not know volumes from anywhere else.
+//!
+//! Cinder gives such a volume the type and the zone of its snapshot when none is named. It takes another
+//! type only where one back end serves both, and another zone only where it is configured to: it refuses
+//! the volume otherwise, so whoever wishes for another one is told.
+
+use super::{Findings, VolumeLayout, label};
+use crate::domain::{
+    backup::VolumeSnapshot, inventory::Inventory, manifest::VolumeFacts,
+    restoration::RestorePlanInput,
+};
+
+/// The volume of a snapshot.
+pub(super) fn volume(
+    source: &VolumeFacts,
+    snapshot: &VolumeSnapshot,
+    input: &RestorePlanInput,
+    inventory: &Inventory,
+    findings: &mut Findings,
+) -> VolumeLayout {
+    let wish = &input.wish;
+    let own = wish.volumes.iter().find(|one| one.volume == source.id);
+    let least = source.size_gib.max(snapshot.size_gib);
+    let wished = own.and_then(|one| one.volume_type.as_ref());
+    let volume_type = wished.or(wish.volume_type.as_ref());
+    let volume_type = volume_type.filter(|name| source.volume_type.as_ref() != Some(*name));
+    let wished = own.and_then(|one| one.availability_zone.as_ref());
+    let zone = wished.or(wish.volume_availability_zone.as_ref());
+    let zone = zone.filter(|name| source.availability_zone.as_ref() != Some(*name));
+    let mut differs = |what: &str, name: &str| {
+        findings.adjust(format!(
+            "volume `{}` is wished for in {what} `{name}`, which is not that of its snapshot: many \
+             releases and back ends of Cinder refuse that, and then nothing is restored",
+            label(&source.name, source.id.as_str())
+        ));
+    };
+    if let Some(name) = volume_type {
+        differs("type", name);
+    }
+    if let Some(name) = zone {
+        differs("zone", name);
+    }
+    if let Some(name) = volume_type
+        && !inventory.volume_types.iter().any(|one| one.name == *name)
+    {
+        findings.problem(
+            "VOLUME_TYPE_NOT_FOUND",
+            format!("volume_type: the target has no volume type `{name}`"),
+            "list the volume types of the target and name one of them, or none",
+        );
+    }
+    if let Some(name) = zone
+        && !inventory.volume_zones.contains(name)
+    {
+        findings.problem(
+            "AVAILABILITY_ZONE_NOT_FOUND",
+            format!("volume availability zone: the target has no zone `{name}` for volumes"),
+            "name one of the target's zones, or none",
+        );
+    }
+    VolumeLayout {
+        size_gib: own.and_then(|one| one.size_gib).unwrap_or(least).max(least),
+        volume_type: volume_type.cloned(),
+        availability_zone: zone.cloned(),
+        snapshot: Some(snapshot.id.clone()),
+        giver: None,
+    }
+}

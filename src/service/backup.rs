@@ -1,0 +1,290 @@
+//! Admits what is asked about regular backups; it may not know how one is made.
+
+use std::time::Duration;
+
+use super::{
+    Service,
+    dr_backup::nothing_to_cancel,
+    refused,
+    request::{Check, answer, check_etag},
+};
+use crate::{
+    domain::{
+        backup::{Backup, BackupDetail},
+        error::Error,
+        id::{BackupId, ResourceId, ServerId, Tenant},
+        keeping::{Keeping, Rekeeping},
+        lifecycle::{State, Transition},
+        operation::{Ask, Operation},
+        page::{Page, Query},
+        progress::Progress,
+        restoration::{Restoration, Source},
+    },
+    port::store::RequestKey,
+};
+
+/// What `CreateBackup` asks for.
+#[derive(Debug, Clone)]
+pub struct CreateBackup {
+    /// Where the instance lives.
+    pub tenant: Tenant,
+    /// The instance.
+    pub server: ServerId,
+    /// Empty means the name of the instance.
+    pub name: String,
+    /// Mirrored to the snapshots.
+    pub description: String,
+    /// How long it is kept.
+    pub keeping: Keeping,
+    /// How long it may take; nothing means the configured limit.
+    pub deadline: Option<Duration>,
+    /// Only check it.
+    pub validate_only: bool,
+    /// Makes a repeat harmless; empty means none.
+    pub request_id: String,
+}
+
+/// What `UpdateBackup` asks for; what is nothing stays.
+#[derive(Debug, Clone)]
+pub struct UpdateBackup {
+    /// Which.
+    pub id: BackupId,
+    /// The new name.
+    pub name: Option<String>,
+    /// The new description.
+    pub description: Option<String>,
+    /// How long it is kept from now on.
+    pub keeping: Rekeeping,
+    /// The etag it was read with; empty means any.
+    pub etag: String,
+    /// Makes a repeat harmless; empty means none.
+    pub request_id: String,
+}
+
+/// What `DeleteBackup` asks for.
+#[derive(Debug, Clone)]
+pub struct DeleteBackup {
+    /// Which.
+    pub id: BackupId,
+    /// The etag it was read with; empty means any.
+    pub etag: String,
+    /// Makes a repeat harmless; empty means none.
+    pub request_id: String,
+}
+
+impl Service {
+    /// Admits a new regular backup: from here on it happens, or is undone, whatever dies.
+    pub async fn backup_create(&self, ask: CreateBackup) -> Result<Backup, Error> {
+        let mut check = Check::default();
+        check.present("cloud", ask.tenant.cloud.as_str());
+        check.present("tenant", ask.tenant.project.as_str());
+        check.present("instance_id", ask.server.as_str());
+        self.check_words(&mut check, "", Some(&ask.name), Some(&ask.description));
+        check.at_most(
+            "request_id",
+            &ask.request_id,
+            self.limits.request_id_characters,
+        );
+        check.done()?;
+        self.check_cloud("cloud", &ask.tenant.cloud)?;
+        let content = format!(
+            "{:?}",
+            (
+                (&ask.tenant, &ask.server, &ask.name, &ask.description),
+                (ask.keeping, ask.deadline)
+            )
+        );
+        let key = Self::request_key("CreateBackup", &ask.request_id, &content);
+        if let Some(answer) = self.backup_answered(key.as_ref()).await? {
+            return Ok(answer);
+        }
+        let instance_name = self.peek_instance(&ask.tenant, &ask.server).await?;
+        let now = self.clock.now();
+        let id = BackupId(self.clock.new_id());
+        let name = if ask.name.is_empty() {
+            instance_name.clone()
+        } else {
+            ask.name
+        };
+        let backup = Backup {
+            id,
+            name,
+            description: ask.description.clone(),
+            tenant: ask.tenant.clone(),
+            server: ask.server.clone(),
+            instance_name,
+            keeping: ask.keeping,
+            state: State::CreationScheduled,
+            runtime_state: "Scheduled".to_owned(),
+            progress: Progress::default(),
+            error: None,
+            detail: BackupDetail::default(),
+            created: now,
+            updated: now,
+            revision: 1,
+        };
+        if ask.validate_only {
+            return Ok(backup);
+        }
+        let creation = Ask::CreateBackup {
+            server: ask.server,
+            description: ask.description,
+        };
+        let operation = self.operation(
+            ResourceId::Backup(id),
+            ask.tenant,
+            creation,
+            State::CreationScheduled,
+            ask.deadline,
+            None,
+        );
+        let admitted = self
+            .store
+            .backup_admit(key, backup, operation)
+            .await
+            .map_err(refused)?;
+        Ok(answer(admitted))
+    }
+
+    /// One regular backup.
+    pub async fn backup_get(&self, id: BackupId) -> Result<Backup, Error> {
+        self.store.backup_get(id).await.map_err(refused)
+    }
+
+    /// A page of regular backups.
+    pub async fn backups_list(&self, query: Query) -> Result<Page<Backup>, Error> {
+        self.store.backups_list(query).await.map_err(refused)
+    }
+
+    /// The restorations of a backup of either kind, newest first.
+    pub async fn restorations_of(&self, source: Source) -> Result<Vec<Restoration>, Error> {
+        let limit = self.limits.listed_restorations;
+        self.store
+            .restorations_of(source, limit)
+            .await
+            .map_err(refused)
+    }
+
+    /// Admits new words for a regular backup, and how long it is kept; a new description goes to its
+    /// snapshots too.
+    pub async fn backup_update(&self, ask: UpdateBackup) -> Result<Backup, Error> {
+        let mut check = Check::default();
+        let (name, description) = (ask.name.as_deref(), ask.description.as_deref());
+        if let Some(name) = name {
+            check.present("backup.name", name);
+        }
+        self.check_words(&mut check, "backup.", name, description);
+        check.at_most(
+            "request_id",
+            &ask.request_id,
+            self.limits.request_id_characters,
+        );
+        check.done()?;
+        let content = format!(
+            "{:?}",
+            (ask.id, &ask.name, &ask.description, ask.keeping, &ask.etag)
+        );
+        let key = Self::request_key("UpdateBackup", &ask.request_id, &content);
+        if let Some(answer) = self.backup_answered(key.as_ref()).await? {
+            return Ok(answer);
+        }
+        let mut backup = self.backup_get(ask.id).await?;
+        check_etag(&ask.etag, backup.revision, "the regular backup")?;
+        let scheduled = backup.moved(Transition::ScheduleUpdate)?;
+        if let Some(name) = ask.name {
+            backup.name = name;
+        }
+        ask.keeping.apply(&mut backup.keeping);
+        // What failed to travel before has to set out again, although the words are the same.
+        let failed = backup.state == State::Erred;
+        let described = ask
+            .description
+            .filter(|text| failed || *text != backup.description);
+        let mut operation = None;
+        // The rest lives with us alone; only a description has to travel.
+        if let Some(description) = described {
+            backup.description.clone_from(&description);
+            let snapshots = backup.detail.snapshots.iter();
+            let snapshots: Vec<_> = snapshots.map(|one| one.id.clone()).collect();
+            if !snapshots.is_empty() {
+                let ask = Ask::UpdateBackup {
+                    description,
+                    snapshots,
+                };
+                operation = Some(self.backup_operation(&backup, scheduled, ask));
+                backup.state = scheduled;
+                "Update scheduled".clone_into(&mut backup.runtime_state);
+            }
+        }
+        backup.updated = self.clock.now();
+        let admitted = self
+            .store
+            .backup_change(key, backup, operation)
+            .await
+            .map_err(refused)?;
+        Ok(answer(admitted))
+    }
+
+    /// Admits the deletion of a regular backup with its snapshots.
+    pub async fn backup_delete(&self, ask: DeleteBackup) -> Result<Backup, Error> {
+        let key = Self::request_key(
+            "DeleteBackup",
+            &ask.request_id,
+            &format!("{:?}", (ask.id, &ask.etag)),
+        );
+        if let Some(answer) = self.backup_answered(key.as_ref()).await? {
+            return Ok(answer);
+        }
+        let mut backup = self.backup_get(ask.id).await?;
+        check_etag(&ask.etag, backup.revision, "the regular backup")?;
+        backup
+            .keeping
+            .check_deletable(&ResourceId::Backup(backup.id))?;
+        let scheduled = backup.moved(Transition::ScheduleDeletion)?;
+        let detail = Box::new(backup.detail.clone());
+        let operation = self.backup_operation(&backup, scheduled, Ask::DeleteBackup { detail });
+        backup.state = scheduled;
+        "Deletion scheduled".clone_into(&mut backup.runtime_state);
+        backup.updated = self.clock.now();
+        let admitted = self
+            .store
+            .backup_change(key, backup, Some(operation))
+            .await
+            .map_err(refused)?;
+        Ok(answer(admitted))
+    }
+
+    /// Cancels whatever is under way with a regular backup; it ends in `ERRED` with nothing left behind.
+    pub async fn backup_cancel(&self, id: BackupId, request_id: &str) -> Result<Backup, Error> {
+        let key = Self::request_key("CancelBackup", request_id, &id.to_string());
+        if let Some(answer) = self.backup_answered(key.as_ref()).await? {
+            return Ok(answer);
+        }
+        let backup = self.backup_get(id).await?;
+        let resource = ResourceId::Backup(id);
+        let now = self.clock.now();
+        if !self
+            .store
+            .operation_cancel(key, resource, now)
+            .await
+            .map_err(refused)?
+        {
+            return Err(nothing_to_cancel(&resource, backup.state));
+        }
+        self.backup_get(id).await
+    }
+
+    /// The answer to the first copy of this request, so that a repeat is not refused because of the
+    /// very change that the first one made.
+    async fn backup_answered(&self, key: Option<&RequestKey>) -> Result<Option<Backup>, Error> {
+        match key {
+            None => Ok(None),
+            Some(key) => self.store.backup_answered(key).await.map_err(refused),
+        }
+    }
+
+    fn backup_operation(&self, backup: &Backup, state: State, ask: Ask) -> Operation {
+        let resource = ResourceId::Backup(backup.id);
+        self.operation(resource, backup.tenant.clone(), ask, state, None, None)
+    }
+}

@@ -1,0 +1,325 @@
+//! How resources of every kind are admitted and changed: the request key, the row, the operation, the
+//! answer that is kept and the event, in one order; it may not know the columns of any kind.
+
+use futures::{FutureExt as _, future::BoxFuture};
+
+use super::{
+    Conn, backup, dialect, dr_backup, event, operation,
+    request::{self, Before, Claim},
+    restoration,
+};
+use crate::{
+    domain::{
+        backup::Backup,
+        dr_backup::DrBackup,
+        event::Event,
+        id::{BackupId, DrBackupId, ResourceId, RestorationId},
+        lifecycle::State,
+        operation::Operation,
+        restoration::{Restoration, Source},
+        time::Timestamp,
+    },
+    port::store::{Admitted, RequestKey, StoreError},
+    store::{text, wake::Wake},
+};
+
+/// What a resource is admitted with; from then on every event is one revision.
+const FIRST_REVISION: i64 = 1;
+
+/// A kind of resource that callers ask for.
+pub(super) trait Kept: Clone + Send + Sync {
+    /// Its ids.
+    type Id: Copy + Send;
+
+    /// The id among those of all kinds.
+    fn about(&self) -> ResourceId;
+    /// The id, where it is one of this kind.
+    fn id_of(about: ResourceId) -> Option<Self::Id>;
+    /// Its revision.
+    fn revision(&mut self) -> &mut i64;
+    /// Writes a new one, where that may be now.
+    fn insert<'c>(&'c self, conn: &'c mut Conn) -> BoxFuture<'c, Result<(), StoreError>>;
+    /// Writes what a caller changed, where that may be now.
+    fn change<'c>(&'c self, conn: &'c mut Conn) -> BoxFuture<'c, Result<Self, StoreError>>;
+    /// One, where it is there.
+    fn get(conn: &mut Conn, id: Self::Id) -> BoxFuture<'_, Result<Option<Self>, StoreError>>;
+    /// Itself as an answer that is kept.
+    fn answer(&self) -> Result<String, StoreError>;
+    /// Reads an answer that was kept.
+    fn answered(text: &str) -> Result<Self, StoreError>;
+    /// The event that tells of it as it is.
+    fn event(&self) -> Result<Event, StoreError>;
+}
+
+/// Admits a new resource with its operation.
+pub(super) async fn admit<R: Kept>(
+    conn: &mut Conn,
+    key: Option<&RequestKey>,
+    mut new: R,
+    operation: &Operation,
+    now: Timestamp,
+) -> Result<(Admitted<R>, Wake), StoreError> {
+    if let Claim::Before(earlier) = request::claim(conn, key, new.about(), now).await? {
+        return Ok((Admitted::Before(before(conn, earlier).await?), Wake::NONE));
+    }
+    *new.revision() = FIRST_REVISION;
+    new.insert(conn).await?;
+    operation::insert(conn, operation).await?;
+    request::keep(conn, key, || new.answer()).await?;
+    event::append(conn, &[new.event()?]).await?;
+    Ok((Admitted::New(new), Wake::BOTH))
+}
+
+/// Changes a resource, with the operation that follows, where one does.
+pub(super) async fn change<R: Kept>(
+    conn: &mut Conn,
+    key: Option<&RequestKey>,
+    wanted: R,
+    operation: Option<Operation>,
+    now: Timestamp,
+) -> Result<(Admitted<R>, Wake), StoreError> {
+    if let Claim::Before(earlier) = request::claim(conn, key, wanted.about(), now).await? {
+        return Ok((Admitted::Before(before(conn, earlier).await?), Wake::NONE));
+    }
+    let changed = wanted.change(conn).await?;
+    let wake = match operation {
+        None => Wake::CHANGES,
+        Some(operation) => {
+            operation::insert(conn, &operation).await?;
+            Wake::BOTH
+        }
+    };
+    request::keep(conn, key, || changed.answer()).await?;
+    event::append(conn, &[changed.event()?]).await?;
+    Ok((Admitted::New(changed), wake))
+}
+
+/// What a repeat of a request of this key answers, if one was admitted before.
+pub(super) async fn answered<R: Kept>(
+    conn: &mut Conn,
+    key: &RequestKey,
+) -> Result<Option<R>, StoreError> {
+    match request::find(conn, key).await? {
+        Some(earlier) => before(conn, earlier).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// What a repeat of an earlier request answers.
+async fn before<R: Kept>(conn: &mut Conn, before: Before) -> Result<R, StoreError> {
+    let gone = StoreError::NotFound(before.about);
+    let Some(id) = R::id_of(before.about) else {
+        return Err(gone);
+    };
+    if let Some(present) = R::get(conn, id).await? {
+        return Ok(present);
+    }
+    before.answer.map_or(Err(gone), |text| R::answered(&text))
+}
+
+/// Keeps a resource as it is as the answer to a request.
+pub(super) async fn keep_present(
+    conn: &mut Conn,
+    key: Option<&RequestKey>,
+    about: ResourceId,
+) -> Result<(), StoreError> {
+    if key.is_none() {
+        return Ok(());
+    }
+    match about {
+        ResourceId::DrBackup(id) => keep_one::<DrBackup>(conn, key, id).await,
+        ResourceId::Backup(id) => keep_one::<Backup>(conn, key, id).await,
+        ResourceId::Restoration(id) => keep_one::<Restoration>(conn, key, id).await,
+        // No operation is about a schedule.
+        ResourceId::Schedule(_) => Ok(()),
+    }
+}
+
+async fn keep_one<R: Kept>(
+    conn: &mut Conn,
+    key: Option<&RequestKey>,
+    id: R::Id,
+) -> Result<(), StoreError> {
+    match R::get(conn, id).await? {
+        Some(present) => request::keep(conn, key, || present.answer()).await,
+        None => Ok(()),
+    }
+}
+
+/// Refuses when a backup is gone or going; holds it as it is until the end of the transaction.
+async fn check_not_leaving(conn: &mut Conn, source: Source) -> Result<(), StoreError> {
+    let outdated = StoreError::Outdated(source.into());
+    let Some(state) = dialect::source_hold(conn, source).await? else {
+        return Err(outdated);
+    };
+    match text::state(&state)? {
+        State::DeletionScheduled | State::Deleting | State::Deleted => Err(outdated),
+        State::CreationScheduled
+        | State::Creating
+        | State::Ok
+        | State::Erred
+        | State::UpdateScheduled
+        | State::Updating => Ok(()),
+    }
+}
+
+/// Refuses the deletion of a backup that is being restored. Its row was changed before and is locked:
+/// a restoration that is admitted meanwhile waits for us and then sees the deletion.
+async fn check_not_restored(
+    conn: &mut Conn,
+    source: Source,
+    state: State,
+) -> Result<(), StoreError> {
+    if state != State::DeletionScheduled {
+        return Ok(());
+    }
+    let busy = restoration::busy(conn, source).await?;
+    if busy.is_empty() {
+        Ok(())
+    } else {
+        Err(StoreError::InUse(busy))
+    }
+}
+
+impl Kept for DrBackup {
+    type Id = DrBackupId;
+
+    fn about(&self) -> ResourceId {
+        ResourceId::DrBackup(self.id)
+    }
+
+    fn id_of(about: ResourceId) -> Option<DrBackupId> {
+        match about {
+            ResourceId::DrBackup(id) => Some(id),
+            ResourceId::Backup(_) | ResourceId::Restoration(_) | ResourceId::Schedule(_) => None,
+        }
+    }
+
+    fn revision(&mut self) -> &mut i64 {
+        &mut self.revision
+    }
+
+    fn insert<'c>(&'c self, conn: &'c mut Conn) -> BoxFuture<'c, Result<(), StoreError>> {
+        dr_backup::insert(conn, self).boxed()
+    }
+
+    fn change<'c>(&'c self, conn: &'c mut Conn) -> BoxFuture<'c, Result<Self, StoreError>> {
+        async move {
+            let changed = dr_backup::change(conn, self).await?;
+            check_not_restored(conn, Source::DrBackup(self.id), changed.state).await?;
+            Ok(changed)
+        }
+        .boxed()
+    }
+
+    fn get(conn: &mut Conn, id: DrBackupId) -> BoxFuture<'_, Result<Option<Self>, StoreError>> {
+        dr_backup::get(conn, id).boxed()
+    }
+
+    fn answer(&self) -> Result<String, StoreError> {
+        dr_backup::answer(self)
+    }
+
+    fn answered(text: &str) -> Result<Self, StoreError> {
+        dr_backup::answered(text)
+    }
+
+    fn event(&self) -> Result<Event, StoreError> {
+        dr_backup::event_of(self)
+    }
+}
+
+impl Kept for Backup {
+    type Id = BackupId;
+
+    fn about(&self) -> ResourceId {
+        ResourceId::Backup(self.id)
+    }
+
+    fn id_of(about: ResourceId) -> Option<BackupId> {
+        match about {
+            ResourceId::Backup(id) => Some(id),
+            ResourceId::DrBackup(_) | ResourceId::Restoration(_) | ResourceId::Schedule(_) => None,
+        }
+    }
+
+    fn revision(&mut self) -> &mut i64 {
+        &mut self.revision
+    }
+
+    fn insert<'c>(&'c self, conn: &'c mut Conn) -> BoxFuture<'c, Result<(), StoreError>> {
+        backup::insert(conn, self).boxed()
+    }
+
+    fn change<'c>(&'c self, conn: &'c mut Conn) -> BoxFuture<'c, Result<Self, StoreError>> {
+        async move {
+            let changed = backup::change(conn, self).await?;
+            check_not_restored(conn, Source::Backup(self.id), changed.state).await?;
+            Ok(changed)
+        }
+        .boxed()
+    }
+
+    fn get(conn: &mut Conn, id: BackupId) -> BoxFuture<'_, Result<Option<Self>, StoreError>> {
+        backup::get(conn, id).boxed()
+    }
+
+    fn answer(&self) -> Result<String, StoreError> {
+        backup::answer(self)
+    }
+
+    fn answered(text: &str) -> Result<Self, StoreError> {
+        backup::answered(text)
+    }
+
+    fn event(&self) -> Result<Event, StoreError> {
+        backup::event_of(self)
+    }
+}
+
+impl Kept for Restoration {
+    type Id = RestorationId;
+
+    fn about(&self) -> ResourceId {
+        ResourceId::Restoration(self.id)
+    }
+
+    fn id_of(about: ResourceId) -> Option<RestorationId> {
+        match about {
+            ResourceId::Restoration(id) => Some(id),
+            ResourceId::DrBackup(_) | ResourceId::Backup(_) | ResourceId::Schedule(_) => None,
+        }
+    }
+
+    fn revision(&mut self) -> &mut i64 {
+        &mut self.revision
+    }
+
+    fn insert<'c>(&'c self, conn: &'c mut Conn) -> BoxFuture<'c, Result<(), StoreError>> {
+        async move {
+            check_not_leaving(conn, self.source).await?;
+            restoration::insert(conn, self).await
+        }
+        .boxed()
+    }
+
+    fn change<'c>(&'c self, conn: &'c mut Conn) -> BoxFuture<'c, Result<Self, StoreError>> {
+        restoration::change(conn, self).boxed()
+    }
+
+    fn get(conn: &mut Conn, id: RestorationId) -> BoxFuture<'_, Result<Option<Self>, StoreError>> {
+        restoration::get(conn, id).boxed()
+    }
+
+    fn answer(&self) -> Result<String, StoreError> {
+        restoration::answer(self)
+    }
+
+    fn answered(text: &str) -> Result<Self, StoreError> {
+        restoration::answered(text)
+    }
+
+    fn event(&self) -> Result<Event, StoreError> {
+        restoration::event_of(self)
+    }
+}

@@ -1,0 +1,334 @@
+//! The rows of regular backups; it may not know operations.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Conn, Engine, Handle,
+    page::{behind, cut, narrowed, ordered, text_cursor, time_cursor},
+};
+use crate::{
+    domain::{
+        backup::{Backup, BackupDetail},
+        decision::{Detail, Ending},
+        event::Event,
+        id::{BackupId, ResourceId, ScheduleId, ServerId},
+        keeping::Keeping,
+        page::{Cursor, OrderField, OrderValue, Page, Query},
+        time::Timestamp,
+    },
+    port::store::{News, StoreError},
+    store::{
+        schema::backups,
+        text::{
+            from_json, from_json_option, json, json_option, number, state, tenant, unreadable, uuid,
+        },
+    },
+};
+
+/// Also the form in which answers are kept, so a new column needs `#[serde(default)]`.
+#[derive(Queryable, Selectable, Insertable, Serialize, Deserialize)]
+#[diesel(table_name = backups, treat_none_as_default_value = false)]
+struct Row {
+    id: String,
+    name: String,
+    description: String,
+    cloud: String,
+    project: String,
+    server: String,
+    instance_name: String,
+    schedule: Option<String>,
+    kept_until: Option<i64>,
+    held: i64,
+    state: String,
+    runtime_state: String,
+    progress: String,
+    error: Option<String>,
+    detail: String,
+    created: i64,
+    updated: i64,
+    revision: i64,
+}
+
+/// What a turn writes; what is `None` stays as it is.
+#[expect(
+    clippy::option_option,
+    reason = "diesel's way to tell what stays from what becomes nothing"
+)]
+#[derive(AsChangeset)]
+#[diesel(table_name = backups)]
+struct Told {
+    state: String,
+    runtime_state: String,
+    progress: String,
+    error: Option<Option<String>>,
+    instance_name: Option<String>,
+    detail: Option<String>,
+    updated: i64,
+}
+
+/// Writes a new one.
+pub(super) async fn insert(conn: &mut Conn, backup: &Backup) -> Result<(), StoreError> {
+    diesel::insert_into(backups::table)
+        .values(Row::of(backup)?)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// One, where it is there.
+pub(super) async fn get(conn: &mut Conn, id: BackupId) -> Result<Option<Backup>, StoreError> {
+    let row: Option<Row> = backups::table
+        .find(id.to_string())
+        .select(Row::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(Backup::try_from).transpose()
+}
+
+/// The details of several, by id.
+pub(super) async fn of_ids(conn: &mut Conn, ids: &[String]) -> Result<Vec<Backup>, StoreError> {
+    let rows: Vec<Row> = backups::table
+        .filter(backups::id.eq_any(ids))
+        .select(Row::as_select())
+        .load(conn)
+        .await?;
+    rows.into_iter().map(Backup::try_from).collect()
+}
+
+/// A page, of at most `limit` rows.
+pub(super) async fn page(
+    conn: &mut Conn,
+    query: Query,
+    limit: u32,
+) -> Result<Page<Backup>, StoreError> {
+    let Query {
+        filter,
+        order,
+        after,
+        limit: _,
+    } = query;
+    let mut rows = backups::table
+        .select(Row::as_select())
+        .limit(i64::from(limit) + 1)
+        .into_boxed::<Engine>();
+    narrowed!(rows, filter, backups, name);
+    if let Some(server) = filter.server {
+        rows = rows.filter(backups::server.eq(server.as_str().to_owned()));
+    }
+    if let Some(schedule) = filter.schedule {
+        rows = rows.filter(backups::schedule.eq(schedule.to_string()));
+    }
+    if let Some(id) = filter.backup {
+        rows = rows.filter(backups::id.eq(id.to_string()));
+    }
+    let rows = ordered!(rows, order, after, backups, name);
+    let rows: Vec<Row> = rows.load(conn).await?;
+    let items = rows
+        .into_iter()
+        .map(Backup::try_from)
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(cut(items, limit as usize, |backup| Cursor {
+        value: match order.field {
+            OrderField::Created => OrderValue::Time(backup.created),
+            OrderField::Updated => OrderValue::Time(backup.updated),
+            OrderField::Name => OrderValue::Text(backup.name.clone()),
+        },
+        id: backup.id.0,
+    }))
+}
+
+/// Writes what a caller changed, at the revision that the caller saw.
+pub(super) async fn change(conn: &mut Conn, backup: &Backup) -> Result<Backup, StoreError> {
+    let row: Option<Row> = diesel::update(
+        backups::table
+            .find(backup.id.to_string())
+            .filter(backups::revision.eq(backup.revision)),
+    )
+    .set((
+        backups::name.eq(&backup.name),
+        backups::description.eq(&backup.description),
+        backups::kept_until.eq(backup.keeping.until.map(|time| time.0)),
+        backups::held.eq(i64::from(backup.keeping.held)),
+        backups::state.eq(backup.state.name()),
+        backups::runtime_state.eq(&backup.runtime_state),
+        backups::progress.eq(json(&backup.progress)?),
+        backups::error.eq(json_option(backup.error.as_ref())?),
+        backups::updated.eq(backup.updated.0),
+        backups::revision.eq(backups::revision + 1),
+    ))
+    .returning(Row::as_returning())
+    .get_result(conn)
+    .await
+    .optional()?;
+    if let Some(row) = row {
+        return row.try_into();
+    }
+    let about = ResourceId::Backup(backup.id);
+    if exists(conn, backup.id).await? {
+        return Err(StoreError::Outdated(about));
+    }
+    Err(StoreError::NotFound(about))
+}
+
+/// Writes what a turn tells; answers the event of it.
+pub(super) async fn tell(
+    conn: &mut Handle<'_>,
+    id: BackupId,
+    news: &News,
+    ending: &Ending,
+) -> Result<Event, StoreError> {
+    let detail = written_detail(news)?;
+    let told = Told {
+        state: news.state.name().to_owned(),
+        runtime_state: news.report.runtime_state.clone(),
+        progress: json(&news.report.progress)?,
+        error: match ending {
+            Ending::Open => None,
+            Ending::Done => Some(None),
+            Ending::Erred(error) => Some(Some(json(error)?)),
+        },
+        instance_name: detail
+            .and_then(|detail| detail.manifest.as_ref())
+            .map(|manifest| manifest.name.clone()),
+        detail: json_option(detail)?,
+        updated: news.time.0,
+    };
+    let row: Option<(i64, Option<String>)> = diesel::update(backups::table.find(id.to_string()))
+        .set((told, backups::revision.eq(backups::revision + 1)))
+        .returning((backups::revision, backups::error))
+        .get_result(conn)
+        .await
+        .optional()?;
+    let about = ResourceId::Backup(id);
+    let (revision, error) = row.ok_or(StoreError::NotFound(about))?;
+    Ok(Event {
+        resource: about,
+        sequence: number("a revision", revision)?,
+        time: news.time,
+        state: news.state,
+        runtime_state: news.report.runtime_state.clone(),
+        progress: news.report.progress.clone(),
+        error: from_json_option("the error of a regular backup", error)?,
+    })
+}
+
+/// Removes one.
+pub(super) async fn remove(conn: &mut Conn, id: BackupId) -> Result<(), StoreError> {
+    diesel::delete(backups::table.find(id.to_string()))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Whether one is there.
+async fn exists(conn: &mut Conn, id: BackupId) -> Result<bool, StoreError> {
+    let found: Option<String> = backups::table
+        .find(id.to_string())
+        .select(backups::id)
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(found.is_some())
+}
+
+/// One as an answer that is kept. It tells that there was user data, and not which: no answer does,
+/// so the data goes with its regular backup.
+pub(super) fn answer(backup: &Backup) -> Result<String, StoreError> {
+    let mut backup = backup.clone();
+    if let Some(manifest) = &mut backup.detail.manifest
+        && let Some(data) = &mut manifest.user_data
+    {
+        data.clear();
+    }
+    json(&Row::of(&backup)?)
+}
+
+/// Reads an answer that was kept.
+pub(super) fn answered(text: &str) -> Result<Backup, StoreError> {
+    from_json::<Row>("the answer to a request", text)?.try_into()
+}
+
+/// The event that tells of a row as it is.
+pub(super) fn event_of(backup: &Backup) -> Result<Event, StoreError> {
+    Ok(Event {
+        resource: ResourceId::Backup(backup.id),
+        sequence: number("a revision", backup.revision)?,
+        time: backup.updated,
+        state: backup.state,
+        runtime_state: backup.runtime_state.clone(),
+        progress: backup.progress.clone(),
+        error: backup.error.clone(),
+    })
+}
+
+fn written_detail(news: &News) -> Result<Option<&BackupDetail>, StoreError> {
+    match (&news.report.detail, news.detail_changed) {
+        (Some(Detail::Backup(detail)), true) => Ok(Some(detail)),
+        (Some(Detail::DrBackup(_) | Detail::Restoration(_)), true) => Err(unreadable(
+            "the detail of a regular backup",
+            "it is that of another kind",
+        )),
+        (Some(_), false) | (None, _) => Ok(None),
+    }
+}
+
+impl Row {
+    fn of(backup: &Backup) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: backup.id.to_string(),
+            name: backup.name.clone(),
+            description: backup.description.clone(),
+            cloud: backup.tenant.cloud.as_str().to_owned(),
+            project: backup.tenant.project.as_str().to_owned(),
+            server: backup.server.as_str().to_owned(),
+            instance_name: backup.instance_name.clone(),
+            schedule: backup.keeping.schedule.map(|id| id.to_string()),
+            kept_until: backup.keeping.until.map(|time| time.0),
+            held: backup.keeping.held.into(),
+            state: backup.state.name().to_owned(),
+            runtime_state: backup.runtime_state.clone(),
+            progress: json(&backup.progress)?,
+            error: json_option(backup.error.as_ref())?,
+            detail: json(&backup.detail)?,
+            created: backup.created.0,
+            updated: backup.updated.0,
+            revision: backup.revision,
+        })
+    }
+}
+
+impl TryFrom<Row> for Backup {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: BackupId(uuid(&row.id)?),
+            name: row.name,
+            description: row.description,
+            tenant: tenant(row.cloud, row.project),
+            server: ServerId::new(row.server),
+            instance_name: row.instance_name,
+            keeping: Keeping {
+                schedule: row
+                    .schedule
+                    .as_deref()
+                    .map(uuid)
+                    .transpose()?
+                    .map(ScheduleId),
+                until: row.kept_until.map(Timestamp),
+                held: row.held != 0,
+            },
+            state: state(&row.state)?,
+            runtime_state: row.runtime_state,
+            progress: from_json("the progress of a regular backup", &row.progress)?,
+            error: from_json_option("the error of a regular backup", row.error)?,
+            detail: from_json("the detail of a regular backup", &row.detail)?,
+            created: Timestamp(row.created),
+            updated: Timestamp(row.updated),
+            revision: row.revision,
+        })
+    }
+}
