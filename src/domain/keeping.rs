@@ -28,10 +28,6 @@ impl Keeping {
 }
 
 /// A change of how long a point is kept; what is nothing stays.
-#[expect(
-    clippy::option_option,
-    reason = "whether it changes, and whether there is a time afterwards"
-)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rekeeping {
     /// Until when.

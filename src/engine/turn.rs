@@ -292,8 +292,8 @@ impl Held {
             };
             let next = act::next_move(effect, aside, settings, now);
             let leaves = matches!(next, Move::Send | Move::Delete | Move::Confirm);
-            let refused = if leaves { refuses(effect) } else { None };
-            if let Some(fault) = refused {
+            let obstacle = if leaves { refuses(effect) } else { None };
+            if let Some(fault) = obstacle {
                 if let Some(aside) = self.asides.get_mut(&key) {
                     self.stale |= aside.is_held_up_by(&fault);
                 }
