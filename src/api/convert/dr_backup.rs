@@ -118,6 +118,7 @@ fn volume_backup(
         record_held: volume_backup.record.is_some(),
         driver: text(volume_backup.record.as_ref().map(|record| &record.service)),
         mirrors: own.map(mirror).collect(),
+        inherited: volume_backup.inherited,
     }
 }
 
@@ -187,6 +188,7 @@ pub(in crate::api) fn create(
         name: fields.name("name", message.name),
         description: fields.description("description", message.description),
         capture: fields.take("capture", capture_asked(message.capture)),
+        incremental: message.incremental,
         keeping: Keeping {
             schedule: None,
             until: fields.moment("kept_until", message.kept_until),
@@ -243,8 +245,8 @@ pub(in crate::api) fn update(
     if changes.is_empty() {
         fields.bad("update_mask", "names nothing to change");
     }
-    let changed = |field| changes.contains(field);
-    let (name, description) = (changed("name"), changed("description"));
+    let named = |field| changes.contains(field);
+    let (name, description) = (named("name"), named("description"));
     if name && wanted.name.trim().is_empty() {
         fields.bad("dr_backup.name", "is required");
     }
@@ -254,9 +256,9 @@ pub(in crate::api) fn update(
         description: description
             .then(|| fields.description("dr_backup.description", wanted.description)),
         keeping: Rekeeping {
-            until: changed("kept_until")
+            until: named("kept_until")
                 .then(|| fields.moment("dr_backup.kept_until", wanted.kept_until)),
-            held: changed("held").then_some(wanted.held),
+            held: named("held").then_some(wanted.held),
         },
         etag: wanted.etag,
         request_id: fields.request_id(message.request_id),

@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use tokio::sync::watch;
 
 use super::{
-    Conn, Db, dialect, dr_backup, event, history, lane, mirror, operation, orphan,
+    Conn, Db, dialect, dr_backup, event, history, lane, link, mirror, operation, orphan,
     request::{self, Before, Claim},
     restoration, sweep, turn,
 };
@@ -106,12 +106,17 @@ impl Store for Db {
                     return Ok((Admitted::Before(before), Wake::NONE));
                 }
                 // The row is locked by this change before the restorations are looked at: one that
-                // is admitted meanwhile waits for us and then sees the deletion.
+                // is admitted meanwhile waits for us and then sees the deletion. An increment that is
+                // being made meanwhile is not known to build on it yet: there Cinder refuses.
                 let changed = dr_backup::change(conn, &backup).await?;
                 if changed.state == State::DeletionScheduled {
                     let busy = restoration::busy(conn, backup.id).await?;
                     if !busy.is_empty() {
                         return Err(StoreError::InUse(busy));
+                    }
+                    let heirs = link::heirs(conn, backup.id).await?;
+                    if !heirs.is_empty() {
+                        return Err(StoreError::BuiltUpon(heirs));
                     }
                 }
                 let wake = follow(conn, operation).await?;
