@@ -91,6 +91,7 @@ pub(crate) fn scheduled(tenant: &Tenant, number: usize) -> (DrBackup, Operation)
             server,
             capture: Capture::Snapshot,
             description: "nightly".to_owned(),
+            incremental: false,
         },
         resource_state: State::CreationScheduled,
         created: now,
@@ -198,6 +199,7 @@ pub(crate) fn detail(tenant: &Tenant, server: &ServerId) -> DrBackupDetail {
             service: "cinder.backup.drivers.nfs.NFSBackupDriver".to_owned(),
             url: "eyJiYWNrdXBfaWQiOiAi".repeat(60),
         }),
+        inherited: false,
     });
     DrBackupDetail {
         volume_backups: backups.collect(),

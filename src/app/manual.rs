@@ -210,6 +210,10 @@ const MEANINGS: &[(&str, &str)] = &[
         "How often the deletion of what others have come to use is asked for before it is left to them.",
     ),
     (
+        "patience.links_max",
+        "How many volume backups may build on one another: a DR backup with a longer chain is given up.",
+    ),
+    (
         "engine.lease",
         "How long a tenant is one replica's without being renewed: what another replica waits for when this one dies.",
     ),

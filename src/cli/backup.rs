@@ -51,6 +51,9 @@ pub struct Create {
     /// How to take the data
     #[arg(long, value_enum, default_value_t = Capture::Snapshot)]
     capture: Capture,
+    /// Only what changed since the last volume backup of each volume, where there is one
+    #[arg(long)]
+    incremental: bool,
     /// Give up and undo if it takes longer, such as 4h [default: the limit of the service]
     #[arg(long, value_name = "TIME")]
     time_limit: Option<Span>,
@@ -288,6 +291,7 @@ async fn create(create: Create, context: &mut Context<'_>) -> Result<(), Failure
         name: create.name.unwrap_or_default(),
         description: create.description.unwrap_or_default(),
         capture: create.capture.message().into(),
+        incremental: create.incremental,
         time_limit: create.time_limit.and_then(|limit| limit.0.try_into().ok()),
         request_id: request_id.clone(),
         validate_only: create.validate_only,

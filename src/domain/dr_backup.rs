@@ -58,7 +58,7 @@ pub struct DrBackup {
 pub struct DrBackupDetail {
     /// Everything that is needed to rebuild the instance.
     pub manifest: Option<Box<Manifest>>,
-    /// The volume backups, in the order of the manifest's volumes.
+    /// The links of every volume's chain, the newest first, in the order of the manifest's volumes.
     pub volume_backups: Vec<VolumeBackup>,
     /// How far apart the volumes are.
     pub consistency: Option<Consistency>,
@@ -70,15 +70,20 @@ pub struct DrBackupDetail {
 impl DrBackupDetail {
     /// How long making it took for each GiB, once it is made.
     pub fn took_per_gib(&self) -> Option<Duration> {
-        let gib: u64 = self.volume_backups.iter().map(|one| one.size_gib).sum();
+        let gib: u64 = self.own_backups().map(|one| one.size_gib).sum();
         let gib = u32::try_from(gib).ok().filter(|gib| *gib > 0)?;
         self.took.map(|took| took / gib)
     }
 
     /// Whether its deletion was begun and did not come to its end.
     pub fn is_going(&self) -> bool {
-        let mut going = self.volume_backups.iter();
+        let mut going = self.own_backups();
         going.any(|one| one.status == "deleting")
+    }
+
+    /// The volume backups that it made: these are its own to describe and to delete.
+    pub fn own_backups(&self) -> impl Iterator<Item = &VolumeBackup> {
+        self.volume_backups.iter().filter(|one| !one.inherited)
     }
 
     /// Nothing when the point can be restored, else what is missing.
@@ -90,25 +95,31 @@ impl DrBackupDetail {
             return Some("the root disk is not a volume".to_owned());
         }
         for volume in &manifest.volumes {
-            let Some(backup) = self
-                .volume_backups
-                .iter()
-                .find(|one| one.volume == volume.id)
-            else {
+            if head_of(&self.volume_backups, &volume.id).is_none() {
                 return Some(format!("volume {} has no volume backup", volume.id));
-            };
-            if backup.status != "available" {
-                return Some(format!("volume backup {} is {}", backup.id, backup.status));
             }
-            if backup.record.is_none() {
-                return Some(format!(
-                    "the record of volume backup {} is not held",
-                    backup.id
-                ));
+            let mut links = chain_of(&self.volume_backups, &volume.id).peekable();
+            while let Some(link) = links.next() {
+                if let Some(reason) = link.unrecoverable_reason(links.peek().copied()) {
+                    return Some(reason);
+                }
             }
         }
         None
     }
+}
+
+/// The links of a volume's chain, the newest first.
+pub fn chain_of<'a>(
+    backups: &'a [VolumeBackup],
+    volume: &VolumeId,
+) -> impl Iterator<Item = &'a VolumeBackup> {
+    backups.iter().filter(move |one| one.volume == *volume)
+}
+
+/// The volume backup whose restore brings a volume back, the links under it included.
+pub fn head_of<'a>(backups: &'a [VolumeBackup], volume: &VolumeId) -> Option<&'a VolumeBackup> {
+    chain_of(backups, volume).next()
 }
 
 /// One Cinder backup of a DR backup.
@@ -132,6 +143,32 @@ pub struct VolumeBackup {
     pub data_timestamp: Option<Timestamp>,
     /// What imports it elsewhere.
     pub record: Option<BackupRecord>,
+    /// A link that another DR backup or another tool made: never deleted or described by this one.
+    #[serde(default)]
+    pub inherited: bool,
+}
+
+impl VolumeBackup {
+    /// Nothing when it can be restored on top of the next older link, else what is missing.
+    fn unrecoverable_reason(&self, older: Option<&Self>) -> Option<String> {
+        if self.status != "available" {
+            return Some(format!("volume backup {} is {}", self.id, self.status));
+        }
+        if self.record.is_none() {
+            return Some(format!(
+                "the record of volume backup {} is not held",
+                self.id
+            ));
+        }
+        let parent = self.parent.as_ref()?;
+        let is_held = older.is_some_and(|older| older.id == *parent);
+        (!is_held).then(|| {
+            format!(
+                "volume backup {parent}, on which {} builds, is not held",
+                self.id
+            )
+        })
+    }
 }
 
 /// An imported record: it shares its bytes with the original.

@@ -12,7 +12,7 @@ use super::{
     },
     inventory::Inventory,
     manifest::{Manifest, Properties, SecurityGroupRule},
-    record::BackupRecord,
+    record::{BackupRecord, Exported},
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
 };
@@ -175,6 +175,11 @@ pub enum Request {
         /// The server.
         server: ServerId,
     },
+    /// Read which volume backup an increment of each volume would build on.
+    ReadParents {
+        /// The volumes.
+        volumes: Vec<VolumeId>,
+    },
     /// Export the record of a volume backup; needs the right to.
     ReadRecord {
         /// The volume backup.
@@ -288,6 +293,7 @@ impl Request {
             | Self::ApplySnapshot { .. }
             | Self::ApplyErrorStatus { .. } => EffectKind::Apply,
             Self::ReadInstance { .. }
+            | Self::ReadParents { .. }
             | Self::ReadRecord { .. }
             | Self::ReadInventory
             | Self::ReadPresence { .. } => EffectKind::Read,
@@ -329,6 +335,7 @@ impl Request {
             | Self::ApplySnapshot { .. }
             | Self::ApplyErrorStatus { .. }
             | Self::ReadInstance { .. }
+            | Self::ReadParents { .. }
             | Self::ReadRecord { .. }
             | Self::ReadInventory
             | Self::ReadPresence { .. } => None,
@@ -398,11 +405,11 @@ pub enum Fact {
     /// Of [`Request::ReadInstance`].
     Instance(Box<Manifest>),
     /// Of [`Request::ReadRecord`].
-    Record {
-        /// The record.
-        record: BackupRecord,
-        /// The parent that it names.
-        parent: Option<VolumeBackupId>,
+    Record(Exported),
+    /// Of [`Request::ReadParents`].
+    Parents {
+        /// The newest usable volume backup of each volume that has one.
+        newest: Vec<Sighting>,
     },
     /// Of [`Request::ReadInventory`].
     Inventory(Box<Inventory>),
@@ -469,9 +476,26 @@ impl Effect {
             Some(Fact::Seen(sighting)) => Some(sighting),
             Some(
                 Fact::Instance(_)
-                | Fact::Record { .. }
+                | Fact::Record(_)
+                | Fact::Parents { .. }
                 | Fact::Inventory(_)
                 | Fact::Presence { .. }
+                | Fact::Port { .. },
+            )
+            | None => None,
+        }
+    }
+
+    /// The record that was exported.
+    pub fn exported(&self) -> Option<&Exported> {
+        match &self.fact {
+            Some(Fact::Record(exported)) => Some(exported),
+            Some(
+                Fact::Instance(_)
+                | Fact::Parents { .. }
+                | Fact::Inventory(_)
+                | Fact::Presence { .. }
+                | Fact::Seen(_)
                 | Fact::Port { .. },
             )
             | None => None,

@@ -53,7 +53,7 @@ pub enum FaultKind {
     Forbidden,
     /// The thing is not there.
     NotFound,
-    /// Something of that name, id or address is there already.
+    /// Something of that name, id or address is there already, or builds on the thing.
     Conflict,
     /// The request is not acceptable as it stands.
     Invalid,

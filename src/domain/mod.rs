@@ -12,6 +12,8 @@
 //! | instance | a Nova server, ours or the user's |
 //! | DR backup | the point that brings one instance back elsewhere: manifest, volume backups, records |
 //! | volume backup | a Cinder backup of one volume |
+//! | chain | the volume backups that bring one volume back together: increments down to a full one |
+//! | link | one volume backup of a chain; the newest is its head, and each builds on its parent |
 //! | record | what Cinder exports of a volume backup, and imports elsewhere |
 //! | mirror | an imported record: it shares its bytes with the original |
 //! | regular backup | the point that brings one instance back in its own tenant: manifest and snapshots |

@@ -52,6 +52,10 @@ pub enum Ask {
         capture: Capture,
         /// The description, for the Cinder backups.
         description: String,
+        /// Whether each volume backup holds only what changed since the newest one of its volume,
+        /// where there is one to build on.
+        #[serde(default)]
+        incremental: bool,
     },
     /// Give the Cinder backups of a DR backup a new description.
     UpdateDrBackup {
@@ -64,7 +68,7 @@ pub enum Ask {
     DeleteDrBackup {
         /// What it held, so that it can be told what is being deleted of it.
         detail: Box<DrBackupDetail>,
-        /// The originals, newest of a chain first.
+        /// The originals that it made; on none of them builds another DR backup.
         backups: Vec<Mirror>,
         /// The imported records, which are of no use without the bytes.
         mirrors: Vec<Mirror>,

@@ -231,6 +231,7 @@ impl Runner {
             | StoreError::Outdated(_)
             | StoreError::RequestReused
             | StoreError::InUse(_)
+            | StoreError::BuiltUpon(_)
             | StoreError::Unavailable(_)
             | StoreError::Unreadable(_) => {
                 tracing::warn!(tenant = %self.lane.tenant, %error, "the store failed; the lane is loaded anew");

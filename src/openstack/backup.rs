@@ -16,7 +16,7 @@ use super::{
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
     id::{ProjectId, SnapshotId, VolumeBackupId, VolumeId},
-    record::BackupRecord,
+    record::{BackupRecord, Exported},
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
 };
@@ -162,7 +162,7 @@ pub(super) async fn describe(
 }
 
 #[derive(Deserialize)]
-struct Exported {
+struct Export {
     #[serde(rename = "backup-record")]
     record: ExportedRecord,
 }
@@ -173,19 +173,33 @@ struct ExportedRecord {
     backup_url: String,
 }
 
-/// Exports the record of a backup, and reads the parent out of it: no other call tells that.
-pub(super) async fn export(
-    access: &Access,
-    backup: &VolumeBackupId,
-) -> Result<(BackupRecord, Option<VolumeBackupId>), Fault> {
+/// What an increment of each of these volumes would build on: the newest usable backup of it in the
+/// project, whoever made it.
+pub(super) async fn parents(access: &Access, volumes: &[VolumeId]) -> Result<Vec<Sighting>, Fault> {
+    let call = Call::get(CINDER, "backups/detail", "list the volume backups");
+    let there: Vec<Backup> = access.pages(call, "backups").await?;
+    let seen: Vec<Sighting> = there.into_iter().map(Backup::sighting).collect();
+    let newest = volumes.iter().filter_map(|volume| {
+        // Lists begin with the newest, and of equals the last one counts.
+        let older_first = seen.iter().rev();
+        older_first
+            .filter(|one| one.volume.as_ref() == Some(volume))
+            .filter(|one| one.status == "available" && one.data_timestamp.is_some())
+            .max_by_key(|one| one.data_timestamp)
+    });
+    Ok(newest.cloned().collect())
+}
+
+/// Exports the record of a backup, and reads out of it what no list tells.
+pub(super) async fn export(access: &Access, backup: &VolumeBackupId) -> Result<Exported, Fault> {
     let doing = format!("export the record of the volume backup {backup}");
     let call = Call::get(
         CINDER,
         format!("backups/{backup}/export_record"),
         doing.as_str(),
     );
-    let exported: Exported = access.read(&call).await?;
-    let parent = parent_in(&exported.record.backup_url).ok_or_else(|| {
+    let exported: Export = access.read(&call).await?;
+    let fields = fields_of(&exported.record.backup_url).ok_or_else(|| {
         Fault::new(
             FaultKind::Broken,
             CINDER,
@@ -197,15 +211,19 @@ pub(super) async fn export(
         service: exported.record.backup_service,
         url: exported.record.backup_url,
     };
-    Ok((record, parent))
+    let text = |field: &str| fields.get(field).and_then(Value::as_str);
+    Ok(Exported {
+        record,
+        parent: text("parent_id")
+            .filter(|parent| !parent.is_empty())
+            .map(VolumeBackupId::new),
+        size_gib: fields.get("size").and_then(Value::as_u64),
+        data_timestamp: text("data_timestamp").and_then(Timestamp::parse),
+    })
 }
 
-/// The parent that a record names; nothing at all when the record cannot be read.
-#[expect(
-    clippy::option_option,
-    reason = "unreadable and parentless are different things"
-)]
-fn parent_in(url: &str) -> Option<Option<VolumeBackupId>> {
+/// The fields of a record; nothing when it cannot be read.
+fn fields_of(url: &str) -> Option<Map<String, Value>> {
     // Releases differ in the alphabet and the padding.
     let config =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
@@ -216,13 +234,7 @@ fn parent_in(url: &str) -> Option<Option<VolumeBackupId>> {
                 .decode(url.trim())
                 .ok()
         })?;
-    let fields: Map<String, Value> = serde_json::from_slice(&decoded).ok()?;
-    let parent = fields.get("parent_id").and_then(Value::as_str);
-    Some(
-        parent
-            .filter(|parent| !parent.is_empty())
-            .map(VolumeBackupId::new),
-    )
+    serde_json::from_slice(&decoded).ok()
 }
 
 /// Imports a record into the project of `access`.
@@ -324,13 +336,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parent_is_read_out_of_any_base64() {
+    fn a_record_is_read_out_of_any_base64() {
         let child = r#"{"id": "b", "parent_id": "a", "x": "??>>"}"#;
-        let expected = Some(Some(VolumeBackupId::new("a")));
-        assert_eq!(parent_in(&STANDARD.encode(child)), expected);
-        assert_eq!(parent_in(&URL_SAFE_NO_PAD.encode(child)), expected);
-        let full = r#"{"id": "b", "parent_id": null}"#;
-        assert_eq!(parent_in(&STANDARD.encode(full)), Some(None));
-        assert_eq!(parent_in("!"), None);
+        for url in [STANDARD.encode(child), URL_SAFE_NO_PAD.encode(child)] {
+            let fields = fields_of(&url).expect("readable");
+            assert_eq!(fields["parent_id"], "a");
+        }
+        assert_eq!(fields_of("!"), None);
     }
 }

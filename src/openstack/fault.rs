@@ -125,10 +125,15 @@ fn judge_bad_request(service: Service, message: &str) -> FaultKind {
     if exists {
         return FaultKind::Conflict;
     }
-    let status = says("must be available")
-        || says("status must be")
-        || says("invalid status")
-        || says("incremental backups exist for this backup");
+    // What builds on a volume backup goes when somebody wants it to, and not by itself; so does what
+    // a volume has instead of a backup to build on.
+    if says("incremental backups exist for this backup") {
+        return FaultKind::Conflict;
+    }
+    if says("parent backup must be available") {
+        return FaultKind::Invalid;
+    }
+    let status = says("must be available") || says("status must be") || says("invalid status");
     let in_a_passing_state = status && matches!(service, Service::BlockStorage | Service::Compute);
     if in_a_passing_state {
         return FaultKind::Busy;
@@ -317,7 +322,9 @@ mod tests {
             (Conflict, BlockStorage, 400, cinder("badRequest", 400, "Invalid backup: Backup already exists in database.")),
             (Busy, BlockStorage, 400, cinder("badRequest", 400, "Invalid backup: Backup status must be available")),
             (Busy, BlockStorage, 400, cinder("badRequest", 400, "Invalid volume: Volume to be restored to must be available")),
-            (Busy, BlockStorage, 400, cinder("badRequest", 400, "Invalid backup: Incremental backups exist for this backup.")),
+            (Conflict, BlockStorage, 400, cinder("badRequest", 400, "Invalid backup: Incremental backups exist for this backup.")),
+            (Invalid, BlockStorage, 400, cinder("badRequest", 400, "Invalid backup: No backups available to do an incremental backup.")),
+            (Invalid, BlockStorage, 400, cinder("badRequest", 400, "Invalid backup: The parent backup must be available for incremental backup.")),
             (Invalid, BlockStorage, 400, cinder("badRequest", 400, "Can't parse backup record.")),
             (Conflict, Compute, 400, cinder("badRequest", 400, "Fixed IP address 10.0.0.3 is already in use on instance 1.")),
             (Invalid, Compute, 400, cinder("badRequest", 400, "Block Device 1 is not bootable.")),

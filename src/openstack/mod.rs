@@ -261,6 +261,7 @@ impl Clouds {
             Request::ImportRecord { .. }
             | Request::ApplyErrorStatus { .. }
             | Request::ReadInstance { .. }
+            | Request::ReadParents { .. }
             | Request::ReadRecord { .. }
             | Request::ReadInventory
             | Request::ReadPresence { .. }
@@ -381,10 +382,15 @@ impl Cloud for Clouds {
                 )
                 .await
                 .map(fact),
+            Request::ReadParents { volumes } => {
+                let access = self.place(&tenant.cloud)?.tenant(&tenant.project).await?;
+                let newest = backup::parents(&access, volumes).await?;
+                Ok(fact(Fact::Parents { newest }))
+            }
             Request::ReadRecord { backup } => {
                 let access = self.admin_or_tenant(tenant).await?;
-                let (record, parent) = backup::export(&access, backup).await?;
-                Ok(fact(Fact::Record { record, parent }))
+                let exported = backup::export(&access, backup).await?;
+                Ok(fact(Fact::Record(exported)))
             }
             Request::ImportRecord { backup, record } => {
                 let access = self.admin_or_tenant(tenant).await?;

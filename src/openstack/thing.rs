@@ -204,9 +204,7 @@ fn refused_deletion(fault: Fault, kind: ThingKind) -> Fault {
     let passes = match (kind, fault.status) {
         (ThingKind::Server, Some(409)) => true,
         (ThingKind::Snapshot | ThingKind::Volume | ThingKind::VolumeBackup, Some(400)) => {
-            fault.message.contains("status")
-                || fault.message.contains("dependent")
-                || fault.message.contains("Incremental")
+            fault.message.contains("status") || fault.message.contains("dependent")
         }
         (
             ThingKind::Snapshot

@@ -64,7 +64,8 @@ fn hold(next: &mut Draft<'_>, manifest: &Manifest, took: Option<Duration>) {
     });
     let snapshots = snapshots.collect();
     let level = ConsistencyLevel::VolumeSnapshots;
-    let consistency = instance::consistency(next, manifest, "snapshot", level);
+    let taken = |index| next.effect(&format!("volume-{index}-snapshot"));
+    let consistency = instance::consistency(manifest, taken, level);
     next.hold(Detail::Backup(Box::new(BackupDetail {
         manifest: Some(Box::new(manifest.clone())),
         snapshots,

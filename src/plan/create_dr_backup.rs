@@ -5,23 +5,29 @@
 //! | Reading the instance | read | keep | it only reads; the first answer stays |
 //! | Creating temporary snapshots | make, all side by side | temporary | found by name |
 //! | Creating temporary volumes (snapshot-then-copy only) | make | temporary | found by name |
-//! | Creating volume backups | make | product | found by name |
-//! | Exporting records | read | keep | it only reads |
+//! | Creating volume backups | make; a full one where an increment is refused | product | found by name |
+//! | Exporting records | read, parent by parent until a full one | keep | it only reads |
 //! | Removing temporary snapshots | drop | | gone is gone |
+//!
+//! Cinder chooses the parent of an increment itself: the newest usable volume backup of that volume,
+//! whoever made it. So what an increment builds on is read from its record afterwards, and the whole
+//! chain is held: no other DR backup is needed to bring this one back.
 
 use std::time::Duration;
 
 use super::{
-    draft::{Draft, Step, Stop},
+    draft::{Draft, Step, Stop, record_key},
     instance,
 };
 use crate::domain::{
     capture::{Capture, Consistency, ConsistencyLevel},
     decision::Detail,
     dr_backup::{DrBackupDetail, VolumeBackup},
-    effect::{Disposal, EffectState, Fact, Request},
+    effect::{Disposal, Effect, EffectState, Fact, Request},
+    fault::FaultKind,
     id::{ServerId, SnapshotId, VolumeBackupId, VolumeId},
-    manifest::Manifest,
+    manifest::{Manifest, VolumeFacts},
+    sighting::Sighting,
 };
 
 /// The steps, in order.
@@ -30,6 +36,7 @@ pub(super) fn steps(
     server: &ServerId,
     capture: Capture,
     description: &str,
+    incremental: bool,
 ) -> Step<()> {
     next.phase("Reading the instance");
     let manifest = instance::read(next, server)?;
@@ -37,6 +44,11 @@ pub(super) fn steps(
     hold(next, manifest, capture, None);
     check_capturable(manifest)?;
 
+    // A copy is a new volume, which has nothing to build on.
+    let parents = match capture {
+        Capture::Snapshot | Capture::VolumeInUse if incremental => read_parents(next, manifest),
+        Capture::Snapshot | Capture::VolumeInUse | Capture::SnapshotThenCopy => Ok(&[][..]),
+    };
     // All snapshots before any data moves, so that the volumes are as close together as can be.
     let snapshots = match capture {
         Capture::VolumeInUse => Vec::new(),
@@ -74,35 +86,144 @@ pub(super) fn steps(
     };
 
     next.phase("Creating volume backups");
-    let backups = next.all(instance::each(manifest, |index, volume| {
+    check_chains(next, manifest)?;
+    let parents = parents?;
+    let mut wishes = Vec::new();
+    for (index, volume) in manifest.volumes.iter().enumerate() {
         let snapshot = match capture {
             Capture::Snapshot => snapshots.get(index).map(|one| SnapshotId::new(one.id())),
             Capture::VolumeInUse | Capture::SnapshotThenCopy => None,
         };
         let copy = copies.get(index).map(|one| VolumeId::new(one.id()));
-        let request = Request::MakeVolumeBackup {
-            volume: copy.unwrap_or_else(|| volume.clone()),
-            snapshot,
+        let request = |incremental| Request::MakeVolumeBackup {
+            volume: copy.clone().unwrap_or_else(|| volume.id.clone()),
+            snapshot: snapshot.clone(),
             description: description.to_owned(),
-            incremental: false,
+            incremental,
         };
-        next.wish(format!("volume-{index}-backup"), request, Disposal::Product)
-    }))?;
+        let full = next.wish(full_key(index), request(false), Disposal::Product);
+        wishes.push(if may_build_on(parents, volume) {
+            let increment = next.wish(increment_key(index), request(true), Disposal::Product);
+            next.unless(increment, forgives, full)
+        } else {
+            full
+        });
+    }
+    let backups = next.all(wishes)?;
 
     next.phase("Exporting records");
-    let wishes = backups.iter().enumerate().map(|(index, backup)| {
-        let request = Request::ReadRecord {
-            backup: VolumeBackupId::new(backup.id()),
-        };
-        next.wish(format!("volume-{index}-record"), request, Disposal::Keep)
-    });
-    next.all(wishes.collect())?;
+    export_chains(next, &backups)?;
 
     next.phase("Removing temporary snapshots");
     next.drop_temporaries()?;
 
     next.phase("Available");
     hold(next, manifest, capture, Some(next.spent()));
+    Ok(())
+}
+
+/// An increment that Cinder cannot make: a full volume backup is the way around.
+pub(super) fn forgives(effect: &Effect) -> bool {
+    let is_increment = matches!(
+        effect.request,
+        Request::MakeVolumeBackup {
+            incremental: true,
+            ..
+        }
+    );
+    is_increment
+        && effect.fault.as_ref().is_some_and(|fault| {
+            // What failed for another reason would fail again.
+            let full_is_needed = fault.message.to_lowercase().contains("full backup");
+            fault.kind == FaultKind::Invalid || fault.kind == FaultKind::Broken && full_is_needed
+        })
+}
+
+/// What increments would build on.
+fn read_parents<'a>(next: &mut Draft<'a>, manifest: &Manifest) -> Step<&'a [Sighting]> {
+    let request = Request::ReadParents {
+        volumes: instance::each(manifest, |_, volume| volume.clone()),
+    };
+    let read = next.one(next.wish("parents", request, Disposal::Keep))?;
+    match &read.fact {
+        Some(Fact::Parents { newest }) => Ok(newest),
+        Some(
+            Fact::Instance(_)
+            | Fact::Record(_)
+            | Fact::Inventory(_)
+            | Fact::Presence { .. }
+            | Fact::Seen(_)
+            | Fact::Port { .. },
+        )
+        | None => Ok(&[]),
+    }
+}
+
+/// Whether an increment of a volume has something to build on. What has grown since needs a full one.
+fn may_build_on(parents: &[Sighting], volume: &VolumeFacts) -> bool {
+    let mut parents = parents.iter();
+    let parent = parents.find(|parent| parent.volume.as_ref() == Some(&volume.id));
+    parent.is_some_and(|parent| parent.size_gib.is_none_or(|size| size >= volume.size_gib))
+}
+
+fn full_key(volume: usize) -> String {
+    format!("volume-{volume}-backup")
+}
+
+fn increment_key(volume: usize) -> String {
+    format!("volume-{volume}-increment")
+}
+
+/// The volume backup of a volume: what was made instead of a refused increment comes first.
+fn backup_of<'a>(next: &Draft<'a>, volume: usize) -> Option<&'a Effect> {
+    let full = next.effect(&full_key(volume));
+    full.or_else(|| next.effect(&increment_key(volume)))
+}
+
+/// Refuses chains that are too long. By their records and before anything that they are about, so that
+/// the reason stays when their volume backups are gone.
+fn check_chains(next: &Draft<'_>, manifest: &Manifest) -> Step<()> {
+    let last = next.links_max().saturating_sub(1);
+    let goes_on = |volume| {
+        let read = next.effect(&record_key(volume, last));
+        read.and_then(Effect::exported)
+            .is_some_and(|told| told.parent.is_some())
+    };
+    if !(0..manifest.volumes.len()).any(goes_on) {
+        return Ok(());
+    }
+    Err(Stop::give_up(
+        "CHAIN_TOO_LONG",
+        format!(
+            "the chain of a volume backup has more than {} links",
+            next.links_max()
+        ),
+        "make a full DR backup, on which the next ones can build",
+    ))
+}
+
+/// Exports the records of these volume backups, then those of their parents, and so on until every
+/// chain has come to a full one.
+fn export_chains(next: &mut Draft<'_>, backups: &[&Effect]) -> Step<()> {
+    let heads = backups.iter().map(|one| VolumeBackupId::new(one.id()));
+    let mut links: Vec<(usize, VolumeBackupId)> = heads.enumerate().collect();
+    for depth in 0..next.links_max() {
+        let wishes = links.iter().map(|(volume, link)| {
+            let request = Request::ReadRecord {
+                backup: link.clone(),
+            };
+            next.wish(record_key(*volume, depth), request, Disposal::Keep)
+        });
+        let records = next.all(wishes.collect())?;
+        let parents = links.iter().zip(records).filter_map(|((volume, _), read)| {
+            let parent = read.exported()?.parent.clone()?;
+            Some((*volume, parent))
+        });
+        links = parents.collect();
+        if links.is_empty() {
+            break;
+        }
+    }
     Ok(())
 }
 
@@ -130,44 +251,9 @@ fn check_capturable(manifest: &Manifest) -> Step<()> {
 
 /// What the DR backup holds by now.
 fn hold(next: &mut Draft<'_>, manifest: &Manifest, capture: Capture, took: Option<Duration>) {
-    let backups = manifest
-        .volumes
-        .iter()
-        .enumerate()
-        .filter_map(|(index, volume)| {
-            let made = next.effect(&format!("volume-{index}-backup"))?;
-            if made.state != EffectState::Done {
-                return None;
-            }
-            let seen = made.seen()?;
-            let (record, parent) = match next
-                .effect(&format!("volume-{index}-record"))?
-                .fact
-                .as_ref()
-            {
-                Some(Fact::Record { record, parent }) => (Some(record.clone()), parent.clone()),
-                Some(
-                    Fact::Instance(_)
-                    | Fact::Inventory(_)
-                    | Fact::Presence { .. }
-                    | Fact::Seen(_)
-                    | Fact::Port { .. },
-                )
-                | None => (None, None),
-            };
-            Some(VolumeBackup {
-                id: VolumeBackupId::new(made.id()),
-                volume: volume.id.clone(),
-                tenant: made.tenant.clone(),
-                size_gib: seen.size_gib.unwrap_or(volume.size_gib),
-                incremental: seen.incremental,
-                parent,
-                status: seen.status.clone(),
-                data_timestamp: seen.data_timestamp.or(seen.created),
-                record,
-            })
-        });
-    let volume_backups = backups.collect();
+    let volumes = manifest.volumes.iter().enumerate();
+    let links = volumes.flat_map(|(index, volume)| links_of(next, index, volume));
+    let volume_backups = links.collect();
     let consistency = consistency(next, manifest, capture);
     next.hold(Detail::DrBackup(Box::new(DrBackupDetail {
         manifest: Some(Box::new(manifest.clone())),
@@ -177,13 +263,59 @@ fn hold(next: &mut Draft<'_>, manifest: &Manifest, capture: Capture, took: Optio
     })));
 }
 
+/// The chain of a volume as far as it is known, the newest link first.
+fn links_of(next: &Draft<'_>, index: usize, volume: &VolumeFacts) -> Vec<VolumeBackup> {
+    let made = backup_of(next, index).filter(|made| made.state == EffectState::Done);
+    let Some((made, seen)) = made.and_then(|made| Some((made, made.seen()?))) else {
+        return Vec::new();
+    };
+    let mut links = Vec::new();
+    let mut id = VolumeBackupId::new(made.id());
+    while let Some(read) = next.effect(&record_key(index, links.len())) {
+        let inherited = !links.is_empty();
+        let told = read.exported();
+        // Only what is available is exported, so a parent is known to be that by its record.
+        if inherited && told.is_none() {
+            break;
+        }
+        let parent = told.and_then(|told| told.parent.clone());
+        let size = told.and_then(|told| told.size_gib);
+        let time = told.and_then(|told| told.data_timestamp);
+        links.push(VolumeBackup {
+            id,
+            volume: volume.id.clone(),
+            tenant: read.tenant.clone(),
+            size_gib: if inherited { size } else { seen.size_gib }.unwrap_or(volume.size_gib),
+            incremental: parent.is_some() || !inherited && seen.incremental,
+            parent: parent.clone(),
+            status: if inherited { "available" } else { &seen.status }.to_owned(),
+            data_timestamp: if inherited {
+                time
+            } else {
+                seen.data_timestamp.or(seen.created)
+            },
+            record: told.map(|told| told.record.clone()),
+            inherited,
+        });
+        match parent {
+            Some(parent) => id = parent,
+            None => break,
+        }
+    }
+    links
+}
+
 /// What was reached: by the snapshots, where there are any.
 fn consistency(next: &Draft<'_>, manifest: &Manifest, capture: Capture) -> Option<Consistency> {
-    let (suffix, level) = match capture {
+    match capture {
         Capture::Snapshot | Capture::SnapshotThenCopy => {
-            ("snapshot", ConsistencyLevel::VolumeSnapshots)
+            let taken = |index| next.effect(&format!("volume-{index}-snapshot"));
+            instance::consistency(manifest, taken, ConsistencyLevel::VolumeSnapshots)
         }
-        Capture::VolumeInUse => ("backup", ConsistencyLevel::PerVolume),
-    };
-    instance::consistency(next, manifest, suffix, level)
+        Capture::VolumeInUse => instance::consistency(
+            manifest,
+            |index| backup_of(next, index),
+            ConsistencyLevel::PerVolume,
+        ),
+    }
 }

@@ -6,7 +6,8 @@
 //! | Deleting mirrors | drop, after the originals | | gone is gone |
 //!
 //! This is the only planner that lets an imported record go: its bytes go on purpose, and a
-//! record without bytes would promise what it cannot keep.
+//! record without bytes would promise what it cannot keep. What the DR backup inherited is not among
+//! these: it stays where its owner, or nobody of ours, made and imported it.
 
 use super::draft::{Draft, Step};
 use crate::domain::{
@@ -25,7 +26,8 @@ pub(super) fn steps(
 ) -> Step<()> {
     // From here on nobody may restore from it, also when the deletion fails half-way.
     let mut going = detail.clone();
-    for backup in &mut going.volume_backups {
+    let own = going.volume_backups.iter_mut();
+    for backup in own.filter(|one| !one.inherited) {
         "deleting".clone_into(&mut backup.status);
     }
     next.hold(Detail::DrBackup(Box::new(going)));

@@ -89,6 +89,11 @@ impl<'a> Draft<'a> {
         text.clone_into(&mut self.decision.report.runtime_state);
     }
 
+    /// How many links a chain may have.
+    pub(super) fn links_max(&self) -> usize {
+        self.limits.links_max
+    }
+
     /// How long the operation has taken by now.
     pub(super) fn spent(&self) -> Duration {
         self.now.since(self.operation.created)
@@ -183,6 +188,24 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// The wish, or the other one when the first was refused and nothing of it is left.
+    pub(super) fn unless(
+        &mut self,
+        wish: Wish,
+        refused: impl Fn(&Effect) -> bool,
+        other: Wish,
+    ) -> Wish {
+        let ledger = self.ledger;
+        match ledger.get(&wish.key).filter(|effect| refused(effect)) {
+            Some(effect) if is_gone(effect) => other,
+            Some(effect) => {
+                self.let_go(effect);
+                wish
+            }
+            None => wish,
+        }
+    }
+
     /// The temporaries go, newest first; answers when nothing of them is left.
     pub(super) fn drop_temporaries(&mut self) -> Step<()> {
         let gone = self.drop_next(|effect| effect.disposal == Disposal::Temporary);
@@ -203,16 +226,21 @@ impl<'a> Draft<'a> {
             return Ok(());
         };
         for effect in left.iter().filter(|effect| effect.request.kind() == kind) {
-            self.free_stuck(effect);
-            match effect.state {
-                EffectState::Dropping | EffectState::Leaving | EffectState::Gone => {}
-                EffectState::Requested
-                | EffectState::Accepted
-                | EffectState::Done
-                | EffectState::Failed => self.decision.drops.push(effect.key.clone()),
-            }
+            self.let_go(effect);
         }
         Err(Stop::Pending)
+    }
+
+    /// What an effect made goes, if it is not going already.
+    fn let_go(&mut self, effect: &Effect) {
+        self.free_stuck(effect);
+        match effect.state {
+            EffectState::Dropping | EffectState::Leaving | EffectState::Gone => {}
+            EffectState::Requested
+            | EffectState::Accepted
+            | EffectState::Done
+            | EffectState::Failed => self.decision.drops.push(effect.key.clone()),
+        }
     }
 
     /// What must go and cannot, because its status forbids it for good, gets another status from an
@@ -441,6 +469,14 @@ impl<'a> Draft<'a> {
         progress.effects_done = u32::try_from(settled).unwrap_or(u32::MAX);
         progress.effects_total = u32::try_from(total).unwrap_or(u32::MAX);
         progress.started = Some(self.operation.created);
+    }
+}
+
+/// The key of a record of the chain of a volume: the head's first, then those of what is under it.
+pub(super) fn record_key(volume: usize, depth: usize) -> String {
+    match depth {
+        0 => format!("volume-{volume}-record"),
+        depth => format!("volume-{volume}-record-{depth}"),
     }
 }
 

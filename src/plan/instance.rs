@@ -22,7 +22,8 @@ fn manifest_of(effect: &Effect) -> Step<&Manifest> {
     match &effect.fact {
         Some(Fact::Instance(manifest)) => Ok(manifest),
         Some(
-            Fact::Record { .. }
+            Fact::Record(_)
+            | Fact::Parents { .. }
             | Fact::Inventory(_)
             | Fact::Presence { .. }
             | Fact::Seen(_)
@@ -61,17 +62,16 @@ pub(super) fn each<T>(manifest: &Manifest, wish: impl Fn(usize, &VolumeId) -> T)
         .collect()
 }
 
-/// What was reached, by the cloud's own clock: from what was made of each volume under
-/// `volume-N-SUFFIX`, at `level` while the instance runs.
-pub(super) fn consistency(
-    next: &Draft<'_>,
+/// What was reached, by the cloud's own clock: from what was `made` of each volume, at `level` while
+/// the instance runs.
+pub(super) fn consistency<'a>(
     manifest: &Manifest,
-    suffix: &str,
+    made: impl Fn(usize) -> Option<&'a Effect>,
     level: ConsistencyLevel,
 ) -> Option<Consistency> {
     let taken: Option<Vec<Timestamp>> = (0..manifest.volumes.len())
         .map(|index| {
-            let seen = next.effect(&format!("volume-{index}-{suffix}"))?.seen()?;
+            let seen = made(index)?.seen()?;
             seen.data_timestamp.or(seen.created)
         })
         .collect();

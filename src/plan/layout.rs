@@ -5,6 +5,7 @@ mod snapshot;
 
 use super::{headroom, target::Target};
 use crate::domain::{
+    dr_backup::head_of,
     effect::FixedWish,
     error::OperationError,
     flavor_fit,
@@ -217,10 +218,7 @@ fn volume(
     }
     let wish = &input.wish;
     let own = wish.volumes.iter().find(|one| one.volume == source.id);
-    let backed_up = input
-        .volume_backups
-        .iter()
-        .find(|one| one.volume == source.id);
+    let backed_up = head_of(&input.volume_backups, &source.id);
     let least = source
         .size_gib
         .max(backed_up.map_or(0, |backup| backup.size_gib));

@@ -49,6 +49,9 @@ pub struct Limits {
     /// How often the deletion of what is in use is asked for before it is left: what of ours may still
     /// use it is on its way out meanwhile.
     pub asked_while_used: u32,
+    /// How many links a chain of volume backups may have: each is a record to hold, to import and to
+    /// read through.
+    pub links_max: usize,
 }
 
 impl Default for Limits {
@@ -58,6 +61,7 @@ impl Default for Limits {
             stuck_after: Duration::from_secs(6 * 60 * 60),
             cleanup: Duration::from_secs(12 * 60 * 60),
             asked_while_used: 5,
+            links_max: 100,
         }
     }
 }
@@ -70,7 +74,8 @@ pub fn plan(limits: &Limits, operation: &Operation, ledger: &Ledger, now: Timest
             server,
             capture,
             description,
-        } => create_dr_backup::steps(&mut next, server, *capture, description),
+            incremental,
+        } => create_dr_backup::steps(&mut next, server, *capture, description, *incremental),
         Ask::UpdateDrBackup {
             description,
             backups,
@@ -109,8 +114,8 @@ fn forgiven(ask: &Ask, effect: &Effect) -> bool {
     }
     match ask {
         Ask::Restore(_) => restore::forgives(effect),
-        Ask::CreateDrBackup { .. }
-        | Ask::UpdateDrBackup { .. }
+        Ask::CreateDrBackup { .. } => create_dr_backup::forgives(effect),
+        Ask::UpdateDrBackup { .. }
         | Ask::DeleteDrBackup { .. }
         | Ask::CreateBackup { .. }
         | Ask::UpdateBackup { .. }

@@ -147,7 +147,8 @@ fn inventory_of(effect: &Effect) -> Step<&Inventory> {
         Some(Fact::Inventory(inventory)) => Ok(inventory),
         Some(
             Fact::Instance(_)
-            | Fact::Record { .. }
+            | Fact::Record(_)
+            | Fact::Parents { .. }
             | Fact::Presence { .. }
             | Fact::Seen(_)
             | Fact::Port { .. },
@@ -161,7 +162,8 @@ fn live_of(effect: &Effect) -> Step<&Live> {
         Some(Fact::Presence { live }) => Ok(live),
         Some(
             Fact::Instance(_)
-            | Fact::Record { .. }
+            | Fact::Record(_)
+            | Fact::Parents { .. }
             | Fact::Inventory(_)
             | Fact::Seen(_)
             | Fact::Port { .. },

@@ -3,49 +3,57 @@
 //! it may not know the server that they are for.
 
 use super::{
-    draft::{Draft, Step, Stop},
+    draft::{Draft, Step, Stop, record_key},
     layout::{Layout, VolumeLayout},
     target::{Target, tenant_of},
 };
 use crate::domain::{
-    dr_backup::VolumeBackup,
+    dr_backup::{VolumeBackup, chain_of, head_of},
     effect::{Disposal, Effect, Request},
     id::{Tenant, VolumeId},
     manifest::{Manifest, VolumeFacts},
     restoration::RestorePlanInput,
 };
 
-/// Imports what is not live yet, and re-uses what is.
+/// Imports what is not live yet, and re-uses what is; of every chain the oldest link first, because
+/// nothing can be restored out of a chain with a hole.
 pub(super) fn import_records(
     next: &mut Draft<'_>,
     input: &RestorePlanInput,
     target: &Target<'_>,
 ) -> Step<()> {
-    let mut wishes = Vec::new();
-    for (index, backup) in input.volume_backups.iter().enumerate() {
-        let Some(record) = &backup.record else {
-            return Err(Stop::give_up(
-                "RECORD_MISSING",
-                format!("the record of volume backup {} is not held", backup.id),
-                "choose another DR backup",
-            ));
-        };
-        if target.project_of(&backup.id).is_some() {
-            continue;
-        }
-        let request = Request::ImportRecord {
-            backup: backup.id.clone(),
-            record: record.clone(),
-        };
-        let key = format!("volume-{index}-record");
-        wishes.push(Draft::wish_in(
-            target.import_tenant(next.tenant()),
-            key,
-            request,
-            Disposal::Keep,
+    let bare = input.volume_backups.iter().find(|one| one.record.is_none());
+    if let Some(bare) = bare {
+        return Err(Stop::give_up(
+            "RECORD_MISSING",
+            format!("the record of volume backup {} is not held", bare.id),
+            "choose another DR backup",
         ));
     }
-    next.all(wishes).map(|_| ())
+    let volumes = input.manifest.volumes.iter();
+    let chains: Vec<Vec<&VolumeBackup>> = volumes
+        .map(|volume| chain_of(&input.volume_backups, &volume.id).collect())
+        .collect();
+    let longest = chains.iter().map(Vec::len).max().unwrap_or(0);
+    for wave in 1..=longest {
+        let oldest_left = chains.iter().enumerate().filter_map(|(index, chain)| {
+            let depth = chain.len().checked_sub(wave)?;
+            let link = chain[depth];
+            let absent = target.project_of(&link.id).is_none();
+            let request = Request::ImportRecord {
+                backup: link.id.clone(),
+                record: link.record.clone().filter(|_| absent)?,
+            };
+            Some(Draft::wish_in(
+                target.import_tenant(next.tenant()),
+                record_key(index, depth),
+                request,
+                Disposal::Keep,
+            ))
+        });
+        next.all(oldest_left.collect())?;
+    }
+    Ok(())
 }
 
 /// Makes the volumes, each where its record can be restored or its snapshot is; in the order of the
@@ -174,17 +182,13 @@ pub(super) fn take_over(next: &mut Draft<'_>, layout: &Layout, volumes: &[&Effec
 }
 
 fn backup_of<'a>(input: &'a RestorePlanInput, volume: &VolumeFacts) -> Step<&'a VolumeBackup> {
-    input
-        .volume_backups
-        .iter()
-        .find(|backup| backup.volume == volume.id)
-        .ok_or_else(|| {
-            Stop::give_up(
-                "VOLUME_BACKUP_MISSING",
-                format!("volume {} has no volume backup", volume.id),
-                "choose another DR backup",
-            )
-        })
+    head_of(&input.volume_backups, &volume.id).ok_or_else(|| {
+        Stop::give_up(
+            "VOLUME_BACKUP_MISSING",
+            format!("volume {} has no volume backup", volume.id),
+            "choose another DR backup",
+        )
+    })
 }
 
 /// Gives the volumes the looks of the originals.

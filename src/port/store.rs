@@ -44,6 +44,9 @@ pub enum StoreError {
     /// Restorations of the backup are running.
     #[error("restorations are running")]
     InUse(Vec<RestorationId>),
+    /// Other DR backups build on the volume backups of the DR backup.
+    #[error("other DR backups build on it")]
+    BuiltUpon(Vec<DrBackupId>),
     /// The lane has another owner, or another epoch.
     #[error("the lane of {0} is not ours any more")]
     Fenced(Tenant),

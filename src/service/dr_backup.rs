@@ -35,6 +35,8 @@ pub struct CreateDrBackup {
     pub description: String,
     /// How.
     pub capture: Capture,
+    /// Whether each volume backup builds on the newest one of its volume, where there is one.
+    pub incremental: bool,
     /// How long it is kept.
     pub keeping: Keeping,
     /// How long it may take; nothing means the configured limit.
@@ -99,6 +101,7 @@ impl Service {
                     &ask.name,
                     &ask.description,
                     ask.capture,
+                    ask.incremental,
                     ask.keeping,
                     ask.deadline
                 )
@@ -157,6 +160,7 @@ impl Service {
             server: ask.server,
             capture: ask.capture,
             description: ask.description,
+            incremental: ask.incremental,
         };
         let operation = self.operation(
             ResourceId::DrBackup(id),
@@ -221,7 +225,7 @@ impl Service {
         self.store.dr_backups_list(query).await.map_err(refused)
     }
 
-    /// The imported records that are known of a DR backup.
+    /// The imported records that are known of every link that a DR backup holds.
     pub async fn dr_backup_mirrors(&self, id: DrBackupId) -> Result<Vec<Mirror>, Error> {
         self.store.mirrors_list(id).await.map_err(refused)
     }
@@ -303,12 +307,12 @@ impl Service {
             .check_deletable(&ResourceId::DrBackup(backup.id))?;
         let scheduled = backup.moved(Transition::ScheduleDeletion)?;
         let mirrors = self.dr_backup_mirrors(ask.id).await?;
-        let mut backups = originals(&backup);
-        // A parent cannot go before its children, so the newest goes first.
-        backups.reverse();
+        let backups = originals(&backup);
+        // The mirror of what was inherited is the owner's, or that of nobody here.
+        let is_own = |mirror: &Mirror| backups.iter().any(|own| own.backup == mirror.backup);
         let mirrors = mirrors
             .into_iter()
-            .filter(|mirror| !backups.contains(mirror))
+            .filter(|mirror| is_own(mirror) && !backups.contains(mirror))
             .collect();
         let detail = Box::new(backup.detail.clone());
         let deletion = Ask::DeleteDrBackup {
@@ -371,9 +375,9 @@ impl Service {
     }
 }
 
-/// The volume backups where they were made.
+/// The volume backups that it made, where it made them.
 fn originals(backup: &DrBackup) -> Vec<Mirror> {
-    let backups = backup.detail.volume_backups.iter();
+    let backups = backup.detail.own_backups();
     backups
         .map(|one| Mirror {
             backup: one.id.clone(),

@@ -142,6 +142,14 @@ fn refused(error: StoreError) -> Error {
             )
             .advise("wait for them or cancel them, then delete")
         }
+        StoreError::BuiltUpon(backups) => {
+            let ids: Vec<String> = backups.iter().map(ToString::to_string).collect();
+            Error::precondition(
+                "BUILT_UPON",
+                format!("other DR backups build on it: {}", ids.join(", ")),
+            )
+            .advise("delete those first, the newest first")
+        }
         StoreError::Unavailable(_) => {
             Error::new(ErrorKind::Unavailable, "the store does not answer")
                 .advise("try again; the same request_id makes that safe")

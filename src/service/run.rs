@@ -153,6 +153,7 @@ impl Service {
             name,
             description: schedule.plan.description.clone(),
             capture: schedule.plan.capture,
+            incremental: builds_on(&points, schedule.plan.full_every),
             keeping: Keeping {
                 schedule: Some(schedule.id),
                 ..Keeping::default()
@@ -464,17 +465,33 @@ fn gone(message: &str) -> OperationError {
     )
 }
 
+/// Whether the next DR backup of a schedule builds on the one before: not when so many since the last
+/// full one do, nor when none is there to build on.
+fn builds_on(points: &[KeptPoint], full_every: u32) -> bool {
+    let since_full = points
+        .iter()
+        .rev()
+        .filter(|point| point.backup.state == State::Ok)
+        .position(|point| {
+            let made = point.backup.detail.own_backups();
+            !made.into_iter().any(|one| one.incremental)
+        });
+    since_full.is_some_and(|since| {
+        u32::try_from(since).is_ok_and(|since| since.saturating_add(1) < full_every)
+    })
+}
+
 /// Points as retention judges them.
 fn seen_by_retention(points: &[KeptPoint]) -> Vec<Point<ResourceId>> {
     let owner: BTreeMap<&str, DrBackupId> = points
         .iter()
         .flat_map(|point| {
-            let made = point.backup.detail.volume_backups.iter();
+            let made = point.backup.detail.own_backups();
             made.map(|one| (one.id.as_str(), point.backup.id))
         })
         .collect();
     let seen = |KeptPoint { backup, used }: &KeptPoint| {
-        let parents = backup.detail.volume_backups.iter();
+        let parents = backup.detail.own_backups();
         let parent = parents
             .filter_map(|one| owner.get(one.parent.as_ref()?.as_str()))
             .find(|parent| **parent != backup.id);

@@ -328,6 +328,18 @@ impl Cloud {
         Ok(())
     }
 
+    /// Makes a volume larger, in use or not, as `cinder extend` does in the end.
+    pub fn volume_grow(&self, id: &str, gib: u64) -> Result<(), CloudError> {
+        let mut world = self.shared.world();
+        let volume = world
+            .cinder
+            .volumes
+            .get_mut(id)
+            .ok_or_else(|| missing("volume", id))?;
+        volume.size = volume.size.max(gib);
+        Ok(())
+    }
+
     /// Reads from a volume.
     pub fn volume_read(&self, id: &str, offset: u64, length: u64) -> Result<Vec<u8>, CloudError> {
         let world = self.shared.world();

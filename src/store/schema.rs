@@ -84,6 +84,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    links (dr_backup, backup) {
+        dr_backup -> Text,
+        backup -> Text,
+        own -> BigInt,
+    }
+}
+
+diesel::table! {
     mirrors (dr_backup, backup, cloud, project) {
         dr_backup -> Text,
         backup -> Text,
@@ -218,5 +226,6 @@ diesel::table! {
 
 diesel::allow_tables_to_appear_in_same_query!(effects, operations);
 diesel::allow_tables_to_appear_in_same_query!(lanes, operations);
+diesel::allow_tables_to_appear_in_same_query!(links, mirrors);
 diesel::allow_tables_to_appear_in_same_query!(lanes, sweeps);
 diesel::allow_tables_to_appear_in_same_query!(mirrors, sweeps);

@@ -264,6 +264,20 @@ impl House {
         answer.expect("it is admitted").into_inner()
     }
 
+    /// Makes a DR backup of what changed since the last one, to its end.
+    pub(crate) async fn back_up_changes(&self, server: &str) -> pb::DrBackup {
+        let request = pb::CreateDrBackupRequest {
+            cloud: "source".to_owned(),
+            tenant: self.home(),
+            instance_id: server.to_owned(),
+            incremental: true,
+            ..Default::default()
+        };
+        let answer = self.dr_backups().await.create_dr_backup(request).await;
+        let admitted = answer.expect("it is admitted").into_inner();
+        self.backup_at_rest(&admitted.id).await
+    }
+
     /// Starts a DR backup and follows it until it is at rest.
     pub(crate) async fn back_up_to_end(&self, server: &str) -> pb::DrBackup {
         let backup = self.back_up(server).await;

@@ -334,6 +334,7 @@ async fn what_was_to_be_kept_until_a_time_goes_then_but_not_the_last_of_its_inst
         name: String::new(),
         description: String::new(),
         capture: Capture::Snapshot,
+        incremental: false,
         keeping: Keeping {
             until,
             ..Keeping::default()

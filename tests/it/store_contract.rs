@@ -163,6 +163,7 @@ pub(crate) fn creation(of: &DrBackup) -> Operation {
             server: of.server.clone(),
             capture: of.capture,
             description: of.description.clone(),
+            incremental: false,
         },
         resource_state: State::CreationScheduled,
         created: of.created,
@@ -351,7 +352,7 @@ pub(crate) async fn events(store: &dyn Store, resource: ResourceId) -> Vec<Event
     store.events_list(resource, 0, 1_000).await.expect("events")
 }
 
-fn scheduled_for_deletion(backup: &DrBackup) -> DrBackup {
+pub(crate) fn scheduled_for_deletion(backup: &DrBackup) -> DrBackup {
     DrBackup {
         state: State::DeletionScheduled,
         runtime_state: "deletion scheduled".to_owned(),
@@ -827,6 +828,7 @@ async fn a_turn_changes_ledger_resource_and_events_together(site: Site) {
                 service: "driver".to_owned(),
                 url: "c2VjcmV0".to_owned(),
             }),
+            inherited: false,
         }],
         ..DrBackupDetail::default()
     };
@@ -1666,6 +1668,135 @@ async fn mirrors_follow_restorations_and_go_with_the_dr_backup(site: Site) {
     assert!(store.restoration_get(restoration.id).await.is_ok());
 }
 
+/// A DR backup that is `OK` and holds these volume backups; the marked ones are inherited.
+pub(crate) async fn holding(store: &dyn Store, links: &[(&str, bool)]) -> (DrBackup, Lane) {
+    let backup = backup();
+    let operation = admit(store, &backup).await;
+    let lane = lane_of(store, "one", &home()).await;
+    let link = |(id, inherited): &(&str, bool)| VolumeBackup {
+        id: VolumeBackupId::new(*id),
+        volume: VolumeId::new("volume-1"),
+        tenant: home(),
+        size_gib: 1,
+        incremental: false,
+        parent: None,
+        status: "available".to_owned(),
+        data_timestamp: None,
+        record: None,
+        inherited: *inherited,
+    };
+    let mut done = ended(&operation, State::Ok, 20);
+    if let Some(news) = &mut done.news {
+        news.detail_changed = true;
+        news.report.detail = Some(Detail::DrBackup(Box::new(DrBackupDetail {
+            volume_backups: links.iter().map(link).collect(),
+            ..DrBackupDetail::default()
+        })));
+    }
+    store
+        .turn_record(&lane, vec![done])
+        .await
+        .expect("recorded");
+    (store.dr_backup_get(backup.id).await.expect("there"), lane)
+}
+
+async fn delete_to_end(store: &dyn Store, backup: &DrBackup, lane: &Lane) {
+    let removal = deletion(backup);
+    store
+        .dr_backup_change(None, scheduled_for_deletion(backup), Some(removal.clone()))
+        .await
+        .expect("changed");
+    store
+        .turn_record(lane, vec![ended(&removal, State::Deleted, 60)])
+        .await
+        .expect("recorded");
+}
+
+async fn a_dr_backup_on_which_others_build_is_deleted_after_them(site: Site) {
+    let store = site.open().await;
+    let (parent, lane) = holding(&*store, &[("b1", false), ("foreign", true)]).await;
+    let links = [("b2", false), ("b1", true), ("foreign", true)];
+    let (child, _) = holding(&*store, &links).await;
+    let (other, _) = holding(&*store, &[("b9", false), ("foreign", true)]).await;
+
+    let delete = || {
+        store.dr_backup_change(
+            None,
+            scheduled_for_deletion(&parent),
+            Some(deletion(&parent)),
+        )
+    };
+    let refusal = Err(StoreError::BuiltUpon(vec![child.id]));
+    assert_eq!(delete().await, refusal);
+    assert_eq!(store.dr_backup_get(parent.id).await, Ok(parent.clone()));
+    delete_to_end(&*store, &other, &lane).await;
+    assert_eq!(delete().await, refusal, "what is nobody's binds nobody");
+    delete_to_end(&*store, &child, &lane).await;
+    delete_to_end(&*store, &parent, &lane).await;
+}
+
+async fn what_a_dr_backup_holds_no_more_binds_nobody(site: Site) {
+    let store = site.open().await;
+    let (parent, lane) = holding(&*store, &[("b1", false)]).await;
+    let (child, _) = holding(&*store, &[("b2", false), ("b1", true)]).await;
+    let update = creation(&child);
+    let scheduled = DrBackup {
+        state: State::UpdateScheduled,
+        ..child.clone()
+    };
+    store
+        .dr_backup_change(None, scheduled, Some(update.clone()))
+        .await
+        .expect("changed");
+    let mut emptied = told(&update, State::Updating, 30);
+    if let Some(news) = &mut emptied.news {
+        news.detail_changed = true;
+        news.report.detail = Some(Detail::DrBackup(Box::default()));
+    }
+    store
+        .turn_record(&lane, vec![emptied])
+        .await
+        .expect("recorded");
+    delete_to_end(&*store, &parent, &lane).await;
+}
+
+async fn mirrors_belong_to_the_dr_backup_that_made_their_bytes(site: Site) {
+    let store = site.open().await;
+    let (parent, home_lane) = holding(&*store, &[("b1", false)]).await;
+    let links = [("b2", false), ("b1", true), ("foreign", true)];
+    let (child, _) = holding(&*store, &links).await;
+    let restoration = restoration(&child);
+    let making = restoring(&restoration);
+    store
+        .restoration_admit(None, restoration.clone(), making.clone())
+        .await
+        .expect("admitted");
+    let lane = lane_of(&*store, "one", &restoration.tenant).await;
+    let mirror = |id: &str| Mirror {
+        backup: VolumeBackupId::new(id),
+        tenant: restoration.tenant.clone(),
+    };
+    let mut made = ended(&making, State::Ok, 40);
+    if let Some(news) = &mut made.news {
+        news.detail_changed = true;
+        news.report.detail = Some(Detail::Restoration(Box::new(RestorationDetail {
+            mirrors: ["b2", "b1", "foreign"].map(mirror).to_vec(),
+            ..RestorationDetail::default()
+        })));
+    }
+    store
+        .turn_record(&lane, vec![made])
+        .await
+        .expect("recorded");
+    let all = ["b1", "b2", "foreign"].map(mirror).to_vec();
+    assert_eq!(store.mirrors_list(child.id).await, Ok(all));
+    let owned = Ok(vec![mirror("b1")]);
+    assert_eq!(store.mirrors_list(parent.id).await, owned);
+    delete_to_end(&*store, &child, &home_lane).await;
+    assert_eq!(store.mirrors_list(parent.id).await, owned);
+    assert_eq!(store.mirrors_list(child.id).await, Ok(Vec::new()));
+}
+
 async fn concurrent_turns_of_many_lanes_all_count(site: Site) {
     let store = site.open().await;
     let mut workers = Vec::new();
@@ -1928,6 +2059,7 @@ async fn what_is_known_of_things_tells_open_work_from_ended_and_held_from_not(si
         status: "available".to_owned(),
         data_timestamp: None,
         record: None,
+        inherited: false,
     }];
     let mut tidings = news(State::Ok, 30);
     tidings.detail_changed = true;
@@ -2146,6 +2278,9 @@ contract! {
     a_load_skips_what_is_known_unless_it_was_cancelled,
     a_cancellation_hits_the_operation_it_was_meant_for,
     mirrors_follow_restorations_and_go_with_the_dr_backup,
+    a_dr_backup_on_which_others_build_is_deleted_after_them,
+    what_a_dr_backup_holds_no_more_binds_nobody,
+    mirrors_belong_to_the_dr_backup_that_made_their_bytes,
     concurrent_turns_of_many_lanes_all_count,
     large_turns_are_written_whole,
     history_goes_when_it_is_old_and_what_lives_stays,

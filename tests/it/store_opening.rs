@@ -27,7 +27,10 @@ use drbackup::{
 
 use crate::{
     postgres,
-    store_contract::{Site, admit, backup, events, finished_with_a_ledger, still_clock},
+    store_contract::{
+        Site, admit, backup, events, finished_with_a_ledger, holding, scheduled_for_deletion,
+        still_clock,
+    },
 };
 
 /// The store that a child process should open.
@@ -283,6 +286,29 @@ async fn an_older_schema_is_refused_with_the_remedy_where_it_may_not_be_brought_
         assert!(refused.to_string().contains("store.migrate = true"));
         drop(site.open().await);
         assert_eq!(careful().await.expect("it opens").ping().await, Ok(()));
+    }
+}
+
+const BEFORE_LINKS: &str = "DROP TABLE links; DROP INDEX mirrors_backup; \
+    DELETE FROM __diesel_schema_migrations WHERE version = '20261123000012'";
+
+#[tokio::test]
+async fn dr_backups_from_before_there_were_links_own_what_they_hold() {
+    let sites = [Site::sqlite(), Site::postgres()];
+    for (index, site) in sites.into_iter().enumerate() {
+        let store = site.open().await;
+        let (parent, lane) = holding(&*store, &[("b1", false)]).await;
+        store.lane_release(&lane).await.expect("released");
+        drop(store);
+        match index {
+            0 => sqlite(&site).batch_execute(BEFORE_LINKS).expect("older"),
+            _ => drop(postgres::server().sql(database_of(&site), BEFORE_LINKS)),
+        }
+        let store = site.open().await;
+        let (child, _) = holding(&*store, &[("b2", false), ("b1", true)]).await;
+        let going = scheduled_for_deletion(&parent);
+        let refused = store.dr_backup_change(None, going, None).await;
+        assert_eq!(refused, Err(StoreError::BuiltUpon(vec![child.id])));
     }
 }
 

@@ -34,6 +34,8 @@ const STRAGGLING: Duration = Duration::from_secs(120);
 pub(crate) struct Life<'s> {
     stage: &'s Stage,
     capture: Capture,
+    /// Whether it is about an increment, made on top of a full DR backup.
+    pub(crate) incremental: bool,
     /// Whether an operation may fail, with a good reason and nothing left behind.
     may_fail: bool,
     home: Vec<String>,
@@ -52,6 +54,7 @@ impl<'s> Life<'s> {
         Self {
             stage,
             capture,
+            incremental: false,
             may_fail,
             home: stage.inventory(&stage.home),
             refuge: stage.inventory(&stage.refuge),
@@ -64,12 +67,23 @@ impl<'s> Life<'s> {
 
     /// Lives it; answers why operations failed, where that was allowed.
     pub(crate) async fn live(mut self) -> Vec<String> {
-        let backup = self.create().await;
+        let before = self.home.clone();
+        let mut base = None;
+        if self.incremental {
+            base = Some(self.create(false).await);
+            self.write();
+            self.home = self.stage.inventory(&self.stage.home);
+        }
+        let backup = self.create(self.incremental).await;
         self.update(backup).await;
         if let Some(restoration) = self.restore(backup).await {
             self.delete_restoration(restoration).await;
         }
         self.delete_backup(backup).await;
+        if let Some(base) = base {
+            self.delete_backup(base).await;
+        }
+        self.home = before;
         self.regular_life().await;
         self.judge().await;
         self.failures
@@ -105,7 +119,15 @@ impl<'s> Life<'s> {
         self.stage.inventory(&self.stage.home)
     }
 
-    async fn create(&mut self) -> DrBackupId {
+    /// Changes what is in every volume.
+    fn write(&self) {
+        for volume in &self.stage.instance.volumes {
+            let written = self.stage.source.volume_write(volume, 3 << 20, b"news");
+            written.expect("a volume");
+        }
+    }
+
+    async fn create(&mut self, incremental: bool) -> DrBackupId {
         for _ in 0..TRIES {
             let ask = CreateDrBackup {
                 tenant: self.stage.home.clone(),
@@ -113,6 +135,7 @@ impl<'s> Life<'s> {
                 name: String::new(),
                 description: "nightly".to_owned(),
                 capture: self.capture,
+                incremental,
                 keeping: Keeping::default(),
                 deadline: None,
                 validate_only: false,

@@ -39,6 +39,7 @@ fn run(seed: u64) {
         }
         let capture = capture(&mut dice);
         let mut life = Life::new(&stage, capture, true);
+        life.incremental = dice.random_bool(0.3);
         life.changes_of_mind = (0..dice.random_range(0..3))
             .map(|_| Duration::from_millis(dice.random_range(0..90_000)))
             .collect();

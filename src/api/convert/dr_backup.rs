@@ -120,6 +120,7 @@ fn volume_backup(
         record_held: volume_backup.record.is_some(),
         driver: text(volume_backup.record.as_ref().map(|record| &record.service)),
         mirrors: own.map(mirror).collect(),
+        inherited: volume_backup.inherited,
     }
 }
 
@@ -189,6 +190,7 @@ pub(in crate::api) fn create(
         name: fields.name("name", message.name),
         description: fields.description("description", message.description),
         capture: fields.take("capture", capture_asked(message.capture)),
+        incremental: message.incremental,
         keeping: Keeping {
             schedule: None,
             until: fields.moment("kept_until", message.kept_until),

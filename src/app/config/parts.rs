@@ -127,6 +127,7 @@ pub(in crate::app) struct Patience {
     pub(in crate::app) stuck_after: Span,
     pub(in crate::app) cleanup: Span,
     pub(in crate::app) asked_while_used: u32,
+    pub(in crate::app) links_max: usize,
 }
 
 /// The paces and limits of the work.
@@ -317,6 +318,7 @@ impl Default for Patience {
             stuck_after: Span(limits.stuck_after),
             cleanup: Span(limits.cleanup),
             asked_while_used: limits.asked_while_used,
+            links_max: limits.links_max,
         }
     }
 }
@@ -328,6 +330,7 @@ impl From<&Patience> for plan::Limits {
             stuck_after: patience.stuck_after.0,
             cleanup: patience.cleanup.0,
             asked_while_used: patience.asked_while_used,
+            links_max: patience.links_max,
         }
     }
 }

@@ -117,12 +117,7 @@ fn volume_backup(backup: &pb::VolumeBackup) -> Vec<String> {
         backup.backup_id.clone(),
         either(&backup.volume_name, &backup.volume_id),
         backup.size_gib.to_string(),
-        if backup.incremental {
-            "increment"
-        } else {
-            "full"
-        }
-        .to_owned(),
+        kind(backup).to_owned(),
         backup.status.clone(),
         if backup.record_held {
             "held"
@@ -132,6 +127,15 @@ fn volume_backup(backup: &pb::VolumeBackup) -> Vec<String> {
         .to_owned(),
         mirrors.join(", "),
     ]
+}
+
+fn kind(backup: &pb::VolumeBackup) -> &'static str {
+    match (backup.incremental, backup.inherited) {
+        (true, false) => "increment",
+        (false, false) => "full",
+        (true, true) => "increment, inherited",
+        (false, true) => "full, inherited",
+    }
 }
 
 fn captured(backup: &pb::DrBackup) -> String {

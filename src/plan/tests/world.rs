@@ -25,7 +25,7 @@ use crate::domain::{
         SecurityGroupRule, VolumeFacts,
     },
     operation::{Ask, Operation},
-    record::BackupRecord,
+    record::{BackupRecord, Exported},
     restoration::{RestorePlanInput, RestoreWish},
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
@@ -169,21 +169,36 @@ pub(super) fn inventory() -> Inventory {
 }
 
 pub(super) fn volume_backups(manifest: &Manifest) -> Vec<VolumeBackup> {
-    let backup = |(index, volume): (usize, &VolumeFacts)| VolumeBackup {
-        id: VolumeBackupId::new(format!("backup-{index}")),
-        volume: volume.id.clone(),
-        tenant: manifest.tenant.clone(),
-        size_gib: volume.size_gib,
-        incremental: false,
-        parent: None,
-        status: "available".to_owned(),
-        data_timestamp: None,
-        record: Some(BackupRecord {
-            service: "posix".to_owned(),
-            url: "e30=".to_owned(),
-        }),
+    chains(manifest, &[0])
+}
+
+/// Volume backups in chains: `lengths` says, over and over, on how many older links each is built.
+pub(super) fn chains(manifest: &Manifest, lengths: &[usize]) -> Vec<VolumeBackup> {
+    let id = |index: usize, depth: usize| {
+        VolumeBackupId::new(match depth {
+            0 => format!("backup-{index}"),
+            depth => format!("backup-{index}-under-{depth}"),
+        })
     };
-    manifest.volumes.iter().enumerate().map(backup).collect()
+    let volumes = manifest.volumes.iter().zip(lengths.iter().cycle());
+    let links = volumes.enumerate().flat_map(|(index, (volume, length))| {
+        (0..=*length).map(move |depth| VolumeBackup {
+            id: id(index, depth),
+            volume: volume.id.clone(),
+            tenant: manifest.tenant.clone(),
+            size_gib: volume.size_gib,
+            incremental: depth < *length,
+            parent: (depth < *length).then(|| id(index, depth + 1)),
+            status: "available".to_owned(),
+            data_timestamp: None,
+            record: Some(BackupRecord {
+                service: "posix".to_owned(),
+                url: "e30=".to_owned(),
+            }),
+            inherited: depth > 0,
+        })
+    });
+    links.collect()
 }
 
 pub(super) fn operation(resource: ResourceId, tenant: Tenant, ask: Ask, state: State) -> Operation {
@@ -206,9 +221,18 @@ pub(super) fn create(capture: Capture) -> Operation {
         server: ServerId::new("source-server"),
         capture,
         description: "nightly".to_owned(),
+        incremental: false,
     };
     let resource = ResourceId::DrBackup(DrBackupId(Uuid::from_u128(1)));
     operation(resource, tenant("source", "demo"), ask, State::Creating)
+}
+
+pub(super) fn increment(capture: Capture) -> Operation {
+    let mut operation = create(capture);
+    if let Ask::CreateDrBackup { incremental, .. } = &mut operation.ask {
+        *incremental = true;
+    }
+    operation
 }
 
 pub(super) fn restore(volumes: usize, wish: RestoreWish) -> Operation {
@@ -264,6 +288,15 @@ pub(super) fn restore_regular(volumes: usize, wish: RestoreWish) -> Operation {
 }
 
 const REGULAR: ResourceId = ResourceId::Backup(BackupId(Uuid::from_u128(3)));
+
+/// A restoration out of chains of different lengths.
+pub(super) fn restore_chains(volumes: usize) -> Operation {
+    let mut operation = restore(volumes, RestoreWish::default());
+    if let Ask::Restore(input) = &mut operation.ask {
+        input.volume_backups = chains(&input.manifest, &[2, 0, 1]);
+    }
+    operation
+}
 
 /// A restoration into another project of the cloud of the backups, where no admin reaches.
 pub(super) fn restore_next_door(volumes: usize) -> Operation {
@@ -326,6 +359,9 @@ pub(super) fn registry(volumes: usize) -> Vec<Operation> {
         create(Capture::Snapshot),
         create(Capture::VolumeInUse),
         create(Capture::SnapshotThenCopy),
+        increment(Capture::Snapshot),
+        increment(Capture::VolumeInUse),
+        increment(Capture::SnapshotThenCopy),
         restore(volumes, RestoreWish::default()),
         restore(
             volumes,
@@ -334,6 +370,7 @@ pub(super) fn registry(volumes: usize) -> Vec<Operation> {
                 ..RestoreWish::default()
             },
         ),
+        restore_chains(volumes),
         restore_next_door(volumes),
         operation(resource, home.clone(), update, State::Updating),
         operation(resource, home, delete, State::Deleting),
@@ -361,13 +398,10 @@ pub(super) fn answer(effect: &mut Effect, volumes: usize) {
     effect.state = EffectState::Done;
     effect.fact = match &effect.request {
         Request::ReadInstance { .. } => Some(Fact::Instance(Box::new(manifest(volumes)))),
-        Request::ReadRecord { .. } => Some(Fact::Record {
-            record: BackupRecord {
-                service: "posix".to_owned(),
-                url: "e30=".to_owned(),
-            },
-            parent: None,
+        Request::ReadParents { volumes } => Some(Fact::Parents {
+            newest: volumes.iter().map(parent_of).collect(),
         }),
+        Request::ReadRecord { backup } => Some(Fact::Record(exported(backup))),
         Request::ReadInventory => Some(Fact::Inventory(Box::new(Inventory {
             // There is an admin in one of the clouds only.
             admin: if effect.tenant.cloud.as_str() == "dr" {
@@ -400,6 +434,44 @@ pub(super) fn answer(effect: &mut Effect, volumes: usize) {
             }))
         }),
     };
+}
+
+/// What an increment of a volume builds on.
+pub(super) fn parent_of(volume: &VolumeId) -> Sighting {
+    Sighting {
+        thing: Thing {
+            kind: ThingKind::VolumeBackup,
+            id: format!("before-{volume}"),
+        },
+        name: String::new(),
+        tags: Vec::new(),
+        status: "available".to_owned(),
+        message: None,
+        created: Some(Timestamp(0)),
+        size_gib: None,
+        incremental: false,
+        data_timestamp: Some(Timestamp(0)),
+        volume: Some(volume.clone()),
+    }
+}
+
+/// The record of a volume backup: under an increment there is another one, and under that a full one.
+fn exported(backup: &VolumeBackupId) -> Exported {
+    let id = backup.as_str();
+    let parent = match id.split_once("-of-") {
+        None if id.ends_with("-increment") => Some(format!("second-of-{id}")),
+        Some(("second", head)) => Some(format!("first-of-{head}")),
+        None | Some(_) => None,
+    };
+    Exported {
+        record: BackupRecord {
+            service: "posix".to_owned(),
+            url: "e30=".to_owned(),
+        },
+        parent: parent.map(VolumeBackupId::new),
+        size_gib: Some(1),
+        data_timestamp: Some(Timestamp(0)),
+    }
 }
 
 /// The row of a wish as the engine writes it before its request leaves.

@@ -128,7 +128,8 @@ fn check_source(volume: &Volume, snapshot: Option<&Snapshot>, force: bool) -> Re
     }
 }
 
-/// The latest backup of the volume in the caller's project, whoever made it.
+/// The latest usable backup of the volume in the caller's project, whoever made it. Cinder compares
+/// what is not usable too, as the oldest of all, so that it can still come out first.
 fn parent_of(
     world: &World,
     project: &str,
@@ -139,6 +140,7 @@ fn parent_of(
         backup
             .data_timestamp
             .filter(|moment| snapshot.is_none_or(|snapshot| *moment < snapshot.created))
+            .filter(|_| backup.status == "available")
     };
     let candidates = world.cinder.backups.values();
     let latest = candidates

@@ -4,7 +4,7 @@
 use futures::{FutureExt as _, future::BoxFuture};
 
 use super::{
-    Conn, backup, dialect, dr_backup, event, operation,
+    Conn, backup, dialect, dr_backup, event, link, operation,
     request::{self, Before, Claim},
     restoration,
 };
@@ -181,6 +181,24 @@ async fn check_not_restored(
     }
 }
 
+/// Refuses the deletion of a DR backup on which another one builds. An increment that is being made
+/// meanwhile is not known to build on it yet: there Cinder refuses.
+async fn check_not_built_upon(
+    conn: &mut Conn,
+    id: DrBackupId,
+    state: State,
+) -> Result<(), StoreError> {
+    if state != State::DeletionScheduled {
+        return Ok(());
+    }
+    let heirs = link::heirs(conn, id).await?;
+    if heirs.is_empty() {
+        Ok(())
+    } else {
+        Err(StoreError::BuiltUpon(heirs))
+    }
+}
+
 impl Kept for DrBackup {
     type Id = DrBackupId;
 
@@ -207,6 +225,7 @@ impl Kept for DrBackup {
         async move {
             let changed = dr_backup::change(conn, self).await?;
             check_not_restored(conn, Source::DrBackup(self.id), changed.state).await?;
+            check_not_built_upon(conn, self.id, changed.state).await?;
             Ok(changed)
         }
         .boxed()

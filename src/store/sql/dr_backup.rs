@@ -323,7 +323,8 @@ pub(super) fn event_of(backup: &DrBackup) -> Result<Event, StoreError> {
     })
 }
 
-fn written_detail(news: &News) -> Result<Option<&DrBackupDetail>, StoreError> {
+/// The detail that a turn writes, where it does.
+pub(super) fn written_detail(news: &News) -> Result<Option<&DrBackupDetail>, StoreError> {
     match (&news.report.detail, news.detail_changed) {
         (Some(Detail::DrBackup(detail)), true) => Ok(Some(detail)),
         (Some(Detail::Backup(_) | Detail::Restoration(_)), true) => Err(unreadable(

@@ -14,6 +14,7 @@ mod effect;
 mod event;
 mod history;
 mod lane;
+mod link;
 mod mirror;
 mod operation;
 mod orphan;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    Conn, Handle, backup, dialect, dr_backup, effect, event, lane, mirror,
+    Conn, Handle, backup, dialect, dr_backup, effect, event, lane, link, mirror,
     operation::{self, Standing},
     restoration,
 };
@@ -125,6 +125,15 @@ pub(super) async fn record(
         .filter_map(|turn| turn.news.as_ref().map(|news| (turn, news)))
         .collect();
     let told: Vec<Told> = dialect::each!(conn, &tidings, |(turn, news)| tell(conn, turn, news));
+    let mut held = Vec::new();
+    for (turn, news) in &tidings {
+        if let ResourceId::DrBackup(id) = turn.resource
+            && let Some(detail) = dr_backup::written_detail(news)?
+        {
+            held.push((id, detail));
+        }
+    }
+    link::put(conn, &held).await?;
     for ((_, news), told) in tidings.iter().zip(&told) {
         if let Some(of) = told.restored
             && let Some(detail) = restoration::written_detail(news)?

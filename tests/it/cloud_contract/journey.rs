@@ -216,12 +216,24 @@ async fn back_up(stage: &Stage, volume: &VolumeId) -> Vec<Link> {
         let read = Request::ReadRecord {
             backup: backup.clone(),
         };
-        let Some(Fact::Record { record, parent }) = perform(stage, tenant, "", &read).await.fact
-        else {
+        let Some(Fact::Record(exported)) = perform(stage, tenant, "", &read).await.fact else {
             panic!("no record");
         };
-        assert_eq!(parent.as_ref(), chain.last().map(|link| &link.id));
-        chain.push(Link { id: backup, record });
+        assert_eq!(exported.parent.as_ref(), chain.last().map(|link| &link.id));
+        assert_eq!(exported.size_gib, Some(1));
+        assert_eq!(exported.data_timestamp, seen.data_timestamp);
+        let parents = Request::ReadParents {
+            volumes: vec![volume.clone(), VolumeId::new("another")],
+        };
+        let Some(Fact::Parents { newest }) = perform(stage, tenant, "", &parents).await.fact else {
+            panic!("no parents");
+        };
+        let newest: Vec<&str> = newest.iter().map(|one| one.thing.id.as_str()).collect();
+        assert_eq!(newest, [backup.as_str()], "the next one builds on this one");
+        chain.push(Link {
+            id: backup,
+            record: exported.record,
+        });
     }
     let parent = Thing {
         kind: ThingKind::VolumeBackup,
@@ -229,7 +241,7 @@ async fn back_up(stage: &Stage, volume: &VolumeId) -> Vec<Link> {
     };
     assert_eq!(
         kind_of(stage.cloud.thing_delete(tenant, &parent).await),
-        FaultKind::Busy
+        FaultKind::Conflict
     );
     chain
 }

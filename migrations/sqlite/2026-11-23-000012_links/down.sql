@@ -1,0 +1,2 @@
+DROP INDEX mirrors_backup;
+DROP TABLE links;

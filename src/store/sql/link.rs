@@ -1,0 +1,84 @@
+//! Which volume backups the DR backups hold, and whose they are; it may not know what a chain is.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::{Conn, dialect};
+use crate::{
+    domain::{dr_backup::DrBackupDetail, id::DrBackupId},
+    port::store::StoreError,
+    store::{schema::links, text::uuid},
+};
+
+#[derive(Insertable)]
+#[diesel(table_name = links)]
+struct Row {
+    dr_backup: String,
+    backup: String,
+    own: i64,
+}
+
+/// Writes what these DR backups hold from now on.
+pub(super) async fn put(
+    conn: &mut Conn,
+    details: &[(DrBackupId, &DrBackupDetail)],
+) -> Result<(), StoreError> {
+    if details.is_empty() {
+        return Ok(());
+    }
+    let holders: Vec<String> = details.iter().map(|(id, _)| id.to_string()).collect();
+    diesel::delete(links::table.filter(links::dr_backup.eq_any(holders)))
+        .execute(conn)
+        .await?;
+    let rows: Vec<Row> = details
+        .iter()
+        .flat_map(|(id, detail)| {
+            detail.volume_backups.iter().map(|link| Row {
+                dr_backup: id.to_string(),
+                backup: link.id.as_str().to_owned(),
+                own: i64::from(!link.inherited),
+            })
+        })
+        .collect();
+    dialect::write_rows!(conn, rows, |rows| diesel::insert_into(links::table)
+        .values(rows)
+        .on_conflict_do_nothing());
+    Ok(())
+}
+
+/// Which DR backups made these volume backups; what another tool made has no owner.
+pub(super) async fn owners(
+    conn: &mut Conn,
+    backups: &[&str],
+) -> Result<HashMap<String, DrBackupId>, StoreError> {
+    let rows: Vec<(String, String)> = links::table
+        .filter(links::backup.eq_any(backups))
+        .filter(links::own.eq(1))
+        .select((links::backup, links::dr_backup))
+        .load(conn)
+        .await?;
+    rows.into_iter()
+        .map(|(backup, owner)| Ok((backup, DrBackupId(uuid(&owner)?))))
+        .collect()
+}
+
+/// The DR backups that hold what another one made.
+pub(super) async fn heirs(conn: &mut Conn, of: DrBackupId) -> Result<Vec<DrBackupId>, StoreError> {
+    let own: Vec<String> = links::table
+        .filter(links::dr_backup.eq(of.to_string()))
+        .filter(links::own.eq(1))
+        .select(links::backup)
+        .load(conn)
+        .await?;
+    let ids: Vec<String> = links::table
+        .filter(links::backup.eq_any(own))
+        .filter(links::own.eq(0))
+        .select(links::dr_backup)
+        .distinct()
+        .order(links::dr_backup)
+        .load(conn)
+        .await?;
+    ids.iter().map(|id| uuid(id).map(DrBackupId)).collect()
+}
