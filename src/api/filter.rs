@@ -15,6 +15,7 @@ use crate::domain::{
     id::{CloudName, ProjectId, ServerId},
     lifecycle::State,
     page::{Filter, Order, OrderField},
+    schedule::RunOutcome,
     time::Timestamp,
 };
 
@@ -85,6 +86,19 @@ pub(super) fn schedules(text: &str) -> Result<Filter, String> {
         None => Ok(filter),
         Some(_) => Err("there is no field `state`; is_active tells whether one runs".to_owned()),
     }
+}
+
+/// The filter of a list of runs: an outcome, where one is named.
+pub(super) fn runs(text: &str) -> Result<Option<RunOutcome>, String> {
+    let mut outcome = None;
+    for (_, name) in texts(text, &["outcome"])? {
+        let read = RunOutcome::from_name(&name);
+        outcome = Some(read.ok_or_else(|| {
+            let known = RunOutcome::ALL.map(RunOutcome::name).join(", ");
+            format!("`{name}` is no outcome; there are: {known}")
+        })?);
+    }
+    Ok(outcome)
 }
 
 /// The filter of a list of restorations.

@@ -81,15 +81,20 @@ impl Schedules {
     ) -> Result<pb::ListScheduleRunsResponse, Error> {
         let limits = self.service.limits();
         let mut fields = Fields::new(limits);
-        let question = page::Question::new(&["ListScheduleRuns", &message.schedule_id]);
+        let question = page::Question::new(&[
+            "ListScheduleRuns",
+            &message.schedule_id,
+            message.filter.trim(),
+        ]);
         let id = ScheduleId(fields.id("schedule_id", &message.schedule_id));
+        let outcome = fields.take("filter", filter::runs(&message.filter));
         let after = fields.take("page_token", page::cursor(&question, &message.page_token));
         let limit = fields.take(
             "page_size",
             page::size(message.page_size, limits.page_default, limits.page_max),
         );
         fields.done()?;
-        let page = self.service.runs_list(id, after, limit).await?;
+        let page = self.service.runs_list(id, outcome, after, limit).await?;
         Ok(pb::ListScheduleRunsResponse {
             runs: page.items.into_iter().map(schedule::run).collect(),
             next_page_token: page::token(&question, page.next),

@@ -403,6 +403,14 @@ impl Run {
 }
 
 impl RunOutcome {
+    /// All outcomes.
+    pub const ALL: [Self; 4] = [Self::Started, Self::Succeeded, Self::Skipped, Self::Failed];
+
+    /// Reads a name of the store or the API.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.name() == name)
+    }
+
     /// The name in the store and the API.
     pub fn name(self) -> &'static str {
         match self {

@@ -11,7 +11,7 @@ use crate::domain::{
     id::{CloudName, ScheduleId},
     operation::Operation,
     page::{Cursor, Page, Query},
-    schedule::{Run, Schedule},
+    schedule::{Run, RunOutcome, Schedule},
     time::Timestamp,
 };
 
@@ -106,10 +106,11 @@ pub trait Schedules: Send + Sync {
     /// since it was read.
     async fn run_end(&self, schedule: Schedule, run: Run) -> Result<(), StoreError>;
 
-    /// A page of the runs of a schedule, newest first.
+    /// A page of the runs of a schedule, newest first; only those of an outcome, where one is named.
     async fn runs_list(
         &self,
         schedule: ScheduleId,
+        outcome: Option<RunOutcome>,
         after: Option<Cursor>,
         limit: u32,
     ) -> Result<Page<Run>, StoreError>;

@@ -11,7 +11,7 @@ use crate::{
         id::{ResourceId, RunId, ScheduleId, ServerId, Tenant},
         page::{Cursor, Page, Query},
         retention::Judgement,
-        schedule::{Plan, Run, RunCause, Schedule},
+        schedule::{Plan, Run, RunCause, RunOutcome, Schedule},
         time::Timestamp,
     },
     port::store::RequestKey,
@@ -150,13 +150,14 @@ impl Service {
     pub async fn runs_list(
         &self,
         id: ScheduleId,
+        outcome: Option<RunOutcome>,
         after: Option<Cursor>,
         limit: u32,
     ) -> Result<Page<Run>, Error> {
         // A list of what is not there would look like one of what has never run.
         self.schedule_get(id).await?;
         self.store
-            .runs_list(id, after, limit)
+            .runs_list(id, outcome, after, limit)
             .await
             .map_err(refused)
     }

@@ -166,7 +166,10 @@ async fn only_the_first_of_two_changes_from_one_revision_is_written(site: Site) 
         Ok(Vec::new()),
         "nothing of it is there"
     );
-    let runs = store.runs_list(read.id, None, 10).await.expect("listed");
+    let runs = store
+        .runs_list(read.id, None, None, 10)
+        .await
+        .expect("listed");
     assert_eq!(runs.items.len(), 1);
     assert_eq!(
         store.schedule_change(None, read.clone()).await.map(drop),
@@ -231,7 +234,10 @@ async fn a_run_rests_with_its_point(site: Site) {
     assert_eq!(store.run_end(read.clone(), run.clone()).await, Ok(()));
     assert_eq!(store.runs_rested(10).await, Ok(Vec::new()));
     assert_eq!(store.runs_under_way(&cloud).await, Ok(0));
-    let runs = store.runs_list(read.id, None, 10).await.expect("listed");
+    let runs = store
+        .runs_list(read.id, None, None, 10)
+        .await
+        .expect("listed");
     assert_eq!(runs.items, [run]);
 }
 
@@ -276,9 +282,12 @@ async fn lists_of_schedules_and_runs_go_on_where_a_page_ended(site: Site) {
             .expect("begun");
         read = store.schedule_get(made[0]).await.expect("there");
     }
-    let first = store.runs_list(made[0], None, 2).await.expect("listed");
+    let first = store
+        .runs_list(made[0], None, None, 2)
+        .await
+        .expect("listed");
     let rest = store
-        .runs_list(made[0], first.next, 2)
+        .runs_list(made[0], None, first.next, 2)
         .await
         .expect("listed");
     assert_eq!(

@@ -116,7 +116,7 @@ impl Scene {
     }
 
     async fn runs(&self, schedule: &Schedule) -> Vec<Run> {
-        let runs = self.service.runs_list(schedule.id, None, 100).await;
+        let runs = self.service.runs_list(schedule.id, None, None, 100).await;
         runs.expect("listed").items
     }
 

@@ -109,20 +109,20 @@ fn sweep(every: usize, stride: usize, run: impl Fn(&[u64]) -> u64 + Sync) {
 #[test]
 fn a_replica_may_die_anywhere_with_one_volume() {
     let scene = scene(&[1], true);
-    sweep(1, 3, |deaths| in_sqlite(&scene, deaths));
+    sweep(every(1), 3, |deaths| in_sqlite(&scene, deaths));
     every_planner_was_swept();
 }
 
 #[test]
 fn a_replica_may_die_anywhere_with_two_volumes() {
     let scene = scene(&[1, 2], false);
-    sweep(1, 5, |deaths| in_sqlite(&scene, deaths));
+    sweep(every(1), 5, |deaths| in_sqlite(&scene, deaths));
 }
 
 #[test]
 fn a_replica_may_die_anywhere_with_five_volumes() {
     let scene = scene(&[1, 1, 2, 1, 3], false);
-    sweep(1, 11, |deaths| in_sqlite(&scene, deaths));
+    sweep(every(1), 11, |deaths| in_sqlite(&scene, deaths));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //!
 //! `cargo test --test simulation` runs all of it, but for a sample of the boundaries over PostgreSQL.
 //! `DRBACKUP_SEEDS=10000` runs so many seeds, and `DRBACKUP_SEED=7` runs that one and tells its story.
-//! `DRBACKUP_EVERY=3` takes every third fault, and as many of the boundaries over PostgreSQL.
+//! `DRBACKUP_EVERY=3` takes every third fault and every third of the boundaries.
 
 #![expect(
     clippy::expect_used,

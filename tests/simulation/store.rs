@@ -21,7 +21,7 @@ use drbackup::{
         orphan::{Farewell, Known, Sweep},
         page::{Cursor, Page, Query},
         restoration::{Restoration, Source},
-        schedule::{Run, Schedule},
+        schedule::{Run, RunOutcome, Schedule},
         time::Timestamp,
     },
     port::{
@@ -176,10 +176,11 @@ impl Schedules for TappedStore {
     async fn runs_list(
         &self,
         schedule: ScheduleId,
+        outcome: Option<RunOutcome>,
         after: Option<Cursor>,
         limit: u32,
     ) -> Result<Page<Run>, StoreError> {
-        read!(self, self.store.runs_list(schedule, after, limit))
+        read!(self, self.store.runs_list(schedule, outcome, after, limit))
     }
 
     async fn runs_rested(&self, limit: u32) -> Result<Vec<(Run, Made)>, StoreError> {

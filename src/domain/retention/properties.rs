@@ -1,4 +1,4 @@
-//! Retention against an oracle that only states what must hold.
+//! Retention against an oracle that only states what must hold; it may not know how it is judged.
 
 use std::collections::BTreeSet;
 

@@ -100,14 +100,18 @@ pub(super) async fn get(conn: &mut Conn, id: RunId) -> Result<Option<Run>, Store
 pub(super) async fn page(
     conn: &mut Conn,
     schedule: ScheduleId,
+    outcome: Option<RunOutcome>,
     after: Option<Cursor>,
     limit: u32,
 ) -> Result<Page<Run>, StoreError> {
-    let rows = runs::table
+    let mut rows = runs::table
         .filter(runs::schedule.eq(schedule.to_string()))
         .select(Row::as_select())
         .limit(i64::from(limit) + 1)
         .into_boxed::<Engine>();
+    if let Some(outcome) = outcome {
+        rows = rows.filter(runs::outcome.eq(outcome.name()));
+    }
     let after = time_cursor(after)?;
     let rows: Vec<Row> = behind!(rows, runs::began, runs::id, true, after)
         .load(conn)
@@ -175,15 +179,8 @@ impl TryFrom<Row> for Run {
     fn try_from(row: Row) -> Result<Self, StoreError> {
         let point =
             |kind: &String, id: &String| -> Result<ResourceId, StoreError> { resource(kind, id) };
-        let outcome = [
-            RunOutcome::Started,
-            RunOutcome::Succeeded,
-            RunOutcome::Skipped,
-            RunOutcome::Failed,
-        ]
-        .into_iter()
-        .find(|outcome| outcome.name() == row.outcome)
-        .ok_or_else(|| unreadable("the outcome of a run", &row.outcome))?;
+        let outcome = RunOutcome::from_name(&row.outcome)
+            .ok_or_else(|| unreadable("the outcome of a run", &row.outcome))?;
         Ok(Self {
             id: RunId(uuid(&row.id)?),
             schedule: ScheduleId(uuid(&row.schedule)?),

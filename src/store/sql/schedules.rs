@@ -14,7 +14,7 @@ use crate::{
         dr_backup::DrBackup,
         id::{CloudName, ResourceId, ScheduleId},
         page::{Cursor, Page, Query},
-        schedule::{Run, Schedule},
+        schedule::{Run, RunOutcome, Schedule},
         time::Timestamp,
     },
     port::{
@@ -211,11 +211,12 @@ impl Schedules for Db {
     async fn runs_list(
         &self,
         of: ScheduleId,
+        outcome: Option<RunOutcome>,
         after: Option<Cursor>,
         limit: u32,
     ) -> Result<Page<Run>, StoreError> {
         let limit = self.page_limit(limit);
-        self.read(move |conn| run::page(conn, of, after, limit).boxed())
+        self.read(move |conn| run::page(conn, of, outcome, after, limit).boxed())
             .await
     }
 
