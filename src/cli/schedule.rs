@@ -51,6 +51,9 @@ pub struct Create {
     /// When, as five cron fields or @daily and the like, such as "30 3 * * *"
     #[arg(long, value_name = "CRON")]
     schedule: String,
+    /// Which kind of backup to make
+    #[arg(long, value_enum, default_value_t = BackupType::Dr)]
+    backup_type: BackupType,
     #[command(flatten)]
     plan: Plan,
     /// Do not run by itself yet
@@ -125,6 +128,15 @@ struct Keep {
     /// Keep so many good ones whatever else is said
     #[arg(long = "keep-at-least", value_name = "COUNT")]
     at_least: Option<i32>,
+}
+
+/// Which kind of backup is made.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum BackupType {
+    /// DR backups, which can be restored in another cloud
+    Dr,
+    /// Regular backups: snapshots, which are restored in the tenant of the instance
+    Regular,
 }
 
 /// What becomes of runs that were missed.
@@ -237,6 +249,11 @@ async fn create(create: Create, context: &mut Context<'_>) -> Result<(), Failure
             tenant,
             instance_id,
             schedule: create.schedule,
+            backup_type: match create.backup_type {
+                BackupType::Dr => pb::schedule::BackupType::Dr,
+                BackupType::Regular => pb::schedule::BackupType::Regular,
+            }
+            .into(),
             is_active: !create.inactive,
             ..wanted
         }),

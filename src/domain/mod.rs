@@ -56,6 +56,7 @@ pub mod manifest;
 pub mod operation;
 pub mod orphan;
 pub mod page;
+pub mod point;
 pub mod progress;
 pub mod record;
 pub mod restoration;

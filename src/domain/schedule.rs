@@ -81,6 +81,8 @@ pub struct Plan {
 pub enum PointKind {
     /// A DR backup.
     DrBackup,
+    /// A regular backup.
+    Backup,
 }
 
 /// What becomes of slots at which nothing ran because the service was down.

@@ -6,22 +6,34 @@ use async_trait::async_trait;
 
 use super::store::{Admitted, RequestKey, StoreError};
 use crate::domain::{
+    backup::Backup,
     dr_backup::DrBackup,
     error::OperationError,
-    id::{CloudName, ScheduleId},
+    id::{CloudName, ResourceId, ScheduleId},
     operation::Operation,
     page::{Cursor, Page, Query},
+    point::PointFacts,
     schedule::{Run, RunOutcome, Schedule},
     time::Timestamp,
 };
 
-/// A point with the operation that makes it.
+/// A point, `CREATION_SCHEDULED`, with the operation that makes it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct NewPoint {
-    /// The point, `CREATION_SCHEDULED`.
-    pub backup: DrBackup,
-    /// What makes it.
-    pub operation: Operation,
+pub enum NewPoint {
+    /// A DR backup.
+    DrBackup(Box<DrBackup>, Operation),
+    /// A regular backup.
+    Backup(Box<Backup>, Operation),
+}
+
+impl NewPoint {
+    /// The id of the point.
+    pub fn id(&self) -> ResourceId {
+        match self {
+            Self::DrBackup(backup, _) => ResourceId::DrBackup(backup.id),
+            Self::Backup(backup, _) => ResourceId::Backup(backup.id),
+        }
+    }
 }
 
 /// What became of the point of a run.
@@ -36,10 +48,10 @@ pub enum Made {
 }
 
 /// A point as retention sees it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptPoint {
     /// The point.
-    pub backup: DrBackup,
+    pub point: PointFacts,
     /// Whether a restoration of it runs.
     pub used: bool,
 }
@@ -121,7 +133,7 @@ pub trait Schedules: Send + Sync {
     /// How many runs of schedules are under way in a cloud.
     async fn runs_under_way(&self, cloud: &CloudName) -> Result<u64, StoreError>;
 
-    /// All points that a schedule made and that are still there.
+    /// All points that a schedule made and that are still there, oldest first of each kind.
     async fn points_of(&self, schedule: ScheduleId) -> Result<Vec<KeptPoint>, StoreError>;
 
     /// Points that no schedule made, that rest, are not on hold, and are to be kept until `now` or

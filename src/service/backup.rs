@@ -99,6 +99,25 @@ impl Service {
             return Ok(answer);
         }
         let instance_name = self.peek_instance(&ask.tenant, &ask.server).await?;
+        let validate_only = ask.validate_only;
+        let (backup, operation) = self.backup_prepare(ask, instance_name);
+        if validate_only {
+            return Ok(backup);
+        }
+        let admitted = self
+            .store
+            .backup_admit(key, backup, operation)
+            .await
+            .map_err(refused)?;
+        Ok(answer(admitted))
+    }
+
+    /// A regular backup that was not admitted yet, with the operation that makes it.
+    pub(super) fn backup_prepare(
+        &self,
+        ask: CreateBackup,
+        instance_name: String,
+    ) -> (Backup, Operation) {
         let now = self.clock.now();
         let id = BackupId(self.clock.new_id());
         let name = if ask.name.is_empty() {
@@ -123,9 +142,6 @@ impl Service {
             updated: now,
             revision: 1,
         };
-        if ask.validate_only {
-            return Ok(backup);
-        }
         let creation = Ask::CreateBackup {
             server: ask.server,
             description: ask.description,
@@ -138,12 +154,7 @@ impl Service {
             ask.deadline,
             None,
         );
-        let admitted = self
-            .store
-            .backup_admit(key, backup, operation)
-            .await
-            .map_err(refused)?;
-        Ok(answer(admitted))
+        (backup, operation)
     }
 
     /// One regular backup.

@@ -10,20 +10,21 @@ use tracing::{info, warn};
 
 use super::{
     Service,
+    backup::{CreateBackup, DeleteBackup},
     dr_backup::{CreateDrBackup, DeleteDrBackup},
     refused,
 };
 use crate::{
     domain::{
         calendar::Calendar,
-        dr_backup::DrBackup,
         error::{Error, OperationError},
-        id::{CloudName, DrBackupId, ResourceId, ServerId, Tenant},
+        id::{CloudName, ResourceId, ServerId, Tenant},
         keeping::Keeping,
         lifecycle::State,
         page::{Filter, Order, Query},
-        retention::{Health, Judgement, Point, Policy, judge},
-        schedule::{Due, Run, RunCause, RunOutcome, Schedule, Slot},
+        point::PointFacts,
+        retention::{Judgement, Point, Policy, judge},
+        schedule::{Due, PointKind, Run, RunCause, RunOutcome, Schedule, Slot},
         time::Timestamp,
     },
     port::{
@@ -115,7 +116,7 @@ impl Service {
         run: &Run,
     ) -> Result<NewPoint, Error> {
         let points = self.store.points_of(schedule.id).await.map_err(refused)?;
-        let being_made = points.iter().find(|point| match point.backup.state {
+        let being_made = points.iter().find(|one| match one.point.state {
             State::CreationScheduled | State::Creating => true,
             State::Ok
             | State::Erred
@@ -125,13 +126,10 @@ impl Service {
             | State::Deleting
             | State::Deleted => false,
         });
-        if let Some(point) = being_made {
+        if let Some(KeptPoint { point, .. }) = being_made {
             return Err(Error::precondition(
                 RUN_UNDER_WAY,
-                format!(
-                    "DR backup {} of the run before is still being made",
-                    point.backup.id
-                ),
+                format!("{} of the run before is still being made", point.id),
             )
             .advise("wait for it, or cancel it"));
         }
@@ -147,23 +145,44 @@ impl Service {
             .chars()
             .take(self.limits.name_characters)
             .collect();
-        let ask = CreateDrBackup {
-            tenant: schedule.tenant.clone(),
-            server: schedule.server.clone(),
-            name,
-            description: schedule.plan.description.clone(),
-            capture: schedule.plan.capture,
-            incremental: builds_on(&points, schedule.plan.full_every),
-            keeping: Keeping {
-                schedule: Some(schedule.id),
-                ..Keeping::default()
-            },
-            deadline: None,
-            validate_only: false,
-            request_id: String::new(),
+        let (tenant, server) = (schedule.tenant.clone(), schedule.server.clone());
+        let description = schedule.plan.description.clone();
+        let keeping = Keeping {
+            schedule: Some(schedule.id),
+            ..Keeping::default()
         };
-        let (backup, operation) = self.dr_backup_prepare(ask, instance_name).await?;
-        Ok(NewPoint { backup, operation })
+        match schedule.plan.kind {
+            PointKind::DrBackup => {
+                let ask = CreateDrBackup {
+                    tenant,
+                    server,
+                    name,
+                    description,
+                    capture: schedule.plan.capture,
+                    incremental: builds_on(&points, schedule.plan.full_every),
+                    keeping,
+                    deadline: None,
+                    validate_only: false,
+                    request_id: String::new(),
+                };
+                let (made, operation) = self.dr_backup_prepare(ask, instance_name).await?;
+                Ok(NewPoint::DrBackup(Box::new(made), operation))
+            }
+            PointKind::Backup => {
+                let ask = CreateBackup {
+                    tenant,
+                    server,
+                    name,
+                    description,
+                    keeping,
+                    deadline: None,
+                    validate_only: false,
+                    request_id: String::new(),
+                };
+                let (made, operation) = self.backup_prepare(ask, instance_name);
+                Ok(NewPoint::Backup(Box::new(made), operation))
+            }
+        }
     }
 
     /// Writes that a run began.
@@ -175,11 +194,11 @@ impl Service {
         point: NewPoint,
         next: Option<Slot>,
     ) -> Result<Run, StoreError> {
-        run.point = Some(ResourceId::DrBackup(point.backup.id));
+        run.point = Some(point.id());
         schedule.next = next;
         schedule.runtime_state = format!("Running since {}", run.began);
         schedule.updated = run.began;
-        info!(schedule = %schedule.id, point = %point.backup.id, slot = %run.slot, cause = ?run.cause, "a run begins");
+        info!(schedule = %schedule.id, point = %point.id(), slot = %run.slot, cause = ?run.cause, "a run begins");
         self.store.run_begin(key, schedule, run, Some(point)).await
     }
 
@@ -354,50 +373,44 @@ impl Service {
             .points_expired(now, at_once)
             .await
             .map_err(refused)?;
-        let used: BTreeSet<DrBackupId> = expired
+        let used: BTreeSet<ResourceId> = expired
             .iter()
-            .filter(|point| point.used)
-            .map(|point| point.backup.id)
+            .filter(|one| one.used)
+            .map(|one| one.point.id)
             .collect();
-        let over: BTreeSet<ResourceId> = expired
-            .iter()
-            .map(|point| ResourceId::DrBackup(point.backup.id))
-            .collect();
+        let over: BTreeSet<ResourceId> = expired.iter().map(|one| one.point.id).collect();
         let instances: BTreeSet<(Tenant, ServerId)> = expired
             .into_iter()
-            .map(|point| (point.backup.tenant, point.backup.server))
+            .map(|one| (one.point.tenant, one.point.server))
             .collect();
         let mut asked = 0;
         for (tenant, server) in instances {
-            let points: Vec<KeptPoint> = self
-                .points_of_instance(tenant, server)
-                .await?
-                .into_iter()
-                .map(|backup| KeptPoint {
-                    used: used.contains(&backup.id),
-                    backup,
-                })
-                .collect();
-            let policy = Policy::keep_all(chrono_tz::UTC);
-            let judgement = judge(&seen_by_retention(&points), &policy, now);
-            for point in judgement
-                .deletions
-                .into_iter()
-                .filter(|id| over.contains(id))
-            {
-                asked += usize::from(self.let_go(point, "the end of its time").await?);
+            // A regular backup goes with its cloud, so neither kind stands in for the other.
+            for points in self.points_of_instance(tenant, server).await? {
+                let points: Vec<KeptPoint> = points
+                    .into_iter()
+                    .map(|point| KeptPoint {
+                        used: used.contains(&point.id),
+                        point,
+                    })
+                    .collect();
+                let policy = Policy::keep_all(chrono_tz::UTC);
+                let goes = judge(&seen_by_retention(&points), &policy, now).deletions;
+                for point in goes.into_iter().filter(|id| over.contains(id)) {
+                    asked += usize::from(self.let_go(point, "the end of its time").await?);
+                }
             }
         }
         Ok(asked)
     }
 
-    /// All DR backups of an instance.
+    /// All points of an instance, each kind by itself.
     async fn points_of_instance(
         &self,
         tenant: Tenant,
         server: ServerId,
-    ) -> Result<Vec<DrBackup>, Error> {
-        let mut query = Query {
+    ) -> Result<[Vec<PointFacts>; 2], Error> {
+        let query = Query {
             filter: Filter {
                 cloud: Some(tenant.cloud),
                 project: Some(tenant.project),
@@ -408,30 +421,53 @@ impl Service {
             after: None,
             limit: self.limits.page_max,
         };
-        let mut points = Vec::new();
-        loop {
+        let (mut dr_backups, mut backups) = (Vec::new(), Vec::new());
+        let mut rest = Some(query.clone());
+        while let Some(query) = rest.take() {
             let page = self.dr_backups_list(query.clone()).await?;
-            points.extend(page.items);
-            match page.next {
-                Some(next) => query.after = Some(next),
-                None => return Ok(points),
-            }
+            dr_backups.extend(page.items.iter().map(PointFacts::from));
+            rest = page.next.map(|next| Query {
+                after: Some(next),
+                ..query
+            });
         }
+        let mut rest = Some(query);
+        while let Some(query) = rest.take() {
+            let page = self.backups_list(query.clone()).await?;
+            backups.extend(page.items.iter().map(PointFacts::from));
+            rest = page.next.map(|next| Query {
+                after: Some(next),
+                ..query
+            });
+        }
+        Ok([dr_backups, backups])
     }
 
     /// Asks for the deletion of a point like anybody else; answers whether it was admitted. One that
     /// changed since it was judged, or that another still needs, is left for the next look.
     async fn let_go(&self, point: ResourceId, why: &str) -> Result<bool, Error> {
-        let ResourceId::DrBackup(id) = point else {
-            return Ok(false);
+        let (etag, request_id) = (String::new(), String::new());
+        let admitted = match point {
+            ResourceId::DrBackup(id) => {
+                let ask = DeleteDrBackup {
+                    id,
+                    etag,
+                    request_id,
+                };
+                self.dr_backup_delete(ask).await.map(drop)
+            }
+            ResourceId::Backup(id) => {
+                let ask = DeleteBackup {
+                    id,
+                    etag,
+                    request_id,
+                };
+                self.backup_delete(ask).await.map(drop)
+            }
+            ResourceId::Restoration(_) | ResourceId::Schedule(_) => return Ok(false),
         };
-        let ask = DeleteDrBackup {
-            id,
-            etag: String::new(),
-            request_id: String::new(),
-        };
-        match self.dr_backup_delete(ask).await {
-            Ok(_) => {
+        match admitted {
+            Ok(()) => {
                 info!(%point, why, "a point is let go");
                 Ok(true)
             }
@@ -468,14 +504,11 @@ fn gone(message: &str) -> OperationError {
 /// Whether the next DR backup of a schedule builds on the one before: not when so many since the last
 /// full one do, nor when none is there to build on.
 fn builds_on(points: &[KeptPoint], full_every: u32) -> bool {
-    let since_full = points
+    let mut good = points
         .iter()
         .rev()
-        .filter(|point| point.backup.state == State::Ok)
-        .position(|point| {
-            let made = point.backup.detail.own_backups();
-            !made.into_iter().any(|one| one.incremental)
-        });
+        .filter(|one| one.point.state == State::Ok);
+    let since_full = good.position(|one| one.point.builds_on.is_empty());
     since_full.is_some_and(|since| {
         u32::try_from(since).is_ok_and(|since| since.saturating_add(1) < full_every)
     })
@@ -483,42 +516,26 @@ fn builds_on(points: &[KeptPoint], full_every: u32) -> bool {
 
 /// Points as retention judges them.
 fn seen_by_retention(points: &[KeptPoint]) -> Vec<Point<ResourceId>> {
-    let owner: BTreeMap<&str, DrBackupId> = points
+    let owner: BTreeMap<&str, ResourceId> = points
         .iter()
-        .flat_map(|point| {
-            let made = point.backup.detail.own_backups();
-            made.map(|one| (one.id.as_str(), point.backup.id))
+        .flat_map(|one| {
+            one.point
+                .made
+                .iter()
+                .map(|made| (made.as_str(), one.point.id))
         })
         .collect();
-    let seen = |KeptPoint { backup, used }: &KeptPoint| {
-        let parents = backup.detail.own_backups();
-        let parent = parents
-            .filter_map(|one| owner.get(one.parent.as_ref()?.as_str()))
-            .find(|parent| **parent != backup.id);
-        let health = match backup.state {
-            State::Erred if backup.detail.volume_backups.is_empty() => Health::Failed,
-            // Half a deletion left it; it is tried again.
-            State::Erred if backup.detail.is_going() => Health::Failed,
-            State::Ok if backup.unrecoverable_reason().is_none() => Health::Good,
-            State::Ok
-            | State::Erred
-            | State::CreationScheduled
-            | State::Creating
-            | State::UpdateScheduled
-            | State::Updating
-            | State::DeletionScheduled
-            | State::Deleting
-            | State::Deleted => Health::Doubtful,
-        };
+    let seen = |KeptPoint { point, used }: &KeptPoint| {
+        let mut parents = point.builds_on.iter();
         Point {
-            id: ResourceId::DrBackup(backup.id),
-            taken: backup.created,
-            health,
-            busy: backup.state.is_busy(),
+            id: point.id,
+            taken: point.created,
+            health: point.health,
+            busy: point.state.is_busy(),
             used: *used,
-            held: backup.keeping.held,
-            kept_until: backup.keeping.until,
-            parent: parent.map(|id| ResourceId::DrBackup(*id)),
+            held: point.keeping.held,
+            kept_until: point.keeping.until,
+            parent: parents.find_map(|parent| owner.get(parent.as_str()).copied()),
         }
     };
     points.iter().map(seen).collect()

@@ -67,12 +67,12 @@ fn schedule(next: Option<Slot>) -> Schedule {
     }
 }
 
-fn key(method: &'static str) -> Option<RequestKey> {
-    Some(RequestKey {
+fn key(method: &'static str) -> RequestKey {
+    RequestKey {
         method,
         id: "monday".to_owned(),
         digest: "same".to_owned(),
-    })
+    }
 }
 
 async fn admit(store: &dyn Store, schedule: &Schedule) -> Schedule {
@@ -95,18 +95,19 @@ fn point_of(schedule: &Schedule) -> NewPoint {
         },
         ..backup()
     };
-    NewPoint {
-        operation: creation(&backup),
-        backup,
-    }
+    let operation = creation(&backup);
+    NewPoint::DrBackup(Box::new(backup), operation)
 }
 
 /// Begins a run that makes a point; the schedule as it goes on is answered too.
 async fn begin(store: &dyn Store, schedule: &Schedule) -> (Schedule, Run, DrBackup) {
     let point = point_of(schedule);
-    let made = point.backup.clone();
+    let NewPoint::DrBackup(made, _) = &point else {
+        panic!("a DR backup")
+    };
+    let made = DrBackup::clone(made);
     let mut run = run_of(schedule);
-    run.point = Some(ResourceId::DrBackup(made.id));
+    run.point = Some(point.id());
     let next = Schedule {
         next: Some(slot(2)),
         ..schedule.clone()
@@ -120,12 +121,12 @@ async fn a_schedule_reads_back_as_it_was_written_and_repeats_answer_it(site: Sit
     let store = site.open().await;
     let wanted = schedule(Some(slot(1)));
     let first = store
-        .schedule_admit(key("CreateSchedule"), wanted.clone())
+        .schedule_admit(Some(key("CreateSchedule")), wanted.clone())
         .await;
     assert_eq!(first, Ok(Admitted::New(wanted.clone())));
     assert_eq!(store.schedule_get(wanted.id).await, Ok(wanted.clone()));
     let again = store
-        .schedule_admit(key("CreateSchedule"), schedule(None))
+        .schedule_admit(Some(key("CreateSchedule")), schedule(None))
         .await;
     assert_eq!(again, Ok(Admitted::Before(wanted.clone())));
     let about = ResourceId::Schedule(wanted.id);
@@ -133,16 +134,14 @@ async fn a_schedule_reads_back_as_it_was_written_and_repeats_answer_it(site: Sit
     assert_eq!(events.len(), 1);
 
     let removed = store
-        .schedule_remove(key("DeleteSchedule"), wanted.clone())
+        .schedule_remove(Some(key("DeleteSchedule")), wanted.clone())
         .await;
     assert_eq!(removed, Ok(Admitted::New(wanted.clone())));
     assert_eq!(
         store.schedule_get(wanted.id).await,
         Err(StoreError::NotFound(about))
     );
-    let answered = store
-        .schedule_answered(&key("CreateSchedule").expect("a key"))
-        .await;
+    let answered = store.schedule_answered(&key("CreateSchedule")).await;
     assert_eq!(answered, Ok(Some(wanted)), "also when it is gone");
     let events = store.events_list(about, 0, 10).await.expect("listed");
     assert_eq!(events.last().map(|event| event.state), Some(State::Deleted));
@@ -218,7 +217,10 @@ async fn a_run_rests_with_its_point(site: Site) {
     );
     let points = store.points_of(read.id).await.expect("listed");
     assert_eq!(points.len(), 1);
-    assert_eq!((points[0].backup.id, points[0].used), (made.id, false));
+    assert_eq!(
+        (points[0].point.id, points[0].used),
+        (ResourceId::DrBackup(made.id), false)
+    );
 
     let rested = DrBackup {
         state: State::Ok,
@@ -315,7 +317,7 @@ async fn points_expire_only_at_rest_unheld_and_without_a_schedule(site: Site) {
         over(false, None, State::Creating),
         over(false, None, State::Ok),
     ] {
-        expected = Some(one.id);
+        expected = Some(ResourceId::DrBackup(one.id));
         let operation = creation(&one);
         store
             .dr_backup_admit(None, one, operation)
@@ -326,7 +328,7 @@ async fn points_expire_only_at_rest_unheld_and_without_a_schedule(site: Site) {
     assert_eq!(early, Ok(Vec::new()));
     let expired = store.points_expired(NOON, 10).await.expect("listed");
     assert_eq!(expired.len(), 1);
-    assert_eq!(Some(expired[0].backup.id), expected);
+    assert_eq!(Some(expired[0].point.id), expected);
 }
 
 /// Every claim once for each database.

@@ -16,6 +16,7 @@ use drbackup::{
         id::{CloudName, ProjectId, ResourceId, ServerId, Tenant},
         keeping::{Keeping, Rekeeping},
         lifecycle::State,
+        page::{Filter, Order, Query},
         schedule::{Keep, MissedRuns, Plan, PointKind, Run, RunCause, RunOutcome, Schedule},
         sighting::{Thing, ThingKind},
         time::Timestamp,
@@ -33,7 +34,7 @@ use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 use crate::{
-    house::{House, without_grace},
+    house::{House, things, without_grace},
     stage::until,
 };
 
@@ -185,9 +186,9 @@ async fn a_schedule_runs_when_its_time_has_come_and_not_before() {
     let schedule = scene.schedule(|_| {}).await;
     let one = Timestamp::parse("2026-11-23T13:00:00Z").expect("a time");
     assert_eq!(schedule.next.map(|slot| slot.time), Some(one));
-    scene.hands.wind(30 * MINUTE - Duration::from_micros(1));
+    scene.hands.wind(29 * MINUTE);
     assert_eq!(scene.tick().await, 0);
-    scene.hands.wind(Duration::from_micros(1));
+    scene.hands.wind(MINUTE);
     assert_eq!(scene.tick().await, 1);
     assert_eq!(scene.tick().await, 0, "of each slot there is one run");
     let runs = scene.runs(&schedule).await;
@@ -258,7 +259,7 @@ async fn the_oldest_goes_only_when_the_new_one_is_good() {
     // `maximum` limits what the rules want; without one they want everything.
     let first = scene.next_hour(&schedule).await;
     assert_eq!(first.state(), pb::State::Ok, "{:?}", first.error);
-    assert_eq!(scene.points(&schedule).await, [first.id.clone()]);
+    assert_eq!(scene.points(&schedule).await, [first.id.as_str()]);
 
     scene.hands.wind(HOUR);
     assert_eq!(scene.tick().await, 1);
@@ -269,6 +270,73 @@ async fn the_oldest_goes_only_when_the_new_one_is_good() {
     let second = scene.finish(&schedule).await;
     assert_eq!(second.state(), pb::State::Ok, "{:?}", second.error);
     until(|| async { (scene.points(&schedule).await == [second.id.clone()]).then_some(()) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_of_regular_backups_makes_snapshots_and_keeps_as_many_as_are_asked_for() {
+    let scene = Scene::set().await;
+    let schedule = scene
+        .schedule(|plan| {
+            plan.kind = PointKind::Backup;
+            plan.keep.last = 1;
+        })
+        .await;
+    let mut made = Vec::new();
+    for _ in 0..2 {
+        scene.hands.wind(HOUR);
+        assert_eq!(scene.tick().await, 1);
+        until(|| async {
+            scene.tick().await;
+            let run = scene.runs(&schedule).await.remove(0);
+            (run.outcome == RunOutcome::Succeeded).then_some(())
+        })
+        .await;
+        made.extend(scene.runs(&schedule).await.remove(0).point);
+    }
+    let ResourceId::Backup(newest) = made[1] else {
+        panic!("a regular backup")
+    };
+    let filter = Filter {
+        schedule: Some(schedule.id),
+        ..Filter::default()
+    };
+    until(|| async {
+        let query = Query {
+            filter: filter.clone(),
+            order: Order::default(),
+            after: None,
+            limit: 10,
+        };
+        let page = scene.service.backups_list(query).await.expect("listed");
+        let ids: Vec<_> = page.items.iter().map(|backup| backup.id).collect();
+        (ids == [newest]).then_some(())
+    })
+    .await;
+    assert_eq!(things(&scene.house.source, "demo", "snapshots").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_so_many_is_full_and_retention_goes_from_the_newest_end_of_a_chain() {
+    let scene = Scene::set().await;
+    let schedule = scene
+        .schedule(|plan| {
+            plan.full_every = 3;
+            plan.keep.last = 1;
+        })
+        .await;
+    let mut increments = Vec::new();
+    for _ in 0..4 {
+        let backup = scene.next_hour(&schedule).await;
+        assert_eq!(backup.state(), pb::State::Ok, "{:?}", backup.error);
+        increments.push(backup.volume_backups[0].incremental);
+    }
+    assert_eq!(increments, [false, true, true, false]);
+    // The first three went as one chain, from its newest end, as soon as the second full one was there.
+    until(|| async {
+        scene.service.schedules_prune(10).await.expect("judged");
+        (scene.points(&schedule).await.len() == 1).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -602,7 +670,20 @@ async fn a_schedule_is_made_changed_run_and_deleted_through_the_api() {
         changed.next_trigger_at, on.next_trigger_at,
         "another zone, another time"
     );
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_runs_on_a_callers_word_and_what_it_made_outlives_it() {
+    let house = House::open(Times::fast()).await;
+    let shop = InstanceSpec::new("shop", &[1]);
+    let server = house.source.create_instance(&shop).expect("made").server;
+    let mut client = ScheduleServiceClient::new(house.channel().await);
+    let create = pb::CreateScheduleRequest {
+        schedule: Some(wanted(&house, &server)),
+        ..Default::default()
+    };
+    let made = client.create_schedule(create).await.expect("made");
+    let made = made.into_inner();
     let run = pb::RunScheduleRequest {
         id: made.id.clone(),
         request_id: "now".to_owned(),

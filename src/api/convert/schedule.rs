@@ -43,6 +43,11 @@ pub(in crate::api) fn schedule(schedule: Schedule) -> pb::Schedule {
     let plan = schedule.plan;
     let backup_type = match plan.kind {
         PointKind::DrBackup => schedule::BackupType::Dr,
+        PointKind::Backup => schedule::BackupType::Regular,
+    };
+    let of_dr_backups = match plan.kind {
+        PointKind::DrBackup => capture(plan.capture),
+        PointKind::Backup => pb::dr_backup::Capture::Unspecified,
     };
     let missed_runs = match plan.missed {
         MissedRuns::RunOnce => schedule::MissedRuns::RunOnce,
@@ -56,7 +61,7 @@ pub(in crate::api) fn schedule(schedule: Schedule) -> pb::Schedule {
         tenant: schedule.tenant.project.to_string(),
         instance_id: schedule.server.to_string(),
         backup_type: backup_type.into(),
-        capture: capture(plan.capture).into(),
+        capture: of_dr_backups.into(),
         schedule: plan.calendar,
         time_zone: plan.time_zone,
         jitter: (!plan.jitter.is_zero()).then(|| duration(plan.jitter)),
@@ -105,6 +110,7 @@ pub(in crate::api) fn run(run: Run) -> pb::ScheduleRun {
         RunOutcome::Skipped => Outcome::Skipped,
         RunOutcome::Failed => Outcome::Failed,
     };
+    let (dr_backup_id, backup_id) = ids(run.point);
     pb::ScheduleRun {
         id: run.id.to_string(),
         schedule_id: run.schedule.to_string(),
@@ -112,10 +118,8 @@ pub(in crate::api) fn run(run: Run) -> pb::ScheduleRun {
         cause: cause.into(),
         outcome: outcome.into(),
         reason: run.reason,
-        dr_backup_id: run
-            .point
-            .map(|point| point.uuid().to_string())
-            .unwrap_or_default(),
+        dr_backup_id,
+        backup_id,
         begin_time: Some(time(run.began)),
         end_time: run.ended.map(time),
     }
@@ -123,13 +127,24 @@ pub(in crate::api) fn run(run: Run) -> pb::ScheduleRun {
 
 /// What retention thinks of one point.
 pub(in crate::api) fn verdict(verdict: &Verdict<ResourceId>) -> pb::RetentionVerdict {
+    let (dr_backup_id, backup_id) = ids(Some(verdict.id));
     pb::RetentionVerdict {
-        dr_backup_id: verdict.id.uuid().to_string(),
+        dr_backup_id,
+        backup_id,
         keep: match verdict.fate {
             Fate::Stays => true,
             Fate::Goes => false,
         },
         reasons: verdict.reasons.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// The id of a point, as that of a DR backup or that of a regular one.
+fn ids(point: Option<ResourceId>) -> (String, String) {
+    match point {
+        Some(ResourceId::DrBackup(id)) => (id.to_string(), String::new()),
+        Some(ResourceId::Backup(id)) => (String::new(), id.to_string()),
+        Some(ResourceId::Restoration(_) | ResourceId::Schedule(_)) | None => Default::default(),
     }
 }
 
@@ -219,11 +234,22 @@ fn plan(fields: &mut Fields<'_>, wanted: pb::Schedule) -> Plan {
     use schedule::{BackupType, MissedRuns as Missed};
     let kind = match BackupType::try_from(wanted.backup_type) {
         Ok(BackupType::Unspecified | BackupType::Dr) => PointKind::DrBackup,
+        Ok(BackupType::Regular) => PointKind::Backup,
         Err(_) => {
             fields.bad("schedule.backup_type", unknown(wanted.backup_type));
             PointKind::DrBackup
         }
     };
+    if kind == PointKind::Backup {
+        for (field, given) in [
+            ("schedule.capture", wanted.capture != 0),
+            ("schedule.full_every", wanted.full_every > 1),
+        ] {
+            if given {
+                fields.bad(field, "is only for DR backups");
+            }
+        }
+    }
     let missed = match Missed::try_from(wanted.missed_runs) {
         Ok(Missed::Unspecified | Missed::RunOnce) => MissedRuns::RunOnce,
         Ok(Missed::Skip) => MissedRuns::Skip,

@@ -40,6 +40,11 @@ impl Shown for pb::Schedule {
             "In",
             format!("cloud {}, tenant {}", self.cloud, self.tenant),
         );
+        let makes = match self.backup_type() {
+            pb::schedule::BackupType::Regular => "regular backups",
+            pb::schedule::BackupType::Dr | pb::schedule::BackupType::Unspecified => "DR backups",
+        };
+        page.fact("Makes", makes);
         page.fact("Runs", format!("{} in {}", self.schedule, self.time_zone));
         page.fact("Within", self.jitter.as_ref().map(span).unwrap_or_default());
         page.fact("Active", yes(self.is_active));
@@ -60,14 +65,7 @@ impl Shown for pb::Schedule {
 impl Shown for pb::ScheduleRun {
     const MESSAGE: &'static str = "drbackup.v1.ScheduleRun";
     const COLUMNS: &'static [&'static str] = &[
-        "ID",
-        "FOR",
-        "CAUSE",
-        "OUTCOME",
-        "BEGAN",
-        "ENDED",
-        "DR BACKUP",
-        "REASON",
+        "ID", "FOR", "CAUSE", "OUTCOME", "BEGAN", "ENDED", "BACKUP", "REASON",
     ];
 
     fn id(&self) -> &str {
@@ -96,7 +94,7 @@ impl Shown for pb::ScheduleRun {
             outcome.to_owned(),
             time(self.begin_time.as_ref()),
             time(self.end_time.as_ref()),
-            self.dr_backup_id.clone(),
+            format!("{}{}", self.dr_backup_id, self.backup_id),
             self.reason.clone(),
         ]
     }
@@ -121,12 +119,12 @@ impl Shown for pb::PreviewScheduleResponse {
         let verdicts = self.verdicts.iter().map(|verdict| {
             let fate = if verdict.keep { "stays" } else { "goes" };
             vec![
-                verdict.dr_backup_id.clone(),
+                format!("{}{}", verdict.dr_backup_id, verdict.backup_id),
                 fate.to_owned(),
                 verdict.reasons.join("; "),
             ]
         });
-        page.table("DR backups", &["ID", "FATE", "WHY"], verdicts.collect());
+        page.table("Backups", &["ID", "FATE", "WHY"], verdicts.collect());
         page
     }
 }

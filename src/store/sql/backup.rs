@@ -12,9 +12,11 @@ use crate::{
     domain::{
         backup::{Backup, BackupDetail},
         decision::{Detail, Ending},
+        error::OperationError,
         event::Event,
         id::{BackupId, ResourceId, ScheduleId, ServerId},
         keeping::Keeping,
+        lifecycle::State,
         page::{Cursor, OrderField, OrderValue, Page, Query},
         time::Timestamp,
     },
@@ -96,6 +98,58 @@ pub(super) async fn of_ids(conn: &mut Conn, ids: &[String]) -> Result<Vec<Backup
         .load(conn)
         .await?;
     rows.into_iter().map(Backup::try_from).collect()
+}
+
+/// Those that a schedule made, oldest first.
+pub(super) async fn of_schedule(
+    conn: &mut Conn,
+    schedule: ScheduleId,
+) -> Result<Vec<Backup>, StoreError> {
+    let rows: Vec<Row> = backups::table
+        .filter(backups::schedule.eq(schedule.to_string()))
+        .order((backups::created, backups::id))
+        .select(Row::as_select())
+        .load(conn)
+        .await?;
+    rows.into_iter().map(Backup::try_from).collect()
+}
+
+/// Those that no schedule made, that rest and are not held, and that were to be kept until `now` or
+/// before, the longest over first.
+pub(super) async fn expired(
+    conn: &mut Conn,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<Backup>, StoreError> {
+    let rows: Vec<Row> = backups::table
+        .filter(backups::kept_until.le(now.0))
+        .filter(backups::schedule.is_null())
+        .filter(backups::held.eq(0))
+        .filter(backups::state.eq_any([State::Ok.name(), State::Erred.name()]))
+        .order((backups::kept_until, backups::id))
+        .limit(limit)
+        .select(Row::as_select())
+        .load(conn)
+        .await?;
+    rows.into_iter().map(Backup::try_from).collect()
+}
+
+/// The states and errors of several, by id.
+pub(super) async fn standing(
+    conn: &mut Conn,
+    ids: &[String],
+) -> Result<Vec<(String, (State, Option<OperationError>))>, StoreError> {
+    let rows: Vec<(String, String, Option<String>)> = backups::table
+        .filter(backups::id.eq_any(ids))
+        .select((backups::id, backups::state, backups::error))
+        .load(conn)
+        .await?;
+    rows.into_iter()
+        .map(|(id, is, error)| {
+            let error = from_json_option("the error of a regular backup", error)?;
+            Ok((id, (state(&is)?, error)))
+        })
+        .collect()
 }
 
 /// A page, of at most `limit` rows.

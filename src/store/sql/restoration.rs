@@ -155,18 +155,24 @@ pub(super) async fn busy(
     ids.iter().map(|id| uuid(id).map(RestorationId)).collect()
 }
 
-/// Those of some DR backups of which a restoration runs.
+/// Those of some backups, of either kind, of which a restoration runs.
 pub(super) async fn in_use(
     conn: &mut Conn,
-    dr_backups: &[String],
+    backups: &[String],
 ) -> Result<HashSet<String>, StoreError> {
-    let used: Vec<Option<String>> = restorations::table
-        .filter(restorations::dr_backup.eq_any(dr_backups))
+    let of_them = restorations::dr_backup
+        .eq_any(backups)
+        .or(restorations::backup.eq_any(backups));
+    let used: Vec<(Option<String>, Option<String>)> = restorations::table
+        .filter(of_them)
         .filter(restorations::state.ne_all(resting()))
-        .select(restorations::dr_backup)
+        .select((restorations::dr_backup, restorations::backup))
         .load(conn)
         .await?;
-    Ok(used.into_iter().flatten().collect())
+    Ok(used
+        .into_iter()
+        .filter_map(|(dr_backup, backup)| dr_backup.or(backup))
+        .collect())
 }
 
 fn resting() -> impl Iterator<Item = &'static str> {

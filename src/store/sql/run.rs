@@ -6,7 +6,7 @@ use diesel::{dsl::sql, expression::SqlLiteral, prelude::*, sql_types::Bool};
 use diesel_async::RunQueryDsl;
 
 use super::{
-    Conn, Engine, dr_backup,
+    Conn, Engine, backup, dr_backup,
     page::{behind, cut, time_cursor},
 };
 use crate::{
@@ -146,7 +146,8 @@ pub(super) async fn rested(conn: &mut Conn, limit: u32) -> Result<Vec<(Run, Made
         .load(conn)
         .await?;
     let ids: Vec<String> = rows.iter().filter_map(|row| row.point_id.clone()).collect();
-    let standing: HashMap<_, _> = dr_backup::standing(conn, &ids).await?.into_iter().collect();
+    let mut standing: HashMap<_, _> = dr_backup::standing(conn, &ids).await?.into_iter().collect();
+    standing.extend(backup::standing(conn, &ids).await?);
     let mut rested = Vec::new();
     for row in rows {
         let point = row.point_id.as_ref().and_then(|id| standing.get(id));

@@ -5,15 +5,17 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 
 use super::{
-    Conn, Db, dr_backup, event, operation,
+    Conn, Db, backup, dr_backup, event, operation,
     request::{self, Before, Claim},
     restoration, run, schedule,
 };
 use crate::{
     domain::{
+        backup::Backup,
         dr_backup::DrBackup,
         id::{CloudName, ResourceId, ScheduleId},
         page::{Cursor, Page, Query},
+        point::PointFacts,
         schedule::{Run, RunOutcome, Schedule},
         time::Timestamp,
     },
@@ -178,17 +180,23 @@ impl Schedules for Db {
                 change(conn, &wanted).await?;
                 run::insert(conn, &begun, &wanted.tenant.cloud).await?;
                 request::keep(conn, key, || Ok(begun.id.to_string())).await?;
-                let Some(NewPoint {
-                    mut backup,
-                    operation,
-                }) = point
-                else {
+                let Some(point) = point else {
                     return Ok((begun, Wake::CHANGES));
                 };
-                backup.revision = 1;
-                dr_backup::insert(conn, &backup).await?;
+                let (told, operation) = match point {
+                    NewPoint::DrBackup(mut made, operation) => {
+                        made.revision = 1;
+                        dr_backup::insert(conn, &made).await?;
+                        (dr_backup::event_of(&made)?, operation)
+                    }
+                    NewPoint::Backup(mut made, operation) => {
+                        made.revision = 1;
+                        backup::insert(conn, &made).await?;
+                        (backup::event_of(&made)?, operation)
+                    }
+                };
                 operation::insert(conn, &operation).await?;
-                event::append(conn, &[dr_backup::event_of(&backup)?]).await?;
+                event::append(conn, &[told]).await?;
                 Ok((begun, Wake::BOTH))
             }
             .boxed()
@@ -235,8 +243,9 @@ impl Schedules for Db {
     async fn points_of(&self, of: ScheduleId) -> Result<Vec<KeptPoint>, StoreError> {
         self.snapshot(move |conn| {
             async move {
-                let backups = dr_backup::of_schedule(conn, of).await?;
-                kept_points(conn, backups).await
+                let dr_backups = dr_backup::of_schedule(conn, of).await?;
+                let backups = backup::of_schedule(conn, of).await?;
+                kept_points(conn, &dr_backups, &backups).await
             }
             .boxed()
         })
@@ -251,8 +260,9 @@ impl Schedules for Db {
         let limit = i64::from(self.page_limit(limit));
         self.snapshot(move |conn| {
             async move {
-                let backups = dr_backup::expired(conn, now, limit).await?;
-                kept_points(conn, backups).await
+                let dr_backups = dr_backup::expired(conn, now, limit).await?;
+                let backups = backup::expired(conn, now, limit).await?;
+                kept_points(conn, &dr_backups, &backups).await
             }
             .boxed()
         })
@@ -267,16 +277,21 @@ async fn change(conn: &mut Conn, wanted: &Schedule) -> Result<Schedule, StoreErr
     Ok(changed)
 }
 
-/// DR backups with whether a restoration of them runs.
+/// Points with whether a restoration of them runs.
 async fn kept_points(
     conn: &mut Conn,
-    backups: Vec<DrBackup>,
+    dr_backups: &[DrBackup],
+    backups: &[Backup],
 ) -> Result<Vec<KeptPoint>, StoreError> {
-    let ids: Vec<String> = backups.iter().map(|backup| backup.id.to_string()).collect();
+    let dr_backups = dr_backups.iter().map(PointFacts::from);
+    let points: Vec<PointFacts> = dr_backups
+        .chain(backups.iter().map(PointFacts::from))
+        .collect();
+    let ids: Vec<String> = points.iter().map(|one| one.id.uuid().to_string()).collect();
     let used = restoration::in_use(conn, &ids).await?;
-    let kept = backups.into_iter().map(|backup| KeptPoint {
-        used: used.contains(&backup.id.to_string()),
-        backup,
+    let kept = points.into_iter().zip(ids).map(|(point, id)| KeptPoint {
+        used: used.contains(&id),
+        point,
     });
     Ok(kept.collect())
 }
