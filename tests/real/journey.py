@@ -17,6 +17,7 @@ sys.dont_write_bytecode = True
 
 import figures  # noqa: E402
 import fleet  # noqa: E402
+import points  # noqa: E402
 import portrait  # noqa: E402
 from claims import Claims, say, wait  # noqa: E402
 from cloud import Site, View, strange  # noqa: E402
@@ -734,6 +735,8 @@ def options():
     parser.add_argument('--keep', action='store_true', help='leave everything in place')
     parser.add_argument('--figures', action='store_true',
                         help='measure one backup and one restoration of 3 volumes instead')
+    parser.add_argument('--points', action='store_true',
+                        help='show a schedule with a chain, and a regular backup, instead')
     given = parser.parse_args()
     given.foreign = given.source is not None
     if given.foreign and not given.dr:
@@ -753,6 +756,9 @@ def main():
     if given.figures:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended by a signal'))
         return figures.main(given)
+    if given.points:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended by a signal'))
+        return points.main(given)
     try:
         journey = Journey(given)
     except Exception as error:

@@ -1,0 +1,129 @@
+"""A schedule that makes a chain, restored from its middle and its end; and a regular backup: on real clouds."""
+
+import os
+import tempfile
+
+import fleet
+import portrait
+from claims import say, wait
+from cloud import Site
+from content import MIB, digest, path_of, scribble
+from lab import Lab
+from service import Service
+from sweep import sweep
+
+
+class Points:
+    """Claims about points of one instance, counted as they are made."""
+
+    def __init__(self, service, source, dr, instance):
+        self.service = service
+        self.source = source
+        self.dr = dr
+        self.instance = instance
+        self.failed = 0
+
+    def claim(self, text, truth):
+        """One claim."""
+        print('%-7s %s' % ('ok' if truth else 'FAILED', text), flush=True)
+        self.failed += not truth
+
+    def digests(self):
+        """The bytes of the instance as they are now."""
+        return [digest(path_of(self.source, one)) for one in self.instance.volumes]
+
+    def write(self, at):
+        """New bytes in every volume, and zeros where there were bytes."""
+        for volume in self.instance.volumes:
+            path = path_of(self.source, volume)
+            scribble(path, (at * MIB, 2 * MIB))
+            with open(path, 'r+b') as stream:
+                stream.seek(52 * MIB)
+                stream.write(bytes(MIB))
+                stream.flush()
+                os.fsync(stream.fileno())
+
+    def restored(self, *arguments, site):
+        """The bytes of what a restoration made, which is deleted after."""
+        restoration = self.service.ask('restoration', 'create', *arguments, seconds=600)
+        looks = portrait.take(site, restoration['instance']['serverId'])
+        bytes_there = [digest(path_of(site, one)) for one in looks['volume ids']]
+        self.service.ask('restoration', 'delete', restoration['id'], '--instance', seconds=300)
+        return bytes_there
+
+    def schedule(self):
+        """A full one and two increments, each after new bytes; then the middle and the newest elsewhere."""
+        place = ('--cloud', self.source.name, '--tenant', self.source.project)
+        schedule = self.service.ask('schedule', 'create', self.instance.server, *place, '--schedule', '@yearly',
+                                    '--full-every', '3', '--keep-last', '3')
+        made, bytes_then = [], []
+        for number in range(3):
+            if number:
+                self.write(200 + 10 * number)
+            bytes_then.append(self.digests())
+            run = self.service.ask('schedule', 'run', schedule['id'])
+            backup = self.service.until_rest('backup', run['drBackupId'], seconds=300)
+            made.append(backup)
+            self.claim('run %d of the schedule made a DR backup that is OK' % (number + 1),
+                       backup['state'] == 'STATE_OK')
+            wait('the end of the run', lambda: self.service.ask(
+                'schedule', 'runs', schedule['id'])[0]['outcome'] == 'OUTCOME_SUCCEEDED' or None, 60)
+        heads = [[one for one in backup['volumeBackups'] if not one.get('inherited')] for backup in made]
+        self.claim('the first is full and the others are increments',
+                   [any(one.get('incremental') for one in own) for own in heads] == [False, True, True])
+        self.claim('each holds its whole chain',
+                   [len(backup['volumeBackups']) for backup in made]
+                   == [(number + 1) * len(self.instance.volumes) for number in range(3)])
+        for number, word in ((1, 'middle'), (2, 'newest')):
+            there = self.restored(made[number]['id'], '--cloud', self.dr.name, '--tenant', self.dr.project,
+                                  site=self.dr)
+            self.claim('the %s one comes back in the other cloud with its bytes' % word,
+                       there == bytes_then[number])
+        code, words = self.service.refusal('backup', 'delete', made[0]['id'])
+        self.claim('a parent is not deleted before its children: ' + words.strip()[:80], code != 0)
+        for backup in reversed(made):
+            self.service.ask('backup', 'delete', backup['id'], seconds=300)
+        self.claim('the chain goes from its newest end', True)
+        self.service.ask('schedule', 'delete', schedule['id'])
+
+    def regular(self):
+        """Snapshots in the tenant of the instance, and back from them."""
+        place = ('--cloud', self.source.name, '--tenant', self.source.project)
+        then = self.digests()
+        backup = self.service.ask('regular-backup', 'create', self.instance.server, *place, seconds=300)
+        self.claim('a regular backup is OK', backup['state'] == 'STATE_OK')
+        self.write(400)
+        there = self.restored(backup['id'], site=self.source)
+        self.claim('it comes back in its tenant with its bytes', there == then)
+        self.service.ask('regular-backup', 'delete', backup['id'], seconds=300)
+        self.claim('it is deleted', True)
+
+
+def main(given):
+    """Makes all claims; 0 if all hold and both clouds are as before."""
+    state = os.environ.get('OPENSTACK_LAB', '/var/tmp/openstack-lab')
+    Lab(given.lab_scripts, state)
+    sites = [Site('source', given.source, given.source_admin, os.path.join(state, 'source')),
+             Site('dr', given.dr, given.dr_admin, os.path.join(state, 'dr'))]
+    built = fleet.Fleet(sites[0], fleet.new_mark())
+    before = {site.name: site.listing() for site in sites}
+    points = None
+    with tempfile.TemporaryDirectory(prefix='drbackup-real-') as directory:
+        service = Service(given.binary, directory, given.clouds_file, sites)
+        try:
+            for site in sites:
+                site.raise_quotas()
+            built.networks['net'] = fleet.make_network(built.view, built.mark + '-net', '10.77.0.0/24')
+            fleet.make_network(sites[1].tenant, built.mark + '-net', '10.77.0.0/24')
+            instance = built.build_three()
+            say('an instance with 3 volumes is there')
+            service.start()
+            points = Points(service, sites[0], sites[1], instance)
+            points.schedule()
+            points.regular()
+        finally:
+            service.stop()
+            for site in sites:
+                sweep(site, before[site.name], built.mark)
+                site.put_back_quotas()
+    return 1 if points is None or points.failed else 0
