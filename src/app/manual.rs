@@ -358,7 +358,7 @@ Health checks (`grpc.health.v1.Health`) know these names:
 
 | Name | SERVING means |
 |---|---|
-| empty, `drbackup.v1.DRBackupService`, `drbackup.v1.BackupService`, `drbackup.v1.RestorationService`, `drbackup.v1.CloudService` | ready: the database takes what is written (asked every `api.health_every`; the log tells the reason when it does not), and nobody has asked the process to stop |
+| empty, and each service by its name, such as `drbackup.v1.DRBackupService` | ready: the database takes what is written (asked every `api.health_every`; the log tells the reason when it does not), and nobody has asked the process to stop |
 | `liveness` | the process runs, also while its database does not, and until it has taken its leave |
 
 SIGTERM or SIGINT stops it like this:

@@ -202,6 +202,12 @@ impl OperationError {
     }
 }
 
+impl From<&Error> for OperationError {
+    fn from(error: &Error) -> Self {
+        Self::new(error.reason(), error.message.clone(), &error.guidance)
+    }
+}
+
 impl From<&Fault> for OperationError {
     fn from(fault: &Fault) -> Self {
         Self {

@@ -7,6 +7,7 @@ pub mod dr_backup;
 pub mod orphan;
 pub mod request;
 pub mod restoration;
+pub mod retention;
 pub mod run;
 pub mod schedule;
 pub mod story;

@@ -20,7 +20,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            every: Duration::from_secs(60),
+            every: Duration::from_secs(10 * 60),
             at_once: 200,
         }
     }

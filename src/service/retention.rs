@@ -1,0 +1,211 @@
+//! What may be let go because nobody wants to keep it any more: judged, and asked for like anybody else
+//! would; it may not know who looks, or how often.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tracing::info;
+
+use super::{Service, backup::DeleteBackup, dr_backup::DeleteDrBackup, refused};
+use crate::{
+    domain::{
+        calendar::Calendar,
+        error::Error,
+        id::{ResourceId, ServerId, Tenant},
+        page::{Filter, Order, Query},
+        point::PointFacts,
+        retention::{Judgement, Point, Policy, judge},
+        schedule::Schedule,
+        time::Timestamp,
+    },
+    port::schedules::KeptPoint,
+};
+
+impl Service {
+    /// What retention thinks of the points of a schedule.
+    pub(super) async fn judge(
+        &self,
+        schedule: &Schedule,
+        calendar: &Calendar,
+        now: Timestamp,
+    ) -> Result<Judgement<ResourceId>, Error> {
+        let points = self.store.points_of(schedule.id).await.map_err(refused)?;
+        let policy = schedule.plan.keep.policy(calendar);
+        Ok(judge(&seen_by_retention(&points), &policy, now))
+    }
+
+    /// Lets go what the retention of every active schedule does not keep any more; answers how many
+    /// deletions it asked for. One that is not active makes nothing new, so it lets nothing go.
+    pub async fn schedules_prune(&self, at_once: u32) -> Result<usize, Error> {
+        let mut query = Query {
+            filter: Filter {
+                active: Some(true),
+                ..Filter::default()
+            },
+            order: Order::default(),
+            after: None,
+            limit: at_once,
+        };
+        let mut asked = 0;
+        loop {
+            let page = self.schedules_list(query.clone()).await?;
+            for schedule in &page.items {
+                asked += self.schedule_prune(schedule).await?;
+            }
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => return Ok(asked),
+            }
+        }
+    }
+
+    /// Lets go what the retention of a schedule does not keep any more; answers how many deletions it
+    /// asked for. What another point is built on goes in a later call, when that one is gone.
+    pub(super) async fn schedule_prune(&self, schedule: &Schedule) -> Result<usize, Error> {
+        let calendar = schedule.plan.calendar()?;
+        let judgement = self.judge(schedule, &calendar, self.clock.now()).await?;
+        let mut asked = 0;
+        for point in judgement.deletions {
+            asked += usize::from(self.let_go(point, "retention").await?);
+        }
+        Ok(asked)
+    }
+
+    /// Lets go the points whose time is over and that no schedule looks after; answers how many. The
+    /// last good point of an instance stays: only a person may take that.
+    pub async fn points_expire(&self, at_once: u32) -> Result<usize, Error> {
+        let now = self.clock.now();
+        let expired = self
+            .store
+            .points_expired(now, at_once)
+            .await
+            .map_err(refused)?;
+        let used: BTreeSet<ResourceId> = expired
+            .iter()
+            .filter(|one| one.used)
+            .map(|one| one.point.id)
+            .collect();
+        let over: BTreeSet<ResourceId> = expired.iter().map(|one| one.point.id).collect();
+        let instances: BTreeSet<(Tenant, ServerId)> = expired
+            .into_iter()
+            .map(|one| (one.point.tenant, one.point.server))
+            .collect();
+        let mut asked = 0;
+        for (tenant, server) in instances {
+            // A regular backup goes with its cloud, so neither kind stands in for the other.
+            for points in self.points_of_instance(tenant, server).await? {
+                let points: Vec<KeptPoint> = points
+                    .into_iter()
+                    .map(|point| KeptPoint {
+                        used: used.contains(&point.id),
+                        point,
+                    })
+                    .collect();
+                let policy = Policy::keep_all(chrono_tz::UTC);
+                let goes = judge(&seen_by_retention(&points), &policy, now).deletions;
+                for point in goes.into_iter().filter(|id| over.contains(id)) {
+                    asked += usize::from(self.let_go(point, "the end of its time").await?);
+                }
+            }
+        }
+        Ok(asked)
+    }
+
+    /// All points of an instance, each kind by itself.
+    async fn points_of_instance(
+        &self,
+        tenant: Tenant,
+        server: ServerId,
+    ) -> Result<[Vec<PointFacts>; 2], Error> {
+        let query = Query {
+            filter: Filter {
+                cloud: Some(tenant.cloud),
+                project: Some(tenant.project),
+                server: Some(server),
+                ..Filter::default()
+            },
+            order: Order::default(),
+            after: None,
+            limit: self.limits.page_max,
+        };
+        let (mut dr_backups, mut backups) = (Vec::new(), Vec::new());
+        let mut rest = Some(query.clone());
+        while let Some(query) = rest.take() {
+            let page = self.dr_backups_list(query.clone()).await?;
+            dr_backups.extend(page.items.iter().map(PointFacts::from));
+            rest = page.next.map(|next| Query {
+                after: Some(next),
+                ..query
+            });
+        }
+        let mut rest = Some(query);
+        while let Some(query) = rest.take() {
+            let page = self.backups_list(query.clone()).await?;
+            backups.extend(page.items.iter().map(PointFacts::from));
+            rest = page.next.map(|next| Query {
+                after: Some(next),
+                ..query
+            });
+        }
+        Ok([dr_backups, backups])
+    }
+
+    /// Asks for the deletion of a point like anybody else; answers whether it was admitted. One that
+    /// changed since it was judged, or that another still needs, is left for the next look.
+    async fn let_go(&self, point: ResourceId, why: &str) -> Result<bool, Error> {
+        let (etag, request_id) = (String::new(), String::new());
+        let admitted = match point {
+            ResourceId::DrBackup(id) => {
+                let ask = DeleteDrBackup {
+                    id,
+                    etag,
+                    request_id,
+                };
+                self.dr_backup_delete(ask).await.map(drop)
+            }
+            ResourceId::Backup(id) => {
+                let ask = DeleteBackup {
+                    id,
+                    etag,
+                    request_id,
+                };
+                self.backup_delete(ask).await.map(drop)
+            }
+            ResourceId::Restoration(_) | ResourceId::Schedule(_) => return Ok(false),
+        };
+        match admitted {
+            Ok(()) => {
+                info!(%point, why, "a point is let go");
+                Ok(true)
+            }
+            Err(error) if error.is_about_the_resource() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Points as retention judges them.
+fn seen_by_retention(points: &[KeptPoint]) -> Vec<Point<ResourceId>> {
+    let owner: BTreeMap<&str, ResourceId> = points
+        .iter()
+        .flat_map(|one| {
+            one.point
+                .made
+                .iter()
+                .map(|made| (made.as_str(), one.point.id))
+        })
+        .collect();
+    let seen = |KeptPoint { point, used }: &KeptPoint| {
+        let mut parents = point.builds_on.iter();
+        Point {
+            id: point.id,
+            taken: point.created,
+            health: point.health,
+            busy: point.state.is_busy(),
+            used: *used,
+            held: point.keeping.held,
+            kept_until: point.keeping.until,
+            parent: parents.find_map(|parent| owner.get(parent.as_str()).copied()),
+        }
+    };
+    points.iter().map(seen).collect()
+}
