@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{Service, backup::DeleteBackup, dr_backup::DeleteDrBackup, refused};
 use crate::{
     domain::{
         calendar::Calendar,
-        error::Error,
+        error::{Error, ErrorKind},
         id::{ResourceId, ServerId, Tenant},
         page::{Filter, Order, Query},
         point::PointFacts,
@@ -49,7 +49,14 @@ impl Service {
         loop {
             let page = self.schedules_list(query.clone()).await?;
             for schedule in &page.items {
-                asked += self.schedule_prune(schedule).await?;
+                match self.schedule_prune(schedule).await {
+                    Ok(deletions) => asked += deletions,
+                    Err(error) if error.kind == ErrorKind::Unavailable => return Err(error),
+                    // One that cannot be judged must not keep the others from it.
+                    Err(error) => {
+                        warn!(schedule = %schedule.id, %error, "what may go was not let go; it is tried again later");
+                    }
+                }
             }
             match page.next {
                 Some(next) => query.after = Some(next),

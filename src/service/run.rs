@@ -53,7 +53,7 @@ impl Service {
             let begun = if busy < u64::from(self.limits.runs_per_cloud) {
                 first(self.schedule_fire(schedule).await)?
             } else {
-                self.schedule_defer(schedule, busy).await?;
+                first(self.schedule_defer(schedule, busy).await)?;
                 false
             };
             ticked.runs += usize::from(begun);

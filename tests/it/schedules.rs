@@ -575,6 +575,23 @@ async fn no_more_runs_are_under_way_in_a_cloud_than_may_be() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn two_replicas_that_find_no_place_for_a_run_do_not_stop_each_other() {
+    let mut scene = Scene::set().await;
+    let limits = || drbackup::service::Limits {
+        runs_per_cloud: 0,
+        ..without_grace()
+    };
+    scene.service = scene.house.service_by(scene.hands.clone(), limits());
+    let other = scene.house.service_by(scene.hands.clone(), limits());
+    for _ in 0..20 {
+        scene.schedule(|_| {}).await;
+    }
+    scene.hands.wind(HOUR);
+    let (one, two) = tokio::join!(scene.service.schedules_tick(100), other.schedules_tick(100));
+    assert_eq!(one.expect("ticked").runs + two.expect("ticked").runs, 0);
+}
+
 fn wanted(house: &House, server: &str) -> pb::Schedule {
     pb::Schedule {
         cloud: "source".to_owned(),
