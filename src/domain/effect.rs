@@ -417,6 +417,10 @@ pub enum Fact {
     Presence {
         /// Id and project.
         live: Vec<(VolumeBackupId, ProjectId)>,
+        /// The same of those whose import failed: a row that never learned where its bytes are, in the
+        /// way of another import.
+        #[serde(default)]
+        hollow: Vec<(VolumeBackupId, ProjectId)>,
     },
     /// Of everything that is watched: the thing as it was when it became ready.
     Seen(Box<Sighting>),

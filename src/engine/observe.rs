@@ -338,8 +338,13 @@ fn leaving(
         return enter(effect, aside, end, now);
     };
     effect.status = Some(sighting.status.clone());
-    // An accepted deletion that leaves the thing as it was has been lost, or has failed.
-    let untouched = !sighting.refuses_deletion() && sighting.thing.kind != ThingKind::Server;
+    if matches!(effect.request.kind(), EffectKind::Make(_)) {
+        // Found by name where an answer gave a wrong id.
+        effect.external = Some(sighting.thing.id.clone());
+    }
+    // An accepted deletion that leaves the thing as it was has been lost, or has failed. A server may
+    // be on its way without a status that says so; Nova takes no offence at a second word.
+    let untouched = !sighting.refuses_deletion();
     if untouched && now.duration_since(aside.since) >= settings.settle {
         let again = if is_drop {
             EffectState::Requested

@@ -425,6 +425,24 @@ fn parse<T: DeserializeOwned>(call: &Call, reply: &Reply) -> Result<T, Fault> {
     })
 }
 
+impl Call {
+    /// Whether the answer to a creation tells of what was asked for. One that was mixed up on its way
+    /// tells of something that is not ours to touch; ours is found by its name.
+    pub(super) fn tells_of(&self, name: &str, told: &str) -> Result<(), Fault> {
+        if told == name {
+            return Ok(());
+        }
+        let doing = self.doing.clone();
+        let message = format!("the answer tells of `{told}`");
+        Err(Fault::new(
+            FaultKind::Unanswered,
+            self.service,
+            doing,
+            message,
+        ))
+    }
+}
+
 fn unreadable(call: &Call, what: &str) -> Fault {
     Fault::new(
         FaultKind::Unanswered,

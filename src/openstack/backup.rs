@@ -23,6 +23,8 @@ use crate::domain::{
 
 const CINDER: Service = Service::BlockStorage;
 
+/// The volume of a record that is not taken in yet.
+const NO_VOLUME: &str = "00000000-0000-0000-0000-000000000000";
 /// From here on the name and description of a backup may be changed.
 const UPDATE: Microversion = Microversion(3, 9);
 /// From here on an admin is told the project of a backup.
@@ -47,6 +49,8 @@ pub(super) struct Backup {
     volume_id: Option<String>,
     #[serde(default)]
     fail_reason: Option<String>,
+    #[serde(default)]
+    container: Option<String>,
     #[serde(default, deserialize_with = "flag")]
     is_incremental: bool,
     #[serde(default, rename = "os-backup-project-attr:project_id")]
@@ -59,6 +63,14 @@ pub(super) struct One {
 }
 
 impl Backup {
+    /// Whether it is what a failed import leaves: in error, of no volume, and without a place in the
+    /// store. It knows no driver either, so that Cinder deletes its row and touches no byte.
+    fn is_hollow(&self) -> bool {
+        self.status.eq_ignore_ascii_case("error")
+            && self.container.as_deref().is_none_or(str::is_empty)
+            && self.volume_id.as_deref() == Some(NO_VOLUME)
+    }
+
     pub(super) fn sighting(self) -> Sighting {
         Sighting {
             thing: Thing {
@@ -103,7 +115,9 @@ pub(super) async fn make(
         format!("create the volume backup {name} of the volume {volume}"),
         json!({ "backup": backup }),
     );
-    Ok(access.read::<One>(&call).await?.backup.id)
+    let made = access.read::<One>(&call).await?.backup;
+    call.tells_of(name, &made.name)?;
+    Ok(made.id)
 }
 
 /// Restores a backup into a volume that exists.
@@ -265,14 +279,17 @@ pub(super) async fn import(
     ))
 }
 
-/// Which of `wanted` are live and where: first by one list of each project, then the rest one by one
-/// by an admin, who sees all projects.
+/// A volume backup and the project that it is in.
+type Place = (VolumeBackupId, ProjectId);
+
+/// Which of `wanted` are there and where, those that an import left hollow first: by one list of each
+/// project, then the rest one by one by an admin, who sees all projects.
 pub(super) async fn presence(
     projects: &[Access],
     admin: Option<&Access>,
     wanted: &[VolumeBackupId],
-) -> Result<Vec<(VolumeBackupId, ProjectId)>, Fault> {
-    let mut live = Vec::new();
+) -> Result<(Vec<Place>, Vec<Place>), Fault> {
+    let mut seen: Vec<(bool, Place)> = Vec::new();
     let mut rest: Vec<&VolumeBackupId> = wanted.iter().collect();
     rest.sort();
     rest.dedup();
@@ -283,37 +300,36 @@ pub(super) async fn presence(
         let call = Call::get(CINDER, "backups/detail", "list the volume backups");
         let there: Vec<Backup> = access.pages(call, "backups").await?;
         rest.retain(|wanted| {
-            let here = there.iter().any(|backup| backup.id == wanted.as_str());
-            if here {
-                live.push(((*wanted).clone(), access.project.clone()));
+            let here = there.iter().find(|backup| backup.id == wanted.as_str());
+            if let Some(backup) = here {
+                let place = ((*wanted).clone(), access.project.clone());
+                seen.push((backup.is_hollow(), place));
             }
-            !here
+            here.is_none()
         });
     }
-    let Some(admin) = admin else {
-        return Ok(live);
-    };
-    if rest.is_empty() {
-        return Ok(live);
+    if let Some(admin) = admin.filter(|_| !rest.is_empty()) {
+        let version = admin.first_of(CINDER, &[PROJECT]).await?;
+        let asked: Vec<_> = rest
+            .into_iter()
+            .map(|wanted| look_for(admin, wanted, version))
+            .collect();
+        let found: Vec<Option<(bool, Place)>> = stream::iter(asked)
+            .buffered(admin.session.line.limits().side_by_side)
+            .try_collect()
+            .await?;
+        seen.extend(found.into_iter().flatten());
     }
-    let version = admin.first_of(CINDER, &[PROJECT]).await?;
-    let asked: Vec<_> = rest
-        .into_iter()
-        .map(|wanted| look_for(admin, wanted, version))
-        .collect();
-    let found: Vec<Option<(VolumeBackupId, ProjectId)>> = stream::iter(asked)
-        .buffered(admin.session.line.limits().side_by_side)
-        .try_collect()
-        .await?;
-    live.extend(found.into_iter().flatten());
-    Ok(live)
+    let (hollow, live): (Vec<_>, Vec<_>) = seen.into_iter().partition(|(hollow, _)| *hollow);
+    let places = |some: Vec<(bool, Place)>| some.into_iter().map(|(_, place)| place).collect();
+    Ok((places(hollow), places(live)))
 }
 
 async fn look_for(
     admin: &Access,
     wanted: &VolumeBackupId,
     version: Option<Microversion>,
-) -> Result<Option<(VolumeBackupId, ProjectId)>, Fault> {
+) -> Result<Option<(bool, Place)>, Fault> {
     let call = Call::get(
         CINDER,
         format!("backups/{wanted}"),
@@ -321,11 +337,10 @@ async fn look_for(
     );
     let found: Option<One> = admin.read_if_there(&call.at(version)).await?;
     Ok(found.map(|found| {
-        let project = found
-            .backup
-            .project
-            .map_or_else(|| admin.project.clone(), ProjectId::new);
-        (wanted.clone(), project)
+        let hollow = found.backup.is_hollow();
+        let project = found.backup.project;
+        let project = project.map_or_else(|| admin.project.clone(), ProjectId::new);
+        (hollow, (wanted.clone(), project))
     }))
 }
 

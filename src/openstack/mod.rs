@@ -307,8 +307,8 @@ impl Clouds {
                 }
             }
         }
-        let live = backup::presence(&seen, admin.as_ref(), backups).await?;
-        Ok(Fact::Presence { live })
+        let (hollow, live) = backup::presence(&seen, admin.as_ref(), backups).await?;
+        Ok(Fact::Presence { live, hollow })
     }
 }
 

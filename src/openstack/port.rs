@@ -92,6 +92,7 @@ pub(super) async fn make(
         json!({"port": body(name, request)}),
     );
     let port = access.read::<One>(&call).await?.port;
+    call.tells_of(name, &port.name)?;
     let addresses = port
         .fixed_ips
         .into_iter()

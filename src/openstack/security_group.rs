@@ -138,7 +138,9 @@ pub(super) async fn make(
         format!("create the security group {name}"),
         json!({ "security_group": group }),
     );
-    Ok(access.read::<One>(&call).await?.security_group.id)
+    let made = access.read::<One>(&call).await?.security_group;
+    call.tells_of(name, &made.name)?;
+    Ok(made.id)
 }
 
 /// Gives a group a name.

@@ -74,7 +74,9 @@ pub(super) async fn make(
             "force": true,
         }}),
     );
-    Ok(access.read::<One>(&call).await?.snapshot.id)
+    let made = access.read::<One>(&call).await?.snapshot;
+    call.tells_of(name, &made.name)?;
+    Ok(made.id)
 }
 
 /// Gives a snapshot a description.

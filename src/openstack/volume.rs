@@ -113,8 +113,9 @@ pub(super) async fn make(access: &Access, name: &str, wish: &Wish<'_>) -> Result
         format!("create the volume {name}"),
         json!({ "volume": volume }),
     );
-    let made: One = access.read(&call).await?;
-    Ok(made.volume.id)
+    let made = access.read::<One>(&call).await?.volume;
+    call.tells_of(name, &made.name)?;
+    Ok(made.id)
 }
 
 /// Reads one volume.

@@ -4,7 +4,8 @@
 //! |---|---|---|---|
 //! | Looking at the target | read inventory, read presence; read the inventory of a giver | keep | it only reads; the first answer stays |
 //! | Creating security groups | make, apply rules; import the key pair | product (key pair: keep) | found by name |
-//! | Importing records and creating volumes | import, oldest links first, where the id is not live yet | **keep** | looked up by the record's id |
+//! | Importing records and creating volumes | drop what a failed import has left | keep | what is gone stays gone |
+//! | | import, oldest links first, where the id is not live yet | **keep** | looked up by the record's id |
 //! | | make, in the project of the giver where there is one | product | found by name |
 //! | Creating volumes from snapshots | make, in place of the two above, where the backup is a regular one | product | found by name |
 //! | Restoring volumes | fill what is empty | | the same bytes again |

@@ -22,6 +22,8 @@ pub(super) struct Target<'a> {
     pub(super) inventory: &'a Inventory,
     /// Which records are live there.
     pub(super) live: &'a Live,
+    /// Which records a failed import has left there, of no use and in the way.
+    hollow: &'a Live,
     /// What the givers offer.
     givers: Vec<(&'a ProjectId, &'a Inventory)>,
 }
@@ -41,7 +43,8 @@ pub(super) fn look<'a>(next: &mut Draft<'a>, input: &RestorePlanInput) -> Step<T
     }
     let looks = next.all(wishes)?;
     let inventory = inventory_of(looks[0])?;
-    let live = looks.get(1).map_or(Ok(&[][..]), |look| live_of(look))?;
+    let presence = looks.get(1).map(|look| presence_of(look)).transpose()?;
+    let (live, hollow) = presence.unwrap_or_default();
     let mut projects: Vec<&ProjectId> = match inventory.admin {
         AdminReach::Tenant | AdminReach::Other(_) => Vec::new(),
         AdminReach::None => live
@@ -63,6 +66,7 @@ pub(super) fn look<'a>(next: &mut Draft<'a>, input: &RestorePlanInput) -> Step<T
     Ok(Target {
         inventory,
         live,
+        hollow,
         givers: givers.collect::<Step<_>>()?,
     })
 }
@@ -95,6 +99,7 @@ impl<'a> Target<'a> {
         Self {
             inventory,
             live,
+            hollow: &[],
             givers: Vec::new(),
         }
     }
@@ -103,6 +108,14 @@ impl<'a> Target<'a> {
     pub(super) fn project_of(&self, backup: &VolumeBackupId) -> Option<&'a ProjectId> {
         self.live
             .iter()
+            .find(|(id, _)| id == backup)
+            .map(|(_, project)| project)
+    }
+
+    /// The project in which a failed import has left a row in the way.
+    pub(super) fn hollow_in(&self, backup: &VolumeBackupId) -> Option<&'a ProjectId> {
+        let mut hollow = self.hollow.iter();
+        hollow
             .find(|(id, _)| id == backup)
             .map(|(_, project)| project)
     }
@@ -124,12 +137,13 @@ impl<'a> Target<'a> {
         &self.givers
     }
 
-    /// How many records have to be imported, and how many GiB.
+    /// How many records have to be imported, and how many GiB; one that takes the place of another is
+    /// counted already.
     pub(super) fn to_import(&self, input: &RestorePlanInput) -> (u64, u64) {
         let absent = input
             .volume_backups
             .iter()
-            .filter(|one| self.project_of(&one.id).is_none());
+            .filter(|one| self.project_of(&one.id).is_none() && self.hollow_in(&one.id).is_none());
         absent.fold((0, 0), |(count, gib), one| (count + 1, gib + one.size_gib))
     }
 
@@ -157,9 +171,9 @@ fn inventory_of(effect: &Effect) -> Step<&Inventory> {
     }
 }
 
-fn live_of(effect: &Effect) -> Step<&Live> {
+fn presence_of(effect: &Effect) -> Step<(&Live, &Live)> {
     match &effect.fact {
-        Some(Fact::Presence { live }) => Ok(live),
+        Some(Fact::Presence { live, hollow }) => Ok((live, hollow)),
         Some(
             Fact::Instance(_)
             | Fact::Record(_)

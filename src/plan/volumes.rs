@@ -13,6 +13,7 @@ use crate::domain::{
     id::{Tenant, VolumeId},
     manifest::{Manifest, VolumeFacts},
     restoration::RestorePlanInput,
+    sighting::{Thing, ThingKind},
 };
 
 /// Imports what is not live yet, and re-uses what is; of every chain the oldest link first, because
@@ -35,6 +36,7 @@ pub(super) fn import_records(
         .map(|volume| chain_of(&input.volume_backups, &volume.id).collect())
         .collect();
     let longest = chains.iter().map(Vec::len).max().unwrap_or(0);
+    clear_the_way(next, input, target)?;
     for wave in 1..=longest {
         let oldest_left = chains.iter().enumerate().filter_map(|(index, chain)| {
             let depth = chain.len().checked_sub(wave)?;
@@ -53,6 +55,36 @@ pub(super) fn import_records(
         });
         next.all(oldest_left.collect())?;
     }
+    Ok(())
+}
+
+/// What failed imports have left goes, because an id can be imported only once. Such a row knows of no
+/// bytes, so none goes with it.
+fn clear_the_way(next: &mut Draft<'_>, input: &RestorePlanInput, target: &Target<'_>) -> Step<()> {
+    let importer = target.import_tenant(next.tenant());
+    let mut wishes = Vec::new();
+    for (index, backup) in input.volume_backups.iter().enumerate() {
+        let Some(project) = target.hollow_in(&backup.id) else {
+            continue;
+        };
+        if *project != importer.project && *project != next.tenant().project {
+            let id = &backup.id;
+            return Err(Stop::give_up(
+                "RECORD_IN_THE_WAY",
+                format!("an import of the volume backup {id} has failed in the project {project}"),
+                "have the volume backup deleted there, it holds no data; then ask again",
+            ));
+        }
+        let thing = Thing {
+            kind: ThingKind::VolumeBackup,
+            id: backup.id.to_string(),
+        };
+        let tenant = tenant_of(next.tenant(), project);
+        let key = format!("hollow-{index}");
+        let request = Request::Drop { thing };
+        wishes.push(Draft::wish_in(tenant, key, request, Disposal::Keep));
+    }
+    next.all(wishes)?;
     Ok(())
 }
 

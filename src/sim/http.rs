@@ -427,7 +427,7 @@ fn doom(world: &mut World, reply: &Reply, fate: &Fate) {
     }
 }
 
-/// Gives the resource of an answer another id.
+/// Gives the resource of an answer another id, and what it calls itself another name.
 fn estrange(body: &mut Value, stranger: &str) {
     let Some(object) = body.as_object_mut() else {
         return;
@@ -438,6 +438,9 @@ fn estrange(body: &mut Value, stranger: &str) {
     for value in object.values_mut().filter(|value| value.is_object()) {
         if let Some(id) = value.get_mut("id") {
             *id = json!(stranger);
+        }
+        if let Some(name) = value.get_mut("name") {
+            *name = json!("stranger");
         }
     }
 }

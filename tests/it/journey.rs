@@ -295,6 +295,36 @@ async fn a_failed_restoration_leaves_only_the_imported_records() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_failed_does_not_keep_the_next_restoration_from_it() {
+    let house = House::open(sim::Times::fast()).await;
+    house.prepare_refuge();
+    let instance = house
+        .source
+        .create_instance(&sim::InstanceSpec::new("web", &[1, 2]))
+        .expect("made");
+    let backup = house.back_up_to_end(&instance.server).await;
+    let failure = sim::Action::Fail {
+        reason: "no driver that reads it".to_owned(),
+    };
+    let import = sim::Rule::on(
+        sim::Service::Volume,
+        "POST",
+        "/backups/import_record",
+        failure,
+    );
+    house.dr.fault(import.times(1)).expect("a rule");
+    let restoration = house.restore(&backup.id).await;
+    let restoration = house.restoration_at_rest(&restoration.id).await;
+    assert_eq!(state(restoration.state), pb::State::Erred);
+    let error = restoration.error.expect("a reason");
+    assert!(error.message.contains("no driver"), "{}", error.message);
+    let again = house.restore(&backup.id).await;
+    let again = house.restoration_at_rest(&again.id).await;
+    assert_eq!(state(again.state), pb::State::Ok, "{:?}", again.error);
+    assert_same_bytes(&house, &again);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cancel_leaves_nothing_behind() {
     let house = House::open(sim::Times::fast()).await;
     house.prepare_refuge();
@@ -373,6 +403,38 @@ async fn a_deleted_dr_backup_takes_its_bytes_and_its_mirrors_along() {
         servers,
         "the instance stays"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_the_cloud_forgets_is_asked_for_again() {
+    let house = House::open(sim::Times::fast()).await;
+    house.prepare_refuge();
+    let instance = house
+        .source
+        .create_instance(&sim::InstanceSpec::new("web", &[1]))
+        .expect("made");
+    let backup = house.back_up_to_end(&instance.server).await;
+    let before = things(&house.dr, "demo", "servers").len();
+    let restoration = house.restore(&backup.id).await;
+    let restoration = house.restoration_at_rest(&restoration.id).await;
+    let forgotten = sim::Action::Answer {
+        status: 404,
+        body: serde_json::json!({"itemNotFound": {"code": 404, "message": "no such server"}}),
+        headers: Vec::new(),
+        acted: false,
+    };
+    let (service, path) = (sim::Service::Compute, "/servers/");
+    let rule = sim::Rule::on(service, "DELETE", path, forgotten);
+    house.dr.fault(rule.times(1)).expect("a rule");
+    let request = pb::DeleteRestorationRequest {
+        id: restoration.id.clone(),
+        delete_instance: true,
+        ..Default::default()
+    };
+    let mut client = house.restorations().await;
+    client.delete_restoration(request).await.expect("it may go");
+    house.restoration_gone(&restoration.id).await;
+    assert_eq!(things(&house.dr, "demo", "servers").len(), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

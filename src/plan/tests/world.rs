@@ -418,6 +418,7 @@ pub(super) fn answer(effect: &mut Effect, volumes: usize) {
                 .cloned()
                 .zip(projects.iter().cycle().cloned())
                 .collect(),
+            hollow: Vec::new(),
         }),
         request => request.watched().map(|kind| {
             Fact::Seen(Box::new(Sighting {
