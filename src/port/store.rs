@@ -143,6 +143,10 @@ pub trait Store: Schedules {
         operation: Operation,
     ) -> Result<Admitted<DrBackup>, StoreError>;
 
+    /// Writes a DR backup that another system made, at rest, with its links and its first event. One of
+    /// the same id that is there already is answered, and stays as it is.
+    async fn dr_backup_take_in(&self, backup: DrBackup) -> Result<Admitted<DrBackup>, StoreError>;
+
     /// Writes name, description, state, runtime state, progress and error of `backup`, whose
     /// `revision` must be the current one, with an event; and the operation, where one follows.
     /// A deletion (`DELETION_SCHEDULED`) is `InUse` while restorations of it are busy.

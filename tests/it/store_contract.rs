@@ -239,6 +239,7 @@ fn effect(key: &str, state: EffectState) -> Effect {
         status: Some("creating".to_owned()),
         fact: Some(Fact::Presence {
             live: vec![(VolumeBackupId::new("backup-1"), ProjectId::new("blue"))],
+            hollow: vec![(VolumeBackupId::new("backup-2"), ProjectId::new("blue"))],
         }),
         fault: Some(Fault::new(
             FaultKind::Busy,
@@ -359,6 +360,38 @@ pub(crate) fn scheduled_for_deletion(backup: &DrBackup) -> DrBackup {
         updated: at(50),
         ..backup.clone()
     }
+}
+
+async fn a_dr_backup_of_another_system_is_taken_in_once(site: Site) {
+    let store = site.open().await;
+    let other = DrBackup {
+        state: State::Ok,
+        detail: DrBackupDetail {
+            volume_backups: vec![link(&("b1", true))],
+            ..DrBackupDetail::default()
+        },
+        ..backup()
+    };
+    let taken = store.dr_backup_take_in(other.clone()).await;
+    assert_eq!(taken, Ok(Admitted::New(other.clone())));
+    let again = DrBackup {
+        name: "another name".to_owned(),
+        ..other.clone()
+    };
+    let before = store.dr_backup_take_in(again).await;
+    assert_eq!(before, Ok(Admitted::Before(other.clone())));
+    assert_eq!(store.dr_backup_get(other.id).await, Ok(other.clone()));
+    let told = events(&*store, ResourceId::DrBackup(other.id)).await;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].state, State::Ok);
+    let lanes = store.lanes_claim(&replica("one"), LEASE, 9).await;
+    assert_eq!(lanes, Ok(Vec::new()), "there is nothing to do about it");
+    let (parent, _) = holding(&*store, &[("b1", false)]).await;
+    let going = scheduled_for_deletion(&parent);
+    let refusal = store
+        .dr_backup_change(None, going, Some(deletion(&parent)))
+        .await;
+    assert_eq!(refusal, Err(StoreError::BuiltUpon(vec![other.id])));
 }
 
 async fn an_admitted_dr_backup_reads_back_with_its_first_event(site: Site) {
@@ -1668,12 +1701,9 @@ async fn mirrors_follow_restorations_and_go_with_the_dr_backup(site: Site) {
     assert!(store.restoration_get(restoration.id).await.is_ok());
 }
 
-/// A DR backup that is `OK` and holds these volume backups; the marked ones are inherited.
-pub(crate) async fn holding(store: &dyn Store, links: &[(&str, bool)]) -> (DrBackup, Lane) {
-    let backup = backup();
-    let operation = admit(store, &backup).await;
-    let lane = lane_of(store, "one", &home()).await;
-    let link = |(id, inherited): &(&str, bool)| VolumeBackup {
+/// A volume backup; a marked one is inherited.
+fn link((id, inherited): &(&str, bool)) -> VolumeBackup {
+    VolumeBackup {
         id: VolumeBackupId::new(*id),
         volume: VolumeId::new("volume-1"),
         tenant: home(),
@@ -1684,7 +1714,14 @@ pub(crate) async fn holding(store: &dyn Store, links: &[(&str, bool)]) -> (DrBac
         data_timestamp: None,
         record: None,
         inherited: *inherited,
-    };
+    }
+}
+
+/// A DR backup that is `OK` and holds these volume backups; the marked ones are inherited.
+pub(crate) async fn holding(store: &dyn Store, links: &[(&str, bool)]) -> (DrBackup, Lane) {
+    let backup = backup();
+    let operation = admit(store, &backup).await;
+    let lane = lane_of(store, "one", &home()).await;
     let mut done = ended(&operation, State::Ok, 20);
     if let Some(news) = &mut done.news {
         news.detail_changed = true;
@@ -2239,6 +2276,7 @@ macro_rules! contract {
 mod backups;
 
 contract! {
+    a_dr_backup_of_another_system_is_taken_in_once,
     an_admitted_dr_backup_reads_back_with_its_first_event,
     a_repeated_request_answers_the_first_resource_as_it_is_now,
     repeats_about_a_dr_backup_that_is_gone_answer_as_the_first_did,

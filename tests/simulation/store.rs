@@ -277,6 +277,10 @@ impl Store for TappedStore {
         write!(self, self.store.dr_backup_admit(key, backup, operation))
     }
 
+    async fn dr_backup_take_in(&self, backup: DrBackup) -> Result<Admitted<DrBackup>, StoreError> {
+        write!(self, self.store.dr_backup_take_in(backup))
+    }
+
     async fn dr_backup_change(
         &self,
         key: Option<RequestKey>,

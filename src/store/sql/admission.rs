@@ -6,17 +6,18 @@ use futures::{FutureExt as _, future::BoxFuture};
 use super::{
     Conn, backup, dialect, dr_backup, event, link, operation,
     request::{self, Before, Claim},
-    restoration,
+    restoration, schedule,
 };
 use crate::{
     domain::{
         backup::Backup,
         dr_backup::DrBackup,
         event::Event,
-        id::{BackupId, DrBackupId, ResourceId, RestorationId},
+        id::{BackupId, DrBackupId, ResourceId, RestorationId, ScheduleId},
         lifecycle::State,
         operation::Operation,
         restoration::{Restoration, Source},
+        schedule::Schedule,
         time::Timestamp,
     },
     port::store::{Admitted, RequestKey, StoreError},
@@ -51,23 +52,53 @@ pub(super) trait Kept: Clone + Send + Sync {
     fn event(&self) -> Result<Event, StoreError>;
 }
 
-/// Admits a new resource with its operation.
+/// Admits a new resource, with the operation that makes it, where one does.
 pub(super) async fn admit<R: Kept>(
     conn: &mut Conn,
     key: Option<&RequestKey>,
-    mut new: R,
-    operation: &Operation,
+    new: R,
+    operation: Option<&Operation>,
     now: Timestamp,
 ) -> Result<(Admitted<R>, Wake), StoreError> {
     if let Claim::Before(earlier) = request::claim(conn, key, new.about(), now).await? {
         return Ok((Admitted::Before(before(conn, earlier).await?), Wake::NONE));
     }
+    let (new, wake) = begin(conn, new, operation).await?;
+    request::keep(conn, key, || new.answer()).await?;
+    Ok((Admitted::New(new), wake))
+}
+
+/// Writes a new resource with its first event, and with the operation that makes it, where one does.
+pub(super) async fn begin<R: Kept>(
+    conn: &mut Conn,
+    mut new: R,
+    operation: Option<&Operation>,
+) -> Result<(R, Wake), StoreError> {
     *new.revision() = FIRST_REVISION;
     new.insert(conn).await?;
-    operation::insert(conn, operation).await?;
-    request::keep(conn, key, || new.answer()).await?;
+    let wake = match operation {
+        None => Wake::CHANGES,
+        Some(operation) => {
+            operation::insert(conn, operation).await?;
+            Wake::BOTH
+        }
+    };
     event::append(conn, &[new.event()?]).await?;
-    Ok((Admitted::New(new), Wake::BOTH))
+    Ok((new, wake))
+}
+
+/// Takes in a DR backup that another system made, at rest, with the links that it holds; one of the
+/// same id that is there already stays as it is.
+pub(super) async fn take_in(
+    conn: &mut Conn,
+    backup: DrBackup,
+) -> Result<(Admitted<DrBackup>, Wake), StoreError> {
+    if let Some(there) = dr_backup::get(conn, backup.id).await? {
+        return Ok((Admitted::Before(there), Wake::NONE));
+    }
+    let (backup, wake) = begin(conn, backup, None).await?;
+    link::put(conn, &[(backup.id, &backup.detail)]).await?;
+    Ok((Admitted::New(backup), wake))
 }
 
 /// Changes a resource, with the operation that follows, where one does.
@@ -106,7 +137,7 @@ pub(super) async fn answered<R: Kept>(
 }
 
 /// What a repeat of an earlier request answers.
-async fn before<R: Kept>(conn: &mut Conn, before: Before) -> Result<R, StoreError> {
+pub(super) async fn before<R: Kept>(conn: &mut Conn, before: Before) -> Result<R, StoreError> {
     let gone = StoreError::NotFound(before.about);
     let Some(id) = R::id_of(before.about) else {
         return Err(gone);
@@ -340,5 +371,48 @@ impl Kept for Restoration {
 
     fn event(&self) -> Result<Event, StoreError> {
         restoration::event_of(self)
+    }
+}
+
+impl Kept for Schedule {
+    type Id = ScheduleId;
+
+    fn about(&self) -> ResourceId {
+        ResourceId::Schedule(self.id)
+    }
+
+    fn id_of(about: ResourceId) -> Option<ScheduleId> {
+        match about {
+            ResourceId::Schedule(id) => Some(id),
+            ResourceId::DrBackup(_) | ResourceId::Backup(_) | ResourceId::Restoration(_) => None,
+        }
+    }
+
+    fn revision(&mut self) -> &mut i64 {
+        &mut self.revision
+    }
+
+    fn insert<'c>(&'c self, conn: &'c mut Conn) -> BoxFuture<'c, Result<(), StoreError>> {
+        schedule::insert(conn, self).boxed()
+    }
+
+    fn change<'c>(&'c self, conn: &'c mut Conn) -> BoxFuture<'c, Result<Self, StoreError>> {
+        schedule::change(conn, self).boxed()
+    }
+
+    fn get(conn: &mut Conn, id: ScheduleId) -> BoxFuture<'_, Result<Option<Self>, StoreError>> {
+        schedule::get(conn, id).boxed()
+    }
+
+    fn answer(&self) -> Result<String, StoreError> {
+        schedule::answer(self)
+    }
+
+    fn answered(text: &str) -> Result<Self, StoreError> {
+        schedule::answered(text)
+    }
+
+    fn event(&self) -> Result<Event, StoreError> {
+        schedule::event_of(self)
     }
 }

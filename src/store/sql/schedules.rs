@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 
 use super::{
-    Conn, Db, backup, dr_backup, event, operation,
+    Conn, Db, admission, backup, dr_backup, event,
     request::{self, Before, Claim},
     restoration, run, schedule,
 };
@@ -30,39 +30,18 @@ use crate::{
 impl Schedules for Db {
     async fn schedule_answered(&self, key: &RequestKey) -> Result<Option<Schedule>, StoreError> {
         let key = key.clone();
-        self.read(move |conn| {
-            async move {
-                match request::find(conn, &key).await? {
-                    Some(before) => schedule_before(conn, before).await.map(Some),
-                    None => Ok(None),
-                }
-            }
-            .boxed()
-        })
-        .await
+        self.read(move |conn| async move { admission::answered(conn, &key).await }.boxed())
+            .await
     }
 
     async fn schedule_admit(
         &self,
         key: Option<RequestKey>,
-        mut admitted: Schedule,
+        admitted: Schedule,
     ) -> Result<Admitted<Schedule>, StoreError> {
         let now = self.clock().now();
         self.write(move |conn| {
-            async move {
-                let about = ResourceId::Schedule(admitted.id);
-                let key = key.as_ref();
-                if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
-                    let before = schedule_before(conn, before).await?;
-                    return Ok((Admitted::Before(before), Wake::NONE));
-                }
-                admitted.revision = 1;
-                schedule::insert(conn, &admitted).await?;
-                request::keep(conn, key, || schedule::answer(&admitted)).await?;
-                event::append(conn, &[schedule::event_of(&admitted)?]).await?;
-                Ok((Admitted::New(admitted), Wake::CHANGES))
-            }
-            .boxed()
+            async move { admission::admit(conn, key.as_ref(), admitted, None, now).await }.boxed()
         })
         .await
     }
@@ -74,18 +53,7 @@ impl Schedules for Db {
     ) -> Result<Admitted<Schedule>, StoreError> {
         let now = self.clock().now();
         self.write(move |conn| {
-            async move {
-                let about = ResourceId::Schedule(wanted.id);
-                let key = key.as_ref();
-                if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
-                    let before = schedule_before(conn, before).await?;
-                    return Ok((Admitted::Before(before), Wake::NONE));
-                }
-                let changed = change(conn, &wanted).await?;
-                request::keep(conn, key, || schedule::answer(&changed)).await?;
-                Ok((Admitted::New(changed), Wake::CHANGES))
-            }
-            .boxed()
+            async move { admission::change(conn, key.as_ref(), wanted, None, now).await }.boxed()
         })
         .await
     }
@@ -101,7 +69,7 @@ impl Schedules for Db {
                 let about = ResourceId::Schedule(removed.id);
                 let key = key.as_ref();
                 if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
-                    let before = schedule_before(conn, before).await?;
+                    let before = admission::before(conn, before).await?;
                     return Ok((Admitted::Before(before), Wake::NONE));
                 }
                 match schedule::get(conn, removed.id).await? {
@@ -183,21 +151,15 @@ impl Schedules for Db {
                 let Some(point) = point else {
                     return Ok((begun, Wake::CHANGES));
                 };
-                let (told, operation) = match point {
-                    NewPoint::DrBackup(mut made, operation) => {
-                        made.revision = 1;
-                        dr_backup::insert(conn, &made).await?;
-                        (dr_backup::event_of(&made)?, operation)
+                let wake = match point {
+                    NewPoint::DrBackup(made, operation) => {
+                        admission::begin(conn, *made, Some(&operation)).await?.1
                     }
-                    NewPoint::Backup(mut made, operation) => {
-                        made.revision = 1;
-                        backup::insert(conn, &made).await?;
-                        (backup::event_of(&made)?, operation)
+                    NewPoint::Backup(made, operation) => {
+                        admission::begin(conn, *made, Some(&operation)).await?.1
                     }
                 };
-                operation::insert(conn, &operation).await?;
-                event::append(conn, &[told]).await?;
-                Ok((begun, Wake::BOTH))
+                Ok((begun, wake))
             }
             .boxed()
         })
@@ -294,20 +256,6 @@ async fn kept_points(
         point,
     });
     Ok(kept.collect())
-}
-
-/// What a repeat of a request about a schedule answers.
-async fn schedule_before(conn: &mut Conn, before: Before) -> Result<Schedule, StoreError> {
-    let gone = StoreError::NotFound(before.about);
-    let ResourceId::Schedule(id) = before.about else {
-        return Err(gone);
-    };
-    if let Some(schedule) = schedule::get(conn, id).await? {
-        return Ok(schedule);
-    }
-    before
-        .answer
-        .map_or(Err(gone), |text| schedule::answered(&text))
 }
 
 /// The run that an earlier request began.

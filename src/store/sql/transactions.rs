@@ -61,10 +61,15 @@ impl Store for Db {
     ) -> Result<Admitted<DrBackup>, StoreError> {
         let now = self.clock().now();
         self.write(move |conn| {
-            async move { admission::admit(conn, key.as_ref(), backup, &operation, now).await }
+            async move { admission::admit(conn, key.as_ref(), backup, Some(&operation), now).await }
                 .boxed()
         })
         .await
+    }
+
+    async fn dr_backup_take_in(&self, backup: DrBackup) -> Result<Admitted<DrBackup>, StoreError> {
+        self.write(move |conn| admission::take_in(conn, backup).boxed())
+            .await
     }
 
     async fn dr_backup_change(
@@ -101,7 +106,7 @@ impl Store for Db {
     ) -> Result<Admitted<Backup>, StoreError> {
         let now = self.clock().now();
         self.write(move |conn| {
-            async move { admission::admit(conn, key.as_ref(), backup, &operation, now).await }
+            async move { admission::admit(conn, key.as_ref(), backup, Some(&operation), now).await }
                 .boxed()
         })
         .await
@@ -155,7 +160,7 @@ impl Store for Db {
     ) -> Result<Admitted<Restoration>, StoreError> {
         let now = self.clock().now();
         self.write(move |conn| {
-            async move { admission::admit(conn, key.as_ref(), restoration, &operation, now).await }
+            async move { admission::admit(conn, key.as_ref(), restoration, Some(&operation), now).await }
                 .boxed()
         })
         .await
