@@ -11,13 +11,14 @@ use super::{
 use crate::{
     domain::{
         error::Error,
-        id::{InstanceId, ResourceId, RestorationId, Tenant},
+        id::{InstanceId, ResourceId, RestorationId, ServerId, Tenant},
         lifecycle::{State, Transition},
         manifest::Manifest,
         operation::Ask,
-        page::{Page, Query},
+        page::{Filter, Order, Page, Query},
         progress::Progress,
         restoration::{Restoration, RestorationDetail, RestorePlanInput, RestoreWish, Source},
+        sighting::{Thing, ThingKind},
     },
     port::store::RequestKey,
 };
@@ -224,6 +225,7 @@ impl Service {
         } else {
             Vec::new()
         };
+        self.check_not_kept(&restoration.tenant, &things).await?;
         let operation = self.operation(
             ResourceId::Restoration(restoration.id),
             restoration.tenant.clone(),
@@ -241,6 +243,34 @@ impl Service {
             .await
             .map_err(refused)?;
         Ok(answer(admitted))
+    }
+
+    /// Refuses to delete an instance that has regular backups: their snapshots hold its volumes fast, so
+    /// its deletion would wait for them in vain.
+    async fn check_not_kept(&self, tenant: &Tenant, things: &[Thing]) -> Result<(), Error> {
+        for thing in things
+            .iter()
+            .filter(|thing| thing.kind == ThingKind::Server)
+        {
+            let filter = Filter {
+                cloud: Some(tenant.cloud.clone()),
+                project: Some(tenant.project.clone()),
+                server: Some(ServerId::new(thing.id.clone())),
+                ..Filter::default()
+            };
+            let query = Query {
+                filter,
+                order: Order::default(),
+                after: None,
+                limit: 1,
+            };
+            if let Some(backup) = self.backups_list(query).await?.items.first() {
+                let message = format!("the instance has the regular backup {}", backup.id);
+                return Err(Error::precondition("INSTANCE_HAS_BACKUPS", message)
+                    .advise("delete its regular backups first, or keep the instance"));
+            }
+        }
+        Ok(())
     }
 
     /// Cancels a restoration; it ends in `ERRED` with nothing left behind but imported records.

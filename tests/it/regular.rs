@@ -126,6 +126,35 @@ async fn an_instance_comes_back_from_snapshots_as_it_was_and_nothing_is_left_of_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_has_regular_backups_is_not_deleted() {
+    let house = House::open(sim::Times::fast()).await;
+    let instance = instance(&house, &[1]);
+    let backup = kept(&house, &instance.server).await;
+    let wish = house.wish_at_home(&backup.id);
+    let restoration = house.restore_as(wish).await;
+    let restoration = house.restoration_at_rest(&restoration.id).await;
+    let restored = restoration.instance.expect("an instance").server_id;
+    let of_restored = kept(&house, &restored).await;
+    let request = pb::DeleteRestorationRequest {
+        id: restoration.id.clone(),
+        delete_instance: true,
+        ..Default::default()
+    };
+    let mut client = house.restorations().await;
+    let refusal = client.delete_restoration(request.clone()).await;
+    let refusal = refusal.expect_err("its snapshots hold its volumes");
+    assert_eq!(refusal.code(), tonic::Code::FailedPrecondition);
+    assert!(refusal.message().contains(&of_restored.id), "{refusal}");
+    delete(&house, &of_restored.id).await.expect("it may go");
+    house.let_go(&of_restored.id).await;
+    client
+        .delete_restoration(request)
+        .await
+        .expect("now it may");
+    house.restoration_gone(&restoration.id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_regular_backup_is_restored_only_where_it_is_and_only_when_it_is_good() {
     let house = House::open(sim::Times::fast()).await;
     house.prepare_refuge();
