@@ -21,6 +21,7 @@ pub mod cli;
 pub mod domain;
 pub mod engine;
 pub mod openstack;
+pub mod original;
 pub mod plan;
 pub mod port;
 pub mod service;

@@ -19,6 +19,7 @@ use proc_macro2::{TokenStream, TokenTree};
 /// Which rooms a room may know. An arrow down is allowed, never up, never sideways.
 const ROOMS: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("original", &["domain"]),
     ("port", &["domain"]),
     ("plan", &["domain"]),
     ("engine", &["domain", "port"]),
@@ -37,6 +38,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "domain",
             "engine",
             "openstack",
+            "original",
             "plan",
             "port",
             "service",
@@ -372,4 +374,36 @@ fn golden(name: &str, actual: &str) {
         expected, actual,
         "{name} differs; if that is meant, run with UPDATE_GOLDEN=1"
     );
+}
+
+#[test]
+fn every_behaviour_of_the_original_is_shown_or_said_why_not() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
+    let page = read("docs/behaviours.md");
+    let wanted = (1..=53).map(|number| format!("W{number}"));
+    let wanted = wanted.chain((1..=16).map(|number| format!("D{number}")));
+    let mut missing = Vec::new();
+    for number in wanted {
+        let row = page
+            .lines()
+            .find(|line| line.starts_with(&format!("| {number} |")));
+        let shown = row
+            .and_then(|row| row.split('|').nth(3))
+            .unwrap_or_default();
+        let tests: Vec<&str> = shown
+            .split('`')
+            .filter(|part| part.contains("::"))
+            .collect();
+        if tests.is_empty() && !shown.contains("No logins") {
+            missing.push(format!("{number}: no test and no reason"));
+        }
+        for test in tests {
+            let (path, name) = test.split_once("::").unwrap_or_default();
+            if !read(path).contains(&format!("fn {name}(")) {
+                missing.push(format!("{number}: there is no {test}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
 }

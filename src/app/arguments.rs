@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::{demo::Demo, serve::Serve, sim::Sim};
+use super::{demo::Demo, import::Import, serve::Serve, sim::Sim};
 use crate::cli::{self, failure::Exit};
 
 /// Disaster-recovery backups of OpenStack instances, restored in another OpenStack.
@@ -21,6 +21,8 @@ pub(super) enum Command {
     Serve(Box<Serve>),
     /// Lose an instance and bring it back, with two simulated clouds, in under a minute
     Demo(Demo),
+    /// Take in DR backups and schedules of the system that came before, out of an export of its tables
+    Import(Import),
     /// Run simulated clouds to try things on
     Sim(Sim),
     #[command(flatten)]

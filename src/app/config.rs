@@ -89,6 +89,22 @@ pub(super) struct Flags {
     log_format: Option<LogFormat>,
 }
 
+impl Flags {
+    /// Those of a command that opens what the service serves; everything else is configured.
+    pub(super) fn opening(
+        config: Option<PathBuf>,
+        database: Option<String>,
+        clouds_file: Option<PathBuf>,
+    ) -> Self {
+        Self {
+            config,
+            database,
+            clouds_file,
+            ..Self::default()
+        }
+    }
+}
+
 /// The configuration in force. Each key is described in `manual`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -6,6 +6,7 @@ mod clock;
 mod compare;
 mod config;
 mod demo;
+mod import;
 mod log;
 #[cfg(test)]
 mod manual;
@@ -45,6 +46,7 @@ fn run(arguments: Arguments, out: &mut Out) -> Result<(), Failure> {
     match arguments.command {
         Command::Serve(serve) => runtime()?.block_on(serve::run(*serve, out)),
         Command::Demo(demo) => runtime()?.block_on(Box::pin(demo::run(demo, out))),
+        Command::Import(import) => runtime()?.block_on(import::run(import, out)),
         Command::Sim(sim) => runtime()?.block_on(sim::run(sim, out)),
         Command::Ask(verb) => runtime()?.block_on(Box::pin(cli::run(*verb, out))),
         Command::Completion { shell } => {

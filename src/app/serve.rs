@@ -203,7 +203,11 @@ fn planner(limits: plan::Limits) -> Planner {
     Arc::new(move |operation, ledger, now| plan::plan(&limits, operation, ledger, now))
 }
 
-async fn open_store(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Store>, Failure> {
+/// Opens the configured database.
+pub(super) async fn open_store(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Store>, Failure> {
     let wanted = store::Config {
         url: config.database.clone(),
         connections: config.store.connections,

@@ -47,6 +47,15 @@ pub struct Schedule {
     pub revision: i64,
 }
 
+/// What people read of a schedule that does nothing right now.
+pub fn standing(active: bool) -> &'static str {
+    if active {
+        "Waiting for its next run"
+    } else {
+        "Not active"
+    }
+}
+
 /// What a schedule is to do; all that a caller may choose. Stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {

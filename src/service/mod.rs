@@ -11,6 +11,7 @@ pub mod retention;
 pub mod run;
 pub mod schedule;
 pub mod story;
+pub mod take_in;
 
 use std::{sync::Arc, time::Duration};
 

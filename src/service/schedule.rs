@@ -11,7 +11,7 @@ use crate::{
         id::{ResourceId, RunId, ScheduleId, ServerId, Tenant},
         page::{Cursor, Page, Query},
         retention::Judgement,
-        schedule::{Plan, Run, RunCause, RunOutcome, Schedule},
+        schedule::{Plan, Run, RunCause, RunOutcome, Schedule, standing},
         time::Timestamp,
     },
     port::store::RequestKey,
@@ -323,12 +323,4 @@ fn already(schedule: &Schedule, what: &str) -> Error {
         format!("schedule {} is {what} already", schedule.id),
     )
     .advise("nothing has to be done")
-}
-
-fn standing(active: bool) -> &'static str {
-    if active {
-        "Waiting for its next run"
-    } else {
-        "Not active"
-    }
 }

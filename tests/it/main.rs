@@ -11,6 +11,7 @@ mod cli;
 mod cloud_contract;
 mod demo;
 mod house;
+mod import;
 mod journey;
 #[expect(dead_code, reason = "events of the domain are not seen from outside")]
 #[path = "../simulation/judge.rs"]

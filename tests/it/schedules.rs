@@ -605,6 +605,44 @@ fn wanted(house: &House, server: &str) -> pb::Schedule {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_a_zone_it_is_utc_and_another_one_plans_the_next_run_anew() {
+    let house = House::open(Times::fast()).await;
+    let shop = InstanceSpec::new("shop", &[1]);
+    let server = house.source.create_instance(&shop).expect("made").server;
+    let mut client = ScheduleServiceClient::new(house.channel().await);
+    let create = pb::CreateScheduleRequest {
+        schedule: Some(pb::Schedule {
+            time_zone: String::new(),
+            ..wanted(&house, &server)
+        }),
+        ..Default::default()
+    };
+    let made = client.create_schedule(create).await.expect("made");
+    let made = made.into_inner();
+    assert_eq!(made.time_zone, "UTC");
+    let next = made.next_trigger_at.expect("active");
+    assert_eq!(next.seconds % 86_400, 3 * 3600 + 30 * 60, "03:30 in UTC");
+    let update = pb::UpdateScheduleRequest {
+        schedule: Some(pb::Schedule {
+            time_zone: "Asia/Tokyo".to_owned(),
+            ..made
+        }),
+        update_mask: Some(prost_types::FieldMask {
+            paths: vec!["time_zone".to_owned()],
+        }),
+        ..Default::default()
+    };
+    let changed = client.update_schedule(update).await.expect("changed");
+    let planned = changed.into_inner().next_trigger_at.expect("active");
+    assert_eq!(
+        planned.seconds % 86_400,
+        18 * 3600 + 30 * 60,
+        "03:30 in Tokyo"
+    );
+    assert!(planned.seconds > chrono::Utc::now().timestamp());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_schedule_is_made_changed_run_and_deleted_through_the_api() {
     let house = House::open(Times::fast()).await;
     let shop = InstanceSpec::new("shop", &[1]);

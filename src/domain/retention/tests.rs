@@ -99,6 +99,17 @@ fn maximum_of_one_lets_the_old_go_only_when_the_new_is_good() {
 }
 
 #[test]
+fn a_raised_maximum_lets_more_stay() {
+    let maximum = |maximal_number| Policy {
+        maximal_number,
+        ..rules()
+    };
+    assert_eq!(deletions(&dailies(4), &maximum(2)), [3, 2]);
+    assert_eq!(deletions(&dailies(4), &maximum(3)), [3]);
+    assert_eq!(deletions(&dailies(4), &maximum(4)), [0; 0]);
+}
+
+#[test]
 fn pending_deletion_causes_no_other() {
     let mut points = dailies(4);
     points[3].busy = true;
