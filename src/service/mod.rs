@@ -4,6 +4,7 @@
 pub mod backup;
 pub mod cloud;
 pub mod dr_backup;
+pub mod fields;
 pub mod orphan;
 pub mod request;
 pub mod restoration;
