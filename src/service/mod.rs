@@ -15,6 +15,7 @@ pub mod story;
 
 use std::{sync::Arc, time::Duration};
 
+use self::run::RunCounts;
 use crate::{
     domain::{
         error::{Error, ErrorKind},
@@ -98,6 +99,7 @@ pub struct Service {
     cloud: Arc<dyn Cloud>,
     clock: Arc<dyn Clock>,
     limits: Limits,
+    runs: Arc<RunCounts>,
 }
 
 impl Service {
@@ -113,6 +115,7 @@ impl Service {
             cloud,
             clock,
             limits,
+            runs: Arc::default(),
         }
     }
 
