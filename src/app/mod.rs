@@ -6,9 +6,11 @@ mod clock;
 mod compare;
 mod config;
 mod demo;
+mod entrance;
 mod log;
 #[cfg(test)]
 mod manual;
+mod metrics;
 mod serve;
 mod sim;
 mod tls;

@@ -22,6 +22,7 @@ mod postgres;
 mod regular;
 mod replica;
 mod replicas;
+mod rest;
 mod schedule_store;
 mod schedules;
 mod stage;

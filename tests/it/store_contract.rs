@@ -1363,6 +1363,10 @@ async fn filters_narrow_to_what_they_name(site: Site) {
     );
     assert!(page.next.is_some());
 
+    under_way_is_counted(&*store).await;
+}
+
+async fn under_way_is_counted(store: &dyn Store) {
     let under_way = store.operations_under_way().await.expect("a count");
     let count = |cloud: &str| {
         let of_cloud = under_way.iter().filter(|one| one.cloud.as_str() == cloud);
