@@ -3,10 +3,10 @@
 //!
 //! ```text
 //!               app                     composition root, the only one who knows everybody
-//!      ┌─────────┼──────────┐
-//!     api      worker      cli          doors: gRPC; time passing, which knows the ports only; and
-//!      │                                the client of a person, who knows the API only
-//!      └──────► service                 decides and admits; one transaction, no waiting on a cloud
+//!      ┌─────────┼─────────┬──────────┐
+//!     api      rest     worker       cli     doors: gRPC; JSON; time passing, which knows the ports
+//!      └─────────┤                            only; and the client of a person, who knows the API only
+//!             service                   decides and admits; one transaction, no waiting on a cloud
 //!      ┌─────────┴─────────┐
 //!     plan               engine         pure planners │ turns, lanes, observe, act
 //!      └─────────┬─────────┘
@@ -24,6 +24,7 @@ pub mod openstack;
 pub mod original;
 pub mod plan;
 pub mod port;
+pub mod rest;
 pub mod service;
 pub mod sim;
 pub mod store;

@@ -1,7 +1,7 @@
 //! The contract with callers, read from the built descriptors; it may not know how anything is done.
 //!
-//! A change of the API shows as a change of `golden/api.txt`, a change of the errors as one of
-//! `golden/status.txt`. Run with `UPDATE_GOLDEN=1` to write them anew, and look at the difference.
+//! A change of the API shows as a change of `golden/api.txt`, of the REST door as one of
+//! `golden/openapi.json`, a change of the errors as one of `golden/status.txt`. Run with `UPDATE_GOLDEN=1` to write them anew, and look at the difference.
 
 use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::Path};
 
@@ -11,6 +11,7 @@ use drbackup::{
         error::{BadField, Error, ErrorKind, Shortage},
         fault::{Fault, FaultKind, Service},
     },
+    rest::{problem, server::document},
 };
 use prost::Message as _;
 use prost_types::{
@@ -408,6 +409,13 @@ fn name(kind: &ErrorKind) -> String {
 }
 
 #[test]
+fn the_document_of_the_rest_door_is_as_agreed() {
+    let mut text = document().to_pretty_json().expect("JSON");
+    text.push('\n');
+    compare_with_golden("openapi.json", &text);
+}
+
+#[test]
 fn errors_have_the_codes_and_details_that_are_agreed() {
     let mut text = String::new();
     for error in errors() {
@@ -425,9 +433,10 @@ fn errors_have_the_codes_and_details_that_are_agreed() {
         ];
         let information = details.error_info().expect("every refusal has a reason");
         let mut line = format!(
-            "{}: {:?} {}",
+            "{}: {:?} {} {}",
             name(&error.kind),
             status.code(),
+            problem::status(&error).as_u16(),
             information.reason
         );
         for (detail, _) in present.iter().filter(|(_, present)| *present) {

@@ -76,6 +76,7 @@ impl DrBackups {
             filter: fields.take("filter", filter::backups(&message.filter)),
             order: fields.take("order_by", filter::order(&message.order_by)),
             after: fields.take("page_token", page::cursor(&question, &message.page_token)),
+            skip: 0,
             limit: fields.take(
                 "page_size",
                 page::size(message.page_size, limits.page_default, most),

@@ -82,10 +82,10 @@ pub(super) fn schedules(text: &str) -> Result<Filter, String> {
         filter.active = Some(active.map_err(|_| format!("{field} is true or false"))?);
         Ok(())
     })?;
-    match filter.state {
-        None => Ok(filter),
-        Some(_) => Err("there is no field `state`; is_active tells whether one runs".to_owned()),
+    if filter.states.is_empty() {
+        return Ok(filter);
     }
+    Err("there is no field `state`; is_active tells whether one runs".to_owned())
 }
 
 /// The filter of a list of runs: an outcome, where one is named.
@@ -141,7 +141,7 @@ fn ours(
             ("cloud", Operator::Equal) => filter.cloud = Some(CloudName::new(value)),
             ("tenant", Operator::Equal) => filter.project = Some(ProjectId::new(value)),
             ("name", Operator::Equal) => filter.name = Some(value),
-            ("state", Operator::Equal) => filter.state = Some(state(&value)?),
+            ("state", Operator::Equal) => filter.states = vec![state(&value)?],
             ("create_time", Operator::From) => filter.created_from = Some(time(&value)?),
             ("create_time", Operator::Before) => filter.created_before = Some(time(&value)?),
             ("create_time", Operator::Equal) => {
@@ -221,7 +221,7 @@ pub(super) fn fits(filter: &Filter, backup: &Standing) -> bool {
         && same(filter.project.as_ref(), &backup.tenant.project)
         && same(filter.server.as_ref(), &backup.server)
         && (filter.schedule.is_none() || filter.schedule == backup.schedule)
-        && same(filter.state.as_ref(), &backup.state)
+        && (filter.states.is_empty() || filter.states.contains(&backup.state))
         && same(filter.name.as_ref(), &backup.name)
         && filter
             .created_from
@@ -453,7 +453,7 @@ mod tests {
         )
         .expect("a good filter");
         assert_eq!(filter.name.as_deref(), Some("a \"b\" ü"));
-        assert_eq!(filter.state, Some(State::Ok));
+        assert_eq!(filter.states, [State::Ok]);
         assert!(filter.created_from < filter.created_before);
     }
 

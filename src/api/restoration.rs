@@ -82,6 +82,7 @@ impl Restorations {
             filter: fields.take("filter", filter::restorations(&message.filter)),
             order: fields.take("order_by", filter::order(&message.order_by)),
             after: fields.take("page_token", page::cursor(&question, &message.page_token)),
+            skip: 0,
             limit: fields.take("page_size", size),
         };
         fields.done()?;

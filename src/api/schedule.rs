@@ -62,6 +62,7 @@ impl Schedules {
             filter: fields.take("filter", filter::schedules(&message.filter)),
             order: fields.take("order_by", filter::order(&message.order_by)),
             after: fields.take("page_token", page::cursor(&question, &message.page_token)),
+            skip: 0,
             limit: fields.take(
                 "page_size",
                 page::size(message.page_size, limits.page_default, limits.page_max),

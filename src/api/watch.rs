@@ -415,6 +415,7 @@ impl ManyFollower {
                 ..Order::default()
             },
             after,
+            skip: 0,
             limit: READ_AT_ONCE,
         };
         let page = self.tail.story.backups(self.kind, query).await?;

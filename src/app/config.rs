@@ -7,7 +7,7 @@ mod parts;
 use std::{
     collections::BTreeMap,
     env, fs, io,
-    net::SocketAddr,
+    net::{AddrParseError, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -19,8 +19,8 @@ use figment::{
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::parts::{
-    Api, Engine, History, Log, LogFormat, Orphans, Patience, Requests, Retention, Schedules, Store,
-    Tls,
+    Api, Engine, History, Log, LogFormat, Orphans, Patience, Requests, Rest, Retention, Schedules,
+    Store, Tls,
 };
 use crate::{
     cli::{
@@ -119,6 +119,7 @@ pub(super) struct Config {
     pub(super) log: Log,
     pub(super) tls: Tls,
     pub(super) api: Api,
+    pub(super) rest: Rest,
     pub(super) requests: Requests,
     pub(super) store: Store,
     pub(super) history: History,
@@ -143,6 +144,7 @@ impl Default for Config {
             log: Log::default(),
             tls: Tls::default(),
             api: Api::default(),
+            rest: Rest::default(),
             requests: Requests::default(),
             store: Store::default(),
             history: History::default(),
@@ -264,6 +266,14 @@ impl Config {
         }
     }
 
+    /// Where the REST face listens, if not where gRPC does.
+    pub(super) fn rest_listen(&self) -> Result<Option<SocketAddr>, AddrParseError> {
+        if self.rest.listen.is_empty() {
+            return Ok(None);
+        }
+        self.rest.listen.parse().map(Some)
+    }
+
     /// What cannot work, all of it at once.
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
@@ -272,12 +282,23 @@ impl Config {
                 problems.push(problem.to_owned());
             }
         };
+        let rest = self.rest_listen();
         must(
-            self.listen.ip().is_loopback() || self.insecure_open || self.tls.client_ca.is_some(),
-            "listen: the API is open to everybody who can reach it; for an address that is not \
-             loopback say so with insecure_open (--insecure-open), or let in only callers with a \
-             certificate (tls.client_ca)",
+            rest.as_ref().is_ok_and(|rest| *rest != Some(self.listen)),
+            "rest.listen: is neither empty nor another ADDRESS:PORT",
         );
+        let is_meant = self.insecure_open || self.tls.client_ca.is_some();
+        for (key, address) in [("listen", Ok(Some(self.listen))), ("rest.listen", rest)] {
+            let is_far = address.is_ok_and(|one| one.is_some_and(|one| !one.ip().is_loopback()));
+            must(
+                is_meant || !is_far,
+                &format!(
+                    "{key}: the API is open to everybody who can reach it; for an address that is not \
+                     loopback say so with insecure_open (--insecure-open), or let in only callers with a \
+                     certificate (tls.client_ca)"
+                ),
+            );
+        }
         must(
             self.tls.cert.is_some() == self.tls.key.is_some(),
             "tls.key: belongs to tls.cert, and one does not work without the other",

@@ -83,6 +83,19 @@ const MEANINGS: &[(&str, &str)] = &[
         "api.health_every",
         "How often the database is asked whether it answers; while it does not, health checks say NOT_SERVING.",
     ),
+    (
+        "rest.enabled",
+        "Whether JSON over HTTP is answered below `/api/`, and metrics at `/metrics`.",
+    ),
+    (
+        "rest.listen",
+        "Address to answer these on instead of that of gRPC; it is encrypted, and open, as that one is. Empty answers both on one port.",
+    ),
+    ("rest.body_bytes", "Bytes of a request in JSON at most."),
+    (
+        "rest.page_max",
+        "Rows of a page in JSON at most; `requests.page_max` limits it too.",
+    ),
     ("requests.name_characters", "Characters of a name at most."),
     (
         "requests.description_characters",

@@ -6,10 +6,12 @@ mod clock;
 mod compare;
 mod config;
 mod demo;
+mod entrance;
 mod import;
 mod log;
 #[cfg(test)]
 mod manual;
+mod metrics;
 mod serve;
 mod sim;
 mod tls;

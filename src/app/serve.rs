@@ -10,14 +10,15 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Server, server::TcpIncoming};
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tracing::{error, info, warn};
 
 use super::{
     clock::SystemClock,
     config::{self, Config, Flags},
-    log, tls,
+    entrance::Entrance,
+    log,
+    metrics::metrics,
 };
 use crate::{
     api::{
@@ -110,12 +111,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         openstack::config::Config::load(environment, &config.clouds, config.openstack.clone())
             .map_err(|error| Failure::Usage(error.to_string()))?;
     let clouds = Arc::new(Clouds::new(clouds, &clock));
-    let incoming = TcpIncoming::bind(config.listen)
-        .map_err(|error| Failure::Local(format!("listening on {}: {error}", config.listen)))?
-        .with_nodelay(Some(true));
-    let address = incoming
-        .local_addr()
-        .map_err(|error| Failure::Local(format!("listening on {}: {error}", config.listen)))?;
+    let entrance = Entrance::open(&config)?;
     let store = open_store(&config, &clock).await?;
 
     let service = Service::new(
@@ -132,17 +128,18 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
     };
     let stop = CancellationToken::new();
     let streams_end = CancellationToken::new();
-    let door = door(service, limits, streams_end.clone())
+    let door = door(service.clone(), limits, streams_end.clone())
         .await
         .map_err(|error| Failure::Local(format!("describing the API: {error}")))?;
     let engine = Engine::new(
         ReplicaId::new(clock.new_id().to_string()),
         store.clone(),
-        clouds,
+        clouds.clone(),
         clock.clone(),
         planner((&config.patience).into()),
         (&config.engine).into(),
     );
+    let metrics = metrics(service.clone(), engine.meter(), clouds);
     let sweeper = Sweeper::new(store.clone(), clock, (&config.history).into());
     let workers = vec![
         tokio::spawn(sweeper.run(stop.child_token())),
@@ -158,28 +155,10 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         config.clone(),
         stop.child_token(),
     ));
-    let callers = tls::encrypted(Server::builder(), &config)?
-        .max_concurrent_streams(config.api.connection_streams)
-        .http2_keepalive_interval(Some(config.api.keep_alive.0))
-        .http2_keepalive_timeout(Some(config.api.keep_alive_answer.0))
-        .add_routes(door.routes)
-        .serve_with_incoming_shutdown(incoming, streams_end.clone().cancelled_owned());
+    let address = entrance.address();
+    let callers = entrance.serve(&config, door.routes, service, metrics, &streams_end)?;
     let callers = tokio::spawn(callers);
 
-    info!(
-        %address,
-        database = config::without_password(&config.database),
-        clouds = ?config.clouds.iter().map(|cloud| &cloud.name).collect::<Vec<_>>(),
-        encrypted = config.tls.cert.is_some(),
-        "drbackup serves"
-    );
-    if config.tls.client_ca.is_none() {
-        warn!(
-            %address,
-            "THE API IS OPEN: everybody who can reach this address can read, make and delete backups \
-             and instances; there are no logins yet"
-        );
-    }
     let task = tokio::spawn(run_to_end(Parts {
         notice: config.stop_notice.0,
         patience: config.stop_patience.0,

@@ -58,6 +58,12 @@ impl Manifest {
         self.volumes.iter().map(|volume| volume.size_gib).sum()
     }
 
+    /// The least memory of a flavor that it fits into, MiB.
+    pub fn min_ram_mib(&self) -> u64 {
+        let image = self.image.as_ref().map_or(0, |image| image.min_ram_mib);
+        self.flavor.ram_mib.max(image)
+    }
+
     /// The volume that boots, where one does.
     pub fn root_volume(&self) -> Option<&VolumeFacts> {
         self.volumes

@@ -8,7 +8,7 @@ use super::{
     backup::BackupDetail,
     capture::Capture,
     dr_backup::{DrBackupDetail, Mirror},
-    id::{EffectKey, OperationId, ResourceId, ServerId, SnapshotId, Tenant},
+    id::{CloudName, EffectKey, OperationId, ResourceId, ServerId, SnapshotId, Tenant},
     lifecycle::State,
     restoration::RestorePlanInput,
     sighting::Thing,
@@ -99,6 +99,17 @@ pub enum Ask {
         /// What to delete, in the order in which it was made; empty to leave the instance alone.
         things: Vec<Thing>,
     },
+}
+
+/// How many operations of one kind are under way in a cloud.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnderWay {
+    /// The cloud.
+    pub cloud: CloudName,
+    /// The name of the planner, as [`Ask::name`] spells it.
+    pub kind: String,
+    /// How many.
+    pub count: u64,
 }
 
 impl Ask {

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::{
     id::{BackupId, CloudName, DrBackupId, ProjectId, ScheduleId, ServerId},
     lifecycle::State,
+    schedule::PointKind,
     time::Timestamp,
 };
 
@@ -17,6 +18,8 @@ pub struct Filter {
     pub project: Option<ProjectId>,
     /// The server that was backed up (backups of either kind).
     pub server: Option<ServerId>,
+    /// What kind of backup is restored (restorations).
+    pub source: Option<PointKind>,
     /// The DR backup that is restored (restorations).
     pub dr_backup: Option<DrBackupId>,
     /// The regular backup that is restored (restorations).
@@ -25,10 +28,14 @@ pub struct Filter {
     pub schedule: Option<ScheduleId>,
     /// Whether it runs by itself (schedules).
     pub active: Option<bool>,
-    /// State.
-    pub state: Option<State>,
+    /// One of these states; none named means any.
+    pub states: Vec<State>,
     /// Exact name (of the backup, or of the instance that a restoration makes).
     pub name: Option<String>,
+    /// A part of that name.
+    pub name_part: Option<String>,
+    /// A part of the description (backups of either kind).
+    pub description_part: Option<String>,
     /// Made at or after.
     pub created_from: Option<Timestamp>,
     /// Made before.
@@ -92,6 +99,9 @@ pub struct Query {
     pub order: Order,
     /// Behind this row.
     pub after: Option<Cursor>,
+    /// So many rows are passed over first, for doors that number their pages; those move when rows come
+    /// and go, and [`Self::after`] does not.
+    pub skip: u64,
     /// At most so many rows.
     pub limit: u32,
 }

@@ -13,6 +13,7 @@ use super::{
     lifecycle::{State, Transition},
     manifest::{Manifest, Properties},
     progress::Progress,
+    schedule::PointKind,
     sighting::Thing,
     time::Timestamp,
 };
@@ -57,6 +58,16 @@ pub enum Source {
     DrBackup(DrBackupId),
     /// A regular backup, in its own tenant.
     Backup(BackupId),
+}
+
+impl Source {
+    /// The kind of the backup.
+    pub fn kind(&self) -> PointKind {
+        match self {
+            Self::DrBackup(_) => PointKind::DrBackup,
+            Self::Backup(_) => PointKind::Backup,
+        }
+    }
 }
 
 impl From<Source> for ResourceId {
@@ -193,5 +204,21 @@ impl Restoration {
             )
             .advise("wait until it is OK or ERRED, or cancel it")
         })
+    }
+
+    /// The state of the instance that it makes.
+    pub fn instance_state(&self) -> State {
+        match self.state {
+            // The restoration runs long before the server is asked for, and ends with it.
+            State::Creating if self.detail.server.is_none() => State::CreationScheduled,
+            State::UpdateScheduled | State::Updating => State::Ok,
+            State::CreationScheduled
+            | State::Creating
+            | State::Ok
+            | State::Erred
+            | State::DeletionScheduled
+            | State::Deleting
+            | State::Deleted => self.state,
+        }
     }
 }

@@ -14,6 +14,7 @@ use super::{
     Shared,
     act::{self, Move},
     guard::Guarded,
+    meter::Ended,
     observe::{self, Listing, Lists},
     turn::Held,
 };
@@ -190,8 +191,18 @@ impl Runner {
             .filter_map(Held::take_turn)
             .collect();
         if !turns.is_empty() {
+            let ended: Vec<(&'static str, Ended)> = turns
+                .iter()
+                .filter_map(|turn| {
+                    let held = memory.held.get(&turn.operation)?;
+                    Some((held.operation.ask.name(), Ended::of(&turn.ending)?))
+                })
+                .collect();
             let recorded = self.shared.store.turn_record(&self.lane, turns).await;
             recorded.map_err(|error| self.broke(&error))?;
+            for (kind, ended) in ended {
+                self.shared.meter.count(kind, ended);
+            }
         }
         memory.held.retain(|_, held| !held.has_ended());
         for (id, key, next) in sends {

@@ -8,6 +8,7 @@
 mod act;
 mod guard;
 mod lane;
+pub mod meter;
 mod observe;
 mod pace;
 #[cfg(test)]
@@ -22,7 +23,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use self::pace::Pace;
+use self::{meter::Meter, pace::Pace};
 use crate::{
     domain::{
         decision::Decision,
@@ -106,6 +107,7 @@ struct Shared {
     planner: Planner,
     settings: Arc<Settings>,
     pace: Arc<Pace>,
+    meter: Meter,
 }
 
 /// The engine of one replica.
@@ -146,6 +148,7 @@ impl Engine {
     ) -> Self {
         let pace = Arc::new(Pace::new(&settings));
         let settings = Arc::new(settings);
+        let meter = Meter::new(Arc::clone(&pace));
         Self {
             replica,
             shared: Shared {
@@ -155,8 +158,14 @@ impl Engine {
                 planner,
                 settings,
                 pace,
+                meter,
             },
         }
+    }
+
+    /// What it counts.
+    pub fn meter(&self) -> Meter {
+        self.shared.meter.clone()
     }
 
     /// Runs until `stop`; then the lanes are given back.

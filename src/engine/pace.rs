@@ -130,6 +130,13 @@ impl Pace {
         })
     }
 
+    /// The clouds that are not asked for now, because they do not answer.
+    pub(super) fn closed(&self) -> Vec<CloudName> {
+        let clouds = self.clouds.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed = clouds.iter().filter(|(_, pace)| pace.trouble.is_some());
+        closed.map(|(cloud, _)| cloud.clone()).collect()
+    }
+
     /// When the cloud may be asked again, while it may not.
     pub(super) fn closed_until(&self, cloud: &CloudName) -> Option<Instant> {
         self.with(cloud, |pace| {
@@ -230,6 +237,7 @@ mod tests {
         let start = Instant::now();
         assert_eq!(pace.refuses(&cloud, start), None);
         pace.report(&cloud, Some(&fault), start);
+        assert_eq!(pace.closed(), std::slice::from_ref(&cloud));
         assert_eq!(
             pace.refuses(&cloud, start),
             Some(fault.clone()),
@@ -247,6 +255,7 @@ mod tests {
         assert_eq!(pace.refuses(&cloud, later + Duration::from_secs(2)), None);
         pace.report(&cloud, None, later + Duration::from_secs(2));
         assert_eq!(pace.refuses(&cloud, later + Duration::from_secs(2)), None);
+        assert!(pace.closed().is_empty());
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl Clouds {
     }
 
     /// How often each cloud was called.
-    pub fn traffic(&self) -> Vec<(CloudName, TrafficCount)> {
+    pub fn traffic(&self) -> Vec<(CloudName, Vec<TrafficCount>)> {
         self.places
             .iter()
             .map(|(name, place)| (name.clone(), place.traffic.count()))

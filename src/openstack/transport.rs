@@ -29,36 +29,106 @@ pub fn install_crypto() {
     drop(rustls::crypto::ring::default_provider().install_default());
 }
 
-/// How often a cloud was called.
+/// How often a cloud was called, by kind of call and by outcome.
 #[derive(Debug, Default)]
-pub(super) struct Traffic {
-    reads: AtomicU64,
-    writes: AtomicU64,
-    logins: AtomicU64,
-    faults: AtomicU64,
+pub(super) struct Traffic([[AtomicU64; CallOutcome::ALL.len()]; CallKind::ALL.len()]);
+
+/// A kind of call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallKind {
+    /// It changes nothing.
+    Read,
+    /// It may change something.
+    Write,
+    /// It asks for a token.
+    Login,
 }
 
-/// How often a cloud was called since the process started.
+/// What came of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallOutcome {
+    /// What was asked.
+    Success,
+    /// A refusal: a status from 300 to 499.
+    Refused,
+    /// A trouble of the cloud: a status from 500.
+    Failed,
+    /// No answer, or none that can be used.
+    Unanswered,
+}
+
+/// How often a cloud was called in one way with one outcome since the process started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrafficCount {
-    /// Requests that change nothing.
-    pub reads: u64,
-    /// Requests that may change something.
-    pub writes: u64,
-    /// Logins.
-    pub logins: u64,
-    /// Calls of all kinds that no usable answer came to.
-    pub faults: u64,
+    /// The kind of call.
+    pub kind: CallKind,
+    /// What came of it.
+    pub outcome: CallOutcome,
+    /// How often.
+    pub calls: u64,
+}
+
+impl CallKind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Login];
+
+    /// Its name, for metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Login => "login",
+        }
+    }
+}
+
+impl CallOutcome {
+    /// All outcomes.
+    pub const ALL: [Self; 4] = [Self::Success, Self::Refused, Self::Failed, Self::Unanswered];
+
+    /// Its name, for metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Unanswered => "unanswered",
+        }
+    }
+
+    fn of(status: u16) -> Self {
+        match status {
+            ..300 => Self::Success,
+            300..500 => Self::Refused,
+            500.. => Self::Failed,
+        }
+    }
 }
 
 impl Traffic {
-    pub(super) fn count(&self) -> TrafficCount {
-        TrafficCount {
-            reads: self.reads.load(Ordering::Relaxed),
-            writes: self.writes.load(Ordering::Relaxed),
-            logins: self.logins.load(Ordering::Relaxed),
-            faults: self.faults.load(Ordering::Relaxed),
+    fn add(&self, kind: CallKind, outcome: CallOutcome) {
+        // Both are in the order in which they are declared.
+        if let Some(count) = self
+            .0
+            .get(kind as usize)
+            .and_then(|row| row.get(outcome as usize))
+        {
+            count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Everything that was counted.
+    pub(super) fn count(&self) -> Vec<TrafficCount> {
+        let rows = CallKind::ALL.into_iter().zip(&self.0);
+        rows.flat_map(|(kind, row)| {
+            let cells = CallOutcome::ALL.into_iter().zip(row);
+            cells.map(move |(outcome, count)| TrafficCount {
+                kind,
+                outcome,
+                calls: count.load(Ordering::Relaxed),
+            })
+        })
+        .collect()
     }
 }
 
@@ -159,24 +229,20 @@ impl Line {
                 );
                 Ok(reply)
             }
-            Err(Broken { fault, .. }) => {
-                self.traffic.faults.fetch_add(1, Ordering::Relaxed);
-                Err(fault)
-            }
+            Err(Broken { fault, .. }) => Err(fault),
         }
     }
 
     async fn exchange_once(&self, ask: &Ask<'_>) -> Result<Reply, Broken> {
         // Sent so that the logs of all services can be searched for it, and told when no answer comes.
         let own_id = format!("req-{}", self.clock.new_id());
-        let (counter, seconds) = if ask.login {
-            (&self.traffic.logins, self.limits.login_seconds)
+        let (kind, seconds) = if ask.login {
+            (CallKind::Login, self.limits.login_seconds)
         } else if ask.method == Method::GET {
-            (&self.traffic.reads, self.limits.read_seconds)
+            (CallKind::Read, self.limits.read_seconds)
         } else {
-            (&self.traffic.writes, self.limits.write_seconds)
+            (CallKind::Write, self.limits.write_seconds)
         };
-        counter.fetch_add(1, Ordering::Relaxed);
         let request = request(ask, &own_id).map_err(|problem| Broken {
             fault: Fault::new(FaultKind::Unconfigured, ask.service, ask.doing, problem),
             stale: false,
@@ -185,6 +251,10 @@ impl Line {
             .carrier
             .carry(request, Duration::from_secs(seconds))
             .await;
+        let outcome = carried.as_ref().map_or(CallOutcome::Unanswered, |answer| {
+            CallOutcome::of(answer.status().as_u16())
+        });
+        self.traffic.add(kind, outcome);
         let (head, body) = carried
             .map_err(|trouble| self.broken(ask, trouble, own_id))?
             .into_parts();

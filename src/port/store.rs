@@ -22,7 +22,7 @@ use crate::domain::{
     },
     ledger::Ledger,
     lifecycle::State,
-    operation::Operation,
+    operation::{Operation, UnderWay},
     orphan::{Farewell, Known, Sweep},
     page::{Page, Query},
     restoration::{Restoration, Source},
@@ -234,6 +234,9 @@ pub trait Store: Schedules {
         resource: ResourceId,
         time: Timestamp,
     ) -> Result<bool, StoreError>;
+
+    /// How many operations are under way, by cloud and kind.
+    async fn operations_under_way(&self) -> Result<Vec<UnderWay>, StoreError>;
 
     /// The events of a resource with a sequence number above `after`, in order, at most `limit`.
     async fn events_list(

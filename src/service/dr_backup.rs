@@ -204,11 +204,12 @@ impl Service {
                 cloud: Some(tenant.cloud.clone()),
                 project: Some(tenant.project.clone()),
                 server: Some(server.clone()),
-                state: Some(State::Ok),
+                states: vec![State::Ok],
                 ..Filter::default()
             },
             order: Order::default(),
             after: None,
+            skip: 0,
             limit: 1,
         };
         let last = self.dr_backups_list(last).await?.items.pop();

@@ -4,6 +4,7 @@
 pub mod backup;
 pub mod cloud;
 pub mod dr_backup;
+pub mod fields;
 pub mod orphan;
 pub mod request;
 pub mod restoration;
@@ -15,6 +16,7 @@ pub mod take_in;
 
 use std::{sync::Arc, time::Duration};
 
+use self::run::RunCounts;
 use crate::{
     domain::{
         error::{Error, ErrorKind},
@@ -98,6 +100,7 @@ pub struct Service {
     cloud: Arc<dyn Cloud>,
     clock: Arc<dyn Clock>,
     limits: Limits,
+    runs: Arc<RunCounts>,
 }
 
 impl Service {
@@ -113,6 +116,7 @@ impl Service {
             cloud,
             clock,
             limits,
+            runs: Arc::default(),
         }
     }
 

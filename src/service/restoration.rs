@@ -262,6 +262,7 @@ impl Service {
                 filter,
                 order: Order::default(),
                 after: None,
+                skip: 0,
                 limit: 1,
             };
             if let Some(backup) = self.backups_list(query).await?.items.first() {

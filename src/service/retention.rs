@@ -43,6 +43,7 @@ impl Service {
             },
             order: Order::default(),
             after: None,
+            skip: 0,
             limit: at_once,
         };
         let mut asked = 0;
@@ -132,6 +133,7 @@ impl Service {
             },
             order: Order::default(),
             after: None,
+            skip: 0,
             limit: self.limits.page_max,
         };
         let (mut dr_backups, mut backups) = (Vec::new(), Vec::new());

@@ -1,7 +1,11 @@
 //! What a schedule does when its time has come: one run, and its end; it may not know who keeps the
 //! time.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use tracing::{info, warn};
 
@@ -188,7 +192,12 @@ impl Service {
         schedule.runtime_state = format!("Running since {}", run.began);
         schedule.updated = run.began;
         info!(schedule = %schedule.id, point = %point.id(), slot = %run.slot, cause = ?run.cause, "a run begins");
-        self.store.run_begin(key, schedule, run, Some(point)).await
+        let begun = self
+            .store
+            .run_begin(key, schedule, run, Some(point))
+            .await?;
+        self.runs.count(RunOutcome::Started);
+        Ok(begun)
     }
 
     /// Writes that a run was not needed, or not possible without harm.
@@ -204,8 +213,9 @@ impl Service {
         schedule.runtime_state = format!("Skipped: {reason}");
         schedule.updated = run.began;
         run.end(RunOutcome::Skipped, reason, run.began);
-        let skipped = self.store.run_begin(None, schedule, run, None).await;
-        skipped.map(drop)
+        self.store.run_begin(None, schedule, run, None).await?;
+        self.runs.count(RunOutcome::Skipped);
+        Ok(())
     }
 
     /// Writes that a run could not begin.
@@ -219,8 +229,9 @@ impl Service {
         let error = OperationError::from(error);
         self.note_failure(&mut schedule, calendar, run.slot, error.clone());
         run.end(RunOutcome::Failed, error.message, self.clock.now());
-        let failed = self.store.run_begin(None, schedule, run, None).await;
-        failed.map(drop)
+        self.store.run_begin(None, schedule, run, None).await?;
+        self.runs.count(RunOutcome::Failed);
+        Ok(())
     }
 
     /// Writes how a run ended, and lets go what its retention does not keep any more.
@@ -248,8 +259,10 @@ impl Service {
                 }
             }
         }
-        let good = run.outcome == RunOutcome::Succeeded;
+        let outcome = run.outcome;
+        let good = outcome == RunOutcome::Succeeded;
         self.store.run_end(schedule.clone(), run).await?;
+        self.runs.count(outcome);
         if good && let Err(error) = self.schedule_prune(&schedule).await {
             warn!(schedule = %schedule.id, %error, "what may go was not let go; it is tried again later");
         }
@@ -302,6 +315,29 @@ impl Service {
             next.begins = now.after(self.limits.run_waits);
         }
         self.store.schedule_change(None, schedule).await.map(drop)
+    }
+}
+
+/// How many runs came to each outcome in this process.
+#[derive(Debug, Default)]
+pub(super) struct RunCounts([AtomicU64; RunOutcome::ALL.len()]);
+
+impl RunCounts {
+    fn count(&self, outcome: RunOutcome) {
+        for (one, count) in RunOutcome::ALL.into_iter().zip(&self.0) {
+            count.fetch_add(u64::from(one == outcome), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Service {
+    /// How many runs of schedules this process began, skipped, or brought to their end.
+    pub fn runs_counted(&self) -> [(RunOutcome, u64); RunOutcome::ALL.len()] {
+        let counts = self.runs.0.each_ref();
+        let mut counts = counts
+            .map(|count| count.load(Ordering::Relaxed))
+            .into_iter();
+        RunOutcome::ALL.map(|outcome| (outcome, counts.next().unwrap_or_default()))
     }
 }
 

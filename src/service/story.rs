@@ -1,11 +1,16 @@
-//! The events of resources, replayed and followed; it may not know who listens.
+//! The events of resources, replayed and followed, and what is under way; it may not know who listens.
 
 use tokio::sync::watch;
 
 use super::{Service, refused};
-use crate::domain::{error::Error, event::Event, id::ResourceId};
+use crate::domain::{error::Error, event::Event, id::ResourceId, operation::UnderWay};
 
 impl Service {
+    /// How many operations are under way, by cloud and kind; those of other replicas too.
+    pub async fn operations_under_way(&self) -> Result<Vec<UnderWay>, Error> {
+        self.store.operations_under_way().await.map_err(refused)
+    }
+
     /// The next events of a resource after a sequence number, in order, at most `limit`.
     pub async fn events_after(
         &self,

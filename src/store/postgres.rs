@@ -29,9 +29,10 @@ mod sql;
 /// The statements that differ from those of SQLite.
 mod dialect {
     use diesel::{
+        define_sql_function,
         dsl::sql,
         prelude::*,
-        sql_types::{BigInt, Bool},
+        sql_types::{BigInt, Bool, Text},
     };
     use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 
@@ -68,6 +69,13 @@ mod dialect {
         }};
     }
     pub(super) use each;
+
+    define_sql_function! {
+        /// Where a part begins in a text, counted from 1; 0 where it does not. It tells large letters
+        /// from small ones in both databases, as their pattern matching does not.
+        #[sql_name = "strpos"]
+        fn place_in(text: Text, part: Text) -> Integer;
+    }
 
     /// The time by which leases are compared: that of the server, since the clocks of two replicas
     /// may differ by more than a lease.

@@ -38,7 +38,7 @@ mod sql;
 
 /// The statements that differ from those of PostgreSQL.
 mod dialect {
-    use diesel::prelude::*;
+    use diesel::{define_sql_function, prelude::*, sql_types::Text};
     use diesel_async::RunQueryDsl;
 
     use super::Conn;
@@ -69,6 +69,13 @@ mod dialect {
         }};
     }
     pub(super) use each;
+
+    define_sql_function! {
+        /// Where a part begins in a text, counted from 1; 0 where it does not. It tells large letters
+        /// from small ones in both databases, as their pattern matching does not.
+        #[sql_name = "instr"]
+        fn place_in(text: Text, part: Text) -> Integer;
+    }
 
     /// The time by which leases are compared: there is one process, so it is that of the process.
     pub(super) fn lease_time(

@@ -23,6 +23,7 @@ mod postgres;
 mod regular;
 mod replica;
 mod replicas;
+mod rest;
 mod schedule_store;
 mod schedules;
 mod stage;

@@ -258,6 +258,7 @@ async fn lists_of_schedules_and_runs_go_on_where_a_page_ended(site: Site) {
         filter: Filter::default(),
         order: Order::default(),
         after: None,
+        skip: 0,
         limit: 2,
     };
     let mut seen = Vec::new();

@@ -305,6 +305,7 @@ async fn a_schedule_of_regular_backups_makes_snapshots_and_keeps_as_many_as_are_
             filter: filter.clone(),
             order: Order::default(),
             after: None,
+            skip: 0,
             limit: 10,
         };
         let page = scene.service.backups_list(query).await.expect("listed");

@@ -2,6 +2,7 @@
 //! would ask; it may not look inside the service.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     process::{Output, Stdio},
     time::Duration,
@@ -26,9 +27,13 @@ pub(crate) struct Stage {
     pub(crate) source: Cloud,
     pub(crate) dr: Cloud,
     pub(crate) address: String,
+    /// Where JSON is spoken, if not there.
+    pub(crate) rest_address: String,
     directory: TempDir,
     /// Flags of the service beside the usual ones.
     flags: Vec<String>,
+    /// Its variables beside the usual ones.
+    variables: BTreeMap<String, String>,
     service: Option<Service>,
 }
 
@@ -70,8 +75,10 @@ impl Stage {
             source,
             dr,
             address: String::new(),
+            rest_address: String::new(),
             directory,
             flags,
+            variables: BTreeMap::new(),
             service: None,
         };
         stage.serve().await;
@@ -82,6 +89,11 @@ impl Stage {
     pub(crate) fn instance(&self, name: &str, volumes: &[u64]) -> Instance {
         let spec = InstanceSpec::new(name, volumes);
         self.source.create_instance(&spec).expect("an instance")
+    }
+
+    /// Gives the service that is started next another setting.
+    pub(crate) fn set_variable(&mut self, name: &str, value: &str) {
+        self.variables.insert(name.to_owned(), value.to_owned());
     }
 
     /// Starts the service, on the port that it had before if it had one.
@@ -106,13 +118,14 @@ impl Stage {
             .env("DRBACKUP_STOP_NOTICE", "100ms")
             .env("DRBACKUP_ENGINE__LEASE", "2s")
             .env("DRBACKUP_ENGINE__LEASE_MARGIN", "500ms")
+            .envs(&self.variables)
             .stderr(Stdio::piped())
             .spawn()
             .expect("the service starts");
         let log = child.stderr.take().expect("piped");
         let mut lines = BufReader::new(log).lines();
         let mut read = Vec::new();
-        let (address, encrypted) = loop {
+        let (address, rest_address, encrypted) = loop {
             let line = timeout(PATIENCE, lines.next_line()).await.expect("in time");
             let line = line.expect("readable");
             let line = line.unwrap_or_else(|| panic!("the service ended: {read:?}"));
@@ -120,7 +133,8 @@ impl Stage {
             read.push(line);
             if entry["message"] == "drbackup serves" {
                 let address = entry["address"].as_str().expect("an address").to_owned();
-                break (address, entry["encrypted"] == true);
+                let rest_address = entry["rest_address"].as_str().map(str::to_owned);
+                break (address, rest_address, entry["encrypted"] == true);
             }
         };
         // Read on, or the service would wait for a reader.
@@ -132,6 +146,10 @@ impl Stage {
         });
         let scheme = if encrypted { "https" } else { "http" };
         self.address = format!("{scheme}://{address}");
+        self.rest_address = rest_address.map_or_else(
+            || self.address.clone(),
+            |address| format!("{scheme}://{address}"),
+        );
         self.service = Some(Service { child, log });
     }
 

@@ -35,6 +35,7 @@ use drbackup::{
         progress::Progress,
         record::BackupRecord,
         restoration::{Restoration, RestorationDetail, RestoreWish, Source},
+        schedule::PointKind,
         time::Timestamp,
     },
     port::{
@@ -1190,6 +1191,7 @@ async fn pages_are_stable_while_rows_are_inserted(site: Site) {
                     filter: Filter::default(),
                     order: Order { field, descending },
                     after,
+                    skip: 0,
                     limit: 4,
                 })
                 .await
@@ -1258,6 +1260,7 @@ async fn restorations_page_in_every_order(site: Site) {
                     filter: Filter::default(),
                     order: Order { field, descending },
                     after,
+                    skip: 0,
                     limit: 3,
                 })
                 .await
@@ -1286,6 +1289,7 @@ async fn a_cursor_of_another_order_is_refused(site: Site) {
             value: OrderValue::Text("nightly".to_owned()),
             id: Uuid::now_v7(),
         }),
+        skip: 0,
         limit: 3,
     };
     assert!(matches!(
@@ -1298,6 +1302,7 @@ async fn filters_narrow_to_what_they_name(site: Site) {
     let store = site.open().await;
     let wanted = DrBackup {
         name: "wanted".to_owned(),
+        description: "100% of Wanted".to_owned(),
         tenant: tenant("away", "green"),
         server: ServerId::new("server-9"),
         created: at(500),
@@ -1327,11 +1332,23 @@ async fn filters_narrow_to_what_they_name(site: Site) {
             ..none()
         },
         Filter {
-            state: Some(State::Creating),
+            states: vec![State::Creating],
+            ..none()
+        },
+        Filter {
+            states: vec![State::Erred, State::Creating],
             ..none()
         },
         Filter {
             name: Some("wanted".to_owned()),
+            ..none()
+        },
+        Filter {
+            name_part: Some("ante".to_owned()),
+            ..none()
+        },
+        Filter {
+            description_part: Some("0% of W".to_owned()),
             ..none()
         },
         Filter {
@@ -1357,6 +1374,40 @@ async fn filters_narrow_to_what_they_name(site: Site) {
         ..none()
     };
     assert_eq!(named(&*store, before).await.len(), 3);
+    for nothing_stands_for_anything in ["w%d", "w_nted", "WANTED"] {
+        let part = Filter {
+            name_part: Some(nothing_stands_for_anything.to_owned()),
+            ..none()
+        };
+        assert_eq!(named(&*store, part).await, Vec::<String>::new());
+    }
+    let behind = Query {
+        filter: none(),
+        order: Order::default(),
+        after: None,
+        skip: 1,
+        limit: 2,
+    };
+    let page = store.dr_backups_list(behind).await.expect("a page");
+    assert_eq!(page.items.len(), 2);
+    assert!(
+        page.items.iter().all(|one| one.name != "wanted"),
+        "the newest is passed over"
+    );
+    assert!(page.next.is_some());
+
+    under_way_is_counted(&*store).await;
+}
+
+async fn under_way_is_counted(store: &dyn Store) {
+    let under_way = store.operations_under_way().await.expect("a count");
+    let count = |cloud: &str| {
+        let of_cloud = under_way.iter().filter(|one| one.cloud.as_str() == cloud);
+        of_cloud.map(|one| one.count).collect::<Vec<_>>()
+    };
+    assert_eq!(count("away"), [1]);
+    assert_eq!(under_way.iter().map(|one| one.count).sum::<u64>(), 4);
+    assert!(under_way.iter().all(|one| one.kind == "create_dr_backup"));
 }
 
 async fn named(store: &dyn Store, filter: Filter) -> Vec<String> {
@@ -1365,6 +1416,7 @@ async fn named(store: &dyn Store, filter: Filter) -> Vec<String> {
             filter,
             order: Order::default(),
             after: None,
+            skip: 0,
             limit: 10,
         })
         .await
@@ -1391,13 +1443,18 @@ async fn filters_narrow_restorations_too(site: Site) {
     let none = Filter::default;
     let filters = [
         Filter {
+            source: Some(PointKind::DrBackup),
+            name_part: Some("want".to_owned()),
+            ..none()
+        },
+        Filter {
             cloud: Some(CloudName::new("third")),
             project: Some(ProjectId::new("red")),
             ..none()
         },
         Filter {
             dr_backup: Some(first.id),
-            state: Some(State::CreationScheduled),
+            states: vec![State::CreationScheduled],
             ..none()
         },
         Filter {
@@ -1416,6 +1473,7 @@ async fn filters_narrow_restorations_too(site: Site) {
                 filter: filter.clone(),
                 order: Order::default(),
                 after: None,
+                skip: 0,
                 limit: 10,
             })
             .await

@@ -358,6 +358,7 @@ impl Stage {
             filter: Filter::default(),
             order: Order::default(),
             after: None,
+            skip: 0,
             limit: 100,
         };
         let backups = self.store.dr_backups_list(query.clone()).await;

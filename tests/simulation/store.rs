@@ -17,7 +17,7 @@ use drbackup::{
             BackupId, CloudName, DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId,
             RestorationId, ScheduleId, Tenant,
         },
-        operation::Operation,
+        operation::{Operation, UnderWay},
         orphan::{Farewell, Known, Sweep},
         page::{Cursor, Page, Query},
         restoration::{Restoration, Source},
@@ -375,6 +375,10 @@ impl Store for TappedStore {
         time: Timestamp,
     ) -> Result<bool, StoreError> {
         write!(self, self.store.operation_cancel(key, resource, time))
+    }
+
+    async fn operations_under_way(&self) -> Result<Vec<UnderWay>, StoreError> {
+        read!(self, self.store.operations_under_way())
     }
 
     async fn events_list(

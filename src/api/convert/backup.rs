@@ -2,7 +2,7 @@
 
 use super::{
     dr_backup::{changes, consistency, summary, tenant},
-    fields::Fields,
+    fields::{Fields, Times as _},
     number, progress, text, time,
 };
 use crate::{

@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 
 use prost_types::FieldMask;
 
-use super::{duration, fields::Fields, number, progress, text, time};
+use super::{
+    duration,
+    fields::{Fields, Times as _},
+    number, progress, text, time,
+};
 use crate::{
     api::pb,
     domain::{

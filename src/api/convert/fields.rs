@@ -1,142 +1,22 @@
-//! Reads the fields of a request and notes every bad one; it may not know what they are for.
+//! Reads the fields of a message that only messages have; it may not know what they are for.
 
 use std::time::Duration;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use uuid::Uuid;
+use crate::domain::time::Timestamp;
+pub(in crate::api) use crate::service::fields::{Fields, brief};
 
-use crate::{
-    domain::{
-        error::{BadField, Error},
-        time::Timestamp,
-    },
-    service::Limits,
-};
+/// The times of messages.
+pub(in crate::api) trait Times {
+    /// A span of time, more than nothing.
+    fn time_limit(&mut self, field: &str, given: Option<prost_types::Duration>)
+    -> Option<Duration>;
 
-/// Characters of an id that OpenStack gave.
-const FOREIGN_ID_CHARACTERS: usize = 255;
-
-/// The fields of one request.
-pub(in crate::api) struct Fields<'a> {
-    limits: &'a Limits,
-    bad: Vec<BadField>,
+    /// A moment, where one is given.
+    fn moment(&mut self, field: &str, given: Option<prost_types::Timestamp>) -> Option<Timestamp>;
 }
 
-impl<'a> Fields<'a> {
-    /// None read yet.
-    pub(in crate::api) fn new(limits: &'a Limits) -> Self {
-        Self {
-            limits,
-            bad: Vec::new(),
-        }
-    }
-
-    /// Notes a bad field.
-    pub(in crate::api) fn bad(&mut self, field: &str, problem: impl Into<String>) {
-        self.bad.push(BadField {
-            field: field.to_owned(),
-            problem: problem.into(),
-        });
-    }
-
-    /// What `result` holds; its problem is noted for the field.
-    pub(in crate::api) fn take<T: Default, P: Into<String>>(
-        &mut self,
-        field: &str,
-        result: Result<T, P>,
-    ) -> T {
-        result.unwrap_or_else(|problem| {
-            self.bad(field, problem);
-            T::default()
-        })
-    }
-
-    /// The answer to all of it: every bad field, or none.
-    pub(in crate::api) fn done(self) -> Result<(), Error> {
-        if self.bad.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::fields(self.bad))
-        }
-    }
-
-    /// An id of ours.
-    pub(in crate::api) fn id(&mut self, field: &str, given: &str) -> Uuid {
-        if given.is_empty() {
-            self.bad(field, "is required");
-            return Uuid::nil();
-        }
-        let id = Uuid::parse_str(given).map_err(|_| format!("`{}` is not an id", brief(given)));
-        self.take(field, id)
-    }
-
-    /// An id or a name that OpenStack or the configuration gave.
-    pub(in crate::api) fn required(&mut self, field: &str, given: String) -> String {
-        if given.trim().is_empty() {
-            self.bad(field, "is required");
-        }
-        self.foreign(field, given)
-    }
-
-    /// The same where it may be missing.
-    pub(in crate::api) fn optional(&mut self, field: &str, given: String) -> Option<String> {
-        Some(self.foreign(field, given)).filter(|text| !text.is_empty())
-    }
-
-    fn foreign(&mut self, field: &str, given: String) -> String {
-        // It becomes part of a path in a request to a cloud.
-        if given
-            .chars()
-            .any(|character| character.is_control() || "/?#\\".contains(character))
-        {
-            self.bad(
-                field,
-                "has characters that no id and no name in OpenStack has",
-            );
-        }
-        self.at_most(field, &given, FOREIGN_ID_CHARACTERS);
-        given
-    }
-
-    /// A name for people.
-    pub(in crate::api) fn name(&mut self, field: &str, given: String) -> String {
-        self.words(field, given, self.limits.name_characters)
-    }
-
-    /// A description for people.
-    pub(in crate::api) fn description(&mut self, field: &str, given: String) -> String {
-        self.words(field, given, self.limits.description_characters)
-    }
-
-    /// The word that makes a repeat safe.
-    pub(in crate::api) fn request_id(&mut self, given: String) -> String {
-        self.words("request_id", given, self.limits.request_id_characters)
-    }
-
-    /// A text for people or of the caller's own.
-    pub(in crate::api) fn words(&mut self, field: &str, given: String, most: usize) -> String {
-        // Tabs and line ends are words to some; the rest breaks logs, terminals or a database.
-        if given
-            .chars()
-            .any(|one| one.is_control() && !"\t\n\r".contains(one))
-        {
-            self.bad(field, "has control characters");
-        }
-        self.at_most(field, &given, most);
-        given
-    }
-
-    /// User data in base64.
-    pub(in crate::api) fn user_data(&mut self, field: &str, given: String) -> String {
-        if STANDARD.decode(&given).is_err() {
-            self.bad(field, "is not base64");
-        }
-        self.at_most(field, &given, self.limits.user_data_characters);
-        given
-    }
-
-    /// A span of time, more than nothing.
-    pub(in crate::api) fn time_limit(
+impl Times for Fields<'_> {
+    fn time_limit(
         &mut self,
         field: &str,
         given: Option<prost_types::Duration>,
@@ -150,12 +30,7 @@ impl<'a> Fields<'a> {
         span
     }
 
-    /// A moment, where one is given.
-    pub(in crate::api) fn moment(
-        &mut self,
-        field: &str,
-        given: Option<prost_types::Timestamp>,
-    ) -> Option<Timestamp> {
+    fn moment(&mut self, field: &str, given: Option<prost_types::Timestamp>) -> Option<Timestamp> {
         let given = given?;
         let micros = (i128::from(given.seconds) * 1_000_000) + i128::from(given.nanos / 1_000);
         let moment = i64::try_from(micros).map(Timestamp).ok();
@@ -164,71 +39,21 @@ impl<'a> Fields<'a> {
         }
         moment
     }
-
-    fn at_most(&mut self, field: &str, given: &str, most: usize) {
-        let characters = given.chars().count();
-        if characters > most {
-            self.bad(
-                field,
-                format!("has {characters} characters, at most {most} are possible"),
-            );
-        }
-    }
-}
-
-/// Enough of a text to recognise it.
-pub(in crate::api) fn brief(text: &str) -> String {
-    const CHARACTERS: usize = 60;
-    text.chars().take(CHARACTERS).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::error::ErrorKind;
+    use crate::service::Limits;
 
     #[test]
-    fn all_bad_fields_are_noted_in_order() {
+    fn a_span_is_more_than_nothing() {
         let limits = Limits::default();
-        let mut fields = Fields::new(&limits);
-        fields.id("id", "seven");
-        fields.required("cloud", " ".to_owned());
-        fields.required("tenant", "../admin".to_owned());
-        fields.name("name", "n".repeat(256));
-        fields.description("description", "a\0b".to_owned());
-        fields.user_data("user_data", "#!/bin/sh".to_owned());
-        fields.time_limit(
-            "time_limit",
-            Some(prost_types::Duration {
-                seconds: -1,
-                nanos: 0,
-            }),
-        );
-
-        let error = fields.done().expect_err("bad");
-        let ErrorKind::Invalid(bad) = error.kind else {
-            panic!("{error}")
-        };
-        let names: Vec<&str> = bad.iter().map(|one| one.field.as_str()).collect();
-        assert_eq!(
-            names,
-            [
-                "id",
-                "cloud",
-                "tenant",
-                "name",
-                "description",
-                "user_data",
-                "time_limit"
-            ]
-        );
-    }
-
-    #[test]
-    fn unicode_is_counted_in_characters() {
-        let limits = Limits::default();
-        let mut fields = Fields::new(&limits);
-        fields.name("name", "ü".repeat(255));
-        assert!(fields.done().is_ok());
+        for seconds in [-1, 0] {
+            let mut fields = Fields::new(&limits);
+            let given = prost_types::Duration { seconds, nanos: 0 };
+            assert_eq!(fields.time_limit("time_limit", Some(given)), None);
+            assert!(fields.done().is_err());
+        }
     }
 }

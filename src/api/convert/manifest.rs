@@ -11,10 +11,9 @@ use crate::{
 
 /// A manifest; with what is sensitive in it only where that was decided elsewhere.
 pub(in crate::api) fn manifest(manifest: &Manifest, sensitive: bool) -> pb::Manifest {
-    let image_ram = manifest.image.as_ref().map_or(0, |image| image.min_ram_mib);
     let user_data = manifest.user_data.clone();
     pb::Manifest {
-        min_ram_mib: number(manifest.flavor.ram_mib.max(image_ram)),
+        min_ram_mib: number(manifest.min_ram_mib()),
         min_cores: number(manifest.flavor.cores),
         storage_gib: number(manifest.storage_gib()),
         cloud: manifest.tenant.cloud.to_string(),

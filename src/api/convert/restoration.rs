@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     dr_backup::{mirror, tenant},
-    fields::Fields,
+    fields::{Fields, Times as _},
     number, progress, text, time,
 };
 use crate::{
@@ -14,7 +14,6 @@ use crate::{
     domain::{
         error::Error,
         id::{BackupId, DrBackupId, FlavorId, NetworkId, RestorationId, SecurityGroupId, VolumeId},
-        lifecycle::State,
         manifest::Properties,
         restoration::{NetworkWish, Restoration, RestoreWish, RestoredVolume, Source, VolumeWish},
     },
@@ -78,24 +77,12 @@ fn source(fields: &mut Fields<'_>, dr_backup: &str, backup: &str) -> Source {
 /// The instance that a restoration makes.
 pub(in crate::api) fn instance(restoration: &Restoration) -> pb::RestoredInstance {
     let server = restoration.detail.server.as_ref();
-    let state = match restoration.state {
-        // The restoration runs long before the server is asked for, and ends with it.
-        State::Creating if server.is_none() => State::CreationScheduled,
-        State::UpdateScheduled | State::Updating => State::Ok,
-        State::CreationScheduled
-        | State::Creating
-        | State::Ok
-        | State::Erred
-        | State::DeletionScheduled
-        | State::Deleting
-        | State::Deleted => restoration.state,
-    };
     let (dr_backup_id, backup_id) = ids(restoration.source);
     pb::RestoredInstance {
         id: restoration.instance.to_string(),
         server_id: text(server),
         name: restoration.instance_name.clone(),
-        state: progress::state(state).into(),
+        state: progress::state(restoration.instance_state()).into(),
         cloud: restoration.tenant.cloud.to_string(),
         tenant: restoration.tenant.project.to_string(),
         restoration_id: restoration.id.to_string(),

@@ -351,7 +351,7 @@ async fn what_stops_fitting_is_told_a_last_time() {
     let (story, stop) = (Told::new(), CancellationToken::new());
     story.happen(1, State::Creating);
     let filter = Filter {
-        state: Some(State::Creating),
+        states: vec![State::Creating],
         ..Filter::default()
     };
     let mut stream = watches(&story, &stop)

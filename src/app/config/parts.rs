@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     api,
     cli::config::Span,
-    engine, plan, service,
+    engine, plan, rest, service,
     worker::{counter, retention, sweeper, ticker},
 };
 
@@ -49,6 +49,16 @@ pub(in crate::app) struct Api {
     pub(in crate::app) keep_alive: Span,
     pub(in crate::app) keep_alive_answer: Span,
     pub(in crate::app) health_every: Span,
+}
+
+/// The REST face and the metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::app) struct Rest {
+    pub(in crate::app) enabled: bool,
+    pub(in crate::app) listen: String,
+    pub(in crate::app) body_bytes: usize,
+    pub(in crate::app) page_max: u32,
 }
 
 /// What a request may be at most.
@@ -169,6 +179,18 @@ impl Default for Api {
             keep_alive: Span(Duration::from_secs(30)),
             keep_alive_answer: Span(Duration::from_secs(10)),
             health_every: Span(Duration::from_secs(5)),
+        }
+    }
+}
+
+impl Default for Rest {
+    fn default() -> Self {
+        let settings = rest::server::Settings::default();
+        Self {
+            enabled: true,
+            listen: String::new(),
+            body_bytes: settings.body_bytes,
+            page_max: settings.page_max,
         }
     }
 }

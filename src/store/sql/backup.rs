@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Conn, Engine, Handle,
+    Conn, Engine, Handle, dialect,
     page::{behind, cut, narrowed, ordered, text_cursor, time_cursor},
 };
 use crate::{
@@ -162,11 +162,13 @@ pub(super) async fn page(
         filter,
         order,
         after,
+        skip,
         limit: _,
     } = query;
     let mut rows = backups::table
         .select(Row::as_select())
         .limit(i64::from(limit) + 1)
+        .offset(i64::try_from(skip).unwrap_or(i64::MAX))
         .into_boxed::<Engine>();
     narrowed!(rows, filter, backups, name);
     if let Some(server) = filter.server {
@@ -174,6 +176,9 @@ pub(super) async fn page(
     }
     if let Some(schedule) = filter.schedule {
         rows = rows.filter(backups::schedule.eq(schedule.to_string()));
+    }
+    if let Some(part) = filter.description_part {
+        rows = rows.filter(dialect::place_in(backups::description, part).gt(0));
     }
     if let Some(id) = filter.backup {
         rows = rows.filter(backups::id.eq(id.to_string()));

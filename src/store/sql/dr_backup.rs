@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Conn, Engine, Handle,
+    Conn, Engine, Handle, dialect,
     page::{behind, cut, narrowed, ordered, text_cursor, time_cursor},
 };
 use crate::{
@@ -167,11 +167,13 @@ pub(super) async fn page(
         filter,
         order,
         after,
+        skip,
         limit: _,
     } = query;
     let mut rows = dr_backups::table
         .select(Row::as_select())
         .limit(i64::from(limit) + 1)
+        .offset(i64::try_from(skip).unwrap_or(i64::MAX))
         .into_boxed::<Engine>();
     narrowed!(rows, filter, dr_backups, name);
     if let Some(server) = filter.server {
@@ -179,6 +181,9 @@ pub(super) async fn page(
     }
     if let Some(schedule) = filter.schedule {
         rows = rows.filter(dr_backups::schedule.eq(schedule.to_string()));
+    }
+    if let Some(part) = filter.description_part {
+        rows = rows.filter(dialect::place_in(dr_backups::description, part).gt(0));
     }
     if let Some(id) = filter.dr_backup {
         rows = rows.filter(dr_backups::id.eq(id.to_string()));

@@ -2,21 +2,26 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use diesel::{dsl::sql, expression::SqlLiteral, prelude::*, sql_types::Bool};
+use diesel::{
+    dsl::{count_star, sql},
+    expression::SqlLiteral,
+    prelude::*,
+    sql_types::Bool,
+};
 use diesel_async::RunQueryDsl;
 
 use super::Conn;
 use crate::{
     domain::{
-        id::{OperationId, ResourceId, Tenant},
+        id::{CloudName, OperationId, ResourceId, Tenant},
         lifecycle::State,
-        operation::Operation,
+        operation::{Operation, UnderWay},
         time::Timestamp,
     },
     port::store::StoreError,
     store::{
         schema::operations,
-        text::{from_json, json, resource, resource_kind, tenant, uuid},
+        text::{from_json, json, number, resource, resource_kind, tenant, uuid},
     },
 };
 
@@ -89,6 +94,27 @@ pub(super) async fn insert(conn: &mut Conn, operation: &Operation) -> Result<(),
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// How many are open, by cloud and kind: the index of the open ones leads to them.
+pub(super) async fn under_way(conn: &mut Conn) -> Result<Vec<UnderWay>, StoreError> {
+    let counts: Vec<(String, String, i64)> = operations::table
+        .filter(is_open())
+        .group_by((operations::cloud, operations::kind))
+        .order((operations::cloud, operations::kind))
+        .select((operations::cloud, operations::kind, count_star()))
+        .load(conn)
+        .await?;
+    counts
+        .into_iter()
+        .map(|(cloud, kind, count)| {
+            Ok(UnderWay {
+                cloud: CloudName::new(cloud),
+                kind,
+                count: number("a count", count)?,
+            })
+        })
+        .collect()
 }
 
 /// Marks the open operation of a resource as cancelled; the first time counts. False when none is open.

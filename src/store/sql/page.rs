@@ -39,11 +39,19 @@ macro_rules! narrowed {
         if let Some(project) = &$filter.project {
             $rows = $rows.filter($table::project.eq(project.as_str().to_owned()));
         }
-        if let Some(state) = $filter.state {
-            $rows = $rows.filter($table::state.eq(state.name()));
+        match $filter.states.as_slice() {
+            [] => {}
+            [state] => $rows = $rows.filter($table::state.eq(state.name())),
+            several => {
+                let names: Vec<&str> = several.iter().map(|state| state.name()).collect();
+                $rows = $rows.filter($table::state.eq_any(names));
+            }
         }
         if let Some(name) = &$filter.name {
             $rows = $rows.filter($table::$name.eq(name.clone()));
+        }
+        if let Some(part) = &$filter.name_part {
+            $rows = $rows.filter(dialect::place_in($table::$name, part.clone()).gt(0));
         }
         if let Some(from) = $filter.created_from {
             $rows = $rows.filter($table::created.ge(from.0));

@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Conn, Engine, Handle,
+    Conn, Engine, Handle, dialect,
     page::{behind, cut, narrowed, ordered, text_cursor, time_cursor},
 };
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
         lifecycle::State,
         page::{Cursor, OrderField, OrderValue, Page, Query},
         restoration::{Restoration, RestorationDetail, Source},
+        schedule::PointKind,
         time::Timestamp,
     },
     port::store::{News, StoreError},
@@ -192,13 +193,20 @@ pub(super) async fn page(
         filter,
         order,
         after,
+        skip,
         limit: _,
     } = query;
     let mut rows = restorations::table
         .select(Row::as_select())
         .limit(i64::from(limit) + 1)
+        .offset(i64::try_from(skip).unwrap_or(i64::MAX))
         .into_boxed::<Engine>();
     narrowed!(rows, filter, restorations, instance_name);
+    match filter.source {
+        None => {}
+        Some(PointKind::DrBackup) => rows = rows.filter(restorations::dr_backup.is_not_null()),
+        Some(PointKind::Backup) => rows = rows.filter(restorations::backup.is_not_null()),
+    }
     if let Some(id) = filter.dr_backup {
         rows = rows.filter(restorations::dr_backup.eq(id.to_string()));
     }

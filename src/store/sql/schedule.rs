@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Conn, Engine,
+    Conn, Engine, dialect,
     page::{behind, cut, text_cursor, time_cursor},
 };
 use crate::{
@@ -136,11 +136,13 @@ pub(super) async fn page(
         filter,
         order,
         after,
+        skip,
         limit: _,
     } = query;
     let mut rows = schedules::table
         .select(Row::as_select())
         .limit(i64::from(limit) + 1)
+        .offset(i64::try_from(skip).unwrap_or(i64::MAX))
         .into_boxed::<Engine>();
     if let Some(cloud) = filter.cloud {
         rows = rows.filter(schedules::cloud.eq(cloud.as_str().to_owned()));
@@ -156,6 +158,9 @@ pub(super) async fn page(
     }
     if let Some(name) = filter.name {
         rows = rows.filter(schedules::name.eq(name));
+    }
+    if let Some(part) = filter.name_part {
+        rows = rows.filter(dialect::place_in(schedules::name, part).gt(0));
     }
     if let Some(from) = filter.created_from {
         rows = rows.filter(schedules::created.ge(from.0));

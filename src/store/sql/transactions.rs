@@ -20,7 +20,7 @@ use crate::{
             BackupId, DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId,
             RestorationId, Tenant,
         },
-        operation::Operation,
+        operation::{Operation, UnderWay},
         orphan::{Farewell, Known, Sweep},
         page::{Page, Query},
         restoration::{Restoration, Source},
@@ -225,6 +225,10 @@ impl Store for Db {
             .boxed()
         })
         .await
+    }
+
+    async fn operations_under_way(&self) -> Result<Vec<UnderWay>, StoreError> {
+        self.read(|conn| operation::under_way(conn).boxed()).await
     }
 
     async fn events_list(

@@ -183,6 +183,7 @@ async fn regular_backups_page_and_narrow(site: Site) {
                 descending: true,
             },
             after,
+            skip: 0,
             limit: 2,
         };
         let page = store.backups_list(query).await.expect("a page");
@@ -197,6 +198,7 @@ async fn regular_backups_page_and_narrow(site: Site) {
         filter,
         order: Order::default(),
         after: None,
+        skip: 0,
         limit: 10,
     };
     let of_server = Filter {
@@ -213,7 +215,7 @@ async fn regular_backups_page_and_narrow(site: Site) {
     assert_eq!(page.expect("page").items, [all[4].clone()]);
     let of_name = Filter {
         name: Some("7".to_owned()),
-        state: Some(State::CreationScheduled),
+        states: vec![State::CreationScheduled],
         ..Filter::default()
     };
     let page = store.backups_list(narrowed(of_name)).await.expect("page");
@@ -245,6 +247,7 @@ async fn a_regular_backup_that_is_restored_cannot_go_nor_be_restored_once_it_goe
         },
         order: Order::default(),
         after: None,
+        skip: 0,
         limit: 10,
     };
     let page = store.restorations_list(query).await.expect("a page");

@@ -1,0 +1,138 @@
+//! Where callers come in: gRPC and JSON at one address or at two; it may not know what they ask for.
+
+use std::{fmt::Display, net::SocketAddr};
+
+use axum::Router;
+use futures::{
+    FutureExt as _, TryFutureExt as _,
+    future::{BoxFuture, try_join_all},
+};
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    service::Routes,
+    transport::{Server, server::TcpIncoming},
+};
+use tracing::{info, warn};
+
+use super::{
+    config::{self, Config},
+    tls,
+};
+use crate::{
+    cli::failure::Failure,
+    rest::{metrics::Metrics, server as rest},
+    service::Service,
+};
+
+/// The answering of callers, until it ends.
+pub(super) type Answering = BoxFuture<'static, Result<(), tonic::transport::Error>>;
+
+/// The addresses, taken.
+pub(super) struct Entrance {
+    incoming: TcpIncoming,
+    address: SocketAddr,
+    /// The one of JSON, where it has its own.
+    other: Option<(TcpIncoming, SocketAddr)>,
+}
+
+impl Entrance {
+    /// Takes the addresses of the configuration.
+    pub(super) fn open(config: &Config) -> Result<Self, Failure> {
+        let (incoming, address) = listen(config.listen)?;
+        let other = match config.rest_listen() {
+            Ok(Some(other)) if config.rest.enabled => Some(listen(other)?),
+            Ok(_) | Err(_) => None,
+        };
+        Ok(Self {
+            incoming,
+            address,
+            other,
+        })
+    }
+
+    /// Where gRPC is answered.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Lets callers in until `end`.
+    pub(super) fn serve(
+        self,
+        config: &Config,
+        grpc: Routes,
+        service: Service,
+        metrics: Metrics,
+        end: &CancellationToken,
+    ) -> Result<Answering, Failure> {
+        let address = self.address;
+        let rest_address = self.other.as_ref().map(|(_, address)| *address);
+        let json = |address: SocketAddr, beside: Router| -> Routes {
+            let settings = rest::Settings {
+                body_bytes: config.rest.body_bytes,
+                page_max: config.rest.page_max,
+                loopback: address.ip().is_loopback(),
+            };
+            rest::door(service, metrics, &settings, beside).into()
+        };
+        let answering = match self.other {
+            None if config.rest.enabled => {
+                let both = json(address, grpc.into_axum_router());
+                vec![answer(config, both, true, self.incoming, end)?]
+            }
+            None => vec![answer(config, grpc, false, self.incoming, end)?],
+            Some((other, address)) => {
+                let alone = json(address, Router::new());
+                vec![
+                    answer(config, grpc, false, self.incoming, end)?,
+                    answer(config, alone, true, other, end)?,
+                ]
+            }
+        };
+        announce(config, address, rest_address);
+        Ok(try_join_all(answering).map_ok(drop).boxed())
+    }
+}
+
+fn announce(config: &Config, address: SocketAddr, rest_address: Option<SocketAddr>) {
+    info!(
+        %address,
+        rest_address = rest_address.map(tracing::field::display),
+        database = config::without_password(&config.database),
+        clouds = ?config.clouds.iter().map(|cloud| &cloud.name).collect::<Vec<_>>(),
+        encrypted = config.tls.cert.is_some(),
+        "drbackup serves"
+    );
+    if config.tls.client_ca.is_none() {
+        warn!(
+            %address,
+            "THE API IS OPEN: everybody who can reach this address can read, make and delete backups \
+             and instances; there are no logins yet"
+        );
+    }
+}
+
+/// Takes an address.
+fn listen(wanted: SocketAddr) -> Result<(TcpIncoming, SocketAddr), Failure> {
+    let refused = |error: &dyn Display| Failure::Local(format!("listening on {wanted}: {error}"));
+    let incoming = TcpIncoming::bind(wanted).map_err(|error| refused(&error))?;
+    let address = incoming.local_addr().map_err(|error| refused(&error))?;
+    Ok((incoming.with_nodelay(Some(true)), address))
+}
+
+/// Answers who comes to an address, until `end`.
+fn answer(
+    config: &Config,
+    routes: Routes,
+    http1: bool,
+    incoming: TcpIncoming,
+    end: &CancellationToken,
+) -> Result<Answering, Failure> {
+    let answering = tls::encrypted(Server::builder(), config)?
+        .accept_http1(http1)
+        .max_concurrent_streams(config.api.connection_streams)
+        .http2_keepalive_interval(Some(config.api.keep_alive.0))
+        .http2_keepalive_timeout(Some(config.api.keep_alive_answer.0))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, end.clone().cancelled_owned());
+    Ok(answering.boxed())
+}

@@ -1,0 +1,486 @@
+//! DR backups at `/api/openstack-dr-backups/`; it may not know how one is made.
+
+#![expect(
+    unused_qualifications,
+    reason = "utoipa writes out the names of parameters"
+)]
+
+use axum::{Json, extract::State, http::Uri};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    asked::{self, Paging},
+    given::{Body, Id, Key, Parameters, Wanted, moment, nullable, once},
+    listing::{Accepted, Created, Listing},
+    problem::{ChangeRefusals, Names, Problem, Refusals},
+    restoration::{self, RestorationSummary},
+    schedule,
+    server::Face,
+    told::{self, Metadata, StateName},
+};
+use crate::{
+    domain::{
+        capture::Capture,
+        dr_backup::DrBackup as Kept,
+        id::{CloudName, DrBackupId, ProjectId, ScheduleId, ServerId, Tenant},
+        keeping::{Keeping, Rekeeping},
+        page::Filter,
+        restoration::Source,
+    },
+    service::{
+        dr_backup::{CreateDrBackup, DeleteDrBackup, UpdateDrBackup},
+        fields::Fields,
+    },
+};
+
+/// Where they are.
+pub(super) const PATH: &str = "/api/openstack-dr-backups/";
+
+/// What fields are called elsewhere, and here.
+const NAMES: Names = &[("instance_id", "source_instance")];
+
+/// A DR backup: what brings an instance back in another cloud.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct DrBackup {
+    /// Its address.
+    url: String,
+    /// Its id.
+    uuid: Uuid,
+    /// Always the same.
+    resource_type: &'static str,
+    /// Its name.
+    name: String,
+    /// Its description.
+    description: String,
+    /// For programs.
+    state: StateName,
+    /// For people.
+    runtime_state: String,
+    /// Why the last work on it failed, and what to do; empty where nothing did.
+    error_message: String,
+    /// When it was asked for.
+    #[schema(format = DateTime)]
+    created: String,
+    /// When it last changed.
+    #[schema(format = DateTime)]
+    modified: String,
+    /// When the work on it last began.
+    #[schema(format = DateTime)]
+    start_time: Option<String>,
+    /// The cloud in which the instance lives.
+    cloud: String,
+    /// The project in that cloud.
+    tenant: String,
+    /// The instance, by the id of its server.
+    source_instance: String,
+    /// The name of the instance.
+    source_instance_name: String,
+    /// Always empty: it is more than one thing in a cloud.
+    backend_id: &'static str,
+    /// The tags of the instance.
+    tags: Vec<String>,
+    /// The address of the schedule that made it.
+    backup_schedule: Option<String>,
+    /// When it goes by itself.
+    #[schema(format = DateTime)]
+    kept_until: Option<String>,
+    /// Whether it is on hold: nobody removes it before that is lifted.
+    held: bool,
+    /// Whether it can be restored.
+    recoverable: bool,
+    /// Why not; empty where it can.
+    unrecoverable_reason: String,
+    /// What is known of the instance, as soon as it was read.
+    metadata: Option<Metadata>,
+    /// Its restorations, newest first.
+    restorations: Vec<RestorationSummary>,
+}
+
+/// What makes a DR backup.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewDrBackup {
+    /// The cloud in which the instance lives, by its name in the configuration.
+    #[serde(default)]
+    #[schema(required, min_length = 1, max_length = 255)]
+    cloud: String,
+    /// The project in that cloud, by its id.
+    #[serde(default)]
+    #[schema(required, min_length = 1, max_length = 255)]
+    tenant: String,
+    /// The instance, by the id of its server.
+    #[serde(default)]
+    #[schema(required, min_length = 1, max_length = 255)]
+    source_instance: String,
+    /// Its name; that of the instance where none is given.
+    name: Option<String>,
+    /// Its description, which its volume backups get too.
+    description: Option<String>,
+    /// When it goes by itself.
+    #[schema(format = DateTime)]
+    kept_until: Option<String>,
+    /// Whether it is on hold.
+    #[serde(default)]
+    held: bool,
+}
+
+impl Wanted for NewDrBackup {
+    type Told = DrBackup;
+}
+
+/// What changes a DR backup; what is not given stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DrBackupChange {
+    /// Its name.
+    #[schema(min_length = 1)]
+    name: Option<String>,
+    /// Its description.
+    description: Option<String>,
+    /// When it goes by itself; null means never.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[expect(clippy::option_option, reason = "null and missing are two things")]
+    kept_until: Option<Option<String>>,
+    /// Whether it is on hold.
+    held: Option<bool>,
+}
+
+impl Wanted for DrBackupChange {
+    type Told = DrBackup;
+}
+
+/// What narrows a list of DR backups.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DrBackupFilter {
+    /// Which page, counted from 1.
+    #[serde(default, deserialize_with = "once")]
+    #[param(value_type = Option<u64>, minimum = 1)]
+    page: Option<String>,
+    /// Rows of a page; more than `rest.page_max` are not answered.
+    #[serde(default, deserialize_with = "once")]
+    #[param(value_type = Option<u64>, minimum = 1)]
+    page_size: Option<String>,
+    /// By what the list is ordered, the largest first behind a `-`; the newest first without it.
+    #[serde(default, deserialize_with = "once")]
+    #[param(pattern = "^-?(created|modified|name)$")]
+    o: Option<String>,
+    /// A part of the name.
+    #[serde(default, deserialize_with = "once")]
+    name: Option<String>,
+    /// A part of the description.
+    #[serde(default, deserialize_with = "once")]
+    description: Option<String>,
+    /// One of these states; may be repeated.
+    #[serde(default)]
+    #[param(value_type = Option<Vec<StateName>>)]
+    state: Vec<String>,
+    /// The id.
+    #[serde(default, deserialize_with = "once")]
+    #[param(value_type = Option<Uuid>)]
+    uuid: Option<String>,
+    /// The instance, by the id of its server.
+    #[serde(default, deserialize_with = "once")]
+    #[param(min_length = 1, max_length = 255)]
+    source_instance_uuid: Option<String>,
+    /// The cloud, by name.
+    #[serde(default, deserialize_with = "once")]
+    #[param(min_length = 1, max_length = 255)]
+    cloud: Option<String>,
+    /// The project, by id.
+    #[serde(default, deserialize_with = "once")]
+    #[param(min_length = 1, max_length = 255)]
+    tenant: Option<String>,
+    /// The schedule that made it.
+    #[serde(default, deserialize_with = "once")]
+    #[param(value_type = Option<Uuid>)]
+    backup_schedule_uuid: Option<String>,
+}
+
+/// Its addresses.
+pub(super) fn router() -> OpenApiRouter<Face> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, replace, update, post, delete))
+}
+
+/// Lists DR backups.
+#[utoipa::path(
+    get,
+    path = "/api/openstack-dr-backups/",
+    operation_id = "list_dr_backups",
+    tag = "DR backups",
+    params(DrBackupFilter),
+    responses((status = 200, body = Vec<DrBackup>), Refusals)
+)]
+async fn list(
+    State(face): State<Face>,
+    uri: Uri,
+    Parameters(asked): Parameters<DrBackupFilter>,
+) -> Result<Listing<DrBackup>, Problem> {
+    let mut fields = Fields::new(face.service.limits());
+    let given = &mut fields;
+    let filter = Filter {
+        cloud: asked::foreign(given, "cloud", asked.cloud).map(CloudName::new),
+        project: asked::foreign(given, "tenant", asked.tenant).map(ProjectId::new),
+        server: asked::foreign(given, "source_instance_uuid", asked.source_instance_uuid)
+            .map(ServerId::new),
+        dr_backup: asked::id(given, "uuid", asked.uuid, DrBackupId),
+        schedule: asked::id(
+            given,
+            "backup_schedule_uuid",
+            asked.backup_schedule_uuid,
+            ScheduleId,
+        ),
+        states: asked::states(given, &asked.state),
+        name_part: asked::part(given, "name", asked.name),
+        description_part: asked::part(given, "description", asked.description),
+        ..Filter::default()
+    };
+    let paging = Paging {
+        page: asked.page,
+        page_size: asked.page_size,
+        order: asked.o,
+    };
+    let (query, page) = asked::query(fields, filter, &paging, face.sizes)?;
+    let found = face.service.dr_backups_list(query).await?;
+    let mut rows = Vec::with_capacity(found.items.len());
+    for backup in found.items {
+        rows.push(tell(&face, backup).await?);
+    }
+    Ok(Listing {
+        rows,
+        page,
+        more: found.next.is_some(),
+        uri,
+    })
+}
+
+/// Makes a DR backup of an instance. With an `Idempotency-Key` it is safe to ask again.
+#[utoipa::path(
+    post,
+    path = "/api/openstack-dr-backups/",
+    operation_id = "create_dr_backup",
+    tag = "DR backups",
+    params(Key),
+    request_body = NewDrBackup,
+    responses((status = 201, body = DrBackup, headers(("Location" = String))), ChangeRefusals)
+)]
+async fn create(
+    State(face): State<Face>,
+    Key(request_id): Key,
+    Body(wanted): Body<NewDrBackup>,
+) -> Result<Created<DrBackup>, Problem> {
+    let mut fields = Fields::new(face.service.limits());
+    let ask = CreateDrBackup {
+        tenant: Tenant {
+            cloud: CloudName::new(fields.required("cloud", wanted.cloud)),
+            project: ProjectId::new(fields.required("tenant", wanted.tenant)),
+        },
+        server: ServerId::new(fields.required("source_instance", wanted.source_instance)),
+        name: fields.name("name", wanted.name.unwrap_or_default()),
+        description: fields.description("description", wanted.description.unwrap_or_default()),
+        capture: Capture::default(),
+        incremental: false,
+        keeping: Keeping {
+            schedule: None,
+            until: moment(&mut fields, "kept_until", wanted.kept_until.as_deref()),
+            held: wanted.held,
+        },
+        deadline: None,
+        validate_only: false,
+        request_id: fields.request_id(request_id),
+    };
+    fields.done()?;
+    let made = face.service.dr_backup_create(ask).await;
+    let made = made.map_err(|error| Problem::about(error, "source_instance", NAMES))?;
+    Ok(Created {
+        url: url(made.id),
+        told: tell(&face, made).await?,
+    })
+}
+
+/// Tells of a DR backup.
+#[utoipa::path(
+    get,
+    path = "/api/openstack-dr-backups/{uuid}/",
+    operation_id = "get_dr_backup",
+    tag = "DR backups",
+    params(("uuid" = Uuid, Path)),
+    responses((status = 200, body = DrBackup), Refusals)
+)]
+async fn get(State(face): State<Face>, Id(id): Id) -> Result<Json<DrBackup>, Problem> {
+    let backup = face.service.dr_backup_get(DrBackupId(id)).await?;
+    Ok(Json(tell(&face, backup).await?))
+}
+
+/// Changes a DR backup, whose name has to be given.
+#[utoipa::path(
+    put,
+    path = "/api/openstack-dr-backups/{uuid}/",
+    operation_id = "replace_dr_backup",
+    tag = "DR backups",
+    params(
+        ("uuid" = Uuid, Path),
+        Key
+    ),
+    request_body = DrBackupChange,
+    responses((status = 200, body = DrBackup), ChangeRefusals)
+)]
+async fn replace(
+    State(face): State<Face>,
+    Id(id): Id,
+    Key(request_id): Key,
+    Body(wanted): Body<DrBackupChange>,
+) -> Result<Json<DrBackup>, Problem> {
+    change(&face, id, request_id, wanted, true).await
+}
+
+/// Changes a DR backup.
+#[utoipa::path(
+    patch,
+    path = "/api/openstack-dr-backups/{uuid}/",
+    operation_id = "update_dr_backup",
+    tag = "DR backups",
+    params(
+        ("uuid" = Uuid, Path),
+        Key
+    ),
+    request_body = DrBackupChange,
+    responses((status = 200, body = DrBackup), ChangeRefusals)
+)]
+async fn update(
+    State(face): State<Face>,
+    Id(id): Id,
+    Key(request_id): Key,
+    Body(wanted): Body<DrBackupChange>,
+) -> Result<Json<DrBackup>, Problem> {
+    change(&face, id, request_id, wanted, false).await
+}
+
+/// The same as PATCH, as the original's manual has it.
+#[utoipa::path(
+    post,
+    path = "/api/openstack-dr-backups/{uuid}/",
+    operation_id = "post_dr_backup",
+    tag = "DR backups",
+    params(
+        ("uuid" = Uuid, Path),
+        Key
+    ),
+    request_body = DrBackupChange,
+    responses((status = 200, body = DrBackup), ChangeRefusals)
+)]
+async fn post(
+    State(face): State<Face>,
+    Id(id): Id,
+    Key(request_id): Key,
+    Body(wanted): Body<DrBackupChange>,
+) -> Result<Json<DrBackup>, Problem> {
+    change(&face, id, request_id, wanted, false).await
+}
+
+async fn change(
+    face: &Face,
+    id: Uuid,
+    request_id: String,
+    wanted: DrBackupChange,
+    whole: bool,
+) -> Result<Json<DrBackup>, Problem> {
+    let mut fields = Fields::new(face.service.limits());
+    if whole && wanted.name.is_none() {
+        fields.bad("name", "is required");
+    }
+    let ask = UpdateDrBackup {
+        id: DrBackupId(id),
+        name: wanted.name.map(|name| fields.name("name", name)),
+        description: wanted
+            .description
+            .map(|text| fields.description("description", text)),
+        keeping: Rekeeping {
+            until: wanted
+                .kept_until
+                .map(|until| moment(&mut fields, "kept_until", until.as_deref())),
+            held: wanted.held,
+        },
+        etag: String::new(),
+        request_id: fields.request_id(request_id),
+    };
+    fields.done()?;
+    let changed = face.service.dr_backup_update(ask).await;
+    let changed = changed.map_err(|error| Problem::of(error, NAMES))?;
+    Ok(Json(tell(face, changed).await?))
+}
+
+/// Deletes a DR backup with its bytes. It is gone when its address answers 404.
+#[utoipa::path(
+    delete,
+    path = "/api/openstack-dr-backups/{uuid}/",
+    operation_id = "delete_dr_backup",
+    tag = "DR backups",
+    params(
+        ("uuid" = Uuid, Path),
+        Key
+    ),
+    responses((status = 202, body = Accepted), ChangeRefusals)
+)]
+async fn delete(
+    State(face): State<Face>,
+    Id(id): Id,
+    Key(request_id): Key,
+) -> Result<Accepted, Problem> {
+    let mut fields = Fields::new(face.service.limits());
+    let ask = DeleteDrBackup {
+        id: DrBackupId(id),
+        etag: String::new(),
+        request_id: fields.request_id(request_id),
+    };
+    fields.done()?;
+    let gone = face.service.dr_backup_delete(ask).await?;
+    let detail = format!("the deletion of DR backup {} was scheduled", gone.id);
+    Ok(Accepted::new(detail))
+}
+
+/// The address of one.
+pub(super) fn url(id: DrBackupId) -> String {
+    format!("{PATH}{id}/")
+}
+
+/// One with what is kept beside it.
+async fn tell(face: &Face, backup: Kept) -> Result<DrBackup, Problem> {
+    let source = Source::DrBackup(backup.id);
+    let restorations = face.service.restorations_of(source).await?;
+    let unrecoverable_reason = backup.unrecoverable_reason();
+    let manifest = backup.detail.manifest.as_deref();
+    Ok(DrBackup {
+        url: url(backup.id),
+        uuid: backup.id.0,
+        resource_type: "OpenStack.DRBackup",
+        state: told::state(backup.state),
+        runtime_state: backup.runtime_state,
+        error_message: told::error(backup.error.as_ref()),
+        created: told::time(backup.created),
+        modified: told::time(backup.updated),
+        start_time: backup.progress.started.map(told::time),
+        cloud: backup.tenant.cloud.to_string(),
+        tenant: backup.tenant.project.to_string(),
+        source_instance: backup.server.to_string(),
+        source_instance_name: backup.instance_name,
+        backend_id: "",
+        tags: manifest.map(|one| one.tags.clone()).unwrap_or_default(),
+        backup_schedule: backup.keeping.schedule.map(schedule::url),
+        kept_until: backup.keeping.until.map(told::time),
+        held: backup.keeping.held,
+        recoverable: unrecoverable_reason.is_none(),
+        unrecoverable_reason: unrecoverable_reason.unwrap_or_default(),
+        metadata: manifest.map(told::metadata),
+        restorations: restorations.iter().map(restoration::summary).collect(),
+        name: backup.name,
+        description: backup.description,
+    })
+}

@@ -1,0 +1,200 @@
+//! What is counted, as Prometheus reads it, at `/metrics`; it may not know who counts.
+//!
+//! Written by hand: the format is three kinds of lines, and what is told is counted elsewhere, so a
+//! crate would only hold copies of it. Nothing is reckoned at a scrape but what is under way and the
+//! last sweep of each tenant; everything else is a number that is kept anyway.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    extract::State,
+    http::header::CONTENT_TYPE,
+    response::{IntoResponse, Response},
+};
+
+use super::problem::Problem;
+use crate::{domain::error::Error, service::Service};
+
+/// The media type of the format.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// How a value may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows, from 0 at the start of the process.
+    Counter,
+    /// It is as it is now.
+    Gauge,
+}
+
+/// One value and what it is of: a value for each name of its family's labels.
+pub type Sample = (Vec<String>, u64);
+
+/// All values of one name.
+#[derive(Debug, Clone)]
+pub struct Family {
+    /// The name.
+    pub name: &'static str,
+    /// What it tells, for people.
+    pub help: &'static str,
+    /// How it may change.
+    pub kind: Kind,
+    /// What tells its values apart.
+    pub labels: &'static [&'static str],
+    /// The values.
+    pub samples: Vec<Sample>,
+}
+
+/// What is counted.
+#[derive(Clone)]
+pub struct Metrics {
+    /// Knows what is under way and what was left behind.
+    pub service: Service,
+    /// Counts the rest.
+    pub counted: Arc<dyn Fn() -> Counted + Send + Sync>,
+}
+
+/// What the parts of this process counted.
+#[derive(Debug, Clone, Default)]
+pub struct Counted {
+    /// Operations that came to their end here, by kind and outcome.
+    pub ended: Vec<Sample>,
+    /// Calls to clouds, by cloud, kind of call and outcome.
+    pub calls: Vec<Sample>,
+    /// Clouds that are not asked for now, because they do not answer.
+    pub closed: Vec<String>,
+}
+
+/// Tells all of it.
+pub(super) async fn show(State(metrics): State<Metrics>) -> Result<Response, Problem> {
+    let text = text(&families(&metrics).await?);
+    Ok(([(CONTENT_TYPE, TEXT)], text).into_response())
+}
+
+async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
+    let counted = (metrics.counted)();
+    let under_way = metrics.service.operations_under_way().await?;
+    let sweeps = metrics.service.sweeps_list().await?;
+    let mut orphans: BTreeMap<String, u64> = BTreeMap::new();
+    let mut failed: BTreeMap<String, u64> = BTreeMap::new();
+    for sweep in sweeps {
+        let cloud = sweep.tenant.cloud.to_string();
+        *orphans.entry(cloud.clone()).or_default() += sweep.orphans;
+        *failed.entry(cloud).or_default() += u64::from(sweep.problem.is_some());
+    }
+    let waiting = counted.closed.iter().map(|cloud| {
+        let all = under_way.iter().filter(|one| one.cloud.as_str() == cloud);
+        (vec![cloud.clone()], all.map(|one| one.count).sum())
+    });
+    let by_cloud = |values: BTreeMap<String, u64>| -> Vec<Sample> {
+        let values = values.into_iter();
+        values.map(|(cloud, value)| (vec![cloud], value)).collect()
+    };
+    let runs = metrics.service.runs_counted().into_iter();
+    Ok(vec![
+        Family {
+            name: "drbackup_operations_waiting",
+            help: "Operations under way whose cloud is not asked for now, because it does not answer.",
+            kind: Kind::Gauge,
+            labels: &["cloud"],
+            samples: waiting.collect(),
+        },
+        Family {
+            name: "drbackup_operations_under_way",
+            help: "Operations that did not come to their end yet, those of other replicas too.",
+            kind: Kind::Gauge,
+            labels: &["cloud", "kind"],
+            samples: under_way
+                .iter()
+                .map(|one| (vec![one.cloud.to_string(), one.kind.clone()], one.count))
+                .collect(),
+        },
+        Family {
+            name: "drbackup_operations_ended_total",
+            help: "Operations that came to their end in this process.",
+            kind: Kind::Counter,
+            labels: &["kind", "outcome"],
+            samples: counted.ended,
+        },
+        Family {
+            name: "drbackup_cloud_calls_total",
+            help: "Calls of this process to a cloud.",
+            kind: Kind::Counter,
+            labels: &["cloud", "method", "outcome"],
+            samples: counted.calls,
+        },
+        Family {
+            name: "drbackup_orphans",
+            help: "Things with our mark that nothing accounts for, as the last sweeps found them.",
+            kind: Kind::Gauge,
+            labels: &["cloud"],
+            samples: by_cloud(orphans),
+        },
+        Family {
+            name: "drbackup_orphan_sweeps_failed",
+            help: "Tenants whose last sweep for orphans failed.",
+            kind: Kind::Gauge,
+            labels: &["cloud"],
+            samples: by_cloud(failed),
+        },
+        Family {
+            name: "drbackup_schedule_runs_total",
+            help: "Runs of schedules that this process began, skipped, or brought to their end.",
+            kind: Kind::Counter,
+            labels: &["outcome"],
+            samples: runs
+                .map(|(outcome, count)| (vec![outcome.name().to_lowercase()], count))
+                .collect(),
+        },
+    ])
+}
+
+fn text(families: &[Family]) -> String {
+    let mut lines = Vec::new();
+    for family in families {
+        let kind = match family.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+        };
+        let Family { name, help, .. } = family;
+        lines.push(format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+        for (values, value) in &family.samples {
+            let labels: Vec<String> = family
+                .labels
+                .iter()
+                .zip(values)
+                .map(|(label, value)| format!("{label}=\"{}\"", escaped(value)))
+                .collect();
+            lines.push(format!("{name}{{{}}} {value}\n", labels.join(",")));
+        }
+    }
+    lines.concat()
+}
+
+fn escaped(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_told_as_prometheus_reads_them() {
+        let families = [Family {
+            name: "calls_total",
+            help: "Calls.",
+            kind: Kind::Counter,
+            labels: &["cloud", "outcome"],
+            samples: vec![(vec!["a \"b\"\\\n".to_owned(), "success".to_owned()], 7)],
+        }];
+        assert_eq!(
+            text(&families),
+            "# HELP calls_total Calls.\n# TYPE calls_total counter\n\
+             calls_total{cloud=\"a \\\"b\\\"\\\\\\n\",outcome=\"success\"} 7\n"
+        );
+    }
+}

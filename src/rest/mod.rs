@@ -1,0 +1,21 @@
+//! The REST door: turns JSON into words of the domain and back, with the names that the original had;
+//! it may not decide anything, nor know messages of gRPC, clouds, stores or tasks.
+//!
+//! Every resource has one file, which reads downward: what is told of it, what may be asked, and one
+//! function for each method of each address. What they answer is described beside them, and the
+//! document at `/api/openapi.json` is made of that.
+
+mod asked;
+mod backup;
+mod dr_backup;
+mod former;
+mod given;
+mod guard;
+mod instance;
+mod listing;
+pub mod metrics;
+pub mod problem;
+mod restoration;
+mod schedule;
+pub mod server;
+mod told;

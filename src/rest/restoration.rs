@@ -1,0 +1,454 @@
+//! Restorations, of DR backups at `/api/openstack-dr-backup-restorations/` and of regular ones at
+//! `/api/openstack-backup-restorations/`; it may not know how an instance is rebuilt.
+
+#![expect(
+    unused_qualifications,
+    reason = "utoipa writes out the names of parameters"
+)]
+
+use axum::{Json, extract::State, http::Uri};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    asked::{self, Paging},
+    backup, dr_backup,
+    given::{Body, Id, Key, Parameters, Wanted, once, reference},
+    instance,
+    listing::{Created, Listing},
+    problem::{ChangeRefusals, Names, Problem, Refusals},
+    server::Face,
+    told::{self, StateName},
+};
+use crate::{
+    domain::{
+        error::Error,
+        id::{BackupId, CloudName, DrBackupId, FlavorId, ProjectId, RestorationId, Tenant},
+        page::Filter,
+        restoration::{Restoration as Kept, RestoreWish, Source},
+        schedule::PointKind,
+    },
+    service::{fields::Fields, restoration::CreateRestoration},
+};
+
+/// Where those of DR backups are.
+pub(super) const OF_DR_BACKUPS: &str = "/api/openstack-dr-backup-restorations/";
+/// Where those of regular backups are.
+pub(super) const OF_BACKUPS: &str = "/api/openstack-backup-restorations/";
+
+/// What fields are called elsewhere, and here.
+const NAMES: Names = &[("flavor_id", "flavor")];
+
+/// A restoration: the rebuilding of an instance from a backup.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Restoration {
+    /// Its address.
+    url: String,
+    /// Its id.
+    uuid: Uuid,
+    /// The address of the backup that it restores.
+    backup: String,
+    /// The id of that.
+    backup_uuid: Uuid,
+    /// The cloud in which the instance is made.
+    cloud: String,
+    /// The project in that cloud.
+    tenant: String,
+    /// The flavor that was asked for.
+    flavor: Option<String>,
+    /// The address of the instance.
+    instance: String,
+    /// The id of that, known from the first answer on.
+    instance_uuid: Uuid,
+    /// The name of that.
+    instance_name: String,
+    /// The state of that.
+    instance_state: StateName,
+    /// The state of the restoration itself.
+    state: StateName,
+    /// The same for people.
+    runtime_state: String,
+    /// Why it failed, and what to do; empty where it did not.
+    error_message: String,
+    /// What was not put back exactly as it was, and why.
+    adjustments: Vec<String>,
+    /// When it was asked for.
+    #[schema(format = DateTime)]
+    created: String,
+    /// When it last changed.
+    #[schema(format = DateTime)]
+    modified: String,
+}
+
+/// A restoration, as its backup lists it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RestorationSummary {
+    /// Its address.
+    url: String,
+    /// Its id.
+    uuid: Uuid,
+    /// The address of the instance.
+    instance: String,
+    /// The id of that.
+    instance_uuid: Uuid,
+    /// The name of that.
+    instance_name: String,
+    /// The state of that.
+    instance_state: StateName,
+    /// When it was asked for.
+    #[schema(format = DateTime)]
+    created: String,
+}
+
+/// What restores a DR backup.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewDrBackupRestoration {
+    /// The DR backup, by its address or its id.
+    #[serde(default)]
+    #[schema(required, min_length = 1)]
+    backup: String,
+    /// The cloud to restore it in, by its name in the configuration.
+    #[serde(default)]
+    #[schema(required, min_length = 1, max_length = 255)]
+    cloud: String,
+    /// The project in that cloud, by its id.
+    #[serde(default)]
+    #[schema(required, min_length = 1, max_length = 255)]
+    tenant: String,
+    /// The flavor, by its id; where none is given, the smallest that fits.
+    #[schema(max_length = 255)]
+    flavor: Option<String>,
+    /// The name of the instance; that of the original where none is given.
+    name: Option<String>,
+}
+
+impl Wanted for NewDrBackupRestoration {
+    type Told = Restoration;
+}
+
+/// What restores a regular backup, in the tenant in which it was made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewBackupRestoration {
+    /// The regular backup, by its address or its id.
+    #[serde(default)]
+    #[schema(required, min_length = 1)]
+    backup: String,
+    /// The flavor, by its id; where none is given, the smallest that fits.
+    #[schema(max_length = 255)]
+    flavor: Option<String>,
+    /// The name of the instance; that of the original where none is given.
+    name: Option<String>,
+}
+
+impl Wanted for NewBackupRestoration {
+    type Told = Restoration;
+}
+
+/// What narrows a list of restorations.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RestorationFilter {
+    /// Which page, counted from 1.
+    #[serde(default, deserialize_with = "once")]
+    #[param(value_type = Option<u64>, minimum = 1)]
+    page: Option<String>,
+    /// Rows of a page; more than `rest.page_max` are not answered.
+    #[serde(default, deserialize_with = "once")]
+    #[param(value_type = Option<u64>, minimum = 1)]
+    page_size: Option<String>,
+    /// By what the list is ordered, the largest first behind a `-`; the newest first without it.
+    #[serde(default, deserialize_with = "once")]
+    #[param(pattern = "^-?(created|modified|name)$")]
+    o: Option<String>,
+    /// A part of the name of the instance.
+    #[serde(default, deserialize_with = "once")]
+    name: Option<String>,
+    /// One of these states of the restoration; may be repeated.
+    #[serde(default)]
+    #[param(value_type = Option<Vec<StateName>>)]
+    state: Vec<String>,
+    /// The backup.
+    #[serde(default, deserialize_with = "once")]
+    #[param(value_type = Option<Uuid>)]
+    backup_uuid: Option<String>,
+    /// The cloud, by name.
+    #[serde(default, deserialize_with = "once")]
+    #[param(min_length = 1, max_length = 255)]
+    cloud: Option<String>,
+    /// The project, by id.
+    #[serde(default, deserialize_with = "once")]
+    #[param(min_length = 1, max_length = 255)]
+    tenant: Option<String>,
+}
+
+/// Their addresses.
+pub(super) fn router() -> OpenApiRouter<Face> {
+    OpenApiRouter::new()
+        .routes(routes!(list_of_dr_backups, create_of_dr_backup))
+        .routes(routes!(get_of_dr_backup))
+        .routes(routes!(list_of_backups, create_of_backup))
+        .routes(routes!(get_of_backup))
+}
+
+/// Lists the restorations of DR backups.
+#[utoipa::path(
+    get,
+    path = "/api/openstack-dr-backup-restorations/",
+    operation_id = "list_dr_backup_restorations",
+    tag = "DR backup restorations",
+    params(RestorationFilter),
+    responses((status = 200, body = Vec<Restoration>), Refusals)
+)]
+async fn list_of_dr_backups(
+    State(face): State<Face>,
+    uri: Uri,
+    Parameters(asked): Parameters<RestorationFilter>,
+) -> Result<Listing<Restoration>, Problem> {
+    list(&face, uri, asked, PointKind::DrBackup).await
+}
+
+/// Restores a DR backup. With an `Idempotency-Key` it is safe to ask again.
+#[utoipa::path(
+    post,
+    path = "/api/openstack-dr-backup-restorations/",
+    operation_id = "create_dr_backup_restoration",
+    tag = "DR backup restorations",
+    params(Key),
+    request_body = NewDrBackupRestoration,
+    responses((status = 201, body = Restoration, headers(("Location" = String))), ChangeRefusals)
+)]
+async fn create_of_dr_backup(
+    State(face): State<Face>,
+    Key(request_id): Key,
+    Body(wanted): Body<NewDrBackupRestoration>,
+) -> Result<Created<Restoration>, Problem> {
+    let mut fields = Fields::new(face.service.limits());
+    let id = reference(&mut fields, "backup", &wanted.backup, dr_backup::PATH);
+    let tenant = Tenant {
+        cloud: CloudName::new(fields.required("cloud", wanted.cloud)),
+        project: ProjectId::new(fields.required("tenant", wanted.tenant)),
+    };
+    let wish = wish(&mut fields, wanted.flavor, wanted.name);
+    let request_id = fields.request_id(request_id);
+    fields.done()?;
+    create(
+        &face,
+        Source::DrBackup(DrBackupId(id)),
+        tenant,
+        wish,
+        request_id,
+    )
+    .await
+}
+
+/// Tells of a restoration of a DR backup.
+#[utoipa::path(
+    get,
+    path = "/api/openstack-dr-backup-restorations/{uuid}/",
+    operation_id = "get_dr_backup_restoration",
+    tag = "DR backup restorations",
+    params(("uuid" = Uuid, Path)),
+    responses((status = 200, body = Restoration), Refusals)
+)]
+async fn get_of_dr_backup(
+    State(face): State<Face>,
+    Id(id): Id,
+) -> Result<Json<Restoration>, Problem> {
+    get(&face, id, PointKind::DrBackup).await
+}
+
+/// Lists the restorations of regular backups.
+#[utoipa::path(
+    get,
+    path = "/api/openstack-backup-restorations/",
+    operation_id = "list_backup_restorations",
+    tag = "Regular backup restorations",
+    params(RestorationFilter),
+    responses((status = 200, body = Vec<Restoration>), Refusals)
+)]
+async fn list_of_backups(
+    State(face): State<Face>,
+    uri: Uri,
+    Parameters(asked): Parameters<RestorationFilter>,
+) -> Result<Listing<Restoration>, Problem> {
+    list(&face, uri, asked, PointKind::Backup).await
+}
+
+/// Restores a regular backup in its own tenant. With an `Idempotency-Key` it is safe to ask again.
+#[utoipa::path(
+    post,
+    path = "/api/openstack-backup-restorations/",
+    operation_id = "create_backup_restoration",
+    tag = "Regular backup restorations",
+    params(Key),
+    request_body = NewBackupRestoration,
+    responses((status = 201, body = Restoration, headers(("Location" = String))), ChangeRefusals)
+)]
+async fn create_of_backup(
+    State(face): State<Face>,
+    Key(request_id): Key,
+    Body(wanted): Body<NewBackupRestoration>,
+) -> Result<Created<Restoration>, Problem> {
+    let mut fields = Fields::new(face.service.limits());
+    let id = BackupId(reference(
+        &mut fields,
+        "backup",
+        &wanted.backup,
+        backup::PATH,
+    ));
+    let wish = wish(&mut fields, wanted.flavor, wanted.name);
+    let request_id = fields.request_id(request_id);
+    fields.done()?;
+    let found = face.service.backup_get(id).await;
+    let found = found.map_err(|error| Problem::about(error, "backup", NAMES))?;
+    create(&face, Source::Backup(id), found.tenant, wish, request_id).await
+}
+
+/// Tells of a restoration of a regular backup.
+#[utoipa::path(
+    get,
+    path = "/api/openstack-backup-restorations/{uuid}/",
+    operation_id = "get_backup_restoration",
+    tag = "Regular backup restorations",
+    params(("uuid" = Uuid, Path)),
+    responses((status = 200, body = Restoration), Refusals)
+)]
+async fn get_of_backup(State(face): State<Face>, Id(id): Id) -> Result<Json<Restoration>, Problem> {
+    get(&face, id, PointKind::Backup).await
+}
+
+async fn list(
+    face: &Face,
+    uri: Uri,
+    asked: RestorationFilter,
+    kind: PointKind,
+) -> Result<Listing<Restoration>, Problem> {
+    let mut fields = Fields::new(face.service.limits());
+    let given = &mut fields;
+    let mut filter = Filter {
+        cloud: asked::foreign(given, "cloud", asked.cloud).map(CloudName::new),
+        project: asked::foreign(given, "tenant", asked.tenant).map(ProjectId::new),
+        source: Some(kind),
+        states: asked::states(given, &asked.state),
+        name_part: asked::part(given, "name", asked.name),
+        ..Filter::default()
+    };
+    match kind {
+        PointKind::DrBackup => {
+            filter.dr_backup = asked::id(given, "backup_uuid", asked.backup_uuid, DrBackupId);
+        }
+        PointKind::Backup => {
+            filter.backup = asked::id(given, "backup_uuid", asked.backup_uuid, BackupId);
+        }
+    }
+    let paging = Paging {
+        page: asked.page,
+        page_size: asked.page_size,
+        order: asked.o,
+    };
+    let (query, page) = asked::query(fields, filter, &paging, face.sizes)?;
+    let found = face.service.restorations_list(query).await?;
+    Ok(Listing {
+        rows: found.items.into_iter().map(tell).collect(),
+        page,
+        more: found.next.is_some(),
+        uri,
+    })
+}
+
+async fn get(face: &Face, id: Uuid, kind: PointKind) -> Result<Json<Restoration>, Problem> {
+    let found = face.service.restoration_get(RestorationId(id)).await?;
+    if found.source.kind() == kind {
+        return Ok(Json(tell(found)));
+    }
+    Err(Error::not_found("restoration", id)
+        .advise("restorations of the other kind of backup have another address")
+        .into())
+}
+
+fn wish(fields: &mut Fields<'_>, flavor: Option<String>, name: Option<String>) -> RestoreWish {
+    RestoreWish {
+        name: fields.name("name", name.unwrap_or_default()),
+        flavor: fields
+            .optional("flavor", flavor.unwrap_or_default())
+            .map(FlavorId::new),
+        ..RestoreWish::default()
+    }
+}
+
+async fn create(
+    face: &Face,
+    source: Source,
+    tenant: Tenant,
+    wish: RestoreWish,
+    request_id: String,
+) -> Result<Created<Restoration>, Problem> {
+    let ask = CreateRestoration {
+        source,
+        tenant,
+        wish,
+        deadline: None,
+        validate_only: false,
+        request_id,
+    };
+    let made = face.service.restoration_create(ask).await;
+    let made = made.map_err(|error| Problem::about(error, "backup", NAMES))?;
+    Ok(Created {
+        url: url(&made),
+        told: tell(made),
+    })
+}
+
+/// The address of one.
+pub(super) fn url(restoration: &Kept) -> String {
+    let below = match restoration.source.kind() {
+        PointKind::DrBackup => OF_DR_BACKUPS,
+        PointKind::Backup => OF_BACKUPS,
+    };
+    format!("{below}{}/", restoration.id)
+}
+
+/// One as its backup lists it.
+pub(super) fn summary(restoration: &Kept) -> RestorationSummary {
+    RestorationSummary {
+        url: url(restoration),
+        uuid: restoration.id.0,
+        instance: instance::url(restoration.instance),
+        instance_uuid: restoration.instance.0,
+        instance_name: restoration.instance_name.clone(),
+        instance_state: told::state(restoration.instance_state()),
+        created: told::time(restoration.created),
+    }
+}
+
+fn tell(restoration: Kept) -> Restoration {
+    let (backup, backup_uuid) = match restoration.source {
+        Source::DrBackup(id) => (dr_backup::url(id), id.0),
+        Source::Backup(id) => (backup::url(id), id.0),
+    };
+    let flavor = restoration.wish.flavor.as_ref();
+    Restoration {
+        url: url(&restoration),
+        uuid: restoration.id.0,
+        backup,
+        backup_uuid,
+        cloud: restoration.tenant.cloud.to_string(),
+        tenant: restoration.tenant.project.to_string(),
+        flavor: flavor.map(ToString::to_string),
+        instance: instance::url(restoration.instance),
+        instance_uuid: restoration.instance.0,
+        instance_state: told::state(restoration.instance_state()),
+        state: told::state(restoration.state),
+        error_message: told::error(restoration.error.as_ref()),
+        created: told::time(restoration.created),
+        modified: told::time(restoration.updated),
+        instance_name: restoration.instance_name,
+        runtime_state: restoration.runtime_state,
+        adjustments: restoration.detail.adjustments,
+    }
+}

@@ -1,0 +1,126 @@
+//! The REST door in one value that a listener can serve, alone or beside the one of gRPC; it may not
+//! know addresses, listeners or signals.
+
+use axum::{
+    Json, Router,
+    extract::DefaultBodyLimit,
+    http::StatusCode,
+    middleware::from_fn_with_state,
+    response::{IntoResponse as _, Response},
+    routing::{any, get},
+};
+use utoipa::{OpenApi as _, openapi::OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+
+use super::{
+    asked::Sizes,
+    backup, dr_backup, former,
+    guard::guard,
+    instance,
+    metrics::{self, Metrics},
+    problem::{BadRequest, Problem, Refusal},
+    restoration, schedule,
+    told::StateName,
+};
+use crate::service::Service;
+
+/// What the door allows; each limit has its name in the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Bytes of a request at most.
+    pub body_bytes: usize,
+    /// Rows of a page at most: each has everything in it, and costs a question of its own.
+    pub page_max: u32,
+    /// Whether it is reached on loopback alone, and so by no other name than that of this host.
+    pub loopback: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            body_bytes: 64 * 1024,
+            page_max: 100,
+            loopback: true,
+        }
+    }
+}
+
+/// What every address needs.
+#[derive(Clone)]
+pub(super) struct Face {
+    /// The service.
+    pub(super) service: Service,
+    /// Sizes of pages.
+    pub(super) sizes: Sizes,
+}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "drbackup",
+        version = "1",
+        description = "Disaster-recovery backups of OpenStack instances, by the names that the original \
+            of this service had. The same resources are told of, and more can be asked for, by gRPC \
+            (drbackup.v1) on the same port.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    components(schemas(Refusal, BadRequest, StateName))
+)]
+struct Frame;
+
+fn addresses() -> OpenApiRouter<Face> {
+    OpenApiRouter::with_openapi(Frame::openapi())
+        .merge(dr_backup::router())
+        .merge(restoration::router())
+        .merge(backup::router())
+        .merge(schedule::router())
+        .merge(instance::router())
+        .merge(former::router())
+}
+
+/// The document that describes every address.
+pub fn document() -> OpenApi {
+    addresses().into_openapi()
+}
+
+/// The door to `service`, with what `metrics` counts; `beside` is served on the same port.
+pub fn door(service: Service, metrics: Metrics, settings: &Settings, beside: Router) -> Router {
+    let limits = service.limits();
+    let sizes = Sizes {
+        default: limits.page_default.min(settings.page_max),
+        most: limits.page_max.min(settings.page_max),
+    };
+    let face = Face { service, sizes };
+    let (addresses, document) = addresses().split_for_parts();
+    let addresses = addresses
+        .route("/api/openapi.json", get(|| async move { Json(document) }))
+        .route("/api", any(nowhere))
+        .route("/api/", any(nowhere))
+        .route("/api/{*rest}", any(nowhere))
+        .method_not_allowed_fallback(not_so)
+        .layer(DefaultBodyLimit::max(settings.body_bytes))
+        .with_state(face);
+    let metrics = Router::new()
+        .route("/metrics", get(metrics::show))
+        .method_not_allowed_fallback(not_so)
+        .with_state(metrics);
+    beside
+        .merge(addresses)
+        .merge(metrics)
+        .layer(from_fn_with_state(settings.loopback, guard))
+}
+
+async fn nowhere() -> Problem {
+    Problem::nowhere()
+}
+
+/// A method that an address does not have; which ones it has, the router adds.
+async fn not_so() -> Response {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "METHOD_NOT_ALLOWED",
+        "this address does not have this method",
+        "see the Allow header",
+    )
+    .into_response()
+}
