@@ -92,6 +92,7 @@ pub(crate) fn scheduled(tenant: &Tenant, number: usize) -> (DrBackup, Operation)
             capture: Capture::Snapshot,
             description: "nightly".to_owned(),
             incremental: false,
+            minimum: None,
         },
         resource_state: State::CreationScheduled,
         created: now,

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    capture::{Capture, Consistency},
+    capture::Capture,
+    consistency::Consistency,
     error::{Error, OperationError},
     id::{DrBackupId, ServerId, Tenant, VolumeBackupId, VolumeId},
     keeping::Keeping,

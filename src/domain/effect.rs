@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     fault::Fault,
     id::{
-        EffectKey, FlavorId, NetworkId, PortId, ProjectId, SecurityGroupId, ServerId, SnapshotId,
-        SubnetId, Tenant, VolumeBackupId, VolumeId,
+        EffectKey, FlavorId, GroupId, NetworkId, PortId, ProjectId, SecurityGroupId, ServerId,
+        SnapshotId, SubnetId, Tenant, VolumeBackupId, VolumeId,
     },
     inventory::Inventory,
     manifest::{Manifest, Properties, SecurityGroupRule},
@@ -25,6 +25,28 @@ pub enum Request {
     MakeSnapshot {
         /// The volume.
         volume: VolumeId,
+        /// For people who find it.
+        description: String,
+    },
+    /// Have Nova make an image of a server. Of one that boots from a volume that is a snapshot of each
+    /// of its volumes, made while the guest holds still where it is asked to, and an image without
+    /// bytes that names them; they carry the name of the image in their own.
+    MakeImage {
+        /// The server.
+        server: ServerId,
+    },
+    /// Make a snapshot of all volumes of a group.
+    MakeGroupSnapshot {
+        /// The group.
+        group: GroupId,
+        /// For people who find it.
+        description: String,
+    },
+    /// Give one of the snapshots that came with an image our name and its description: from then on it
+    /// is like one that we asked for.
+    TakeSnapshot {
+        /// The snapshot, by the id that it keeps.
+        snapshot: SnapshotId,
         /// For people who find it.
         description: String,
     },
@@ -170,6 +192,19 @@ pub enum Request {
         /// What is stuck.
         thing: Thing,
     },
+    /// Delete every snapshot that came with an image of this name and that nobody took; done when there
+    /// is none.
+    ApplySnapshotsGone {
+        /// The name of the image.
+        image: String,
+    },
+    /// Read which snapshots came with an image of a server or with a group snapshot.
+    ReadCaptured {
+        /// The image or the group snapshot.
+        thing: Thing,
+        /// The server.
+        server: ServerId,
+    },
     /// Read everything about an instance.
     ReadInstance {
         /// The server.
@@ -274,6 +309,9 @@ impl Request {
     pub fn kind(&self) -> EffectKind {
         match self {
             Self::MakeSnapshot { .. } => EffectKind::Make(ThingKind::Snapshot),
+            Self::TakeSnapshot { .. } => EffectKind::Make(ThingKind::Snapshot),
+            Self::MakeImage { .. } => EffectKind::Make(ThingKind::Image),
+            Self::MakeGroupSnapshot { .. } => EffectKind::Make(ThingKind::GroupSnapshot),
             Self::MakeVolumeBackup { .. } => EffectKind::Make(ThingKind::VolumeBackup),
             Self::MakeVolume { .. } | Self::TakeVolume { .. } => {
                 EffectKind::Make(ThingKind::Volume)
@@ -291,8 +329,10 @@ impl Request {
             | Self::ApplyServerTags { .. }
             | Self::ApplyVolumeBackup { .. }
             | Self::ApplySnapshot { .. }
-            | Self::ApplyErrorStatus { .. } => EffectKind::Apply,
+            | Self::ApplyErrorStatus { .. }
+            | Self::ApplySnapshotsGone { .. } => EffectKind::Apply,
             Self::ReadInstance { .. }
+            | Self::ReadCaptured { .. }
             | Self::ReadParents { .. }
             | Self::ReadRecord { .. }
             | Self::ReadInventory
@@ -320,7 +360,11 @@ impl Request {
             }
             Self::MakeKeyPair { name, .. } => Some(name),
             Self::Drop { thing } => Some(&thing.id),
-            Self::MakeSnapshot { .. }
+            // A snapshot is ours only once it has our name.
+            Self::TakeSnapshot { .. }
+            | Self::MakeImage { .. }
+            | Self::MakeGroupSnapshot { .. }
+            | Self::MakeSnapshot { .. }
             | Self::MakeVolumeBackup { .. }
             | Self::MakeVolume { .. }
             | Self::MakeSecurityGroup { .. }
@@ -334,7 +378,9 @@ impl Request {
             | Self::ApplyVolumeBackup { .. }
             | Self::ApplySnapshot { .. }
             | Self::ApplyErrorStatus { .. }
+            | Self::ApplySnapshotsGone { .. }
             | Self::ReadInstance { .. }
+            | Self::ReadCaptured { .. }
             | Self::ReadParents { .. }
             | Self::ReadRecord { .. }
             | Self::ReadInventory
@@ -411,6 +457,13 @@ pub enum Fact {
         /// The newest usable volume backup of each volume that has one.
         newest: Vec<Sighting>,
     },
+    /// Of [`Request::ReadCaptured`].
+    Captured {
+        /// Whether the guest had to hold still, by what Nova itself keeps of the server.
+        quiesced: bool,
+        /// The snapshots, each with its volume.
+        snapshots: Vec<Sighting>,
+    },
     /// Of [`Request::ReadInventory`].
     Inventory(Box<Inventory>),
     /// Of [`Request::ReadPresence`]: each volume backup that is live, and its project.
@@ -479,6 +532,7 @@ impl Effect {
                 | Fact::Record(_)
                 | Fact::Parents { .. }
                 | Fact::Inventory(_)
+                | Fact::Captured { .. }
                 | Fact::Presence { .. }
                 | Fact::Port { .. },
             )
@@ -494,6 +548,7 @@ impl Effect {
                 Fact::Instance(_)
                 | Fact::Parents { .. }
                 | Fact::Inventory(_)
+                | Fact::Captured { .. }
                 | Fact::Presence { .. }
                 | Fact::Seen(_)
                 | Fact::Port { .. },

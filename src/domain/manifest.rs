@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{FlavorId, NetworkId, SecurityGroupId, ServerId, SubnetId, Tenant, VolumeId};
+use super::id::{
+    FlavorId, GroupId, NetworkId, SecurityGroupId, ServerId, SubnetId, Tenant, VolumeId,
+};
 
 /// Names and values as OpenStack keeps them.
 pub type Properties = BTreeMap<String, String>;
@@ -30,6 +32,9 @@ pub struct Manifest {
     pub image: Option<ImageFacts>,
     /// All volumes, in the order of their devices; the root volume has `boot_index` 0.
     pub volumes: Vec<VolumeFacts>,
+    /// The volume group of Cinder that all of them are in, where there is one.
+    #[serde(default)]
+    pub volume_group: Option<VolumeGroupFacts>,
     /// All ports, in their order.
     pub ports: Vec<PortFacts>,
     /// The security groups that the ports use, with their rules.
@@ -139,6 +144,15 @@ pub struct VolumeFacts {
     pub metadata: Properties,
     /// The image metadata on it.
     pub image_metadata: Properties,
+}
+
+/// A volume group of Cinder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeGroupFacts {
+    /// The group in the source.
+    pub id: GroupId,
+    /// Whether its type promises snapshots of one moment; nothing where that could not be read.
+    pub consistent: Option<bool>,
 }
 
 /// One port of the instance.

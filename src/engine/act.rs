@@ -307,8 +307,13 @@ fn service_of(effect: &Effect) -> Service {
     match effect.request.watched() {
         Some(ThingKind::Server | ThingKind::KeyPair) => Service::Compute,
         Some(ThingKind::Port | ThingKind::SecurityGroup) => Service::Network,
-        Some(ThingKind::Snapshot | ThingKind::Volume | ThingKind::VolumeBackup) | None => {
-            Service::BlockStorage
-        }
+        Some(ThingKind::Image) => Service::Image,
+        Some(
+            ThingKind::Snapshot
+            | ThingKind::Volume
+            | ThingKind::VolumeBackup
+            | ThingKind::GroupSnapshot,
+        )
+        | None => Service::BlockStorage,
     }
 }

@@ -450,6 +450,8 @@ fn next_marker(body: &Map<String, Value>, key: &str, items: &[Value]) -> Option<
                 .find(|link| link.get("rel").and_then(Value::as_str) == Some("next"))
         })
         .and_then(|link| link.get("href"))
+        // Glance has one link, and no list of them.
+        .or_else(|| body.get("next"))
         .and_then(Value::as_str)?;
     let from_link = next.split_once('?').and_then(|(_, query)| {
         url::form_urlencoded::parse(query.as_bytes())

@@ -24,6 +24,7 @@ mod port;
 mod security_group;
 mod server;
 mod server_group;
+mod server_image;
 mod session;
 mod snapshot;
 mod thing;
@@ -32,6 +33,7 @@ mod transport;
 mod version;
 mod versions;
 mod volume;
+mod volume_group;
 mod wire;
 mod wiring;
 
@@ -181,6 +183,31 @@ impl Clouds {
             } => snapshot::make(&access, name, volume, description)
                 .await
                 .map(accepted),
+            Request::TakeSnapshot {
+                snapshot,
+                description,
+            } => {
+                snapshot::take(&access, name, snapshot, description).await?;
+                Ok(accepted(snapshot.as_str().to_owned()))
+            }
+            Request::MakeImage { server } => server_image::make(&access, name, server)
+                .await
+                .map(accepted),
+            Request::MakeGroupSnapshot { group, description } => {
+                let id = volume_group::snapshot(&access, name, group, description);
+                id.await.map(accepted)
+            }
+            Request::ApplySnapshotsGone { image } => {
+                server_image::sweep(&access, tenant, image).await.map(done)
+            }
+            Request::ReadCaptured { thing, server } => {
+                let read = if thing.kind == ThingKind::GroupSnapshot {
+                    volume_group::captured(&access, tenant, &thing.id).await
+                } else {
+                    server_image::captured(&access, tenant, &thing.id, server).await
+                };
+                read.map(fact)
+            }
             Request::MakeVolumeBackup {
                 volume,
                 snapshot,
@@ -424,6 +451,11 @@ impl Cloud for Clouds {
                 })
             }
             Request::MakeSnapshot { .. }
+            | Request::TakeSnapshot { .. }
+            | Request::MakeImage { .. }
+            | Request::MakeGroupSnapshot { .. }
+            | Request::ApplySnapshotsGone { .. }
+            | Request::ReadCaptured { .. }
             | Request::MakeVolumeBackup { .. }
             | Request::MakeVolume { .. }
             | Request::TakeVolume { .. }

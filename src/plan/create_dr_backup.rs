@@ -3,7 +3,7 @@
 //! | Phase | Effects | Disposal | Why repeating is harmless |
 //! |---|---|---|---|
 //! | Reading the instance | read | keep | it only reads; the first answer stays |
-//! | Creating temporary snapshots | make, all side by side | temporary | found by name |
+//! | Creating temporary snapshots | as the instance allows (see `snapshots`) | temporary | found by name |
 //! | Creating temporary volumes (snapshot-then-copy only) | make | temporary | found by name |
 //! | Creating volume backups | make; a full one where an increment is refused | product | found by name |
 //! | Exporting records | read, parent by parent until a full one | keep | it only reads |
@@ -17,32 +17,49 @@ use std::time::Duration;
 
 use super::{
     draft::{Draft, Step, Stop, record_key},
-    instance,
+    instance, snapshots,
 };
 use crate::domain::{
-    capture::{Capture, Consistency, ConsistencyLevel},
+    capture::Capture,
+    consistency::{Aim, Consistency, ConsistencyLevel},
     decision::Detail,
     dr_backup::{DrBackupDetail, VolumeBackup},
     effect::{Disposal, Effect, EffectState, Fact, Request},
     fault::FaultKind,
-    id::{ServerId, SnapshotId, VolumeBackupId, VolumeId},
+    id::{ServerId, VolumeBackupId, VolumeId},
     manifest::{Manifest, VolumeFacts},
     sighting::Sighting,
+    time::Timestamp,
 };
 
+/// What is asked for.
+pub(super) struct Wish<'w> {
+    /// The instance.
+    pub(super) server: &'w ServerId,
+    /// How the bytes are taken.
+    pub(super) capture: Capture,
+    /// The description of the DR backup.
+    pub(super) description: &'w str,
+    /// Whether to build on what is there.
+    pub(super) incremental: bool,
+    /// How well the volumes have to agree at least.
+    pub(super) minimum: Option<ConsistencyLevel>,
+}
+
 /// The steps, in order.
-pub(super) fn steps(
-    next: &mut Draft<'_>,
-    server: &ServerId,
-    capture: Capture,
-    description: &str,
-    incremental: bool,
-) -> Step<()> {
+pub(super) fn steps(next: &mut Draft<'_>, wish: &Wish<'_>) -> Step<()> {
+    let Wish {
+        capture,
+        description,
+        incremental,
+        ..
+    } = *wish;
     next.phase("Reading the instance");
-    let manifest = instance::read(next, server)?;
+    let manifest = instance::read(next, wish.server)?;
     next.tell_volumes(manifest);
     hold(next, manifest, capture, None);
     check_capturable(manifest)?;
+    instance::check_consistency(manifest, Aim::DrBackup(capture), wish.minimum)?;
 
     // A copy is a new volume, which has nothing to build on.
     let parents = match capture {
@@ -54,17 +71,15 @@ pub(super) fn steps(
         Capture::VolumeInUse => Vec::new(),
         Capture::Snapshot | Capture::SnapshotThenCopy => {
             next.phase("Creating temporary snapshots");
-            next.all(instance::each(manifest, |index, volume| {
-                let request = Request::MakeSnapshot {
-                    volume: volume.clone(),
-                    description: "temporary snapshot of a DR backup".to_owned(),
-                };
-                next.wish(
-                    format!("volume-{index}-snapshot"),
-                    request,
-                    Disposal::Temporary,
-                )
-            }))?
+            let plan = snapshots::Plan {
+                server: wish.server,
+                manifest,
+                aim: Aim::DrBackup(capture),
+                minimum: wish.minimum,
+                description: "temporary snapshot of a DR backup",
+                disposal: Disposal::Temporary,
+            };
+            snapshots::take(next, &plan)?
         }
     };
     let copies = match capture {
@@ -77,7 +92,7 @@ pub(super) fn steps(
                     size_gib: volume.size_gib,
                     volume_type: volume.volume_type.clone(),
                     availability_zone: volume.availability_zone.clone(),
-                    snapshot: snapshots.get(index).map(|one| SnapshotId::new(one.id())),
+                    snapshot: snapshots.get(index).cloned(),
                     description: "temporary copy of a DR backup".to_owned(),
                 };
                 next.wish(format!("volume-{index}-copy"), request, Disposal::Temporary)
@@ -91,7 +106,7 @@ pub(super) fn steps(
     let mut wishes = Vec::new();
     for (index, volume) in manifest.volumes.iter().enumerate() {
         let snapshot = match capture {
-            Capture::Snapshot => snapshots.get(index).map(|one| SnapshotId::new(one.id())),
+            Capture::Snapshot => snapshots.get(index).cloned(),
             Capture::VolumeInUse | Capture::SnapshotThenCopy => None,
         };
         let copy = copies.get(index).map(|one| VolumeId::new(one.id()));
@@ -151,6 +166,7 @@ fn read_parents<'a>(next: &mut Draft<'a>, manifest: &Manifest) -> Step<&'a [Sigh
             Fact::Instance(_)
             | Fact::Record(_)
             | Fact::Inventory(_)
+            | Fact::Captured { .. }
             | Fact::Presence { .. }
             | Fact::Seen(_)
             | Fact::Port { .. },
@@ -309,13 +325,15 @@ fn links_of(next: &Draft<'_>, index: usize, volume: &VolumeFacts) -> Vec<VolumeB
 fn consistency(next: &Draft<'_>, manifest: &Manifest, capture: Capture) -> Option<Consistency> {
     match capture {
         Capture::Snapshot | Capture::SnapshotThenCopy => {
-            let taken = |index| next.effect(&format!("volume-{index}-snapshot"));
-            instance::consistency(manifest, taken, ConsistencyLevel::VolumeSnapshots)
+            snapshots::consistency(next, manifest, Aim::DrBackup(capture))
         }
-        Capture::VolumeInUse => instance::consistency(
-            manifest,
-            |index| backup_of(next, index),
-            ConsistencyLevel::PerVolume,
-        ),
+        Capture::VolumeInUse => {
+            let taken = (0..manifest.volumes.len()).map(|index| {
+                let seen = backup_of(next, index)?.seen()?;
+                seen.data_timestamp.or(seen.created)
+            });
+            let taken: Option<Vec<Timestamp>> = taken.collect();
+            instance::consistency(manifest, &taken?, ConsistencyLevel::PerVolume)
+        }
     }
 }

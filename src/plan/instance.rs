@@ -3,8 +3,9 @@
 
 use super::draft::{Draft, Step, Stop};
 use crate::domain::{
-    capture::{Consistency, ConsistencyLevel},
+    consistency::{self, Aim, Consistency, ConsistencyLevel},
     effect::{Disposal, Effect, Fact, Request},
+    error::OperationError,
     id::{ServerId, VolumeId},
     manifest::Manifest,
     time::Timestamp,
@@ -25,6 +26,7 @@ fn manifest_of(effect: &Effect) -> Step<&Manifest> {
             Fact::Record(_)
             | Fact::Parents { .. }
             | Fact::Inventory(_)
+            | Fact::Captured { .. }
             | Fact::Presence { .. }
             | Fact::Seen(_)
             | Fact::Port { .. },
@@ -62,20 +64,23 @@ pub(super) fn each<T>(manifest: &Manifest, wish: impl Fn(usize, &VolumeId) -> T)
         .collect()
 }
 
-/// What was reached, by the cloud's own clock: from what was `made` of each volume, at `level` while
-/// the instance runs.
-pub(super) fn consistency<'a>(
+/// Refuses what asks for more than can be reached, before anything is made.
+pub(super) fn check_consistency(
     manifest: &Manifest,
-    made: impl Fn(usize) -> Option<&'a Effect>,
+    aim: Aim,
+    minimum: Option<ConsistencyLevel>,
+) -> Step<()> {
+    consistency::check(minimum, manifest, aim)
+        .map_err(|error| Stop::GiveUp(Box::new(OperationError::from(&error))))
+}
+
+/// What was reached, by the cloud's own clock: from when each volume was taken, at `level` while the
+/// instance runs.
+pub(super) fn consistency(
+    manifest: &Manifest,
+    taken: &[Timestamp],
     level: ConsistencyLevel,
 ) -> Option<Consistency> {
-    let taken: Option<Vec<Timestamp>> = (0..manifest.volumes.len())
-        .map(|index| {
-            let seen = made(index)?.seen()?;
-            seen.data_timestamp.or(seen.created)
-        })
-        .collect();
-    let taken = taken?;
     let (first, last) = (taken.iter().min()?, taken.iter().max()?);
     let skew_ms = u64::try_from(last.since(*first).as_millis()).ok();
     let level = if manifest.status.eq_ignore_ascii_case("SHUTOFF") {

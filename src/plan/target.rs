@@ -149,6 +149,7 @@ fn inventory_of(effect: &Effect) -> Step<&Inventory> {
             Fact::Instance(_)
             | Fact::Record(_)
             | Fact::Parents { .. }
+            | Fact::Captured { .. }
             | Fact::Presence { .. }
             | Fact::Seen(_)
             | Fact::Port { .. },
@@ -165,6 +166,7 @@ fn live_of(effect: &Effect) -> Step<&Live> {
             | Fact::Record(_)
             | Fact::Parents { .. }
             | Fact::Inventory(_)
+            | Fact::Captured { .. }
             | Fact::Seen(_)
             | Fact::Port { .. },
         )

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     domain::{
         capture::Capture,
+        consistency::{self, Aim, ConsistencyLevel},
         dr_backup::{DrBackup, DrBackupDetail, Mirror},
         error::{Error, ErrorKind},
         fault::FaultKind,
@@ -37,6 +38,8 @@ pub struct CreateDrBackup {
     pub capture: Capture,
     /// Whether each volume backup builds on the newest one of its volume, where there is one.
     pub incremental: bool,
+    /// How well the volumes have to agree at least.
+    pub minimum: Option<ConsistencyLevel>,
     /// How long it is kept.
     pub keeping: Keeping,
     /// How long it may take; nothing means the configured limit.
@@ -100,8 +103,7 @@ impl Service {
                     &ask.server,
                     &ask.name,
                     &ask.description,
-                    ask.capture,
-                    ask.incremental,
+                    (ask.capture, ask.incremental, ask.minimum),
                     ask.keeping,
                     ask.deadline
                 )
@@ -111,6 +113,9 @@ impl Service {
             return Ok(answer);
         }
         let instance_name = self.peek_instance(&ask.tenant, &ask.server).await?;
+        let aim = Aim::DrBackup(ask.capture);
+        self.check_consistency(&ask.tenant, &ask.server, aim, ask.minimum)
+            .await?;
         let validate_only = ask.validate_only;
         let (backup, operation) = self.dr_backup_prepare(ask, instance_name).await?;
         if validate_only {
@@ -161,6 +166,7 @@ impl Service {
             capture: ask.capture,
             description: ask.description,
             incremental: ask.incremental,
+            minimum: ask.minimum,
         };
         let operation = self.operation(
             ResourceId::DrBackup(id),
@@ -190,6 +196,28 @@ impl Service {
             }
             Ok(Err(fault)) => Err(fault.into()),
             Err(_) => Ok(String::new()),
+        }
+    }
+
+    /// Where more than nothing is wished for, a longer read: refuses what cannot be reached with the
+    /// instance as it is, and admits when the cloud does not answer, because the operation looks again
+    /// before it makes anything.
+    pub(super) async fn check_consistency(
+        &self,
+        tenant: &Tenant,
+        server: &ServerId,
+        aim: Aim,
+        minimum: Option<ConsistencyLevel>,
+    ) -> Result<(), Error> {
+        if minimum.is_none() {
+            return Ok(());
+        }
+        let read = self.cloud.instance_get(tenant, server);
+        match tokio::time::timeout(self.limits.peek, read).await {
+            Ok(Ok(manifest)) => consistency::check(minimum, &manifest, aim),
+            Ok(Err(fault)) if fault.may_pass() => Ok(()),
+            Ok(Err(fault)) => Err(fault.into()),
+            Err(_) => Ok(()),
         }
     }
 

@@ -125,6 +125,9 @@ impl Service {
         let instance_name = self
             .peek_instance(&schedule.tenant, &schedule.server)
             .await?;
+        let plan = &schedule.plan;
+        self.check_consistency(&schedule.tenant, &schedule.server, plan.aim(), plan.minimum)
+            .await?;
         let called = if schedule.plan.name.is_empty() {
             &instance_name
         } else {
@@ -149,6 +152,7 @@ impl Service {
                     description,
                     capture: schedule.plan.capture,
                     incremental: builds_on(&points, schedule.plan.full_every),
+                    minimum: schedule.plan.minimum,
                     keeping,
                     deadline: None,
                     validate_only: false,
@@ -163,6 +167,7 @@ impl Service {
                     server,
                     name,
                     description,
+                    minimum: schedule.plan.minimum,
                     keeping,
                     deadline: None,
                     validate_only: false,

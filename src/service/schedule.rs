@@ -87,6 +87,9 @@ impl Service {
             return Ok(answer);
         }
         let instance_name = self.peek_instance(&ask.tenant, &ask.server).await?;
+        let (aim, minimum) = (ask.plan.aim(), ask.plan.minimum);
+        self.check_consistency(&ask.tenant, &ask.server, aim, minimum)
+            .await?;
         let now = self.clock.now();
         let mut plan = ask.plan;
         if plan.name.is_empty() {
@@ -296,6 +299,7 @@ impl PlanChange {
                 "name" => plan.name.clone_from(&wanted.name),
                 "description" => plan.description.clone_from(&wanted.description),
                 "capture" => plan.capture = wanted.capture,
+                "minimum_consistency" => plan.minimum = wanted.minimum,
                 "full_every" => plan.full_every = wanted.full_every,
                 "schedule" => plan.calendar.clone_from(&wanted.calendar),
                 "time_zone" => plan.time_zone.clone_from(&wanted.time_zone),

@@ -9,6 +9,7 @@
 mod chains;
 mod cli;
 mod cloud_contract;
+mod consistency;
 mod demo;
 mod house;
 mod journey;
