@@ -227,6 +227,7 @@ fn volume(number: usize) -> VolumeFacts {
         tag: None,
         metadata: properties(),
         image_metadata: properties(),
+        from_image: false,
     }
 }
 

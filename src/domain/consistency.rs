@@ -146,6 +146,12 @@ fn by_snapshots(
     aim: Aim,
     obstacles: &mut Vec<String>,
 ) -> (Way, ConsistencyLevel) {
+    if !manifest.root_is_volume {
+        obstacles.push(
+            "its root disk is not a volume, and an image of it is made in its own time".to_owned(),
+        );
+        return (Way::Each, ConsistencyLevel::PerVolume);
+    }
     match quiesced(manifest) {
         None => return (Way::Quiesced, ConsistencyLevel::Quiesced),
         Some(obstacle) => obstacles.push(obstacle),
@@ -162,7 +168,7 @@ fn by_snapshots(
 /// Why the guest cannot be asked to hold still, if it cannot.
 fn quiesced(manifest: &Manifest) -> Option<String> {
     let Some(root) = manifest.root_volume() else {
-        return Some("its root disk is not a volume".to_owned());
+        return Some("which of its volumes boots is not known".to_owned());
     };
     if !manifest.status.eq_ignore_ascii_case("ACTIVE") {
         return Some(format!(
@@ -216,7 +222,7 @@ pub fn check(
 ) -> Result<(), Error> {
     let reach = reach(manifest, aim);
     let Some(wished) = minimum.filter(|_| {
-        let volumes = manifest.volumes.len() + usize::from(!manifest.root_is_volume);
+        let volumes = manifest.volumes.len() + usize::from(manifest.root_volume().is_none());
         !is_enough(minimum, reach.level, volumes)
     }) else {
         return Ok(());

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     fault::Fault,
     id::{
-        EffectKey, FlavorId, GroupId, NetworkId, PortId, ProjectId, SecurityGroupId, ServerId,
-        SnapshotId, SubnetId, Tenant, VolumeBackupId, VolumeId,
+        EffectKey, FlavorId, GroupId, ImageId, NetworkId, PortId, ProjectId, SecurityGroupId,
+        ServerId, SnapshotId, SubnetId, Tenant, VolumeBackupId, VolumeId,
     },
     inventory::Inventory,
     manifest::{Manifest, Properties, SecurityGroupRule},
@@ -61,7 +61,7 @@ pub enum Request {
         /// Only what changed since the last one.
         incremental: bool,
     },
-    /// Make a volume, empty or from a snapshot.
+    /// Make a volume, empty, from a snapshot or from an image.
     MakeVolume {
         /// GiB.
         size_gib: u64,
@@ -71,6 +71,9 @@ pub enum Request {
         availability_zone: Option<String>,
         /// The snapshot to fill it from.
         snapshot: Option<SnapshotId>,
+        /// The image to fill it from.
+        #[serde(default)]
+        image: Option<ImageId>,
         /// For people who find it.
         description: String,
     },
@@ -308,8 +311,9 @@ impl Request {
     /// The kind.
     pub fn kind(&self) -> EffectKind {
         match self {
-            Self::MakeSnapshot { .. } => EffectKind::Make(ThingKind::Snapshot),
-            Self::TakeSnapshot { .. } => EffectKind::Make(ThingKind::Snapshot),
+            Self::MakeSnapshot { .. } | Self::TakeSnapshot { .. } => {
+                EffectKind::Make(ThingKind::Snapshot)
+            }
             Self::MakeImage { .. } => EffectKind::Make(ThingKind::Image),
             Self::MakeGroupSnapshot { .. } => EffectKind::Make(ThingKind::GroupSnapshot),
             Self::MakeVolumeBackup { .. } => EffectKind::Make(ThingKind::VolumeBackup),
@@ -339,6 +343,11 @@ impl Request {
             | Self::ReadPresence { .. } => EffectKind::Read,
             Self::Drop { thing } => EffectKind::Drop(thing.kind),
         }
+    }
+
+    /// Whether it is asked for again whatever the answer, like a deletion of what must go.
+    pub fn is_asked_until_done(&self) -> bool {
+        matches!(self, Self::ApplySnapshotsGone { .. })
     }
 
     /// The list by which the effect is watched, adopted, judged or seen to be gone.

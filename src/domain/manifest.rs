@@ -24,7 +24,8 @@ pub struct Manifest {
     pub description: String,
     /// Nova's status when it was read (`ACTIVE`, `SHUTOFF` …).
     pub status: String,
-    /// Whether the root disk is a volume; otherwise it is lost with the hypervisor.
+    /// Whether the root disk is a volume. Otherwise a backup of it has a volume that was made from an
+    /// image of it, the one that boots, and one without such a volume cannot be brought back.
     pub root_is_volume: bool,
     /// The flavor, which is what a restoration has to fit.
     pub flavor: FlavorShape,
@@ -144,6 +145,10 @@ pub struct VolumeFacts {
     pub metadata: Properties,
     /// The image metadata on it.
     pub image_metadata: Properties,
+    /// Whether it is the root disk of an instance that boots from an image, and no volume there; its id
+    /// is then that of the server.
+    #[serde(default)]
+    pub from_image: bool,
 }
 
 /// A volume group of Cinder.

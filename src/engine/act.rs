@@ -220,6 +220,12 @@ fn refused(
     settings: &Settings,
     now: Instant,
 ) {
+    if effect.request.is_asked_until_done() {
+        aside.doubt = None;
+        aside.wait(settings, &fault, now);
+        effect.fault = Some(fault);
+        return;
+    }
     let kind = effect.request.kind();
     let made_by_name = matches!(kind, EffectKind::Make(_) | EffectKind::Import);
     let worn_out = fault.status.is_some()

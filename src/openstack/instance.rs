@@ -240,6 +240,7 @@ fn volume_facts(
             tag: attachment.tag,
             metadata: volume.metadata,
             image_metadata: volume.volume_image_metadata,
+            from_image: false,
         })
         .collect()
 }

@@ -6,6 +6,7 @@
 
 mod access;
 mod backup;
+mod capture;
 mod carrier;
 mod catalogue;
 pub mod config;
@@ -53,7 +54,7 @@ use crate::{
     domain::{
         effect::{Fact, Request},
         fault::{Fault, FaultKind, Service},
-        id::{CloudName, ProjectId, ServerId, SnapshotId, Tenant, VolumeBackupId},
+        id::{CloudName, ImageId, ProjectId, ServerId, SnapshotId, Tenant, VolumeBackupId},
         inventory::{AdminReach, CloudInfo, Flavor, InstanceInfo, Network, TenantInfo, VolumeType},
         manifest::Manifest,
         sighting::{Sighting, Thing, ThingKind},
@@ -177,36 +178,14 @@ impl Clouds {
         let place = self.place(&tenant.cloud)?;
         let access = place.tenant(&tenant.project).await?;
         match request {
-            Request::MakeSnapshot {
-                volume,
-                description,
-            } => snapshot::make(&access, name, volume, description)
-                .await
-                .map(accepted),
-            Request::TakeSnapshot {
-                snapshot,
-                description,
-            } => {
-                snapshot::take(&access, name, snapshot, description).await?;
-                Ok(accepted(snapshot.as_str().to_owned()))
-            }
-            Request::MakeImage { server } => server_image::make(&access, name, server)
-                .await
-                .map(accepted),
-            Request::MakeGroupSnapshot { group, description } => {
-                let id = volume_group::snapshot(&access, name, group, description);
-                id.await.map(accepted)
-            }
-            Request::ApplySnapshotsGone { image } => {
-                server_image::sweep(&access, tenant, image).await.map(done)
-            }
-            Request::ReadCaptured { thing, server } => {
-                let read = if thing.kind == ThingKind::GroupSnapshot {
-                    volume_group::captured(&access, tenant, &thing.id).await
-                } else {
-                    server_image::captured(&access, tenant, &thing.id, server).await
-                };
-                read.map(fact)
+            Request::MakeSnapshot { .. }
+            | Request::TakeSnapshot { .. }
+            | Request::MakeImage { .. }
+            | Request::MakeGroupSnapshot { .. }
+            | Request::ApplySnapshot { .. }
+            | Request::ApplySnapshotsGone { .. }
+            | Request::ReadCaptured { .. } => {
+                capture::perform(&access, tenant, name, request).await
             }
             Request::MakeVolumeBackup {
                 volume,
@@ -223,6 +202,7 @@ impl Clouds {
                 volume_type,
                 availability_zone,
                 snapshot,
+                image,
                 description,
             } => {
                 let wish = volume::Wish {
@@ -230,6 +210,7 @@ impl Clouds {
                     volume_type: volume_type.as_deref(),
                     availability_zone: availability_zone.as_deref(),
                     snapshot: snapshot.as_ref().map(SnapshotId::as_str),
+                    image: image.as_ref().map(ImageId::as_str),
                     description,
                 };
                 volume::make(&access, name, &wish).await.map(accepted)
@@ -277,12 +258,6 @@ impl Clouds {
                 backup,
                 description,
             } => backup::describe(&access, backup, description)
-                .await
-                .map(done),
-            Request::ApplySnapshot {
-                snapshot,
-                description,
-            } => snapshot::describe(&access, snapshot, description)
                 .await
                 .map(done),
             Request::ImportRecord { .. }

@@ -29,6 +29,8 @@ use crate::domain::{
 const NOVA: Service = Service::Compute;
 const GLANCE: Service = Service::Image;
 
+const GIB: u64 = 1 << 30;
+
 /// From here on the answer names the image in its body.
 const IN_BODY: Microversion = Microversion(2, 45);
 
@@ -42,6 +44,17 @@ pub(super) struct Image {
     status: String,
     #[serde(default)]
     created_at: Option<String>,
+    #[serde(default)]
+    updated_at: Option<String>,
+    /// GiB that a disk of it needs at least.
+    #[serde(default, deserialize_with = "nullable")]
+    min_disk: u64,
+    /// Bytes of the disk; old releases and some formats leave it open.
+    #[serde(default)]
+    virtual_size: Option<u64>,
+    /// Bytes of the file.
+    #[serde(default)]
+    size: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +70,7 @@ struct Mapping {
 
 impl Image {
     pub(super) fn sighting(self) -> Sighting {
+        let bytes = self.virtual_size.or(self.size).unwrap_or(0);
         Sighting {
             thing: Thing {
                 kind: ThingKind::Image,
@@ -67,9 +81,10 @@ impl Image {
             status: self.status.to_lowercase(),
             message: None,
             created: self.created_at.as_deref().and_then(Timestamp::parse),
-            size_gib: None,
+            size_gib: Some(self.min_disk.max(bytes.div_ceil(GIB))),
             incremental: false,
-            data_timestamp: None,
+            // When it was active: its bytes are from before.
+            data_timestamp: self.updated_at.as_deref().and_then(Timestamp::parse),
             volume: None,
         }
     }

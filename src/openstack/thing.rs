@@ -204,9 +204,27 @@ pub(super) async fn give_up_status(access: &Access, thing: &Thing) -> Result<(),
         service(thing.kind),
         format!("{}/action", path(thing)),
         format!("give up the {thing}, which is {status}"),
-        json!({"os-reset_status": reset}),
+        if thing.kind == ThingKind::GroupSnapshot {
+            json!({"reset_status": reset})
+        } else {
+            json!({"os-reset_status": reset})
+        },
     );
-    access.send(&call).await?;
+    let version = match thing.kind {
+        ThingKind::GroupSnapshot => {
+            let version = [volume_group::RESET];
+            access.first_of(service(thing.kind), &version).await?
+        }
+        ThingKind::Snapshot
+        | ThingKind::Volume
+        | ThingKind::VolumeBackup
+        | ThingKind::SecurityGroup
+        | ThingKind::KeyPair
+        | ThingKind::Port
+        | ThingKind::Server
+        | ThingKind::Image => None,
+    };
+    access.send(&call.at(version)).await?;
     Ok(())
 }
 
@@ -241,9 +259,8 @@ fn refused_deletion(fault: Fault, kind: ThingKind) -> Fault {
         };
     }
     let passes = match (kind, fault.status) {
-        (ThingKind::Server, Some(409)) => true,
         // What is made of an image keeps it where the storage of both is one.
-        (ThingKind::Image, Some(409)) => true,
+        (ThingKind::Server | ThingKind::Image, Some(409)) => true,
         (
             ThingKind::Snapshot
             | ThingKind::Volume

@@ -92,6 +92,7 @@ pub(super) struct Wish<'a> {
     pub(super) volume_type: Option<&'a str>,
     pub(super) availability_zone: Option<&'a str>,
     pub(super) snapshot: Option<&'a str>,
+    pub(super) image: Option<&'a str>,
     pub(super) description: &'a str,
 }
 
@@ -105,6 +106,7 @@ pub(super) async fn make(access: &Access, name: &str, wish: &Wish<'_>) -> Result
         ("volume_type", wish.volume_type),
         ("availability_zone", wish.availability_zone),
         ("snapshot_id", wish.snapshot),
+        ("imageRef", wish.image),
     ];
     for (key, value) in optional {
         if let Some(value) = value {

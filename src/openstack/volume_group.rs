@@ -27,6 +27,11 @@ const CINDER: Service = Service::BlockStorage;
 const GROUPS: Microversion = Microversion(3, 13);
 /// From here on there are snapshots of groups.
 pub(super) const SNAPSHOTS: Microversion = Microversion(3, 14);
+/// From here on an admin may give one another status.
+pub(super) const RESET: Microversion = Microversion(3, 19);
+/// From here on a list of these has pages, and an admin sees those of another project; before, all of
+/// one's own come in one answer.
+const PAGES: Microversion = Microversion(3, 29);
 /// What the type of a group says when its snapshots are of one moment.
 const CONSISTENT: &str = "consistent_group_snapshot_enabled";
 
@@ -175,7 +180,7 @@ pub(super) async fn snapshot(
 
 /// The group snapshots that `call` lists; none where Cinder is too old for them.
 pub(super) async fn list(access: &Access, call: Call) -> Result<Vec<Sighting>, Fault> {
-    let Some(version) = access.first_of(CINDER, &[SNAPSHOTS]).await? else {
+    let Some(version) = access.first_of(CINDER, &[PAGES, SNAPSHOTS]).await? else {
         return Ok(Vec::new());
     };
     let call = call.at(Some(version));

@@ -73,7 +73,8 @@ fn hold(next: &mut Draft<'_>, manifest: &Manifest, took: Option<Duration>) {
         })
     });
     let snapshots = snapshots.collect();
-    let consistency = snapshots::consistency(next, manifest, Aim::Backup);
+    let consistency = snapshots::reached(next, manifest, Aim::Backup)
+        .and_then(|(level, taken)| instance::consistency(manifest, &taken, level));
     next.hold(Detail::Backup(Box::new(BackupDetail {
         manifest: Some(Box::new(manifest.clone())),
         snapshots,

@@ -1,5 +1,8 @@
 //! The decision while it is being made: what planners say in words of their own; it may not know
 //! any single operation.
+//!
+//! One file because everything that a planner says passes through one value, and how it gives up has to
+//! know what it wished for.
 
 use std::time::Duration;
 
@@ -561,12 +564,14 @@ pub(super) fn record_key(volume: usize, depth: usize) -> String {
 /// Whether an admin can give things of this kind another status.
 fn may_be_stuck(kind: ThingKind) -> bool {
     match kind {
-        ThingKind::Snapshot | ThingKind::Volume | ThingKind::VolumeBackup => true,
+        ThingKind::Snapshot
+        | ThingKind::Volume
+        | ThingKind::VolumeBackup
+        | ThingKind::GroupSnapshot => true,
         ThingKind::SecurityGroup
         | ThingKind::KeyPair
         | ThingKind::Port
         | ThingKind::Server
-        | ThingKind::GroupSnapshot
         | ThingKind::Image => false,
     }
 }

@@ -39,7 +39,7 @@ fn manifest_of(effect: &Effect) -> Step<&Manifest> {
     }
 }
 
-/// What lost its root disk with its hypervisor cannot be brought back.
+/// Snapshots of volumes cannot bring back what has its root disk elsewhere.
 pub(super) fn check_root(manifest: &Manifest) -> Step<()> {
     if manifest.root_is_volume && !manifest.volumes.is_empty() {
         return Ok(());
@@ -50,16 +50,15 @@ pub(super) fn check_root(manifest: &Manifest) -> Step<()> {
             "instance `{}` boots from an image: its root disk is not a volume",
             manifest.name
         ),
-        "make an image of it, create a volume from that image and boot a new instance from the volume; then back that up",
+        "make a DR backup of it, which takes its root disk by an image",
     ))
 }
 
-/// One wish for each volume.
+/// One wish for each volume that there is.
 pub(super) fn each<T>(manifest: &Manifest, wish: impl Fn(usize, &VolumeId) -> T) -> Vec<T> {
-    manifest
-        .volumes
-        .iter()
-        .enumerate()
+    let volumes = manifest.volumes.iter().enumerate();
+    volumes
+        .filter(|(_, volume)| !volume.from_image)
         .map(|(index, volume)| wish(index, &volume.id))
         .collect()
 }

@@ -15,6 +15,7 @@ mod headroom;
 mod instance;
 mod layout;
 mod restore;
+mod root_disk;
 mod snapshots;
 mod target;
 #[cfg(test)]

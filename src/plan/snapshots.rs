@@ -1,5 +1,5 @@
 //! A snapshot of each volume of an instance, in the best way that it allows; it may not know what becomes
-//! of them.
+//! of them, or of a root disk that is no volume.
 //!
 //! | Way | Effects | Disposal | Why repeating is harmless |
 //! |---|---|---|---|
@@ -19,11 +19,11 @@ use super::{
     instance,
 };
 use crate::domain::{
-    consistency::{self, Aim, Consistency, ConsistencyLevel, Way},
+    consistency::{self, Aim, ConsistencyLevel, Way},
     effect::{Disposal, Effect, EffectState, Fact, Request},
     id::{ServerId, SnapshotId, VolumeId},
     manifest::Manifest,
-    sighting::{Sighting, Thing},
+    sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
 };
 
@@ -57,8 +57,11 @@ pub(super) fn forgives(effect: &Effect, minimum: Option<ConsistencyLevel>) -> bo
     minimum.is_none_or(|minimum| minimum < level)
 }
 
-/// Makes them; answers with one for each volume, in the order of the manifest's.
-pub(super) fn take(next: &mut Draft<'_>, plan: &Plan<'_>) -> Step<Vec<SnapshotId>> {
+/// A snapshot with the volume that it is of.
+pub(super) type Taken = (VolumeId, SnapshotId);
+
+/// Makes them; answers with one for each volume that there is.
+pub(super) fn take(next: &mut Draft<'_>, plan: &Plan<'_>) -> Step<Vec<Taken>> {
     let reach = consistency::reach(plan.manifest, plan.aim);
     let better = match &reach.way {
         Way::Each => None,
@@ -82,14 +85,17 @@ pub(super) fn take(next: &mut Draft<'_>, plan: &Plan<'_>) -> Step<Vec<SnapshotId
     if next.has_refused(&better.key, |effect| forgives(effect, plan.minimum))? {
         return one_by_one(next, plan);
     }
-    let made = next.one(better)?;
-    let Some(thing) = made.thing() else {
-        return Err(Stop::Pending);
+    let kind = match &reach.way {
+        Way::Group(_) => ThingKind::GroupSnapshot,
+        Way::Quiesced | Way::Each => ThingKind::Image,
     };
+    // One that has gone again may have no id any more; what came with it was read before that.
+    let id = next.one(better)?.id().to_owned();
+    let thing = Thing { kind, id };
     captured(next, plan, &reach.way, thing)
 }
 
-fn one_by_one(next: &mut Draft<'_>, plan: &Plan<'_>) -> Step<Vec<SnapshotId>> {
+fn one_by_one(next: &mut Draft<'_>, plan: &Plan<'_>) -> Step<Vec<Taken>> {
     let wishes = instance::each(plan.manifest, |index, volume| {
         let request = Request::MakeSnapshot {
             volume: volume.clone(),
@@ -98,16 +104,15 @@ fn one_by_one(next: &mut Draft<'_>, plan: &Plan<'_>) -> Step<Vec<SnapshotId>> {
         next.wish(key(index), request, plan.disposal)
     });
     let made = next.all(wishes)?;
-    Ok(made.into_iter().map(id_of).collect())
+    let volumes = instance::each(plan.manifest, |_, volume| volume.clone());
+    Ok(volumes
+        .into_iter()
+        .zip(made.into_iter().map(id_of))
+        .collect())
 }
 
 /// What Nova or Cinder made of all volumes together.
-fn captured(
-    next: &mut Draft<'_>,
-    plan: &Plan<'_>,
-    way: &Way,
-    thing: Thing,
-) -> Step<Vec<SnapshotId>> {
+fn captured(next: &mut Draft<'_>, plan: &Plan<'_>, way: &Way, thing: Thing) -> Step<Vec<Taken>> {
     let server = plan.server.clone();
     let request = Request::ReadCaptured { thing, server };
     let read = next.one(next.wish(CAPTURED, request, Disposal::Keep))?;
@@ -141,9 +146,10 @@ fn captured(
         ));
     };
     let ids = found.iter().map(|one| SnapshotId::new(&one.thing.id));
+    let volumes = plan.manifest.volumes.iter().map(|one| one.id.clone());
     match way {
         // They go with their group snapshot, and only so.
-        Way::Group(_) | Way::Each => Ok(ids.collect()),
+        Way::Group(_) | Way::Each => Ok(volumes.zip(ids).collect()),
         Way::Quiesced => {
             let wishes = ids.enumerate().map(|(index, snapshot)| {
                 let request = Request::TakeSnapshot {
@@ -154,31 +160,33 @@ fn captured(
             });
             let wishes = wishes.collect();
             let taken = next.all(wishes)?;
-            Ok(taken.into_iter().map(id_of).collect())
+            Ok(volumes.zip(taken.into_iter().map(id_of)).collect())
         }
     }
 }
 
-/// What was reached, by the cloud's own clock: nothing while snapshots are missing.
-pub(super) fn consistency(next: &Draft<'_>, manifest: &Manifest, aim: Aim) -> Option<Consistency> {
-    let captured = next.effect(CAPTURED).and_then(fact_of);
-    let (level, taken): (_, Option<Vec<Timestamp>>) = match captured {
-        Some((quiesced, snapshots)) => {
-            let level = match (consistency::reach(manifest, aim).way, quiesced) {
-                (Way::Quiesced, true) => ConsistencyLevel::Quiesced,
-                (Way::Group(_), _) => ConsistencyLevel::GroupSnapshot,
-                (Way::Quiesced, false) | (Way::Each, _) => ConsistencyLevel::VolumeSnapshots,
-            };
-            let volumes = manifest.volumes.iter();
-            let taken = volumes.map(|volume| snapshot_of(snapshots, &volume.id)?.created);
-            (level, taken.collect())
-        }
-        None => {
-            let taken = (0..manifest.volumes.len()).map(|index| made(next, index)?.seen()?.created);
-            (ConsistencyLevel::VolumeSnapshots, taken.collect())
-        }
-    };
-    instance::consistency(manifest, &taken?, level)
+/// What was reached, and when by the cloud's own clock: nothing while snapshots are missing.
+pub(super) fn reached(
+    next: &Draft<'_>,
+    manifest: &Manifest,
+    aim: Aim,
+) -> Option<(ConsistencyLevel, Vec<Timestamp>)> {
+    if let Some((quiesced, snapshots)) = next.effect(CAPTURED).and_then(fact_of) {
+        let level = match (consistency::reach(manifest, aim).way, quiesced) {
+            (Way::Quiesced, true) => ConsistencyLevel::Quiesced,
+            (Way::Group(_), _) => ConsistencyLevel::GroupSnapshot,
+            (Way::Quiesced, false) | (Way::Each, _) => ConsistencyLevel::VolumeSnapshots,
+        };
+        let volumes = manifest.volumes.iter();
+        let taken = volumes.map(|volume| snapshot_of(snapshots, &volume.id)?.created);
+        let taken: Option<Vec<Timestamp>> = taken.collect();
+        return Some((level, taken?));
+    }
+    let taken = manifest.volumes.iter().enumerate();
+    let taken = taken.filter(|(_, volume)| !volume.from_image);
+    let taken = taken.map(|(index, _)| made(next, index)?.seen()?.created);
+    let taken: Option<Vec<Timestamp>> = taken.collect();
+    Some((ConsistencyLevel::VolumeSnapshots, taken?))
 }
 
 /// The snapshot of a volume, where it is one of ours.

@@ -101,7 +101,9 @@ impl Service {
         if let Some(answer) = self.backup_answered(key.as_ref()).await? {
             return Ok(answer);
         }
-        let instance_name = self.peek_instance(&ask.tenant, &ask.server).await?;
+        let instance_name = self
+            .peek_instance(&ask.tenant, &ask.server, Aim::Backup)
+            .await?;
         self.check_consistency(&ask.tenant, &ask.server, Aim::Backup, ask.minimum)
             .await?;
         let validate_only = ask.validate_only;

@@ -112,8 +112,8 @@ impl Service {
         if let Some(answer) = self.dr_backup_answered(key.as_ref()).await? {
             return Ok(answer);
         }
-        let instance_name = self.peek_instance(&ask.tenant, &ask.server).await?;
         let aim = Aim::DrBackup(ask.capture);
+        let instance_name = self.peek_instance(&ask.tenant, &ask.server, aim).await?;
         self.check_consistency(&ask.tenant, &ask.server, aim, ask.minimum)
             .await?;
         let validate_only = ask.validate_only;
@@ -185,10 +185,11 @@ impl Service {
         &self,
         tenant: &Tenant,
         server: &ServerId,
+        aim: Aim,
     ) -> Result<String, Error> {
         let peek = self.cloud.instance_peek(tenant, server);
         match tokio::time::timeout(self.limits.peek, peek).await {
-            Ok(Ok(instance)) if instance.root_is_volume => Ok(instance.name),
+            Ok(Ok(instance)) if instance.root_is_volume || aim != Aim::Backup => Ok(instance.name),
             Ok(Ok(instance)) => Err(root_not_volume(&instance.name)),
             Ok(Err(fault)) if fault.may_pass() => Ok(String::new()),
             Ok(Err(fault)) if fault.kind == FaultKind::NotFound => {
@@ -414,13 +415,15 @@ fn originals(backup: &DrBackup) -> Vec<Mirror> {
         .collect()
 }
 
-/// The refusal of an instance whose root disk is lost with its hypervisor.
+/// The refusal of an instance that snapshots of its volumes would not bring back.
 pub(crate) fn root_not_volume(name: &str) -> Error {
     Error::new(
-        ErrorKind::Precondition { reason: "INSTANCE_ROOT_NOT_VOLUME" },
+        ErrorKind::Precondition {
+            reason: "INSTANCE_ROOT_NOT_VOLUME",
+        },
         format!("instance `{name}` boots from an image: its root disk is not a volume"),
     )
-    .advise("make an image of it, create a volume from that image and boot a new instance from the volume; then back that up")
+    .advise("make a DR backup of it, which takes its root disk by an image")
 }
 
 /// The refusal of a cancel when nothing is under way.

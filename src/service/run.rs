@@ -123,7 +123,7 @@ impl Service {
             .advise("wait for it, or cancel it"));
         }
         let instance_name = self
-            .peek_instance(&schedule.tenant, &schedule.server)
+            .peek_instance(&schedule.tenant, &schedule.server, schedule.plan.aim())
             .await?;
         let plan = &schedule.plan;
         self.check_consistency(&schedule.tenant, &schedule.server, plan.aim(), plan.minimum)

@@ -86,8 +86,8 @@ impl Service {
         if let Some(answer) = self.schedule_answered(key.as_ref()).await? {
             return Ok(answer);
         }
-        let instance_name = self.peek_instance(&ask.tenant, &ask.server).await?;
         let (aim, minimum) = (ask.plan.aim(), ask.plan.minimum);
+        let instance_name = self.peek_instance(&ask.tenant, &ask.server, aim).await?;
         self.check_consistency(&ask.tenant, &ask.server, aim, minimum)
             .await?;
         let now = self.clock.now();

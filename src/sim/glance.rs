@@ -10,6 +10,7 @@ use super::call::Call;
 use super::clock::zulu;
 use super::content::{Content, GIB};
 use super::keystone::{Who, unauthorised};
+use super::nova;
 use super::reply::{Answer, Body, Reply};
 use super::world::{Kind, World};
 
@@ -129,7 +130,9 @@ pub(crate) fn answer(world: &mut World, call: &Call) -> Answer {
                     &format!("Image {id} is protected and cannot be deleted."),
                 ));
             }
-            world.glance.images.remove(*id);
+            if let Some(image) = world.glance.images.remove(*id) {
+                nova::image_gone(world, &image.properties);
+            }
             world.forget(id);
             Ok(Reply::empty(204))
         }

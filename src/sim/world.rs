@@ -111,7 +111,10 @@ pub(crate) enum Event {
     GroupSnapshotReady(String),
     GroupSnapshotGone(String),
     /// The hypervisor has put the bytes of a server into its image.
-    ImageReady(String),
+    ImageReady {
+        image: String,
+        server: String,
+    },
 }
 
 impl Event {
@@ -131,7 +134,7 @@ impl Event {
             | Self::ServerPower(id, _)
             | Self::GroupSnapshotReady(id)
             | Self::GroupSnapshotGone(id)
-            | Self::ImageReady(id) => id,
+            | Self::ImageReady { image: id, .. } => id,
             Self::BackupRestored { volume, .. }
             | Self::VolumeAttached { volume, .. }
             | Self::VolumeDetached { volume, .. } => volume,
@@ -235,7 +238,7 @@ impl World {
             | Event::ServerPower(..)
             | Event::VolumeAttached { .. }
             | Event::VolumeDetached { .. }
-            | Event::ImageReady(_) => nova::settle(self, event, failure),
+            | Event::ImageReady { .. } => nova::settle(self, event, failure),
             Event::VolumeReady(_)
             | Event::VolumeGone(_)
             | Event::VolumeExtended(..)

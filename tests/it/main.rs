@@ -12,6 +12,7 @@ mod cloud_contract;
 mod consistency;
 mod demo;
 mod house;
+mod image_booted;
 mod journey;
 #[expect(dead_code, reason = "events of the domain are not seen from outside")]
 #[path = "../simulation/judge.rs"]

@@ -1,4 +1,6 @@
 //! A world that answers planners at once, and operations in it to unfold; it may not know the engine.
+//!
+//! One file because every operation in it is about the same instance.
 
 use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
@@ -77,6 +79,7 @@ pub(super) fn manifest(volumes: usize) -> Manifest {
         tag: None,
         metadata: Properties::new(),
         image_metadata: Properties::new(),
+        from_image: false,
     };
     Manifest {
         tenant: tenant("source", "demo"),
@@ -151,6 +154,12 @@ fn manifest_of(server: &ServerId, volumes: usize) -> Manifest {
                 id: GroupId::new("group"),
                 consistent: Some(true),
             });
+        }
+        // The world's number of volumes is that of all disks.
+        "image-server" => {
+            manifest.root_is_volume = false;
+            manifest.volumes.remove(0);
+            manifest.flavor.disk_gib = 3;
         }
         _ => {}
     }
@@ -405,6 +414,9 @@ pub(super) fn registry(volumes: usize) -> Vec<Operation> {
             Some(ConsistencyLevel::Quiesced),
         ),
         of_server(create(Capture::Snapshot), "grouped-server", None),
+        of_server(create(Capture::Snapshot), "image-server", None),
+        of_server(create(Capture::VolumeInUse), "image-server", None),
+        of_server(increment(Capture::SnapshotThenCopy), "image-server", None),
         restore_regular(volumes, RestoreWish::default()),
         operation(REGULAR, home.clone(), describe, State::Updating),
         operation(REGULAR, home.clone(), discard, State::Deleting),

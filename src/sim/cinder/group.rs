@@ -73,7 +73,7 @@ impl Listed for GroupSnapshot {
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     types: Vec<GroupType>,
-    groups: BTreeMap<String, Group>,
+    by_id: BTreeMap<String, Group>,
     pub(crate) snapshots: BTreeMap<String, GroupSnapshot>,
 }
 
@@ -108,7 +108,7 @@ pub(crate) fn put_together(
         kind: kind.map(|one| one.id.clone()).unwrap_or_default(),
         created: world.date(),
     };
-    world.cinder.groups.groups.insert(id.clone(), group);
+    world.cinder.groups.by_id.insert(id.clone(), group);
     for volume in volumes {
         if let Some(volume) = world.cinder.volumes.get_mut(volume) {
             volume.group = Some(id.clone());
@@ -175,6 +175,14 @@ pub(super) fn snapshots(world: &mut World, ask: &Ask<'_>, rest: &[&str]) -> Answ
         ("GET", [id]) => Ok(Reply::ok(
             json!({"group_snapshot": view(see(world, ask, id)?)}),
         )),
+        ("POST", [id, "action"]) if ask.since(19) => {
+            see(world, ask, id)?;
+            ask.admin("group:reset_group_snapshot_status")?;
+            if let Some(status) = ask.call.json()["reset_status"]["status"].as_str() {
+                world.set_status(id, &status.to_ascii_lowercase());
+            }
+            Ok(Reply::empty(202))
+        }
         ("DELETE", [id]) => {
             let status = see(world, ask, id)?.status.clone();
             if !["available", "error"].contains(&status.as_str()) {
@@ -232,7 +240,7 @@ fn create(world: &mut World, ask: &Ask<'_>) -> Answer {
         let wish = Wish {
             name: made.name.clone(),
             description: made.description.clone(),
-            group_snapshot: Some(id.clone()),
+            part_of: Some(id.clone()),
             ..Wish::default()
         };
         match make(world, &ask.who, &volume, wish) {
@@ -284,7 +292,7 @@ pub(super) fn settle(world: &mut World, event: &Event, failure: Option<&str>) {
 fn parts(world: &World, id: &str) -> Vec<String> {
     let snapshots = world.cinder.snapshots.values();
     snapshots
-        .filter(|one| one.group_snapshot.as_deref() == Some(id))
+        .filter(|one| one.part_of.as_deref() == Some(id))
         .map(|one| one.id.clone())
         .collect()
 }
@@ -314,7 +322,7 @@ fn see_group<'world>(
     ask: &Ask<'_>,
     id: &str,
 ) -> Result<&'world Group, Reply> {
-    let found = world.cinder.groups.groups.get(id);
+    let found = world.cinder.groups.by_id.get(id);
     let found = found.filter(|one| ask.sees(&one.project));
     found.ok_or_else(|| missing(&format!("Group {id} could not be found.")))
 }

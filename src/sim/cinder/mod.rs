@@ -101,7 +101,7 @@ pub(crate) struct Snapshot {
     pub(crate) bootable: bool,
     pub(crate) image_metadata: BTreeMap<String, String>,
     /// The group snapshot that it is part of.
-    pub(crate) group_snapshot: Option<String>,
+    pub(crate) part_of: Option<String>,
     /// Whether the guest held its file systems still when it was taken.
     pub(crate) quiesced: bool,
 }

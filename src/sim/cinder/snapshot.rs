@@ -93,7 +93,7 @@ fn view(ask: &Ask<'_>, snapshot: &Snapshot, extended: bool) -> Value {
         view["os-extended-snapshot-attributes:project_id"] = json!(snapshot.project);
     }
     if ask.since(14) {
-        view["group_snapshot_id"] = json!(snapshot.group_snapshot);
+        view["group_snapshot_id"] = json!(snapshot.part_of);
     }
     if ask.since(41) {
         view["user_id"] = json!(snapshot.user);
@@ -164,7 +164,7 @@ pub(crate) struct Wish {
     pub(crate) description: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
     /// The group snapshot that it is part of.
-    pub(crate) group_snapshot: Option<String>,
+    pub(crate) part_of: Option<String>,
     /// Whether the guest holds still.
     pub(crate) quiesced: bool,
 }
@@ -201,17 +201,17 @@ pub(crate) fn make(
         content: source.content,
         bootable: source.bootable,
         image_metadata: source.image_metadata,
-        group_snapshot: wish.group_snapshot,
+        part_of: wish.part_of,
         quiesced: wish.quiesced,
     };
-    world.remember(
-        Kind::Snapshot,
-        &id,
-        snapshot.name.as_deref().unwrap_or_default(),
-        &who.project,
-    );
-    // One of a group is ready when its group is.
-    if snapshot.group_snapshot.is_none() {
+    // One of a group comes, is ready and is remembered with its group, whose name all of them have.
+    if snapshot.part_of.is_none() {
+        world.remember(
+            Kind::Snapshot,
+            &id,
+            snapshot.name.as_deref().unwrap_or_default(),
+            &who.project,
+        );
         world.later(
             world.config.times.snapshot_create,
             Event::SnapshotReady(id.clone()),
@@ -250,7 +250,7 @@ fn delete(world: &mut World, id: &str, force: bool) -> Answer {
     let Some(snapshot) = world.cinder.snapshots.get_mut(id) else {
         return Err(nowhere());
     };
-    let in_group = snapshot.group_snapshot.is_some();
+    let in_group = snapshot.part_of.is_some();
     if in_group || !force && !["available", "error"].contains(&snapshot.status.as_str()) {
         return Err(bad(
             "Invalid snapshot: Snapshot status must be available or error and must not be part of a group.",

@@ -119,7 +119,7 @@ fn clear_up(world: &mut World, event: Event) {
         | Event::VolumeDetached { .. }
         | Event::GroupSnapshotReady(_)
         | Event::GroupSnapshotGone(_)
-        | Event::ImageReady(_) => {}
+        | Event::ImageReady { .. } => {}
     }
 }
 
@@ -216,7 +216,7 @@ pub(crate) fn settle(world: &mut World, event: &Event, failure: Option<&str>) {
         | Event::ServerPower(..)
         | Event::VolumeAttached { .. }
         | Event::VolumeDetached { .. }
-        | Event::ImageReady(_) => {}
+        | Event::ImageReady { .. } => {}
     }
 }
 

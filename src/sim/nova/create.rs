@@ -1,14 +1,15 @@
 //! How a server comes to be: what is asked for, checked, and put together; it may not know how a server
 //! is shown.
+//!
+//! One file because what is asked for is read, checked and built as one wish.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use super::attachment::{device, reserve};
-use super::{Ask, Disk as Attached, ROOT_DEVICE, Server, limit};
+use super::{Ask, Disk as Attached, ROOT_DEVICE, Server, image, limit};
 use crate::sim::cinder::{Blueprint, volume_make};
-use crate::sim::content::Content;
 use crate::sim::keystone::Who;
 use crate::sim::neutron::{PortSketch, port_bind, port_make, text, truth};
 use crate::sim::reply::{Answer, Body, Reply, bad, fault};
@@ -494,8 +495,8 @@ pub(crate) fn build(world: &mut World, who: &Who, wish: Wish) -> Result<String, 
     for disk in &disks {
         reserve(world, &id, disk);
     }
-    let properties = properties(world, &wish, &disks);
-    let disk = disk_of(world, wish.image.as_ref());
+    let properties = image::properties(world, wish.image.as_ref(), &disks);
+    let disk = image::disk_of(world, wish.image.as_ref());
     let now = world.date();
     if let Some(group) = wish.hints["group"].as_str()
         && let Some(group) = world.nova.groups.iter_mut().find(|one| one.id == group)
@@ -538,25 +539,6 @@ pub(crate) fn build(world: &mut World, who: &Who, wish: Wish) -> Result<String, 
         Event::ServerReady(id.clone()),
     );
     Ok(id)
-}
-
-/// The root disk of a server that boots from an image: it begins as a copy of that.
-fn disk_of(world: &World, image: Option<&String>) -> Option<Content> {
-    let image = world.glance.images.get(image?);
-    Some(image.map(|one| one.content.clone()).unwrap_or_default())
-}
-
-/// What Nova keeps of the image properties of a new server.
-fn properties(world: &World, wish: &Wish, disks: &[Attached]) -> BTreeMap<String, String> {
-    if let Some(image) = &wish.image {
-        let image = world.glance.images.get(image);
-        return image.map(|one| one.properties.clone()).unwrap_or_default();
-    }
-    let root = disks.iter().find(|disk| disk.device == ROOT_DEVICE);
-    let volume = root.and_then(|disk| world.cinder.volumes.get(&disk.volume));
-    volume
-        .map(|one| one.image_metadata.clone())
-        .unwrap_or_default()
 }
 
 /// What Nova makes of Neutron's refusal.

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Ask, ROOT_DEVICE, Server, see};
+use super::{Ask, Disk, ROOT_DEVICE, Server, see};
 use crate::sim::call::truth;
 use crate::sim::cinder::{SnapshotWish, snapshot_make, snapshot_room};
-use crate::sim::content::GIB;
+use crate::sim::content::{Content, GIB};
 use crate::sim::glance::{Sketch, make};
 use crate::sim::reply::{Answer, Reply, bad, fault};
 use crate::sim::world::{Event, World};
+
+/// What a server is at while its hypervisor puts bytes into an image.
+const UPLOADING: &str = "image_uploading";
 
 pub(super) fn create(world: &mut World, ask: &Ask<'_>, id: &str, argument: &Value) -> Answer {
     let server = see(world, ask, id)?.clone();
@@ -145,26 +148,58 @@ fn of_disk(
     };
     let image = make(world, &server.project, sketch);
     if let Some(server) = world.nova.servers.get_mut(&server.id) {
-        server.task = Some("image_uploading".to_owned());
+        server.task = Some(UPLOADING.to_owned());
     }
     let wait = world.config.times.server_image;
-    world.later(wait, Event::ImageReady(image.clone()));
+    let event = Event::ImageReady {
+        image: image.clone(),
+        server: server.id.clone(),
+    };
+    world.later(wait, event);
     image
 }
 
+/// Somebody deleted an image: a hypervisor that was putting bytes into it gives up.
+pub(crate) fn gone(world: &mut World, properties: &BTreeMap<String, String>) {
+    let server = properties.get("instance_uuid");
+    let server = server.and_then(|id| world.nova.servers.get_mut(id));
+    if let Some(server) = server.filter(|one| one.task.as_deref() == Some(UPLOADING)) {
+        server.task = None;
+    }
+}
+
 /// The image of a root disk has its bytes, or the hypervisor failed and Nova takes it away.
-pub(super) fn settle(world: &mut World, id: &str, failure: Option<&str>) {
-    let image = world.glance.images.get_mut(id);
-    let server = image
-        .as_ref()
-        .and_then(|image| image.properties.get("instance_uuid").cloned());
+pub(super) fn settle(world: &mut World, id: &str, server: &str, failure: Option<&str>) {
     if failure.is_some() {
         world.glance.images.remove(id);
         world.forget(id);
-    } else if let Some(image) = image {
+    } else if let Some(image) = world.glance.images.get_mut(id) {
         image.fill();
     }
-    if let Some(server) = server.and_then(|id| world.nova.servers.get_mut(&id)) {
+    if let Some(server) = world.nova.servers.get_mut(server) {
         server.task = None;
     }
+}
+
+/// The root disk of a server that boots from an image: it begins as a copy of that.
+pub(super) fn disk_of(world: &World, image: Option<&String>) -> Option<Content> {
+    let image = world.glance.images.get(image?);
+    Some(image.map(|one| one.content.clone()).unwrap_or_default())
+}
+
+/// What Nova keeps of the image properties of a new server.
+pub(super) fn properties(
+    world: &World,
+    image: Option<&String>,
+    disks: &[Disk],
+) -> BTreeMap<String, String> {
+    if let Some(image) = image {
+        let image = world.glance.images.get(image);
+        return image.map(|one| one.properties.clone()).unwrap_or_default();
+    }
+    let root = disks.iter().find(|disk| disk.device == ROOT_DEVICE);
+    let volume = root.and_then(|disk| world.cinder.volumes.get(&disk.volume));
+    volume
+        .map(|one| one.image_metadata.clone())
+        .unwrap_or_default()
 }

@@ -22,6 +22,7 @@ use crate::sim::reply::{Answer, Reply, fault, missing};
 use crate::sim::world::World;
 
 pub(crate) use create::{Disk as DiskWish, Nic, Wish as ServerWish, build as server_build};
+pub(crate) use image::gone as image_gone;
 pub(crate) use keypair::make as keypair_make;
 pub(crate) use server::settle;
 

@@ -345,7 +345,7 @@ pub(crate) fn settle(world: &mut World, event: &Event, failure: Option<&str>) {
             }
             bury(world, id);
         }
-        Event::ImageReady(id) => image::settle(world, id, failure),
+        Event::ImageReady { image, server } => image::settle(world, image, server, failure),
         Event::ServerPower(id, on) => {
             if let Some(server) = world.nova.servers.get_mut(id) {
                 let status = if *on { "ACTIVE" } else { "SHUTOFF" };
