@@ -259,6 +259,7 @@ fn manifest(tenant: &Tenant, server: &ServerId, volumes: Vec<VolumeFacts>) -> Ma
         description: "an ordinary instance".to_owned(),
         status: "ACTIVE".to_owned(),
         root_is_volume: true,
+        volume_group: None,
         flavor: FlavorShape {
             id: Some(FlavorId::new("42")),
             name: "m1.small".to_owned(),
