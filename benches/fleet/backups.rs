@@ -92,6 +92,7 @@ pub(crate) fn scheduled(tenant: &Tenant, number: usize) -> (DrBackup, Operation)
             capture: Capture::Snapshot,
             description: "nightly".to_owned(),
             incremental: false,
+            minimum: None,
         },
         resource_state: State::CreationScheduled,
         created: now,
@@ -226,6 +227,7 @@ fn volume(number: usize) -> VolumeFacts {
         tag: None,
         metadata: properties(),
         image_metadata: properties(),
+        from_image: false,
     }
 }
 
@@ -257,6 +259,7 @@ fn manifest(tenant: &Tenant, server: &ServerId, volumes: Vec<VolumeFacts>) -> Ma
         description: "an ordinary instance".to_owned(),
         status: "ACTIVE".to_owned(),
         root_is_volume: true,
+        volume_group: None,
         flavor: FlavorShape {
             id: Some(FlavorId::new("42")),
             name: "m1.small".to_owned(),

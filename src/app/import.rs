@@ -73,11 +73,11 @@ pub(super) async fn run(import: Import, out: &mut Out) -> Result<(), Failure> {
     // The schedules first: points name them.
     for schedule in &reading.schedules {
         let taken = service.schedule_take_in(schedule.clone()).await;
-        new.0 += usize::from(taken.map_err(refused)?);
+        new.0 += usize::from(taken.map_err(|error| refused(&error))?);
     }
     for backup in &reading.dr_backups {
         let taken = service.dr_backup_take_in(backup.clone()).await;
-        new.1 += usize::from(taken.map_err(refused)?);
+        new.1 += usize::from(taken.map_err(|error| refused(&error))?);
     }
     tell(&reading, out)?;
     out.line(&format!(
@@ -115,7 +115,7 @@ async fn service(import: &Import, clock: &Arc<dyn Clock>) -> Result<Service, Fai
     Ok(Service::new(store, clouds, clock.clone(), config.limits()))
 }
 
-fn refused(error: Error) -> Failure {
+fn refused(error: &Error) -> Failure {
     Failure::Conflict(error.to_string())
 }
 

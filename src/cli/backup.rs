@@ -7,6 +7,7 @@ use super::{
     Context,
     client::Noun,
     config::Span,
+    consistency::Consistency,
     failure::Failure,
     follow, present, progress, resolve,
     work::{self, Sight, Work},
@@ -51,6 +52,9 @@ pub struct Create {
     /// How to take the data
     #[arg(long, value_enum, default_value_t = Capture::Snapshot)]
     capture: Capture,
+    /// How well the volumes have to agree at least; less is refused
+    #[arg(long, value_enum)]
+    consistency: Option<Consistency>,
     /// Only what changed since the last volume backup of each volume, where there is one
     #[arg(long)]
     incremental: bool,
@@ -292,6 +296,11 @@ async fn create(create: Create, context: &mut Context<'_>) -> Result<(), Failure
         description: create.description.unwrap_or_default(),
         capture: create.capture.message().into(),
         incremental: create.incremental,
+        minimum_consistency: create
+            .consistency
+            .map(Consistency::message)
+            .unwrap_or_default()
+            .into(),
         time_limit: create.time_limit.and_then(|limit| limit.0.try_into().ok()),
         request_id: request_id.clone(),
         validate_only: create.validate_only,

@@ -17,6 +17,7 @@ mod backup;
 mod client;
 mod cloud;
 pub mod config;
+mod consistency;
 pub mod failure;
 mod follow;
 mod json;

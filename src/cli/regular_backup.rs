@@ -8,6 +8,7 @@ use super::{
     backup::{Keep, Only, Place},
     client::Noun,
     config::Span,
+    consistency::Consistency,
     failure::Failure,
     follow, present, progress, resolve,
     work::{self, Sight, Work},
@@ -49,6 +50,9 @@ pub struct Create {
     /// Description, also written to the snapshots in the cloud
     #[arg(long)]
     description: Option<String>,
+    /// How well the volumes have to agree at least; less is refused
+    #[arg(long, value_enum)]
+    consistency: Option<Consistency>,
     /// Give up and undo if it takes longer, such as 4h [default: the limit of the service]
     #[arg(long, value_name = "TIME")]
     time_limit: Option<Span>,
@@ -173,6 +177,11 @@ async fn create(create: Create, context: &mut Context<'_>) -> Result<(), Failure
         time_limit: create.time_limit.and_then(|limit| limit.0.try_into().ok()),
         request_id: request_id.clone(),
         validate_only: create.validate_only,
+        minimum_consistency: create
+            .consistency
+            .map(Consistency::message)
+            .unwrap_or_default()
+            .into(),
     };
     let mut service = context.client.regular_backups();
     let answer = context

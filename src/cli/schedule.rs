@@ -7,6 +7,7 @@ use super::{
     Context,
     backup::{Capture, Place},
     config::{Span, new_request_id},
+    consistency::Consistency,
     failure::Failure,
     present,
     resolve::{self, equals},
@@ -94,6 +95,9 @@ struct Plan {
     /// How to take the data
     #[arg(long, value_enum)]
     capture: Option<Capture>,
+    /// How well the volumes of each backup have to agree at least; a run that cannot reach it fails
+    #[arg(long, value_enum)]
+    consistency: Option<Consistency>,
     #[command(flatten)]
     keep: Keep,
 }
@@ -387,6 +391,7 @@ impl Plan {
             ("failures_maximum", self.failures_maximum.is_some()),
             ("full_every", self.full_every.is_some()),
             ("capture", self.capture.is_some()),
+            ("minimum_consistency", self.consistency.is_some()),
             ("retention", keeps),
         ];
         let missed = self.missed_runs.map(|missed| match missed {
@@ -404,6 +409,11 @@ impl Plan {
             capture: self
                 .capture
                 .map(Capture::message)
+                .unwrap_or_default()
+                .into(),
+            minimum_consistency: self
+                .consistency
+                .map(Consistency::message)
                 .unwrap_or_default()
                 .into(),
             retention: Some(retention),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    capture::Consistency,
+    consistency::Consistency,
     error::{Error, OperationError},
     id::{BackupId, ServerId, SnapshotId, Tenant, VolumeId},
     keeping::Keeping,

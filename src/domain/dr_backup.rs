@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    capture::{Capture, Consistency},
+    capture::Capture,
+    consistency::Consistency,
     error::{Error, OperationError},
     id::{DrBackupId, ServerId, Tenant, VolumeBackupId, VolumeId},
     keeping::Keeping,
@@ -91,8 +92,8 @@ impl DrBackupDetail {
         let Some(manifest) = &self.manifest else {
             return Some("the manifest is missing".to_owned());
         };
-        if !manifest.root_is_volume {
-            return Some("the root disk is not a volume".to_owned());
+        if !manifest.root_is_volume && manifest.root_volume().is_none() {
+            return Some("the root disk was not captured".to_owned());
         }
         for volume in &manifest.volumes {
             if head_of(&self.volume_backups, &volume.id).is_none() {

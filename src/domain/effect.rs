@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     fault::Fault,
     id::{
-        EffectKey, FlavorId, NetworkId, PortId, ProjectId, SecurityGroupId, ServerId, SnapshotId,
-        SubnetId, Tenant, VolumeBackupId, VolumeId,
+        EffectKey, FlavorId, GroupId, ImageId, NetworkId, PortId, ProjectId, SecurityGroupId,
+        ServerId, SnapshotId, SubnetId, Tenant, VolumeBackupId, VolumeId,
     },
     inventory::Inventory,
     manifest::{Manifest, Properties, SecurityGroupRule},
@@ -28,6 +28,28 @@ pub enum Request {
         /// For people who find it.
         description: String,
     },
+    /// Have Nova make an image of a server. Of one that boots from a volume that is a snapshot of each
+    /// of its volumes, made while the guest holds still where it is asked to, and an image without
+    /// bytes that names them; they carry the name of the image in their own.
+    MakeImage {
+        /// The server.
+        server: ServerId,
+    },
+    /// Make a snapshot of all volumes of a group.
+    MakeGroupSnapshot {
+        /// The group.
+        group: GroupId,
+        /// For people who find it.
+        description: String,
+    },
+    /// Give one of the snapshots that came with an image our name and its description: from then on it
+    /// is like one that we asked for.
+    TakeSnapshot {
+        /// The snapshot, by the id that it keeps.
+        snapshot: SnapshotId,
+        /// For people who find it.
+        description: String,
+    },
     /// Make a volume backup, from the snapshot where one is named.
     MakeVolumeBackup {
         /// The volume.
@@ -39,7 +61,7 @@ pub enum Request {
         /// Only what changed since the last one.
         incremental: bool,
     },
-    /// Make a volume, empty or from a snapshot.
+    /// Make a volume, empty, from a snapshot or from an image.
     MakeVolume {
         /// GiB.
         size_gib: u64,
@@ -49,6 +71,9 @@ pub enum Request {
         availability_zone: Option<String>,
         /// The snapshot to fill it from.
         snapshot: Option<SnapshotId>,
+        /// The image to fill it from.
+        #[serde(default)]
+        image: Option<ImageId>,
         /// For people who find it.
         description: String,
     },
@@ -170,6 +195,19 @@ pub enum Request {
         /// What is stuck.
         thing: Thing,
     },
+    /// Delete every snapshot that came with an image of this name and that nobody took; done when there
+    /// is none.
+    ApplySnapshotsGone {
+        /// The name of the image.
+        image: String,
+    },
+    /// Read which snapshots came with an image of a server or with a group snapshot.
+    ReadCaptured {
+        /// The image or the group snapshot.
+        thing: Thing,
+        /// The server.
+        server: ServerId,
+    },
     /// Read everything about an instance.
     ReadInstance {
         /// The server.
@@ -273,7 +311,11 @@ impl Request {
     /// The kind.
     pub fn kind(&self) -> EffectKind {
         match self {
-            Self::MakeSnapshot { .. } => EffectKind::Make(ThingKind::Snapshot),
+            Self::MakeSnapshot { .. } | Self::TakeSnapshot { .. } => {
+                EffectKind::Make(ThingKind::Snapshot)
+            }
+            Self::MakeImage { .. } => EffectKind::Make(ThingKind::Image),
+            Self::MakeGroupSnapshot { .. } => EffectKind::Make(ThingKind::GroupSnapshot),
             Self::MakeVolumeBackup { .. } => EffectKind::Make(ThingKind::VolumeBackup),
             Self::MakeVolume { .. } | Self::TakeVolume { .. } => {
                 EffectKind::Make(ThingKind::Volume)
@@ -291,14 +333,21 @@ impl Request {
             | Self::ApplyServerTags { .. }
             | Self::ApplyVolumeBackup { .. }
             | Self::ApplySnapshot { .. }
-            | Self::ApplyErrorStatus { .. } => EffectKind::Apply,
+            | Self::ApplyErrorStatus { .. }
+            | Self::ApplySnapshotsGone { .. } => EffectKind::Apply,
             Self::ReadInstance { .. }
+            | Self::ReadCaptured { .. }
             | Self::ReadParents { .. }
             | Self::ReadRecord { .. }
             | Self::ReadInventory
             | Self::ReadPresence { .. } => EffectKind::Read,
             Self::Drop { thing } => EffectKind::Drop(thing.kind),
         }
+    }
+
+    /// Whether it is asked for again whatever the answer, like a deletion of what must go.
+    pub fn is_asked_until_done(&self) -> bool {
+        matches!(self, Self::ApplySnapshotsGone { .. })
     }
 
     /// The list by which the effect is watched, adopted, judged or seen to be gone.
@@ -320,7 +369,11 @@ impl Request {
             }
             Self::MakeKeyPair { name, .. } => Some(name),
             Self::Drop { thing } => Some(&thing.id),
-            Self::MakeSnapshot { .. }
+            // A snapshot is ours only once it has our name.
+            Self::TakeSnapshot { .. }
+            | Self::MakeImage { .. }
+            | Self::MakeGroupSnapshot { .. }
+            | Self::MakeSnapshot { .. }
             | Self::MakeVolumeBackup { .. }
             | Self::MakeVolume { .. }
             | Self::MakeSecurityGroup { .. }
@@ -334,7 +387,9 @@ impl Request {
             | Self::ApplyVolumeBackup { .. }
             | Self::ApplySnapshot { .. }
             | Self::ApplyErrorStatus { .. }
+            | Self::ApplySnapshotsGone { .. }
             | Self::ReadInstance { .. }
+            | Self::ReadCaptured { .. }
             | Self::ReadParents { .. }
             | Self::ReadRecord { .. }
             | Self::ReadInventory
@@ -411,6 +466,13 @@ pub enum Fact {
         /// The newest usable volume backup of each volume that has one.
         newest: Vec<Sighting>,
     },
+    /// Of [`Request::ReadCaptured`].
+    Captured {
+        /// Whether the guest had to hold still, by what Nova itself keeps of the server.
+        quiesced: bool,
+        /// The snapshots, each with its volume.
+        snapshots: Vec<Sighting>,
+    },
     /// Of [`Request::ReadInventory`].
     Inventory(Box<Inventory>),
     /// Of [`Request::ReadPresence`]: each volume backup that is live, and its project.
@@ -483,6 +545,7 @@ impl Effect {
                 | Fact::Record(_)
                 | Fact::Parents { .. }
                 | Fact::Inventory(_)
+                | Fact::Captured { .. }
                 | Fact::Presence { .. }
                 | Fact::Port { .. },
             )
@@ -498,6 +561,7 @@ impl Effect {
                 Fact::Instance(_)
                 | Fact::Parents { .. }
                 | Fact::Inventory(_)
+                | Fact::Captured { .. }
                 | Fact::Presence { .. }
                 | Fact::Seen(_)
                 | Fact::Port { .. },

@@ -70,6 +70,10 @@ text_id! {
     VolumeId;
     /// A Cinder snapshot.
     SnapshotId;
+    /// A Glance image.
+    ImageId;
+    /// A volume group of Cinder.
+    GroupId;
     /// A Cinder backup; an imported record keeps the id of the original.
     VolumeBackupId;
     /// A Neutron network.

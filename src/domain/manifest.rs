@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{FlavorId, NetworkId, SecurityGroupId, ServerId, SubnetId, Tenant, VolumeId};
+use super::id::{
+    FlavorId, GroupId, NetworkId, SecurityGroupId, ServerId, SubnetId, Tenant, VolumeId,
+};
 
 /// Names and values as OpenStack keeps them.
 pub type Properties = BTreeMap<String, String>;
@@ -22,7 +24,8 @@ pub struct Manifest {
     pub description: String,
     /// Nova's status when it was read (`ACTIVE`, `SHUTOFF` …).
     pub status: String,
-    /// Whether the root disk is a volume; otherwise it is lost with the hypervisor.
+    /// Whether the root disk is a volume. Otherwise a backup of it has a volume that was made from an
+    /// image of it, the one that boots, and one without such a volume cannot be brought back.
     pub root_is_volume: bool,
     /// The flavor, which is what a restoration has to fit.
     pub flavor: FlavorShape,
@@ -30,6 +33,9 @@ pub struct Manifest {
     pub image: Option<ImageFacts>,
     /// All volumes, in the order of their devices; the root volume has `boot_index` 0.
     pub volumes: Vec<VolumeFacts>,
+    /// The volume group of Cinder that all of them are in, where there is one.
+    #[serde(default)]
+    pub volume_group: Option<VolumeGroupFacts>,
     /// All ports, in their order.
     pub ports: Vec<PortFacts>,
     /// The security groups that the ports use, with their rules.
@@ -145,6 +151,19 @@ pub struct VolumeFacts {
     pub metadata: Properties,
     /// The image metadata on it.
     pub image_metadata: Properties,
+    /// Whether it is the root disk of an instance that boots from an image, and no volume there; its id
+    /// is then that of the server.
+    #[serde(default)]
+    pub from_image: bool,
+}
+
+/// A volume group of Cinder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeGroupFacts {
+    /// The group in the source.
+    pub id: GroupId,
+    /// Whether its type promises snapshots of one moment; nothing where that could not be read.
+    pub consistent: Option<bool>,
 }
 
 /// One port of the instance.

@@ -40,6 +40,7 @@
 pub mod backup;
 pub mod calendar;
 pub mod capture;
+pub mod consistency;
 pub mod decision;
 pub mod dr_backup;
 pub mod effect;

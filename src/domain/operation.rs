@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     backup::BackupDetail,
     capture::Capture,
+    consistency::ConsistencyLevel,
     dr_backup::{DrBackupDetail, Mirror},
     id::{CloudName, EffectKey, OperationId, ResourceId, ServerId, SnapshotId, Tenant},
     lifecycle::State,
@@ -56,6 +57,9 @@ pub enum Ask {
         /// where there is one to build on.
         #[serde(default)]
         incremental: bool,
+        /// How well the volumes have to agree at least.
+        #[serde(default)]
+        minimum: Option<ConsistencyLevel>,
     },
     /// Give the Cinder backups of a DR backup a new description.
     UpdateDrBackup {
@@ -79,6 +83,9 @@ pub enum Ask {
         server: ServerId,
         /// The description, for the snapshots.
         description: String,
+        /// How well the volumes have to agree at least.
+        #[serde(default)]
+        minimum: Option<ConsistencyLevel>,
     },
     /// Give the snapshots of a regular backup a new description.
     UpdateBackup {

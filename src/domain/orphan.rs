@@ -2,7 +2,7 @@
 //! things are listed or how it is kept what we know.
 //!
 //! A thing is ours by its name or a tag of it: `drb-OPERATION-KEY`, as [`Operation::name_of`] spells
-//! it. It is an orphan when none of this holds:
+//! it; a snapshot that Nova made with an image of ours has that name at the end of its own. It is an orphan when none of this holds:
 //!
 //! | What accounts for it | Why |
 //! |---|---|
@@ -32,13 +32,15 @@ use super::{
 
 /// The kinds that can carry the mark, in an order in which they can be deleted: what holds others
 /// fast comes first. A key pair has the name that its user knows it by, and no mark.
-pub const KINDS: [ThingKind; 6] = [
+pub const KINDS: [ThingKind; 8] = [
     ThingKind::Server,
     ThingKind::Port,
     ThingKind::SecurityGroup,
     ThingKind::VolumeBackup,
+    ThingKind::GroupSnapshot,
     ThingKind::Snapshot,
     ThingKind::Volume,
+    ThingKind::Image,
 ];
 
 /// What is known of marked things and of the operations that they name.
@@ -135,9 +137,13 @@ pub struct Sweep {
 
 /// The operation that a thing names, if it carries our mark.
 pub fn marked(seen: &Sighting) -> Option<OperationId> {
+    let last_word = seen.name.rsplit(' ').next();
+    let with_image = last_word.filter(|_| seen.thing.kind == ThingKind::Snapshot);
     std::iter::once(&seen.name)
         .chain(&seen.tags)
-        .find_map(|name| operation_of(name))
+        .map(String::as_str)
+        .chain(with_image)
+        .find_map(operation_of)
 }
 
 fn operation_of(name: &str) -> Option<OperationId> {

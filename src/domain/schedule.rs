@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     calendar::Calendar,
     capture::Capture,
+    consistency::{Aim, ConsistencyLevel},
     error::{Error, OperationError},
     id::{ResourceId, RunId, ScheduleId, ServerId, Tenant},
     lifecycle::State,
@@ -67,6 +68,9 @@ pub struct Plan {
     pub kind: PointKind,
     /// How the bytes of a DR backup are taken.
     pub capture: Capture,
+    /// How well the volumes of each point have to agree at least.
+    #[serde(default)]
+    pub minimum: Option<ConsistencyLevel>,
     /// One DR backup of so many is a full one, the others build on it; 0 and 1 make all full.
     pub full_every: u32,
     /// When: a cron expression.
@@ -241,6 +245,14 @@ impl Plan {
     /// The calendar, or what is wrong with it.
     pub fn calendar(&self) -> Result<Calendar, Error> {
         Calendar::parse(&self.calendar, &self.time_zone).map_err(Error::fields)
+    }
+
+    /// What is made of the instance.
+    pub fn aim(&self) -> Aim {
+        match self.kind {
+            PointKind::DrBackup => Aim::DrBackup(self.capture),
+            PointKind::Backup => Aim::Backup,
+        }
     }
 }
 

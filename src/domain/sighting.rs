@@ -24,14 +24,22 @@ pub enum ThingKind {
     Port,
     /// A Nova server.
     Server,
+    /// A snapshot of a volume group of Cinder.
+    GroupSnapshot,
+    /// A Glance image.
+    Image,
 }
 
 impl ThingKind {
     /// Whether an accepted deletion is a finished one; the others take their time.
     pub fn goes_at_once(self) -> bool {
         match self {
-            Self::SecurityGroup | Self::KeyPair | Self::Port => true,
-            Self::Snapshot | Self::Volume | Self::VolumeBackup | Self::Server => false,
+            Self::SecurityGroup | Self::KeyPair | Self::Port | Self::Image => true,
+            Self::Snapshot
+            | Self::Volume
+            | Self::VolumeBackup
+            | Self::Server
+            | Self::GroupSnapshot => false,
         }
     }
 
@@ -45,6 +53,8 @@ impl ThingKind {
             Self::KeyPair => "key pair",
             Self::Port => "port",
             Self::Server => "server",
+            Self::GroupSnapshot => "group snapshot",
+            Self::Image => "image",
         }
     }
 }
@@ -85,7 +95,7 @@ pub struct Sighting {
     pub incremental: bool,
     /// The time of the bytes (volume backups).
     pub data_timestamp: Option<Timestamp>,
-    /// The volume whose bytes it holds (volume backups, also imported ones).
+    /// The volume whose bytes it holds (snapshots, volume backups, also imported ones).
     #[serde(default)]
     pub volume: Option<VolumeId>,
 }
@@ -112,7 +122,15 @@ impl Sighting {
                 "error" | "deleted" | "soft_deleted" => Verdict::Broken,
                 _ => Verdict::Waiting,
             },
-            ThingKind::Snapshot | ThingKind::Volume | ThingKind::VolumeBackup => match status {
+            ThingKind::Image => match status {
+                "active" => Verdict::Ready,
+                "killed" | "deleted" | "pending_delete" | "deactivated" => Verdict::Broken,
+                _ => Verdict::Waiting,
+            },
+            ThingKind::Snapshot
+            | ThingKind::Volume
+            | ThingKind::VolumeBackup
+            | ThingKind::GroupSnapshot => match status {
                 "available" | "in-use" => Verdict::Ready,
                 status if status.starts_with("error") => Verdict::Broken,
                 _ => Verdict::Waiting,
@@ -123,10 +141,15 @@ impl Sighting {
     /// Whether a delete of it is refused for as long as it is in this status.
     pub fn refuses_deletion(&self) -> bool {
         match self.thing.kind {
-            ThingKind::Port | ThingKind::SecurityGroup | ThingKind::KeyPair | ThingKind::Server => {
-                false
-            }
-            ThingKind::Snapshot | ThingKind::Volume | ThingKind::VolumeBackup => matches!(
+            ThingKind::Port
+            | ThingKind::SecurityGroup
+            | ThingKind::KeyPair
+            | ThingKind::Server
+            | ThingKind::Image => false,
+            ThingKind::Snapshot
+            | ThingKind::Volume
+            | ThingKind::VolumeBackup
+            | ThingKind::GroupSnapshot => matches!(
                 self.status.as_str(),
                 "creating"
                     | "backing-up"

@@ -220,6 +220,12 @@ fn refused(
     settings: &Settings,
     now: Instant,
 ) {
+    if effect.request.is_asked_until_done() {
+        aside.doubt = None;
+        aside.wait(settings, &fault, now);
+        effect.fault = Some(fault);
+        return;
+    }
     let kind = effect.request.kind();
     let made_by_name = matches!(kind, EffectKind::Make(_) | EffectKind::Import);
     let worn_out = fault.status.is_some()
@@ -307,8 +313,13 @@ fn service_of(effect: &Effect) -> Service {
     match effect.request.watched() {
         Some(ThingKind::Server | ThingKind::KeyPair) => Service::Compute,
         Some(ThingKind::Port | ThingKind::SecurityGroup) => Service::Network,
-        Some(ThingKind::Snapshot | ThingKind::Volume | ThingKind::VolumeBackup) | None => {
-            Service::BlockStorage
-        }
+        Some(ThingKind::Image) => Service::Image,
+        Some(
+            ThingKind::Snapshot
+            | ThingKind::Volume
+            | ThingKind::VolumeBackup
+            | ThingKind::GroupSnapshot,
+        )
+        | None => Service::BlockStorage,
     }
 }

@@ -54,6 +54,7 @@ fn make_volume() -> Effect {
         volume_type: None,
         availability_zone: None,
         snapshot: None,
+        image: None,
         description: String::new(),
     })
 }

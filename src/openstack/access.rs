@@ -460,7 +460,12 @@ fn lost_place(fault: &Fault) -> bool {
 /// Where the next page begins: out of the `next` link, or the last item where the link has no marker.
 /// The rest of the link is not used: it may name a host that only the service itself can reach.
 fn next_marker(body: &Map<String, Value>, key: &str, items: &[Value]) -> Option<String> {
-    let links = body.get(&format!("{key}_links")).and_then(Value::as_array);
+    // Of group snapshots Cinder tells `group_snapshot_links`.
+    let one = key.trim_end_matches('s');
+    let links = [key, one]
+        .iter()
+        .find_map(|noun| body.get(&format!("{noun}_links")))
+        .and_then(Value::as_array);
     let next = links
         .and_then(|links| {
             links
@@ -468,6 +473,8 @@ fn next_marker(body: &Map<String, Value>, key: &str, items: &[Value]) -> Option<
                 .find(|link| link.get("rel").and_then(Value::as_str) == Some("next"))
         })
         .and_then(|link| link.get("href"))
+        // Glance has one link, and no list of them.
+        .or_else(|| body.get("next"))
         .and_then(Value::as_str)?;
     let from_link = next.split_once('?').and_then(|(_, query)| {
         url::form_urlencoded::parse(query.as_bytes())

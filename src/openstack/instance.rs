@@ -18,6 +18,7 @@ use super::{
     server_group,
     version::Microversion,
     volume::{self, Volume},
+    volume_group,
     wire::plain,
     wiring,
 };
@@ -116,6 +117,7 @@ pub(super) async fn read(
         read_key(access, admin, &server),
         server_group::of_server(access, &server),
     )?;
+    let volume_group = volume_group::of_volumes(access, admin, &volumes).await?;
     let volumes = volume_facts(&server, attachments, volumes, root_device.as_deref());
     let image = read_image(access, &server, &volumes).await?;
     gaps.extend(flavor.1);
@@ -132,6 +134,7 @@ pub(super) async fn read(
         flavor: flavor.0,
         image: image.0,
         volumes,
+        volume_group,
         ports: ports.iter().map(|port| wires.facts(port)).collect(),
         security_groups: groups.into_iter().map(SecurityGroup::facts).collect(),
         key: key.0,
@@ -237,6 +240,7 @@ fn volume_facts(
             tag: attachment.tag,
             metadata: volume.metadata,
             image_metadata: volume.volume_image_metadata,
+            from_image: false,
         })
         .collect()
 }

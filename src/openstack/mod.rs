@@ -6,6 +6,7 @@
 
 mod access;
 mod backup;
+mod capture;
 mod carrier;
 mod catalogue;
 pub mod config;
@@ -24,6 +25,7 @@ mod port;
 mod security_group;
 mod server;
 mod server_group;
+mod server_image;
 mod session;
 mod snapshot;
 mod thing;
@@ -32,6 +34,7 @@ mod transport;
 mod version;
 mod versions;
 mod volume;
+mod volume_group;
 mod wire;
 mod wiring;
 
@@ -51,7 +54,7 @@ use crate::{
     domain::{
         effect::{Fact, Request},
         fault::{Fault, FaultKind, Service},
-        id::{CloudName, ProjectId, ServerId, SnapshotId, Tenant, VolumeBackupId},
+        id::{CloudName, ImageId, ProjectId, ServerId, SnapshotId, Tenant, VolumeBackupId},
         inventory::{AdminReach, CloudInfo, Flavor, InstanceInfo, Network, TenantInfo, VolumeType},
         manifest::Manifest,
         sighting::{Sighting, Thing, ThingKind},
@@ -175,12 +178,15 @@ impl Clouds {
         let place = self.place(&tenant.cloud)?;
         let access = place.tenant(&tenant.project).await?;
         match request {
-            Request::MakeSnapshot {
-                volume,
-                description,
-            } => snapshot::make(&access, name, volume, description)
-                .await
-                .map(accepted),
+            Request::MakeSnapshot { .. }
+            | Request::TakeSnapshot { .. }
+            | Request::MakeImage { .. }
+            | Request::MakeGroupSnapshot { .. }
+            | Request::ApplySnapshot { .. }
+            | Request::ApplySnapshotsGone { .. }
+            | Request::ReadCaptured { .. } => {
+                capture::perform(&access, tenant, name, request).await
+            }
             Request::MakeVolumeBackup {
                 volume,
                 snapshot,
@@ -196,6 +202,7 @@ impl Clouds {
                 volume_type,
                 availability_zone,
                 snapshot,
+                image,
                 description,
             } => {
                 let wish = volume::Wish {
@@ -203,6 +210,7 @@ impl Clouds {
                     volume_type: volume_type.as_deref(),
                     availability_zone: availability_zone.as_deref(),
                     snapshot: snapshot.as_ref().map(SnapshotId::as_str),
+                    image: image.as_ref().map(ImageId::as_str),
                     description,
                 };
                 volume::make(&access, name, &wish).await.map(accepted)
@@ -250,12 +258,6 @@ impl Clouds {
                 backup,
                 description,
             } => backup::describe(&access, backup, description)
-                .await
-                .map(done),
-            Request::ApplySnapshot {
-                snapshot,
-                description,
-            } => snapshot::describe(&access, snapshot, description)
                 .await
                 .map(done),
             Request::ImportRecord { .. }
@@ -424,6 +426,11 @@ impl Cloud for Clouds {
                 })
             }
             Request::MakeSnapshot { .. }
+            | Request::TakeSnapshot { .. }
+            | Request::MakeImage { .. }
+            | Request::MakeGroupSnapshot { .. }
+            | Request::ApplySnapshotsGone { .. }
+            | Request::ReadCaptured { .. }
             | Request::MakeVolumeBackup { .. }
             | Request::MakeVolume { .. }
             | Request::TakeVolume { .. }

@@ -5,11 +5,13 @@ use serde_json::json;
 
 use super::{
     access::{Access, Call},
+    thing::cinder,
+    volume_group::SNAPSHOTS,
     wire::{cut, nullable},
 };
 use crate::domain::{
     fault::{Fault, Service},
-    id::{SnapshotId, VolumeId},
+    id::{SnapshotId, Tenant, VolumeId},
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
 };
@@ -28,6 +30,11 @@ pub(super) struct Snapshot {
     size: u64,
     #[serde(default)]
     created_at: Option<String>,
+    #[serde(default)]
+    volume_id: Option<String>,
+    /// Told from the microversion of group snapshots on.
+    #[serde(default)]
+    group_snapshot_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -50,7 +57,7 @@ impl Snapshot {
             size_gib: Some(self.size),
             incremental: false,
             data_timestamp: None,
-            volume: None,
+            volume: self.volume_id.map(VolumeId::new),
         }
     }
 }
@@ -77,6 +84,56 @@ pub(super) async fn make(
     let made = access.read::<One>(&call).await?.snapshot;
     call.tells_of(name, &made.name)?;
     Ok(made.id)
+}
+
+/// The snapshots of a tenant.
+pub(super) async fn list(access: &Access, tenant: &Tenant) -> Result<Vec<Sighting>, Fault> {
+    let call = cinder(access, tenant, "snapshots/detail", "list the snapshots");
+    let rows: Vec<Snapshot> = access.pages(call, "snapshots").await?;
+    Ok(rows.into_iter().map(Snapshot::sighting).collect())
+}
+
+/// The snapshots that came with a group snapshot.
+pub(super) async fn of_group(
+    access: &Access,
+    tenant: &Tenant,
+    group_snapshot: &str,
+) -> Result<Vec<Sighting>, Fault> {
+    let version = access.first_of(CINDER, &[SNAPSHOTS]).await?;
+    let call = cinder(access, tenant, "snapshots/detail", "list the snapshots");
+    let rows: Vec<Snapshot> = access.pages(call.at(version), "snapshots").await?;
+    Ok(rows
+        .into_iter()
+        .filter(|one| one.group_snapshot_id.as_deref() == Some(group_snapshot))
+        .map(Snapshot::sighting)
+        .collect())
+}
+
+/// Reads one snapshot.
+pub(super) async fn get(access: &Access, id: &str) -> Result<Sighting, Fault> {
+    let call = Call::get(
+        CINDER,
+        format!("snapshots/{id}"),
+        format!("read the snapshot {id}"),
+    );
+    Ok(access.read::<One>(&call).await?.snapshot.sighting())
+}
+
+/// Gives a snapshot that somebody else asked for a name and a description.
+pub(super) async fn take(
+    access: &Access,
+    name: &str,
+    snapshot: &SnapshotId,
+    description: &str,
+) -> Result<(), Fault> {
+    let call = Call::put(
+        CINDER,
+        format!("snapshots/{snapshot}"),
+        format!("call the snapshot {snapshot} {name}"),
+        json!({"snapshot": {"name": name, "description": cut(description)}}),
+    );
+    access.send(&call).await?;
+    Ok(())
 }
 
 /// Gives a snapshot a description.

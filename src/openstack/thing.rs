@@ -5,7 +5,9 @@ use serde_json::json;
 
 use super::{
     access::{Access, Call},
-    backup, key_pair, port, security_group, server, snapshot, transfer, volume,
+    backup, key_pair, port, security_group, server, server_image, snapshot, transfer,
+    version::Microversion,
+    volume, volume_group,
 };
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
@@ -15,7 +17,11 @@ use crate::domain::{
 
 pub(super) fn service(kind: ThingKind) -> Service {
     match kind {
-        ThingKind::Snapshot | ThingKind::Volume | ThingKind::VolumeBackup => Service::BlockStorage,
+        ThingKind::Snapshot
+        | ThingKind::Volume
+        | ThingKind::VolumeBackup
+        | ThingKind::GroupSnapshot => Service::BlockStorage,
+        ThingKind::Image => Service::Image,
         ThingKind::SecurityGroup | ThingKind::Port => Service::Network,
         ThingKind::KeyPair | ThingKind::Server => Service::Compute,
     }
@@ -31,6 +37,8 @@ fn path(thing: &Thing) -> String {
         ThingKind::KeyPair => key_pair::path(id),
         ThingKind::Port => format!("ports/{id}"),
         ThingKind::Server => format!("servers/{id}"),
+        ThingKind::GroupSnapshot => format!("group_snapshots/{id}"),
+        ThingKind::Image => format!("images/{id}"),
     }
 }
 
@@ -41,11 +49,13 @@ pub(super) async fn list(
     kind: ThingKind,
 ) -> Result<Vec<Sighting>, Fault> {
     match kind {
-        ThingKind::Snapshot => {
-            let call = cinder(access, tenant, "snapshots/detail", "list the snapshots");
-            let rows = access.pages(call, "snapshots").await?;
-            Ok(all(rows, snapshot::Snapshot::sighting))
+        ThingKind::Snapshot => snapshot::list(access, tenant).await,
+        ThingKind::GroupSnapshot => {
+            let path = "group_snapshots/detail";
+            let call = cinder(access, tenant, path, "list the group snapshots");
+            volume_group::list(access, call).await
         }
+        ThingKind::Image => server_image::list(access, tenant).await,
         ThingKind::Volume => {
             let call = cinder(access, tenant, "volumes/detail", "list the volumes");
             let rows = access.pages(call, "volumes").await?;
@@ -84,7 +94,7 @@ fn all<T>(rows: Vec<T>, sighting: impl Fn(T) -> Sighting) -> Vec<Sighting> {
     rows.into_iter().map(sighting).collect()
 }
 
-fn cinder(access: &Access, tenant: &Tenant, path: &str, doing: &str) -> Call {
+pub(super) fn cinder(access: &Access, tenant: &Tenant, path: &str, doing: &str) -> Call {
     let call = Call::get(Service::BlockStorage, path, doing);
     if access.foreign {
         return call
@@ -126,6 +136,13 @@ pub(super) async fn get(access: &Access, thing: &Thing) -> Result<Option<Sightin
         }
         ThingKind::Port => one(access, thing, |found: port::One| found.port.sighting()).await,
         ThingKind::Server => server::sighting(access, &thing.id).await,
+        ThingKind::GroupSnapshot => {
+            one(access, thing, |found: volume_group::One| {
+                found.group_snapshot.sighting()
+            })
+            .await
+        }
+        ThingKind::Image => one(access, thing, server_image::Image::sighting).await,
     };
     match seen {
         Ok(sighting) if sighting.thing.id == thing.id => Ok(Some(sighting)),
@@ -135,9 +152,14 @@ pub(super) async fn get(access: &Access, thing: &Thing) -> Result<Option<Sightin
             format!("read the {thing}"),
             format!("the answer speaks of the {}", other.thing),
         )),
-        Err(fault) if fault.kind == FaultKind::NotFound => Ok(None),
+        Err(fault) if is_absent(&fault, thing.kind) => Ok(None),
         Err(fault) => Err(fault),
     }
+}
+
+/// Whether a service says that a thing is not there. Glance says so on a page, like any front door.
+fn is_absent(fault: &Fault, kind: ThingKind) -> bool {
+    fault.kind == FaultKind::NotFound || kind == ThingKind::Image && fault.status == Some(404)
 }
 
 async fn one<T: DeserializeOwned>(
@@ -150,7 +172,17 @@ async fn one<T: DeserializeOwned>(
         path(thing),
         format!("read the {thing}"),
     );
-    Ok(sighting(access.read(&call).await?))
+    let version = version_of(access, thing.kind).await?;
+    Ok(sighting(access.read(&call.at(version)).await?))
+}
+
+/// The version in which a kind of thing is known at all, where it is not so from the beginning.
+async fn version_of(access: &Access, kind: ThingKind) -> Result<Option<Microversion>, Fault> {
+    if kind != ThingKind::GroupSnapshot {
+        return Ok(None);
+    }
+    let version = [volume_group::SNAPSHOTS];
+    access.first_of(service(kind), &version).await
 }
 
 /// Gives what is stuck the status `error`, as an admin may. What is there no more, or may be deleted as
@@ -172,9 +204,27 @@ pub(super) async fn give_up_status(access: &Access, thing: &Thing) -> Result<(),
         service(thing.kind),
         format!("{}/action", path(thing)),
         format!("give up the {thing}, which is {status}"),
-        json!({"os-reset_status": reset}),
+        if thing.kind == ThingKind::GroupSnapshot {
+            json!({"reset_status": reset})
+        } else {
+            json!({"os-reset_status": reset})
+        },
     );
-    access.send(&call).await?;
+    let version = match thing.kind {
+        ThingKind::GroupSnapshot => {
+            let version = [volume_group::RESET];
+            access.first_of(service(thing.kind), &version).await?
+        }
+        ThingKind::Snapshot
+        | ThingKind::Volume
+        | ThingKind::VolumeBackup
+        | ThingKind::SecurityGroup
+        | ThingKind::KeyPair
+        | ThingKind::Port
+        | ThingKind::Server
+        | ThingKind::Image => None,
+    };
+    access.send(&call.at(version)).await?;
     Ok(())
 }
 
@@ -188,6 +238,7 @@ pub(super) async fn delete(access: &Access, thing: &Thing) -> Result<(), Fault> 
         path(thing),
         format!("delete the {thing}"),
     );
+    let call = call.at(version_of(access, thing.kind).await?);
     let mut outcome = access.send(&call).await;
     let refused = matches!(&outcome, Err(fault) if fault.status == Some(400));
     // A volume that is offered to another project is freed first; nobody else would do it.
@@ -201,11 +252,22 @@ pub(super) async fn delete(access: &Access, thing: &Thing) -> Result<(), Fault> 
 
 /// A deletion is refused because of what else there is, which passes: whatever uses it goes first.
 fn refused_deletion(fault: Fault, kind: ThingKind) -> Fault {
+    if is_absent(&fault, kind) {
+        return Fault {
+            kind: FaultKind::NotFound,
+            ..fault
+        };
+    }
     let passes = match (kind, fault.status) {
-        (ThingKind::Server, Some(409)) => true,
-        (ThingKind::Snapshot | ThingKind::Volume | ThingKind::VolumeBackup, Some(400)) => {
-            fault.message.contains("status") || fault.message.contains("dependent")
-        }
+        // What is made of an image keeps it where the storage of both is one.
+        (ThingKind::Server | ThingKind::Image, Some(409)) => true,
+        (
+            ThingKind::Snapshot
+            | ThingKind::Volume
+            | ThingKind::VolumeBackup
+            | ThingKind::GroupSnapshot,
+            Some(400),
+        ) => fault.message.contains("status") || fault.message.contains("dependent"),
         (
             ThingKind::Snapshot
             | ThingKind::Volume
@@ -213,7 +275,9 @@ fn refused_deletion(fault: Fault, kind: ThingKind) -> Fault {
             | ThingKind::SecurityGroup
             | ThingKind::KeyPair
             | ThingKind::Port
-            | ThingKind::Server,
+            | ThingKind::Server
+            | ThingKind::GroupSnapshot
+            | ThingKind::Image,
             _,
         ) => false,
     };

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{
     access::{Access, Call},
     gather::worth_a_list,
+    volume_group,
     wire::{cut, flag, nullable, properties},
 };
 use crate::domain::{
@@ -40,6 +41,9 @@ pub(super) struct Volume {
     pub(super) created_at: Option<String>,
     #[serde(default)]
     pub(super) volume_type: Option<String>,
+    /// Its group, told from the microversion of groups on.
+    #[serde(default)]
+    pub(super) group_id: Option<String>,
     #[serde(default)]
     pub(super) availability_zone: Option<String>,
     #[serde(default, deserialize_with = "flag")]
@@ -88,6 +92,7 @@ pub(super) struct Wish<'a> {
     pub(super) volume_type: Option<&'a str>,
     pub(super) availability_zone: Option<&'a str>,
     pub(super) snapshot: Option<&'a str>,
+    pub(super) image: Option<&'a str>,
     pub(super) description: &'a str,
 }
 
@@ -101,6 +106,7 @@ pub(super) async fn make(access: &Access, name: &str, wish: &Wish<'_>) -> Result
         ("volume_type", wish.volume_type),
         ("availability_zone", wish.availability_zone),
         ("snapshot_id", wish.snapshot),
+        ("imageRef", wish.image),
     ];
     for (key, value) in optional {
         if let Some(value) = value {
@@ -125,6 +131,7 @@ pub(super) async fn get(access: &Access, volume: VolumeId) -> Result<Volume, Fau
         format!("volumes/{volume}"),
         format!("read the volume {volume}"),
     );
+    let call = call.at(volume_group::version(access).await?);
     Ok(access.read::<One>(&call).await?.volume)
 }
 
@@ -160,6 +167,7 @@ async fn read_together(access: &Access, ids: Vec<String>) -> Result<Vec<Volume>,
     // An admin's list out of another project shows that one's volumes.
     if let Some(rows) = worth_a_list(ids.len()).filter(|_| !access.foreign) {
         let call = Call::get(CINDER, "volumes/detail", "list the volumes");
+        let call = call.at(volume_group::version(access).await?);
         if let Some(listed) = access.short_list(call, "volumes", rows).await? {
             return Ok(listed);
         }

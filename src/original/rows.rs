@@ -75,16 +75,11 @@ fn key_of(value: &Value) -> Option<String> {
 
 /// A column that holds JSON: the exporter writes it as text, other tools as it is.
 fn json_column<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
-    let value = match Value::deserialize(deserializer)? {
-        Value::String(text) => serde_json::from_str(&text).unwrap_or(Value::Null),
-        other => other,
-    };
-    match value {
-        Value::Object(object) => Ok(object),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            Ok(Map::new())
-        }
-    }
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Object(object) => object,
+        Value::String(text) => serde_json::from_str(&text).unwrap_or_default(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => Map::new(),
+    })
 }
 
 /// A column that may be null, which means the same as empty.

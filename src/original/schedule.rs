@@ -76,6 +76,7 @@ pub(super) fn of(
             description: fields.description.clone(),
             kind,
             capture: Capture::default(),
+            minimum: None,
             full_every: 0,
             calendar: calendar.expression().to_owned(),
             time_zone,

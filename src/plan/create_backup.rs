@@ -3,7 +3,8 @@
 //! | Phase | Effects | Disposal | Why repeating is harmless |
 //! |---|---|---|---|
 //! | Reading the instance | read | keep | it only reads; the first answer stays |
-//! | Creating snapshots | make, all side by side | product | found by name |
+//! | Creating snapshots | as the instance allows (see `snapshots`) | product | found by name |
+//! | Removing temporaries | drop | | gone is gone |
 //!
 //! The snapshots are the backup: one that fails takes all of this backup with it, and nothing else.
 
@@ -11,37 +12,46 @@ use std::time::Duration;
 
 use super::{
     draft::{Draft, Step},
-    instance,
+    instance, snapshots,
 };
 use crate::domain::{
     backup::{BackupDetail, VolumeSnapshot},
-    capture::ConsistencyLevel,
+    consistency::{Aim, ConsistencyLevel},
     decision::Detail,
-    effect::{Disposal, EffectState, Request},
+    effect::{Disposal, EffectState},
     id::{ServerId, SnapshotId},
     manifest::Manifest,
 };
 
 /// The steps, in order.
-pub(super) fn steps(next: &mut Draft<'_>, server: &ServerId, description: &str) -> Step<()> {
+pub(super) fn steps(
+    next: &mut Draft<'_>,
+    server: &ServerId,
+    description: &str,
+    minimum: Option<ConsistencyLevel>,
+) -> Step<()> {
     next.phase("Reading the instance");
     let manifest = instance::read(next, server)?;
     next.tell_volumes(manifest);
     hold(next, manifest, None);
     instance::check_root(manifest)?;
 
+    instance::check_consistency(manifest, Aim::Backup, minimum)?;
+
     next.phase("Creating snapshots");
-    next.all(instance::each(manifest, |index, volume| {
-        let request = Request::MakeSnapshot {
-            volume: volume.clone(),
-            description: description.to_owned(),
-        };
-        next.wish(
-            format!("volume-{index}-snapshot"),
-            request,
-            Disposal::Product,
-        )
-    }))?;
+    let plan = snapshots::Plan {
+        server,
+        manifest,
+        aim: Aim::Backup,
+        minimum,
+        description,
+        disposal: Disposal::Product,
+    };
+    snapshots::take(next, &plan)?;
+
+    next.phase("Removing temporaries");
+    hold(next, manifest, None);
+    next.drop_temporaries()?;
 
     next.phase("Available");
     hold(next, manifest, Some(next.spent()));
@@ -52,7 +62,7 @@ pub(super) fn steps(next: &mut Draft<'_>, server: &ServerId, description: &str) 
 fn hold(next: &mut Draft<'_>, manifest: &Manifest, took: Option<Duration>) {
     let volumes = manifest.volumes.iter().enumerate();
     let snapshots = volumes.filter_map(|(index, volume)| {
-        let made = next.effect(&format!("volume-{index}-snapshot"))?;
+        let made = snapshots::made(next, index)?;
         let seen = made.seen().filter(|_| made.state == EffectState::Done)?;
         Some(VolumeSnapshot {
             id: SnapshotId::new(made.id()),
@@ -63,9 +73,8 @@ fn hold(next: &mut Draft<'_>, manifest: &Manifest, took: Option<Duration>) {
         })
     });
     let snapshots = snapshots.collect();
-    let level = ConsistencyLevel::VolumeSnapshots;
-    let taken = |index| next.effect(&format!("volume-{index}-snapshot"));
-    let consistency = instance::consistency(manifest, taken, level);
+    let consistency = snapshots::reached(next, manifest, Aim::Backup)
+        .and_then(|(level, taken)| instance::consistency(manifest, &taken, level));
     next.hold(Detail::Backup(Box::new(BackupDetail {
         manifest: Some(Box::new(manifest.clone())),
         snapshots,

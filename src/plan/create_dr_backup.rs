@@ -3,8 +3,9 @@
 //! | Phase | Effects | Disposal | Why repeating is harmless |
 //! |---|---|---|---|
 //! | Reading the instance | read | keep | it only reads; the first answer stays |
-//! | Creating temporary snapshots | make, all side by side | temporary | found by name |
-//! | Creating temporary volumes (snapshot-then-copy only) | make | temporary | found by name |
+//! | Creating temporary snapshots | as the instance allows (see `snapshots`) | temporary | found by name |
+//! | | an image of a root disk that is no volume (see `root_disk`) | temporary | found by name |
+//! | Creating temporary volumes (of that image; snapshot-then-copy: of all) | make | temporary | found by name |
 //! | Creating volume backups | make; a full one where an increment is refused | product | found by name |
 //! | Exporting records | read, parent by parent until a full one | keep | it only reads |
 //! | Removing temporary snapshots | drop | | gone is gone |
@@ -17,10 +18,11 @@ use std::time::Duration;
 
 use super::{
     draft::{Draft, Step, Stop, record_key},
-    instance,
+    instance, root_disk, snapshots,
 };
 use crate::domain::{
-    capture::{Capture, Consistency, ConsistencyLevel},
+    capture::Capture,
+    consistency::{Aim, Consistency, ConsistencyLevel},
     decision::Detail,
     dr_backup::{DrBackupDetail, VolumeBackup},
     effect::{Disposal, Effect, EffectState, Fact, Request},
@@ -28,21 +30,39 @@ use crate::domain::{
     id::{ServerId, SnapshotId, VolumeBackupId, VolumeId},
     manifest::{Manifest, VolumeFacts},
     sighting::Sighting,
+    time::Timestamp,
 };
 
+/// What is asked for.
+pub(super) struct Wish<'w> {
+    /// The instance.
+    pub(super) server: &'w ServerId,
+    /// How the bytes are taken.
+    pub(super) capture: Capture,
+    /// The description of the DR backup.
+    pub(super) description: &'w str,
+    /// Whether to build on what is there.
+    pub(super) incremental: bool,
+    /// How well the volumes have to agree at least.
+    pub(super) minimum: Option<ConsistencyLevel>,
+}
+
 /// The steps, in order.
-pub(super) fn steps(
-    next: &mut Draft<'_>,
-    server: &ServerId,
-    capture: Capture,
-    description: &str,
-    incremental: bool,
-) -> Step<()> {
+pub(super) fn steps(next: &mut Draft<'_>, wish: &Wish<'_>) -> Step<()> {
+    let Wish {
+        capture,
+        description,
+        incremental,
+        ..
+    } = *wish;
     next.phase("Reading the instance");
-    let manifest = instance::read(next, server)?;
+    let read = instance::read(next, wish.server)?;
+    let manifest = root_disk::among_volumes(next, read);
+    let manifest = manifest.as_ref();
     next.tell_volumes(manifest);
     hold(next, manifest, capture, None);
     check_capturable(manifest)?;
+    instance::check_consistency(manifest, Aim::DrBackup(capture), wish.minimum)?;
 
     // A copy is a new volume, which has nothing to build on.
     let parents = match capture {
@@ -50,40 +70,27 @@ pub(super) fn steps(
         Capture::Snapshot | Capture::VolumeInUse | Capture::SnapshotThenCopy => Ok(&[][..]),
     };
     // All snapshots before any data moves, so that the volumes are as close together as can be.
+    let image = root_disk::image(next, manifest);
+    if !image.is_empty() || capture != Capture::VolumeInUse {
+        next.phase("Creating temporary snapshots");
+    }
+    let image = next.all(image);
     let snapshots = match capture {
         Capture::VolumeInUse => Vec::new(),
         Capture::Snapshot | Capture::SnapshotThenCopy => {
-            next.phase("Creating temporary snapshots");
-            next.all(instance::each(manifest, |index, volume| {
-                let request = Request::MakeSnapshot {
-                    volume: volume.clone(),
-                    description: "temporary snapshot of a DR backup".to_owned(),
-                };
-                next.wish(
-                    format!("volume-{index}-snapshot"),
-                    request,
-                    Disposal::Temporary,
-                )
-            }))?
+            let plan = snapshots::Plan {
+                server: wish.server,
+                manifest,
+                aim: Aim::DrBackup(capture),
+                minimum: wish.minimum,
+                description: "temporary snapshot of a DR backup",
+                disposal: Disposal::Temporary,
+            };
+            snapshots::take(next, &plan)?
         }
     };
-    let copies = match capture {
-        Capture::VolumeInUse | Capture::Snapshot => Vec::new(),
-        Capture::SnapshotThenCopy => {
-            next.phase("Creating temporary volumes");
-            next.all(instance::each(manifest, |index, _| {
-                let volume = &manifest.volumes[index];
-                let request = Request::MakeVolume {
-                    size_gib: volume.size_gib,
-                    volume_type: volume.volume_type.clone(),
-                    availability_zone: volume.availability_zone.clone(),
-                    snapshot: snapshots.get(index).map(|one| SnapshotId::new(one.id())),
-                    description: "temporary copy of a DR backup".to_owned(),
-                };
-                next.wish(format!("volume-{index}-copy"), request, Disposal::Temporary)
-            }))?
-        }
-    };
+    image?;
+    copy(next, manifest, capture, &snapshots)?;
 
     next.phase("Creating volume backups");
     check_chains(next, manifest)?;
@@ -91,10 +98,11 @@ pub(super) fn steps(
     let mut wishes = Vec::new();
     for (index, volume) in manifest.volumes.iter().enumerate() {
         let snapshot = match capture {
-            Capture::Snapshot => snapshots.get(index).map(|one| SnapshotId::new(one.id())),
+            Capture::Snapshot => snapshot_of(&snapshots, volume),
             Capture::VolumeInUse | Capture::SnapshotThenCopy => None,
         };
-        let copy = copies.get(index).map(|one| VolumeId::new(one.id()));
+        let copy = next.effect(&copy_key(index));
+        let copy = copy.map(|one| VolumeId::new(one.id()));
         let request = |incremental| Request::MakeVolumeBackup {
             volume: copy.clone().unwrap_or_else(|| volume.id.clone()),
             snapshot: snapshot.clone(),
@@ -120,6 +128,46 @@ pub(super) fn steps(
     next.phase("Available");
     hold(next, manifest, capture, Some(next.spent()));
     Ok(())
+}
+
+/// Makes the temporary volumes: that of a root disk which is none, and where they are wished for those of
+/// all snapshots.
+fn copy(
+    next: &mut Draft<'_>,
+    manifest: &Manifest,
+    capture: Capture,
+    snapshots: &[snapshots::Taken],
+) -> Step<()> {
+    let mut wishes = Vec::new();
+    for (index, volume) in manifest.volumes.iter().enumerate() {
+        if volume.from_image {
+            wishes.push(root_disk::copy(next, volume)?);
+        } else if capture == Capture::SnapshotThenCopy {
+            let request = Request::MakeVolume {
+                size_gib: volume.size_gib,
+                volume_type: volume.volume_type.clone(),
+                availability_zone: volume.availability_zone.clone(),
+                snapshot: snapshot_of(snapshots, volume),
+                image: None,
+                description: "temporary copy of a DR backup".to_owned(),
+            };
+            wishes.push(next.wish(copy_key(index), request, Disposal::Temporary));
+        }
+    }
+    if !wishes.is_empty() {
+        next.phase("Creating temporary volumes");
+    }
+    next.all(wishes).map(drop)
+}
+
+fn copy_key(volume: usize) -> String {
+    format!("volume-{volume}-copy")
+}
+
+fn snapshot_of(snapshots: &[snapshots::Taken], volume: &VolumeFacts) -> Option<SnapshotId> {
+    let mut snapshots = snapshots.iter();
+    let found = snapshots.find(|(of, _)| *of == volume.id);
+    found.map(|(_, snapshot)| snapshot.clone())
 }
 
 /// An increment that Cinder cannot make: a full volume backup is the way around.
@@ -151,6 +199,7 @@ fn read_parents<'a>(next: &mut Draft<'a>, manifest: &Manifest) -> Step<&'a [Sigh
             Fact::Instance(_)
             | Fact::Record(_)
             | Fact::Inventory(_)
+            | Fact::Captured { .. }
             | Fact::Presence { .. }
             | Fact::Seen(_)
             | Fact::Port { .. },
@@ -229,7 +278,9 @@ fn export_chains(next: &mut Draft<'_>, backups: &[&Effect]) -> Step<()> {
 
 /// What cannot be brought back is not backed up.
 fn check_capturable(manifest: &Manifest) -> Step<()> {
-    instance::check_root(manifest)?;
+    if manifest.root_is_volume {
+        instance::check_root(manifest)?;
+    }
     let encrypted: Vec<&str> = manifest
         .volumes
         .iter()
@@ -305,17 +356,32 @@ fn links_of(next: &Draft<'_>, index: usize, volume: &VolumeFacts) -> Vec<VolumeB
     links
 }
 
-/// What was reached: by the snapshots, where there are any.
+/// What was reached: by the snapshots, where there are any. A root disk that is no volume is taken in its
+/// own time.
 fn consistency(next: &Draft<'_>, manifest: &Manifest, capture: Capture) -> Option<Consistency> {
-    match capture {
+    let (mut level, mut taken) = match capture {
         Capture::Snapshot | Capture::SnapshotThenCopy => {
-            let taken = |index| next.effect(&format!("volume-{index}-snapshot"));
-            instance::consistency(manifest, taken, ConsistencyLevel::VolumeSnapshots)
+            snapshots::reached(next, manifest, Aim::DrBackup(capture))?
         }
-        Capture::VolumeInUse => instance::consistency(
-            manifest,
-            |index| backup_of(next, index),
-            ConsistencyLevel::PerVolume,
-        ),
+        Capture::VolumeInUse => {
+            let volumes = manifest.volumes.iter().enumerate();
+            let taken = volumes.filter(|(_, volume)| !volume.from_image);
+            let taken = taken.map(|(index, _)| {
+                let seen = backup_of(next, index)?.seen()?;
+                seen.data_timestamp.or(seen.created)
+            });
+            let taken: Option<Vec<Timestamp>> = taken.collect();
+            (ConsistencyLevel::PerVolume, taken?)
+        }
+    };
+    if !manifest.root_is_volume {
+        let [begun, ended] = root_disk::taken(next)?;
+        level = ConsistencyLevel::PerVolume;
+        taken.push(begun);
+        // Alone, it has nobody to differ from.
+        if manifest.volumes.len() > 1 {
+            taken.push(ended);
+        }
     }
+    instance::consistency(manifest, &taken, level)
 }

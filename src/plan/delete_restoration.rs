@@ -45,7 +45,9 @@ pub(super) fn steps(next: &mut Draft<'_>, things: &[Thing]) -> Step<()> {
             | ThingKind::KeyPair
             | ThingKind::Volume
             | ThingKind::Snapshot
-            | ThingKind::VolumeBackup => drop(next.all(wishes.collect())?),
+            | ThingKind::VolumeBackup
+            | ThingKind::GroupSnapshot
+            | ThingKind::Image => drop(next.all(wishes.collect())?),
         }
     }
 

@@ -1,5 +1,8 @@
 //! The decision while it is being made: what planners say in words of their own; it may not know
 //! any single operation.
+//!
+//! One file because everything that a planner says passes through one value, and how it gives up has to
+//! know what it wished for.
 
 use std::time::Duration;
 
@@ -206,9 +209,39 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Whether the effect of this key was refused for good, in a way that has another way around; what is
+    /// left of it goes first.
+    pub(super) fn has_refused(
+        &mut self,
+        key: &EffectKey,
+        forgiven: impl Fn(&Effect) -> bool,
+    ) -> Step<bool> {
+        let ledger = self.ledger;
+        let refused = ledger.get(key).filter(|effect| {
+            let for_good = effect.fault.as_ref().is_some_and(|fault| !fault.may_pass());
+            let served = has_served(effect);
+            let failed = match effect.state {
+                EffectState::Failed => true,
+                EffectState::Dropping | EffectState::Leaving | EffectState::Gone => for_good,
+                EffectState::Requested | EffectState::Accepted | EffectState::Done => false,
+            };
+            failed && !served && forgiven(effect)
+        });
+        match refused {
+            None => Ok(false),
+            Some(effect) if is_gone(effect) => Ok(true),
+            Some(effect) => {
+                self.let_go(effect);
+                Err(Stop::Pending)
+            }
+        }
+    }
+
     /// The temporaries go, newest first; answers when nothing of them is left.
     pub(super) fn drop_temporaries(&mut self) -> Step<()> {
-        let gone = self.drop_next(|effect| effect.disposal == Disposal::Temporary);
+        let gone = self
+            .drop_next(|effect| effect.disposal == Disposal::Temporary)
+            .and_then(|()| self.sweep_snapshots(true));
         self.products_stand = gone.is_err();
         gone
     }
@@ -229,6 +262,34 @@ impl<'a> Draft<'a> {
             self.let_go(effect);
         }
         Err(Stop::Pending)
+    }
+
+    /// Sees to it that nothing is left of what came with images: the snapshots that nobody took. Answers
+    /// when there are none, or, unless that must be `sure`, when it could not be seen to.
+    fn sweep_snapshots(&mut self, sure: bool) -> Step<()> {
+        let ledger = self.ledger;
+        let mut pending = false;
+        for image in ledger.iter() {
+            if !matches!(image.request, Request::MakeImage { .. }) {
+                continue;
+            }
+            let key = format!("{}-swept", image.key);
+            match self.effect(&key) {
+                Some(sweep) if sweep.state == EffectState::Done => {}
+                Some(sweep) if sweep.state.is_settled() && !sure => {}
+                Some(_) => pending = true,
+                None => {
+                    let request = Request::ApplySnapshotsGone {
+                        image: image.name.clone(),
+                    };
+                    let tenant = image.tenant.clone();
+                    let wish = Self::wish_in(tenant, key, request, Disposal::Keep);
+                    self.decision.wishes.push(wish);
+                    pending = true;
+                }
+            }
+        }
+        if pending { Err(Stop::Pending) } else { Ok(()) }
     }
 
     /// What an effect made goes, if it is not going already.
@@ -407,7 +468,7 @@ impl<'a> Draft<'a> {
         // thing belongs to the clean-up itself.
         let abandoned = self.ledger.iter().filter(|effect| {
             !matches!(effect.request.kind(), EffectKind::Make(_))
-                && !matches!(effect.request, Request::ApplyErrorStatus { .. })
+                && !cleans(&effect.request)
                 && !effect.state.is_settled()
         });
         self.decision
@@ -419,7 +480,9 @@ impl<'a> Draft<'a> {
             Disposal::Product => products_go,
             Disposal::Keep => false,
         };
-        let cleaned = self.drop_next(goes);
+        let cleaned = self
+            .drop_next(goes)
+            .and_then(|()| self.sweep_snapshots(false));
         let ends = self.gives_up().after(self.limits.cleanup);
         if cleaned.is_ok() || self.now >= ends {
             let mut reason = reason.clone();
@@ -428,7 +491,11 @@ impl<'a> Draft<'a> {
                     && goes(effect)
                     && !is_gone(effect)
             });
-            let left: Vec<String> = made.map(standing).collect();
+            let unswept = self.ledger.iter().filter(|effect| {
+                matches!(effect.request, Request::ApplySnapshotsGone { .. })
+                    && effect.state != EffectState::Done
+            });
+            let left: Vec<String> = made.map(standing).chain(unswept.map(unswept_of)).collect();
             if !left.is_empty() {
                 reason.message = format!("{}; left behind: {}", reason.message, left.join(", "));
                 reason.guidance = format!(
@@ -472,6 +539,20 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// Whether a request belongs to the clean-up itself.
+fn cleans(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::ApplyErrorStatus { .. } | Request::ApplySnapshotsGone { .. }
+    )
+}
+
+/// What may be left where nobody could look, for an error.
+fn unswept_of(effect: &Effect) -> String {
+    let image = effect.key.as_str().trim_end_matches("-swept");
+    format!("snapshots whose names end in that of {image}, if there are any")
+}
+
 /// The key of a record of the chain of a volume: the head's first, then those of what is under it.
 pub(super) fn record_key(volume: usize, depth: usize) -> String {
     match depth {
@@ -483,10 +564,15 @@ pub(super) fn record_key(volume: usize, depth: usize) -> String {
 /// Whether an admin can give things of this kind another status.
 fn may_be_stuck(kind: ThingKind) -> bool {
     match kind {
-        ThingKind::Snapshot | ThingKind::Volume | ThingKind::VolumeBackup => true,
-        ThingKind::SecurityGroup | ThingKind::KeyPair | ThingKind::Port | ThingKind::Server => {
-            false
-        }
+        ThingKind::Snapshot
+        | ThingKind::Volume
+        | ThingKind::VolumeBackup
+        | ThingKind::GroupSnapshot => true,
+        ThingKind::SecurityGroup
+        | ThingKind::KeyPair
+        | ThingKind::Port
+        | ThingKind::Server
+        | ThingKind::Image => false,
     }
 }
 

@@ -3,8 +3,9 @@
 
 use super::draft::{Draft, Step, Stop};
 use crate::domain::{
-    capture::{Consistency, ConsistencyLevel},
+    consistency::{self, Aim, Consistency, ConsistencyLevel},
     effect::{Disposal, Effect, Fact, Request},
+    error::OperationError,
     id::{ServerId, VolumeId},
     manifest::Manifest,
     time::Timestamp,
@@ -25,6 +26,7 @@ fn manifest_of(effect: &Effect) -> Step<&Manifest> {
             Fact::Record(_)
             | Fact::Parents { .. }
             | Fact::Inventory(_)
+            | Fact::Captured { .. }
             | Fact::Presence { .. }
             | Fact::Seen(_)
             | Fact::Port { .. },
@@ -37,7 +39,7 @@ fn manifest_of(effect: &Effect) -> Step<&Manifest> {
     }
 }
 
-/// What lost its root disk with its hypervisor cannot be brought back.
+/// Snapshots of volumes cannot bring back what has its root disk elsewhere.
 pub(super) fn check_root(manifest: &Manifest) -> Step<()> {
     if manifest.root_is_volume && !manifest.volumes.is_empty() {
         return Ok(());
@@ -48,34 +50,36 @@ pub(super) fn check_root(manifest: &Manifest) -> Step<()> {
             "instance `{}` boots from an image: its root disk is not a volume",
             manifest.name
         ),
-        "make an image of it, create a volume from that image and boot a new instance from the volume; then back that up",
+        "make a DR backup of it, which takes its root disk by an image",
     ))
 }
 
-/// One wish for each volume.
+/// One wish for each volume that there is.
 pub(super) fn each<T>(manifest: &Manifest, wish: impl Fn(usize, &VolumeId) -> T) -> Vec<T> {
-    manifest
-        .volumes
-        .iter()
-        .enumerate()
+    let volumes = manifest.volumes.iter().enumerate();
+    volumes
+        .filter(|(_, volume)| !volume.from_image)
         .map(|(index, volume)| wish(index, &volume.id))
         .collect()
 }
 
-/// What was reached, by the cloud's own clock: from what was `made` of each volume, at `level` while
-/// the instance runs.
-pub(super) fn consistency<'a>(
+/// Refuses what asks for more than can be reached, before anything is made.
+pub(super) fn check_consistency(
     manifest: &Manifest,
-    made: impl Fn(usize) -> Option<&'a Effect>,
+    aim: Aim,
+    minimum: Option<ConsistencyLevel>,
+) -> Step<()> {
+    consistency::check(minimum, manifest, aim)
+        .map_err(|error| Stop::GiveUp(Box::new(OperationError::from(&error))))
+}
+
+/// What was reached, by the cloud's own clock: from when each volume was taken, at `level` while the
+/// instance runs.
+pub(super) fn consistency(
+    manifest: &Manifest,
+    taken: &[Timestamp],
     level: ConsistencyLevel,
 ) -> Option<Consistency> {
-    let taken: Option<Vec<Timestamp>> = (0..manifest.volumes.len())
-        .map(|index| {
-            let seen = made(index)?.seen()?;
-            seen.data_timestamp.or(seen.created)
-        })
-        .collect();
-    let taken = taken?;
     let (first, last) = (taken.iter().min()?, taken.iter().max()?);
     let skew_ms = u64::try_from(last.since(*first).as_millis()).ok();
     let level = if manifest.status.eq_ignore_ascii_case("SHUTOFF") {

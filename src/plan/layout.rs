@@ -556,10 +556,20 @@ fn what_stays_behind(manifest: &Manifest, findings: &mut Findings) {
             group.name, group.policy
         ));
     }
-    if manifest.flavor.ephemeral_gib > 0 {
+    // Of an instance that was booted from an image the backup says so itself.
+    if manifest.root_is_volume && manifest.flavor.ephemeral_gib > 0 {
         findings.adjust(
             "the ephemeral disk comes back empty: its bytes are not on a volume".to_owned(),
         );
+    }
+    if manifest.root_is_volume && manifest.flavor.swap_mib > 0 {
+        findings.adjust("the swap disk comes back empty".to_owned());
+    }
+    if let Some(root) = manifest.volumes.iter().find(|one| one.from_image) {
+        findings.adjust(format!(
+            "the instance was booted from an image and comes back booted from a volume, `{}`",
+            root.name
+        ));
     }
     for gap in &manifest.gaps {
         findings.adjust(format!("not in the backup: {gap}"));

@@ -15,6 +15,8 @@ mod headroom;
 mod instance;
 mod layout;
 mod restore;
+mod root_disk;
+mod snapshots;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -75,7 +77,17 @@ pub fn plan(limits: &Limits, operation: &Operation, ledger: &Ledger, now: Timest
             capture,
             description,
             incremental,
-        } => create_dr_backup::steps(&mut next, server, *capture, description, *incremental),
+            minimum,
+        } => {
+            let wish = create_dr_backup::Wish {
+                server,
+                capture: *capture,
+                description,
+                incremental: *incremental,
+                minimum: *minimum,
+            };
+            create_dr_backup::steps(&mut next, &wish)
+        }
         Ask::UpdateDrBackup {
             description,
             backups,
@@ -88,7 +100,8 @@ pub fn plan(limits: &Limits, operation: &Operation, ledger: &Ledger, now: Timest
         Ask::CreateBackup {
             server,
             description,
-        } => create_backup::steps(&mut next, server, description),
+            minimum,
+        } => create_backup::steps(&mut next, server, description, *minimum),
         Ask::UpdateBackup {
             description,
             snapshots,
@@ -114,10 +127,12 @@ fn forgiven(ask: &Ask, effect: &Effect) -> bool {
     }
     match ask {
         Ask::Restore(_) => restore::forgives(effect),
-        Ask::CreateDrBackup { .. } => create_dr_backup::forgives(effect),
+        Ask::CreateDrBackup { minimum, .. } => {
+            create_dr_backup::forgives(effect) || snapshots::forgives(effect, *minimum)
+        }
+        Ask::CreateBackup { minimum, .. } => snapshots::forgives(effect, *minimum),
         Ask::UpdateDrBackup { .. }
         | Ask::DeleteDrBackup { .. }
-        | Ask::CreateBackup { .. }
         | Ask::UpdateBackup { .. }
         | Ask::DeleteBackup { .. }
         | Ask::DeleteRestoration { .. } => false,

@@ -163,6 +163,7 @@ fn inventory_of(effect: &Effect) -> Step<&Inventory> {
             Fact::Instance(_)
             | Fact::Record(_)
             | Fact::Parents { .. }
+            | Fact::Captured { .. }
             | Fact::Presence { .. }
             | Fact::Seen(_)
             | Fact::Port { .. },
@@ -179,6 +180,7 @@ fn presence_of(effect: &Effect) -> Step<(&Live, &Live)> {
             | Fact::Record(_)
             | Fact::Parents { .. }
             | Fact::Inventory(_)
+            | Fact::Captured { .. }
             | Fact::Seen(_)
             | Fact::Port { .. },
         )

@@ -101,6 +101,7 @@ pub(super) fn create<'a>(
             volume_type: volume.volume_type.clone(),
             availability_zone: volume.availability_zone.clone(),
             snapshot: volume.snapshot.clone(),
+            image: None,
             description: format!("being restored for {}", short(&manifest.name)),
         };
         let key = format!("volume-{index}");

@@ -287,6 +287,7 @@ async fn create(
             until: moment(&mut fields, "kept_until", wanted.kept_until.as_deref()),
             held: wanted.held,
         },
+        minimum: None,
         deadline: None,
         validate_only: false,
         request_id: fields.request_id(request_id),

@@ -92,7 +92,6 @@ mod tests {
             "localhost:7447",
             "[::1]:7447",
             "LOCALHOST",
-            "::1",
         ] {
             assert_eq!(asked(&[("host", host)]), None, "{host}");
         }

@@ -539,6 +539,7 @@ fn plan(fields: &mut Fields<'_>, wanted: ScheduleChange, keep: Keep) -> Plan {
         description: fields.description("description", wanted.description.unwrap_or_default()),
         kind: PointKind::Backup,
         capture: Capture::default(),
+        minimum: None,
         full_every: 0,
         calendar: wanted.schedule.unwrap_or_default(),
         time_zone: wanted

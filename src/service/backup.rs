@@ -11,6 +11,7 @@ use super::{
 use crate::{
     domain::{
         backup::{Backup, BackupDetail},
+        consistency::{Aim, ConsistencyLevel},
         error::Error,
         id::{BackupId, ResourceId, ServerId, Tenant},
         keeping::{Keeping, Rekeeping},
@@ -34,6 +35,8 @@ pub struct CreateBackup {
     pub name: String,
     /// Mirrored to the snapshots.
     pub description: String,
+    /// How well the volumes have to agree at least.
+    pub minimum: Option<ConsistencyLevel>,
     /// How long it is kept.
     pub keeping: Keeping,
     /// How long it may take; nothing means the configured limit.
@@ -91,14 +94,18 @@ impl Service {
             "{:?}",
             (
                 (&ask.tenant, &ask.server, &ask.name, &ask.description),
-                (ask.keeping, ask.deadline)
+                (ask.keeping, ask.deadline, ask.minimum)
             )
         );
         let key = Self::request_key("CreateBackup", &ask.request_id, &content);
         if let Some(answer) = self.backup_answered(key.as_ref()).await? {
             return Ok(answer);
         }
-        let instance_name = self.peek_instance(&ask.tenant, &ask.server).await?;
+        let instance_name = self
+            .peek_instance(&ask.tenant, &ask.server, Aim::Backup)
+            .await?;
+        self.check_consistency(&ask.tenant, &ask.server, Aim::Backup, ask.minimum)
+            .await?;
         let validate_only = ask.validate_only;
         let (backup, operation) = self.backup_prepare(ask, instance_name);
         if validate_only {
@@ -145,6 +152,7 @@ impl Service {
         let creation = Ask::CreateBackup {
             server: ask.server,
             description: ask.description,
+            minimum: ask.minimum,
         };
         let operation = self.operation(
             ResourceId::Backup(id),

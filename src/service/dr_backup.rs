@@ -9,6 +9,7 @@ use super::{
 use crate::{
     domain::{
         capture::Capture,
+        consistency::{self, Aim, ConsistencyLevel},
         dr_backup::{DrBackup, DrBackupDetail, Mirror},
         error::{Error, ErrorKind},
         fault::FaultKind,
@@ -37,6 +38,8 @@ pub struct CreateDrBackup {
     pub capture: Capture,
     /// Whether each volume backup builds on the newest one of its volume, where there is one.
     pub incremental: bool,
+    /// How well the volumes have to agree at least.
+    pub minimum: Option<ConsistencyLevel>,
     /// How long it is kept.
     pub keeping: Keeping,
     /// How long it may take; nothing means the configured limit.
@@ -100,8 +103,7 @@ impl Service {
                     &ask.server,
                     &ask.name,
                     &ask.description,
-                    ask.capture,
-                    ask.incremental,
+                    (ask.capture, ask.incremental, ask.minimum),
                     ask.keeping,
                     ask.deadline
                 )
@@ -110,7 +112,10 @@ impl Service {
         if let Some(answer) = self.dr_backup_answered(key.as_ref()).await? {
             return Ok(answer);
         }
-        let instance_name = self.peek_instance(&ask.tenant, &ask.server).await?;
+        let aim = Aim::DrBackup(ask.capture);
+        let instance_name = self.peek_instance(&ask.tenant, &ask.server, aim).await?;
+        self.check_consistency(&ask.tenant, &ask.server, aim, ask.minimum)
+            .await?;
         let validate_only = ask.validate_only;
         let (backup, operation) = self.dr_backup_prepare(ask, instance_name).await?;
         if validate_only {
@@ -161,6 +166,7 @@ impl Service {
             capture: ask.capture,
             description: ask.description,
             incremental: ask.incremental,
+            minimum: ask.minimum,
         };
         let operation = self.operation(
             ResourceId::DrBackup(id),
@@ -179,10 +185,11 @@ impl Service {
         &self,
         tenant: &Tenant,
         server: &ServerId,
+        aim: Aim,
     ) -> Result<String, Error> {
         let peek = self.cloud.instance_peek(tenant, server);
         match tokio::time::timeout(self.limits.peek, peek).await {
-            Ok(Ok(instance)) if instance.root_is_volume => Ok(instance.name),
+            Ok(Ok(instance)) if instance.root_is_volume || aim != Aim::Backup => Ok(instance.name),
             Ok(Ok(instance)) => Err(root_not_volume(&instance.name)),
             Ok(Err(fault)) if fault.may_pass() => Ok(String::new()),
             Ok(Err(fault)) if fault.kind == FaultKind::NotFound => {
@@ -190,6 +197,28 @@ impl Service {
             }
             Ok(Err(fault)) => Err(fault.into()),
             Err(_) => Ok(String::new()),
+        }
+    }
+
+    /// Where more than nothing is wished for, a longer read: refuses what cannot be reached with the
+    /// instance as it is, and admits when the cloud does not answer, because the operation looks again
+    /// before it makes anything.
+    pub(super) async fn check_consistency(
+        &self,
+        tenant: &Tenant,
+        server: &ServerId,
+        aim: Aim,
+        minimum: Option<ConsistencyLevel>,
+    ) -> Result<(), Error> {
+        if minimum.is_none() {
+            return Ok(());
+        }
+        let read = self.cloud.instance_get(tenant, server);
+        match tokio::time::timeout(self.limits.peek, read).await {
+            Ok(Ok(manifest)) => consistency::check(minimum, &manifest, aim),
+            Ok(Err(fault)) if fault.may_pass() => Ok(()),
+            Ok(Err(fault)) => Err(fault.into()),
+            Err(_) => Ok(()),
         }
     }
 
@@ -387,13 +416,15 @@ fn originals(backup: &DrBackup) -> Vec<Mirror> {
         .collect()
 }
 
-/// The refusal of an instance whose root disk is lost with its hypervisor.
+/// The refusal of an instance that snapshots of its volumes would not bring back.
 pub(crate) fn root_not_volume(name: &str) -> Error {
     Error::new(
-        ErrorKind::Precondition { reason: "INSTANCE_ROOT_NOT_VOLUME" },
+        ErrorKind::Precondition {
+            reason: "INSTANCE_ROOT_NOT_VOLUME",
+        },
         format!("instance `{name}` boots from an image: its root disk is not a volume"),
     )
-    .advise("make an image of it, create a volume from that image and boot a new instance from the volume; then back that up")
+    .advise("make a DR backup of it, which takes its root disk by an image")
 }
 
 /// The refusal of a cancel when nothing is under way.

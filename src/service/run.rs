@@ -127,7 +127,10 @@ impl Service {
             .advise("wait for it, or cancel it"));
         }
         let instance_name = self
-            .peek_instance(&schedule.tenant, &schedule.server)
+            .peek_instance(&schedule.tenant, &schedule.server, schedule.plan.aim())
+            .await?;
+        let plan = &schedule.plan;
+        self.check_consistency(&schedule.tenant, &schedule.server, plan.aim(), plan.minimum)
             .await?;
         let called = if schedule.plan.name.is_empty() {
             &instance_name
@@ -153,6 +156,7 @@ impl Service {
                     description,
                     capture: schedule.plan.capture,
                     incremental: builds_on(&points, schedule.plan.full_every),
+                    minimum: schedule.plan.minimum,
                     keeping,
                     deadline: None,
                     validate_only: false,
@@ -167,6 +171,7 @@ impl Service {
                     server,
                     name,
                     description,
+                    minimum: schedule.plan.minimum,
                     keeping,
                     deadline: None,
                     validate_only: false,

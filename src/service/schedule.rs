@@ -86,7 +86,10 @@ impl Service {
         if let Some(answer) = self.schedule_answered(key.as_ref()).await? {
             return Ok(answer);
         }
-        let instance_name = self.peek_instance(&ask.tenant, &ask.server).await?;
+        let (aim, minimum) = (ask.plan.aim(), ask.plan.minimum);
+        let instance_name = self.peek_instance(&ask.tenant, &ask.server, aim).await?;
+        self.check_consistency(&ask.tenant, &ask.server, aim, minimum)
+            .await?;
         let now = self.clock.now();
         let mut plan = ask.plan;
         if plan.name.is_empty() {
@@ -296,6 +299,7 @@ impl PlanChange {
                 "name" => plan.name.clone_from(&wanted.name),
                 "description" => plan.description.clone_from(&wanted.description),
                 "capture" => plan.capture = wanted.capture,
+                "minimum_consistency" => plan.minimum = wanted.minimum,
                 "full_every" => plan.full_every = wanted.full_every,
                 "schedule" => plan.calendar.clone_from(&wanted.calendar),
                 "time_zone" => plan.time_zone.clone_from(&wanted.time_zone),

@@ -43,6 +43,8 @@ pub struct Times {
     pub server_delete: Duration,
     /// Stopping or starting a server.
     pub server_power: Duration,
+    /// Putting the bytes of a root disk into an image.
+    pub server_image: Duration,
     /// Attaching or detaching a volume.
     pub attach: Duration,
 }
@@ -84,6 +86,7 @@ impl Times {
             server_boot: Duration::from_secs(5),
             server_delete: Duration::from_secs(2),
             server_power: Duration::from_secs(1),
+            server_image: Duration::from_secs(4),
             attach: Duration::from_millis(1500),
         }
     }
@@ -107,6 +110,7 @@ impl Times {
             server_boot: each,
             server_delete: each,
             server_power: each,
+            server_image: each,
             attach: each,
         }
     }

@@ -20,7 +20,7 @@ use super::faults::Rule;
 use super::http::{Connection, Cut, Door, LoggedRequest, Shared, carry, serve};
 use super::seed::{self, Instance, InstanceSpec};
 use super::world::{Memory, World};
-use super::{cinder, control, keystone};
+use super::{cinder, control, keystone, nova};
 
 /// Why a cloud could not be started or looked into.
 #[derive(Debug, thiserror::Error)]
@@ -371,6 +371,44 @@ impl Cloud {
             .get(id)
             .ok_or_else(|| missing("snapshot", id))?;
         Ok(snapshot.digest())
+    }
+
+    /// A digest of the root disk of a server that boots from an image, to compare with that of a volume.
+    pub fn server_digest(&self, id: &str) -> Result<String, CloudError> {
+        nova::disk_digest(&self.shared.world(), id).ok_or_else(|| missing("root disk", id))
+    }
+
+    /// Writes into the root disk of a server that boots from an image, as its guest would.
+    pub fn server_write(&self, id: &str, offset: u64, bytes: &[u8]) -> Result<(), CloudError> {
+        let mut world = self.shared.world();
+        let server = world.nova.servers.get_mut(id);
+        let disk = server.and_then(|server| server.disk.as_mut());
+        disk.ok_or_else(|| missing("root disk", id))?
+            .write(offset, bytes);
+        Ok(())
+    }
+
+    /// Starts or stops the agent in the guest of a server.
+    pub fn set_guest_agent(&self, id: &str, answers: bool) -> Result<(), CloudError> {
+        let mut world = self.shared.world();
+        let server = world.nova.servers.get_mut(id);
+        server.ok_or_else(|| missing("server", id))?.agent = answers;
+        Ok(())
+    }
+
+    /// Puts volumes of a project, by its name, into a new volume group, whose type promises snapshots of
+    /// one moment or does not.
+    pub fn create_group(
+        &self,
+        project: &str,
+        volumes: &[String],
+        consistent: bool,
+    ) -> Result<String, CloudError> {
+        let mut world = self.shared.world();
+        let id = world.keystone.project_named(project);
+        let id = id.map(|one| one.id.clone());
+        let id = id.ok_or_else(|| missing("project", project))?;
+        Ok(cinder::put_together(&mut world, &id, volumes, consistent))
     }
 
     /// Makes a network with a subnet of its own name, or finds it.

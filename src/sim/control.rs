@@ -128,7 +128,7 @@ pub(crate) fn state(world: &World) -> Value {
             .map(|one| {
                 json!({"id": one.id, "name": one.name, "status": one.status,
                     "description": one.description, "volume_id": one.volume,
-                    "digest": one.digest()})
+                    "digest": one.digest(), "quiesced": one.quiesced})
             })
             .collect();
         let backups: Vec<Value> = world
@@ -155,6 +155,9 @@ pub(crate) fn state(world: &World) -> Value {
                 "id": id, "volumes": volumes, "snapshots": snapshots, "backups": backups,
                 "servers": servers,
                 "transfers": cinder::offers(world, id),
+                "group_snapshots": world.cinder.groups.snapshots.values().filter(|one| one.project == id)
+                    .map(|one| json!({"id": one.id, "name": one.name, "status": one.status}))
+                    .collect::<Vec<_>>(),
                 "networks": world.neutron.owned("networks", id),
                 "subnets": world.neutron.owned("subnets", id),
                 "ports": world.neutron.owned("ports", id),

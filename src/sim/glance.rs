@@ -8,8 +8,9 @@ use sha2::{Digest, Sha512};
 
 use super::call::Call;
 use super::clock::zulu;
-use super::content::Content;
+use super::content::{Content, GIB};
 use super::keystone::{Who, unauthorised};
+use super::nova;
 use super::reply::{Answer, Body, Reply};
 use super::world::{Kind, World};
 
@@ -45,12 +46,25 @@ pub(crate) struct Image {
     created: DateTime<Utc>,
     updated: DateTime<Utc>,
     size: Option<u64>,
+    virtual_size: Option<u64>,
     /// The SHA-512 of its bytes; there is no MD5, as Glance may leave it out.
     digest: Option<String>,
     pub(crate) content: Content,
 }
 
 impl Image {
+    /// The bytes are there.
+    pub(crate) fn fill(&mut self) {
+        self.size = self.virtual_size;
+        "active".clone_into(&mut self.status);
+    }
+
+    /// The smallest volume that it fits into, GiB.
+    pub(crate) fn least_gib(&self) -> u64 {
+        let bytes = self.virtual_size.or(self.size).unwrap_or(0);
+        self.min_disk.max(bytes.div_ceil(GIB))
+    }
+
     /// What a volume that is made from this image remembers of it.
     pub(crate) fn volume_metadata(&self) -> BTreeMap<String, String> {
         let mut metadata = self.properties.clone();
@@ -116,7 +130,9 @@ pub(crate) fn answer(world: &mut World, call: &Call) -> Answer {
                     &format!("Image {id} is protected and cannot be deleted."),
                 ));
             }
-            world.glance.images.remove(*id);
+            if let Some(image) = world.glance.images.remove(*id) {
+                nova::image_gone(world, &image.properties);
+            }
             world.forget(id);
             Ok(Reply::empty(204))
         }
@@ -178,7 +194,7 @@ fn view(image: &Image) -> Value {
         "id": image.id, "name": image.name, "status": image.status, "visibility": image.visibility,
         "owner": image.owner, "container_format": image.container_format,
         "disk_format": image.disk_format, "min_disk": image.min_disk, "min_ram": image.min_ram,
-        "protected": image.protected, "tags": image.tags, "size": image.size, "virtual_size": null,
+        "protected": image.protected, "tags": image.tags, "size": image.size, "virtual_size": image.virtual_size,
         "checksum": null, "os_hash_algo": image.digest.as_ref().map(|_| "sha512"), "os_hash_value": image.digest,
         "os_hidden": false, "created_at": zulu(image.created), "updated_at": zulu(image.updated),
         "self": format!("/v2/images/{}", image.id), "file": format!("/v2/images/{}/file", image.id),
@@ -235,6 +251,10 @@ pub(crate) struct Sketch {
     pub(crate) name: Option<String>,
     pub(crate) properties: BTreeMap<String, String>,
     pub(crate) active: bool,
+    /// Bytes that it will have, of a disk of this size.
+    pub(crate) content: Option<Content>,
+    pub(crate) virtual_size: Option<u64>,
+    pub(crate) min_disk: u64,
 }
 
 pub(crate) fn make(world: &mut World, project: &str, sketch: Sketch) -> String {
@@ -247,9 +267,9 @@ pub(crate) fn make(world: &mut World, project: &str, sketch: Sketch) -> String {
         name: sketch.name,
         status: if sketch.active { "active" } else { "queued" }.to_owned(),
         visibility: "shared".to_owned(),
-        container_format: None,
-        disk_format: None,
-        min_disk: 0,
+        container_format: sketch.content.is_some().then(|| "bare".to_owned()),
+        disk_format: sketch.content.is_some().then(|| "raw".to_owned()),
+        min_disk: sketch.min_disk,
         min_ram: 0,
         protected: false,
         tags: Vec::new(),
@@ -257,8 +277,9 @@ pub(crate) fn make(world: &mut World, project: &str, sketch: Sketch) -> String {
         created: now,
         updated: now,
         size: sketch.active.then_some(0),
+        virtual_size: sketch.virtual_size,
         digest: None,
-        content: Content::default(),
+        content: sketch.content.unwrap_or_default(),
     };
     world.remember(
         Kind::Image,
@@ -279,7 +300,7 @@ fn create(world: &mut World, call: &Call, who: &Who) -> Answer {
     let sketch = Sketch {
         name: text("name"),
         properties: properties(wanted),
-        active: false,
+        ..Sketch::default()
     };
     let id = make(world, &who.project, sketch);
     if let Some(image) = world.glance.images.get_mut(&id) {

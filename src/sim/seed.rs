@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::cinder::{Blueprint, volume_make};
 use super::cloud::{CloudError, missing};
 use super::content::{Content, GIB};
+use super::glance::{Sketch, make as image_make};
 use super::keystone::Who;
 use super::neutron::{
     PortSketch, RuleSketch, add_rule, group_make, network_make, port_make, subnet_make, text,
@@ -31,6 +32,10 @@ pub struct InstanceSpec {
     pub kib_of_data: usize,
     /// The name of its flavor.
     pub flavor: String,
+    /// The image properties of its root volume, or of the image that it boots from.
+    pub properties: BTreeMap<String, String>,
+    /// Whether it boots from an image: its root disk is then no volume, and all volumes hold data.
+    pub from_image: bool,
     /// Its network, made if the project has none of this name.
     pub network: String,
 }
@@ -45,8 +50,28 @@ impl InstanceSpec {
             volumes: volumes.to_vec(),
             kib_of_data: 256,
             flavor: "m1.tiny".to_owned(),
+            properties: BTreeMap::new(),
+            from_image: false,
             network: "internal".to_owned(),
         }
+    }
+}
+
+impl InstanceSpec {
+    /// The same with a guest agent that Nova has to ask to hold still.
+    #[must_use]
+    pub fn quiesced(mut self) -> Self {
+        for key in ["hw_qemu_guest_agent", "os_require_quiesce"] {
+            self.properties.insert(key.to_owned(), "yes".to_owned());
+        }
+        self
+    }
+
+    /// The same, booted from an image.
+    #[must_use]
+    pub fn booted_from_image(mut self) -> Self {
+        self.from_image = true;
+        self
     }
 }
 
@@ -125,12 +150,13 @@ pub(crate) fn create_instance(
     let disks = volumes
         .iter()
         .enumerate()
-        .map(|(number, id)| DiskWish::volume(id, number == 0))
+        .map(|(number, id)| DiskWish::volume(id, number == 0 && !spec.from_image))
         .collect();
     let wish = ServerWish {
         name: spec.name.clone(),
         description: Some(format!("the instance {}", spec.name)),
         flavor,
+        image: spec.from_image.then(|| put_image(world, spec, &project)),
         key_name: Some(keypair.clone()),
         metadata: BTreeMap::from([
             ("tier".to_owned(), "gold".to_owned()),
@@ -164,6 +190,28 @@ fn put_volume(
     number: usize,
 ) -> String {
     let size = spec.volumes.get(number).copied().unwrap_or(1);
+    let content = content(world, spec, size);
+    let is_root = number == 0 && !spec.from_image;
+    let role = if is_root { "root" } else { "data" };
+    let plan = Blueprint {
+        name: Some(format!("{}-{role}-{number}", spec.name)),
+        description: Some(format!("volume {number} of {}", spec.name)),
+        size,
+        metadata: BTreeMap::from([("role".to_owned(), role.to_owned())]),
+        bootable: is_root,
+        image_metadata: if is_root {
+            spec.properties.clone()
+        } else {
+            BTreeMap::new()
+        },
+        content,
+        ..Blueprint::default()
+    };
+    volume_make(world, project, user, plan)
+}
+
+/// Random bytes in a disk of this size.
+fn content(world: &mut World, spec: &InstanceSpec, size: u64) -> Content {
     let mut content = Content::default();
     let pieces = (spec.kib_of_data / 64).max(1) as u64;
     for piece in 0..pieces {
@@ -171,17 +219,21 @@ fn put_volume(
         // Spread evenly, and never quite on a chunk's edge.
         content.write(size * GIB / pieces * piece + 512 * piece, &bytes);
     }
-    let role = if number == 0 { "root" } else { "data" };
-    let plan = Blueprint {
-        name: Some(format!("{}-{role}-{number}", spec.name)),
-        description: Some(format!("volume {number} of {}", spec.name)),
-        size,
-        metadata: BTreeMap::from([("role".to_owned(), role.to_owned())]),
-        bootable: number == 0,
-        content,
-        ..Blueprint::default()
+    content
+}
+
+/// The image that the instance boots from, with all that will be on its root disk.
+fn put_image(world: &mut World, spec: &InstanceSpec, project: &str) -> String {
+    let content = content(world, spec, 1);
+    let sketch = Sketch {
+        name: Some(format!("{}-image", spec.name)),
+        properties: spec.properties.clone(),
+        active: true,
+        content: Some(content),
+        virtual_size: Some(GIB),
+        ..Sketch::default()
     };
-    volume_make(world, project, user, plan)
+    image_make(world, project, sketch)
 }
 
 pub(crate) fn create_network(

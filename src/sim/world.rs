@@ -43,6 +43,8 @@ pub enum Kind {
     Router,
     /// A floating address.
     FloatingIp,
+    /// A snapshot of a volume group.
+    GroupSnapshot,
     /// An image.
     Image,
     /// A key pair.
@@ -106,6 +108,13 @@ pub(crate) enum Event {
         server: String,
         volume: String,
     },
+    GroupSnapshotReady(String),
+    GroupSnapshotGone(String),
+    /// The hypervisor has put the bytes of a server into its image.
+    ImageReady {
+        image: String,
+        server: String,
+    },
 }
 
 impl Event {
@@ -122,7 +131,10 @@ impl Event {
             | Self::BackupGone(id)
             | Self::ServerReady(id)
             | Self::ServerGone(id)
-            | Self::ServerPower(id, _) => id,
+            | Self::ServerPower(id, _)
+            | Self::GroupSnapshotReady(id)
+            | Self::GroupSnapshotGone(id)
+            | Self::ImageReady { image: id, .. } => id,
             Self::BackupRestored { volume, .. }
             | Self::VolumeAttached { volume, .. }
             | Self::VolumeDetached { volume, .. } => volume,
@@ -225,7 +237,8 @@ impl World {
             | Event::ServerGone(_)
             | Event::ServerPower(..)
             | Event::VolumeAttached { .. }
-            | Event::VolumeDetached { .. } => nova::settle(self, event, failure),
+            | Event::VolumeDetached { .. }
+            | Event::ImageReady { .. } => nova::settle(self, event, failure),
             Event::VolumeReady(_)
             | Event::VolumeGone(_)
             | Event::VolumeExtended(..)
@@ -234,6 +247,8 @@ impl World {
             | Event::BackupReady(_)
             | Event::BackupImported(_)
             | Event::BackupGone(_)
+            | Event::GroupSnapshotReady(_)
+            | Event::GroupSnapshotGone(_)
             | Event::BackupRestored { .. } => cinder::settle(self, event, failure),
         }
         if let Some(Fate::Status(status)) = fate {
@@ -241,7 +256,7 @@ impl World {
         }
     }
 
-    /// Gives a volume, snapshot, backup or server another status; says whether there is such a one.
+    /// Gives a volume, snapshot, backup, server, group snapshot or image another status; says whether there is such a one.
     pub(crate) fn set_status(&mut self, id: &str, status: &str) -> bool {
         let place = if let Some(volume) = self.cinder.volumes.get_mut(id) {
             &mut volume.status
@@ -251,6 +266,10 @@ impl World {
             &mut backup.status
         } else if let Some(server) = self.nova.servers.get_mut(id) {
             &mut server.status
+        } else if let Some(one) = self.cinder.groups.snapshots.get_mut(id) {
+            &mut one.status
+        } else if let Some(image) = self.glance.images.get_mut(id) {
+            &mut image.status
         } else {
             return false;
         };
@@ -263,6 +282,7 @@ impl World {
         self.cinder.volumes.remove(id);
         self.cinder.snapshots.remove(id);
         self.cinder.backups.remove(id);
+        self.cinder.groups.snapshots.remove(id);
         self.nova.servers.remove(id);
         self.neutron.vanish(id);
         self.glance.images.remove(id);

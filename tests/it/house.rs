@@ -17,6 +17,7 @@ use drbackup::{
             dr_backup_service_client::DrBackupServiceClient,
             orphan_service_client::OrphanServiceClient,
             restoration_service_client::RestorationServiceClient,
+            schedule_service_client::ScheduleServiceClient,
         },
         server,
     },
@@ -237,6 +238,10 @@ impl House {
 
     pub(crate) async fn restorations(&self) -> RestorationServiceClient<Channel> {
         RestorationServiceClient::new(self.channel().await)
+    }
+
+    pub(crate) async fn schedules(&self) -> ScheduleServiceClient<Channel> {
+        ScheduleServiceClient::new(self.channel().await)
     }
 
     /// The project `demo` of the source.

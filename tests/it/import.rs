@@ -62,12 +62,12 @@ fn export(backup: &DrBackup) -> String {
                 "metadata": {"source_volume_bootable": volume.bootable}}),
         ));
     }
-    let links: Vec<usize> = (0..detail.volume_backups.len()).rev().collect();
+    let volume_backups: Vec<usize> = (0..detail.volume_backups.len()).rev().collect();
     lines.push(row(
         "drbackup",
         9,
         &json!({"uuid": Uuid::from_u128(9), "name": "the last one", "state": 3, "tenant": 1,
-            "source_instance": 2, "backup_schedule": 3, "volume_backups": links,
+            "source_instance": 2, "backup_schedule": 3, "volume_backups": volume_backups,
             "metadata": {"name": "web", "system_volume_id": 40, "min_ram": 512, "min_disk": 1024}}),
     ));
     lines.join("\n")

@@ -9,8 +9,10 @@
 mod chains;
 mod cli;
 mod cloud_contract;
+mod consistency;
 mod demo;
 mod house;
+mod image_booted;
 mod import;
 mod journey;
 #[expect(dead_code, reason = "events of the domain are not seen from outside")]

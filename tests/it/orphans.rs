@@ -47,6 +47,7 @@ async fn leave_volume(house: &House, tenant: &Tenant, name: &str) -> String {
         volume_type: None,
         availability_zone: None,
         snapshot: None,
+        image: None,
         description: String::new(),
     };
     made(house, tenant, ThingKind::Volume, name, &request).await

@@ -43,6 +43,7 @@ fn schedule(next: Option<Slot>) -> Schedule {
             description: String::new(),
             kind: PointKind::DrBackup,
             capture: Capture::Snapshot,
+            minimum: None,
             full_every: 7,
             calendar: "0 * * * *".to_owned(),
             time_zone: "UTC".to_owned(),

@@ -162,6 +162,7 @@ fn hourly() -> Plan {
         description: String::new(),
         kind: PointKind::DrBackup,
         capture: Capture::Snapshot,
+        minimum: None,
         full_every: 1,
         calendar: "0 * * * *".to_owned(),
         time_zone: "Europe/Tallinn".to_owned(),
@@ -404,6 +405,7 @@ async fn what_was_to_be_kept_until_a_time_goes_then_but_not_the_last_of_its_inst
         description: String::new(),
         capture: Capture::Snapshot,
         incremental: false,
+        minimum: None,
         keeping: Keeping {
             until,
             ..Keeping::default()

@@ -165,6 +165,7 @@ pub(crate) fn creation(of: &DrBackup) -> Operation {
             capture: of.capture,
             description: of.description.clone(),
             incremental: false,
+            minimum: None,
         },
         resource_state: State::CreationScheduled,
         created: of.created,

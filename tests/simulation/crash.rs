@@ -18,7 +18,7 @@ use drbackup::{
 use crate::{
     life::Life,
     server::Lent,
-    stage::{Scene, Stage, by_hand, scratch},
+    stage::{Guest, Scene, Stage, by_hand, scratch},
     sweep::{self, every},
     tap::{Fall, Tap},
 };
@@ -123,6 +123,30 @@ fn a_replica_may_die_anywhere_with_two_volumes() {
 fn a_replica_may_die_anywhere_with_five_volumes() {
     let scene = scene(&[1, 1, 2, 1, 3], false);
     sweep(every(1), 11, |deaths| in_sqlite(&scene, deaths));
+}
+
+/// With fewer crossings than a plain life: most of what comes after the capture is the same.
+fn sweep_of(guest: Guest, volumes: &[u64]) {
+    let scene = Scene {
+        guest,
+        ..scene(volumes, false)
+    };
+    sweep(every(2), 7, |deaths| in_sqlite(&scene, deaths));
+}
+
+#[test]
+fn a_replica_may_die_anywhere_while_the_guest_holds_still() {
+    sweep_of(Guest::HoldsStill, &[1, 1]);
+}
+
+#[test]
+fn a_replica_may_die_anywhere_while_a_group_is_captured() {
+    sweep_of(Guest::Grouped, &[1, 1]);
+}
+
+#[test]
+fn a_replica_may_die_anywhere_with_a_root_disk_that_is_no_volume() {
+    sweep_of(Guest::FromImage, &[1]);
 }
 
 #[test]

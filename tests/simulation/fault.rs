@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::{
     crash::live,
     life::Life,
-    stage::{Scene, Stage, by_hand, scratch},
+    stage::{Guest, Scene, Stage, by_hand, scratch},
     sweep,
 };
 
@@ -104,7 +104,32 @@ fn run(scene: &Scene, point: &Point) {
 
 #[test]
 fn any_call_may_go_wrong_in_any_way() {
-    let mut scene = Scene::new(&[1]);
+    sweep_of(Guest::Plain, sweep::every(1));
+}
+
+#[test]
+fn any_call_may_go_wrong_while_the_guest_holds_still() {
+    sweep_of(Guest::HoldsStill, sweep::every(5));
+}
+
+#[test]
+fn any_call_may_go_wrong_while_a_group_is_captured() {
+    sweep_of(Guest::Grouped, sweep::every(7));
+}
+
+#[test]
+fn any_call_may_go_wrong_with_a_root_disk_that_is_no_volume() {
+    sweep_of(Guest::FromImage, sweep::every(5));
+}
+
+fn sweep_of(guest: Guest, every: usize) {
+    // An image has no volume but its own root disk here.
+    let volumes: &[u64] = match guest {
+        Guest::FromImage => &[],
+        Guest::Plain | Guest::HoldsStill | Guest::Grouped => &[1],
+    };
+    let mut scene = Scene::new(volumes);
+    scene.guest = guest;
     // What is stuck is looked at for days.
     scene.settings.observe_max = Duration::from_secs(300);
     scene.settings.lease = Duration::from_secs(120);
@@ -128,7 +153,7 @@ fn any_call_may_go_wrong_in_any_way() {
         });
     }
     // A bounded run takes every so many of them, which still meets every call and every way.
-    points = points.into_iter().step_by(sweep::every(1)).collect();
+    points = points.into_iter().step_by(every).collect();
     println!("{} lives", points.len());
     sweep::all("a fault", &points, |point| run(&scene, point));
 }

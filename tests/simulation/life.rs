@@ -22,7 +22,10 @@ use drbackup::{
     sim,
 };
 
-use crate::{judge, stage::Stage};
+use crate::{
+    judge,
+    stage::{Guest, Stage},
+};
 
 /// How often a caller tries again what a fault has spoilt.
 const TRIES: usize = 10;
@@ -83,7 +86,10 @@ impl<'s> Life<'s> {
             self.delete_backup(base).await;
         }
         self.home = before;
-        self.regular_life().await;
+        // Snapshots do not bring back what has its root disk elsewhere.
+        if self.stage.guest() != Guest::FromImage {
+            self.regular_life().await;
+        }
         self.judge().await;
         self.failures
     }
@@ -135,6 +141,7 @@ impl<'s> Life<'s> {
                 description: "nightly".to_owned(),
                 capture: self.capture,
                 incremental,
+                minimum: None,
                 keeping: Keeping::default(),
                 deadline: None,
                 validate_only: false,
@@ -228,7 +235,12 @@ impl<'s> Life<'s> {
     fn same_bytes(&self, back: &Restoration, cloud: &sim::Cloud) {
         assert_eq!(back.detail.volumes.len(), self.volumes());
         for volume in &back.detail.volumes {
-            let was = self.stage.source.volume_digest(volume.source.as_str());
+            let source = volume.source.as_str();
+            let was = if source == self.stage.instance.server {
+                self.stage.source.server_digest(source)
+            } else {
+                self.stage.source.volume_digest(source)
+            };
             let is = cloud.volume_digest(volume.volume.as_str());
             assert_eq!(
                 was.expect("the source"),
@@ -317,6 +329,7 @@ impl<'s> Life<'s> {
                 server: ServerId::new(self.stage.instance.server.as_str()),
                 name: String::new(),
                 description: "hourly".to_owned(),
+                minimum: None,
                 keeping: Keeping::default(),
                 deadline: None,
                 validate_only: false,
@@ -439,8 +452,10 @@ impl<'s> Life<'s> {
         }
     }
 
+    /// How many disks the instance has that a DR backup takes.
     fn volumes(&self) -> usize {
-        self.stage.instance.volumes.len()
+        let root = usize::from(self.stage.guest() == Guest::FromImage);
+        self.stage.instance.volumes.len() + root
     }
 
     async fn backup(&mut self, id: DrBackupId) -> DrBackup {

@@ -12,7 +12,7 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use crate::{
     fault::actions,
     life::Life,
-    stage::{Replica, Scene, Stage, by_hand, scratch},
+    stage::{Guest, Replica, Scene, Stage, by_hand, scratch},
     sweep,
     tap::{Fall, Tap},
 };
@@ -90,6 +90,16 @@ impl Drop for Story {
     }
 }
 
+/// Half of all instances are plain.
+const GUESTS: [Guest; 6] = [
+    Guest::Plain,
+    Guest::Plain,
+    Guest::Plain,
+    Guest::HoldsStill,
+    Guest::Grouped,
+    Guest::FromImage,
+];
+
 fn scene(seed: u64, dice: &mut StdRng) -> Scene {
     let volumes: Vec<u64> = (0..*[1, 1, 2, 2, 3, 5].choose(dice).expect("some"))
         .map(|_| dice.random_range(1..4))
@@ -101,6 +111,7 @@ fn scene(seed: u64, dice: &mut StdRng) -> Scene {
     let mut release = || *RELEASES.choose(dice).expect("some");
     scene.releases = [release(), release()];
     scene.page_limit = *[1, 2, 3, 1000, 1000, 1000].choose(dice).expect("some");
+    scene.guest = *GUESTS.choose(dice).expect("some");
     scene.times.api_latency = Duration::from_millis(dice.random_range(1..1_000));
     scene
 }

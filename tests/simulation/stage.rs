@@ -113,6 +113,19 @@ impl Replica {
     }
 }
 
+/// What the instance of a stage is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Guest {
+    /// Volumes, and nobody who could be asked to hold still.
+    Plain,
+    /// Nova has to have it hold still.
+    HoldsStill,
+    /// Its volumes are in one group.
+    Grouped,
+    /// It boots from an image, so that its root disk is no volume; all its volumes hold data.
+    FromImage,
+}
+
 /// What a stage is like.
 #[derive(Debug, Clone)]
 pub(crate) struct Scene {
@@ -120,6 +133,8 @@ pub(crate) struct Scene {
     pub(crate) times: sim::Times,
     /// The sizes of the volumes of the instance.
     pub(crate) volumes: Vec<u64>,
+    /// What else the instance is like.
+    pub(crate) guest: Guest,
     /// Where ids and bytes come from.
     pub(crate) seed: u64,
     /// Whether reads are crossings too.
@@ -142,6 +157,7 @@ impl Scene {
         Self {
             times: sim::Times::realistic(),
             volumes: volumes.to_vec(),
+            guest: Guest::Plain,
             seed: 1,
             reads: false,
             settings: Settings::default(),
@@ -206,12 +222,20 @@ impl Stage {
         }
         let source = Arc::new(sim::Cloud::in_memory(source));
         let dr = Arc::new(sim::Cloud::in_memory(dr));
-        let instance = source
-            .create_instance(&InstanceSpec {
-                kib_of_data: 16,
-                ..InstanceSpec::new("shop", &scene.volumes)
-            })
-            .expect("an instance");
+        let spec = InstanceSpec {
+            kib_of_data: 16,
+            ..InstanceSpec::new("shop", &scene.volumes)
+        };
+        let spec = match scene.guest {
+            Guest::Plain | Guest::Grouped => spec,
+            Guest::HoldsStill => spec.quiesced(),
+            Guest::FromImage => spec.booted_from_image(),
+        };
+        let instance = source.create_instance(&spec).expect("an instance");
+        if scene.guest == Guest::Grouped {
+            let group = source.create_group("demo", &instance.volumes, true);
+            group.expect("a group");
+        }
         dr.create_network("demo", "internal").expect("a network");
         let epochs = Arc::new(Epochs::default());
         let tap = Tap::new([]);
@@ -284,6 +308,11 @@ impl Stage {
                 freed.expect("the store answers");
             }
         }
+    }
+
+    /// What the instance of this stage is like.
+    pub(crate) fn guest(&self) -> Guest {
+        self.scene.guest
     }
 
     /// A cloud by its name.

@@ -1,7 +1,7 @@
 //! Regular backups and what is asked about them; it may not know whether it may be done.
 
 use super::{
-    dr_backup::{changes, consistency, summary, tenant},
+    dr_backup::{changes, consistency, level_asked, summary, tenant},
     fields::{Fields, Times as _},
     number, progress, text, time,
 };
@@ -107,6 +107,10 @@ pub(in crate::api) fn create(
         server: ServerId::new(fields.required("instance_id", message.instance_id)),
         name: fields.name("name", message.name),
         description: fields.description("description", message.description),
+        minimum: fields.take(
+            "minimum_consistency",
+            level_asked(message.minimum_consistency),
+        ),
         keeping: Keeping {
             schedule: None,
             until: fields.moment("kept_until", message.kept_until),

@@ -10,9 +10,10 @@ use super::{
     number, progress, text, time,
 };
 use crate::{
-    api::pb,
+    api::pb::{self, consistency::Level},
     domain::{
-        capture::{Capture, Consistency, ConsistencyLevel},
+        capture::Capture,
+        consistency::{Consistency, ConsistencyLevel},
         dr_backup::{DrBackup, Mirror, VolumeBackup},
         error::Error,
         id::{CloudName, DrBackupId, ProjectId, ServerId, Tenant},
@@ -138,16 +139,33 @@ pub(super) fn mirror(mirror: &Mirror) -> pb::Mirror {
 }
 
 pub(super) fn consistency(consistency: &Consistency) -> pb::Consistency {
-    let level = match consistency.level {
-        ConsistencyLevel::PerVolume => pb::consistency::Level::PerVolume,
-        ConsistencyLevel::VolumeSnapshots => pb::consistency::Level::VolumeSnapshots,
-        ConsistencyLevel::ShutOff => pb::consistency::Level::ShutOff,
-    };
     pb::Consistency {
-        level: level.into(),
+        level: level(consistency.level).into(),
         skew: consistency
             .skew_ms
             .map(|skew| duration(std::time::Duration::from_millis(skew))),
+    }
+}
+
+pub(super) fn level(level: ConsistencyLevel) -> Level {
+    match level {
+        ConsistencyLevel::PerVolume => Level::PerVolume,
+        ConsistencyLevel::VolumeSnapshots => Level::VolumeSnapshots,
+        ConsistencyLevel::GroupSnapshot => Level::GroupSnapshot,
+        ConsistencyLevel::Quiesced => Level::Quiesced,
+        ConsistencyLevel::ShutOff => Level::ShutOff,
+    }
+}
+
+pub(super) fn level_asked(number: i32) -> Result<Option<ConsistencyLevel>, String> {
+    match Level::try_from(number) {
+        Ok(Level::Unspecified) => Ok(None),
+        Ok(Level::PerVolume) => Ok(Some(ConsistencyLevel::PerVolume)),
+        Ok(Level::VolumeSnapshots) => Ok(Some(ConsistencyLevel::VolumeSnapshots)),
+        Ok(Level::GroupSnapshot) => Ok(Some(ConsistencyLevel::GroupSnapshot)),
+        Ok(Level::Quiesced) => Ok(Some(ConsistencyLevel::Quiesced)),
+        Ok(Level::ShutOff) => Ok(Some(ConsistencyLevel::ShutOff)),
+        Err(_) => Err(format!("{number} is not a level that is known here")),
     }
 }
 
@@ -195,6 +213,10 @@ pub(in crate::api) fn create(
         description: fields.description("description", message.description),
         capture: fields.take("capture", capture_asked(message.capture)),
         incremental: message.incremental,
+        minimum: fields.take(
+            "minimum_consistency",
+            level_asked(message.minimum_consistency),
+        ),
         keeping: Keeping {
             schedule: None,
             until: fields.moment("kept_until", message.kept_until),

@@ -84,6 +84,7 @@ fn volume(volume: &VolumeFacts) -> pb::SourceVolume {
         multiattach: volume.multiattach,
         availability_zone: text(volume.availability_zone.as_ref()),
         tag: text(volume.tag.as_ref()),
+        made_from_image: volume.from_image,
     }
 }
 

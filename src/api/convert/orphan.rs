@@ -98,5 +98,7 @@ fn kind(kind: ThingKind) -> pb::ThingKind {
         ThingKind::Port => pb::ThingKind::Port,
         ThingKind::SecurityGroup => pb::ThingKind::SecurityGroup,
         ThingKind::KeyPair => pb::ThingKind::KeyPair,
+        ThingKind::GroupSnapshot => pb::ThingKind::GroupSnapshot,
+        ThingKind::Image => pb::ThingKind::Image,
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    dr_backup::{capture, capture_asked, tenant},
+    dr_backup::{capture, capture_asked, level, level_asked, tenant},
     duration,
     fields::{Fields, brief},
     number, progress, time,
@@ -24,10 +24,11 @@ use crate::{
 };
 
 /// What an update may change.
-const CHANGEABLE: [&str; 10] = [
+const CHANGEABLE: [&str; 11] = [
     "name",
     "description",
     "capture",
+    "minimum_consistency",
     "full_every",
     "schedule",
     "time_zone",
@@ -62,6 +63,7 @@ pub(in crate::api) fn schedule(schedule: Schedule) -> pb::Schedule {
         instance_id: schedule.server.to_string(),
         backup_type: backup_type.into(),
         capture: of_dr_backups.into(),
+        minimum_consistency: plan.minimum.map(level).unwrap_or_default().into(),
         schedule: plan.calendar,
         time_zone: plan.time_zone,
         jitter: (!plan.jitter.is_zero()).then(|| duration(plan.jitter)),
@@ -289,6 +291,10 @@ fn plan(fields: &mut Fields<'_>, wanted: pb::Schedule) -> Plan {
         name: fields.name("schedule.name", wanted.name),
         description: fields.description("schedule.description", wanted.description),
         capture: fields.take("schedule.capture", capture_asked(wanted.capture)),
+        minimum: fields.take(
+            "schedule.minimum_consistency",
+            level_asked(wanted.minimum_consistency),
+        ),
         calendar: wanted.schedule,
         time_zone: if wanted.time_zone.is_empty() {
             "UTC".to_owned()

@@ -4,7 +4,7 @@ use super::{
     Page, Shown, either, failed, gone, inside, named, needs, span, standing, state, time, working,
     yes,
 };
-use crate::api::pb;
+use crate::{api::pb, cli::consistency::words};
 
 impl Shown for pb::DrBackup {
     const MESSAGE: &'static str = "drbackup.v1.DRBackup";
@@ -153,12 +153,7 @@ pub(super) fn together(how: &str, consistency: Option<&pb::Consistency>) -> Stri
     let Some(consistency) = consistency else {
         return how.to_owned();
     };
-    let level = match consistency.level() {
-        pb::consistency::Level::Unspecified => "",
-        pb::consistency::Level::PerVolume => "each volume at its own time",
-        pb::consistency::Level::VolumeSnapshots => "all volumes at once",
-        pb::consistency::Level::ShutOff => "the instance was shut off",
-    };
+    let level = words(consistency.level());
     let mut parts = vec![how.to_owned(), level.to_owned()];
     if let Some(skew) = &consistency.skew {
         parts.push(format!("{} apart", span(skew)));

@@ -76,6 +76,8 @@ fn kind(kind: pb::ThingKind) -> String {
         pb::ThingKind::Port => "port",
         pb::ThingKind::SecurityGroup => "security group",
         pb::ThingKind::KeyPair => "key pair",
+        pb::ThingKind::GroupSnapshot => "group snapshot",
+        pb::ThingKind::Image => "image",
     };
     word.to_owned()
 }

@@ -1,9 +1,12 @@
 //! How a schedule and its runs look; it may not know where they are written.
 
 use super::{Page, Shown, failed, span, standing, state, time, yes};
-use crate::api::pb::{
-    self,
-    schedule_run::{Cause, Outcome},
+use crate::{
+    api::pb::{
+        self,
+        schedule_run::{Cause, Outcome},
+    },
+    cli::consistency::words,
 };
 
 impl Shown for pb::Schedule {
@@ -46,6 +49,7 @@ impl Shown for pb::Schedule {
         };
         page.fact("Makes", makes);
         page.fact("Runs", format!("{} in {}", self.schedule, self.time_zone));
+        page.fact("Agree at least", words(self.minimum_consistency()));
         page.fact("Within", self.jitter.as_ref().map(span).unwrap_or_default());
         page.fact("Active", yes(self.is_active));
         page.fact("Next", time(self.next_trigger_at.as_ref()));

@@ -18,6 +18,7 @@ fn schedule(number: u128, calendar: &str, time_zone: &str) -> Schedule {
             description: String::new(),
             kind: PointKind::DrBackup,
             capture: Capture::Snapshot,
+            minimum: None,
             full_every: 1,
             calendar: calendar.to_owned(),
             time_zone: time_zone.to_owned(),

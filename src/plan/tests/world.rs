@@ -1,4 +1,6 @@
 //! A world that answers planners at once, and operations in it to unfold; it may not know the engine.
+//!
+//! One file because every operation in it is about the same instance.
 
 use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
@@ -8,21 +10,22 @@ use super::super::Limits;
 use crate::domain::{
     backup::{BackupDetail, VolumeSnapshot},
     capture::Capture,
+    consistency::ConsistencyLevel,
     decision::{Decision, Detail, Ending, Wish},
     dr_backup::{DrBackupDetail, Mirror, VolumeBackup},
     effect::{Disposal, Effect, EffectKind, EffectState, Fact, Request},
     fault::{Fault, FaultKind, Service},
     id::{
-        BackupId, CloudName, DrBackupId, EffectKey, FlavorId, NetworkId, OperationId, ProjectId,
-        ResourceId, RestorationId, SecurityGroupId, ServerId, SnapshotId, SubnetId, Tenant,
-        VolumeBackupId, VolumeId,
+        BackupId, CloudName, DrBackupId, EffectKey, FlavorId, GroupId, NetworkId, OperationId,
+        ProjectId, ResourceId, RestorationId, SecurityGroupId, ServerId, SnapshotId, SubnetId,
+        Tenant, VolumeBackupId, VolumeId,
     },
     inventory::{AdminReach, Flavor, Inventory, Network, Quotas, Subnet, VolumeType},
     ledger::Ledger,
     lifecycle::State,
     manifest::{
         FixedAddress, FlavorShape, KeyFacts, Manifest, PortFacts, Properties, SecurityGroupFacts,
-        SecurityGroupRule, VolumeFacts,
+        SecurityGroupRule, VolumeFacts, VolumeGroupFacts,
     },
     operation::{Ask, Operation},
     record::{BackupRecord, Exported},
@@ -76,6 +79,7 @@ pub(super) fn manifest(volumes: usize) -> Manifest {
         tag: None,
         metadata: Properties::new(),
         image_metadata: Properties::new(),
+        from_image: false,
     };
     Manifest {
         tenant: tenant("source", "demo"),
@@ -87,6 +91,7 @@ pub(super) fn manifest(volumes: usize) -> Manifest {
         flavor: flavor_shape("m1.tiny", 1, 512),
         image: None,
         volumes: (0..volumes).map(volume).collect(),
+        volume_group: None,
         ports: vec![PortFacts {
             name: String::new(),
             network: NetworkId::new("source-network"),
@@ -132,6 +137,52 @@ pub(super) fn manifest(volumes: usize) -> Manifest {
         user_data: None,
         gaps: Vec::new(),
     }
+}
+
+/// The instance of this id: some are made to be captured in a better way.
+fn manifest_of(server: &ServerId, volumes: usize) -> Manifest {
+    let mut manifest = manifest(volumes);
+    match server.as_str() {
+        "quiesced-server" => {
+            for key in ["hw_qemu_guest_agent", "os_require_quiesce"] {
+                let root = &mut manifest.volumes[0];
+                root.image_metadata.insert(key.to_owned(), "yes".to_owned());
+            }
+        }
+        "grouped-server" => {
+            manifest.volume_group = Some(VolumeGroupFacts {
+                id: GroupId::new("group"),
+                consistent: Some(true),
+            });
+        }
+        // The world's number of volumes is that of all disks.
+        "image-server" => {
+            manifest.root_is_volume = false;
+            manifest.volumes.remove(0);
+            manifest.flavor.disk_gib = 3;
+        }
+        _ => {}
+    }
+    manifest
+}
+
+/// The same operation on another instance, and with a wish for how well its volumes agree.
+pub(super) fn of_server(
+    mut operation: Operation,
+    name: &str,
+    least: Option<ConsistencyLevel>,
+) -> Operation {
+    if let Ask::CreateDrBackup {
+        server, minimum, ..
+    }
+    | Ask::CreateBackup {
+        server, minimum, ..
+    } = &mut operation.ask
+    {
+        *server = ServerId::new(name);
+        *minimum = least;
+    }
+    operation
 }
 
 pub(super) fn inventory() -> Inventory {
@@ -222,6 +273,7 @@ pub(super) fn create(capture: Capture) -> Operation {
         capture,
         description: "nightly".to_owned(),
         incremental: false,
+        minimum: None,
     };
     let resource = ResourceId::DrBackup(DrBackupId(Uuid::from_u128(1)));
     operation(resource, tenant("source", "demo"), ask, State::Creating)
@@ -270,6 +322,7 @@ pub(super) fn create_regular() -> Operation {
     let ask = Ask::CreateBackup {
         server: ServerId::new("source-server"),
         description: "hourly".to_owned(),
+        minimum: None,
     };
     operation(REGULAR, tenant("source", "demo"), ask, State::Creating)
 }
@@ -353,6 +406,17 @@ pub(super) fn registry(volumes: usize) -> Vec<Operation> {
     };
     vec![
         create_regular(),
+        of_server(create_regular(), "quiesced-server", None),
+        of_server(create(Capture::Snapshot), "quiesced-server", None),
+        of_server(
+            create(Capture::SnapshotThenCopy),
+            "quiesced-server",
+            Some(ConsistencyLevel::Quiesced),
+        ),
+        of_server(create(Capture::Snapshot), "grouped-server", None),
+        of_server(create(Capture::Snapshot), "image-server", None),
+        of_server(create(Capture::VolumeInUse), "image-server", None),
+        of_server(increment(Capture::SnapshotThenCopy), "image-server", None),
         restore_regular(volumes, RestoreWish::default()),
         operation(REGULAR, home.clone(), describe, State::Updating),
         operation(REGULAR, home.clone(), discard, State::Deleting),
@@ -397,7 +461,17 @@ pub(super) fn answer(effect: &mut Effect, volumes: usize) {
     effect.external = (!id.is_empty()).then_some(id.clone());
     effect.state = EffectState::Done;
     effect.fact = match &effect.request {
-        Request::ReadInstance { .. } => Some(Fact::Instance(Box::new(manifest(volumes)))),
+        Request::ReadInstance { server } => {
+            Some(Fact::Instance(Box::new(manifest_of(server, volumes))))
+        }
+        Request::ReadCaptured { thing, .. } => Some(Fact::Captured {
+            quiesced: thing.kind == ThingKind::Image,
+            snapshots: manifest(volumes)
+                .volumes
+                .iter()
+                .map(|volume| captured(&volume.id))
+                .collect(),
+        }),
         Request::ReadParents { volumes } => Some(Fact::Parents {
             newest: volumes.iter().map(parent_of).collect(),
         }),
@@ -435,6 +509,18 @@ pub(super) fn answer(effect: &mut Effect, volumes: usize) {
             }))
         }),
     };
+}
+
+/// The snapshot of a volume that came with others.
+fn captured(volume: &VolumeId) -> Sighting {
+    Sighting {
+        thing: Thing {
+            kind: ThingKind::Snapshot,
+            id: format!("captured-{volume}"),
+        },
+        created: Some(Timestamp(3)),
+        ..parent_of(volume)
+    }
 }
 
 /// What an increment of a volume builds on.
@@ -547,6 +633,10 @@ pub(super) fn unfold(
             if fails == Some(story.wished.len() - 1) {
                 if cancel {
                     operation.cancelled = Some(Timestamp(1));
+                    // Whatever belongs to the clean-up goes on.
+                    if matches!(effect.request, Request::ApplySnapshotsGone { .. }) {
+                        answer(&mut effect, volumes);
+                    }
                 } else {
                     effect.state = EffectState::Failed;
                     effect.fault = Some(Fault::new(

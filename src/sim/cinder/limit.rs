@@ -142,6 +142,11 @@ pub(super) fn used(world: &World, project: &str, resource: &str) -> i64 {
     i64::try_from(total).unwrap_or(i64::MAX)
 }
 
+/// Whether so many snapshots more are allowed, as Nova asks beforehand.
+pub(crate) fn room(world: &World, project: &str, snapshots: usize) -> bool {
+    !over(world, project, "snapshots", snapshots as u64)
+}
+
 fn over(world: &World, project: &str, resource: &str, more: u64) -> bool {
     let limit = limit(world, project, resource);
     let more = i64::try_from(more).unwrap_or(i64::MAX);

@@ -2,6 +2,7 @@
 //! Nova beyond the server that a volume is attached to.
 
 mod backup;
+mod group;
 mod limit;
 mod list;
 mod metadata;
@@ -23,6 +24,8 @@ use crate::sim::keystone::{Who, unauthorised};
 use crate::sim::reply::{Answer, Reply, bad, fault, missing};
 use crate::sim::world::{Event, World};
 
+pub(crate) use group::put_together;
+pub(crate) use limit::room as snapshot_room;
 pub(crate) use snapshot::{Wish as SnapshotWish, make as snapshot_make};
 pub(crate) use transfer::offers;
 pub(crate) use volume::{Blueprint, delete_with_server, make as volume_make};
@@ -63,6 +66,8 @@ pub(crate) struct Volume {
     pub(crate) attachment: Option<Attachment>,
     pub(crate) created: DateTime<Utc>,
     pub(crate) updated: Option<DateTime<Utc>>,
+    /// The id of its group.
+    pub(crate) group: Option<String>,
     /// Made by Cinder for itself while a backup runs; it counts against no quota.
     pub(crate) temporary: bool,
     pub(crate) content: Content,
@@ -95,6 +100,10 @@ pub(crate) struct Snapshot {
     pub(crate) content: Content,
     pub(crate) bootable: bool,
     pub(crate) image_metadata: BTreeMap<String, String>,
+    /// The group snapshot that it is part of.
+    pub(crate) part_of: Option<String>,
+    /// Whether the guest held its file systems still when it was taken.
+    pub(crate) quiesced: bool,
 }
 
 impl Snapshot {
@@ -149,6 +158,7 @@ pub(crate) struct State {
     pub(crate) snapshots: BTreeMap<String, Snapshot>,
     pub(crate) backups: BTreeMap<String, Backup>,
     pub(crate) types: Vec<VolumeType>,
+    pub(crate) groups: group::Groups,
     transfers: BTreeMap<String, transfer::Transfer>,
     /// Limits that somebody has set: project, resource.
     limits: BTreeMap<(String, String), i64>,
@@ -168,6 +178,7 @@ impl Default for State {
             snapshots: BTreeMap::new(),
             backups: BTreeMap::new(),
             types: Vec::new(),
+            groups: group::Groups::default(),
             transfers: BTreeMap::new(),
             limits: BTreeMap::new(),
             busy: Vec::new(),
@@ -192,6 +203,7 @@ pub(crate) fn furnish(world: &mut World) {
             description: description.map(str::to_owned),
         });
     }
+    group::furnish(world);
 }
 
 /// Who asks, in which microversion, and where the answer's links point.
@@ -311,6 +323,9 @@ fn route(world: &mut World, ask: &Ask<'_>, parts: &[&str]) -> Answer {
         ["volumes", rest @ ..] => volume::route(world, ask, rest),
         ["snapshots", rest @ ..] => snapshot::route(world, ask, rest),
         ["backups", rest @ ..] => backup::route(world, ask, rest),
+        ["groups", rest @ ..] => group::groups(world, ask, rest),
+        ["group_types", rest @ ..] => group::types(world, ask, rest),
+        ["group_snapshots", rest @ ..] => group::snapshots(world, ask, rest),
         ["volume-transfers" | "os-volume-transfer", rest @ ..] => transfer::route(world, ask, rest),
         rest => limit::route(world, ask, rest),
     }

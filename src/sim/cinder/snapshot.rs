@@ -93,7 +93,7 @@ fn view(ask: &Ask<'_>, snapshot: &Snapshot, extended: bool) -> Value {
         view["os-extended-snapshot-attributes:project_id"] = json!(snapshot.project);
     }
     if ask.since(14) {
-        view["group_snapshot_id"] = Value::Null;
+        view["group_snapshot_id"] = json!(snapshot.part_of);
     }
     if ask.since(41) {
         view["user_id"] = json!(snapshot.user);
@@ -150,6 +150,7 @@ fn create(world: &mut World, ask: &Ask<'_>) -> Answer {
         name: text(&wanted["name"]).or_else(|| text(&wanted["display_name"])),
         description: text(&wanted["description"]),
         metadata: texts(&wanted["metadata"])?,
+        ..Wish::default()
     };
     let id = make(world, &ask.who, &volume, wish)?;
     let snapshot = see_snapshot(world, ask, &id)?;
@@ -162,6 +163,10 @@ pub(crate) struct Wish {
     pub(crate) name: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
+    /// The group snapshot that it is part of.
+    pub(crate) part_of: Option<String>,
+    /// Whether the guest holds still.
+    pub(crate) quiesced: bool,
 }
 
 /// Begins a snapshot of a volume, whatever its status, and gives its id.
@@ -196,17 +201,22 @@ pub(crate) fn make(
         content: source.content,
         bootable: source.bootable,
         image_metadata: source.image_metadata,
+        part_of: wish.part_of,
+        quiesced: wish.quiesced,
     };
-    world.remember(
-        Kind::Snapshot,
-        &id,
-        snapshot.name.as_deref().unwrap_or_default(),
-        &who.project,
-    );
-    world.later(
-        world.config.times.snapshot_create,
-        Event::SnapshotReady(id.clone()),
-    );
+    // One of a group comes, is ready and is remembered with its group, whose name all of them have.
+    if snapshot.part_of.is_none() {
+        world.remember(
+            Kind::Snapshot,
+            &id,
+            snapshot.name.as_deref().unwrap_or_default(),
+            &who.project,
+        );
+        world.later(
+            world.config.times.snapshot_create,
+            Event::SnapshotReady(id.clone()),
+        );
+    }
     world.cinder.snapshots.insert(id.clone(), snapshot);
     Ok(id)
 }
@@ -240,7 +250,8 @@ fn delete(world: &mut World, id: &str, force: bool) -> Answer {
     let Some(snapshot) = world.cinder.snapshots.get_mut(id) else {
         return Err(nowhere());
     };
-    if !force && !["available", "error"].contains(&snapshot.status.as_str()) {
+    let in_group = snapshot.part_of.is_some();
+    if in_group || !force && !["available", "error"].contains(&snapshot.status.as_str()) {
         return Err(bad(
             "Invalid snapshot: Snapshot status must be available or error and must not be part of a group.",
         ));

@@ -154,7 +154,7 @@ fn view(world: &World, ask: &Ask<'_>, volume: &Volume, extended: bool) -> Value 
         }
     }
     let later: [(u32, &str, Value); 6] = [
-        (13, "group_id", Value::Null),
+        (13, "group_id", json!(volume.group)),
         (48, "shared_targets", json!(false)),
         (48, "service_uuid", Value::Null),
         (61, "cluster_name", Value::Null),
@@ -215,6 +215,7 @@ pub(crate) fn make(world: &mut World, project: &str, user: &str, plan: Blueprint
         attachment: None,
         created: world.date(),
         updated: None,
+        group: None,
         temporary: false,
         content: plan.content,
     };
@@ -373,6 +374,18 @@ fn from_image(world: &World, ask: &Ask<'_>, id: &str, plan: &mut Blueprint) -> R
     let image = world.glance.visible(id, &ask.who);
     let image = image
         .ok_or_else(|| bad("Invalid image identifier or unable to access requested image."))?;
+    if image.status != "active" {
+        return Err(bad(&format!(
+            "Invalid input received: Image {id} is not active."
+        )));
+    }
+    let least = image.least_gib();
+    if plan.size < least {
+        return Err(bad(&format!(
+            "Invalid input received: Size of specified image {least}GB is larger than volume size {}GB.",
+            plan.size
+        )));
+    }
     plan.content = image.content.clone();
     plan.image_metadata = image.volume_metadata();
     plan.bootable = true;

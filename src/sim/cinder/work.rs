@@ -116,7 +116,10 @@ fn clear_up(world: &mut World, event: Event) {
         | Event::ServerGone(_)
         | Event::ServerPower(..)
         | Event::VolumeAttached { .. }
-        | Event::VolumeDetached { .. } => {}
+        | Event::VolumeDetached { .. }
+        | Event::GroupSnapshotReady(_)
+        | Event::GroupSnapshotGone(_)
+        | Event::ImageReady { .. } => {}
     }
 }
 
@@ -133,6 +136,7 @@ pub(super) fn make_temporary(world: &mut World, backup: &str, source: &Volume) {
         attachment: None,
         created: world.date(),
         updated: None,
+        group: None,
         temporary: true,
         content: Content::default(),
         ..source.clone()
@@ -194,6 +198,9 @@ pub(crate) fn settle(world: &mut World, event: &Event, failure: Option<&str>) {
                 world.forget(id);
             }
         }
+        Event::GroupSnapshotReady(_) | Event::GroupSnapshotGone(_) => {
+            super::group::settle(world, event, failure);
+        }
         Event::BackupReady(id) => finish_backup(world, id, failure),
         Event::BackupImported(id) => finish_import(world, id, failure),
         Event::BackupGone(id) => finish_delete(world, id, failure),
@@ -208,7 +215,8 @@ pub(crate) fn settle(world: &mut World, event: &Event, failure: Option<&str>) {
         | Event::ServerGone(_)
         | Event::ServerPower(..)
         | Event::VolumeAttached { .. }
-        | Event::VolumeDetached { .. } => {}
+        | Event::VolumeDetached { .. }
+        | Event::ImageReady { .. } => {}
     }
 }
 

@@ -1,12 +1,14 @@
 //! How a server comes to be: what is asked for, checked, and put together; it may not know how a server
 //! is shown.
+//!
+//! One file because what is asked for is read, checked and built as one wish.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use super::attachment::{device, reserve};
-use super::{Ask, Disk as Attached, ROOT_DEVICE, Server, limit};
+use super::{Ask, Disk as Attached, ROOT_DEVICE, Server, image, limit};
 use crate::sim::cinder::{Blueprint, volume_make};
 use crate::sim::keystone::Who;
 use crate::sim::neutron::{PortSketch, port_bind, port_make, text, truth};
@@ -493,6 +495,8 @@ pub(crate) fn build(world: &mut World, who: &Who, wish: Wish) -> Result<String, 
     for disk in &disks {
         reserve(world, &id, disk);
     }
+    let properties = image::properties(world, wish.image.as_ref(), &disks);
+    let disk = image::disk_of(world, wish.image.as_ref());
     let now = world.date();
     if let Some(group) = wish.hints["group"].as_str()
         && let Some(group) = world.nova.groups.iter_mut().find(|one| one.id == group)
@@ -518,6 +522,9 @@ pub(crate) fn build(world: &mut World, who: &Who, wish: Wish) -> Result<String, 
         disks,
         cards,
         own_ports,
+        properties,
+        agent: true,
+        disk,
         hints: wish.hints,
         locked: false,
         fault: None,

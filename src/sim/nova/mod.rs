@@ -16,11 +16,13 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::sim::call::{Asked, Call};
+use crate::sim::content::{Content, GIB};
 use crate::sim::keystone::{Who, unauthorised};
 use crate::sim::reply::{Answer, Reply, fault, missing};
 use crate::sim::world::World;
 
 pub(crate) use create::{Disk as DiskWish, Nic, Wish as ServerWish, build as server_build};
+pub(crate) use image::gone as image_gone;
 pub(crate) use keypair::make as keypair_make;
 pub(crate) use server::settle;
 
@@ -61,6 +63,12 @@ pub(crate) struct Server {
     pub(crate) cards: Vec<String>,
     /// The ports that go with the server.
     pub(crate) own_ports: Vec<String>,
+    /// What Nova keeps of the properties of its image or root volume, as they were when it was made.
+    pub(crate) properties: BTreeMap<String, String>,
+    /// Whether an agent in the guest answers.
+    pub(crate) agent: bool,
+    /// The bytes of a root disk that is no volume.
+    pub(crate) disk: Option<Content>,
     pub(crate) hints: Value,
     pub(crate) locked: bool,
     pub(crate) fault: Option<(u16, String, DateTime<Utc>)>,
@@ -78,6 +86,13 @@ pub(crate) struct State {
     pub(crate) keypairs: Vec<keypair::Keypair>,
     pub(crate) groups: Vec<group::Group>,
     limits: BTreeMap<(String, String), i64>,
+}
+
+/// A digest of a root disk that is no volume, to compare with that of a volume.
+pub(crate) fn disk_digest(world: &World, id: &str) -> Option<String> {
+    let server = world.nova.servers.get(id)?;
+    let length = disk_gib(world, server) * GIB;
+    server.disk.as_ref().map(|disk| disk.digest(length))
 }
 
 struct Ask<'call> {
@@ -109,6 +124,13 @@ impl Ask<'_> {
     fn bookmark(&self, path: &str) -> Value {
         json!([{"rel": "bookmark", "href": format!("{}/compute/{path}", self.call.base)}])
     }
+}
+
+/// The size of a root disk that is no volume, GiB.
+fn disk_gib(world: &World, server: &Server) -> u64 {
+    let mut flavors = world.nova.flavors.iter();
+    let flavor = flavors.find(|one| one.id == server.flavor);
+    flavor.map_or(0, |flavor| flavor.disk)
 }
 
 fn forbidden(rule: &str) -> Reply {

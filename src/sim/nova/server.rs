@@ -345,6 +345,7 @@ pub(crate) fn settle(world: &mut World, event: &Event, failure: Option<&str>) {
             }
             bury(world, id);
         }
+        Event::ImageReady { image, server } => image::settle(world, image, server, failure),
         Event::ServerPower(id, on) => {
             if let Some(server) = world.nova.servers.get_mut(id) {
                 let status = if *on { "ACTIVE" } else { "SHUTOFF" };
@@ -386,7 +387,9 @@ pub(crate) fn settle(world: &mut World, event: &Event, failure: Option<&str>) {
         | Event::BackupReady(_)
         | Event::BackupImported(_)
         | Event::BackupGone(_)
-        | Event::BackupRestored { .. } => {}
+        | Event::BackupRestored { .. }
+        | Event::GroupSnapshotReady(_)
+        | Event::GroupSnapshotGone(_) => {}
     }
 }
 

@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use super::{
     Stage,
+    capture::image_of_a_server_brings_a_snapshot_of_each_volume,
     journey::{
         admin_of_another_project_restores_into_the_tenant,
         instance_goes_from_one_cloud_to_the_other,
@@ -67,6 +68,7 @@ claims! {
     instance_goes_from_one_cloud_to_the_other,
     admin_of_another_project_restores_into_the_tenant,
     volume_is_taken_over_whatever_was_left_of_it,
+    image_of_a_server_brings_a_snapshot_of_each_volume,
 }
 
 pub(super) async fn perform(
@@ -129,6 +131,7 @@ pub(super) fn volume_of(size_gib: u64) -> Request {
         volume_type: None,
         availability_zone: None,
         snapshot: None,
+        image: None,
         description: "of a test".to_owned(),
     }
 }
@@ -220,6 +223,8 @@ async fn project_that_nobody_reaches_is_unconfigured(stage: &Stage) {
         ThingKind::VolumeBackup,
         ThingKind::Server,
         ThingKind::Port,
+        ThingKind::GroupSnapshot,
+        ThingKind::Image,
     ] {
         let seen = stage.cloud.things_list(&nowhere, kind).await;
         assert_eq!(seen, Ok(Vec::new()), "{}", kind.noun());
@@ -236,6 +241,8 @@ async fn missing_thing_is_nothing_and_its_deletion_is_fine(stage: &Stage) {
             ThingKind::Port,
             ThingKind::SecurityGroup,
             ThingKind::KeyPair,
+            ThingKind::GroupSnapshot,
+            ThingKind::Image,
         ] {
             let thing = Thing {
                 kind,

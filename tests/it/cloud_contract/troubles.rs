@@ -33,6 +33,7 @@ fn volume() -> Request {
         volume_type: None,
         availability_zone: None,
         snapshot: None,
+        image: None,
         description: String::new(),
     }
 }

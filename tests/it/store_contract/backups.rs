@@ -39,6 +39,7 @@ fn making(of: &Backup) -> Operation {
         ask: Ask::CreateBackup {
             server: of.server.clone(),
             description: of.description.clone(),
+            minimum: None,
         },
         ..creation(&backup())
     }

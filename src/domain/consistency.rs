@@ -1,0 +1,260 @@
+//! How well the volumes of a point agree in time: what was reached, and what can be; it may not know how
+//! a snapshot is made.
+//!
+//! | Level | What it takes |
+//! |---|---|
+//! | each volume at its own time | nothing |
+//! | snapshots | a snapshot of each volume, all asked for at once |
+//! | group snapshot | all volumes in one group of Cinder, whose type promises snapshots of one moment |
+//! | quiesced | a guest agent that Nova has to ask (`hw_qemu_guest_agent`, `os_require_quiesce`) |
+//! | shut off | an instance that does not run |
+//!
+//! Without `os_require_quiesce` Nova goes on in silence when the guest does not answer, so only what is
+//! required can be claimed.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    capture::Capture,
+    error::Error,
+    id::GroupId,
+    manifest::{Manifest, Properties},
+};
+
+/// How well the volumes of a point agree, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsistencyLevel {
+    /// Each volume at its own time.
+    PerVolume,
+    /// One snapshot per volume, as close together as the cloud made them.
+    VolumeSnapshots,
+    /// All volumes at one moment, by one snapshot of the group that they are in.
+    GroupSnapshot,
+    /// The same by snapshots of each volume, and the guest held its file systems still meanwhile.
+    Quiesced,
+    /// The instance was shut off, so nothing was written meanwhile.
+    ShutOff,
+}
+
+impl ConsistencyLevel {
+    /// In words for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::PerVolume => "each volume at its own time",
+            Self::VolumeSnapshots => "snapshots of all volumes, asked for at once",
+            Self::GroupSnapshot => "one snapshot of all volumes as a group",
+            Self::Quiesced => "snapshots while the guest held still",
+            Self::ShutOff => "the instance shut off",
+        }
+    }
+}
+
+/// What was reached, never what was hoped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consistency {
+    /// The level.
+    pub level: ConsistencyLevel,
+    /// Milliseconds between the first and the last capture by the cloud's own clock, where it
+    /// tells; Cinder tells whole seconds or better.
+    pub skew_ms: Option<u64>,
+}
+
+/// What is made of an instance, as far as it bounds how well its volumes can agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// A DR backup whose bytes are taken so.
+    DrBackup(Capture),
+    /// Snapshots that stay.
+    Backup,
+}
+
+/// How the snapshots of an instance are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// One by one, or not at all.
+    Each,
+    /// All volumes of this group in one request to Cinder.
+    Group(GroupId),
+    /// By Nova, which has the guest hold still meanwhile.
+    Quiesced,
+}
+
+/// The most that can be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach {
+    /// How.
+    pub way: Way,
+    /// The level.
+    pub level: ConsistencyLevel,
+    /// Why it cannot be more, in half sentences.
+    pub obstacles: Vec<String>,
+}
+
+/// Whether properties, as volumes and images have them, say that Nova has to have the guest hold still
+/// and must not take a snapshot otherwise.
+pub fn quiesce_is_required(properties: &Properties) -> bool {
+    quiesce_obstacle(properties).is_none()
+}
+
+fn quiesce_obstacle(properties: &Properties) -> Option<String> {
+    ["hw_qemu_guest_agent", "os_require_quiesce"]
+        .into_iter()
+        .find(|key| !properties.get(*key).is_some_and(|value| is_true(value)))
+        .map(|key| format!("its root volume does not carry the image property {key}=yes"))
+}
+
+/// What Nova takes for a yes.
+fn is_true(text: &str) -> bool {
+    ["1", "t", "true", "on", "y", "yes"]
+        .iter()
+        .any(|yes| text.trim().eq_ignore_ascii_case(yes))
+}
+
+/// The most that can be reached with an instance as it is.
+pub fn reach(manifest: &Manifest, aim: Aim) -> Reach {
+    let shut_off = manifest.status.eq_ignore_ascii_case("SHUTOFF");
+    let mut obstacles = Vec::new();
+    let best = match aim {
+        Aim::DrBackup(Capture::VolumeInUse) => {
+            obstacles.push("volumes in use are read one by one, without snapshots".to_owned());
+            (Way::Each, ConsistencyLevel::PerVolume)
+        }
+        Aim::DrBackup(Capture::Snapshot | Capture::SnapshotThenCopy) | Aim::Backup => {
+            by_snapshots(manifest, aim, &mut obstacles)
+        }
+    };
+    let (way, level) = best;
+    if shut_off {
+        // Nothing is gained by anything else, and Nova asks no guest that does not run.
+        return Reach {
+            way: Way::Each,
+            level: ConsistencyLevel::ShutOff,
+            obstacles: Vec::new(),
+        };
+    }
+    obstacles.push(format!("it is {}, not shut off", manifest.status));
+    Reach {
+        way,
+        level,
+        obstacles,
+    }
+}
+
+fn by_snapshots(
+    manifest: &Manifest,
+    aim: Aim,
+    obstacles: &mut Vec<String>,
+) -> (Way, ConsistencyLevel) {
+    if !manifest.root_is_volume {
+        obstacles.push(
+            "its root disk is not a volume, and an image of it is made in its own time".to_owned(),
+        );
+        return (Way::Each, ConsistencyLevel::PerVolume);
+    }
+    match quiesced(manifest) {
+        None => return (Way::Quiesced, ConsistencyLevel::Quiesced),
+        Some(obstacle) => obstacles.push(obstacle),
+    }
+    match group(manifest, aim) {
+        Ok(group) => (Way::Group(group), ConsistencyLevel::GroupSnapshot),
+        Err(obstacle) => {
+            obstacles.push(obstacle);
+            (Way::Each, ConsistencyLevel::VolumeSnapshots)
+        }
+    }
+}
+
+/// Why the guest cannot be asked to hold still, if it cannot.
+fn quiesced(manifest: &Manifest) -> Option<String> {
+    let Some(root) = manifest.root_volume() else {
+        return Some("which of its volumes boots is not known".to_owned());
+    };
+    if !manifest.status.eq_ignore_ascii_case("ACTIVE") {
+        return Some(format!(
+            "Nova asks the guest of a running instance only, and it is {}",
+            manifest.status
+        ));
+    }
+    quiesce_obstacle(&root.image_metadata)
+}
+
+/// The group whose snapshot holds all volumes, or why there is none.
+fn group(manifest: &Manifest, aim: Aim) -> Result<GroupId, String> {
+    if aim == Aim::Backup {
+        return Err(
+            "snapshots of a group cannot be kept or deleted one by one, as those of a regular backup are"
+                .to_owned(),
+        );
+    }
+    let Some(group) = &manifest.volume_group else {
+        return Err("its volumes are not all in one volume group of Cinder".to_owned());
+    };
+    match group.consistent {
+        Some(true) => Ok(group.id.clone()),
+        Some(false) => Err(format!(
+            "the type of volume group {} does not promise consistent snapshots",
+            group.id
+        )),
+        None => Err(format!(
+            "what the type of volume group {} promises could not be read, for which an admin entry is needed",
+            group.id
+        )),
+    }
+}
+
+/// Whether `level` is enough where at least `minimum` is wished for. One volume alone agrees with itself.
+pub fn is_enough(
+    minimum: Option<ConsistencyLevel>,
+    level: ConsistencyLevel,
+    volumes: usize,
+) -> bool {
+    minimum.is_none_or(|minimum| {
+        level >= minimum || volumes == 1 && minimum <= ConsistencyLevel::GroupSnapshot
+    })
+}
+
+/// Refuses a wish for more than can be reached.
+pub fn check(
+    minimum: Option<ConsistencyLevel>,
+    manifest: &Manifest,
+    aim: Aim,
+) -> Result<(), Error> {
+    let reach = reach(manifest, aim);
+    let Some(wished) = minimum.filter(|_| {
+        let volumes = manifest.volumes.len() + usize::from(manifest.root_volume().is_none());
+        !is_enough(minimum, reach.level, volumes)
+    }) else {
+        return Ok(());
+    };
+    Err(Error::precondition(
+        "CONSISTENCY_NOT_REACHABLE",
+        format!(
+            "minimum_consistency: `{}` is wished for at least, and no more than `{}` can be reached \
+             with instance `{}`: {}",
+            wished.words(),
+            reach.level.words(),
+            manifest.name,
+            reach.obstacles.join("; ")
+        ),
+    )
+    .advise(remedy(wished)))
+}
+
+/// What makes a level reachable.
+fn remedy(level: ConsistencyLevel) -> &'static str {
+    match level {
+        ConsistencyLevel::PerVolume | ConsistencyLevel::VolumeSnapshots => {
+            "ask for less, or capture by snapshots"
+        }
+        ConsistencyLevel::GroupSnapshot => {
+            "put all its volumes into one volume group whose type has \
+             consistent_group_snapshot_enabled, and make a DR backup by snapshots; or ask for less"
+        }
+        ConsistencyLevel::Quiesced => {
+            "boot it from a volume or image with hw_qemu_guest_agent=yes and os_require_quiesce=yes and \
+             a running guest agent, and capture by snapshots; or shut it off, or ask for less"
+        }
+        ConsistencyLevel::ShutOff => "shut the instance off, or ask for less",
+    }
+}
