@@ -67,7 +67,11 @@ async fn a_guest_that_has_to_hold_still_does_and_its_bytes_come_back() {
     assert_eq!(backup.state(), pb::State::Ok, "{:?}", backup.error);
     assert_eq!(level(backup.consistency.as_ref()), Level::Quiesced);
     let mut after = before.clone();
-    *after.entry("backups").or_default() += 3;
+    for (kind, count) in &mut after {
+        if *kind == "backups" {
+            *count += 3;
+        }
+    }
     assert_eq!(all(&house), after, "nothing temporary is left");
     let restoration = house.restore(&backup.id).await;
     let restoration = house.restoration_at_rest(&restoration.id).await;
@@ -187,7 +191,11 @@ async fn volumes_of_a_group_are_captured_at_one_moment() {
     let of_one = of_one.filter(|one| one.path.ends_with("/snapshots"));
     assert_eq!(of_one.count(), 0, "no volume by itself");
     let mut after = before.clone();
-    *after.entry("backups").or_default() += 3;
+    for (kind, count) in &mut after {
+        if *kind == "backups" {
+            *count += 3;
+        }
+    }
     assert_eq!(all(&house), after);
     let restoration = house.restore(&backup.id).await;
     let restoration = house.restoration_at_rest(&restoration.id).await;

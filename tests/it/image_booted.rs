@@ -38,7 +38,11 @@ async fn an_instance_booted_from_an_image_comes_back_byte_for_byte() {
         assert!(backup.recoverable, "{}", backup.unrecoverable_reason);
         let disks = data.len() + 1;
         let mut after = before.clone();
-        *after.entry("backups").or_default() += disks;
+        for (kind, count) in &mut after {
+            if *kind == "backups" {
+                *count += disks;
+            }
+        }
         assert_eq!(all(&house), after, "nothing temporary is left");
         let facts = backup.metadata.as_ref().expect("a manifest");
         assert!(!facts.root_is_volume);

@@ -4,6 +4,7 @@ import argparse
 import concurrent.futures
 import contextlib
 import copy
+import json
 import os
 import re
 import shutil
@@ -141,6 +142,11 @@ class Journey:
             if ('image', one['id']) not in before['source'] and one['status'] == 'queued'
             and one['name'].startswith('drb-')), None), 120)
         content = os.urandom(4 * MIB)
+        formats = [{'op': 'replace', 'path': '/disk_format', 'value': 'raw'},
+                   {'op': 'replace', 'path': '/container_format', 'value': 'bare'}]
+        self.source.tenant.sdk.image.patch(
+            '/images/' + image['id'], data=json.dumps(formats),
+            headers={'Content-Type': 'application/openstack-images-v2.1-json-patch'})
         answer = self.source.tenant.sdk.image.put(
             '/images/%s/file' % image['id'], data=content,
             headers={'Content-Type': 'application/octet-stream'})
