@@ -12,7 +12,7 @@
 //!      └─────────┬─────────┘
 //!               port  ◄──────── store · openstack     adapters point inward (sim stands apart)
 //!                │
-//!              domain                   words and rules
+//!              domain ◄──── original    words and rules; the rows of who came before, read into them
 //! ```
 
 pub mod api;
