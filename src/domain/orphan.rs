@@ -18,7 +18,7 @@
 //!
 //! [`Operation::name_of`]: super::operation::Operation::name_of
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -129,10 +129,17 @@ pub struct Sweep {
     pub begun: Timestamp,
     /// When it ended; nothing while it is under way, or when it was broken off.
     pub ended: Option<Timestamp>,
-    /// How many orphans there were.
-    pub orphans: u64,
-    /// Why it failed, where it did; the number is then that of the one before.
+    /// How many orphans of each kind there were; a kind of which there was none may be missing.
+    pub found: BTreeMap<ThingKind, u64>,
+    /// Why it failed, where it did; the numbers are then those of the one before.
     pub problem: Option<String>,
+}
+
+impl Sweep {
+    /// How many orphans there were in all.
+    pub fn orphans(&self) -> u64 {
+        self.found.values().sum()
+    }
 }
 
 /// The operation that a thing names, if it carries our mark.

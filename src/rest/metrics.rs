@@ -13,7 +13,10 @@ use axum::{
 };
 
 use super::problem::Problem;
-use crate::{domain::error::Error, service::Service};
+use crate::{
+    domain::{error::Error, orphan::KINDS, sighting::ThingKind},
+    service::Service,
+};
 
 /// The media type of the format.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -75,21 +78,21 @@ async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
     let counted = (metrics.counted)();
     let under_way = metrics.service.operations_under_way().await?;
     let sweeps = metrics.service.sweeps_list().await?;
-    let mut orphans: BTreeMap<String, u64> = BTreeMap::new();
+    let mut orphans: BTreeMap<(String, ThingKind), u64> = BTreeMap::new();
     let mut failed: BTreeMap<String, u64> = BTreeMap::new();
     for sweep in sweeps {
         let cloud = sweep.tenant.cloud.to_string();
-        *orphans.entry(cloud.clone()).or_default() += sweep.orphans;
+        // Also a kind of which there is none: a series that is missing tells nothing.
+        for kind in KINDS {
+            let found = sweep.found.get(&kind).copied().unwrap_or(0);
+            *orphans.entry((cloud.clone(), kind)).or_default() += found;
+        }
         *failed.entry(cloud).or_default() += u64::from(sweep.problem.is_some());
     }
     let waiting = counted.closed.iter().map(|cloud| {
         let all = under_way.iter().filter(|one| one.cloud.as_str() == cloud);
         (vec![cloud.clone()], all.map(|one| one.count).sum())
     });
-    let by_cloud = |values: BTreeMap<String, u64>| -> Vec<Sample> {
-        let values = values.into_iter();
-        values.map(|(cloud, value)| (vec![cloud], value)).collect()
-    };
     let runs = metrics.service.runs_counted().into_iter();
     Ok(vec![
         Family {
@@ -127,15 +130,21 @@ async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
             name: "drbackup_orphans",
             help: "Things with our mark that nothing accounts for, as the last sweeps found them.",
             kind: Kind::Gauge,
-            labels: &["cloud"],
-            samples: by_cloud(orphans),
+            labels: &["cloud", "kind"],
+            samples: orphans
+                .into_iter()
+                .map(|((cloud, kind), count)| (vec![cloud, kind.noun().replace(' ', "_")], count))
+                .collect(),
         },
         Family {
             name: "drbackup_orphan_sweeps_failed",
             help: "Tenants whose last sweep for orphans failed.",
             kind: Kind::Gauge,
             labels: &["cloud"],
-            samples: by_cloud(failed),
+            samples: failed
+                .into_iter()
+                .map(|(cloud, count)| (vec![cloud], count))
+                .collect(),
         },
         Family {
             name: "drbackup_schedule_runs_total",

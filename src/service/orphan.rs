@@ -1,7 +1,10 @@
 //! Marked things in clouds that nothing of ours accounts for: found, counted, and deleted on an
 //! operator's word; it may not know how clouds are asked or how it is kept what we know.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures::future::try_join_all;
 use tracing::info;
@@ -122,14 +125,18 @@ impl Service {
             let begun = self.clock.now();
             let look = self.orphans_list(&tenant).await;
             let (orphans, problem) = match look {
-                Ok(orphans) => (orphans.len(), None),
-                Err(error) => (0, Some(error.message)),
+                Ok(orphans) => (orphans, None),
+                Err(error) => (Vec::new(), Some(error.message)),
             };
+            let mut found = BTreeMap::new();
+            for orphan in orphans {
+                *found.entry(orphan.sighting.thing.kind).or_default() += 1;
+            }
             let sweep = Sweep {
                 tenant,
                 begun,
                 ended: Some(self.clock.now()),
-                orphans: u64::try_from(orphans).unwrap_or(u64::MAX),
+                found,
                 problem,
             };
             self.store.sweep_record(&sweep).await?;

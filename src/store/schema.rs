@@ -183,8 +183,8 @@ diesel::table! {
         project -> Text,
         begun -> BigInt,
         ended -> Nullable<BigInt>,
-        orphans -> BigInt,
         problem -> Nullable<Text>,
+        found -> Text,
     }
 }
 

@@ -79,15 +79,16 @@ fn tell(sweep: &Sweep) {
         tenant,
         begun,
         ended: _,
-        orphans,
+        found: _,
         problem,
     } = sweep;
+    let orphans = sweep.orphans();
     let (cloud, project) = (&tenant.cloud, &tenant.project);
     match problem {
         Some(problem) => {
             warn!(%cloud, %project, %begun, problem, "a tenant could not be looked through for orphans");
         }
-        None if *orphans > 0 => {
+        None if orphans > 0 => {
             warn!(%cloud, %project, %begun, orphans, "there are orphans; `drbackup orphan list` shows them");
         }
         None => info!(%cloud, %project, %begun, orphans, "a tenant was looked through for orphans"),

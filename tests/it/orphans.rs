@@ -345,6 +345,8 @@ async fn a_sweep_counts_the_orphans_of_every_tenant_that_we_worked_in_and_delete
                 one.begin_time.is_some() && one.end_time.is_some(),
                 "{one:?}"
             );
+            let by_kind: i32 = one.counts.iter().map(|count| count.count).sum();
+            assert_eq!(by_kind, one.orphan_count, "{one:?}");
             (one.cloud, one.orphan_count, one.problem)
         });
         told.collect::<Vec<_>>()

@@ -688,7 +688,7 @@ async fn one_port_answers_both_and_the_metrics_change_with_the_work() {
     .await;
     let sweeps = until(|| async {
         let told = client.get("/metrics").await.text;
-        told.contains("drbackup_orphans{cloud=\"source\"} 0")
+        told.contains("drbackup_orphans{cloud=\"source\",kind=\"volume_backup\"} 0")
             .then_some(told)
     });
     assert!(

@@ -58,8 +58,16 @@ pub(in crate::api) fn sweep(sweep: &Sweep) -> pb::OrphanSweep {
         tenant: sweep.tenant.project.to_string(),
         begin_time: Some(time(sweep.begun)),
         end_time: sweep.ended.map(time),
-        orphan_count: number(sweep.orphans),
+        orphan_count: number(sweep.orphans()),
         problem: text(sweep.problem.as_ref()),
+        counts: sweep.found.iter().map(count).collect(),
+    }
+}
+
+fn count((of, count): (&ThingKind, &u64)) -> pb::OrphanCount {
+    pb::OrphanCount {
+        kind: kind(*of).into(),
+        count: number(*count),
     }
 }
 

@@ -1,15 +1,17 @@
 //! When each tenant was looked through for orphans, and what came of it; it may not know how one looks.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Conn;
 use crate::{
-    domain::{id::Tenant, orphan::Sweep, time::Timestamp},
+    domain::{id::Tenant, orphan::Sweep, sighting::ThingKind, time::Timestamp},
     port::store::StoreError,
     store::{
         schema::{lanes, mirrors, sweeps},
-        text::{column, number, tenant},
+        text::{from_json, json, tenant},
     },
 };
 
@@ -20,8 +22,8 @@ struct Row {
     project: String,
     begun: i64,
     ended: Option<i64>,
-    orphans: i64,
     problem: Option<String>,
+    found: String,
 }
 
 /// Takes tenants whose sweep is due.
@@ -46,8 +48,8 @@ pub(super) async fn claim(
                 project: project.clone(),
                 begun: now.0,
                 ended: None,
-                orphans: 0,
                 problem: None,
+                found: json(&BTreeMap::<ThingKind, u64>::new())?,
             };
             diesel::insert_into(sweeps::table)
                 .values(row)
@@ -116,7 +118,7 @@ pub(super) async fn record(conn: &mut Conn, done: &Sweep) -> Result<(), StoreErr
         .await?;
     if done.problem.is_none() {
         diesel::update(sweeps::table.find((cloud, project)))
-            .set(sweeps::orphans.eq(column(done.orphans)))
+            .set(sweeps::found.eq(json(&done.found)?))
             .execute(conn)
             .await?;
     }
@@ -136,7 +138,7 @@ pub(super) async fn list(conn: &mut Conn) -> Result<Vec<Sweep>, StoreError> {
                 tenant: tenant(row.cloud, row.project),
                 begun: Timestamp(row.begun),
                 ended: row.ended.map(Timestamp),
-                orphans: number("the number of orphans", row.orphans)?,
+                found: from_json("the number of orphans", &row.found)?,
                 problem: row.problem,
             })
         })
