@@ -254,6 +254,10 @@ pub trait Store: Schedules {
         limit: u32,
     ) -> Result<(Vec<ResourceId>, u64), StoreError>;
 
+    /// A number that is another one as soon as any write can be seen by a read that begins later; `None`
+    /// where others may write without this process knowing at once. Asks nobody.
+    fn version(&self) -> Option<u64>;
+
     /// A number that changes whenever an event was written, by this replica or by another. It
     /// carries no data: whoever wakes reads what is new.
     fn changes(&self) -> watch::Receiver<u64>;

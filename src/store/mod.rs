@@ -21,6 +21,9 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 use crate::port::{clock::Clock, store::Store};
 
+/// The counter of the positions of events.
+const POSITIONS: &str = "events";
+
 /// Where the store is and how much of it may be used at once.
 #[derive(Clone)]
 pub struct Config {

@@ -1,7 +1,7 @@
 //! PostgreSQL: a pool of connections, and one that listens to other replicas; it may not know what
 //! is written.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{fmt::Write as _, pin::pin, sync::Arc, time::Duration};
 
 use deadpool::Runtime;
 use diesel_async::{
@@ -17,11 +17,15 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::{
-    Config, OpenError, migrate,
+    Config, OpenError, POSITIONS, migrate,
+    text::json,
     tls::Target,
-    wake::{Wake, Wakes},
+    wake::{Tidings, Wake, Wakes},
 };
-use crate::port::{clock::Clock, store::StoreError};
+use crate::{
+    domain::event::Event,
+    port::{clock::Clock, store::StoreError},
+};
 
 #[path = "sql/mod.rs"]
 mod sql;
@@ -36,30 +40,17 @@ mod dialect {
     };
     use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 
-    use super::Conn;
+    use super::{Conn, Handle};
     use crate::{
         domain::{id::Lane, restoration::Source, time::Timestamp},
         store::schema::{backups, dr_backups, lanes},
     };
 
-    /// So many rows go into one statement, well below what the protocol takes.
-    pub(super) const ROWS_PER_STATEMENT: usize = 500;
-
-    /// Writes rows with as few statements as can be: each is a way to the server and back.
-    macro_rules! write_rows {
-        ($conn:ident, $rows:expr, |$values:ident| $statement:expr) => {
-            for $values in $rows.chunks(dialect::ROWS_PER_STATEMENT) {
-                $statement.execute($conn).await?;
-            }
-        };
-    }
-    pub(super) use write_rows;
-
     /// Sends all before it waits for the first answer: the server does one after the other, but
     /// the ways there and back are paid once.
     macro_rules! each {
         ($conn:ident, $items:expr, |$item:pat_param| $work:expr) => {{
-            let shared = &*$conn;
+            let shared: &super::Conn = $conn;
             let work = $items.iter().map(|$item| async move {
                 let mut handle = shared;
                 let $conn = &mut handle;
@@ -69,6 +60,20 @@ mod dialect {
         }};
     }
     pub(super) use each;
+
+    /// The same with several things, which may differ; answers what came of each. The server does all of
+    /// them even where one failed, so that none may stay unless all were good.
+    macro_rules! together {
+        ($conn:ident, $($work:expr),+ $(,)?) => {{
+            let shared: &super::Conn = $conn;
+            futures::join!($(async {
+                let mut handle = shared;
+                let $conn = &mut handle;
+                $work.await
+            }),+)
+        }};
+    }
+    pub(super) use together;
 
     define_sql_function! {
         /// Where a part begins in a text, counted from 1; 0 where it does not. It tells large letters
@@ -86,7 +91,7 @@ mod dialect {
 
     /// Whether a lane is owned in its epoch. The row stays locked until the end of the transaction:
     /// else another replica could take the lane over between this look and the commit.
-    pub(super) async fn lane_hold(conn: &mut Conn, lane: &Lane) -> QueryResult<bool> {
+    pub(super) async fn lane_hold(conn: &mut Handle<'_>, lane: &Lane) -> QueryResult<bool> {
         let epoch: Option<i64> = lanes::table
             .find((lane.tenant.cloud.as_str(), lane.tenant.project.as_str()))
             .filter(lanes::epoch.eq(lane.epoch))
@@ -227,7 +232,7 @@ impl Db {
     async fn write<R, F>(&self, job: F) -> Result<R, StoreError>
     where
         R: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, Wake), StoreError>>
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, Tidings), StoreError>>
             + Send
             + 'static,
     {
@@ -235,9 +240,9 @@ impl Db {
         finished(tokio::spawn(async move {
             let mut session = Session::begin(&pool, WRITE).await?;
             match job(session.conn()?).await {
-                Ok((answer, wake)) => {
-                    session.end(&commit(name, wake)).await?;
-                    wakes.wake(wake);
+                Ok((answer, tidings)) => {
+                    session.end(&commit(name, &tidings)?).await?;
+                    wakes.wake(tidings.wake());
                     Ok(answer)
                 }
                 Err(error) => {
@@ -257,6 +262,12 @@ impl Db {
 
     fn wakes(&self) -> &Wakes {
         &self.wakes
+    }
+
+    /// Other replicas write too, and what they tell comes after their commit.
+    #[expect(clippy::unused_self, reason = "the other database has a version")]
+    fn version_now(&self) -> Option<u64> {
+        None
     }
 
     fn page_limit(&self, wished: u32) -> u32 {
@@ -308,14 +319,48 @@ impl Drop for Session {
     }
 }
 
-/// The commit, and what it tells the other replicas, in one way to the server and back.
-fn commit(name: Uuid, wake: Wake) -> String {
+/// The events, what is told to the other replicas, and the commit, in one way to the server and back:
+/// whoever else has events waits for the row that counts them, and this is all the time that they wait.
+/// The server does nothing of what stands behind something that failed.
+fn commit(name: Uuid, tidings: &Tidings) -> Result<String, StoreError> {
+    let wake = tidings.wake();
+    if wake == Wake::NONE {
+        return Ok("COMMIT".to_owned());
+    }
     let changes = if wake.changes { "c" } else { "" };
     let admissions = if wake.admissions { "a" } else { "" };
-    if wake == Wake::NONE {
-        return "COMMIT".to_owned();
+    let told = append(&tidings.events)?;
+    Ok(format!(
+        "{told}NOTIFY drbackup, '{name} {changes}{admissions}'; COMMIT"
+    ))
+}
+
+/// The statement that writes events with the positions that come next. A statement beside others has no
+/// parameters, so the rows are in its text, as digits in which nothing can end a literal.
+fn append(events: &[Event]) -> Result<String, StoreError> {
+    if events.is_empty() {
+        return Ok(String::new());
     }
-    format!("NOTIFY drbackup, '{name} {changes}{admissions}'; COMMIT")
+    let count = events.len();
+    let rows = json(&sql::event::rows(1, events)?)?;
+    let digits = rows.bytes().fold(String::new(), |mut digits, byte| {
+        let _never_fails = write!(digits, "{byte:02x}");
+        digits
+    });
+    Ok(format!(
+        "WITH counted AS (
+             UPDATE counters SET value = value + {count} WHERE name = '{POSITIONS}' RETURNING value
+         )
+         INSERT INTO events (position, resource_kind, resource_id, sequence, time, state,
+                             runtime_state, progress, error)
+         SELECT counted.value - {count} + told.position, told.resource_kind, told.resource_id,
+                told.sequence, told.time, told.state, told.runtime_state, told.progress, told.error
+         FROM counted, json_to_recordset(convert_from(decode('{digits}', 'hex'), 'UTF8')::json) AS told(
+             position bigint, resource_kind text, resource_id text, sequence bigint, time bigint,
+             state text, runtime_state text, progress text, error text
+         );
+         "
+    ))
 }
 
 /// What another replica told with its commit.

@@ -12,7 +12,10 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::{Builder, JoinHandle},
 };
 
@@ -29,7 +32,7 @@ use tokio::sync::{
 
 use super::{
     Config, OpenError, lock, migrate,
-    wake::{Wake, Wakes},
+    wake::{Tidings, Wake, Wakes},
 };
 use crate::port::{clock::Clock, store::StoreError};
 
@@ -41,22 +44,19 @@ mod dialect {
     use diesel::{define_sql_function, prelude::*, sql_types::Text};
     use diesel_async::RunQueryDsl;
 
-    use super::Conn;
-    use crate::{
-        domain::{id::Lane, restoration::Source, time::Timestamp},
-        store::schema::{backups, dr_backups, lanes},
+    use super::{
+        Conn,
+        sql::{event, prepared::Prepared},
     };
-
-    /// Writes rows with one statement each, prepared once: there is no way to the database that
-    /// would be worth saving.
-    macro_rules! write_rows {
-        ($conn:ident, $rows:expr, |$values:ident| $statement:expr) => {
-            for $values in &$rows {
-                $statement.execute($conn).await?;
-            }
-        };
-    }
-    pub(super) use write_rows;
+    use crate::{
+        domain::{event::Event, id::Lane, restoration::Source, time::Timestamp},
+        port::store::StoreError,
+        store::{
+            POSITIONS,
+            schema::{backups, counters, dr_backups, events, lanes},
+            text::unreadable,
+        },
+    };
 
     /// Does one thing after the other.
     macro_rules! each {
@@ -69,6 +69,14 @@ mod dialect {
         }};
     }
     pub(super) use each;
+
+    /// Does several things, one after the other, and answers what came of each.
+    macro_rules! together {
+        ($conn:ident, $($work:expr),+ $(,)?) => {
+            ($($work.await,)+)
+        };
+    }
+    pub(super) use together;
 
     define_sql_function! {
         /// Where a part begins in a text, counted from 1; 0 where it does not. It tells large letters
@@ -96,6 +104,23 @@ mod dialect {
             .await
             .optional()?;
         Ok(epoch.is_some())
+    }
+
+    /// Writes events with the positions that come next.
+    pub(super) async fn append(conn: &mut Conn, told: &[Event]) -> Result<(), StoreError> {
+        let count = i64::try_from(told.len()).map_err(|error| unreadable("events", error))?;
+        if count == 0 {
+            return Ok(());
+        }
+        let counted = diesel::update(counters::table.find(POSITIONS))
+            .set(counters::value.eq(counters::value + count))
+            .returning(counters::value);
+        let last: i64 = Prepared(counted).get_result(conn).await?;
+        for row in event::rows(last - count + 1, told)? {
+            let row = diesel::insert_into(events::table).values(row);
+            Prepared(row).execute(conn).await?;
+        }
+        Ok(())
     }
 
     /// Fails where the disk of the database is full; here every commit is written behind the last one,
@@ -201,6 +226,8 @@ pub(super) struct Db {
     readers: Option<Sender<Reading>>,
     threads: Vec<JoinHandle<()>>,
     wakes: Wakes,
+    /// Commits, each counted before whoever wrote hears of it.
+    version: Arc<AtomicU64>,
     clock: Arc<dyn Clock>,
     page_limit: u32,
     // Last: the next process may come when the threads have ended.
@@ -228,12 +255,14 @@ impl Db {
         drop(first);
 
         let mut threads = Vec::new();
+        let version = Arc::new(AtomicU64::new(0));
+        let committed = Arc::clone(&version);
         let (writer, jobs) = channel(JOBS_WAITING);
         threads.push(spawn(
             "store-writer",
             Worker::new(path, false)?,
-            |worker| {
-                write_all(worker, jobs);
+            move |worker| {
+                write_all(worker, jobs, &committed);
             },
         )?);
         let (readers, jobs) = channel(JOBS_WAITING);
@@ -253,6 +282,7 @@ impl Db {
             readers: Some(readers),
             threads,
             wakes: Wakes::new(),
+            version,
             clock: config.clock,
             page_limit: config.page_limit,
             _lock: lock,
@@ -298,11 +328,18 @@ impl Db {
     async fn write<R, F>(&self, job: F) -> Result<R, StoreError>
     where
         R: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, Wake), StoreError>>
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, Tidings), StoreError>>
             + Send
             + 'static,
     {
-        let (job, answer) = job_of(self.wakes.clone(), job);
+        let (job, answer) = job_of(self.wakes.clone(), |conn| {
+            async move {
+                let (answer, tidings) = job(conn).await?;
+                dialect::append(conn, &tidings.events).await?;
+                Ok((answer, tidings.wake()))
+            }
+            .boxed()
+        });
         let queue = self.writer.as_ref().ok_or_else(ended)?;
         queue.send(job).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
@@ -314,6 +351,12 @@ impl Db {
 
     fn wakes(&self) -> &Wakes {
         &self.wakes
+    }
+
+    /// There is one process, and one thread in it that writes.
+    #[expect(clippy::unnecessary_wraps, reason = "the other database has none")]
+    fn version_now(&self) -> Option<u64> {
+        Some(self.version.load(Ordering::Acquire))
     }
 
     fn page_limit(&self, wished: u32) -> u32 {
@@ -392,8 +435,14 @@ impl Worker {
         }
     }
 
-    /// Runs jobs in one transaction; on trouble those that were not run are told of it too.
-    fn transact(&mut self, begin: &str, mut jobs: impl ExactSizeIterator<Item = Job>) {
+    /// Runs jobs in one transaction, and `ended` before any of them is answered; on trouble those that
+    /// were not run are told of it too.
+    fn transact(
+        &mut self,
+        begin: &str,
+        mut jobs: impl ExactSizeIterator<Item = Job>,
+        ended: impl FnOnce(),
+    ) {
         let mut outcomes = Vec::with_capacity(jobs.len());
         let committed = self
             .conn()
@@ -402,6 +451,8 @@ impl Worker {
             self.conn = None;
             outcomes.extend(jobs.map(|job| block_on(job(Err(error.clone())))));
         }
+        // Also when it failed: nobody knows then what can be seen.
+        ended();
         for outcome in outcomes {
             (outcome.answer)(committed.clone());
         }
@@ -480,10 +531,12 @@ fn catch_panic(work: impl FnOnce() -> Result<(), StoreError>) -> Result<(), Stor
         .unwrap_or_else(|_| Err(StoreError::Unavailable("a transaction panicked".to_owned())))
 }
 
-fn write_all(mut worker: Worker, mut queue: Receiver<Job>) {
+fn write_all(mut worker: Worker, mut queue: Receiver<Job>, committed: &AtomicU64) {
     let mut jobs = Vec::with_capacity(JOBS_PER_COMMIT);
     while queue.blocking_recv_many(&mut jobs, JOBS_PER_COMMIT) > 0 {
-        worker.transact("BEGIN IMMEDIATE", jobs.drain(..));
+        worker.transact("BEGIN IMMEDIATE", jobs.drain(..), || {
+            committed.fetch_add(1, Ordering::Release);
+        });
     }
 }
 
@@ -496,7 +549,7 @@ fn read_all(mut worker: Worker, queue: &Mutex<Receiver<Reading>>) {
     };
     while let Some(Reading { job, transacts }) = next() {
         if transacts {
-            worker.transact("BEGIN DEFERRED", iter::once(job));
+            worker.transact("BEGIN DEFERRED", iter::once(job), || {});
         } else {
             worker.read(job);
         }
@@ -575,7 +628,7 @@ mod tests {
                 db.read(|_| async { panic!("a defect") }.boxed()).await;
             assert!(matches!(answer, Err(StoreError::Unavailable(_))));
         }
-        let answer = db.write(|_| async { Ok((7, Wake::NONE)) }.boxed()).await;
+        let answer = db.write(|_| async { Ok((7, Tidings::NONE)) }.boxed()).await;
         assert_eq!(answer, Ok(7));
         assert_eq!(db.read(|_| async { Ok(8) }.boxed()).await, Ok(8));
     }

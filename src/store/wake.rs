@@ -1,8 +1,51 @@
-//! Tells those who wait that something was written; it may not know what.
+//! What a transaction tells when it ends, and how those who wait hear that it did; it may not know what
+//! was written beside.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
+
+use crate::domain::event::Event;
+
+/// What a transaction tells.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Tidings {
+    /// Its events, without positions. Whoever ends the transaction writes them as its last thing: they
+    /// get the next positions, and nobody else can write events from then to the commit.
+    pub(super) events: Vec<Event>,
+    /// An operation was admitted or cancelled.
+    pub(super) admissions: bool,
+}
+
+impl Tidings {
+    /// Nothing.
+    pub(super) const NONE: Self = Self {
+        events: Vec::new(),
+        admissions: false,
+    };
+
+    /// An operation and nothing else.
+    pub(super) const ADMISSIONS: Self = Self {
+        events: Vec::new(),
+        admissions: true,
+    };
+
+    /// Events and nothing else.
+    pub(super) fn of(events: Vec<Event>) -> Self {
+        Self {
+            events,
+            admissions: false,
+        }
+    }
+
+    /// Who is to be woken for them.
+    pub(super) fn wake(&self) -> Wake {
+        Wake {
+            changes: !self.events.is_empty(),
+            admissions: self.admissions,
+        }
+    }
+}
 
 /// What a transaction gives others reason to look at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,17 +62,7 @@ impl Wake {
         changes: false,
         admissions: false,
     };
-    /// Events.
-    pub(super) const CHANGES: Self = Self {
-        changes: true,
-        admissions: false,
-    };
-    /// An operation.
-    pub(super) const ADMISSIONS: Self = Self {
-        changes: false,
-        admissions: true,
-    };
-    /// Events and an operation.
+    /// Everybody.
     pub(super) const BOTH: Self = Self {
         changes: true,
         admissions: true,

@@ -5,7 +5,7 @@
 //! same again, are in a file of their own.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -36,6 +36,7 @@ use drbackup::{
         record::BackupRecord,
         restoration::{Restoration, RestorationDetail, RestoreWish, Source},
         schedule::PointKind,
+        sighting::ThingKind,
         time::Timestamp,
     },
     port::{
@@ -420,6 +421,46 @@ async fn an_admitted_dr_backup_reads_back_with_its_first_event(site: Site) {
     assert_eq!(open.len(), 1);
     assert_eq!(open[0].operation, operation);
     assert_eq!(open[0].ledger, Ledger::default());
+}
+
+async fn an_event_says_word_for_word_what_was_told(site: Site) {
+    let store = site.open().await;
+    let told = DrBackup {
+        runtime_state: r#"it's "half" done \ x'); -- %s \u0000 € 漢"#.to_owned() + "\n\t$1",
+        ..backup()
+    };
+    admit(&*store, &told).await;
+    let events = events(&*store, ResourceId::DrBackup(told.id)).await;
+    let [event] = events.as_slice() else {
+        panic!("one event: {events:?}");
+    };
+    assert_eq!(event.runtime_state, told.runtime_state);
+}
+
+async fn the_version_is_another_one_after_every_write_where_there_is_one(site: Site) {
+    let store = site.open().await;
+    let before = store.version();
+    let backup = backup();
+    admit(&*store, &backup).await;
+    let admitted = store.version();
+    store.dr_backup_get(backup.id).await.expect("read");
+    assert_eq!(store.version(), admitted, "a read changes nothing");
+    store
+        .dr_backup_change(
+            None,
+            scheduled_for_deletion(&backup),
+            Some(deletion(&backup)),
+        )
+        .await
+        .expect("changed");
+    let changed = store.version();
+    match before {
+        None => assert_eq!((admitted, changed), (None, None)),
+        Some(before) => {
+            assert!(admitted.is_some_and(|admitted| admitted > before));
+            assert!(changed > admitted);
+        }
+    }
 }
 
 async fn a_repeated_request_answers_the_first_resource_as_it_is_now(site: Site) {
@@ -2283,12 +2324,13 @@ async fn a_tenant_is_swept_by_one_and_not_again_before_its_time(site: Site) {
         tenant: home(),
         begun,
         ended: None,
-        orphans: 0,
+        found: BTreeMap::new(),
         problem: None,
     };
     assert_eq!(store.sweeps_list().await, Ok(vec![sweep.clone()]));
     sweep.ended = Some(begun.after(Duration::from_secs(5)));
-    sweep.orphans = 3;
+    let found = BTreeMap::from([(ThingKind::Volume, 2), (ThingKind::Port, 1)]);
+    sweep.found = found.clone();
     store.sweep_record(&sweep).await.expect("recorded");
     assert_eq!(store.sweeps_list().await, Ok(vec![sweep.clone()]));
 
@@ -2298,15 +2340,12 @@ async fn a_tenant_is_swept_by_one_and_not_again_before_its_time(site: Site) {
     assert_eq!(store.sweeps_claim(due(), 10).await, Ok(vec![home()]));
     let failed = Sweep {
         begun: site.clock.now(),
-        orphans: 0,
+        found: BTreeMap::new(),
         problem: Some("the cloud is away".to_owned()),
         ..sweep
     };
     store.sweep_record(&failed).await.expect("recorded");
-    let before = Sweep {
-        orphans: 3,
-        ..failed
-    };
+    let before = Sweep { found, ..failed };
     assert_eq!(store.sweeps_list().await, Ok(vec![before]));
 }
 
@@ -2337,6 +2376,8 @@ mod backups;
 contract! {
     a_dr_backup_of_another_system_is_taken_in_once,
     an_admitted_dr_backup_reads_back_with_its_first_event,
+    an_event_says_word_for_word_what_was_told,
+    the_version_is_another_one_after_every_write_where_there_is_one,
     a_repeated_request_answers_the_first_resource_as_it_is_now,
     repeats_about_a_dr_backup_that_is_gone_answer_as_the_first_did,
     repeats_about_a_restoration_that_is_gone_answer_as_the_first_did,

@@ -443,6 +443,10 @@ impl Store for TappedStore {
         self.store.changes()
     }
 
+    fn version(&self) -> Option<u64> {
+        self.store.version()
+    }
+
     fn admissions(&self) -> watch::Receiver<u64> {
         self.store.admissions()
     }

@@ -4,7 +4,7 @@
 use futures::{FutureExt as _, future::BoxFuture};
 
 use super::{
-    Conn, backup, dialect, dr_backup, event, link, operation,
+    Conn, backup, dialect, dr_backup, link, operation,
     request::{self, Before, Claim},
     restoration, schedule,
 };
@@ -21,7 +21,7 @@ use crate::{
         time::Timestamp,
     },
     port::store::{Admitted, RequestKey, StoreError},
-    store::{text, wake::Wake},
+    store::{text, wake::Tidings},
 };
 
 /// What a resource is admitted with; from then on every event is one revision.
@@ -59,13 +59,16 @@ pub(super) async fn admit<R: Kept>(
     new: R,
     operation: Option<&Operation>,
     now: Timestamp,
-) -> Result<(Admitted<R>, Wake), StoreError> {
+) -> Result<(Admitted<R>, Tidings), StoreError> {
     if let Claim::Before(earlier) = request::claim(conn, key, new.about(), now).await? {
-        return Ok((Admitted::Before(before(conn, earlier).await?), Wake::NONE));
+        return Ok((
+            Admitted::Before(before(conn, earlier).await?),
+            Tidings::NONE,
+        ));
     }
-    let (new, wake) = begin(conn, new, operation).await?;
+    let (new, tidings) = begin(conn, new, operation).await?;
     request::keep(conn, key, || new.answer()).await?;
-    Ok((Admitted::New(new), wake))
+    Ok((Admitted::New(new), tidings))
 }
 
 /// Writes a new resource with its first event, and with the operation that makes it, where one does.
@@ -73,18 +76,17 @@ pub(super) async fn begin<R: Kept>(
     conn: &mut Conn,
     mut new: R,
     operation: Option<&Operation>,
-) -> Result<(R, Wake), StoreError> {
+) -> Result<(R, Tidings), StoreError> {
     *new.revision() = FIRST_REVISION;
     new.insert(conn).await?;
-    let wake = match operation {
-        None => Wake::CHANGES,
-        Some(operation) => {
-            operation::insert(conn, operation).await?;
-            Wake::BOTH
-        }
+    if let Some(operation) = operation {
+        operation::insert(conn, operation).await?;
+    }
+    let tidings = Tidings {
+        events: vec![new.event()?],
+        admissions: operation.is_some(),
     };
-    event::append(conn, &[new.event()?]).await?;
-    Ok((new, wake))
+    Ok((new, tidings))
 }
 
 /// Takes in a DR backup that another system made, at rest, with the links that it holds; one of the
@@ -92,13 +94,13 @@ pub(super) async fn begin<R: Kept>(
 pub(super) async fn take_in(
     conn: &mut Conn,
     backup: DrBackup,
-) -> Result<(Admitted<DrBackup>, Wake), StoreError> {
+) -> Result<(Admitted<DrBackup>, Tidings), StoreError> {
     if let Some(there) = dr_backup::get(conn, backup.id).await? {
-        return Ok((Admitted::Before(there), Wake::NONE));
+        return Ok((Admitted::Before(there), Tidings::NONE));
     }
-    let (backup, wake) = begin(conn, backup, None).await?;
+    let (backup, tidings) = begin(conn, backup, None).await?;
     link::put(conn, &[(backup.id, &backup.detail)]).await?;
-    Ok((Admitted::New(backup), wake))
+    Ok((Admitted::New(backup), tidings))
 }
 
 /// Changes a resource, with the operation that follows, where one does.
@@ -108,21 +110,23 @@ pub(super) async fn change<R: Kept>(
     wanted: R,
     operation: Option<Operation>,
     now: Timestamp,
-) -> Result<(Admitted<R>, Wake), StoreError> {
+) -> Result<(Admitted<R>, Tidings), StoreError> {
     if let Claim::Before(earlier) = request::claim(conn, key, wanted.about(), now).await? {
-        return Ok((Admitted::Before(before(conn, earlier).await?), Wake::NONE));
+        return Ok((
+            Admitted::Before(before(conn, earlier).await?),
+            Tidings::NONE,
+        ));
     }
     let changed = wanted.change(conn).await?;
-    let wake = match operation {
-        None => Wake::CHANGES,
-        Some(operation) => {
-            operation::insert(conn, &operation).await?;
-            Wake::BOTH
-        }
-    };
+    if let Some(operation) = &operation {
+        operation::insert(conn, operation).await?;
+    }
     request::keep(conn, key, || changed.answer()).await?;
-    event::append(conn, &[changed.event()?]).await?;
-    Ok((Admitted::New(changed), wake))
+    let tidings = Tidings {
+        events: vec![changed.event()?],
+        admissions: operation.is_some(),
+    };
+    Ok((Admitted::New(changed), tidings))
 }
 
 /// What a repeat of a request of this key answers, if one was admitted before.

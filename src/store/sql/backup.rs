@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Conn, Engine, Handle, dialect,
     page::{behind, cut, narrowed, ordered, text_cursor, time_cursor},
+    prepared::Prepared,
 };
 use crate::{
     domain::{
@@ -255,12 +256,10 @@ pub(super) async fn tell(
         detail: json_option(detail)?,
         updated: news.time.0,
     };
-    let row: Option<(i64, Option<String>)> = diesel::update(backups::table.find(id.to_string()))
+    let told = diesel::update(backups::table.find(id.to_string()))
         .set((told, backups::revision.eq(backups::revision + 1)))
-        .returning((backups::revision, backups::error))
-        .get_result(conn)
-        .await
-        .optional()?;
+        .returning((backups::revision, backups::error));
+    let row: Option<(i64, Option<String>)> = Prepared(told).get_result(conn).await.optional()?;
     let about = ResourceId::Backup(id);
     let (revision, error) = row.ok_or(StoreError::NotFound(about))?;
     Ok(Event {

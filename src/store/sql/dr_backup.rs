@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Conn, Engine, Handle, dialect,
     page::{behind, cut, narrowed, ordered, text_cursor, time_cursor},
+    prepared::Prepared,
 };
 use crate::{
     domain::{
@@ -260,12 +261,10 @@ pub(super) async fn tell(
         detail: json_option(detail)?,
         updated: news.time.0,
     };
-    let row: Option<(i64, Option<String>)> = diesel::update(dr_backups::table.find(id.to_string()))
+    let told = diesel::update(dr_backups::table.find(id.to_string()))
         .set((told, dr_backups::revision.eq(dr_backups::revision + 1)))
-        .returning((dr_backups::revision, dr_backups::error))
-        .get_result(conn)
-        .await
-        .optional()?;
+        .returning((dr_backups::revision, dr_backups::error));
+    let row: Option<(i64, Option<String>)> = Prepared(told).get_result(conn).await.optional()?;
     let about = ResourceId::DrBackup(id);
     let (revision, error) = row.ok_or(StoreError::NotFound(about))?;
     Ok(Event {

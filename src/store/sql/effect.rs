@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use diesel::{prelude::*, upsert::excluded};
 use diesel_async::RunQueryDsl;
 
-use super::{Conn, dialect};
+use super::{Conn, Handle, dialect, prepared::Prepared};
 use crate::{
     domain::{
         effect::Effect,
@@ -42,7 +42,7 @@ struct Row {
 }
 
 /// Writes the rows of many ledgers, new or changed.
-pub(super) async fn put(conn: &mut Conn, turns: &[Turn]) -> Result<(), StoreError> {
+pub(super) async fn put(conn: &mut Handle<'_>, turns: &[Turn]) -> Result<(), StoreError> {
     // One statement may not touch a row twice, so the last word on each row counts.
     let mut last = BTreeMap::new();
     for turn in turns {
@@ -54,25 +54,28 @@ pub(super) async fn put(conn: &mut Conn, turns: &[Turn]) -> Result<(), StoreErro
         .into_iter()
         .map(|((operation, _), effect)| Row::of(operation, effect))
         .collect::<Result<_, _>>()?;
-    dialect::write_rows!(conn, rows, |rows| diesel::insert_into(effects::table)
-        .values(rows)
-        .on_conflict((effects::operation, effects::key))
-        .do_update()
-        .set((
-            effects::ordinal.eq(excluded(effects::ordinal)),
-            effects::cloud.eq(excluded(effects::cloud)),
-            effects::project.eq(excluded(effects::project)),
-            effects::name.eq(excluded(effects::name)),
-            effects::request.eq(excluded(effects::request)),
-            effects::disposal.eq(excluded(effects::disposal)),
-            effects::state.eq(excluded(effects::state)),
-            effects::external.eq(excluded(effects::external)),
-            effects::status.eq(excluded(effects::status)),
-            effects::fact.eq(excluded(effects::fact)),
-            effects::fault.eq(excluded(effects::fault)),
-            effects::attempt.eq(excluded(effects::attempt)),
-            effects::changed.eq(excluded(effects::changed)),
-        )));
+    dialect::each!(conn, &rows, |row| Prepared(
+        diesel::insert_into(effects::table)
+            .values(row)
+            .on_conflict((effects::operation, effects::key))
+            .do_update()
+            .set((
+                effects::ordinal.eq(excluded(effects::ordinal)),
+                effects::cloud.eq(excluded(effects::cloud)),
+                effects::project.eq(excluded(effects::project)),
+                effects::name.eq(excluded(effects::name)),
+                effects::request.eq(excluded(effects::request)),
+                effects::disposal.eq(excluded(effects::disposal)),
+                effects::state.eq(excluded(effects::state)),
+                effects::external.eq(excluded(effects::external)),
+                effects::status.eq(excluded(effects::status)),
+                effects::fact.eq(excluded(effects::fact)),
+                effects::fault.eq(excluded(effects::fault)),
+                effects::attempt.eq(excluded(effects::attempt)),
+                effects::changed.eq(excluded(effects::changed)),
+            ))
+    )
+    .execute(conn));
     Ok(())
 }
 

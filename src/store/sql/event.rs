@@ -1,11 +1,15 @@
 //! The events, and the one order over all of them; it may not know who follows.
 //!
 //! A change and its event are one: the sequence number of an event is the revision that it tells of.
+//! Events are written by whoever ends the transaction, as its last thing: the row that counts positions
+//! stays locked until the commit, so positions become visible in their order, and a reader that has seen
+//! position 7 can never meet a 6 later.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use serde::Serialize;
 
-use super::{Conn, dialect};
+use super::Conn;
 use crate::{
     domain::{event::Event, id::ResourceId, time::Timestamp},
     port::store::StoreError,
@@ -13,17 +17,15 @@ use crate::{
         schema::{counters, events},
         text::{
             column, from_json, from_json_option, json, json_option, number, resource,
-            resource_kind, state, unreadable,
+            resource_kind, state,
         },
     },
 };
 
-/// The counter of positions.
-const POSITIONS: &str = "events";
-
-#[derive(Queryable, Selectable, Insertable)]
+/// An event at a position.
+#[derive(Queryable, Selectable, Insertable, Serialize)]
 #[diesel(table_name = events, treat_none_as_default_value = false)]
-struct Row {
+pub(in super::super) struct Row {
     position: i64,
     resource_kind: String,
     resource_id: String,
@@ -35,28 +37,12 @@ struct Row {
     error: Option<String>,
 }
 
-/// Writes events, as the last thing in a transaction.
-///
-/// The row of the counter stays locked until the commit, so positions become visible in their
-/// order: a reader that has seen position 7 can never meet a 6 later. It comes last because nobody
-/// else can write events meanwhile.
-pub(super) async fn append(conn: &mut Conn, told: &[Event]) -> Result<(), StoreError> {
-    if told.is_empty() {
-        return Ok(());
-    }
-    let count = i64::try_from(told.len()).map_err(|error| unreadable("events", error))?;
-    let last: i64 = diesel::update(counters::table.find(POSITIONS))
-        .set(counters::value.eq(counters::value + count))
-        .returning(counters::value)
-        .get_result(conn)
-        .await?;
-    let rows: Vec<Row> = (last - count + 1..)
+/// The rows of events, of which the first gets the position `first`.
+pub(in super::super) fn rows(first: i64, told: &[Event]) -> Result<Vec<Row>, StoreError> {
+    (first..)
         .zip(told)
         .map(|(position, event)| Row::of(position, event))
-        .collect::<Result<_, _>>()?;
-    dialect::write_rows!(conn, rows, |rows| diesel::insert_into(events::table)
-        .values(rows));
-    Ok(())
+        .collect()
 }
 
 /// The events of a resource behind a sequence number.

@@ -10,7 +10,7 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 
-use super::{Conn, dialect, operation::is_open};
+use super::{Conn, Handle, dialect, operation::is_open, prepared::Prepared};
 use crate::{
     domain::{
         id::{Lane, ReplicaId},
@@ -37,7 +37,7 @@ type Key = (String, String, i64);
 
 /// Refuses when the lane is not owned in that epoch; holds it until the end of the transaction, so
 /// that nobody takes the lane over between this look and the commit.
-pub(super) async fn hold(conn: &mut Conn, lane: &Lane) -> Result<(), StoreError> {
+pub(super) async fn hold(conn: &mut Handle<'_>, lane: &Lane) -> Result<(), StoreError> {
     if dialect::lane_hold(conn, lane).await? {
         return Ok(());
     }
@@ -216,9 +216,12 @@ async fn take_over(
             expires_at: 0,
         })
         .collect();
-    dialect::write_rows!(conn, rows, |rows| diesel::insert_into(lanes::table)
-        .values(rows)
-        .on_conflict_do_nothing());
+    dialect::each!(conn, &rows, |row| Prepared(
+        diesel::insert_into(lanes::table)
+            .values(row)
+            .on_conflict_do_nothing()
+    )
+    .execute(conn));
     let mut taken = Vec::with_capacity(orphaned.len());
     for lane in orphaned {
         // Another replica may have been faster since the look above, so the condition is asked

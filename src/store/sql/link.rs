@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::{Conn, dialect};
+use super::{Conn, dialect, prepared::Prepared};
 use crate::{
     domain::{dr_backup::DrBackupDetail, id::DrBackupId},
     port::store::StoreError,
@@ -42,9 +42,12 @@ pub(super) async fn put(
             })
         })
         .collect();
-    dialect::write_rows!(conn, rows, |rows| diesel::insert_into(links::table)
-        .values(rows)
-        .on_conflict_do_nothing());
+    dialect::each!(conn, &rows, |row| Prepared(
+        diesel::insert_into(links::table)
+            .values(row)
+            .on_conflict_do_nothing()
+    )
+    .execute(conn));
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::{Conn, dialect, dr_backup, link};
+use super::{Conn, dialect, dr_backup, link, prepared::Prepared};
 use crate::{
     domain::{
         dr_backup::Mirror,
@@ -50,9 +50,12 @@ pub(super) async fn keep(
             })
         })
         .collect();
-    dialect::write_rows!(conn, rows, |rows| diesel::insert_into(mirrors::table)
-        .values(rows)
-        .on_conflict_do_nothing());
+    dialect::each!(conn, &rows, |row| Prepared(
+        diesel::insert_into(mirrors::table)
+            .values(row)
+            .on_conflict_do_nothing()
+    )
+    .execute(conn));
     Ok(())
 }
 

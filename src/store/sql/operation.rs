@@ -1,6 +1,6 @@
 //! The rows of operations; it may not know ledgers or who works on them.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 use diesel::{
     dsl::{count_star, sql},
@@ -10,7 +10,7 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 
-use super::Conn;
+use super::{Conn, Handle, prepared::Prepared};
 use crate::{
     domain::{
         id::{CloudName, OperationId, ResourceId, Tenant},
@@ -166,21 +166,20 @@ pub(super) async fn of_ids(conn: &mut Conn, ids: &[String]) -> Result<Vec<Row>, 
         .await?)
 }
 
-/// Those of `ids` that are open in a lane.
-pub(super) async fn open_of_ids(
-    conn: &mut Conn,
+/// Whether one is open in a lane.
+pub(super) async fn is_open_in(
+    conn: &mut Handle<'_>,
     lane: &Tenant,
-    ids: &[String],
-) -> Result<HashSet<String>, StoreError> {
-    let rows: Vec<String> = operations::table
-        .filter(operations::id.eq_any(ids))
+    id: OperationId,
+) -> Result<bool, StoreError> {
+    let open = operations::table
+        .find(id.to_string())
         .filter(operations::cloud.eq(lane.cloud.as_str()))
         .filter(operations::project.eq(lane.project.as_str()))
         .filter(is_open())
-        .select(operations::id)
-        .load(conn)
-        .await?;
-    Ok(rows.into_iter().collect())
+        .select(operations::id);
+    let found: Option<String> = Prepared(open).get_result(conn).await.optional()?;
+    Ok(found.is_some())
 }
 
 /// Ends operations.

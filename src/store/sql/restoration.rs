@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Conn, Engine, Handle, dialect,
     page::{behind, cut, narrowed, ordered, text_cursor, time_cursor},
+    prepared::Prepared,
 };
 use crate::{
     domain::{
@@ -280,17 +281,15 @@ pub(super) async fn tell(
         detail: json_option(written_detail(news)?)?,
         updated: news.time.0,
     };
+    let told = diesel::update(restorations::table.find(id.to_string()))
+        .set((told, restorations::revision.eq(restorations::revision + 1)))
+        .returning((
+            restorations::revision,
+            restorations::error,
+            restorations::dr_backup,
+        ));
     let row: Option<(i64, Option<String>, Option<String>)> =
-        diesel::update(restorations::table.find(id.to_string()))
-            .set((told, restorations::revision.eq(restorations::revision + 1)))
-            .returning((
-                restorations::revision,
-                restorations::error,
-                restorations::dr_backup,
-            ))
-            .get_result(conn)
-            .await
-            .optional()?;
+        Prepared(told).get_result(conn).await.optional()?;
     let about = ResourceId::Restoration(id);
     let (revision, error, dr_backup) = row.ok_or(StoreError::NotFound(about))?;
     let event = Event {

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 
 use super::{
-    Conn, Db, admission, backup, dr_backup, event,
+    Conn, Db, admission, backup, dr_backup,
     request::{self, Before, Claim},
     restoration, run, schedule,
 };
@@ -13,6 +13,7 @@ use crate::{
     domain::{
         backup::Backup,
         dr_backup::DrBackup,
+        event::Event,
         id::{CloudName, ResourceId, ScheduleId},
         page::{Cursor, Page, Query},
         point::PointFacts,
@@ -23,7 +24,7 @@ use crate::{
         schedules::{KeptPoint, Made, NewPoint, Schedules},
         store::{Admitted, RequestKey, StoreError},
     },
-    store::{text::uuid, wake::Wake},
+    store::{text::uuid, wake::Tidings},
 };
 
 #[async_trait]
@@ -70,7 +71,7 @@ impl Schedules for Db {
                 let key = key.as_ref();
                 if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
                     let before = admission::before(conn, before).await?;
-                    return Ok((Admitted::Before(before), Wake::NONE));
+                    return Ok((Admitted::Before(before), Tidings::NONE));
                 }
                 match schedule::get(conn, removed.id).await? {
                     None => return Err(StoreError::NotFound(about)),
@@ -80,8 +81,8 @@ impl Schedules for Db {
                     Some(_) => schedule::remove(conn, removed.id).await?,
                 }
                 request::keep(conn, key, || schedule::answer(&removed)).await?;
-                event::append(conn, &[schedule::farewell(&removed)?]).await?;
-                Ok((Admitted::New(removed), Wake::CHANGES))
+                let events = vec![schedule::farewell(&removed)?];
+                Ok((Admitted::New(removed), Tidings::of(events)))
             }
             .boxed()
         })
@@ -143,15 +144,15 @@ impl Schedules for Db {
                 let about = ResourceId::Schedule(wanted.id);
                 let key = key.as_ref();
                 if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
-                    return Ok((run_before(conn, before).await?, Wake::NONE));
+                    return Ok((run_before(conn, before).await?, Tidings::NONE));
                 }
-                change(conn, &wanted).await?;
+                let changed = change(conn, &wanted).await?;
                 run::insert(conn, &begun, &wanted.tenant.cloud).await?;
                 request::keep(conn, key, || Ok(begun.id.to_string())).await?;
                 let Some(point) = point else {
-                    return Ok((begun, Wake::CHANGES));
+                    return Ok((begun, Tidings::of(vec![changed])));
                 };
-                let wake = match point {
+                let mut tidings = match point {
                     NewPoint::DrBackup(made, operation) => {
                         admission::begin(conn, *made, Some(&operation)).await?.1
                     }
@@ -159,7 +160,8 @@ impl Schedules for Db {
                         admission::begin(conn, *made, Some(&operation)).await?.1
                     }
                 };
-                Ok((begun, wake))
+                tidings.events.insert(0, changed);
+                Ok((begun, tidings))
             }
             .boxed()
         })
@@ -169,9 +171,9 @@ impl Schedules for Db {
     async fn run_end(&self, wanted: Schedule, ended: Run) -> Result<(), StoreError> {
         self.write(move |conn| {
             async move {
-                change(conn, &wanted).await?;
+                let changed = change(conn, &wanted).await?;
                 run::end(conn, &ended).await?;
-                Ok(((), Wake::CHANGES))
+                Ok(((), Tidings::of(vec![changed])))
             }
             .boxed()
         })
@@ -232,11 +234,9 @@ impl Schedules for Db {
     }
 }
 
-/// Writes a schedule with the event of it.
-async fn change(conn: &mut Conn, wanted: &Schedule) -> Result<Schedule, StoreError> {
-    let changed = schedule::change(conn, wanted).await?;
-    event::append(conn, &[schedule::event_of(&changed)?]).await?;
-    Ok(changed)
+/// Writes a schedule; answers the event of it.
+async fn change(conn: &mut Conn, wanted: &Schedule) -> Result<Event, StoreError> {
+    schedule::event_of(&schedule::change(conn, wanted).await?)
 }
 
 /// Points with whether a restoration of them runs.

@@ -27,7 +27,7 @@ use crate::{
         time::Timestamp,
     },
     port::store::{Admitted, OpenOperation, RequestKey, Store, StoreError, Turn},
-    store::wake::Wake,
+    store::wake::Tidings,
 };
 
 #[async_trait]
@@ -212,15 +212,15 @@ impl Store for Db {
                 if let Some(key) = &key
                     && request::find(conn, key).await?.is_some()
                 {
-                    return Ok((true, Wake::NONE));
+                    return Ok((true, Tidings::NONE));
                 }
                 if !operation::cancel(conn, resource, time).await? {
-                    return Ok((false, Wake::NONE));
+                    return Ok((false, Tidings::NONE));
                 }
                 let key = key.as_ref();
                 request::claim(conn, key, resource, now).await?;
                 admission::keep_present(conn, key, resource).await?;
-                Ok((true, Wake::ADMISSIONS))
+                Ok((true, Tidings::ADMISSIONS))
             }
             .boxed()
         })
@@ -252,6 +252,10 @@ impl Store for Db {
             .await
     }
 
+    fn version(&self) -> Option<u64> {
+        self.version_now()
+    }
+
     fn changes(&self) -> watch::Receiver<u64> {
         self.wakes().changes()
     }
@@ -272,7 +276,7 @@ impl Store for Db {
             async move {
                 let now = dialect::lease_time(conn, now).await?;
                 let claimed = lane::claim(conn, &replica, now, lease, limit).await?;
-                Ok((claimed, Wake::NONE))
+                Ok((claimed, Tidings::NONE))
             }
             .boxed()
         })
@@ -284,7 +288,7 @@ impl Store for Db {
         self.write(move |conn| {
             async move {
                 lane::release(conn, &lane).await?;
-                Ok(((), Wake::NONE))
+                Ok(((), Tidings::NONE))
             }
             .boxed()
         })
@@ -297,7 +301,7 @@ impl Store for Db {
             async move {
                 lane::leave(conn, &replica).await?;
                 // The others take over at once what they hear of.
-                Ok(((), Wake::ADMISSIONS))
+                Ok(((), Tidings::ADMISSIONS))
             }
             .boxed()
         })
@@ -320,12 +324,8 @@ impl Store for Db {
         let now = self.clock().now();
         self.write(move |conn| {
             async move {
-                let changes = turn::record(conn, &lane, turns, now).await?;
-                let wake = Wake {
-                    changes,
-                    admissions: false,
-                };
-                Ok(((), wake))
+                let events = turn::record(conn, &lane, turns, now).await?;
+                Ok(((), Tidings::of(events)))
             }
             .boxed()
         })
@@ -337,10 +337,10 @@ impl Store for Db {
         self.write(move |conn| {
             async move {
                 if !dialect::history_hold(conn).await? {
-                    return Ok((0, Wake::NONE));
+                    return Ok((0, Tidings::NONE));
                 }
                 let removed = history::prune(conn, before, limit).await?;
-                Ok((removed, Wake::NONE))
+                Ok((removed, Tidings::NONE))
             }
             .boxed()
         })
@@ -379,7 +379,7 @@ impl Store for Db {
         self.write(move |conn| {
             async move {
                 orphan::answer(conn, &key, &answer, now).await?;
-                Ok(((), Wake::NONE))
+                Ok(((), Tidings::NONE))
             }
             .boxed()
         })
@@ -390,7 +390,8 @@ impl Store for Db {
         let limit = self.page_limit(limit);
         let now = self.clock().now();
         self.write(move |conn| {
-            async move { Ok((sweep::claim(conn, before, now, limit).await?, Wake::NONE)) }.boxed()
+            async move { Ok((sweep::claim(conn, before, now, limit).await?, Tidings::NONE)) }
+                .boxed()
         })
         .await
     }
@@ -400,7 +401,7 @@ impl Store for Db {
         self.write(move |conn| {
             async move {
                 sweep::record(conn, &done).await?;
-                Ok(((), Wake::NONE))
+                Ok(((), Tidings::NONE))
             }
             .boxed()
         })
@@ -417,7 +418,7 @@ impl Store for Db {
             async move {
                 event::ping(conn).await?;
                 dialect::room(conn).await?;
-                Ok(((), Wake::NONE))
+                Ok(((), Tidings::NONE))
             }
             .boxed()
         })

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    Conn, Handle, backup, dialect, dr_backup, effect, event, lane, link, mirror,
+    Conn, Handle, backup, dialect, dr_backup, effect, lane, link, mirror,
     operation::{self, Standing},
     restoration,
 };
@@ -110,23 +110,31 @@ async fn resources_of(
     Ok(found)
 }
 
-/// Writes what the turns of a lane changed; answers whether events were written.
+/// Writes what the turns of a lane changed; answers the events of it.
 pub(super) async fn record(
     conn: &mut Conn,
     lane: &Lane,
     turns: Vec<Turn>,
     now: Timestamp,
-) -> Result<bool, StoreError> {
-    lane::hold(conn, lane).await?;
-    check_open(conn, lane, &turns).await?;
-    effect::put(conn, &turns).await?;
-    let tidings: Vec<(&Turn, &News)> = turns
+) -> Result<Vec<Event>, StoreError> {
+    let news: Vec<(&Turn, &News)> = turns
         .iter()
         .filter_map(|turn| turn.news.as_ref().map(|news| (turn, news)))
         .collect();
-    let told: Vec<Told> = dialect::each!(conn, &tidings, |(turn, news)| tell(conn, turn, news));
+    // What is written before a refusal is known goes with the transaction, and the refusal comes first.
+    let (held, open, written, told) = dialect::together!(
+        conn,
+        lane::hold(conn, lane),
+        check_open(conn, lane, &turns),
+        effect::put(conn, &turns),
+        tell_all(conn, &news),
+    );
+    held?;
+    open?;
+    written?;
+    let told = told?;
     let mut held = Vec::new();
-    for (turn, news) in &tidings {
+    for (turn, news) in &news {
         if let ResourceId::DrBackup(id) = turn.resource
             && let Some(detail) = dr_backup::written_detail(news)?
         {
@@ -134,7 +142,7 @@ pub(super) async fn record(
         }
     }
     link::put(conn, &held).await?;
-    for ((_, news), told) in tidings.iter().zip(&told) {
+    for ((_, news), told) in news.iter().zip(&told) {
         if let Some(of) = told.restored
             && let Some(detail) = restoration::written_detail(news)?
         {
@@ -147,25 +155,20 @@ pub(super) async fn record(
             remove(conn, event.resource).await?;
         }
     }
-    let events: Vec<Event> = told.into_iter().map(|told| told.event).collect();
-    event::append(conn, &events).await?;
-    Ok(!events.is_empty())
+    Ok(told.into_iter().map(|told| told.event).collect())
 }
 
 /// Refuses turns of operations that ended or never were in this lane: their ledgers are history.
-async fn check_open(conn: &mut Conn, lane: &Lane, turns: &[Turn]) -> Result<(), StoreError> {
-    for turns in turns.chunks(IDS_PER_STATEMENT) {
-        let ids: Vec<String> = turns
-            .iter()
-            .map(|turn| turn.operation.to_string())
-            .collect();
-        let open = operation::open_of_ids(conn, &lane.tenant, &ids).await?;
-        let ended = turns.iter().zip(&ids).find(|(_, id)| !open.contains(*id));
-        if let Some((turn, _)) = ended {
-            return Err(StoreError::Outdated(turn.resource));
-        }
+async fn check_open(conn: &mut Handle<'_>, lane: &Lane, turns: &[Turn]) -> Result<(), StoreError> {
+    let open = dialect::each!(conn, turns, |turn| operation::is_open_in(
+        conn,
+        &lane.tenant,
+        turn.operation
+    ));
+    match turns.iter().zip(open).find(|(_, open)| !open) {
+        Some((turn, _)) => Err(StoreError::Outdated(turn.resource)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// What was told of one resource.
@@ -173,6 +176,11 @@ struct Told {
     event: Event,
     /// The DR backup, where the resource restores one.
     restored: Option<DrBackupId>,
+}
+
+async fn tell_all(conn: &mut Handle<'_>, news: &[(&Turn, &News)]) -> Result<Vec<Told>, StoreError> {
+    let told = dialect::each!(conn, news, |(turn, news)| tell(conn, turn, news));
+    Ok(told)
 }
 
 async fn tell(conn: &mut Handle<'_>, turn: &Turn, news: &News) -> Result<Told, StoreError> {
