@@ -3,6 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::{
+    answers::Answers,
     convert::{
         backup::{self, Depth},
         fields::Fields,
@@ -29,12 +30,17 @@ use crate::{
 pub(super) struct Backups {
     service: Service,
     watches: Watches,
+    answers: Answers<pb::Backup>,
 }
 
 impl Backups {
-    /// A door to `service`.
-    pub(super) fn new(service: Service, watches: Watches) -> Self {
-        Self { service, watches }
+    /// A door to `service`, with room for so many answers that are given again.
+    pub(super) fn new(service: Service, watches: Watches, answers: usize) -> Self {
+        Self {
+            service,
+            watches,
+            answers: Answers::new(answers),
+        }
     }
 
     async fn create(&self, message: pb::CreateBackupRequest) -> Result<pb::Backup, Error> {
@@ -53,8 +59,16 @@ impl Backups {
 
     async fn get(&self, message: pb::GetBackupRequest) -> Result<pb::Backup, Error> {
         let id = self.id(&message.id)?;
-        let backup = self.service.backup_get(id).await?;
-        self.full(backup, message.include_sensitive).await
+        // What is sensitive is kept nowhere but in the store.
+        let version = self
+            .service
+            .version()
+            .filter(|_| !message.include_sensitive);
+        let whole = async {
+            let backup = self.service.backup_get(id).await?;
+            self.full(backup, message.include_sensitive).await
+        };
+        self.answers.answer(version, id.0, whole).await
     }
 
     async fn list(

@@ -3,6 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::{
+    answers::Answers,
     convert::{
         dr_backup::{self, Depth},
         fields::Fields,
@@ -31,12 +32,17 @@ const FULL_PAGE: u32 = 100;
 pub(super) struct DrBackups {
     service: Service,
     watches: Watches,
+    answers: Answers<pb::DrBackup>,
 }
 
 impl DrBackups {
-    /// A door to `service`.
-    pub(super) fn new(service: Service, watches: Watches) -> Self {
-        Self { service, watches }
+    /// A door to `service`, with room for so many answers that are given again.
+    pub(super) fn new(service: Service, watches: Watches, answers: usize) -> Self {
+        Self {
+            service,
+            watches,
+            answers: Answers::new(answers),
+        }
     }
 
     async fn create(&self, message: pb::CreateDrBackupRequest) -> Result<pb::DrBackup, Error> {
@@ -55,8 +61,16 @@ impl DrBackups {
 
     async fn get(&self, message: pb::GetDrBackupRequest) -> Result<pb::DrBackup, Error> {
         let id = self.id(&message.id)?;
-        let backup = self.service.dr_backup_get(id).await?;
-        self.full(backup, message.include_sensitive).await
+        // What is sensitive is kept nowhere but in the store.
+        let version = self
+            .service
+            .version()
+            .filter(|_| !message.include_sensitive);
+        let whole = async {
+            let backup = self.service.dr_backup_get(id).await?;
+            self.full(backup, message.include_sensitive).await
+        };
+        self.answers.answer(version, id.0, whole).await
     }
 
     async fn list(

@@ -3,6 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::{
+    answers::Answers,
     convert::{fields::Fields, manifest::manifest, restoration},
     dr_backup::{answered, from_sequence},
     filter, page,
@@ -23,6 +24,7 @@ use crate::{
 pub(super) struct Restorations {
     service: Service,
     watches: Watches,
+    answers: Answers<pb::Restoration>,
 }
 
 /// By what a restored instance is named.
@@ -34,9 +36,13 @@ enum Which {
 }
 
 impl Restorations {
-    /// A door to `service`.
-    pub(super) fn new(service: Service, watches: Watches) -> Self {
-        Self { service, watches }
+    /// A door to `service`, with room for so many answers that are given again.
+    pub(super) fn new(service: Service, watches: Watches, answers: usize) -> Self {
+        Self {
+            service,
+            watches,
+            answers: Answers::new(answers),
+        }
     }
 
     async fn create(
@@ -60,10 +66,12 @@ impl Restorations {
 
     async fn get(&self, message: pb::GetRestorationRequest) -> Result<pb::Restoration, Error> {
         let id = self.id("id", &message.id)?;
-        self.service
-            .restoration_get(id)
-            .await
-            .map(restoration::restoration)
+        let version = self.service.version();
+        let whole = async {
+            let found = self.service.restoration_get(id).await?;
+            Ok(restoration::restoration(found))
+        };
+        self.answers.answer(version, id.0, whole).await
     }
 
     async fn list(

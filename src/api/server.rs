@@ -38,11 +38,16 @@ pub const LIVENESS: &str = "liveness";
 pub struct Limits {
     /// Streams that may be open at once, over all callers.
     pub streams: usize,
+    /// Answers of each kind that are kept for whoever asks again before anything was written.
+    pub answers: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { streams: 10_000 }
+        Self {
+            streams: 10_000,
+            answers: 256,
+        }
     }
 }
 
@@ -88,10 +93,10 @@ pub async fn door(
         .await;
 
     let watches = Watches::new(Arc::new(service.clone()), limits.streams, stop);
-    let dr_backups = DrBackups::new(service.clone(), watches.clone());
+    let dr_backups = DrBackups::new(service.clone(), watches.clone(), limits.answers);
     let schedules = Schedules::new(service.clone(), watches.clone());
-    let backups = Backups::new(service.clone(), watches.clone());
-    let restorations = Restorations::new(service.clone(), watches);
+    let backups = Backups::new(service.clone(), watches.clone(), limits.answers);
+    let restorations = Restorations::new(service.clone(), watches, limits.answers);
     let mut routes = Routes::builder();
     routes
         .add_service(DrBackupServiceServer::new(dr_backups))

@@ -68,6 +68,10 @@ const MEANINGS: &[(&str, &str)] = &[
         "Watch streams that may be open at once, over all callers.",
     ),
     (
+        "api.answers",
+        "Answers of each kind that are kept, and given again for as long as nothing was written at all. With PostgreSQL, where other replicas write too, none are.",
+    ),
+    (
         "api.connection_streams",
         "Calls and streams that one connection may have open at once.",
     ),

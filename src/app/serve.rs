@@ -125,6 +125,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
     let retention = Retention::new(service.clone(), (&config.retention).into());
     let limits = Limits {
         streams: config.api.streams,
+        answers: config.api.answers,
     };
     let stop = CancellationToken::new();
     let streams_end = CancellationToken::new();

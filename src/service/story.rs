@@ -36,6 +36,11 @@ impl Service {
             .map_err(refused)
     }
 
+    /// Another number as soon as anything may be answered differently; `None` where that is not known.
+    pub fn version(&self) -> Option<u64> {
+        self.store.version()
+    }
+
     /// Wakes whenever any event was written; carries no data.
     pub fn wake_ups(&self) -> watch::Receiver<u64> {
         self.store.changes()

@@ -45,6 +45,7 @@ pub(in crate::app) struct Tls {
 #[serde(default, deny_unknown_fields)]
 pub(in crate::app) struct Api {
     pub(in crate::app) streams: usize,
+    pub(in crate::app) answers: usize,
     pub(in crate::app) connection_streams: u32,
     pub(in crate::app) keep_alive: Span,
     pub(in crate::app) keep_alive_answer: Span,
@@ -175,6 +176,7 @@ impl Default for Api {
     fn default() -> Self {
         Self {
             streams: api::server::Limits::default().streams,
+            answers: api::server::Limits::default().answers,
             connection_streams: 1000,
             keep_alive: Span(Duration::from_secs(30)),
             keep_alive_answer: Span(Duration::from_secs(10)),
