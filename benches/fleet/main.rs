@@ -16,6 +16,7 @@
 //! | `streams` | open watches: an event to all of them, memory of each |
 //! | `restart` | until open operations are looked after again |
 //! | `points` | get, list and memory with many DR backups stored |
+//! | `schedules` | get, list, tick and memory with many schedules stored |
 //! | `idle` | memory at rest and the size of the binary |
 //!
 //! The table is printed and written to `target/fleet.md` and `target/fleet.json`. Only what is measured
@@ -36,6 +37,7 @@ mod points;
 mod postgres;
 mod process;
 mod restart;
+mod schedules;
 mod script;
 mod streams;
 mod table;
@@ -62,6 +64,8 @@ pub(crate) struct Sizes {
     pub(crate) open: usize,
     /// Stored DR backups: few, and many.
     pub(crate) points: [usize; 2],
+    /// Stored schedules: few, and many.
+    pub(crate) schedules: [usize; 2],
 }
 
 const WHOLE: Sizes = Sizes {
@@ -72,6 +76,7 @@ const WHOLE: Sizes = Sizes {
     streams: 10_000,
     open: 10_000,
     points: [1000, 100_000],
+    schedules: [1000, 10_000],
 };
 
 const QUICK: Sizes = Sizes {
@@ -82,10 +87,18 @@ const QUICK: Sizes = Sizes {
     streams: 500,
     open: 300,
     points: [200, 2000],
+    schedules: [100, 1000],
 };
 
-const SECTIONS: [&str; 7] = [
-    "calls", "ledger", "unary", "streams", "restart", "points", "idle",
+const SECTIONS: [&str; 8] = [
+    "calls",
+    "ledger",
+    "unary",
+    "streams",
+    "restart",
+    "points",
+    "schedules",
+    "idle",
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -146,6 +159,7 @@ async fn run(
         "streams" => streams::measure(sizes, table).await,
         "restart" => restart::measure(sizes, table).await,
         "points" => points::measure(sizes, table).await,
+        "schedules" => schedules::measure(sizes, table).await,
         _ => idle::measure(table).await,
     }
 }

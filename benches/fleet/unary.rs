@@ -82,7 +82,7 @@ pub(crate) async fn measure(sizes: &Sizes, table: &mut Table) -> anyhow::Result<
     }
     table.remark(format!(
         "unary: {CONNECTIONS} connections with {SIDE_BY_SIDE} calls under way on each; the bare server \
-         answers the same message from memory, ours reads it from SQLite at every call"
+         answers the same message from memory, ours too for as long as nothing is written"
     ));
     Ok(())
 }
