@@ -197,10 +197,14 @@ class Fleet:
             volumes = list(pool.map(lambda number: self.volume(name='%s %d' % (self.mark, number)), range(3)))
         self.view.call('volume', 'POST', '/volumes/%s/action' % volumes[0],
                        {'os-set_bootable': {'bootable': True}})
+        return self.build_plain('three', volumes)
+
+    def build_plain(self, label, volumes):
+        """An instance of these volumes and nothing else on it, the first of them its root."""
         for volume in volumes:
             self.fill(volume, (50 * content.MIB, 5 * content.MIB))
-        instance = self.boot('three', '%s three' % self.mark, [disk(one, -1 if number else 0)
-                                                               for number, one in enumerate(volumes)],
+        instance = self.boot(label, '%s %s' % (self.mark, label), [disk(one, -1 if number else 0)
+                                                                   for number, one in enumerate(volumes)],
                              networks=[{'uuid': self.networks['net']['id']}])
         self.look(instance)
         return instance

@@ -780,7 +780,8 @@ def options():
     parser.add_argument('--figures', action='store_true',
                         help='measure one backup and one restoration of 3 volumes instead')
     parser.add_argument('--points', action='store_true',
-                        help='show a schedule with a chain, and a regular backup, instead')
+                        help='show a schedule with a chain, a regular backup and the levels of '
+                        'consistency instead')
     given = parser.parse_args()
     given.foreign = given.source is not None
     if given.foreign and not given.dr:

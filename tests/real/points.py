@@ -1,55 +1,22 @@
-"""A schedule that makes a chain, restored from its middle and its end; and a regular backup: on real clouds."""
+"""A schedule that makes a chain, restored from its middle and its end; a regular backup; and, beside these,
+the levels of consistency: on real clouds."""
 
+import concurrent.futures
 import os
 import tempfile
 
 import fleet
-import portrait
+import levels
 from claims import say, wait
 from cloud import Site
-from content import MIB, digest, path_of, scribble
 from lab import Lab
 from service import Service
+from subject import Subject
 from sweep import sweep
 
 
-class Points:
-    """Claims about points of one instance, counted as they are made."""
-
-    def __init__(self, service, source, dr, instance):
-        self.service = service
-        self.source = source
-        self.dr = dr
-        self.instance = instance
-        self.failed = 0
-
-    def claim(self, text, truth):
-        """One claim."""
-        print('%-7s %s' % ('ok' if truth else 'FAILED', text), flush=True)
-        self.failed += not truth
-
-    def digests(self):
-        """The bytes of the instance as they are now."""
-        return [digest(path_of(self.source, one)) for one in self.instance.volumes]
-
-    def write(self, at):
-        """New bytes in every volume, and zeros where there were bytes."""
-        for volume in self.instance.volumes:
-            path = path_of(self.source, volume)
-            scribble(path, (at * MIB, 2 * MIB))
-            with open(path, 'r+b') as stream:
-                stream.seek(52 * MIB)
-                stream.write(bytes(MIB))
-                stream.flush()
-                os.fsync(stream.fileno())
-
-    def restored(self, *arguments, site):
-        """The bytes of what a restoration made, which is deleted after."""
-        restoration = self.service.ask('restoration', 'create', *arguments, seconds=600)
-        looks = portrait.take(site, restoration['instance']['serverId'])
-        bytes_there = [digest(path_of(site, one)) for one in looks['volume ids']]
-        self.service.ask('restoration', 'delete', restoration['id'], '--instance', seconds=300)
-        return bytes_there
+class Points(Subject):
+    """A schedule that makes a chain, and a regular backup."""
 
     def schedule(self):
         """A full one and two increments, each after new bytes; then the middle and the newest elsewhere."""
@@ -115,12 +82,22 @@ def main(given):
                 site.raise_quotas()
             built.networks['net'] = fleet.make_network(built.view, built.mark + '-net', '10.77.0.0/24')
             fleet.make_network(sites[1].tenant, built.mark + '-net', '10.77.0.0/24')
-            instance = built.build_three()
-            say('an instance with 3 volumes is there')
+            with concurrent.futures.ThreadPoolExecutor(2) as pool:
+                three, still = [one.result() for one in (
+                    pool.submit(built.build_three), pool.submit(levels.build, built))]
+            say('instances with 3 volumes, and with 2 whose guest has to hold still, are there')
             service.start()
-            points = Points(service, sites[0], sites[1], instance)
+            points = Points(service, *sites, three)
+            others = levels.Levels(service, *sites, still, built.mark)
+            others.not_still(three)
+            aside = concurrent.futures.ThreadPoolExecutor(1)
+            rest = aside.submit(others.all)
+            # Not waited for if this one ends early: without a service it ends by itself.
+            aside.shutdown(wait=False)
             points.schedule()
             points.regular()
+            rest.result()
+            points.failed += others.failed
         finally:
             service.stop()
             for site in sites:
