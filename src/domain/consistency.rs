@@ -193,7 +193,8 @@ fn group(manifest: &Manifest, aim: Aim) -> Result<GroupId, String> {
     match group.consistent {
         Some(true) => Ok(group.id.clone()),
         Some(false) => Err(format!(
-            "the type of volume group {} does not promise consistent snapshots",
+            "the type of volume group {} does not promise consistent snapshots, or the driver of its \
+             volumes reports none",
             group.id
         )),
         None => Err(format!(

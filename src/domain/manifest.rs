@@ -162,7 +162,8 @@ pub struct VolumeFacts {
 pub struct VolumeGroupFacts {
     /// The group in the source.
     pub id: GroupId,
-    /// Whether its type promises snapshots of one moment; nothing where that could not be read.
+    /// Whether its type promises snapshots of one moment and the driver of its volumes makes such; nothing
+    /// where that could not be read.
     pub consistent: Option<bool>,
 }
 

@@ -32,7 +32,8 @@ pub(super) const RESET: Microversion = Microversion(3, 19);
 /// From here on a list of these has pages, and an admin sees those of another project; before, all of
 /// one's own come in one answer.
 const PAGES: Microversion = Microversion(3, 29);
-/// What the type of a group says when its snapshots are of one moment.
+/// What the type of a group says when its snapshots are of one moment, and a pool when its driver makes
+/// such.
 const CONSISTENT: &str = "consistent_group_snapshot_enabled";
 
 #[derive(Deserialize)]
@@ -56,6 +57,31 @@ struct GroupType {
     /// Missing where the policy does not show them.
     #[serde(default, deserialize_with = "properties")]
     group_specs: Properties,
+}
+
+#[derive(Deserialize)]
+struct OnePlace {
+    volume: Place,
+}
+
+/// Where a volume is.
+#[derive(Deserialize)]
+struct Place {
+    /// Only an admin is shown it.
+    #[serde(default, rename = "os-vol-host-attr:host")]
+    pool: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Pools {
+    pools: Vec<Pool>,
+}
+
+#[derive(Deserialize)]
+struct Pool {
+    name: String,
+    #[serde(default, deserialize_with = "properties")]
+    capabilities: Properties,
 }
 
 /// A group snapshot as Cinder shows it.
@@ -95,8 +121,8 @@ impl GroupSnapshot {
     }
 }
 
-/// The group that all these volumes are in, where there is one, with what its type promises; only an admin
-/// is told that.
+/// The group that all these volumes are in, where there is one, with what its type promises and its driver
+/// keeps; only an admin is told that.
 pub(super) async fn of_volumes(
     access: &Access,
     admin: &AdminView<'_>,
@@ -110,8 +136,8 @@ pub(super) async fn of_volumes(
         return Ok(None);
     }
     let told = match admin {
-        AdminView::Of(admin) => promise(access, admin, id).await,
-        AdminView::Own => promise(access, access, id).await,
+        AdminView::Of(admin) => promise(access, admin, id, volumes).await,
+        AdminView::Own => promise(access, access, id, volumes).await,
         AdminView::None(_) => Ok(None),
     };
     let consistent = match told {
@@ -126,7 +152,12 @@ pub(super) async fn of_volumes(
     }))
 }
 
-async fn promise(access: &Access, admin: &Access, id: &str) -> Result<Option<bool>, Fault> {
+async fn promise(
+    access: &Access,
+    admin: &Access,
+    id: &str,
+    volumes: &[Volume],
+) -> Result<Option<bool>, Fault> {
     let version = access.first_of(CINDER, &[GROUPS]).await?;
     let call = Call::get(
         CINDER,
@@ -141,14 +172,50 @@ async fn promise(access: &Access, admin: &Access, id: &str) -> Result<Option<boo
         format!("read the type of the volume group {id}"),
     );
     let read: OneType = admin.read(&call.at(version)).await?;
-    let specs = read.group_type.group_specs;
     // An admin sees all specs of a type, so one that is not there is not set.
-    Ok(Some(specs.get(CONSISTENT).is_some_and(|value| {
+    if !says_so(&read.group_type.group_specs) {
+        return Ok(Some(false));
+    }
+    kept(admin, volumes).await
+}
+
+/// Whether a type or a pool has snapshots of one moment.
+fn says_so(told: &Properties) -> bool {
+    told.get(CONSISTENT).is_some_and(|value| {
         value
             .trim_start_matches("<is>")
             .trim()
             .eq_ignore_ascii_case("true")
-    })))
+    })
+}
+
+/// Whether the drivers behind these volumes keep such a promise. Cinder never asks them: it makes a group
+/// of any type over any driver, and its snapshots one after the other where the driver knows no better.
+async fn kept(admin: &Access, volumes: &[Volume]) -> Result<Option<bool>, Fault> {
+    let call = Call::get(
+        CINDER,
+        "scheduler-stats/get_pools",
+        "read what the pools of volumes can do",
+    );
+    let told: Pools = admin.read(&call.query("detail", "true")).await?;
+    for volume in volumes {
+        let call = Call::get(
+            CINDER,
+            format!("volumes/{}", volume.id),
+            format!("read the pool of the volume {}", volume.id),
+        );
+        let place = admin.read::<OnePlace>(&call).await?.volume.pool;
+        let pool = told
+            .pools
+            .iter()
+            .find(|one| Some(&one.name) == place.as_ref());
+        match pool {
+            None => return Ok(None),
+            Some(pool) if !says_so(&pool.capabilities) => return Ok(Some(false)),
+            Some(_) => {}
+        }
+    }
+    Ok(Some(true))
 }
 
 /// The version in which a volume tells its group, where Cinder speaks it.

@@ -44,6 +44,11 @@ pub(super) fn route(world: &mut World, ask: &Ask<'_>, rest: &[&str]) -> Answer {
             ask.admin("volume_extension:services:index")?;
             Ok(Reply::ok(services(world)))
         }
+        ("GET", ["scheduler-stats", "get_pools"]) => {
+            ask.admin("scheduler_extension:scheduler_stats:get_pools")?;
+            let detail = ask.call.param("detail").is_some_and(truth);
+            Ok(Reply::ok(pools(world, detail)))
+        }
         ("GET", ["messages"]) => Ok(Reply::ok(json!({"messages": []}))),
         ("GET", ["types"]) => {
             let views: Vec<Value> = world
@@ -81,6 +86,16 @@ fn type_view(kind: &VolumeType, who: Option<&Who>) -> Value {
         }
     }
     view
+}
+
+/// The one pool of this cloud, whose driver makes snapshots of a group at one moment.
+fn pools(world: &World, detail: bool) -> Value {
+    let mut pool = json!({"name": format!("{}-host@lab#lab", world.config.name)});
+    if detail {
+        pool["capabilities"] = json!({"volume_backend_name": "lab", "storage_protocol": "file",
+            "consistent_group_snapshot_enabled": true});
+    }
+    json!({"pools": [pool]})
 }
 
 fn services(world: &World) -> Value {
