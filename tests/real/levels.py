@@ -6,7 +6,6 @@ import os
 
 from claims import wait
 from cloud import describe
-from content import path_of
 from subject import Subject
 
 # What a root volume says when Nova has to have the guest hold still.
@@ -152,46 +151,20 @@ class Levels(Subject):
         self.call('volume', 'PUT', '/groups/' + group, {'group': {how: ','.join(self.instance.volumes)}})
         self.until_group(group)
 
-    def back_up_failing(self, *more):
-        """A DR backup whose group snapshot fails in Cinder, at its end.
-
-        The file of a volume is away until the group snapshot has failed, and back before anything else
-        is asked for: what failed goes first.
-        """
-        path = path_of(self.source, self.instance.volumes[1])
-        there = set()
-
-        def has_failed():
-            seen = self.call('volume', 'GET', '/group_snapshots/detail')['group_snapshots']
-            there.update(one['id'] for one in seen)
-            return there and all(one['status'] != 'creating' for one in seen)
-        os.rename(path, path + '.away')
-        try:
-            backup = self.service.back_up(self.source, self.instance.server, *more, wait_for_end=False)
-            wait('the group snapshot that fails', has_failed, 60, 0.1)
-        finally:
-            os.rename(path + '.away', path)
-        return self.at_end(backup)
-
     def as_group(self):
-        """One request for all volumes; where it fails, less is enough or not."""
+        """A promise that the driver does not keep is not believed."""
         before = self.left(self.instance.volumes)
-        backup = self.back_up_failing('--consistency', 'group')
-        self.claim('a demanded group snapshot that fails in Cinder ends the DR backup, and it says why',
-                   backup['state'] == 'STATE_ERRED' and 'group-snapshot' in str(backup['error']))
-        self.claim('and nothing is left of it', self.left(self.instance.volumes) == before)
-        lesser = self.back_up_failing('--incremental')
-        self.claim('where nothing is demanded snapshots one by one make up for it, and that is told',
-                   lesser['state'] == 'STATE_OK' and level(lesser) == 'LEVEL_VOLUME_SNAPSHOTS')
+        words = self.refused(self.instance.server, 'group')
+        self.claim('a group over a driver without group snapshots is refused at the door, with the field',
+                   'minimum_consistency' in words and 'the driver of its volumes' in words)
         self.write(300)
         then = self.digests()
-        backup = self.back_up('--consistency', 'group', '--incremental')
+        backup = self.back_up('--incremental')
         left = self.left(self.instance.volumes)
-        self.claim('a demanded group snapshot is made, and told as what the type of the group promises',
-                   backup['state'] == 'STATE_OK' and level(backup) == 'LEVEL_GROUP_SNAPSHOT')
-        self.claim('nothing is left of both but their volume backups',
-                   self.only_backups(left) == len(before) + 4)
-        return lesser, backup, then
+        self.claim('where nothing is demanded snapshots one by one are taken, and that is told',
+                   backup['state'] == 'STATE_OK' and level(backup) == 'LEVEL_VOLUME_SNAPSHOTS')
+        self.claim('nothing is left but volume backups', self.only_backups(left) == len(before) + 2)
+        return backup, then
 
     # -- all of it ----------------------------------------------------------
 
@@ -201,13 +174,13 @@ class Levels(Subject):
         still = self.quiesced()
         self.unset_still(self.instance.volumes[0])
         with self.grouped():
-            lesser, grouped, later = self.as_group()
+            grouped, later = self.as_group()
         there = self.restored(still['id'], '--cloud', self.dr.name, '--tenant', self.dr.project, site=self.dr)
         self.claim('what held still comes back in the other cloud with its bytes', there == then)
         there = self.restored(grouped['id'], '--cloud', self.source.name, '--tenant', self.source.project,
                               site=self.source)
-        self.claim('and the group in its own with those of its moment', there == later)
-        for backup in (grouped, lesser, still):
+        self.claim('and what was in a group in its own with those of its moment', there == later)
+        for backup in (grouped, still):
             self.service.ask('backup', 'delete', backup['id'], seconds=300)
         self.claim('the DR backups of every level are deleted, and nothing of them is there',
                    self.left(self.instance.volumes) == [])
