@@ -41,7 +41,7 @@ impl Service {
     pub async fn schedules_tick(&self, at_once: u32) -> Result<Ticked, StoreError> {
         let mut ticked = Ticked::default();
         for (run, made) in self.store.runs_rested(at_once).await? {
-            ticked.runs += usize::from(first(self.run_ended(run, made).await)?);
+            ticked.runs += usize::from(first(self.run_ended(run, made).await)?.is_some());
         }
         let now = self.clock.now();
         let (due, next) = self.store.schedules_due(now, at_once).await?;
@@ -54,13 +54,15 @@ impl Service {
                 Some(busy) => *busy,
                 None => self.store.runs_under_way(&cloud).await?,
             };
-            let begun = if busy < u64::from(self.limits.runs_per_cloud) {
-                first(self.schedule_fire(schedule).await)?
+            let outcome = if busy < u64::from(self.limits.runs_per_cloud) {
+                first(self.schedule_fire(schedule).await)?.flatten()
             } else {
                 first(self.schedule_defer(schedule, busy).await)?;
-                false
+                None
             };
-            ticked.runs += usize::from(begun);
+            ticked.runs += usize::from(outcome.is_some());
+            // What was skipped or failed at once takes no place.
+            let begun = outcome == Some(RunOutcome::Started);
             under_way.insert(cloud, busy + u64::from(begun));
         }
         if full {
@@ -69,33 +71,40 @@ impl Service {
         Ok(ticked)
     }
 
-    /// Begins the run that is due, or says why there is none.
-    async fn schedule_fire(&self, schedule: Schedule) -> Result<(), StoreError> {
+    /// Begins the run that is due, or says why there is none; answers what came of it so far.
+    async fn schedule_fire(&self, schedule: Schedule) -> Result<Option<RunOutcome>, StoreError> {
         let now = self.clock.now();
         let calendar = match schedule.plan.calendar() {
             Ok(calendar) => calendar,
             // It was good when it was written: the zones of this build know it no more.
-            Err(error) => return self.schedule_give_up(schedule, &error).await,
+            Err(error) => {
+                self.schedule_give_up(schedule, &error).await?;
+                return Ok(None);
+            }
         };
         let pace = self.limits.schedules;
         match schedule.due(&calendar, now, &pace) {
-            Due::Nothing => Ok(()),
+            Due::Nothing => Ok(None),
             Due::Skip { slot, missed, next } => {
                 let run = self.run(&schedule, slot, RunCause::Missed);
                 let reason = format!("the service was down at {missed} of its times");
-                self.run_skip(schedule, run, reason, next).await
+                self.run_skip(schedule, run, reason, next).await.map(Some)
             }
             Due::Run { slot, cause, next } => {
                 let run = self.run(&schedule, slot, cause);
                 match self.new_point(&schedule, &run).await {
-                    Ok(point) => self
-                        .run_begin(None, schedule, run, point, next)
-                        .await
-                        .map(drop),
-                    Err(error) if is_busy(&error) => {
-                        self.run_skip(schedule, run, error.message, next).await
+                    Ok(point) => {
+                        let begun = self.run_begin(None, schedule, run, point, next).await?;
+                        Ok(Some(begun.outcome))
                     }
-                    Err(error) => self.run_fail(schedule, &calendar, run, &error).await,
+                    Err(error) if is_busy(&error) => {
+                        let reason = error.message;
+                        self.run_skip(schedule, run, reason, next).await.map(Some)
+                    }
+                    Err(error) => {
+                        let failed = self.run_fail(schedule, &calendar, run, &error).await;
+                        failed.map(Some)
+                    }
                 }
             }
         }
@@ -212,7 +221,7 @@ impl Service {
         mut run: Run,
         reason: String,
         next: Option<Slot>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<RunOutcome, StoreError> {
         info!(schedule = %schedule.id, slot = %run.slot, reason, "a run is skipped");
         schedule.next = next;
         schedule.runtime_state = format!("Skipped: {reason}");
@@ -220,7 +229,7 @@ impl Service {
         run.end(RunOutcome::Skipped, reason, run.began);
         self.store.run_begin(None, schedule, run, None).await?;
         self.runs.count(RunOutcome::Skipped);
-        Ok(())
+        Ok(RunOutcome::Skipped)
     }
 
     /// Writes that a run could not begin.
@@ -230,13 +239,13 @@ impl Service {
         calendar: &Calendar,
         mut run: Run,
         error: &Error,
-    ) -> Result<(), StoreError> {
+    ) -> Result<RunOutcome, StoreError> {
         let error = OperationError::from(error);
         self.note_failure(&mut schedule, calendar, run.slot, error.clone());
         run.end(RunOutcome::Failed, error.message, self.clock.now());
         self.store.run_begin(None, schedule, run, None).await?;
         self.runs.count(RunOutcome::Failed);
-        Ok(())
+        Ok(RunOutcome::Failed)
     }
 
     /// Writes how a run ended, and lets go what its retention does not keep any more.
@@ -354,10 +363,10 @@ fn is_busy(error: &Error) -> bool {
 }
 
 /// Whether it was this replica that did it: another one may have been first.
-fn first(done: Result<(), StoreError>) -> Result<bool, StoreError> {
+fn first<T>(done: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match done {
-        Ok(()) => Ok(true),
-        Err(StoreError::Outdated(_) | StoreError::NotFound(_)) => Ok(false),
+        Ok(done) => Ok(Some(done)),
+        Err(StoreError::Outdated(_) | StoreError::NotFound(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }
