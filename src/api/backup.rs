@@ -1,5 +1,6 @@
 //! The door to regular backups; it may not know how one is made.
 
+use futures::future::try_join_all;
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -96,14 +97,14 @@ impl Backups {
         };
         fields.done()?;
         let page = self.service.backups_list(query).await?;
-        let mut backups = Vec::with_capacity(page.items.len());
-        for backup in page.items {
-            backups.push(if full {
-                self.full(backup, false).await?
-            } else {
-                backup::backup(backup, Depth::Basic)
-            });
-        }
+        let items = page.items.into_iter();
+        let backups = if full {
+            try_join_all(items.map(|backup| self.full(backup, false))).await?
+        } else {
+            items
+                .map(|backup| backup::backup(backup, Depth::Basic))
+                .collect()
+        };
         let next_page_token = page::token(&question, page.next);
         Ok(pb::ListBackupsResponse {
             backups,

@@ -1,5 +1,6 @@
 //! The door to DR backups; it may not know how one is made.
 
+use futures::future::try_join_all;
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -98,14 +99,14 @@ impl DrBackups {
         };
         fields.done()?;
         let page = self.service.dr_backups_list(query).await?;
-        let mut dr_backups = Vec::with_capacity(page.items.len());
-        for backup in page.items {
-            dr_backups.push(if full {
-                self.full(backup, false).await?
-            } else {
-                dr_backup::dr_backup(backup, Depth::Basic)
-            });
-        }
+        let items = page.items.into_iter();
+        let dr_backups = if full {
+            try_join_all(items.map(|backup| self.full(backup, false))).await?
+        } else {
+            items
+                .map(|backup| dr_backup::dr_backup(backup, Depth::Basic))
+                .collect()
+        };
         let next_page_token = page::token(&question, page.next);
         Ok(pb::ListDrBackupsResponse {
             dr_backups,

@@ -28,6 +28,9 @@ use super::{error::BadField, time::Timestamp};
 /// The longest expression that is read, in bytes.
 pub const MAXIMAL_EXPRESSION_BYTES: usize = 200;
 
+/// The zone of a schedule that names none.
+pub const USUAL_ZONE: &str = "UTC";
+
 /// How far the runs that were missed are counted.
 pub const MAXIMAL_MISSED: u32 = 1_000;
 

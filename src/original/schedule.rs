@@ -10,7 +10,7 @@ use super::{
     rows::{Row, ScheduleRow, Tables},
 };
 use crate::domain::{
-    calendar::Calendar,
+    calendar::{Calendar, USUAL_ZONE},
     capture::Capture,
     id::{ScheduleId, ServerId},
     schedule::{Keep, MissedRuns, Plan, PointKind, Schedule, standing},
@@ -49,7 +49,7 @@ pub(super) fn of(
     };
     let time_zone = if fields.timezone.is_empty() {
         remarks.push("it has no timezone, so it runs on UTC".to_owned());
-        "UTC".to_owned()
+        USUAL_ZONE.to_owned()
     } else {
         fields.timezone.clone()
     };

@@ -6,6 +6,7 @@
 )]
 
 use axum::{Json, extract::State, http::Uri};
+use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -249,10 +250,8 @@ async fn list(
     };
     let (query, page) = asked::query(fields, filter, &paging, face.sizes)?;
     let found = face.service.dr_backups_list(query).await?;
-    let mut rows = Vec::with_capacity(found.items.len());
-    for backup in found.items {
-        rows.push(tell(&face, backup).await?);
-    }
+    let rows = found.items.into_iter().map(|backup| tell(&face, backup));
+    let rows = try_join_all(rows).await?;
     Ok(Listing {
         rows,
         page,

@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     domain::{
+        calendar::USUAL_ZONE,
         capture::Capture,
         error::Error,
         id::{CloudName, ProjectId, ScheduleId, ServerId, Tenant},
@@ -545,7 +546,7 @@ fn plan(fields: &mut Fields<'_>, wanted: ScheduleChange, keep: Keep) -> Plan {
         time_zone: wanted
             .timezone
             .filter(|zone| !zone.is_empty())
-            .unwrap_or_else(|| "UTC".to_owned()),
+            .unwrap_or_else(|| USUAL_ZONE.to_owned()),
         jitter: Duration::ZERO,
         missed: MissedRuns::default(),
         failures_maximum: 0,

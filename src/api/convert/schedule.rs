@@ -11,6 +11,7 @@ use super::{
 use crate::{
     api::pb::{self, schedule},
     domain::{
+        calendar::USUAL_ZONE,
         error::Error,
         id::{ResourceId, ScheduleId, ServerId},
         retention::{Fate, Verdict},
@@ -297,7 +298,7 @@ fn plan(fields: &mut Fields<'_>, wanted: pb::Schedule) -> Plan {
         ),
         calendar: wanted.schedule,
         time_zone: if wanted.time_zone.is_empty() {
-            "UTC".to_owned()
+            USUAL_ZONE.to_owned()
         } else {
             wanted.time_zone
         },
