@@ -13,6 +13,7 @@ use drbackup::{
         keeping::{Keeping, Rekeeping},
         lifecycle::State,
         restoration::{Restoration, RestoreWish, Source},
+        schedule::PointKind,
     },
     service::{
         backup::{CreateBackup, DeleteBackup, UpdateBackup},
@@ -28,26 +29,28 @@ use crate::{
 };
 
 /// How often a caller tries again what a fault has spoilt.
-const TRIES: usize = 10;
+pub(crate) const TRIES: usize = 10;
 
 /// How long something that nobody waits for any more may still be on its way.
 const STRAGGLING: Duration = Duration::from_secs(120);
 
 /// One life on a stage.
 pub(crate) struct Life<'s> {
-    stage: &'s Stage,
+    pub(crate) stage: &'s Stage,
     capture: Capture,
     /// Whether it is about an increment, made on top of a full DR backup.
     pub(crate) incremental: bool,
     /// Whether an operation may fail, with a good reason and nothing left behind.
-    may_fail: bool,
+    pub(crate) may_fail: bool,
     home: Vec<String>,
     refuge: Vec<String>,
-    stories: Vec<ResourceId>,
+    pub(crate) stories: Vec<ResourceId>,
     /// Restorations that were asked for.
     restorations: usize,
     /// Why operations failed.
-    failures: Vec<String>,
+    pub(crate) failures: Vec<String>,
+    /// Which kind of point a schedule makes at the end, where one does, and how often a full one.
+    pub(crate) schedule: Option<(PointKind, u32)>,
     /// After how long callers cancel what is under way, the next one last.
     pub(crate) changes_of_mind: Vec<Duration>,
 }
@@ -64,6 +67,7 @@ impl<'s> Life<'s> {
             stories: Vec::new(),
             restorations: 0,
             failures: Vec::new(),
+            schedule: None,
             changes_of_mind: Vec::new(),
         }
     }
@@ -90,6 +94,9 @@ impl<'s> Life<'s> {
         if self.stage.guest() != Guest::FromImage {
             self.regular_life().await;
         }
+        if let Some((kind, full_every)) = self.schedule {
+            self.scheduled_life(kind, full_every).await;
+        }
         self.judge().await;
         self.failures
     }
@@ -108,7 +115,7 @@ impl<'s> Life<'s> {
     }
 
     /// Notes a refusal, which must come from a fault that the caller may wait out.
-    async fn refused(&mut self, what: &str, error: Error) {
+    pub(crate) async fn refused(&mut self, what: &str, error: Error) {
         assert!(self.may_fail, "{what}: {error:#?}");
         self.failures.push(format!(
             "{what} refused: {}: {}",
@@ -285,7 +292,7 @@ impl<'s> Life<'s> {
         panic!("no deletion after {TRIES} tries: {:#?}", self.failures)
     }
 
-    async fn delete_backup(&mut self, id: DrBackupId) {
+    pub(crate) async fn delete_backup(&mut self, id: DrBackupId) {
         for _ in 0..TRIES {
             let ask = DeleteDrBackup {
                 id,
@@ -423,7 +430,7 @@ impl<'s> Life<'s> {
         )
     }
 
-    async fn delete_regular(&mut self, id: BackupId) {
+    pub(crate) async fn delete_regular(&mut self, id: BackupId) {
         for _ in 0..TRIES {
             let ask = DeleteBackup {
                 id,

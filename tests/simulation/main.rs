@@ -19,6 +19,7 @@ mod life;
 #[expect(dead_code, reason = "what else a server can do is for other tests")]
 #[path = "../it/postgres.rs"]
 mod postgres;
+mod scheduled;
 mod seeds;
 mod server;
 mod stage;

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use drbackup::{
-    domain::capture::Capture,
+    domain::{capture::Capture, schedule::PointKind},
     sim::{Action, Release, Rule},
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
@@ -30,7 +30,9 @@ const LIFETIME: Duration = Duration::from_secs(60 * 24 * 3600);
 fn run(seed: u64) {
     by_hand(async {
         let mut dice = StdRng::seed_from_u64(seed);
-        let scene = scene(seed, &mut dice);
+        let mut scene = scene(seed, &mut dice);
+        let schedule = schedule(seed, &scene);
+        scene.ticks = schedule.is_some();
         let folder = scratch();
         let stage = Arc::new(Stage::sqlite(folder.path(), scene).await);
         let armed = trouble(&stage, &mut dice);
@@ -40,6 +42,7 @@ fn run(seed: u64) {
         let capture = capture(&mut dice);
         let mut life = Life::new(&stage, capture, true);
         life.incremental = dice.random_bool(0.3);
+        life.schedule = schedule;
         life.changes_of_mind = (0..dice.random_range(0..3))
             .map(|_| Duration::from_millis(dice.random_range(0..90_000)))
             .collect();
@@ -114,6 +117,19 @@ fn scene(seed: u64, dice: &mut StdRng) -> Scene {
     scene.guest = *GUESTS.choose(dice).expect("some");
     scene.times.api_latency = Duration::from_millis(dice.random_range(1..1_000));
     scene
+}
+
+/// What a schedule is to make at the end of a life, in a third of them. It has dice of its own, so that what
+/// else a seed does is what it did before there were schedules.
+fn schedule(seed: u64, scene: &Scene) -> Option<(PointKind, u32)> {
+    let mut dice = StdRng::seed_from_u64(!seed);
+    let wanted = dice.random_bool(0.3);
+    let kind = if dice.random_bool(0.3) && scene.guest != Guest::FromImage {
+        PointKind::Backup
+    } else {
+        PointKind::DrBackup
+    };
+    wanted.then(|| (kind, dice.random_range(1..4)))
 }
 
 fn capture(dice: &mut StdRng) -> Capture {

@@ -38,6 +38,10 @@ use drbackup::{
     service::{self, Service},
     sim::{self, InstanceSpec},
     store,
+    worker::{
+        retention::{self, Retention},
+        ticker::{self, Ticker},
+    },
 };
 use tokio::{runtime::Handle, sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -102,8 +106,8 @@ impl Clock for Calendar {
 /// Who acts as a replica.
 pub(crate) struct Replica {
     pub(crate) tap: Arc<Tap>,
-    /// Ends with the replica.
-    _engine: AbortOnDropHandle<()>,
+    /// Everything that ends with the replica.
+    _work: Vec<AbortOnDropHandle<()>>,
 }
 
 impl Replica {
@@ -149,6 +153,8 @@ pub(crate) struct Scene {
     pub(crate) releases: [sim::Release; 2],
     /// How many things the clouds show on a page of a list.
     pub(crate) page_limit: usize,
+    /// Whether the replicas keep the time for schedules.
+    pub(crate) ticks: bool,
 }
 
 impl Scene {
@@ -167,6 +173,7 @@ impl Scene {
             quotas: sim::Quotas::generous(),
             releases: [sim::Release::Zed; 2],
             page_limit: 1_000,
+            ticks: false,
         }
     }
 }
@@ -188,7 +195,7 @@ pub(crate) struct Stage {
     pub(crate) refuge: Tenant,
     scene: Scene,
     database: Database,
-    store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Store>,
     epochs: Arc<Epochs>,
     replicas: AtomicU64,
 }
@@ -288,15 +295,23 @@ impl Stage {
         });
         let engine = Engine::new(
             ReplicaId::new(format!("replica-{number}")),
-            store,
-            cloud,
-            calendar,
+            store.clone(),
+            cloud.clone(),
+            calendar.clone(),
             Arc::new(self.scene.planner),
             self.scene.settings.clone(),
         );
+        let mut work = vec![tokio::spawn(engine.run(CancellationToken::new()))];
+        if self.scene.ticks {
+            let service = Service::new(store, cloud, calendar, service::Limits::default());
+            let ticker = Ticker::new(service.clone(), ticker::Settings::default());
+            let retention = Retention::new(service, retention::Settings::default());
+            work.push(tokio::spawn(ticker.run(CancellationToken::new())));
+            work.push(tokio::spawn(retention.run(CancellationToken::new())));
+        }
         Replica {
             tap,
-            _engine: AbortOnDropHandle::new(tokio::spawn(engine.run(CancellationToken::new()))),
+            _work: work.into_iter().map(AbortOnDropHandle::new).collect(),
         }
     }
 
