@@ -5,6 +5,7 @@ use drbackup::{
     api::pb::{self, consistency::Level},
     sim::{self, Action, Rule, Service},
 };
+use serde_json::json;
 
 use crate::house::{House, census, things};
 
@@ -209,6 +210,41 @@ async fn volumes_of_a_group_are_captured_at_one_moment() {
         let was = house.source.volume_digest(&volume.source_volume_id);
         let is = house.dr.volume_digest(&volume.volume_id);
         assert_eq!(is.expect("made"), was.expect("there"), "{volume:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_group_type_promises_counts_only_where_the_driver_says_so_too() {
+    let pool = json!({"pools": [{"name": "source-host@lab#lab", "capabilities": {"storage_protocol": "LVM"}}]});
+    let other = json!({"pools": [{"name": "another", "capabilities": {"consistent_group_snapshot_enabled": true}}]});
+    let forbidden = json!({"forbidden": {"code": 403, "message": "Policy doesn't allow it"}});
+    for (status, body) in [(200, pool), (200, other), (403, forbidden)] {
+        let house = House::open(sim::Times::fast()).await;
+        let instance = made(&house, &spec());
+        let group = house.source.create_group("demo", &instance.volumes, true);
+        group.expect("a group");
+        let before = all(&house);
+        let told = Action::Answer {
+            status,
+            body: body.clone(),
+            headers: Vec::new(),
+            acted: false,
+        };
+        let pools = Rule::on(Service::Volume, "GET", "get_pools", told);
+        house.source.fault(pools).expect("a rule");
+        let request = wish(&house, &instance.server, Level::GroupSnapshot);
+        let refusal = house.dr_backups().await.create_dr_backup(request).await;
+        let refusal = refusal.expect_err("refused");
+        assert!(
+            refusal.message().contains("minimum_consistency"),
+            "{body}: {refusal}"
+        );
+        assert_eq!(all(&house), before);
+        let request = wish(&house, &instance.server, Level::Unspecified);
+        let lowered = backed_up(&house, request).await;
+        assert_eq!(lowered.state(), pb::State::Ok, "{:?}", lowered.error);
+        let reached = level(lowered.consistency.as_ref());
+        assert_eq!(reached, Level::VolumeSnapshots, "{body}");
     }
 }
 
