@@ -175,7 +175,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "schedules.run_waits",
-        "How long a run that found no place waits before it looks again.",
+        "How long a run that found no place waits before it looks again; the further behind it stands, the more times as long.",
     ),
     (
         "schedules.missed_after",

@@ -61,7 +61,8 @@ pub struct Limits {
     pub orphans_at_once: usize,
     /// Runs of schedules that may be under way in one cloud at once.
     pub runs_per_cloud: u32,
-    /// How long a run that found no place waits before it looks again.
+    /// How long a run that found no place waits before it looks again; so many times as long as there are
+    /// rounds of runs before it.
     pub run_waits: Duration,
     /// Runs that a preview shows at most.
     pub previewed_runs: u32,

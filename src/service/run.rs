@@ -48,6 +48,7 @@ impl Service {
         ticked.wait = next.map(|next| next.since(now));
         let full = u32::try_from(due.len()).is_ok_and(|count| count >= at_once);
         let mut under_way: BTreeMap<CloudName, u64> = BTreeMap::new();
+        let mut waiting: BTreeMap<CloudName, u32> = BTreeMap::new();
         for schedule in due {
             let cloud = schedule.tenant.cloud.clone();
             let busy = match under_way.get(&cloud) {
@@ -57,7 +58,9 @@ impl Service {
             let outcome = if busy < u64::from(self.limits.runs_per_cloud) {
                 first(self.schedule_fire(schedule).await)?.flatten()
             } else {
-                first(self.schedule_defer(schedule, busy).await)?;
+                let before = waiting.entry(cloud.clone()).or_default();
+                first(self.schedule_defer(schedule, busy, *before).await)?;
+                *before += 1;
                 None
             };
             ticked.runs += usize::from(outcome.is_some());
@@ -318,15 +321,23 @@ impl Service {
         self.store.schedule_change(None, schedule).await.map(drop)
     }
 
-    /// Lets a schedule wait for a place: as many runs as may be are under way in its cloud.
-    async fn schedule_defer(&self, mut schedule: Schedule, busy: u64) -> Result<(), StoreError> {
+    /// Lets a schedule wait for a place: as many runs as may be are under way in its cloud, and so many
+    /// schedules wait already that came `before` it. As long as those fill every place once, it is in vain to
+    /// look again: else a thousand schedules of one minute would all be written every few seconds.
+    async fn schedule_defer(
+        &self,
+        mut schedule: Schedule,
+        busy: u64,
+        before: u32,
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let cloud = &schedule.tenant.cloud;
         schedule.runtime_state =
             format!("Waiting for a place: {busy} runs are under way in {cloud}");
         schedule.updated = now;
         if let Some(next) = &mut schedule.next {
-            next.begins = now.after(self.limits.run_waits);
+            let rounds = 1 + before / self.limits.runs_per_cloud.max(1);
+            next.begins = now.after(self.limits.run_waits * rounds);
         }
         self.store.schedule_change(None, schedule).await.map(drop)
     }

@@ -579,6 +579,35 @@ async fn no_more_runs_are_under_way_in_a_cloud_than_may_be() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_far_behind_for_a_place_looks_again_later() {
+    let mut scene = Scene::set().await;
+    let limits = drbackup::service::Limits {
+        runs_per_cloud: 2,
+        ..without_grace()
+    };
+    let wait = limits.run_waits;
+    scene.service = scene.house.service_by(scene.hands.clone(), limits);
+    let mut schedules = Vec::new();
+    for _ in 0..7 {
+        schedules.push(scene.schedule(|_| {}).await);
+    }
+    scene.house.kill_engine();
+    scene.hands.wind(30 * MINUTE);
+    assert_eq!(scene.tick().await, 2);
+    let now = scene.hands.now();
+    let mut waits = Vec::new();
+    for schedule in &schedules {
+        let next = scene.read(schedule).await.next.expect("active");
+        // Of those that run the next slot is an hour away.
+        if next.time <= now {
+            waits.push(next.begins.since(now));
+        }
+    }
+    waits.sort();
+    assert_eq!(waits, [1, 1, 2, 2, 3].map(|rounds| rounds * wait));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_that_find_no_place_for_a_run_do_not_stop_each_other() {
     let mut scene = Scene::set().await;
     let limits = || drbackup::service::Limits {

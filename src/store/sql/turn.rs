@@ -133,15 +133,15 @@ pub(super) async fn record(
     open?;
     written?;
     let told = told?;
-    let mut held = Vec::new();
+    let mut details = Vec::new();
     for (turn, news) in &news {
         if let ResourceId::DrBackup(id) = turn.resource
             && let Some(detail) = dr_backup::written_detail(news)?
         {
-            held.push((id, detail));
+            details.push((id, detail));
         }
     }
-    link::put(conn, &held).await?;
+    link::put(conn, &details).await?;
     for ((_, news), told) in news.iter().zip(&told) {
         if let Some(of) = told.restored
             && let Some(detail) = restoration::written_detail(news)?
