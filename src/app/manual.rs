@@ -28,7 +28,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "database",
-        "Where everything is kept: `sqlite:PATH` for one process, or `postgres://USER@HOST/DATABASE` for any number of replicas. Empty means `drbackup.db` in `$STATE_DIRECTORY`, else in `$XDG_DATA_HOME/drbackup`, else in `~/.local/share/drbackup`.",
+        "Where everything is kept: `sqlite:PATH` for one process, or `postgres://USER@HOST/DATABASE` for any number of replicas; `HOST,HOST` with `?target_session_attrs=read-write` at the end follows the primary when a standby takes over. Empty means `drbackup.db` in `$STATE_DIRECTORY`, else in `$XDG_DATA_HOME/drbackup`, else in `~/.local/share/drbackup`.",
     ),
     (
         "clouds_file",

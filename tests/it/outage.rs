@@ -202,6 +202,18 @@ async fn a_postgresql_that_crashes_is_told_and_the_work_goes_on_when_it_is_back(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_postgresql_that_is_gone_for_good_is_told_and_the_work_goes_on_at_its_standby() {
+    let server = Server::start("");
+    server.sql("postgres", "CREATE DATABASE kept");
+    let standby = server.standby();
+    let mut work = Work::under_way(server.url_here_or_at(&standby, "kept")).await;
+    server.crash();
+    work.is_held_up("does not allow writes").await;
+    standby.promote();
+    work.goes_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_of_postgresql_is_told_and_the_work_goes_on_when_there_is_room() {
     let Some(disk) = Disk::mount("24m") else {
         return;

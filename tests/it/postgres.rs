@@ -47,12 +47,7 @@ impl Server {
     /// A server with these settings beside the usual ones; it ends when it is dropped.
     pub(crate) fn start(settings: &str) -> Self {
         let bin = programs();
-        let folder = tempfile::Builder::new()
-            .prefix("drbackup-postgres-")
-            .tempdir()
-            .expect("a folder for the server")
-            .keep();
-        give_away(&folder);
+        let folder = folder();
         let data = folder.join("data");
         let mut initdb = as_server(&bin.join("initdb"));
         initdb
@@ -62,7 +57,34 @@ impl Server {
         run(&mut initdb);
         certify(&folder);
         configure(&folder, &data, settings);
-        let guard = guard(&bin, &folder, &data);
+        Self::over(bin, folder)
+    }
+
+    /// A standby of this one, without which nothing is committed from now on.
+    pub(crate) fn standby(&self) -> Self {
+        let folder = folder();
+        let mut copy = as_server(&self.bin.join("pg_basebackup"));
+        copy.args(["--write-recovery-conf", "--no-sync", "--checkpoint=fast"])
+            .args(["--dbname", &self.url("postgres"), "--pgdata"])
+            .arg(folder.join("data"));
+        run(&mut copy);
+        let standby = Self::over(self.bin.clone(), folder);
+        self.sql(
+            "postgres",
+            "ALTER SYSTEM SET synchronous_standby_names = '*'",
+        );
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        standby
+    }
+
+    /// Lets a standby take over.
+    pub(crate) fn promote(&self) {
+        run(&mut self.control("promote"));
+    }
+
+    /// A server over data that are there.
+    fn over(bin: PathBuf, folder: PathBuf) -> Self {
+        let guard = guard(&bin, &folder, &folder.join("data"));
         let mut server = Self {
             folder,
             bin,
@@ -119,6 +141,14 @@ impl Server {
         format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// The url of a database that is here or at another server, wherever it can be written.
+    pub(crate) fn url_here_or_at(&self, other: &Self, database: &str) -> String {
+        format!(
+            "postgres://{USER}@127.0.0.1:{},127.0.0.1:{}/{database}?target_session_attrs=read-write",
+            self.port, other.port
+        )
+    }
+
     /// The certificate that it shows, which is its own authority.
     pub(crate) fn certificate(&self) -> PathBuf {
         self.folder.join("server.crt")
@@ -132,6 +162,17 @@ impl Server {
             .arg(self.url(database));
         run(&mut psql)
     }
+}
+
+/// A folder that belongs to a server.
+fn folder() -> PathBuf {
+    let folder = tempfile::Builder::new()
+        .prefix("drbackup-postgres-")
+        .tempdir()
+        .expect("a folder for the server")
+        .keep();
+    give_away(&folder);
+    folder
 }
 
 /// The newest installed programs of the server.
