@@ -14,7 +14,7 @@ use drbackup::{
         id::{Lane, ReplicaId},
         operation::Operation,
     },
-    port::store::Store,
+    port::{clock::Clock as _, store::Store},
 };
 use futures::future::try_join_all;
 
@@ -55,14 +55,34 @@ impl Raw {
         });
         client
             .batch_execute(
-                "CREATE TABLE raw_commits (id BIGINT PRIMARY KEY, number BIGINT NOT NULL);
-                 INSERT INTO raw_commits VALUES (1, 0);",
+                "CREATE TABLE IF NOT EXISTS raw_commits (id BIGINT PRIMARY KEY, number BIGINT NOT NULL);
+                 INSERT INTO raw_commits VALUES (1, 0) ON CONFLICT DO NOTHING;",
             )
             .await?;
         let statement = client
             .prepare("UPDATE raw_commits SET number = number + 1 WHERE id = 1")
             .await?;
         Ok(Self::Postgres(client, statement))
+    }
+
+    /// Writes the rows of as many turns as somebody would who knows that nothing can be wrong: no look
+    /// whether the lane is held, no way to the server and back but one, no thread that is waited for.
+    async fn write_turns(&mut self, turns: &[Operation], count: usize) -> anyhow::Result<f64> {
+        let begun = Instant::now();
+        for (step, operation) in turns.iter().cycle().take(count).enumerate() {
+            let rows = rows_of_a_turn(operation, step);
+            match self {
+                Self::Sqlite(conn) => {
+                    conn.batch_execute(&format!("BEGIN IMMEDIATE; {rows} COMMIT"))?;
+                }
+                Self::Postgres(client, _) => {
+                    client
+                        .batch_execute(&format!("BEGIN; {rows} COMMIT"))
+                        .await?;
+                }
+            }
+        }
+        Ok(rate(count, begun.elapsed()))
     }
 
     /// Commits so many times, one after the other; answers the rate.
@@ -84,6 +104,24 @@ impl Raw {
         }
         Ok(rate(count, begun.elapsed()))
     }
+}
+
+/// What a turn writes, in one text: an effect, the resource, the place of the event, the event.
+fn rows_of_a_turn(operation: &Operation, step: usize) -> String {
+    let (id, resource) = (operation.id, operation.resource.uuid());
+    let (key, time) = (step / 3 % 8, backups::SystemClock.now().0);
+    format!(
+        "UPDATE effects SET attempt = attempt + 1, changed = {time}
+         WHERE operation = '{id}' AND key = 'volume-{key}-backup';
+         UPDATE dr_backups SET updated = {time}, revision = revision + 1 WHERE id = '{resource}';
+         UPDATE counters SET value = value + 1 WHERE name = 'events';
+         INSERT INTO events
+         SELECT counters.value, events.resource_kind, events.resource_id, dr_backups.revision, {time},
+                events.state, events.runtime_state, events.progress, events.error
+         FROM counters, dr_backups, events
+         WHERE counters.name = 'events' AND dr_backups.id = '{resource}'
+               AND events.resource_id = '{resource}' AND events.sequence = dr_backups.revision - 1;"
+    )
 }
 
 /// A lane with open operations.
@@ -161,7 +199,9 @@ pub(crate) async fn measure(sizes: &Sizes, table: &mut Table) -> anyhow::Result<
     let path = |name: &str| folder.path().join(name).display().to_string();
     let raw = Raw::sqlite(&path("raw.db"))?;
     let url = format!("sqlite:{}", path("ledger.db"));
-    database("SQLite", raw, &url, sizes, table).await?;
+    let store = backups::open(&url).await?;
+    let hand = Raw::sqlite(&path("ledger.db"))?;
+    database("SQLite", raw, hand, store, sizes, table).await?;
 
     let (url, durable) = tokio::task::spawn_blocking(|| {
         let server = postgres::server();
@@ -172,11 +212,14 @@ pub(crate) async fn measure(sizes: &Sizes, table: &mut Table) -> anyhow::Result<
     })
     .await?;
     anyhow::ensure!(durable.trim() == "on", "PostgreSQL does not flush");
-    let raw = Raw::postgres(&url).await?;
-    database("PostgreSQL", raw, &url, sizes, table).await?;
+    let store = backups::open(&url).await?;
+    let (raw, hand) = (Raw::postgres(&url).await?, Raw::postgres(&url).await?);
+    database("PostgreSQL", raw, hand, store, sizes, table).await?;
     table.remark(
         "ledger: a transition is one effect and the event that tells of it, written by `turn_record`; a raw \
-         commit is one UPDATE of one row, prepared where that helps, one after the other; both are flushed",
+         commit is one UPDATE of one row, prepared where that helps, one after the other; both are flushed; by \
+         hand is what the database itself needs for the rows of one turn, without whoever looks whether they \
+         may be written",
     );
     Ok(())
 }
@@ -184,21 +227,22 @@ pub(crate) async fn measure(sizes: &Sizes, table: &mut Table) -> anyhow::Result<
 async fn database(
     name: &str,
     mut raw: Raw,
-    url: &str,
+    mut hand: Raw,
+    store: Arc<dyn Store>,
     sizes: &Sizes,
     table: &mut Table,
 ) -> anyhow::Result<()> {
-    let store = backups::open(url).await?;
     let lanes = Busy::lanes(&store, LANES, BATCH).await?;
     let first = lanes.first().context("a lane")?;
-    let (mut commits, mut single, mut many, mut batched) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut commits, mut by_hand) = (Vec::new(), Vec::new());
+    let (mut single, mut many, mut batched) = (Vec::new(), Vec::new(), Vec::new());
     // Alternated, so that whatever else the machine does meets all of them.
     for round in 0..=sizes.rounds {
         let commit = raw.commit(sizes.turns).await?;
         let begun = Instant::now();
         first.record(sizes.turns, 1).await?;
         let one = rate(sizes.turns, begun.elapsed());
+        let hand_written = hand.write_turns(&first.operations, sizes.turns).await?;
         let begun = Instant::now();
         try_join_all(lanes.iter().map(|lane| lane.record(sizes.turns / 4, 1))).await?;
         let side_by_side = rate(sizes.turns / 4 * LANES, begun.elapsed());
@@ -208,12 +252,23 @@ async fn database(
         // The first round warms up.
         if round > 0 {
             commits.push(commit);
+            by_hand.push(hand_written);
             single.push(one);
             many.push(side_by_side);
             batched.push(together);
         }
     }
     let commits = median(commits);
+    let by_hand = median(by_hand);
+    table.add(
+        Row::new(
+            "ledger",
+            format!("{name}: the rows of a turn, written by hand in one text"),
+        )
+        .ours(per_second(by_hand))
+        .beside(format!("raw commits: {}", per_second(commits)))
+        .ratio(format!("{:.0} %", 100.0 * by_hand / commits)),
+    );
     let mut tell = |what: &str, rates: Vec<f64>, target: &str, least: f64| {
         let rate = median(rates);
         let row = Row::new("ledger", format!("{name}: durable transitions, {what}"))

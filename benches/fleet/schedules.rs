@@ -168,6 +168,7 @@ fn nightly(number: usize, project: &str, server: &str) -> pb::Schedule {
         tenant: project.to_owned(),
         instance_id: server.to_owned(),
         schedule: format!("{} 3 29 2 *", number % 60),
+        is_active: true,
         time_zone: ZONES[number % ZONES.len()].to_owned(),
         ..Default::default()
     }
@@ -200,7 +201,8 @@ async fn tick(database: &str) -> anyhow::Result<Duration> {
         store.runs_rested(AT_ONCE).await?;
         let (due, next) = store.schedules_due(SystemClock.now(), AT_ONCE).await?;
         waits.push(asked.elapsed());
-        anyhow::ensure!(due.is_empty() && next.is_some(), "something was due");
+        anyhow::ensure!(due.is_empty(), "something was due");
+        anyhow::ensure!(next.is_some(), "nothing will ever be due");
     }
     Ok(percentile(&mut waits, 99))
 }

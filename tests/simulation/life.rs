@@ -32,7 +32,7 @@ use crate::{
 pub(crate) const TRIES: usize = 10;
 
 /// How long something that nobody waits for any more may still be on its way.
-const STRAGGLING: Duration = Duration::from_secs(120);
+pub(crate) const STRAGGLING: Duration = Duration::from_secs(120);
 
 /// One life on a stage.
 pub(crate) struct Life<'s> {

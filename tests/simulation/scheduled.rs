@@ -15,7 +15,7 @@ use drbackup::{
 };
 use tokio::time::timeout;
 
-use crate::life::{Life, TRIES};
+use crate::life::{Life, STRAGGLING, TRIES};
 
 /// So many runs have to succeed before it is enough.
 const SUCCESSES: usize = 4;
@@ -38,6 +38,8 @@ impl Life<'_> {
             self.something_happens().await;
         }
         self.stop(schedule).await;
+        // What a replica had decided before it stood still is still on its way.
+        tokio::time::sleep(STRAGGLING).await;
         while self.is_under_way(schedule).await {
             self.something_happens().await;
         }
