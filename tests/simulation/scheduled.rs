@@ -89,12 +89,12 @@ impl Life<'_> {
             .iter()
             .filter(|(_, state, _)| matches!(state, State::CreationScheduled | State::Creating));
         assert!(being_made.count() <= 1, "two runs at once: {points:#?}");
-        let has_a_good_one = points.iter().any(|(_, _, good)| *good);
+        let good_now = points.iter().any(|(_, _, good)| *good);
         assert!(
-            has_a_good_one || !*had_a_good_one,
+            good_now || !*had_a_good_one,
             "the last good one is gone: {points:#?}"
         );
-        *had_a_good_one |= has_a_good_one;
+        *had_a_good_one |= good_now;
         let runs = self.runs(schedule).await;
         let good = |run: &&Run| run.outcome == RunOutcome::Succeeded;
         runs.iter().filter(good).count() >= SUCCESSES
