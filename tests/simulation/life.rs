@@ -235,8 +235,27 @@ impl<'s> Life<'s> {
             tokio::time::sleep(STRAGGLING).await;
             self.only_records_in_refuge(&back);
             self.delete_restoration(admitted.id).await;
+            self.free_records(backup, &back).await;
         }
         panic!("no restoration after {TRIES} tries: {:#?}", self.failures)
+    }
+
+    /// What an operator does whom a failed restoration tells that Cinder never ended an import or a restore:
+    /// that holds the record for ever, and only an admin's reset frees it.
+    async fn free_records(&self, backup: DrBackupId, failed: &Restoration) {
+        let why = failed.error.as_ref().map(|error| error.message.as_str());
+        let why = why.unwrap_or_default();
+        // One that was never imported is imported again where it says that it is of no use.
+        let status = match why.contains("it was still") {
+            true if why.contains("-record ") => "error",
+            true if why.contains("-restore ") => "available",
+            true | false => return,
+        };
+        let backup = self.stage.service.dr_backup_get(backup).await;
+        for one in backup.expect("it is there").detail.volume_backups {
+            let freed = self.stage.dr.set_status(one.id.as_str(), status);
+            freed.expect("it was imported");
+        }
     }
 
     fn same_bytes(&self, back: &Restoration, cloud: &sim::Cloud) {
