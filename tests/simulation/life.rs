@@ -245,11 +245,14 @@ impl<'s> Life<'s> {
     async fn free_records(&self, backup: DrBackupId, failed: &Restoration) {
         let why = failed.error.as_ref().map(|error| error.message.as_str());
         let why = why.unwrap_or_default();
-        // One that was never imported is imported again where it says that it is of no use.
-        let status = match why.contains("it was still") {
-            true if why.contains("-record ") => "error",
-            true if why.contains("-restore ") => "available",
-            true | false => return,
+        let never_ended = why.contains("it was still");
+        let status = if never_ended && why.contains("-record ") {
+            // Where nothing was imported the next restoration imports it anew, once it says so.
+            "error"
+        } else if never_ended && why.contains("-restore ") || why.contains("must be available") {
+            "available"
+        } else {
+            return;
         };
         let backup = self.stage.service.dr_backup_get(backup).await;
         for one in backup.expect("it is there").detail.volume_backups {
