@@ -1,7 +1,7 @@
-//! Statements that a connection prepares once although they write; it may not know what they say.
+//! Statements that a connection prepares once although diesel would not; it may not know what they say.
 //!
-//! diesel prepares every UPDATE and every upsert anew, because what is set may make a text of its own
-//! each time. Here each has one text, or a few: so it is kept like that of a query. For PostgreSQL that
+//! diesel prepares every UPDATE, every upsert and whatever has a piece of SQL in it anew, because each time
+//! it may be another text. Here each has one text, or a few: so it is kept like that of a query. For PostgreSQL that
 //! is one way there and back less for each, for SQLite the compiling of the statement.
 
 use diesel::{
