@@ -46,16 +46,8 @@ pub(crate) async fn measure(sizes: &Sizes, table: &mut Table) -> anyhow::Result<
     let small = with(&cloud, few).await?;
     let large = with(&cloud, many).await?;
     let mut tell = |what: &str, few_took: Duration, many_took: Duration, has_target: bool| {
-        let grown = many_took.as_secs_f64() / few_took.as_secs_f64().max(1e-9);
-        let row = Row::new("points", format!("p99 of {what}, {many} stored"))
-            .ours(span(many_took))
-            .beside(format!("{few} stored: {}", span(few_took)))
-            .ratio(format!("{grown:.2}"));
-        table.add(if has_target {
-            row.target("at most 2", grown <= 2.0)
-        } else {
-            row
-        });
+        let took = [(few, few_took), (many, many_took)];
+        table.growth("points", &format!("p99 of {what}"), took, has_target);
     };
     tell("GetDRBackup", small.get, large.get, false);
     tell("the first page", small.first_page, large.first_page, true);

@@ -35,12 +35,7 @@ pub(crate) async fn measure(sizes: &Sizes, table: &mut Table) -> anyhow::Result<
     config.quotas = Quotas::generous();
     config.backup_workers = sizes.open;
     let cloud = Cloud::start(config).await?;
-    let mut servers = Vec::new();
-    for number in 0..INSTANCES {
-        let mut spec = InstanceSpec::new(&format!("i{number}"), &[1]);
-        spec.kib_of_data = 64;
-        servers.push(cloud.create_instance(&spec)?.server);
-    }
+    let servers = servers(&cloud, INSTANCES)?;
     let project = cloud.project_id("demo").context("the project")?;
     let database = format!("sqlite:{}", folder.path().join("restart.db").display());
     let first = Service::start(&cloud, folder.path(), &database).await?;
@@ -122,6 +117,17 @@ pub(crate) async fn measure(sizes: &Sizes, table: &mut Table) -> anyhow::Result<
          list of volume backups covers that the new process gets, and with it everything that it waits for",
     );
     Ok(())
+}
+
+/// Makes so many instances with a small volume each.
+pub(crate) fn servers(cloud: &Cloud, count: usize) -> anyhow::Result<Vec<String>> {
+    (0..count)
+        .map(|number| {
+            let mut spec = InstanceSpec::new(&format!("i{number}"), &[1]);
+            spec.kib_of_data = 64;
+            Ok(cloud.create_instance(&spec)?.server)
+        })
+        .collect()
 }
 
 fn made(cloud: &Cloud, kind: Kind) -> usize {

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use drbackup::{
     api::pb::{self, schedule_service_client::ScheduleServiceClient},
     port::clock::Clock as _,
-    sim::{Cloud, Config, InstanceSpec, Times},
+    sim::{Cloud, Config, Times},
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tonic::transport::Channel;
@@ -16,6 +16,7 @@ use super::{
     Sizes,
     backups::{self, SystemClock},
     process::{Service, computed, own_memory},
+    restart::servers,
     table::{Row, Table, note, percentile, size, span},
 };
 
@@ -51,16 +52,8 @@ pub(crate) async fn measure(sizes: &Sizes, table: &mut Table) -> anyhow::Result<
     let small = with(few).await?;
     let large = with(many).await?;
     let mut tell = |what: &str, few_took: Duration, many_took: Duration, has_target: bool| {
-        let grown = many_took.as_secs_f64() / few_took.as_secs_f64().max(1e-9);
-        let row = Row::new("schedules", format!("{what}, {many} stored"))
-            .ours(span(many_took))
-            .beside(format!("{few} stored: {}", span(few_took)))
-            .ratio(format!("{grown:.2}"));
-        table.add(if has_target {
-            row.target("at most 2", grown <= 2.0)
-        } else {
-            row
-        });
+        let took = [(few, few_took), (many, many_took)];
+        table.growth("schedules", what, took, has_target);
     };
     tell("p99 of GetSchedule", small.get, large.get, false);
     tell(
@@ -110,12 +103,7 @@ async fn with(count: usize) -> anyhow::Result<Measured> {
     let mut config = Config::new("source");
     config.times = Times::instant();
     let cloud = Cloud::start(config).await?;
-    let mut servers = Vec::new();
-    for number in 0..INSTANCES {
-        let mut spec = InstanceSpec::new(&format!("i{number}"), &[1]);
-        spec.kib_of_data = 64;
-        servers.push(cloud.create_instance(&spec)?.server);
-    }
+    let servers = servers(&cloud, INSTANCES)?;
     let project = cloud.project_id("demo").context("the project")?;
     let path = folder.path().join("schedules.db");
     let database = format!("sqlite:{}", path.display());

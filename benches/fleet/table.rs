@@ -94,6 +94,28 @@ impl Table {
         self.rows.push(row);
     }
 
+    /// Adds what took so long with few stored and so long with many, and by how much it grew; at most twice as
+    /// long, where that is `a_target`.
+    pub(crate) fn growth(
+        &mut self,
+        section: &'static str,
+        what: &str,
+        [few, many]: [(usize, Duration); 2],
+        a_target: bool,
+    ) {
+        let ((few, few_took), (many, many_took)) = (few, many);
+        let grown = many_took.as_secs_f64() / few_took.as_secs_f64().max(1e-9);
+        let row = Row::new(section, format!("{what}, {many} stored"))
+            .ours(span(many_took))
+            .beside(format!("{few} stored: {}", span(few_took)))
+            .ratio(format!("{grown:.2}"));
+        self.add(if a_target {
+            row.target("at most 2", grown <= 2.0)
+        } else {
+            row
+        });
+    }
+
     /// Adds a sentence below the table.
     pub(crate) fn remark(&mut self, text: impl Into<String>) {
         let text = text.into();
