@@ -195,6 +195,12 @@ pub enum Request {
         /// What is stuck.
         thing: Thing,
     },
+    /// Free a record whose import or restore has not ended for long: `error` where nothing was imported,
+    /// from which it may be deleted, else `available`; needs an admin entry.
+    ApplyRecordFreed {
+        /// The volume backup.
+        backup: VolumeBackupId,
+    },
     /// Delete every snapshot that came with an image of this name and that nobody took; done when there
     /// is none.
     ApplySnapshotsGone {
@@ -334,6 +340,7 @@ impl Request {
             | Self::ApplyVolumeBackup { .. }
             | Self::ApplySnapshot { .. }
             | Self::ApplyErrorStatus { .. }
+            | Self::ApplyRecordFreed { .. }
             | Self::ApplySnapshotsGone { .. } => EffectKind::Apply,
             Self::ReadInstance { .. }
             | Self::ReadCaptured { .. }
@@ -387,6 +394,7 @@ impl Request {
             | Self::ApplyVolumeBackup { .. }
             | Self::ApplySnapshot { .. }
             | Self::ApplyErrorStatus { .. }
+            | Self::ApplyRecordFreed { .. }
             | Self::ApplySnapshotsGone { .. }
             | Self::ReadInstance { .. }
             | Self::ReadCaptured { .. }
@@ -483,6 +491,9 @@ pub enum Fact {
         /// way of another import.
         #[serde(default)]
         hollow: Vec<(VolumeBackupId, ProjectId)>,
+        /// The same of those whose import has not ended: asked for again, it is adopted.
+        #[serde(default)]
+        begun: Vec<(VolumeBackupId, ProjectId)>,
     },
     /// Of everything that is watched: the thing as it was when it became ready.
     Seen(Box<Sighting>),

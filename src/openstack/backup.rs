@@ -14,6 +14,7 @@ use super::{
     wire::{cut, flag, nullable},
 };
 use crate::domain::{
+    effect::Fact,
     fault::{Fault, FaultKind, Service},
     id::{ProjectId, SnapshotId, VolumeBackupId, VolumeId},
     record::{BackupRecord, Exported},
@@ -63,12 +64,19 @@ pub(super) struct One {
 }
 
 impl Backup {
-    /// Whether it is what a failed import leaves: in error, of no volume, and without a place in the
-    /// store. It knows no driver either, so that Cinder deletes its row and touches no byte.
-    fn is_hollow(&self) -> bool {
-        self.status.eq_ignore_ascii_case("error")
-            && self.container.as_deref().is_none_or(str::is_empty)
+    /// Whether it knows of no bytes: of no volume, and without a place in the store, as an import makes
+    /// it first. It knows no driver either, so that Cinder deletes its row and touches nothing else.
+    fn is_bare(&self) -> bool {
+        self.container.as_deref().is_none_or(str::is_empty)
             && self.volume_id.as_deref() == Some(NO_VOLUME)
+    }
+
+    fn use_of(&self) -> Use {
+        match (self.is_bare(), self.status.eq_ignore_ascii_case("error")) {
+            (true, true) => Use::Hollow,
+            (true, false) => Use::Begun,
+            (false, _) => Use::Live,
+        }
     }
 
     pub(super) fn sighting(self) -> Sighting {
@@ -279,17 +287,57 @@ pub(super) async fn import(
     ))
 }
 
-/// A volume backup and the project that it is in.
-type Place = (VolumeBackupId, ProjectId);
+/// Frees a record that is stuck, as an admin may: one that knows of no bytes gets the status `error`, one
+/// whose bytes are there `available`. What is at rest, gone or going is left alone, and so is what Cinder
+/// is still writing.
+pub(super) async fn free(access: &Access, backup: &VolumeBackupId) -> Result<(), Fault> {
+    let call = Call::get(
+        CINDER,
+        format!("backups/{backup}"),
+        format!("look at the volume backup {backup}"),
+    );
+    let Some(One { backup: seen }) = access.read_if_there(&call).await? else {
+        return Ok(());
+    };
+    let status = match (seen.status.to_lowercase().as_str(), seen.is_bare()) {
+        ("available" | "error" | "deleting" | "error_deleting", _) | ("creating", false) => {
+            return Ok(());
+        }
+        (_, true) => "error",
+        (_, false) => "available",
+    };
+    let call = Call::post(
+        CINDER,
+        format!("backups/{backup}/action"),
+        format!("free the volume backup {backup}, which is {}", seen.status),
+        json!({"os-reset_status": {"status": status}}),
+    );
+    access.send(&call).await?;
+    Ok(())
+}
 
-/// Which of `wanted` are there and where, those that an import left hollow first: by one list of each
-/// project, then the rest one by one by an admin, who sees all projects.
+/// What a record is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// It has its bytes.
+    Live,
+    /// Its import has failed.
+    Hollow,
+    /// Its import has not ended.
+    Begun,
+}
+
+/// A volume backup, the project that it is in, and what it is good for there.
+type Place = (VolumeBackupId, ProjectId, Use);
+
+/// Which of `wanted` are there, and where: by one list of each project, then the rest one by one by an
+/// admin, who sees all projects.
 pub(super) async fn presence(
     projects: &[Access],
     admin: Option<&Access>,
     wanted: &[VolumeBackupId],
-) -> Result<(Vec<Place>, Vec<Place>), Fault> {
-    let mut seen: Vec<(bool, Place)> = Vec::new();
+) -> Result<Fact, Fault> {
+    let mut seen: Vec<Place> = Vec::new();
     let mut rest: Vec<&VolumeBackupId> = wanted.iter().collect();
     rest.sort();
     rest.dedup();
@@ -302,8 +350,8 @@ pub(super) async fn presence(
         rest.retain(|wanted| {
             let here = there.iter().find(|backup| backup.id == wanted.as_str());
             if let Some(backup) = here {
-                let place = ((*wanted).clone(), access.project.clone());
-                seen.push((backup.is_hollow(), place));
+                let project = access.project.clone();
+                seen.push(((*wanted).clone(), project, backup.use_of()));
             }
             here.is_none()
         });
@@ -314,22 +362,30 @@ pub(super) async fn presence(
             .into_iter()
             .map(|wanted| look_for(admin, wanted, version))
             .collect();
-        let found: Vec<Option<(bool, Place)>> = stream::iter(asked)
+        let found: Vec<Option<Place>> = stream::iter(asked)
             .buffered(admin.session.line.limits().side_by_side)
             .try_collect()
             .await?;
         seen.extend(found.into_iter().flatten());
     }
-    let (hollow, live): (Vec<_>, Vec<_>) = seen.into_iter().partition(|(hollow, _)| *hollow);
-    let places = |some: Vec<(bool, Place)>| some.into_iter().map(|(_, place)| place).collect();
-    Ok((places(hollow), places(live)))
+    let of_use = |wanted: Use| {
+        let of_use = seen.iter().filter(|(_, _, of_use)| *of_use == wanted);
+        of_use
+            .map(|(id, project, _)| (id.clone(), project.clone()))
+            .collect()
+    };
+    Ok(Fact::Presence {
+        live: of_use(Use::Live),
+        hollow: of_use(Use::Hollow),
+        begun: of_use(Use::Begun),
+    })
 }
 
 async fn look_for(
     admin: &Access,
     wanted: &VolumeBackupId,
     version: Option<Microversion>,
-) -> Result<Option<(bool, Place)>, Fault> {
+) -> Result<Option<Place>, Fault> {
     let call = Call::get(
         CINDER,
         format!("backups/{wanted}"),
@@ -337,10 +393,10 @@ async fn look_for(
     );
     let found: Option<One> = admin.read_if_there(&call.at(version)).await?;
     Ok(found.map(|found| {
-        let hollow = found.backup.is_hollow();
+        let of_use = found.backup.use_of();
         let project = found.backup.project;
         let project = project.map_or_else(|| admin.project.clone(), ProjectId::new);
-        (hollow, (wanted.clone(), project))
+        (wanted.clone(), project, of_use)
     }))
 }
 

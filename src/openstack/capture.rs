@@ -70,6 +70,7 @@ pub(super) async fn perform(
         | Request::ApplyServerTags { .. }
         | Request::ApplyVolumeBackup { .. }
         | Request::ApplyErrorStatus { .. }
+        | Request::ApplyRecordFreed { .. }
         | Request::ReadInstance { .. }
         | Request::ReadParents { .. }
         | Request::ReadRecord { .. }

@@ -262,6 +262,7 @@ impl Clouds {
                 .map(done),
             Request::ImportRecord { .. }
             | Request::ApplyErrorStatus { .. }
+            | Request::ApplyRecordFreed { .. }
             | Request::ReadInstance { .. }
             | Request::ReadParents { .. }
             | Request::ReadRecord { .. }
@@ -309,8 +310,7 @@ impl Clouds {
                 }
             }
         }
-        let (hollow, live) = backup::presence(&seen, admin.as_ref(), backups).await?;
-        Ok(Fact::Presence { live, hollow })
+        backup::presence(&seen, admin.as_ref(), backups).await
     }
 }
 
@@ -401,6 +401,10 @@ impl Cloud for Clouds {
             Request::ApplyErrorStatus { thing } => {
                 let access = self.admin_or_tenant(tenant).await?;
                 thing::give_up_status(&access, thing).await.map(done)
+            }
+            Request::ApplyRecordFreed { backup } => {
+                let access = self.admin_or_tenant(tenant).await?;
+                backup::free(&access, backup).await.map(done)
             }
             Request::RestoreVolumeBackup {
                 backup,

@@ -4,6 +4,8 @@
 //! One file because everything that a planner says passes through one value, and how it gives up has to
 //! know what it wished for.
 
+mod stuck;
+
 use std::time::Duration;
 
 use super::{Limits, is_gone};
@@ -17,7 +19,6 @@ use crate::domain::{
     manifest::Manifest,
     operation::Operation,
     progress::{Progress, VolumeProgress},
-    sighting::ThingKind,
     time::Timestamp,
 };
 
@@ -139,8 +140,9 @@ impl<'a> Draft<'a> {
             Some(effect) if has_served(effect) => Ok(effect),
             Some(effect) => {
                 if matches!(effect.request.kind(), EffectKind::Drop(_)) {
-                    self.free_stuck(effect);
+                    self.free_thing(effect);
                 }
+                self.free_record(effect);
                 Err(Stop::Pending)
             }
             None => {
@@ -294,7 +296,7 @@ impl<'a> Draft<'a> {
 
     /// What an effect made goes, if it is not going already.
     fn let_go(&mut self, effect: &Effect) {
-        self.free_stuck(effect);
+        self.free_thing(effect);
         match effect.state {
             EffectState::Dropping | EffectState::Leaving | EffectState::Gone => {}
             EffectState::Requested
@@ -302,49 +304,6 @@ impl<'a> Draft<'a> {
             | EffectState::Done
             | EffectState::Failed => self.decision.drops.push(effect.key.clone()),
         }
-    }
-
-    /// What must go and cannot, because its status forbids it for good, gets another status from an
-    /// admin. Everything that was built on it was wished for later, so it is gone or done by now.
-    fn free_stuck(&mut self, effect: &Effect) {
-        let dropped = if let Request::Drop { thing } = &effect.request {
-            Some(thing.clone())
-        } else {
-            effect.thing()
-        };
-        let Some(thing) = dropped.filter(|thing| may_be_stuck(thing.kind)) else {
-            return;
-        };
-        let key = format!("{}-reset", effect.key);
-        if self.effect(&key).is_some() {
-            return;
-        }
-        let is_drop = matches!(effect.request.kind(), EffectKind::Drop(_));
-        let leaving = match effect.state {
-            EffectState::Dropping | EffectState::Leaving => effect.changed,
-            // Its row tells the last attempt; the operation began with it.
-            EffectState::Requested | EffectState::Accepted if is_drop => self.operation.created,
-            EffectState::Requested
-            | EffectState::Accepted
-            | EffectState::Done
-            | EffectState::Failed
-            | EffectState::Gone => return,
-        };
-        let hopeless = match effect.status.as_deref() {
-            Some("error_deleting") => true,
-            // A backup that died leaves its snapshot so.
-            Some("backing-up") => thing.kind == ThingKind::Snapshot,
-            _ => false,
-        };
-        let patience = leaving.after(self.limits.stuck_after);
-        if !hopeless && self.now < patience {
-            return self.look_again(patience);
-        }
-        // Pending, done or refused, there is nothing to do with the answer: the next look at the
-        // thing tells.
-        let request = Request::ApplyErrorStatus { thing };
-        let wish = Self::wish_in(effect.tenant.clone(), key, request, Disposal::Keep);
-        self.decision.wishes.push(wish);
     }
 
     /// Asks to be asked again at this time, if nothing happens before.
@@ -482,7 +441,8 @@ impl<'a> Draft<'a> {
         };
         let cleaned = self
             .drop_next(goes)
-            .and_then(|()| self.sweep_snapshots(false));
+            .and_then(|()| self.sweep_snapshots(false))
+            .and_then(|()| self.await_freed());
         let ends = self.gives_up().after(self.limits.cleanup);
         if cleaned.is_ok() || self.now >= ends {
             let mut reason = reason.clone();
@@ -543,7 +503,9 @@ impl<'a> Draft<'a> {
 fn cleans(request: &Request) -> bool {
     matches!(
         request,
-        Request::ApplyErrorStatus { .. } | Request::ApplySnapshotsGone { .. }
+        Request::ApplyErrorStatus { .. }
+            | Request::ApplyRecordFreed { .. }
+            | Request::ApplySnapshotsGone { .. }
     )
 }
 
@@ -558,21 +520,6 @@ pub(super) fn record_key(volume: usize, depth: usize) -> String {
     match depth {
         0 => format!("volume-{volume}-record"),
         depth => format!("volume-{volume}-record-{depth}"),
-    }
-}
-
-/// Whether an admin can give things of this kind another status.
-fn may_be_stuck(kind: ThingKind) -> bool {
-    match kind {
-        ThingKind::Snapshot
-        | ThingKind::Volume
-        | ThingKind::VolumeBackup
-        | ThingKind::GroupSnapshot => true,
-        ThingKind::SecurityGroup
-        | ThingKind::KeyPair
-        | ThingKind::Port
-        | ThingKind::Server
-        | ThingKind::Image => false,
     }
 }
 

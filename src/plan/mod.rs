@@ -122,7 +122,10 @@ pub fn plan(limits: &Limits, operation: &Operation, ledger: &Ledger, now: Timest
 /// A failed effect that its planner has another way around, so that it is no reason to give up.
 fn forgiven(ask: &Ask, effect: &Effect) -> bool {
     // Without the right to it, an admin has to do it by hand; the thing is waited for all the same.
-    if matches!(effect.request, Request::ApplyErrorStatus { .. }) {
+    if matches!(
+        effect.request,
+        Request::ApplyErrorStatus { .. } | Request::ApplyRecordFreed { .. }
+    ) {
         return true;
     }
     match ask {

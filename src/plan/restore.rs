@@ -25,7 +25,7 @@
 use super::{
     draft::{Draft, Step, Stop},
     layout::{self, GroupLayout, KeyLayout, Layout, PortLayout},
-    target::{self, Live},
+    target::{self, Held},
     volumes,
 };
 use crate::domain::{
@@ -46,7 +46,7 @@ pub(super) fn steps(next: &mut Draft<'_>, input: &RestorePlanInput) -> Step<()> 
     next.phase("Looking at the target");
     let target = target::look(next, input)?;
     let layout = layout::choose(input, &target).map_err(Stop::GiveUp)?;
-    hold(next, input, target.live, Some(&layout));
+    hold(next, input, &target.live, Some(&layout));
 
     // These need nothing of each other, so all are asked for before any is awaited.
     next.phase("Creating security groups");
@@ -325,7 +325,7 @@ fn finish(
 }
 
 /// What the restoration holds by now.
-fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &Live, layout: Option<&Layout>) {
+fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &[&Held], layout: Option<&Layout>) {
     let mut detail = RestorationDetail::default();
     if let Some(server) = next.effect("server") {
         detail.server = server.external.as_ref().map(ServerId::new);

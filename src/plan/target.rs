@@ -13,17 +13,19 @@ use crate::domain::{
     restoration::RestorePlanInput,
 };
 
-/// Volume backups that are live in the target cloud, and their projects.
-pub(super) type Live = [(VolumeBackupId, ProjectId)];
+/// A volume backup in the target cloud, and its project.
+pub(super) type Held = (VolumeBackupId, ProjectId);
 
 /// What was seen of the target.
 pub(super) struct Target<'a> {
     /// What it offers.
     pub(super) inventory: &'a Inventory,
-    /// Which records are live there.
-    pub(super) live: &'a Live,
+    /// Which records are live there, or will be soon.
+    pub(super) live: Vec<&'a Held>,
     /// Which records a failed import has left there, of no use and in the way.
-    hollow: &'a Live,
+    hollow: &'a [Held],
+    /// Which records are there whose import has not ended, and would be asked for again.
+    begun: Vec<&'a Held>,
     /// What the givers offer.
     givers: Vec<(&'a ProjectId, &'a Inventory)>,
 }
@@ -44,7 +46,14 @@ pub(super) fn look<'a>(next: &mut Draft<'a>, input: &RestorePlanInput) -> Step<T
     let looks = next.all(wishes)?;
     let inventory = inventory_of(looks[0])?;
     let presence = looks.get(1).map(|look| presence_of(look)).transpose()?;
-    let (live, hollow) = presence.unwrap_or_default();
+    let (live, hollow, begun) = presence.unwrap_or_default();
+    // What is being imported where we would import it is adopted by asking for it too; anywhere else it
+    // is somebody's, and waited for.
+    let importer = importer(inventory, tenant);
+    let (begun, others) = begun
+        .iter()
+        .partition(|(_, project)| *project == importer.project);
+    let live: Vec<&Held> = live.iter().chain::<Vec<_>>(others).collect();
     let mut projects: Vec<&ProjectId> = match inventory.admin {
         AdminReach::Tenant | AdminReach::Other(_) => Vec::new(),
         AdminReach::None => live
@@ -67,6 +76,7 @@ pub(super) fn look<'a>(next: &mut Draft<'a>, input: &RestorePlanInput) -> Step<T
         inventory,
         live,
         hollow,
+        begun,
         givers: givers.collect::<Step<_>>()?,
     })
 }
@@ -95,11 +105,12 @@ pub(super) fn tenant_of(tenant: &Tenant, project: &ProjectId) -> Tenant {
 
 impl<'a> Target<'a> {
     #[cfg(test)]
-    pub(super) fn of(inventory: &'a Inventory, live: &'a Live) -> Self {
+    pub(super) fn of(inventory: &'a Inventory, live: &'a [Held]) -> Self {
         Self {
             inventory,
-            live,
+            live: live.iter().collect(),
             hollow: &[],
+            begun: Vec::new(),
             givers: Vec::new(),
         }
     }
@@ -137,22 +148,29 @@ impl<'a> Target<'a> {
         &self.givers
     }
 
-    /// How many records have to be imported, and how many GiB; one that takes the place of another is
-    /// counted already.
+    /// How many records have to be imported, and how many GiB; one that takes the place of another, or
+    /// whose import has begun, is counted already.
     pub(super) fn to_import(&self, input: &RestorePlanInput) -> (u64, u64) {
-        let absent = input
-            .volume_backups
-            .iter()
-            .filter(|one| self.project_of(&one.id).is_none() && self.hollow_in(&one.id).is_none());
+        let counted = |wanted: &VolumeBackupId| {
+            let held = self.live.iter().chain(&self.begun).copied();
+            held.chain(self.hollow).any(|(id, _)| id == wanted)
+        };
+        let all = input.volume_backups.iter();
+        let absent = all.filter(|one| !counted(&one.id));
         absent.fold((0, 0), |(count, gib), one| (count + 1, gib + one.size_gib))
     }
 
-    /// The project in which an import lands: that of the token that the admin entry can get.
+    /// The project in which an import lands.
     pub(super) fn import_tenant(&self, tenant: &Tenant) -> Tenant {
-        match &self.inventory.admin {
-            AdminReach::Tenant | AdminReach::None => tenant.clone(),
-            AdminReach::Other(project) => tenant_of(tenant, project),
-        }
+        importer(self.inventory, tenant)
+    }
+}
+
+/// The project in which an import lands: that of the token that the admin entry can get.
+fn importer(inventory: &Inventory, tenant: &Tenant) -> Tenant {
+    match &inventory.admin {
+        AdminReach::Tenant | AdminReach::None => tenant.clone(),
+        AdminReach::Other(project) => tenant_of(tenant, project),
     }
 }
 
@@ -172,9 +190,13 @@ fn inventory_of(effect: &Effect) -> Step<&Inventory> {
     }
 }
 
-fn presence_of(effect: &Effect) -> Step<(&Live, &Live)> {
+fn presence_of(effect: &Effect) -> Step<(&[Held], &[Held], &[Held])> {
     match &effect.fact {
-        Some(Fact::Presence { live, hollow }) => Ok((live, hollow)),
+        Some(Fact::Presence {
+            live,
+            hollow,
+            begun,
+        }) => Ok((live, hollow, begun)),
         Some(
             Fact::Instance(_)
             | Fact::Record(_)

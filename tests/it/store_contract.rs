@@ -243,6 +243,7 @@ fn effect(key: &str, state: EffectState) -> Effect {
         fact: Some(Fact::Presence {
             live: vec![(VolumeBackupId::new("backup-1"), ProjectId::new("blue"))],
             hollow: vec![(VolumeBackupId::new("backup-2"), ProjectId::new("blue"))],
+            begun: vec![(VolumeBackupId::new("backup-3"), ProjectId::new("blue"))],
         }),
         fault: Some(Fault::new(
             FaultKind::Busy,

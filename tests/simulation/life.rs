@@ -235,30 +235,8 @@ impl<'s> Life<'s> {
             tokio::time::sleep(STRAGGLING).await;
             self.only_records_in_refuge(&back);
             self.delete_restoration(admitted.id).await;
-            self.free_records(backup, &back).await;
         }
         panic!("no restoration after {TRIES} tries: {:#?}", self.failures)
-    }
-
-    /// What an operator does whom a failed restoration tells that Cinder never ended an import or a restore:
-    /// that holds the record for ever, and only an admin's reset frees it.
-    async fn free_records(&self, backup: DrBackupId, failed: &Restoration) {
-        let why = failed.error.as_ref().map(|error| error.message.as_str());
-        let why = why.unwrap_or_default();
-        let never_ended = why.contains("it was still");
-        let status = if never_ended && why.contains("-record ") {
-            // Where nothing was imported the next restoration imports it anew, once it says so.
-            "error"
-        } else if never_ended && why.contains("-restore ") || why.contains("must be available") {
-            "available"
-        } else {
-            return;
-        };
-        let backup = self.stage.service.dr_backup_get(backup).await;
-        for one in backup.expect("it is there").detail.volume_backups {
-            let freed = self.stage.dr.set_status(one.id.as_str(), status);
-            freed.expect("it was imported");
-        }
     }
 
     fn same_bytes(&self, back: &Restoration, cloud: &sim::Cloud) {

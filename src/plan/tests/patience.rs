@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use super::world::{answer, create, plan, row};
+use super::{
+    super::Limits,
+    world::{answer, create, plan, restore, row},
+};
 use crate::domain::{
     capture::Capture,
     decision::Ending,
-    effect::{EffectKind, EffectState},
+    effect::{Effect, EffectKind, EffectState, Request},
+    fault::{Fault, FaultKind, Service},
     ledger::Ledger,
     operation::Operation,
+    restoration::RestoreWish,
     sighting::ThingKind,
     time::Timestamp,
 };
@@ -20,18 +25,29 @@ fn under_way() -> (Operation, Ledger) {
     let mut operation = create(Capture::Snapshot);
     operation.deadline = Timestamp(1).after(24 * HOUR);
     operation.per_gib = HOUR;
+    let ledger = until_all_wait(&operation, |effect| {
+        let waits = effect.request.kind() == EffectKind::Make(ThingKind::VolumeBackup);
+        if waits {
+            effect.state = EffectState::Accepted;
+            effect.status = Some("creating".to_owned());
+        }
+        waits
+    });
+    (operation, ledger)
+}
+
+/// The ledger of an operation when it has nothing more to wish for: everything is answered but what
+/// `waits` says of itself.
+fn until_all_wait(operation: &Operation, waits: impl Fn(&mut Effect) -> bool) -> Ledger {
     let mut ledger = Ledger::default();
     loop {
-        let wishes = plan(&operation, &ledger, Timestamp(1)).wishes;
+        let wishes = plan(operation, &ledger, Timestamp(1)).wishes;
         if wishes.is_empty() {
-            return (operation, ledger);
+            return ledger;
         }
         for wish in wishes {
-            let mut effect = row(&operation, wish, ledger.next_ordinal());
-            if effect.request.kind() == EffectKind::Make(ThingKind::VolumeBackup) {
-                effect.state = EffectState::Accepted;
-                effect.status = Some("creating".to_owned());
-            } else {
+            let mut effect = row(operation, wish, ledger.next_ordinal());
+            if !waits(&mut effect) {
                 answer(&mut effect, 3);
             }
             ledger.put(effect);
@@ -70,4 +86,131 @@ fn the_deadline_grows_with_what_has_to_be_moved_unless_a_caller_fixed_it() {
     let fixed = Timestamp(1).after(24 * HOUR);
     assert_eq!(plan(&operation, &ledger, Timestamp(fixed.0 - 1)).drops, []);
     assert_ne!(plan(&operation, &ledger, fixed).drops, []);
+}
+
+/// A restoration of one volume that takes its time, up to what `waits` says of itself.
+fn restoring(waits: impl Fn(&mut Effect) -> bool) -> (Operation, Ledger) {
+    let mut operation = restore(1, RestoreWish::default());
+    operation.created = Timestamp(1);
+    operation.deadline = Timestamp(1).after(240 * HOUR);
+    let ledger = until_all_wait(&operation, waits);
+    (operation, ledger)
+}
+
+fn wished(operation: &Operation, ledger: &Ledger, now: Timestamp) -> Vec<Request> {
+    let wishes = plan(operation, ledger, now).wishes;
+    wishes.into_iter().map(|wish| wish.request).collect()
+}
+
+/// Whatever holds the only record of a restoration, after its patience it is freed, and once.
+fn is_freed_once(operation: &Operation, mut ledger: Ledger) {
+    let patience = Timestamp(1).after(Limits::default().stuck_after);
+    let before = plan(operation, &ledger, Timestamp(patience.0 - 1));
+    assert_eq!(before.wishes, []);
+    assert!(before.again.is_some_and(|again| again <= patience));
+
+    let after = plan(operation, &ledger, patience);
+    let [free] = after.wishes.as_slice() else {
+        panic!("{:#?}", after.wishes);
+    };
+    assert!(matches!(free.request, Request::ApplyRecordFreed { .. }));
+    ledger.put(row(operation, free.clone(), ledger.next_ordinal()));
+    assert_eq!(wished(operation, &ledger, patience.after(HOUR)), []);
+}
+
+#[test]
+fn a_record_whose_import_does_not_end_is_freed_once() {
+    let (operation, ledger) = restoring(|effect| {
+        let waits = effect.request.kind() == EffectKind::Import;
+        if waits {
+            effect.state = EffectState::Accepted;
+            effect.status = Some("creating".to_owned());
+        }
+        waits
+    });
+    is_freed_once(&operation, ledger);
+}
+
+#[test]
+fn a_record_that_stays_busy_is_freed_once() {
+    let (operation, ledger) = restoring(|effect| {
+        let waits = effect.request.kind() == EffectKind::Fill;
+        if waits {
+            let (kind, doing) = (FaultKind::Busy, "restore the volume backup");
+            effect.fault = Some(Fault::new(kind, Service::BlockStorage, doing, "restoring"));
+        }
+        waits
+    });
+    is_freed_once(&operation, ledger);
+}
+
+#[test]
+fn a_volume_that_is_stuck_while_it_is_filled_frees_its_record_too() {
+    let (mut operation, mut ledger) = restoring(|effect| {
+        let waits = effect.request.kind() == EffectKind::Fill;
+        if waits {
+            effect.state = EffectState::Accepted;
+            effect.status = Some("restoring-backup".to_owned());
+        }
+        waits
+    });
+    operation.cancelled = Some(Timestamp(1));
+    let is_volume = |effect: &Effect| effect.request.kind() == EffectKind::Make(ThingKind::Volume);
+    clean_up(&operation, &mut ledger, |effect| {
+        if is_volume(effect) {
+            EffectState::Dropping
+        } else {
+            EffectState::Gone
+        }
+    });
+    assert_eq!(wished(&operation, &ledger, Timestamp(1)), []);
+
+    let patience = Timestamp(1).after(Limits::default().stuck_after);
+    let wishes = plan(&operation, &ledger, patience).wishes;
+    let [freed, reset] = wishes.as_slice() else {
+        panic!("{wishes:#?}");
+    };
+    assert!(matches!(freed.request, Request::ApplyRecordFreed { .. }));
+    assert!(matches!(reset.request, Request::ApplyErrorStatus { .. }));
+    for wish in wishes {
+        ledger.put(row(&operation, wish, ledger.next_ordinal()));
+    }
+    change(&mut ledger, |effect| {
+        if is_volume(effect) {
+            effect.state = EffectState::Gone;
+        }
+    });
+    clean_up(&operation, &mut ledger, |_| EffectState::Gone);
+    let waits = plan(&operation, &ledger, patience);
+    assert_eq!(waits.ending, Ending::Open, "the record comes first");
+    change(&mut ledger, |effect| {
+        if matches!(effect.request, Request::ApplyRecordFreed { .. }) {
+            effect.state = EffectState::Done;
+        }
+    });
+    let ended = plan(&operation, &ledger, patience);
+    assert!(matches!(ended.ending, Ending::Erred(_)), "{ended:#?}");
+}
+
+fn change(ledger: &mut Ledger, change: impl Fn(&mut Effect)) {
+    let rows: Vec<Effect> = ledger.iter().cloned().collect();
+    for mut effect in rows {
+        change(&mut effect);
+        ledger.put(effect);
+    }
+}
+
+/// Gives everything that is dropped the state that becomes of it, until nothing more is.
+fn clean_up(operation: &Operation, ledger: &mut Ledger, state: impl Fn(&Effect) -> EffectState) {
+    loop {
+        let drops = plan(operation, ledger, Timestamp(1)).drops;
+        if drops.is_empty() {
+            return;
+        }
+        for key in drops {
+            let mut effect = ledger.get(&key).expect("a row").clone();
+            effect.state = state(&effect);
+            ledger.put(effect);
+        }
+    }
 }

@@ -493,6 +493,7 @@ pub(super) fn answer(effect: &mut Effect, volumes: usize) {
                 .zip(projects.iter().cycle().cloned())
                 .collect(),
             hollow: Vec::new(),
+            begun: Vec::new(),
         }),
         request => request.watched().map(|kind| {
             Fact::Seen(Box::new(Sighting {

@@ -266,10 +266,16 @@ async fn a_failed_import_can_be_had_again(
     perform(stage, dr, "", &import).await;
     until("the import has failed", async || {
         let seen = perform(stage, dr, "", presence).await;
-        let Some(Fact::Presence { live, hollow }) = seen.fact else {
+        let Some(Fact::Presence {
+            live,
+            hollow,
+            begun,
+        }) = seen.fact
+        else {
             panic!("no presence");
         };
-        assert_eq!(live.len() + hollow.len(), 1);
+        assert_eq!(live.len(), 0);
+        assert_eq!(begun.len() + hollow.len(), 1);
         hollow
             .contains(&(link.id.clone(), dr.project.clone()))
             .then_some(())
@@ -474,8 +480,11 @@ pub(super) async fn admin_of_another_project_restores_into_the_tenant(stage: &St
         backups: chain.iter().map(|link| link.id.clone()).collect(),
         projects: Vec::new(),
     };
-    let present = live(perform(&elsewhere, dr, "", &presence).await);
-    assert_eq!(present.len(), 2);
+    let present = until("both are imported", async || {
+        let present = live(perform(&elsewhere, dr, "", &presence).await);
+        (present.len() == 2).then_some(present)
+    })
+    .await;
     let other = present[0].1.clone();
     assert_ne!(other, dr.project);
     let their = Tenant {

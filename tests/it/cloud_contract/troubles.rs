@@ -3,7 +3,7 @@
 
 use drbackup::{
     domain::{
-        effect::Request,
+        effect::{Fact, Request},
         fault::{Fault, FaultKind},
         id::{CloudName, Tenant, VolumeBackupId, VolumeId},
         record::BackupRecord,
@@ -339,6 +339,104 @@ async fn only_a_snapshot_that_is_stuck_is_freed() {
     assert_eq!(refused.kind, FaultKind::Forbidden);
     let refused = stage.cloud.thing_delete(simulated.source(), &thing).await;
     assert_eq!(refused.expect_err("a fault").kind, FaultKind::Busy);
+}
+
+#[tokio::test]
+async fn a_record_is_freed_by_what_it_holds_and_only_when_it_is_stuck() {
+    let simulated = Simulated::start().await;
+    let stage = &simulated.stage;
+    let volume = stage.source.volume("ostest-volume").await;
+    let request = Request::MakeVolumeBackup {
+        volume: VolumeId::new(volume),
+        snapshot: None,
+        description: String::new(),
+        incremental: false,
+    };
+    let made = simulated
+        .ask(&stage.cloud, &request)
+        .await
+        .expect("a backup");
+    let backup = VolumeBackupId::new(made.external.expect("an id"));
+    let status_in = async |tenant: &Tenant| {
+        let thing = Thing {
+            kind: ThingKind::VolumeBackup,
+            id: backup.to_string(),
+        };
+        let seen = stage.cloud.thing_get(tenant, &thing).await.expect("a look");
+        seen.map(|seen| seen.status)
+    };
+    let free = Request::ApplyRecordFreed {
+        backup: backup.clone(),
+    };
+    until("the backup is available", async || {
+        let status = status_in(simulated.source()).await;
+        (status.as_deref() == Some("available")).then_some(())
+    })
+    .await;
+    // What has its bytes must never look like what has none, and what is at work is left alone.
+    for (before, after) in [
+        ("available", "available"),
+        ("restoring", "available"),
+        ("creating", "creating"),
+        ("deleting", "deleting"),
+        ("error", "error"),
+    ] {
+        simulated.pair.clouds[0]
+            .set_status(backup.as_str(), before)
+            .expect("a backup");
+        simulated.ask(&stage.cloud, &free).await.expect("an answer");
+        let status = status_in(simulated.source()).await;
+        assert_eq!(status.as_deref(), Some(after), "{before}");
+    }
+    let member = stage.client("", Limits::default());
+    simulated.pair.clouds[0]
+        .set_status(backup.as_str(), "restoring")
+        .expect("a backup");
+    let refused = simulated.ask(&member, &free).await.expect_err("a fault");
+    assert_eq!(refused.kind, FaultKind::Forbidden);
+    simulated.ask(&stage.cloud, &free).await.expect("an answer");
+
+    let read = Request::ReadRecord {
+        backup: backup.clone(),
+    };
+    let read = simulated.ask(&stage.cloud, &read).await.expect("a record");
+    let Some(Fact::Record(exported)) = read.fact else {
+        panic!("no record");
+    };
+    let rule = Rule::on(Service::Volume, "POST", "/import_record", Action::Stuck);
+    simulated.pair.clouds[1].fault(rule).expect("a rule");
+    let dr = stage.dr_tenant();
+    let ask = async |request: &Request| stage.cloud.request_perform(dr, "", request).await;
+    let import = Request::ImportRecord {
+        backup: backup.clone(),
+        record: exported.record,
+    };
+    ask(&import).await.expect("an import");
+    let presence = Request::ReadPresence {
+        backups: vec![backup.clone()],
+        projects: Vec::new(),
+    };
+    let place = vec![(backup.clone(), dr.project.clone())];
+    let seen = ask(&presence).await.expect("a look").fact;
+    let none = Vec::new;
+    let begun = Fact::Presence {
+        live: none(),
+        hollow: none(),
+        begun: place.clone(),
+    };
+    assert_eq!(seen, Some(begun));
+    assert_eq!(
+        ask(&import).await.expect_err("a fault").kind,
+        FaultKind::Conflict
+    );
+    ask(&free).await.expect("an answer");
+    let seen = ask(&presence).await.expect("a look").fact;
+    let hollow = Fact::Presence {
+        live: none(),
+        hollow: place,
+        begun: none(),
+    };
+    assert_eq!(seen, Some(hollow), "and so it is imported anew");
 }
 
 #[tokio::test]

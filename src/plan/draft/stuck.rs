@@ -1,0 +1,149 @@
+//! What does not end by itself, and gets another status from an admin; it may not know what any of it
+//! is for.
+//!
+//! Pending, done or refused, there is nothing to do with the answer to such a request: the next look at
+//! the thing tells.
+
+use super::{Draft, Step, Stop};
+use crate::domain::{
+    effect::{Disposal, Effect, EffectKind, EffectState, Request},
+    fault::FaultKind,
+    id::{ProjectId, Tenant, VolumeBackupId},
+    sighting::{Thing, ThingKind},
+};
+
+impl Draft<'_> {
+    /// What must go and cannot, because its status forbids it for good, gets another status from an
+    /// admin. Everything that was built on it was wished for later, so it is gone or done by now.
+    pub(super) fn free_thing(&mut self, effect: &Effect) {
+        let dropped = if let Request::Drop { thing } = &effect.request {
+            Some(thing.clone())
+        } else {
+            effect.thing()
+        };
+        let Some(thing) = dropped.filter(|thing| may_be_stuck(thing.kind)) else {
+            return;
+        };
+        let key = format!("{}-reset", effect.key);
+        if self.effect(&key).is_some() {
+            return;
+        }
+        let is_drop = matches!(effect.request.kind(), EffectKind::Drop(_));
+        let leaving = match effect.state {
+            EffectState::Dropping | EffectState::Leaving => effect.changed,
+            // Its row tells the last attempt; the operation began with it.
+            EffectState::Requested | EffectState::Accepted if is_drop => self.operation.created,
+            EffectState::Requested
+            | EffectState::Accepted
+            | EffectState::Done
+            | EffectState::Failed
+            | EffectState::Gone => return,
+        };
+        let hopeless = match effect.status.as_deref() {
+            Some("error_deleting") => true,
+            // A backup that died leaves its snapshot so.
+            Some("backing-up") => thing.kind == ThingKind::Snapshot,
+            _ => false,
+        };
+        let patience = leaving.after(self.limits.stuck_after);
+        if !hopeless && self.now < patience {
+            return self.look_again(patience);
+        }
+        self.free_source(&thing);
+        let request = Request::ApplyErrorStatus { thing };
+        let wish = Self::wish_in(effect.tenant.clone(), key, request, Disposal::Keep);
+        self.decision.wishes.push(wish);
+    }
+
+    /// A volume that is stuck while bytes are restored into it holds their record: it is freed beside.
+    fn free_source(&mut self, volume: &Thing) {
+        let ledger = self.ledger;
+        for fill in ledger.iter() {
+            if fill.state != EffectState::Done
+                && fill.request.known_id() == Some(&volume.id)
+                && let Request::RestoreVolumeBackup {
+                    backup,
+                    backup_project,
+                    ..
+                } = &fill.request
+            {
+                self.free(fill, backup, backup_project);
+            }
+        }
+    }
+
+    /// A record that Cinder does not bring to the end of its import, or that stays busy whoever keeps it
+    /// so, is freed by an admin: it is what every later restoration needs.
+    pub(super) fn free_record(&mut self, effect: &Effect) {
+        let (backup, project, since) = if let Request::ImportRecord { backup, .. } = &effect.request
+            && effect.state == EffectState::Accepted
+        {
+            (backup, &effect.tenant.project, effect.changed)
+        } else if let Request::RestoreVolumeBackup {
+            backup,
+            backup_project,
+            ..
+        } = &effect.request
+            && is_busy(effect)
+        {
+            // Its row tells the last attempt; the operation began with it.
+            (backup, backup_project, self.operation.created)
+        } else {
+            return;
+        };
+        let patience = since.after(self.limits.stuck_after);
+        if self.now < patience {
+            return self.look_again(patience);
+        }
+        self.free(effect, backup, project);
+    }
+
+    fn free(&mut self, effect: &Effect, backup: &VolumeBackupId, project: &ProjectId) {
+        let key = format!("{}-freed", effect.key);
+        if self.effect(&key).is_some() {
+            return;
+        }
+        let tenant = Tenant {
+            cloud: effect.tenant.cloud.clone(),
+            project: project.clone(),
+        };
+        let request = Request::ApplyRecordFreed {
+            backup: backup.clone(),
+        };
+        let wish = Self::wish_in(tenant, key, request, Disposal::Keep);
+        self.decision.wishes.push(wish);
+    }
+
+    /// Answers when every record is freed that was to be, or cannot be.
+    pub(super) fn await_freed(&self) -> Step<()> {
+        let frees = |effect: &&Effect| matches!(effect.request, Request::ApplyRecordFreed { .. });
+        let mut freeing = self.ledger.iter().filter(frees);
+        if freeing.all(|effect| effect.state.is_settled()) {
+            Ok(())
+        } else {
+            Err(Stop::Pending)
+        }
+    }
+}
+
+/// Whether a request waits because something else is done to what it needs.
+fn is_busy(effect: &Effect) -> bool {
+    let fault = effect.fault.as_ref();
+    effect.state == EffectState::Requested
+        && fault.is_some_and(|fault| fault.kind == FaultKind::Busy)
+}
+
+/// Whether an admin can give things of this kind another status.
+fn may_be_stuck(kind: ThingKind) -> bool {
+    match kind {
+        ThingKind::Snapshot
+        | ThingKind::Volume
+        | ThingKind::VolumeBackup
+        | ThingKind::GroupSnapshot => true,
+        ThingKind::SecurityGroup
+        | ThingKind::KeyPair
+        | ThingKind::Port
+        | ThingKind::Server
+        | ThingKind::Image => false,
+    }
+}
