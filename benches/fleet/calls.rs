@@ -16,6 +16,7 @@ use anyhow::Context as _;
 use drbackup::{
     api::pb::{self, dr_backup_service_client::DrBackupServiceClient},
     engine::Settings,
+    openstack::limits::Limits,
     sim::{Cloud, Config, Instance, InstanceSpec, Kind, LoggedRequest, Memory, Quotas, Times},
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -39,8 +40,8 @@ const HANDS: usize = 20 * 15;
 const NARROW: usize = 16;
 /// Connections over which all backups are asked for and watched.
 const CONNECTIONS: usize = 10;
-/// Creations that are asked for side by side.
-const CREATIONS: usize = 32;
+/// Creations that are asked for side by side, at most: a script begins with all at once.
+const CREATIONS: usize = 100;
 
 /// What was asked of a cloud, sorted.
 #[derive(Debug, Clone, Copy)]
@@ -182,7 +183,7 @@ pub(crate) async fn measure(
                 .ours(format!("{} over", span(over)))
                 .beside(format!(
                     "the usual {}: {} over",
-                    Settings::default().requests_per_cloud,
+                    Limits::default().requests_per_cloud,
                     span(
                         ours.wall
                             .saturating_sub(critical_path(&Times::realistic(), *count))
@@ -324,7 +325,7 @@ fn tell_times(
 async fn ours(count: usize, places: Option<usize>, folder: &Path) -> anyhow::Result<Ours> {
     note(&format!("ours, {count} at once"));
     let settings: Vec<_> = places
-        .map(|places| ("DRBACKUP_ENGINE__REQUESTS_PER_CLOUD", places.to_string()))
+        .map(|places| ("DRBACKUP_OPENSTACK__REQUESTS_PER_CLOUD", places.to_string()))
         .into_iter()
         .collect();
     let (cloud, fleet) = cloud_with(count).await?;
