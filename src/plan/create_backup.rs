@@ -51,7 +51,8 @@ pub(super) fn steps(
 
     next.phase("Removing temporaries");
     hold(next, manifest, None);
-    next.drop_temporaries()?;
+    let gone = next.drop_temporaries();
+    next.stand_until(gone)?;
 
     next.phase("Available");
     hold(next, manifest, Some(next.spent()));

@@ -119,11 +119,13 @@ pub(super) fn steps(next: &mut Draft<'_>, wish: &Wish<'_>) -> Step<()> {
     }
     let backups = next.all(wishes)?;
 
+    // Nothing needs the snapshots any more, so they go meanwhile.
     next.phase("Exporting records");
+    let gone = next.drop_temporaries();
     export_chains(next, &backups)?;
 
     next.phase("Removing temporary snapshots");
-    next.drop_temporaries()?;
+    next.stand_until(gone)?;
 
     next.phase("Available");
     hold(next, manifest, capture, Some(next.spent()));

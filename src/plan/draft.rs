@@ -241,9 +241,13 @@ impl<'a> Draft<'a> {
 
     /// The temporaries go, newest first; answers when nothing of them is left.
     pub(super) fn drop_temporaries(&mut self) -> Step<()> {
-        let gone = self
-            .drop_next(|effect| effect.disposal == Disposal::Temporary)
-            .and_then(|()| self.sweep_snapshots(true));
+        self.drop_next(|effect| effect.disposal == Disposal::Temporary)
+            .and_then(|()| self.sweep_snapshots(true))
+    }
+
+    /// The same answer, once nothing else is missing: from here on the products stand whatever becomes of
+    /// the temporaries.
+    pub(super) fn stand_until(&mut self, gone: Step<()>) -> Step<()> {
         self.products_stand = gone.is_err();
         gone
     }
