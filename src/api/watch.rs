@@ -19,7 +19,9 @@ use tonic::Status;
 
 use super::{
     convert::progress,
-    filter, pb,
+    filter,
+    news::{Follow, News},
+    pb,
     standing::{Kind, Standing},
     status::{going_down, status, too_many_streams},
 };
@@ -130,6 +132,7 @@ fn standings<T: Into<Standing>>(page: Page<T>) -> Page<Standing> {
 #[derive(Clone)]
 pub(super) struct Watches {
     story: Arc<dyn Story>,
+    news: Arc<News>,
     permits: Arc<Semaphore>,
     most: usize,
     stop: CancellationToken,
@@ -141,6 +144,7 @@ impl Watches {
         let most = most.min(Semaphore::MAX_PERMITS);
         Self {
             story,
+            news: Arc::default(),
             permits: Arc::new(Semaphore::new(most)),
             most,
             stop,
@@ -156,6 +160,7 @@ impl Watches {
     ) -> Result<EventStream, Status> {
         let mut follower = OneFollower {
             tail: self.tail()?,
+            follow: self.news.follow(resource),
             resource,
             told: from_sequence.saturating_sub(1),
             until_settled,
@@ -209,7 +214,7 @@ impl Watches {
 /// of years for each stream.
 ///
 /// A change that comes meanwhile may be passed, which is right: the present is read after this.
-async fn present_position(story: &dyn Story) -> Result<u64, Error> {
+pub(super) async fn present_position(story: &dyn Story) -> Result<u64, Error> {
     // The last change is at `low` or behind it, and, once `high` has none behind it, not behind that.
     let (mut low, mut high) = (0, 1);
     while let Some(next) = change_behind(story, high).await? {
@@ -286,6 +291,7 @@ fn streamed(follower: impl Follower) -> EventStream {
 /// Follows one resource.
 struct OneFollower {
     tail: Tail,
+    follow: Follow,
     resource: ResourceId,
     /// The sequence that was told last.
     told: u64,
@@ -306,6 +312,19 @@ impl OneFollower {
         self.queue
             .extend(events.await.map_err(|error| status(&error))?);
         Ok(())
+    }
+
+    /// Waits for news of the resource.
+    async fn wait(&mut self) -> Result<(), Status> {
+        loop {
+            self.tail.wait().await?;
+            let woken = *self.tail.wake_ups.borrow_and_update();
+            let story = self.tail.story.as_ref();
+            let news = self.follow.has_news(story, woken).await;
+            if news.map_err(|error| status(&error))? {
+                return Ok(());
+            }
+        }
     }
 
     /// Whether the resource is at rest, once everything is told.
@@ -340,7 +359,7 @@ impl Follower for OneFollower {
             if self.until_settled && self.settled().await? {
                 return Ok(None);
             }
-            self.tail.wait().await?;
+            self.wait().await?;
         }
     }
 }

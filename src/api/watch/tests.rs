@@ -1,6 +1,9 @@
 //! Streams over a story that is made up here; they may not know a store.
 
-use std::sync::Mutex;
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use futures::{FutureExt as _, StreamExt as _};
 use tonic::Code;
@@ -17,6 +20,8 @@ use crate::domain::{
 struct Told {
     happened: Mutex<Vec<(DrBackupId, Event)>>,
     wake: watch::Sender<u64>,
+    /// How often it was asked.
+    asked: AtomicUsize,
 }
 
 impl Told {
@@ -24,6 +29,7 @@ impl Told {
         Arc::new(Self {
             happened: Mutex::default(),
             wake: watch::Sender::new(0),
+            asked: AtomicUsize::new(0),
         })
     }
 
@@ -62,6 +68,7 @@ impl Story for Told {
         sequence: u64,
         limit: u32,
     ) -> Result<Vec<Event>, Error> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         let happened = self.happened.lock().expect("lock");
         let events = happened.iter().map(|(_, event)| event);
         let new = events.filter(|one| one.resource == resource && one.sequence > sequence);
@@ -76,6 +83,7 @@ impl Story for Told {
         position: u64,
         limit: u32,
     ) -> Result<(Vec<ResourceId>, u64), Error> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         let happened = self.happened.lock().expect("lock");
         let (start, limit) = (usize::try_from(position), usize::try_from(limit));
         let behind = happened
@@ -203,6 +211,35 @@ async fn a_stream_replays_and_then_follows() {
     assert_eq!(heard(&mut stream), (vec![], Ending::Waits));
     story.happen(1, State::Ok);
     assert_eq!(heard(&mut stream), (vec![(1, 3, State::Ok)], Ending::Waits));
+}
+
+#[tokio::test]
+async fn what_has_changed_is_asked_once_for_all_who_follow() {
+    let (story, stop) = (Told::new(), CancellationToken::new());
+    for number in 1..=100 {
+        story.happen(number, State::CreationScheduled);
+    }
+    let watches = Watches::new(Arc::<Told>::clone(&story) as _, 100, stop.clone());
+    let mut streams = Vec::new();
+    for number in 1..=100 {
+        let about = ResourceId::DrBackup(DrBackupId(Uuid::from_u128(number)));
+        let mut stream = watches.one(about, 0, false).await.expect("stream");
+        assert_eq!(heard(&mut stream).1, Ending::Waits);
+        streams.push(stream);
+    }
+    // The first to hear of anything finds out where the story stands, and all look once more.
+    story.happen(1, State::Creating);
+    for stream in &mut streams {
+        assert_eq!(heard(stream).1, Ending::Waits);
+    }
+    let before = story.asked.load(Ordering::Relaxed);
+    story.happen(2, State::Creating);
+    story.happen(3, State::Creating);
+    let told: Vec<_> = streams.iter_mut().map(|stream| heard(stream).0).collect();
+    let told = told.concat();
+    assert_eq!(told, [(2, 2, State::Creating), (3, 2, State::Creating)]);
+    let asked = story.asked.load(Ordering::Relaxed) - before;
+    assert!(asked <= 8, "asked {asked} times for 100 streams");
 }
 
 #[tokio::test]
