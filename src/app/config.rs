@@ -549,11 +549,11 @@ mod tests {
     fn all_problems_are_told_at_once() {
         let mut config = Config::default();
         config.requests.page_default = 0;
-        config.engine.requests_per_cloud = 0;
+        config.engine.requests_per_tenant = 0;
         assert_eq!(
             config.problems(),
             [
-                "engine.requests_per_cloud: must be more than 0",
+                "engine.requests_per_tenant: must be more than 0",
                 "requests.page_default: must be more than 0"
             ]
         );

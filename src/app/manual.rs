@@ -256,7 +256,11 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "engine.observe_share",
-        "The time between lists grows to this part of how long the youngest wait has lasted: 8 means an eighth.",
+        "The time between lists grows to this part of how long nothing has happened: 8 means an eighth.",
+    ),
+    (
+        "engine.observe_effort",
+        "The time between two lists is at least so many times what the last one took.",
     ),
     (
         "engine.settle",
@@ -272,20 +276,12 @@ const MEANINGS: &[(&str, &str)] = &[
         "How often a request is repeated that a cloud keeps answering with a server error.",
     ),
     (
-        "engine.requests_per_cloud",
-        "Calls under way to one cloud at once.",
-    ),
-    (
         "engine.requests_per_tenant",
         "Calls under way to one tenant at once, so that one with much to do leaves places to others.",
     ),
     (
-        "engine.requests_per_second",
-        "Calls to one cloud in a second, once the burst is used up.",
-    ),
-    (
-        "engine.requests_burst",
-        "Calls to one cloud that may leave at once after a pause.",
+        "engine.reads_per_tenant",
+        "Instances of one tenant read at once. The more there are, the more share a list.",
     ),
     (
         "engine.store_retry",
@@ -328,6 +324,18 @@ const MEANINGS: &[(&str, &str)] = &[
         "Calls of one read that are under way at once.",
     ),
     ("openstack.ids_per_filter", "Ids named in one filter."),
+    (
+        "openstack.requests_per_cloud",
+        "Calls under way to one cloud at once.",
+    ),
+    (
+        "openstack.requests_per_second",
+        "Calls to one cloud in a second, once the burst is used up.",
+    ),
+    (
+        "openstack.requests_burst",
+        "Calls to one cloud that may leave at once after a pause.",
+    ),
 ];
 
 /// What comes before the tables.

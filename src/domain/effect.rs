@@ -357,6 +357,11 @@ impl Request {
         matches!(self, Self::ApplySnapshotsGone { .. })
     }
 
+    /// Whether it is put together from reads that are shared with whoever wants the like at the same time.
+    pub fn shares_reads(&self) -> bool {
+        matches!(self, Self::ReadInstance { .. })
+    }
+
     /// The list by which the effect is watched, adopted, judged or seen to be gone.
     pub fn watched(&self) -> Option<ThingKind> {
         match self.kind() {

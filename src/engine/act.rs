@@ -93,16 +93,23 @@ pub(super) enum Move {
     Rest,
     /// Nothing before this.
     Later(Instant),
+    /// A call leaves.
+    Leave(Leave),
+    /// It was never asked for, so there is nothing to delete.
+    NeverWas,
+    /// See it in a list that starts no earlier than this.
+    Look(Look),
+}
+
+/// A call about an effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leave {
     /// Send its request.
     Send,
     /// Send the deletion of its thing.
     Delete,
     /// Ask for its thing by id.
     Confirm,
-    /// It was never asked for, so there is nothing to delete.
-    NeverWas,
-    /// See it in a list that starts no earlier than this.
-    Look(Look),
 }
 
 /// A list that somebody waits for.
@@ -148,12 +155,12 @@ pub(super) fn next_move(effect: &Effect, aside: &Aside, settings: &Settings, now
     };
     match (effect.state, effect.request.kind()) {
         (EffectState::Requested, EffectKind::Apply | EffectKind::Read | EffectKind::Drop(_)) => {
-            Move::Send
+            Move::Leave(Leave::Send)
         }
         (EffectState::Requested, EffectKind::Make(_) | EffectKind::Import | EffectKind::Fill) => {
-            aside.doubt.map_or(Move::Send, doubted)
+            aside.doubt.map_or(Move::Leave(Leave::Send), doubted)
         }
-        (EffectState::Accepted, _) if aside.missing => Move::Confirm,
+        (EffectState::Accepted, _) if aside.missing => Move::Leave(Leave::Confirm),
         (EffectState::Accepted | EffectState::Leaving, _) => {
             look(aside.since + settings.observe_first)
         }
@@ -161,7 +168,7 @@ pub(super) fn next_move(effect: &Effect, aside: &Aside, settings: &Settings, now
             (None, None) => Move::NeverWas,
             (None, Some(doubt)) => doubted(doubt),
             (Some(_), _) if aside.held_back => look(aside.since + settings.observe_first),
-            (Some(_), _) => Move::Delete,
+            (Some(_), _) => Move::Leave(Leave::Delete),
         },
         (EffectState::Done | EffectState::Failed | EffectState::Gone, _) => Move::Rest,
     }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Shared,
-    act::{self, Move},
+    act::{self, Leave},
     guard::Guarded,
     meter::Ended,
     observe::{self, Listing, Lists},
@@ -161,22 +161,21 @@ impl Runner {
         }
         let time = self.shared.clock.now();
         let mut wake = acts_until;
-        let mut sends: Vec<(OperationId, EffectKey, Move)> = Vec::new();
+        let mut sends: Vec<(OperationId, EffectKey, Leave)> = Vec::new();
         memory.lists.begin();
         for (id, held) in &mut memory.held {
             // A thing that never was settles at once, and the planner has to hear of it.
             loop {
                 held.plan(&self.shared.planner, time, now);
+                if let Some(rest) = held.rest(now) {
+                    wake = memory.lists.wait(rest, wake, settings, now);
+                    break;
+                }
                 let pace = &self.shared.pace;
                 let refuses = |effect: &Effect| pace.refuses(&effect.tenant.cloud, now);
-                for (key, next) in held.moves(settings, time, now, refuses) {
-                    match next {
-                        Move::Rest | Move::NeverWas => {}
-                        Move::Later(later) => wake = wake.min(later),
-                        Move::Look(look) => memory.lists.want(look, settings, now),
-                        Move::Send | Move::Delete | Move::Confirm => sends.push((*id, key, next)),
-                    }
-                }
+                let (leaves, rest) = held.moves(settings, time, now, refuses);
+                sends.extend(leaves.into_iter().map(|(key, leave)| (*id, key, leave)));
+                wake = memory.lists.wait(&rest, wake, settings, now);
                 if !held.is_stale() || held.has_ended() {
                     break;
                 }
@@ -205,8 +204,8 @@ impl Runner {
             }
         }
         memory.held.retain(|_, held| !held.has_ended());
-        for (id, key, next) in sends {
-            if let Some(call) = self.call(memory, id, &key, &next) {
+        for (id, key, leave) in sends {
+            if let Some(call) = self.call(memory, id, &key, leave) {
                 memory.calls.push(call);
             }
         }
@@ -251,9 +250,18 @@ impl Runner {
         }
     }
 
-    /// The call that a move asks for.
-    fn call(&self, memory: &Memory, id: OperationId, key: &EffectKey, next: &Move) -> Option<Call> {
-        let effect = memory.held.get(&id)?.effect(key)?;
+    /// The call that leaves.
+    fn call(
+        &self,
+        memory: &Memory,
+        id: OperationId,
+        key: &EffectKey,
+        leave: Leave,
+    ) -> Option<Call> {
+        let held = memory.held.get(&id)?;
+        let effect = held.effect(key)?;
+        let asked = held.operation.created;
+        let shares = effect.request.shares_reads();
         let (cloud, tenant, key) = (
             self.shared.cloud.clone(),
             effect.tenant.clone(),
@@ -261,32 +269,31 @@ impl Runner {
         );
         let pace = Arc::clone(&self.shared.pace);
         let (name, request) = (effect.name.clone(), effect.request.clone());
-        match next {
-            Move::Send => Some(self.guarded(async move {
-                let _pass = pace.pass(&tenant).await;
+        match leave {
+            Leave::Send => Some(self.guarded(async move {
+                let _place = pace.pass(&tenant, asked, shares).await;
                 let answer = cloud.request_perform(&tenant, &name, &request).await;
                 Happening::Answered(id, key, answer)
             })),
-            Move::Delete => {
+            Leave::Delete => {
                 let thing = effect.thing()?;
                 Some(self.guarded(async move {
-                    let _pass = pace.pass(&tenant).await;
+                    let _place = pace.pass(&tenant, asked, false).await;
                     let answer = cloud.thing_delete(&tenant, &thing).await;
                     Happening::Deleted(id, key, answer)
                 }))
             }
-            Move::Confirm => {
+            Leave::Confirm => {
                 let thing = Thing {
                     kind: request.watched()?,
                     id: effect.id().to_owned(),
                 };
                 Some(self.guarded(async move {
-                    let _pass = pace.pass(&tenant).await;
+                    let _place = pace.pass(&tenant, asked, false).await;
                     let answer = cloud.thing_get(&tenant, &thing).await;
                     Happening::Confirmed(id, key, answer)
                 }))
             }
-            Move::Rest | Move::NeverWas | Move::Later(_) | Move::Look(_) => None,
         }
     }
 
@@ -296,10 +303,8 @@ impl Runner {
 
     fn list(&self, tenant: Tenant, kind: ThingKind) -> Call {
         let cloud = self.shared.cloud.clone();
-        let pace = Arc::clone(&self.shared.pace);
+        // It takes no place: many wait for what one list tells.
         self.guarded(async move {
-            let _pass = pace.pass(&tenant).await;
-            // From here: what waited for a place must not count as seen earlier than it was.
             let started = Instant::now();
             let sightings = cloud.things_list(&tenant, kind).await;
             Happening::Listed(tenant, kind, started, sightings)
@@ -310,8 +315,9 @@ impl Runner {
     fn delete_copy(&self, tenant: Tenant, thing: Thing) -> Call {
         tracing::warn!(%tenant, %thing, "a request whose answer was lost had worked twice; the younger copy goes");
         let (cloud, pace) = (self.shared.cloud.clone(), Arc::clone(&self.shared.pace));
+        let asked = self.shared.clock.now();
         self.guarded(async move {
-            let _pass = pace.pass(&tenant).await;
+            let _place = pace.pass(&tenant, asked, false).await;
             let answer = cloud.thing_delete(&tenant, &thing).await;
             Happening::CopyDeleted(thing, answer)
         })
@@ -380,7 +386,7 @@ impl Runner {
         self.shared.pace.report(&tenant.cloud, fault, now);
         memory
             .lists
-            .ended(&tenant, kind, fault.is_some(), settings, now);
+            .ended(&tenant, kind, started, fault.is_some(), settings, now);
         let sightings = match sightings {
             Ok(sightings) => sightings,
             Err(fault) => {
@@ -394,13 +400,20 @@ impl Runner {
         };
         let listing = Listing::new(tenant, kind, started, sightings);
         let mut copies = Vec::new();
+        let mut news = false;
         for held in memory.held.values_mut() {
-            for key in held.open_effects() {
+            for key in held.watched(&listing.tenant, kind) {
                 let seen = held.change(&key, time, |effect, aside| {
                     observe::seen(effect, aside, &listing, settings, now)
                 });
-                copies.extend(seen.into_iter().flat_map(|seen| seen.copies));
+                if let Some(seen) = seen {
+                    news |= seen.changed;
+                    copies.extend(seen.copies);
+                }
             }
+        }
+        if news {
+            memory.lists.told(&listing.tenant, kind, now);
         }
         for copy in copies {
             memory

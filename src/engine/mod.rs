@@ -11,6 +11,7 @@ mod lane;
 pub mod meter;
 mod observe;
 mod pace;
+mod places;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -53,8 +54,10 @@ pub struct Settings {
     pub observe_min: Duration,
     /// The longest.
     pub observe_max: Duration,
-    /// The time between lists grows to this part of how long the youngest wait has lasted: 8 is an eighth.
+    /// The time between lists grows to this part of how long nothing has happened: 8 is an eighth.
     pub observe_share: u32,
+    /// The time between lists is at least so many times what the last one took.
+    pub observe_effort: u32,
     /// How long a thing that no list shows may still turn up after a lost answer.
     pub settle: Duration,
     /// The first wait after a fault; each further one is twice as long.
@@ -63,14 +66,10 @@ pub struct Settings {
     pub retry_max: Duration,
     /// How often a request is repeated that the cloud keeps answering with a server error.
     pub attempts_max: u32,
-    /// Calls under way at once to one cloud.
-    pub requests_per_cloud: usize,
     /// Calls under way at once to one tenant, so that none takes all the places of its cloud.
     pub requests_per_tenant: usize,
-    /// Calls to one cloud in a second, once the burst is used up.
-    pub requests_per_second: u32,
-    /// Calls to one cloud that may leave at once after a pause.
-    pub requests_burst: u32,
+    /// Instances of one tenant read at once; what many want together is read together.
+    pub reads_per_tenant: usize,
     /// How long a lane waits before it loads itself anew after the store failed.
     pub store_retry: Duration,
 }
@@ -82,17 +81,16 @@ impl Default for Settings {
             lease_margin: Duration::from_secs(3),
             lanes_max: 10_000,
             observe_first: Duration::from_secs(1),
-            observe_min: Duration::from_secs(1),
+            observe_min: Duration::from_millis(500),
             observe_max: Duration::from_secs(15),
             observe_share: 8,
+            observe_effort: 4,
             settle: Duration::from_secs(5),
             retry_first: Duration::from_secs(1),
             retry_max: Duration::from_secs(60),
             attempts_max: 6,
-            requests_per_cloud: 64,
             requests_per_tenant: 48,
-            requests_per_second: 400,
-            requests_burst: 800,
+            reads_per_tenant: 256,
             store_retry: Duration::from_secs(1),
         }
     }

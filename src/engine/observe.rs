@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{
     Settings,
     act::{Aside, Look, broken, enter},
+    turn::Rest,
 };
 use crate::domain::{
     effect::{Effect, EffectKind, EffectState, Fact},
@@ -362,12 +363,16 @@ fn leaving(
 /// The lists that are due, and were made.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
-    kinds: HashMap<(Tenant, ThingKind), KindList>,
+    kinds: HashMap<Tenant, HashMap<ThingKind, KindList>>,
 }
 
 #[derive(Debug, Default)]
 struct KindList {
     last: Option<Instant>,
+    /// How long the last one took.
+    took: Duration,
+    /// When one last told of something new.
+    news: Option<Instant>,
     under_way: bool,
     not_before: Option<Instant>,
     failures: u32,
@@ -377,18 +382,40 @@ struct KindList {
 impl Lists {
     /// Forgets what was due, before the looks of a turn are collected anew.
     pub(super) fn begin(&mut self) {
-        self.kinds
-            .retain(|_, list| list.under_way || list.due.is_some());
-        for list in self.kinds.values_mut() {
+        self.kinds.retain(|_, kinds| {
+            kinds.retain(|_, list| list.under_way || list.due.is_some());
+            !kinds.is_empty()
+        });
+        for list in self.kinds.values_mut().flat_map(HashMap::values_mut) {
             list.due = None;
         }
     }
 
+    /// An operation waits for lists and times; answers when to look again, which was to be at `wake`.
+    pub(super) fn wait(
+        &mut self,
+        rest: &Rest,
+        wake: Instant,
+        settings: &Settings,
+        now: Instant,
+    ) -> Instant {
+        for look in &rest.looks {
+            self.want(look, settings, now);
+        }
+        rest.until.map_or(wake, |until| wake.min(until))
+    }
+
     /// Somebody wants to see a list; one serves everybody who waits in that tenant for that kind.
-    pub(super) fn want(&mut self, look: Look, settings: &Settings, now: Instant) {
-        let list = self.kinds.entry((look.tenant, look.kind)).or_default();
-        let waited = now.saturating_duration_since(look.since);
-        let pause = interval(waited, settings);
+    pub(super) fn want(&mut self, look: &Look, settings: &Settings, now: Instant) {
+        let kinds = match self.kinds.get_mut(&look.tenant) {
+            Some(kinds) => kinds,
+            None => self.kinds.entry(look.tenant.clone()).or_default(),
+        };
+        let list = kinds.entry(look.kind).or_default();
+        // Where things come to their end one after the other, the next is not far.
+        let quiet = list.news.map_or(look.since, |news| news.max(look.since));
+        let pause = interval(now.saturating_duration_since(quiet), settings);
+        let pause = pause.max(list.took * settings.observe_effort);
         let after_last = list
             .last
             .map_or(look.from, |last| (last + pause).max(look.from));
@@ -405,15 +432,24 @@ impl Lists {
         mut admits: impl FnMut(&Tenant) -> bool,
     ) -> Vec<(Tenant, ThingKind)> {
         let mut started = Vec::new();
-        for ((tenant, kind), list) in &mut self.kinds {
-            let due = list.due.is_some_and(|due| due <= now);
-            if due && !list.under_way && admits(tenant) {
-                list.under_way = true;
-                list.last = Some(now);
-                started.push((tenant.clone(), *kind));
+        for (tenant, kinds) in &mut self.kinds {
+            for (kind, list) in kinds {
+                let due = list.due.is_some_and(|due| due <= now);
+                if due && !list.under_way && admits(tenant) {
+                    list.under_way = true;
+                    list.last = Some(now);
+                    started.push((tenant.clone(), *kind));
+                }
             }
         }
         started
+    }
+
+    /// A list told of something new.
+    pub(super) fn told(&mut self, tenant: &Tenant, kind: ThingKind, now: Instant) {
+        if let Some(list) = self.list(tenant, kind) {
+            list.news = Some(now);
+        }
     }
 
     /// A list came back.
@@ -421,12 +457,18 @@ impl Lists {
         &mut self,
         tenant: &Tenant,
         kind: ThingKind,
+        started: Instant,
         failed: bool,
         settings: &Settings,
         now: Instant,
     ) {
-        if let Some(list) = self.kinds.get_mut(&(tenant.clone(), kind)) {
+        if let Some(list) = self.list(tenant, kind) {
             list.under_way = false;
+            list.took = if failed {
+                Duration::ZERO
+            } else {
+                now.saturating_duration_since(started)
+            };
             list.failures = if failed { list.failures + 1 } else { 0 };
             let wait =
                 super::pace::backoff(settings.retry_first, settings.retry_max, list.failures);
@@ -436,16 +478,20 @@ impl Lists {
 
     /// When the next list is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.kinds
-            .values()
+        let lists = self.kinds.values().flat_map(HashMap::values);
+        lists
             .filter(|list| !list.under_way)
             .filter_map(|list| list.due)
             .min()
     }
+
+    fn list(&mut self, tenant: &Tenant, kind: ThingKind) -> Option<&mut KindList> {
+        self.kinds.get_mut(tenant)?.get_mut(&kind)
+    }
 }
 
-/// The pause between two lists, for the one who has waited so long: short for what is quick, a
-/// share of the wait for what is slow, so that looking costs a bounded part of what it sees.
+/// The pause between two lists, where nothing has happened for so long: short for what is quick, a share
+/// of the wait for what is slow, so that looking costs a bounded part of what it sees.
 fn interval(waited: Duration, settings: &Settings) -> Duration {
     (waited / settings.observe_share.max(1)).clamp(settings.observe_min, settings.observe_max)
 }

@@ -1,4 +1,4 @@
-//! How fast one cloud may be asked, and who may ask next; it may not know what is asked.
+//! How often one cloud may be asked, and who may ask next; it may not know what is asked.
 
 use std::{
     collections::HashMap,
@@ -6,40 +6,38 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep_until},
-};
+use tokio::time::Instant;
 
-use super::Settings;
+use super::{
+    Settings,
+    places::{Place, Places},
+};
 use crate::domain::{
     fault::Fault,
-    id::{CloudName, ProjectId, Tenant},
+    id::{CloudName, Tenant},
+    time::Timestamp,
 };
 
 /// The pace of every cloud, shared by all lanes.
 #[derive(Debug)]
 pub(super) struct Pace {
-    slots: usize,
-    slots_per_tenant: usize,
-    /// The time between two calls, once the burst is used up.
-    interval: Duration,
-    /// Calls that may leave at once after a pause.
-    burst: u32,
+    places: usize,
+    reads: usize,
     first: Duration,
     max: Duration,
+    tenants: Mutex<HashMap<Tenant, TenantPace>>,
     clouds: Mutex<HashMap<CloudName, CloudPace>>,
 }
 
-/// The right to have one call under way, until it is dropped: the places in the tenant and the cloud.
-pub(super) type Pass = (Option<OwnedSemaphorePermit>, Option<OwnedSemaphorePermit>);
-
+/// The places of one tenant.
 #[derive(Debug)]
+struct TenantPace {
+    calls: Arc<Places>,
+    reads: Arc<Places>,
+}
+
+#[derive(Debug, Default)]
 struct CloudPace {
-    slots: Arc<Semaphore>,
-    tenants: HashMap<ProjectId, Arc<Semaphore>>,
-    /// When the bucket of calls will be full again, as if it could be overdrawn.
-    full: Option<Instant>,
     /// Why it is not asked, where it is not.
     trouble: Option<Fault>,
     /// Faults in a row that concern the whole cloud.
@@ -61,12 +59,11 @@ pub(super) fn backoff(first: Duration, max: Duration, failures: u32) -> Duration
 impl Pace {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
-            slots: settings.requests_per_cloud,
-            slots_per_tenant: settings.requests_per_tenant,
-            interval: Duration::from_secs(1) / settings.requests_per_second.max(1),
-            burst: settings.requests_burst.max(1),
+            places: settings.requests_per_tenant,
+            reads: settings.reads_per_tenant,
             first: settings.retry_first,
             max: settings.retry_max,
+            tenants: Mutex::default(),
             clouds: Mutex::default(),
         }
     }
@@ -74,45 +71,24 @@ impl Pace {
     fn with<T>(&self, cloud: &CloudName, work: impl FnOnce(&mut CloudPace) -> T) -> T {
         // A pace has no invariant that a panic elsewhere could break half-way.
         let mut clouds = self.clouds.lock().unwrap_or_else(PoisonError::into_inner);
-        let pace = clouds.entry(cloud.clone()).or_insert_with(|| CloudPace {
-            slots: Arc::new(Semaphore::new(self.slots)),
-            tenants: HashMap::new(),
-            full: None,
-            trouble: None,
-            streak: 0,
-            until: None,
-            probe_until: None,
-        });
-        work(pace)
+        work(clouds.entry(cloud.clone()).or_default())
     }
 
-    /// Waits until a call to the tenant may leave. Whoever waits for a cloud waits in one line, in
-    /// which a tenant stands no more often than it has places: however much one has to ask, another
-    /// one's call is never behind more than that.
-    pub(super) async fn pass(&self, tenant: &Tenant) -> Pass {
-        let (of_tenant, of_cloud) = self.with(&tenant.cloud, |pace| {
-            let places = pace.tenants.entry(tenant.project.clone());
-            let places = places.or_insert_with(|| Arc::new(Semaphore::new(self.slots_per_tenant)));
-            (Arc::clone(places), Arc::clone(&pace.slots))
-        });
-        // None of them is ever closed.
-        let pass = (
-            of_tenant.acquire_owned().await.ok(),
-            of_cloud.acquire_owned().await.ok(),
-        );
-        let now = Instant::now();
-        if let Some(leaves) = self.with(&tenant.cloud, |pace| self.ticket(pace, now)) {
-            sleep_until(leaves).await;
-        }
-        pass
-    }
-
-    /// Takes one out of the bucket of calls; answers when the call may leave, if not now.
-    fn ticket(&self, pace: &mut CloudPace, now: Instant) -> Option<Instant> {
-        let full = pace.full.map_or(now, |full| full.max(now)) + self.interval;
-        pace.full = Some(full);
-        let leaves = full.checked_sub(self.interval * self.burst)?;
-        (leaves > now).then_some(leaves)
+    /// Waits until a call to the tenant may leave, for an operation that was `asked` for then: the one
+    /// that waits longest comes first, so that some are on their way while others still begin. A tenant
+    /// has so many calls under way and no more, however much it has to ask: what others ask is never
+    /// behind more than that. A read that `shares` its calls with others has places of its own, many
+    /// more, because the more there are the less each of them asks.
+    pub(super) async fn pass(&self, tenant: &Tenant, asked: Timestamp, shares: bool) -> Place {
+        let places = {
+            let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+            let tenant = tenants.entry(tenant.clone()).or_insert_with(|| TenantPace {
+                calls: Places::new(self.places),
+                reads: Places::new(self.reads),
+            });
+            Arc::clone(if shares { &tenant.reads } else { &tenant.calls })
+        };
+        places.take(asked).await
     }
 
     /// Why no request may leave now, if none may. After a fault the first to ask is the probe; it
@@ -169,60 +145,8 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::{advance, timeout};
-
     use super::*;
     use crate::domain::fault::{FaultKind, Service};
-
-    fn tenant(project: &str) -> Tenant {
-        Tenant {
-            cloud: CloudName::new("dr"),
-            project: ProjectId::new(project),
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn calls_leave_at_once_while_the_bucket_lasts_and_then_one_by_one() {
-        let pace = Pace::new(&Settings {
-            requests_per_second: 10,
-            requests_burst: 3,
-            ..Settings::default()
-        });
-        let start = Instant::now();
-        let mut left = Vec::new();
-        for _ in 0..5 {
-            drop(pace.pass(&tenant("a")).await);
-            left.push(start.elapsed().as_millis());
-        }
-        assert_eq!(left, [0, 0, 0, 100, 200]);
-        advance(Duration::from_secs(60)).await;
-        let start = Instant::now();
-        for _ in 0..3 {
-            drop(pace.pass(&tenant("a")).await);
-        }
-        assert_eq!(start.elapsed(), Duration::ZERO, "a pause fills it again");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_tenant_with_much_to_ask_is_not_in_the_way_of_another() {
-        let pace = Arc::new(Pace::new(&Settings {
-            requests_per_cloud: 2,
-            requests_per_tenant: 2,
-            ..Settings::default()
-        }));
-        let busy = || {
-            let pace = Arc::clone(&pace);
-            tokio::spawn(async move {
-                let _pass = pace.pass(&tenant("busy")).await;
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            })
-        };
-        let _calls: Vec<_> = (0..100).map(|_| busy()).collect();
-        tokio::task::yield_now().await;
-        // Two are under way, and no more than two of the other ninety-eight stand in the line.
-        let mine = timeout(Duration::from_secs(3), pace.pass(&tenant("quiet"))).await;
-        assert!(mine.is_ok(), "it would have waited for 50 seconds");
-    }
 
     #[test]
     fn a_silent_cloud_is_asked_ever_more_seldom_and_by_one_probe() {

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     Settings,
-    act::{self, Aside, Move, next_move},
+    act::{self, Aside, Leave, Move, next_move},
     observe::{self, Listing, Lists, Seen},
 };
 use crate::{
@@ -161,7 +161,10 @@ fn a_request_is_repeated_only_after_two_lists_with_a_settling_time_between_them(
     assert!(matches!(next, Move::Look(_)), "not yet: {next:?}");
     let settled = nothing(watch.after(6000));
     observe::seen(&mut volume, &mut aside, &settled, &settings, watch.0);
-    assert_eq!(next_move(&volume, &aside, &settings, watch.0), Move::Send);
+    assert_eq!(
+        next_move(&volume, &aside, &settings, watch.0),
+        Move::Leave(Leave::Send)
+    );
 }
 
 #[test]
@@ -278,7 +281,10 @@ fn a_restore_without_an_answer_is_asked_for_again_unless_the_volume_shows_it() {
         observe::seen(&mut fill, &mut aside, &list, &settings, watch.0);
         match becomes {
             Some(state) => assert_eq!(fill.state, state),
-            None => assert_eq!(next_move(&fill, &aside, &settings, watch.0), Move::Send),
+            None => assert_eq!(
+                next_move(&fill, &aside, &settings, watch.0),
+                Move::Leave(Leave::Send)
+            ),
         }
     }
 }
@@ -334,7 +340,7 @@ fn what_a_list_does_not_show_is_asked_for_by_id_before_it_counts_as_vanished() {
     observe::seen(&mut volume, &mut aside, &list, &settings, watch.0);
     assert_eq!(
         next_move(&volume, &aside, &settings, watch.0),
-        Move::Confirm
+        Move::Leave(Leave::Confirm)
     );
     let (mut lagging, mut its) = (volume.clone(), aside.clone());
     let there = sighting(ThingKind::Volume, "v", NAME, "available");
@@ -365,7 +371,10 @@ fn a_dropped_request_that_may_have_worked_is_looked_for_before_it_counts_as_gone
     let ready = vec![sighting(ThingKind::Volume, "v", NAME, "available")];
     let list = listing(ThingKind::Volume, watch.after(1), ready);
     observe::seen(&mut volume, &mut aside, &list, &settings, watch.0);
-    assert_eq!(next_move(&volume, &aside, &settings, watch.0), Move::Delete);
+    assert_eq!(
+        next_move(&volume, &aside, &settings, watch.0),
+        Move::Leave(Leave::Delete)
+    );
     act::deleted(&mut volume, &mut aside, Ok(()), &settings, watch.after(1));
     assert_eq!(volume.state, EffectState::Leaving, "accepted is not gone");
     let list = listing(ThingKind::Volume, watch.after(1), Vec::new());
@@ -410,15 +419,22 @@ fn one_list_serves_everybody_and_slow_things_are_looked_at_less_often() {
     let look = |since: Instant| observe_look(since, since);
     lists.begin();
     for _ in 0..100 {
-        lists.want(look(watch.0), &settings, watch.0);
+        lists.want(&look(watch.0), &settings, watch.0);
     }
     assert_eq!(lists.start(watch.0, |_| true).len(), 1);
-    lists.ended(&tenant(), ThingKind::Volume, false, &settings, watch.0);
+    lists.ended(
+        &tenant(),
+        ThingKind::Volume,
+        watch.0,
+        false,
+        &settings,
+        watch.0,
+    );
     let due = |lists: &mut Lists, waited: u64| {
         let now = watch.0;
         lists.begin();
         lists.want(
-            look(now.checked_sub(Duration::from_secs(waited)).unwrap_or(now)),
+            &look(now.checked_sub(Duration::from_secs(waited)).unwrap_or(now)),
             &settings,
             now,
         );
@@ -427,6 +443,34 @@ fn one_list_serves_everybody_and_slow_things_are_looked_at_less_often() {
     assert_eq!(due(&mut lists, 0), Some(settings.observe_min));
     assert_eq!(due(&mut lists, 40), Some(Duration::from_secs(5)));
     assert_eq!(due(&mut lists, 600), Some(settings.observe_max));
+}
+
+#[test]
+fn after_news_the_next_look_is_soon_and_a_list_that_takes_long_is_asked_for_seldom() {
+    let (settings, watch) = (Settings::default(), Watch::start());
+    let mut lists = Lists::default();
+    let (tenant, kind) = (tenant(), ThingKind::Volume);
+    let begun = watch.0;
+    let after = |seconds| begun + Duration::from_secs(seconds);
+    let looked = |lists: &mut Lists, at: Instant, took: u64, news: bool| {
+        lists.begin();
+        lists.want(&observe_look(begun, begun), &settings, at);
+        assert_eq!(lists.start(at, |_| true).len(), 1);
+        let ended = at + Duration::from_secs(took);
+        lists.ended(&tenant, kind, at, false, &settings, ended);
+        if news {
+            lists.told(&tenant, kind, ended);
+        }
+        lists.begin();
+        lists.want(&observe_look(begun, begun), &settings, ended);
+        lists.next_due().map(|due| due.duration_since(at))
+    };
+    let quiet = looked(&mut lists, after(80), 0, false);
+    assert_eq!(quiet, Some(Duration::from_secs(10)));
+    let news = looked(&mut lists, after(100), 0, true);
+    assert_eq!(news, Some(settings.observe_min));
+    let long = looked(&mut lists, after(200), 5, true);
+    assert_eq!(long, Some(Duration::from_secs(20)));
 }
 
 fn observe_look(from: Instant, since: Instant) -> act::Look {

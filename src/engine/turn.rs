@@ -7,17 +7,18 @@ use tokio::time::Instant;
 
 use super::{
     Planner, Settings,
-    act::{self, Aside, Move},
+    act::{self, Aside, Leave, Look, Move},
 };
 use crate::{
     domain::{
         decision::{Decision, Detail, Ending, Report},
         effect::{Effect, EffectKind, EffectState},
         fault::Fault,
-        id::EffectKey,
+        id::{EffectKey, Tenant},
         ledger::Ledger,
         lifecycle::{State, Transition},
         operation::Operation,
+        sighting::ThingKind,
         time::Timestamp,
     },
     port::store::{News, OpenOperation, Turn},
@@ -41,7 +42,37 @@ pub(super) struct Held {
     news: Option<News>,
     /// When the planner is asked again although nothing has happened.
     again: Option<Timestamp>,
+    /// What was to be done when it was last asked, where that was only to wait; until something happens
+    /// to it, that is the answer.
+    rest: Option<Rest>,
     ending: Ending,
+}
+
+/// What an operation waits for when nothing is to be done about it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rest {
+    /// When it is asked again at the latest, if ever.
+    pub(super) until: Option<Instant>,
+    /// The lists that it wants to see, none of which another one of them makes needless.
+    pub(super) looks: Vec<Look>,
+}
+
+impl Rest {
+    fn wants(&mut self, look: Look) {
+        let covers = |one: &Look, other: &Look| {
+            (one.kind, &one.tenant) == (other.kind, &other.tenant)
+                && one.from <= other.from
+                && one.since >= other.since
+        };
+        if !self.looks.iter().any(|one| covers(one, &look)) {
+            self.looks.retain(|one| !covers(&look, one));
+            self.looks.push(look);
+        }
+    }
+
+    fn wakes(&mut self, at: Instant) {
+        self.until = Some(self.until.map_or(at, |until| until.min(at)));
+    }
 }
 
 impl Held {
@@ -63,6 +94,7 @@ impl Held {
             detail: open.detail,
             news: None,
             again: None,
+            rest: None,
             ending: Ending::Open,
         }
     }
@@ -72,6 +104,7 @@ impl Held {
         if self.operation.cancelled != cancelled {
             self.operation.cancelled = cancelled;
             self.stale = true;
+            self.rest = None;
         }
     }
 
@@ -85,6 +118,7 @@ impl Held {
         let mut effect = self.ledger.get(key)?.clone();
         let aside = self.asides.get_mut(key)?;
         let waited = aside.obstacle.is_some();
+        self.rest = None;
         let answer = change(&mut effect, aside);
         self.stale |= waited != aside.obstacle.is_some();
         if self.ledger.get(key) != Some(&effect) {
@@ -97,11 +131,18 @@ impl Held {
     }
 
     /// The keys of all effects on which something may still happen.
-    pub(super) fn open_effects(&self) -> Vec<EffectKey> {
-        let open = self
-            .ledger
-            .iter()
-            .filter(|effect| !effect.state.is_settled());
+    fn open_effects(&self) -> Vec<EffectKey> {
+        self.open_of(|_| true)
+    }
+
+    /// The keys of those that wait for a list.
+    pub(super) fn watched(&self, tenant: &Tenant, kind: ThingKind) -> Vec<EffectKey> {
+        self.open_of(|effect| effect.request.watched() == Some(kind) && effect.tenant == *tenant)
+    }
+
+    fn open_of(&self, wanted: impl Fn(&Effect) -> bool) -> Vec<EffectKey> {
+        let all = self.ledger.iter();
+        let open = all.filter(|effect| !effect.state.is_settled() && wanted(effect));
         open.map(|effect| effect.key.clone()).collect()
     }
 
@@ -116,6 +157,7 @@ impl Held {
         // Each round settles at least one effect or ends the loop, so the ledger bounds it.
         while (self.stale || late) && self.ending == Ending::Open {
             self.stale = false;
+            self.rest = None;
             let decision = planner(&self.operation, &self.ledger, time);
             self.apply(decision, time, now);
             if !self.stale {
@@ -268,41 +310,66 @@ impl Held {
                 && let Some(aside) = self.asides.get_mut(&effect.key)
             {
                 self.stale |= aside.is_held_up_by(fault);
+                self.rest = None;
             }
         }
     }
 
-    /// What to do next about every open effect. A request that will be sent is counted in its row
-    /// first, so that the row is written before the request leaves. One that must not leave now, for
-    /// the fault that `refuses` names, waits for that.
+    /// What is still known to be all there is to do, which is to wait.
+    pub(super) fn rest(&self, now: Instant) -> Option<&Rest> {
+        let rest = self.rest.as_ref();
+        rest.filter(|rest| !self.stale && rest.until.is_none_or(|until| now < until))
+    }
+
+    /// What to do next about every open effect, and what to wait for. A request that will be sent is
+    /// counted in its row first, so that the row is written before the request leaves. One that must not
+    /// leave now, for the fault that `refuses` names, waits for that.
     pub(super) fn moves(
         &mut self,
         settings: &Settings,
         time: Timestamp,
         now: Instant,
         mut refuses: impl FnMut(&Effect) -> Option<Fault>,
-    ) -> Vec<(EffectKey, Move)> {
-        let mut moves = Vec::new();
+    ) -> (Vec<(EffectKey, Leave)>, Rest) {
+        let (mut leaves, mut rest) = (Vec::new(), Rest::default());
         if self.ending != Ending::Open {
-            return moves;
+            return (leaves, rest);
         }
+        let mut at_rest = true;
         for key in self.open_effects() {
             let (Some(effect), Some(aside)) = (self.ledger.get(&key), self.asides.get(&key)) else {
                 continue;
             };
-            let next = act::next_move(effect, aside, settings, now);
-            let leaves = matches!(next, Move::Send | Move::Delete | Move::Confirm);
-            let obstacle = if leaves { refuses(effect) } else { None };
-            if let Some(fault) = obstacle {
-                if let Some(aside) = self.asides.get_mut(&key) {
-                    self.stale |= aside.is_held_up_by(&fault);
+            let leave = match act::next_move(effect, aside, settings, now) {
+                Move::Rest => continue,
+                Move::Later(later) => {
+                    rest.wakes(later);
+                    continue;
                 }
+                Move::Look(look) => {
+                    rest.wants(look);
+                    continue;
+                }
+                Move::NeverWas => {
+                    at_rest = false;
+                    self.change(&key, time, |effect, aside| {
+                        act::enter(effect, aside, EffectState::Gone, now);
+                    });
+                    continue;
+                }
+                Move::Leave(leave) => leave,
+            };
+            at_rest = false;
+            let obstacle = refuses(effect);
+            let Some(aside) = self.asides.get_mut(&key) else {
+                continue;
+            };
+            if let Some(fault) = obstacle {
+                self.stale |= aside.is_held_up_by(&fault);
                 continue;
             }
-            if leaves && let Some(aside) = self.asides.get_mut(&key) {
-                aside.under_way = true;
-            }
-            if next == Move::Send
+            aside.under_way = true;
+            if leave == Leave::Send
                 && let Some(mut effect) = self.ledger.get(&key).cloned()
             {
                 effect.attempt += 1;
@@ -310,14 +377,10 @@ impl Held {
                 self.changed.insert(key.clone());
                 self.ledger.put(effect);
             }
-            if next == Move::NeverWas {
-                self.change(&key, time, |effect, aside| {
-                    act::enter(effect, aside, EffectState::Gone, now);
-                });
-            }
-            moves.push((key, next));
+            leaves.push((key, leave));
         }
-        moves
+        self.rest = at_rest.then(|| rest.clone());
+        (leaves, rest)
     }
 
     /// When the planner is asked at the latest, if ever.

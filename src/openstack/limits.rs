@@ -34,6 +34,12 @@ pub struct Limits {
     pub side_by_side: usize,
     /// Ids named in one filter.
     pub ids_per_filter: usize,
+    /// Calls under way to one cloud at once.
+    pub requests_per_cloud: usize,
+    /// Calls to one cloud in a second, once the burst is used up.
+    pub requests_per_second: u32,
+    /// Calls to one cloud that may leave at once after a pause.
+    pub requests_burst: u32,
 }
 
 impl Default for Limits {
@@ -50,8 +56,11 @@ impl Default for Limits {
             pages_max: 200,
             answer_bytes_max: 64 << 20,
             message_characters_max: 500,
-            side_by_side: 8,
+            side_by_side: 32,
             ids_per_filter: 50,
+            requests_per_cloud: 64,
+            requests_per_second: 400,
+            requests_burst: 800,
         }
     }
 }

@@ -20,6 +20,7 @@ mod inventory;
 mod key_pair;
 pub mod limits;
 mod network;
+mod pace;
 mod place;
 mod port;
 mod security_group;

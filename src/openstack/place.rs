@@ -14,6 +14,7 @@ use super::{
     config::CloudConfig,
     entry::Entry,
     limits::Limits,
+    pace::Pace,
     session::{Scope, Session},
     transport::{Line, Traffic},
     versions::Versions,
@@ -48,10 +49,12 @@ impl Place {
         carrier: impl Fn(&Entry) -> Arc<dyn Carrier>,
     ) -> Self {
         let traffic = Arc::new(Traffic::default());
+        let pace = Arc::new(Pace::new(limits));
         let session = |entry| {
             let line = Line::new(
                 carrier(&entry),
                 Arc::clone(&traffic),
+                Arc::clone(&pace),
                 Arc::clone(clock),
                 limits.clone(),
             );

@@ -16,6 +16,7 @@ use super::{
     carrier::{Carrier, Trouble},
     fault::presentable,
     limits::Limits,
+    pace::Pace,
 };
 use crate::{
     domain::fault::{Fault, FaultKind, Service},
@@ -175,10 +176,11 @@ impl Reply {
     }
 }
 
-/// The way to the cloud of one entry, counted and timed.
+/// The way to the cloud of one entry, counted, timed and at the pace of the cloud.
 pub(super) struct Line {
     carrier: Arc<dyn Carrier>,
     traffic: Arc<Traffic>,
+    pace: Arc<Pace>,
     clock: Arc<dyn Clock>,
     limits: Limits,
 }
@@ -187,12 +189,14 @@ impl Line {
     pub(super) fn new(
         carrier: Arc<dyn Carrier>,
         traffic: Arc<Traffic>,
+        pace: Arc<Pace>,
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> Self {
         Self {
             carrier,
             traffic,
+            pace,
             clock,
             limits,
         }
@@ -247,10 +251,13 @@ impl Line {
             fault: Fault::new(FaultKind::Unconfigured, ask.service, ask.doing, problem),
             stale: false,
         })?;
+        // The deadline is that of the cloud and begins when the call leaves.
+        let place = self.pace.place().await;
         let carried = self
             .carrier
             .carry(request, Duration::from_secs(seconds))
             .await;
+        drop(place);
         let outcome = carried.as_ref().map_or(CallOutcome::Unanswered, |answer| {
             CallOutcome::of(answer.status().as_u16())
         });

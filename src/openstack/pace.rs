@@ -1,0 +1,105 @@
+//! How many calls one cloud is asked at once, and how many in a second; this file may not know what is
+//! asked, nor for whom.
+//!
+//! Whoever calls waits in one line, so that no more than the calls before it are in the way of one. How
+//! often somebody stands in that line is decided where calls are wished for.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, sleep_until},
+};
+
+use super::limits::Limits;
+
+/// The pace of one cloud, whichever entry is used.
+#[derive(Debug)]
+pub(super) struct Pace {
+    places: Semaphore,
+    /// The time between two calls, once the burst is used up.
+    interval: Duration,
+    /// Calls that may leave at once after a pause.
+    burst: u32,
+    /// When the bucket of calls will be full again, as if it could be overdrawn.
+    full: Mutex<Option<Instant>>,
+}
+
+impl Pace {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            places: Semaphore::new(limits.requests_per_cloud.max(1)),
+            interval: Duration::from_secs(1) / limits.requests_per_second.max(1),
+            burst: limits.requests_burst.max(1),
+            full: Mutex::default(),
+        }
+    }
+
+    /// Waits until a call may leave; it is under way until what this answers is dropped.
+    pub(super) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        // The places are never closed.
+        let place = self.places.acquire().await.ok();
+        if let Some(leaves) = self.ticket(Instant::now()) {
+            sleep_until(leaves).await;
+        }
+        place
+    }
+
+    /// Takes one out of the bucket of calls; answers when the call may leave, if not now.
+    fn ticket(&self, now: Instant) -> Option<Instant> {
+        // A time has no invariant that a panic elsewhere could break half-way.
+        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        let filled = full.map_or(now, |full| full.max(now)) + self.interval;
+        *full = Some(filled);
+        let leaves = filled.checked_sub(self.interval * self.burst)?;
+        (leaves > now).then_some(leaves)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{advance, sleep};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_leave_at_once_while_the_bucket_lasts_and_then_one_by_one() {
+        let pace = Pace::new(&Limits {
+            requests_per_second: 10,
+            requests_burst: 3,
+            ..Limits::default()
+        });
+        let start = Instant::now();
+        let mut left = Vec::new();
+        for _ in 0..5 {
+            drop(pace.place().await);
+            left.push(start.elapsed().as_millis());
+        }
+        assert_eq!(left, [0, 0, 0, 100, 200]);
+        advance(Duration::from_secs(60)).await;
+        let start = Instant::now();
+        for _ in 0..3 {
+            drop(pace.place().await);
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO, "a pause fills it again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_are_under_way_than_there_are_places() {
+        let pace = Pace::new(&Limits {
+            requests_per_cloud: 2,
+            ..Limits::default()
+        });
+        let start = Instant::now();
+        let calls = (0..5).map(|_| async {
+            let _place = pace.place().await;
+            sleep(Duration::from_secs(1)).await;
+            start.elapsed().as_secs()
+        });
+        let ended = futures::future::join_all(calls).await;
+        assert_eq!(ended, [1, 1, 2, 2, 3]);
+    }
+}
