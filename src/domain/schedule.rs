@@ -345,7 +345,8 @@ impl Schedule {
         now: Timestamp,
         pace: &Pace,
     ) -> Option<Slot> {
-        let next = self.slot_after(calendar, now);
+        // The clock of whoever took the slot up may be ahead of ours: it is taken up all the same.
+        let next = self.slot_after(calendar, now.max(slot));
         let doublings = self.failures.saturating_sub(1).min(16);
         let wait = pace.retry_first.saturating_mul(1 << doublings);
         let again = Slot {

@@ -134,6 +134,21 @@ fn a_failed_run_is_tried_again_ever_later_but_never_after_the_next_slot() {
 }
 
 #[test]
+fn a_slot_that_failed_is_not_taken_up_anew_by_a_clock_that_is_behind() {
+    let slot = at("2026-11-23T01:00:00Z");
+    let (mut schedule, calendar) = set(schedule(1, "0 1 * * *", "UTC"), Timestamp(slot.0 - 1));
+    schedule.failures = 1;
+    let behind = at("2026-11-23T00:59:30Z");
+    let again = schedule.slot_after_failure(&calendar, slot, behind, &Pace::default());
+    let again = again.expect("a slot");
+    assert_eq!(
+        (again.time, again.tries),
+        (slot, 1),
+        "a try of the same one"
+    );
+}
+
+#[test]
 fn jitter_spreads_schedules_evenly_and_is_the_same_every_time() {
     let midnight = at("2026-11-23T00:00:00Z");
     let mut by_minute = [0; 10];
