@@ -195,8 +195,8 @@ pub enum Request {
         /// What is stuck.
         thing: Thing,
     },
-    /// Free a record whose import or restore has not ended for long: `error` where nothing was imported,
-    /// from which it may be deleted, else `available`; needs an admin entry.
+    /// Give a record that has its bytes, and has been busy for too long, the status `available`; needs an
+    /// admin entry. One whose import has not ended cannot be freed, and the fault says what to do.
     ApplyRecordFreed {
         /// The volume backup.
         backup: VolumeBackupId,

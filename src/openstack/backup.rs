@@ -287,9 +287,9 @@ pub(super) async fn import(
     ))
 }
 
-/// Frees a record that is stuck, as an admin may: one that knows of no bytes gets the status `error`, one
-/// whose bytes are there `available`. What is at rest, gone or going is left alone, and so is what Cinder
-/// is still writing.
+/// Frees a record that is stuck, as an admin may: one whose bytes are there gets the status `available`.
+/// What is at rest, gone or going is left alone, and so is what Cinder is still writing. A record that
+/// knows of no bytes is beyond every call: Cinder takes a reset of it and does nothing.
 pub(super) async fn free(access: &Access, backup: &VolumeBackupId) -> Result<(), Fault> {
     let call = Call::get(
         CINDER,
@@ -299,21 +299,21 @@ pub(super) async fn free(access: &Access, backup: &VolumeBackupId) -> Result<(),
     let Some(One { backup: seen }) = access.read_if_there(&call).await? else {
         return Ok(());
     };
-    let status = match (seen.status.to_lowercase().as_str(), seen.is_bare()) {
-        ("available" | "error" | "deleting" | "error_deleting", _) | ("creating", false) => {
-            return Ok(());
+    let doing = format!("free the volume backup {backup}, which is {}", seen.status);
+    match (seen.status.to_lowercase().as_str(), seen.is_bare()) {
+        ("available" | "error" | "deleting" | "error_deleting", _) | ("creating", false) => Ok(()),
+        (_, true) => Err(Fault::new(
+            FaultKind::Invalid,
+            CINDER,
+            doing,
+            "its import has not ended, and Cinder gives one up only when its cinder-backup is started anew",
+        )),
+        (_, false) => {
+            let reset = json!({"os-reset_status": {"status": "available"}});
+            let call = Call::post(CINDER, format!("backups/{backup}/action"), doing, reset);
+            access.send(&call).await.map(drop)
         }
-        (_, true) => "error",
-        (_, false) => "available",
-    };
-    let call = Call::post(
-        CINDER,
-        format!("backups/{backup}/action"),
-        format!("free the volume backup {backup}, which is {}", seen.status),
-        json!({"os-reset_status": {"status": status}}),
-    );
-    access.send(&call).await?;
-    Ok(())
+    }
 }
 
 /// What a record is good for.

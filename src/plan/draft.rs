@@ -347,9 +347,11 @@ impl<'a> Draft<'a> {
 
     fn deadline_passed(&self) -> OperationError {
         // Its fault stays in the row of what is given up, so that the story is the same to the end.
-        let mut waiting = self
-            .ledger
-            .iter()
+        // Of all that is told the way out of it tells most.
+        let rows = || self.ledger.iter();
+        let freeing = rows().filter(|one| cleans(&one.request));
+        let mut waiting = freeing
+            .chain(rows())
             .filter(|one| one.state != EffectState::Done);
         let on = waiting.find_map(|effect| effect.fault.as_ref());
         let on = on.map_or(String::new(), |fault| format!(": {fault}"));

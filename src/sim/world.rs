@@ -119,7 +119,7 @@ pub(crate) enum Event {
 
 impl Event {
     /// The resource whose fate decides how this ends.
-    fn subject(&self) -> &str {
+    pub(crate) fn subject(&self) -> &str {
         match self {
             Self::VolumeReady(id)
             | Self::VolumeGone(id)

@@ -235,6 +235,12 @@ impl<'s> Life<'s> {
             tokio::time::sleep(STRAGGLING).await;
             self.only_records_in_refuge(&back);
             self.delete_restoration(admitted.id).await;
+            // The one thing that only a person can do.
+            let why = back.error.as_ref().map(|error| error.message.as_str());
+            if why.is_some_and(|why| why.contains("cinder-backup is started anew")) {
+                self.stage.dr.backup_service_kill();
+                self.stage.dr.backup_service_start();
+            }
         }
         panic!("no restoration after {TRIES} tries: {:#?}", self.failures)
     }

@@ -73,7 +73,8 @@ impl Draft<'_> {
     }
 
     /// A record that Cinder does not bring to the end of its import, or that stays busy whoever keeps it
-    /// so, is freed by an admin: it is what every later restoration needs.
+    /// so, is freed by an admin: it is what every later restoration needs. Where that cannot be, the
+    /// refusal tells what can.
     pub(super) fn free_record(&mut self, effect: &Effect) {
         let (backup, project, since) = if let Request::ImportRecord { backup, .. } = &effect.request
             && effect.state == EffectState::Accepted

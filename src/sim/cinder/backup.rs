@@ -39,7 +39,11 @@ pub(super) fn route(world: &mut World, ask: &Ask<'_>, rest: &[&str]) -> Answer {
             if let Some(status) = body["os-reset_status"]["status"].as_str() {
                 ask.admin("volume_extension:backup_admin_actions:reset_status")?;
                 work::need_service(world)?;
-                world.set_status(id, &status.to_ascii_lowercase());
+                // The manager does nothing to what no driver has taken in.
+                let importing = world.cinder.backups.get(*id);
+                if importing.is_none_or(|backup| !backup.imported || backup.service.is_some()) {
+                    world.set_status(id, &status.to_ascii_lowercase());
+                }
                 return Ok(Reply::empty(202));
             }
             if body.get("os-force_delete").is_some() {

@@ -68,12 +68,33 @@ pub(crate) fn service_kill(world: &mut World) {
 /// Starts `cinder-backup`: it clears up what it left behind, and goes on with what waited.
 pub(crate) fn service_start(world: &mut World) {
     world.cinder.service_up = true;
-    for event in std::mem::take(&mut world.cinder.cut_off) {
+    let cut_off = std::mem::take(&mut world.cinder.cut_off);
+    for event in cut_off.into_iter().chain(forgotten(world)) {
         clear_up(world, event);
     }
     for (duration, event) in std::mem::take(&mut world.cinder.waiting) {
         begin(world, duration, event);
     }
+}
+
+/// What has a status of being at work and is not: nothing will come of it, and nothing waits.
+fn forgotten(world: &World) -> Vec<Event> {
+    let waits = |id: &str| {
+        let mut waiting = world.cinder.waiting.iter();
+        waiting.any(|(_, event)| event.subject() == id)
+    };
+    let backups = world.cinder.backups.values();
+    let idle = backups.filter(|backup| !waits(&backup.id));
+    idle.filter_map(|backup| match backup.status.as_str() {
+        "creating" => Some(Event::BackupReady(backup.id.clone())),
+        "restoring" => Some(Event::BackupRestored {
+            backup: backup.id.clone(),
+            volume: backup.restore_volume.clone().unwrap_or_default(),
+            fresh: false,
+        }),
+        _ => None,
+    })
+    .collect()
 }
 
 fn clear_up(world: &mut World, event: Event) {

@@ -429,7 +429,13 @@ async fn a_record_is_freed_by_what_it_holds_and_only_when_it_is_stuck() {
         ask(&import).await.expect_err("a fault").kind,
         FaultKind::Conflict
     );
-    ask(&free).await.expect("an answer");
+    let refused = ask(&free).await.expect_err("a fault");
+    assert!(
+        refused.message.contains("cinder-backup is started anew"),
+        "{refused}"
+    );
+    simulated.pair.clouds[1].backup_service_kill();
+    simulated.pair.clouds[1].backup_service_start();
     let seen = ask(&presence).await.expect("a look").fact;
     let hollow = Fact::Presence {
         live: none(),
