@@ -196,10 +196,13 @@ pub enum Request {
         thing: Thing,
     },
     /// Give a record that has its bytes, and has been busy for too long, the status `available`; needs an
-    /// admin entry. One whose import has not ended cannot be freed, and the fault says what to do.
+    /// admin entry. Where it cannot be, or must not, the fault says what can be done.
     ApplyRecordFreed {
         /// The volume backup.
         backup: VolumeBackupId,
+        /// Whether it is being restored by what asks, and may be cut off: Cinder ends a restore whose
+        /// record is not `restoring` any more.
+        cut_off: bool,
     },
     /// Delete every snapshot that came with an image of this name and that nobody took; done when there
     /// is none.

@@ -288,9 +288,16 @@ pub(super) async fn import(
 }
 
 /// Frees a record that is stuck, as an admin may: one whose bytes are there gets the status `available`.
-/// What is at rest, gone or going is left alone, and so is what Cinder is still writing. A record that
-/// knows of no bytes is beyond every call: Cinder takes a reset of it and does nothing.
-pub(super) async fn free(access: &Access, backup: &VolumeBackupId) -> Result<(), Fault> {
+/// What is at rest, gone or going is left alone, and so is what Cinder is still writing.
+///
+/// One that is being restored is freed only to `cut_off` that restore: Cinder cancels it then, and leaves
+/// its volume in `error`. A record that knows of no bytes is beyond every call: Cinder takes a reset of it
+/// and does nothing.
+pub(super) async fn free(
+    access: &Access,
+    backup: &VolumeBackupId,
+    cut_off: bool,
+) -> Result<(), Fault> {
     let call = Call::get(
         CINDER,
         format!("backups/{backup}"),
@@ -300,17 +307,20 @@ pub(super) async fn free(access: &Access, backup: &VolumeBackupId) -> Result<(),
         return Ok(());
     };
     let doing = format!("free the volume backup {backup}, which is {}", seen.status);
+    let refused = |why| Err(Fault::new(FaultKind::Invalid, CINDER, doing.as_str(), why));
     match (seen.status.to_lowercase().as_str(), seen.is_bare()) {
         ("available" | "error" | "deleting" | "error_deleting", _) | ("creating", false) => Ok(()),
-        (_, true) => Err(Fault::new(
-            FaultKind::Invalid,
-            CINDER,
-            doing,
+        (_, true) => refused(
             "its import has not ended, and Cinder gives one up only when its cinder-backup is started anew",
-        )),
+        ),
+        ("restoring", false) if !cut_off => refused(
+            "somebody else restores it; where that restore is lost, an admin may reset the status to \
+             available, which ends it",
+        ),
         (_, false) => {
             let reset = json!({"os-reset_status": {"status": "available"}});
-            let call = Call::post(CINDER, format!("backups/{backup}/action"), doing, reset);
+            let path = format!("backups/{backup}/action");
+            let call = Call::post(CINDER, path, doing.as_str(), reset);
             access.send(&call).await.map(drop)
         }
     }

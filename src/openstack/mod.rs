@@ -403,9 +403,9 @@ impl Cloud for Clouds {
                 let access = self.admin_or_tenant(tenant).await?;
                 thing::give_up_status(&access, thing).await.map(done)
             }
-            Request::ApplyRecordFreed { backup } => {
+            Request::ApplyRecordFreed { backup, cut_off } => {
                 let access = self.admin_or_tenant(tenant).await?;
-                backup::free(&access, backup).await.map(done)
+                backup::free(&access, backup, *cut_off).await.map(done)
             }
             Request::RestoreVolumeBackup {
                 backup,

@@ -1,5 +1,5 @@
-"""A schedule that makes a chain, restored from its middle and its end; a regular backup; and, beside these,
-the levels of consistency: on real clouds."""
+"""A schedule that makes a chain, restored from its middle and its end; a regular backup; beside these, the
+levels of consistency; and what is stuck: on real clouds."""
 
 import concurrent.futures
 import os
@@ -7,6 +7,7 @@ import tempfile
 
 import fleet
 import levels
+import stuck
 from claims import say, wait
 from cloud import Site
 from lab import Lab
@@ -69,7 +70,7 @@ class Points(Subject):
 def main(given):
     """Makes all claims; 0 if all hold and both clouds are as before."""
     state = os.environ.get('OPENSTACK_LAB', '/var/tmp/openstack-lab')
-    Lab(given.lab_scripts, state)
+    lab = Lab(given.lab_scripts, state)
     sites = [Site('source', given.source, given.source_admin, os.path.join(state, 'source')),
              Site('dr', given.dr, given.dr_admin, os.path.join(state, 'dr'))]
     built = fleet.Fleet(sites[0], fleet.new_mark())
@@ -98,8 +99,12 @@ def main(given):
             points.regular()
             rest.result()
             points.failed += others.failed
+            held = stuck.Stuck(lab, service, *sites, three)
+            held.all()
+            points.failed += held.failed
         finally:
             service.stop()
+            lab.make_well()
             for site in sites:
                 sweep(site, before[site.name], built.mark)
                 site.put_back_quotas()

@@ -237,7 +237,10 @@ impl<'s> Life<'s> {
             self.delete_restoration(admitted.id).await;
             // The one thing that only a person can do.
             let why = back.error.as_ref().map(|error| error.message.as_str());
-            if why.is_some_and(|why| why.contains("cinder-backup is started anew")) {
+            let is_lost = |why: &str| {
+                why.contains("cinder-backup is started anew") || why.contains("an admin may reset")
+            };
+            if why.is_some_and(is_lost) {
                 self.stage.dr.backup_service_kill();
                 self.stage.dr.backup_service_start();
             }

@@ -55,7 +55,8 @@ impl Draft<'_> {
         self.decision.wishes.push(wish);
     }
 
-    /// A volume that is stuck while bytes are restored into it holds their record: it is freed beside.
+    /// A volume that is stuck while bytes are restored into it holds their record: it is freed beside, which
+    /// cuts the restore off where it still goes on.
     fn free_source(&mut self, volume: &Thing) {
         let ledger = self.ledger;
         for fill in ledger.iter() {
@@ -67,14 +68,14 @@ impl Draft<'_> {
                     ..
                 } = &fill.request
             {
-                self.free(fill, backup, backup_project);
+                self.free(fill, backup, backup_project, true);
             }
         }
     }
 
-    /// A record that Cinder does not bring to the end of its import, or that stays busy whoever keeps it
-    /// so, is freed by an admin: it is what every later restoration needs. Where that cannot be, the
-    /// refusal tells what can.
+    /// A record that Cinder does not bring to the end of its import, or that stays busy, is freed by an
+    /// admin: it is what every later restoration needs. Where that cannot be, or somebody else restores
+    /// it, the refusal tells what a person can do.
     pub(super) fn free_record(&mut self, effect: &Effect) {
         let (backup, project, since) = if let Request::ImportRecord { backup, .. } = &effect.request
             && effect.state == EffectState::Accepted
@@ -96,10 +97,16 @@ impl Draft<'_> {
         if self.now < patience {
             return self.look_again(patience);
         }
-        self.free(effect, backup, project);
+        self.free(effect, backup, project, false);
     }
 
-    fn free(&mut self, effect: &Effect, backup: &VolumeBackupId, project: &ProjectId) {
+    fn free(
+        &mut self,
+        effect: &Effect,
+        backup: &VolumeBackupId,
+        project: &ProjectId,
+        cut_off: bool,
+    ) {
         let key = format!("{}-freed", effect.key);
         if self.effect(&key).is_some() {
             return;
@@ -110,6 +117,7 @@ impl Draft<'_> {
         };
         let request = Request::ApplyRecordFreed {
             backup: backup.clone(),
+            cut_off,
         };
         let wish = Self::wish_in(tenant, key, request, Disposal::Keep);
         self.decision.wishes.push(wish);

@@ -365,9 +365,11 @@ async fn a_record_is_freed_by_what_it_holds_and_only_when_it_is_stuck() {
         let seen = stage.cloud.thing_get(tenant, &thing).await.expect("a look");
         seen.map(|seen| seen.status)
     };
-    let free = Request::ApplyRecordFreed {
+    let freeing = |cut_off| Request::ApplyRecordFreed {
         backup: backup.clone(),
+        cut_off,
     };
+    let free = freeing(true);
     until("the backup is available", async || {
         let status = status_in(simulated.source()).await;
         (status.as_deref() == Some("available")).then_some(())
@@ -392,10 +394,23 @@ async fn a_record_is_freed_by_what_it_holds_and_only_when_it_is_stuck() {
     simulated.pair.clouds[0]
         .set_status(backup.as_str(), "restoring")
         .expect("a backup");
+    let others = simulated.ask(&stage.cloud, &freeing(false)).await;
+    assert_eq!(others.expect_err("a fault").kind, FaultKind::Invalid);
+    let status = status_in(simulated.source()).await;
+    assert_eq!(status.as_deref(), Some("restoring"), "it is somebody's");
     let refused = simulated.ask(&member, &free).await.expect_err("a fault");
     assert_eq!(refused.kind, FaultKind::Forbidden);
     simulated.ask(&stage.cloud, &free).await.expect("an answer");
+    an_import_that_does_not_end(&simulated, backup, &free).await;
+}
 
+/// It knows of no bytes, so only a start of `cinder-backup` makes an end of it.
+async fn an_import_that_does_not_end(
+    simulated: &Simulated,
+    backup: VolumeBackupId,
+    free: &Request,
+) {
+    let stage = &simulated.stage;
     let read = Request::ReadRecord {
         backup: backup.clone(),
     };
@@ -429,7 +444,7 @@ async fn a_record_is_freed_by_what_it_holds_and_only_when_it_is_stuck() {
         ask(&import).await.expect_err("a fault").kind,
         FaultKind::Conflict
     );
-    let refused = ask(&free).await.expect_err("a fault");
+    let refused = ask(free).await.expect_err("a fault");
     assert!(
         refused.message.contains("cinder-backup is started anew"),
         "{refused}"
