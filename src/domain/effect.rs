@@ -1,5 +1,7 @@
 //! What an operation does in a cloud, one effect at a time; it may not know how a request is sent.
 
+mod server_plan;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -7,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     fault::Fault,
     id::{
-        EffectKey, FlavorId, GroupId, ImageId, NetworkId, PortId, ProjectId, SecurityGroupId,
-        ServerId, SnapshotId, SubnetId, Tenant, VolumeBackupId, VolumeId,
+        EffectKey, GroupId, ImageId, NetworkId, PortId, ProjectId, SecurityGroupId, ServerId,
+        SnapshotId, Tenant, VolumeBackupId, VolumeId,
     },
     inventory::Inventory,
     manifest::{Manifest, Properties, SecurityGroupRule},
@@ -16,6 +18,8 @@ use super::{
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
 };
+
+pub use self::server_plan::{Disk, FixedWish, ServerPlan};
 
 /// What is asked of a cloud. Stored: renaming a variant or a field is a migration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -247,56 +251,6 @@ pub enum Request {
         /// The thing.
         thing: Thing,
     },
-}
-
-/// An address to ask for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FixedWish {
-    /// The subnet; nothing means whichever holds the address.
-    pub subnet: Option<SubnetId>,
-    /// The address; nothing means any of the subnet.
-    pub address: Option<String>,
-}
-
-/// A server to make.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServerPlan {
-    /// Its name.
-    pub name: String,
-    /// Its description; empty means none.
-    pub description: String,
-    /// Its flavor.
-    pub flavor: FlavorId,
-    /// Its volumes in the order of their devices; the first boots.
-    pub disks: Vec<Disk>,
-    /// Its ports in their order.
-    pub ports: Vec<PortId>,
-    /// Its key pair.
-    pub key_name: Option<String>,
-    /// Nova's zone.
-    pub availability_zone: Option<String>,
-    /// Config drive.
-    pub config_drive: bool,
-    /// User data, base64.
-    pub user_data: Option<String>,
-    /// Metadata.
-    pub metadata: Properties,
-    /// Tags, without ours.
-    pub tags: Vec<String>,
-}
-
-/// A volume of a server to make.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Disk {
-    /// The volume.
-    pub volume: VolumeId,
-    /// Device tag.
-    pub tag: Option<String>,
-    /// The name of the device as a wish, which a hypervisor may overrule.
-    #[serde(default)]
-    pub device: Option<String>,
-    /// Whether it goes with the server.
-    pub delete_on_termination: bool,
 }
 
 /// The kind of an effect, which decides how a lost answer is recovered.
