@@ -49,7 +49,10 @@ impl Draft<'_> {
         if !hopeless && self.now < patience {
             return self.look_again(patience);
         }
-        self.free_source(&thing);
+        // Nothing else tells our restore from somebody else's for which ours has waited.
+        if effect.status.as_deref() == Some("restoring-backup") {
+            self.free_source(&thing);
+        }
         let request = Request::ApplyErrorStatus { thing };
         let wish = Self::wish_in(effect.tenant.clone(), key, request, Disposal::Keep);
         self.decision.wishes.push(wish);

@@ -113,7 +113,10 @@ fn is_freed_once(operation: &Operation, mut ledger: Ledger) {
     let [free] = after.wishes.as_slice() else {
         panic!("{:#?}", after.wishes);
     };
-    assert!(matches!(free.request, Request::ApplyRecordFreed { .. }));
+    assert!(matches!(
+        free.request,
+        Request::ApplyRecordFreed { cut_off: false, .. }
+    ));
     ledger.put(row(operation, free.clone(), ledger.next_ordinal()));
     assert_eq!(wished(operation, &ledger, patience.after(HOUR)), []);
 }
@@ -163,6 +166,11 @@ fn a_volume_that_is_stuck_while_it_is_filled_frees_its_record_too() {
             EffectState::Gone
         }
     });
+    change(&mut ledger, |effect| {
+        if is_volume(effect) {
+            effect.status = Some("restoring-backup".to_owned());
+        }
+    });
     assert_eq!(wished(&operation, &ledger, Timestamp(1)), []);
 
     let patience = Timestamp(1).after(Limits::default().stuck_after);
@@ -170,7 +178,10 @@ fn a_volume_that_is_stuck_while_it_is_filled_frees_its_record_too() {
     let [freed, reset] = wishes.as_slice() else {
         panic!("{wishes:#?}");
     };
-    assert!(matches!(freed.request, Request::ApplyRecordFreed { .. }));
+    assert!(matches!(
+        freed.request,
+        Request::ApplyRecordFreed { cut_off: true, .. }
+    ));
     assert!(matches!(reset.request, Request::ApplyErrorStatus { .. }));
     for wish in wishes {
         ledger.put(row(&operation, wish, ledger.next_ordinal()));
@@ -190,6 +201,36 @@ fn a_volume_that_is_stuck_while_it_is_filled_frees_its_record_too() {
     });
     let ended = plan(&operation, &ledger, patience);
     assert!(matches!(ended.ending, Ending::Erred(_)), "{ended:#?}");
+}
+
+#[test]
+fn a_restore_of_somebody_else_is_not_cut_off_by_a_volume_that_does_not_go() {
+    let (mut operation, mut ledger) = restoring(|effect| {
+        let waits = effect.request.kind() == EffectKind::Fill;
+        if waits {
+            let (kind, doing) = (FaultKind::Busy, "restore the volume backup");
+            effect.fault = Some(Fault::new(kind, Service::BlockStorage, doing, "restoring"));
+        }
+        waits
+    });
+    operation.cancelled = Some(Timestamp(1));
+    clean_up(&operation, &mut ledger, |effect| {
+        if effect.request.kind() == EffectKind::Make(ThingKind::Volume) {
+            EffectState::Dropping
+        } else {
+            EffectState::Gone
+        }
+    });
+    change(&mut ledger, |effect| {
+        if effect.state == EffectState::Dropping {
+            effect.status = Some("error_deleting".to_owned());
+        }
+    });
+    let wished = wished(&operation, &ledger, Timestamp(1));
+    assert!(
+        matches!(wished.as_slice(), [Request::ApplyErrorStatus { .. }]),
+        "{wished:#?}"
+    );
 }
 
 fn change(ledger: &mut Ledger, change: impl Fn(&mut Effect)) {
