@@ -326,7 +326,11 @@ const MEANINGS: &[(&str, &str)] = &[
     ("openstack.ids_per_filter", "Ids named in one filter."),
     (
         "openstack.requests_per_cloud",
-        "Calls under way to one cloud at once.",
+        "Calls under way to one cloud at once, for operations.",
+    ),
+    (
+        "openstack.caller_requests_per_cloud",
+        "Calls under way to one cloud at once for callers of the service who wait for an answer, beside those for operations.",
     ),
     (
         "openstack.requests_per_second",

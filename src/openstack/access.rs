@@ -11,6 +11,7 @@ use super::{
     fault::{self, Refusal},
     gather::Gathers,
     key_pair::KeyPair,
+    pace::Waiter,
     server::Server,
     session::{Scope, Session, Token, never_sent},
     transport::{Ask, Reply},
@@ -120,10 +121,13 @@ pub(super) struct Access {
     pub(super) foreign: bool,
     pub(super) versions: Arc<Versions>,
     pub(super) reads: Arc<Reads>,
+    /// Who waits for what is asked.
+    pub(super) waiter: Waiter,
 }
 
-/// Reads with one token about one subject.
-type Subject = (String, Scope, String);
+/// Reads with one token about one subject, for one kind of waiter: a caller who shared a read with
+/// operations would stand in their line.
+type Subject = (String, Scope, Waiter, String);
 
 /// The reads of a cloud that are shared by those who want the same kind of thing at the same time.
 #[derive(Debug, Default)]
@@ -136,6 +140,11 @@ pub(super) struct Reads {
 }
 
 impl Access {
+    /// The same for what `waiter` waits for.
+    pub(super) fn waited_for_by(self, waiter: Waiter) -> Self {
+        Self { waiter, ..self }
+    }
+
     /// The token, for what it tells about the user.
     pub(super) async fn token(&self) -> Result<Arc<Token>, Fault> {
         self.session.token(&self.scope, None).await
@@ -195,6 +204,7 @@ impl Access {
                     .and_then(|version| Some((header_name(call.service)?, version.to_string()))),
                 doing: &call.doing,
                 login: false,
+                waiter: Some(self.waiter),
             })
             .await
     }
@@ -230,7 +240,7 @@ impl Access {
     /// Tells reads apart that may not be shared: other tokens see other things.
     pub(super) fn subject(&self, about: impl Into<String>) -> Subject {
         let entry = self.session.entry.name.clone();
-        (entry, self.scope.clone(), about.into())
+        (entry, self.scope.clone(), self.waiter, about.into())
     }
 
     /// The rows of `collection` that have one of `values` in `field`, read together with those that
@@ -372,6 +382,7 @@ impl Access {
                 microversion: None,
                 doing: &doing,
                 login: false,
+                waiter: Some(self.waiter),
             })
             .await
             .map_err(never_sent)?;

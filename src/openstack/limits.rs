@@ -34,8 +34,11 @@ pub struct Limits {
     pub side_by_side: usize,
     /// Ids named in one filter.
     pub ids_per_filter: usize,
-    /// Calls under way to one cloud at once.
+    /// Calls under way to one cloud at once, for operations.
     pub requests_per_cloud: usize,
+    /// Calls under way to one cloud at once for callers of the service who wait for their answer, beside
+    /// those for operations.
+    pub caller_requests_per_cloud: usize,
     /// Calls to one cloud in a second, once the burst is used up.
     pub requests_per_second: u32,
     /// Calls to one cloud that may leave at once after a pause.
@@ -59,6 +62,7 @@ impl Default for Limits {
             side_by_side: 32,
             ids_per_filter: 50,
             requests_per_cloud: 64,
+            caller_requests_per_cloud: 16,
             requests_per_second: 400,
             requests_burst: 800,
         }

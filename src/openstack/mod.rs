@@ -48,8 +48,8 @@ pub use carrier::{Carrier, Trouble};
 pub use transport::{TrafficCount, install_crypto};
 
 use self::{
-    carrier::Connections, config::Config, entry::Entry, instance::AdminView, limits::Limits,
-    place::Place,
+    access::Access, carrier::Connections, config::Config, entry::Entry, instance::AdminView,
+    limits::Limits, pace::Waiter, place::Place,
 };
 use crate::{
     domain::{
@@ -140,21 +140,35 @@ impl Clouds {
         }
     }
 
-    async fn instance_read(&self, tenant: &Tenant, server: &ServerId) -> Result<Manifest, Fault> {
+    async fn instance_read(
+        &self,
+        tenant: &Tenant,
+        server: &ServerId,
+        waiter: Waiter,
+    ) -> Result<Manifest, Fault> {
         let place = self.place(&tenant.cloud)?;
-        let access = place.keeper(&tenant.project).await?;
+        let access = place.keeper(&tenant.project).await?.waited_for_by(waiter);
         let admin = if access.token().await?.is_admin() {
             None
         } else {
-            Some(place.admin(&tenant.project).await)
+            let admin = place.admin(&tenant.project).await;
+            Some(admin.map(|(admin, _)| admin.waited_for_by(waiter)))
         };
         let view = match &admin {
             None => AdminView::Own,
-            Some(Ok((admin, _))) => AdminView::Of(admin),
+            Some(Ok(admin)) => AdminView::Of(admin),
             Some(Err(fault)) if fault.may_pass() => return Err(fault.clone()),
             Some(Err(fault)) => AdminView::None(fault.message.clone()),
         };
-        Box::pin(instance::read(&access, &view, tenant, server)).await
+        let doing = format!("read the instance {server}");
+        let read = Box::pin(instance::read(&access, &view, tenant, server));
+        self.in_time(Service::Compute, &doing, read).await
+    }
+
+    /// The access with which a caller of the service looks into a project, and waits for it.
+    async fn look(&self, tenant: &Tenant) -> Result<Access, Fault> {
+        let access = self.place(&tenant.cloud)?.keeper(&tenant.project).await?;
+        Ok(access.waited_for_by(Waiter::Caller))
     }
 
     async fn inventory_read(&self, tenant: &Tenant) -> Result<Fact, Fault> {
@@ -275,7 +289,7 @@ impl Clouds {
 
     /// The access for what usually only an admin may do. Without an admin entry the tenant tries:
     /// a policy may allow it, and otherwise says so itself.
-    async fn admin_or_tenant(&self, tenant: &Tenant) -> Result<access::Access, Fault> {
+    async fn admin_or_tenant(&self, tenant: &Tenant) -> Result<Access, Fault> {
         let place = self.place(&tenant.cloud)?;
         if place.has_admin() {
             return Ok(place.admin(&tenant.project).await?.0);
@@ -366,7 +380,8 @@ impl Cloud for Clouds {
     ) -> Result<Answer, Fault> {
         match request {
             Request::ReadInstance { server } => {
-                let manifest = self.instance_get(tenant, server).await?;
+                let read = self.instance_read(tenant, server, Waiter::Operation);
+                let manifest = read.await?;
                 Ok(fact(Fact::Instance(Box::new(manifest))))
             }
             Request::ReadInventory => self
@@ -490,18 +505,14 @@ impl Cloud for Clouds {
     }
 
     async fn instances_list(&self, tenant: &Tenant) -> Result<Vec<InstanceInfo>, Fault> {
-        let place = self.place(&tenant.cloud)?;
         self.in_time(Service::Compute, "list the servers", async {
-            let access = place.keeper(&tenant.project).await?;
-            server::instances(&access, tenant).await
+            server::instances(&self.look(tenant).await?, tenant).await
         })
         .await
     }
 
     async fn instance_get(&self, tenant: &Tenant, server: &ServerId) -> Result<Manifest, Fault> {
-        let doing = format!("read the instance {server}");
-        self.in_time(Service::Compute, &doing, self.instance_read(tenant, server))
-            .await
+        self.instance_read(tenant, server, Waiter::Caller).await
     }
 
     async fn instance_peek(
@@ -509,34 +520,26 @@ impl Cloud for Clouds {
         tenant: &Tenant,
         server: &ServerId,
     ) -> Result<InstanceInfo, Fault> {
-        let place = self.place(&tenant.cloud)?;
-        let access = place.keeper(&tenant.project).await?;
-        server::instance(&access, tenant, server).await
+        server::instance(&self.look(tenant).await?, tenant, server).await
     }
 
     async fn flavors_list(&self, tenant: &Tenant) -> Result<Vec<Flavor>, Fault> {
-        let place = self.place(&tenant.cloud)?;
         self.in_time(Service::Compute, "list the flavors", async {
-            let access = place.keeper(&tenant.project).await?;
-            flavor::list(&access).await
+            flavor::list(&self.look(tenant).await?).await
         })
         .await
     }
 
     async fn networks_list(&self, tenant: &Tenant) -> Result<Vec<Network>, Fault> {
-        let place = self.place(&tenant.cloud)?;
         self.in_time(Service::Network, "list the networks", async {
-            let access = place.keeper(&tenant.project).await?;
-            network::list(&access, tenant).await
+            network::list(&self.look(tenant).await?, tenant).await
         })
         .await
     }
 
     async fn volume_types_list(&self, tenant: &Tenant) -> Result<Vec<VolumeType>, Fault> {
-        let place = self.place(&tenant.cloud)?;
         self.in_time(Service::BlockStorage, "list the volume types", async {
-            let access = place.keeper(&tenant.project).await?;
-            inventory::volume_types(&access).await
+            inventory::volume_types(&self.look(tenant).await?).await
         })
         .await
     }

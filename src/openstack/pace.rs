@@ -1,8 +1,9 @@
 //! How many calls one cloud is asked at once, and how many in a second; this file may not know what is
 //! asked, nor for whom.
 //!
-//! Whoever calls waits in one line, so that no more than the calls before it are in the way of one. How
-//! often somebody stands in that line is decided where calls are wished for.
+//! Whatever operations ask for waits in one line, so that no more than the calls before it are in the way
+//! of one. How often an operation stands in that line is decided where calls are wished for. What a caller
+//! of the service waits for has places of its own: thousands of operations make no `Create` slow.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -16,10 +17,20 @@ use tokio::{
 
 use super::limits::Limits;
 
+/// Who waits for the answer to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Waiter {
+    /// An operation, which has time.
+    Operation,
+    /// Somebody who called the service and has no answer yet.
+    Caller,
+}
+
 /// The pace of one cloud, whichever entry is used.
 #[derive(Debug)]
 pub(super) struct Pace {
-    places: Semaphore,
+    for_operations: Semaphore,
+    for_callers: Semaphore,
     /// The time between two calls, once the burst is used up.
     interval: Duration,
     /// Calls that may leave at once after a pause.
@@ -31,7 +42,8 @@ pub(super) struct Pace {
 impl Pace {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            places: Semaphore::new(limits.requests_per_cloud.max(1)),
+            for_operations: Semaphore::new(limits.requests_per_cloud.max(1)),
+            for_callers: Semaphore::new(limits.caller_requests_per_cloud.max(1)),
             interval: Duration::from_secs(1) / limits.requests_per_second.max(1),
             burst: limits.requests_burst.max(1),
             full: Mutex::default(),
@@ -39,9 +51,13 @@ impl Pace {
     }
 
     /// Waits until a call may leave; it is under way until what this answers is dropped.
-    pub(super) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+    pub(super) async fn place(&self, waiter: Waiter) -> Option<SemaphorePermit<'_>> {
+        let places = match waiter {
+            Waiter::Operation => &self.for_operations,
+            Waiter::Caller => &self.for_callers,
+        };
         // The places are never closed.
-        let place = self.places.acquire().await.ok();
+        let place = places.acquire().await.ok();
         if let Some(leaves) = self.ticket(Instant::now()) {
             sleep_until(leaves).await;
         }
@@ -61,7 +77,7 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::{advance, sleep};
+    use tokio::time::{advance, sleep, timeout};
 
     use super::*;
 
@@ -75,14 +91,14 @@ mod tests {
         let start = Instant::now();
         let mut left = Vec::new();
         for _ in 0..5 {
-            drop(pace.place().await);
+            drop(pace.place(Waiter::Operation).await);
             left.push(start.elapsed().as_millis());
         }
         assert_eq!(left, [0, 0, 0, 100, 200]);
         advance(Duration::from_secs(60)).await;
         let start = Instant::now();
         for _ in 0..3 {
-            drop(pace.place().await);
+            drop(pace.place(Waiter::Operation).await);
         }
         assert_eq!(start.elapsed(), Duration::ZERO, "a pause fills it again");
     }
@@ -95,11 +111,27 @@ mod tests {
         });
         let start = Instant::now();
         let calls = (0..5).map(|_| async {
-            let _place = pace.place().await;
+            let _place = pace.place(Waiter::Operation).await;
             sleep(Duration::from_secs(1)).await;
             start.elapsed().as_secs()
         });
         let ended = futures::future::join_all(calls).await;
         assert_eq!(ended, [1, 1, 2, 2, 3]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_does_not_wait_for_the_places_of_operations() {
+        let pace = Pace::new(&Limits {
+            requests_per_cloud: 1,
+            caller_requests_per_cloud: 1,
+            ..Limits::default()
+        });
+        let start = Instant::now();
+        let _held = pace.place(Waiter::Operation).await;
+        let first = pace.place(Waiter::Caller).await;
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        let second = timeout(Duration::from_secs(1), pace.place(Waiter::Caller)).await;
+        assert!(second.is_err(), "callers wait for each other");
+        drop(first);
     }
 }

@@ -14,7 +14,7 @@ use super::{
     config::CloudConfig,
     entry::Entry,
     limits::Limits,
-    pace::Pace,
+    pace::{Pace, Waiter},
     session::{Scope, Session},
     transport::{Line, Traffic},
     versions::Versions,
@@ -88,6 +88,7 @@ impl Place {
             foreign: false,
             versions: Arc::clone(&self.versions),
             reads: Arc::clone(&self.reads),
+            waiter: Waiter::Operation,
         }
     }
 

@@ -247,6 +247,7 @@ impl Session {
                 microversion: None,
                 doing,
                 login: false,
+                waiter: None,
             })
             .await
     }
@@ -281,6 +282,7 @@ impl Session {
                 microversion: None,
                 doing: &doing,
                 login: true,
+                waiter: None,
             })
             .await
             .map_err(never_sent)?;

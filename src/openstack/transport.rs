@@ -16,7 +16,7 @@ use super::{
     carrier::{Carrier, Trouble},
     fault::presentable,
     limits::Limits,
-    pace::Pace,
+    pace::{Pace, Waiter},
 };
 use crate::{
     domain::fault::{Fault, FaultKind, Service},
@@ -147,6 +147,9 @@ pub(super) struct Ask<'a> {
     pub(super) doing: &'a str,
     /// A login, which is counted and timed on its own.
     pub(super) login: bool,
+    /// Who waits for the answer. Nobody stands in line for Keystone, which is asked seldom and holds up
+    /// everybody else.
+    pub(super) waiter: Option<Waiter>,
 }
 
 /// An answer as it came in.
@@ -251,13 +254,10 @@ impl Line {
             fault: Fault::new(FaultKind::Unconfigured, ask.service, ask.doing, problem),
             stale: false,
         })?;
-        // The deadline is that of the cloud and begins when the call leaves. Keystone is asked seldom,
-        // and everything waits for what it is asked, so nothing is in the way of that.
-        let place = match ask.service {
-            Service::Identity => None,
-            Service::Compute | Service::BlockStorage | Service::Network | Service::Image => {
-                self.pace.place().await
-            }
+        // The deadline is that of the cloud and begins when the call leaves.
+        let place = match ask.waiter {
+            Some(waiter) => self.pace.place(waiter).await,
+            None => None,
         };
         let carried = self
             .carrier
