@@ -494,22 +494,30 @@ fn backups_ready(history: &[Memory], times: &Times) -> HashMap<String, Duration>
     ready
 }
 
-/// What was asked how often, to see what costs.
+/// What was asked how often and when, to see what costs.
 fn tell_requests(requests: &[LoggedRequest]) {
-    let mut kinds: HashMap<String, usize> = HashMap::new();
+    let mut kinds: HashMap<String, Vec<Duration>> = HashMap::new();
     for request in requests {
         let path = request.path.split('?').next().unwrap_or_default();
         let parts: Vec<&str> = path
             .split('/')
             .map(|part| if part.len() >= 32 { "…" } else { part })
             .collect();
-        *kinds
+        kinds
             .entry(format!("{} {}", request.method, parts.join("/")))
-            .or_default() += 1;
+            .or_default()
+            .push(request.elapsed);
     }
     let mut kinds: Vec<_> = kinds.into_iter().collect();
-    kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    for (kind, count) in kinds {
-        note(&format!("    {count:6} {kind}"));
+    kinds.sort_by_key(|(_, times)| std::cmp::Reverse(times.len()));
+    for (kind, mut times) in kinds {
+        let [first, half, last] = [0, 50, 100].map(|percent| percentile(&mut times, percent));
+        note(&format!(
+            "    {:6} {kind}: {} to {}, half by {}",
+            times.len(),
+            span(first),
+            span(last),
+            span(half)
+        ));
     }
 }

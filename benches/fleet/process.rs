@@ -60,6 +60,8 @@ impl Service {
             .env_clear()
             .env("HOME", folder)
             .envs(settings.iter().map(|(name, value)| (*name, value)))
+            // For trying out: every setting of the environment is one of each service.
+            .envs(std::env::vars().filter(|(name, _)| name.starts_with("DRBACKUP_")))
             .current_dir(folder);
         let begun = Instant::now();
         let (child, address) = launch(command).await?;
