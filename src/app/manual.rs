@@ -248,7 +248,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "engine.observe_min",
-        "The shortest time between two lists of one kind in one tenant.",
+        "The shortest time between two lists of one kind in one tenant for which one operation waits.",
     ),
     (
         "engine.observe_max",
@@ -261,6 +261,10 @@ const MEANINGS: &[(&str, &str)] = &[
     (
         "engine.observe_effort",
         "The time between two lists is at least so many times what the last one took.",
+    ),
+    (
+        "engine.observe_crowd",
+        "Both the shortest time and the share are divided by the operations that wait for the list, at most by so much.",
     ),
     (
         "engine.settle",
@@ -322,6 +326,10 @@ const MEANINGS: &[(&str, &str)] = &[
     (
         "openstack.side_by_side",
         "Calls of one read that are under way at once.",
+    ),
+    (
+        "openstack.gather_millis",
+        "Milliseconds for which a read waits for others who want things of the same kind.",
     ),
     ("openstack.ids_per_filter", "Ids named in one filter."),
     (

@@ -50,7 +50,7 @@ pub struct Settings {
     pub lanes_max: u32,
     /// When a thing is first looked at after it was asked for.
     pub observe_first: Duration,
-    /// The shortest time between two lists of one kind in one tenant.
+    /// The shortest time between two lists of one kind in one tenant for which one operation waits.
     pub observe_min: Duration,
     /// The longest.
     pub observe_max: Duration,
@@ -58,6 +58,9 @@ pub struct Settings {
     pub observe_share: u32,
     /// The time between lists is at least so many times what the last one took.
     pub observe_effort: u32,
+    /// Both the shortest time and the share are divided by the operations that wait for the list, at most
+    /// by so much.
+    pub observe_crowd: u32,
     /// How long a thing that no list shows may still turn up after a lost answer.
     pub settle: Duration,
     /// The first wait after a fault; each further one is twice as long.
@@ -85,11 +88,12 @@ impl Default for Settings {
             observe_max: Duration::from_secs(15),
             observe_share: 8,
             observe_effort: 4,
+            observe_crowd: 4,
             settle: Duration::from_secs(5),
             retry_first: Duration::from_secs(1),
             retry_max: Duration::from_secs(60),
             attempts_max: 6,
-            requests_per_tenant: 48,
+            requests_per_tenant: 96,
             reads_per_tenant: 256,
             store_retry: Duration::from_secs(1),
         }

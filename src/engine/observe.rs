@@ -377,6 +377,10 @@ struct KindList {
     not_before: Option<Instant>,
     failures: u32,
     due: Option<Instant>,
+    /// Operations that have asked for it in this turn.
+    asking: u32,
+    /// Operations that asked for it in the turn before.
+    crowd: u32,
 }
 
 impl Lists {
@@ -388,6 +392,7 @@ impl Lists {
         });
         for list in self.kinds.values_mut().flat_map(HashMap::values_mut) {
             list.due = None;
+            list.crowd = std::mem::take(&mut list.asking);
         }
     }
 
@@ -414,7 +419,8 @@ impl Lists {
         let list = kinds.entry(look.kind).or_default();
         // Where things come to their end one after the other, the next is not far.
         let quiet = list.news.map_or(look.since, |news| news.max(look.since));
-        let pause = interval(now.saturating_duration_since(quiet), settings);
+        list.asking += 1;
+        let pause = interval(now.saturating_duration_since(quiet), list.crowd, settings);
         let pause = pause.max(list.took * settings.observe_effort);
         let after_last = list
             .last
@@ -491,7 +497,10 @@ impl Lists {
 }
 
 /// The pause between two lists, where nothing has happened for so long: short for what is quick, a share
-/// of the wait for what is slow, so that looking costs a bounded part of what it sees.
-fn interval(waited: Duration, settings: &Settings) -> Duration {
-    (waited / settings.observe_share.max(1)).clamp(settings.observe_min, settings.observe_max)
+/// of the wait for what is slow, so that looking costs a bounded part of what it sees. What many wait for
+/// is worth a look sooner: for each of them it costs less.
+fn interval(waited: Duration, crowd: u32, settings: &Settings) -> Duration {
+    let crowd = crowd.clamp(1, settings.observe_crowd.max(1));
+    let share = waited / settings.observe_share.max(1);
+    (share / crowd).clamp(settings.observe_min / crowd, settings.observe_max)
 }

@@ -440,6 +440,8 @@ fn one_list_serves_everybody_and_slow_things_are_looked_at_less_often() {
         );
         lists.next_due().map(|due| due.duration_since(now))
     };
+    let crowded = settings.observe_min / settings.observe_crowd;
+    assert_eq!(due(&mut lists, 0), Some(crowded), "of the turn before");
     assert_eq!(due(&mut lists, 0), Some(settings.observe_min));
     assert_eq!(due(&mut lists, 40), Some(Duration::from_secs(5)));
     assert_eq!(due(&mut lists, 600), Some(settings.observe_max));

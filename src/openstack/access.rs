@@ -11,6 +11,7 @@ use super::{
     fault::{self, Refusal},
     gather::Gathers,
     key_pair::KeyPair,
+    limits::Limits,
     pace::Waiter,
     server::Server,
     session::{Scope, Session, Token, never_sent},
@@ -130,13 +131,25 @@ pub(super) struct Access {
 type Subject = (String, Scope, Waiter, String);
 
 /// The reads of a cloud that are shared by those who want the same kind of thing at the same time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Reads {
     pub(super) servers: Gathers<Subject, Server>,
     pub(super) volumes: Gathers<Subject, Volume>,
     pub(super) key_pairs: Gathers<Subject, KeyPair>,
     /// What has nothing in it whose order counts.
     rows: Gathers<Subject, Value>,
+}
+
+impl Reads {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let pause = limits.gather();
+        Self {
+            servers: Gathers::new(pause),
+            volumes: Gathers::new(pause),
+            key_pairs: Gathers::new(pause),
+            rows: Gathers::new(pause),
+        }
+    }
 }
 
 impl Access {

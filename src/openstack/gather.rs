@@ -1,16 +1,19 @@
 //! Reads of the same kind that are wanted at the same time, done as one; this file may not know what
 //! is read.
 //!
-//! Whoever wants something names its keys and waits for its turn. Whoever's turn it is reads for all
-//! who wait by then; those who come while that read is under way share the next one. So nobody is
-//! given anything that was read before it was asked for, nobody waits for a timer, and one who is
-//! alone reads alone.
+//! Whoever wants something names its keys and waits for its turn. Whoever's turn it is waits a moment for
+//! those who come with it, and reads for all who wait by then; those who come while that read is under
+//! way share the next one. So nobody is given anything that was read before it was asked for, and one who
+//! is alone reads alone.
 
 use std::{
     collections::{BTreeSet, HashMap},
     future::Future,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
+
+use tokio::{sync::oneshot, time::sleep};
 
 use crate::domain::fault::Fault;
 
@@ -20,19 +23,22 @@ pub(super) struct Gather<T> {
     /// Held by the one who reads.
     turn: tokio::sync::Mutex<()>,
     waiting: Mutex<Vec<Waiting<T>>>,
+    /// How long one whose turn it is waits for others.
+    pause: Duration,
 }
 
 #[derive(Debug)]
 struct Waiting<T> {
     keys: Vec<String>,
-    answer: Arc<OnceLock<Result<Vec<T>, Fault>>>,
+    answer: oneshot::Sender<Result<Vec<T>, Fault>>,
 }
 
-impl<T> Default for Gather<T> {
-    fn default() -> Self {
+impl<T> Gather<T> {
+    fn new(pause: Duration) -> Self {
         Self {
             turn: tokio::sync::Mutex::default(),
             waiting: Mutex::default(),
+            pause,
         }
     }
 }
@@ -51,15 +57,24 @@ impl<T: Clone> Gather<T> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let answer = Arc::new(OnceLock::new());
+        let (answer, mut answered) = oneshot::channel();
         self.waiting().push(Waiting {
             keys: keys.clone(),
-            answer: Arc::clone(&answer),
+            answer,
         });
-        let _turn = self.turn.lock().await;
-        if let Some(answer) = answer.get() {
-            return answer.clone();
+        // Answered all at once, and not one after the other as the turn goes through their hands: they
+        // stay a crowd for what they want next.
+        let _turn = tokio::select! {
+            biased;
+            Ok(found) = &mut answered => return found,
+            turn = self.turn.lock() => turn,
+        };
+        if let Ok(found) = answered.try_recv() {
+            return found;
         }
+        // Of a hundred that were woken by one answer the first would else read alone, and the others after
+        // it, at each of their reads again.
+        sleep(self.pause).await;
         let together = std::mem::take(&mut *self.waiting());
         // One who read for us may have been dropped halfway, and our keys with it.
         let wanted: BTreeSet<String> = together
@@ -73,8 +88,8 @@ impl<T: Clone> Gather<T> {
                 .as_ref()
                 .map(|found| having(found, &one.keys, &key_of))
                 .map_err(Clone::clone);
-            // Nobody else answers those who were taken out of the queue.
-            drop(one.answer.set(own));
+            // Who was dropped meanwhile wants no answer.
+            drop(one.answer.send(own));
         }
         found.map(|found| having(&found, &keys, &key_of))
     }
@@ -106,19 +121,27 @@ fn having<T: Clone>(found: &[T], keys: &[String], key_of: impl Fn(&T) -> &str) -
 
 /// The gathers of a session, one for each kind of thing and for whatever else tells two reads apart.
 #[derive(Debug)]
-pub(super) struct Gathers<K, T>(Mutex<HashMap<K, Arc<Gather<T>>>>);
-
-impl<K, T> Default for Gathers<K, T> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
+pub(super) struct Gathers<K, T> {
+    all: Mutex<HashMap<K, Arc<Gather<T>>>>,
+    pause: Duration,
 }
 
 impl<K: std::hash::Hash + Eq, T> Gathers<K, T> {
+    /// Whoever reads waits so long for others.
+    pub(super) fn new(pause: Duration) -> Self {
+        Self {
+            all: Mutex::default(),
+            pause,
+        }
+    }
+
     /// The one for `key`.
     pub(super) fn of(&self, key: K) -> Arc<Gather<T>> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(all.entry(key).or_default())
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let gather = all
+            .entry(key)
+            .or_insert_with(|| Arc::new(Gather::new(self.pause)));
+        Arc::clone(gather)
     }
 }
 
@@ -127,10 +150,12 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use futures::future::{join, join_all};
-    use tokio::sync::Notify;
+    use tokio::{sync::Notify, time::timeout};
 
     use super::*;
     use crate::domain::fault::{FaultKind, Service};
+
+    const PAUSE: Duration = Duration::from_millis(10);
 
     fn key(thing: &(String, usize)) -> &str {
         &thing.0
@@ -140,9 +165,9 @@ mod tests {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn those_who_come_during_a_read_share_the_next_one() {
-        let gather = Gather::default();
+        let gather = Gather::new(PAUSE);
         let (reads, open) = (AtomicUsize::new(0), Notify::new());
         let get = |name: &'static str, waits: bool| {
             let (gather, reads, open) = (&gather, &reads, &open);
@@ -155,7 +180,7 @@ mod tests {
             })
         };
         let late = async {
-            tokio::task::yield_now().await;
+            sleep(PAUSE * 2).await;
             let (others, ()) = join(
                 join_all(["b", "c", "b"].map(|name| get(name, false))),
                 async {
@@ -173,11 +198,28 @@ mod tests {
         assert_eq!(reads.load(Ordering::Relaxed), 2);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
+    async fn those_who_come_at_the_same_moment_share_the_first_one() {
+        let gather = Gather::new(PAUSE);
+        let reads = AtomicUsize::new(0);
+        let get = |name: &'static str| {
+            gather.get(keys(&[name]), key, |wanted| async {
+                reads.fetch_add(1, Ordering::Relaxed);
+                Ok(wanted.into_iter().map(|key| (key, 0)).collect())
+            })
+        };
+        let answers = join_all(["a", "b", "c"].map(get)).await;
+        for (answer, name) in answers.into_iter().zip(["a", "b", "c"]) {
+            assert_eq!(answer, Ok(vec![(name.to_owned(), 0)]));
+        }
+        assert_eq!(reads.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn one_who_reads_and_is_dropped_leaves_nobody_waiting() {
-        let gather = Gather::default();
+        let gather = Gather::new(PAUSE);
         let mut first = Box::pin(gather.get(keys(&["a"]), key, |_| std::future::pending()));
-        assert!(futures::poll!(&mut first).is_pending());
+        assert!(timeout(PAUSE * 2, &mut first).await.is_err());
         let mut second = Box::pin(gather.get(keys(&["b"]), key, |wanted| async move {
             Ok(wanted.into_iter().map(|key| (key, 7)).collect())
         }));
@@ -186,9 +228,9 @@ mod tests {
         assert_eq!(second.await, Ok(vec![("b".to_owned(), 7)]));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_fault_is_shared_and_not_kept() {
-        let gather: Gather<(String, usize)> = Gather::default();
+        let gather: Gather<(String, usize)> = Gather::new(PAUSE);
         let fault = Fault::new(FaultKind::Unreachable, Service::Compute, "read", "refused");
         let failed = gather
             .get(keys(&["a"]), key, |_| async { Err(fault.clone()) })

@@ -1,7 +1,7 @@
 //! Everything about one instance, put together from five services; this file may not know what it is
 //! read for.
 //!
-//! Three rounds, each side by side: the server (and what only an admin sees of it) with its
+//! Three rounds, each side by side: the server (and what only an admin sees of it) with its volumes,
 //! attachments and ports; then what those name; then the security groups that the rules of the first
 //! ones refer to.
 
@@ -74,8 +74,8 @@ pub(super) async fn read(
     id: &ServerId,
 ) -> Result<Manifest, Fault> {
     let mut gaps = Vec::new();
-    let (server, attachments, ports, admin_server) = futures::try_join!(
-        server::shown(access, tenant, id),
+    let ((server, volumes), attachments, ports, admin_server) = futures::try_join!(
+        read_server(access, tenant, id),
         read_attachments(access, id),
         wiring::read_ports(access, tenant, id),
         read_admin_view(admin, tenant, id),
@@ -110,7 +110,7 @@ pub(super) async fn read(
     group_ids.sort();
     group_ids.dedup();
     let (volumes, wires, groups, flavor, key, server_group) = futures::try_join!(
-        read_volumes(access, &attachments),
+        attached(access, &attachments, volumes),
         wiring::read_wires(access, &ports),
         wiring::read_groups(access, group_ids),
         read_flavor(access, &server),
@@ -188,12 +188,39 @@ async fn read_attachments(access: &Access, id: &ServerId) -> Result<Vec<Attachme
     Ok(found.attachments)
 }
 
-async fn read_volumes(access: &Access, attachments: &[Attachment]) -> Result<Vec<Volume>, Fault> {
-    let ids: Vec<String> = attachments
+/// The server, and the volumes that it names itself.
+async fn read_server(
+    access: &Access,
+    tenant: &Tenant,
+    id: &ServerId,
+) -> Result<(Server, Vec<Volume>), Fault> {
+    // What Cinder speaks is asked once, and while Nova answers.
+    let (server, _) = futures::try_join!(
+        server::shown(access, tenant, id),
+        volume_group::version(access)
+    )?;
+    let ids: Vec<String> = server.volumes.iter().map(|one| one.id.clone()).collect();
+    let volumes = volume::get_all(access, &ids).await?;
+    Ok((server, volumes))
+}
+
+/// The volumes in the order of the attachments. These count: a volume that came to the server between
+/// the two answers is read now, and one that went is left out.
+async fn attached(
+    access: &Access,
+    attachments: &[Attachment],
+    mut volumes: Vec<Volume>,
+) -> Result<Vec<Volume>, Fault> {
+    let named = |volume: &Volume| attachments.iter().position(|one| one.volume == volume.id);
+    let lacking: Vec<String> = attachments
         .iter()
-        .map(|attachment| attachment.volume.clone())
+        .filter(|one| volumes.iter().all(|volume| volume.id != one.volume))
+        .map(|one| one.volume.clone())
         .collect();
-    volume::get_all(access, &ids).await
+    volumes.extend(volume::get_all(access, &lacking).await?);
+    volumes.retain(|volume| named(volume).is_some());
+    volumes.sort_by_key(named);
+    Ok(volumes)
 }
 
 /// The volumes in the order of their devices, the root volume first.

@@ -32,6 +32,8 @@ pub struct Limits {
     pub message_characters_max: usize,
     /// Calls of one read that are under way at the same time.
     pub side_by_side: usize,
+    /// Milliseconds for which a read waits for others who want things of the same kind.
+    pub gather_millis: u64,
     /// Ids named in one filter.
     pub ids_per_filter: usize,
     /// Calls under way to one cloud at once, for operations.
@@ -60,8 +62,9 @@ impl Default for Limits {
             answer_bytes_max: 64 << 20,
             message_characters_max: 500,
             side_by_side: 32,
+            gather_millis: 10,
             ids_per_filter: 50,
-            requests_per_cloud: 64,
+            requests_per_cloud: 128,
             caller_requests_per_cloud: 16,
             requests_per_second: 400,
             requests_burst: 800,
@@ -70,6 +73,10 @@ impl Default for Limits {
 }
 
 impl Limits {
+    pub(super) fn gather(&self) -> Duration {
+        Duration::from_millis(self.gather_millis)
+    }
+
     pub(super) fn composite(&self) -> Duration {
         Duration::from_secs(self.composite_seconds)
     }

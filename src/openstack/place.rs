@@ -66,7 +66,7 @@ impl Place {
             admin: config.admin.map(session),
             traffic: Arc::clone(&traffic),
             versions: Arc::default(),
-            reads: Arc::default(),
+            reads: Arc::new(Reads::new(limits)),
             reached: Mutex::default(),
         }
     }

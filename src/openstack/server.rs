@@ -356,22 +356,25 @@ async fn list_in_full(
     let call = Call::get(NOVA, "servers/detail", "list the servers")
         .at(version)
         .query("limit", access.short(rows));
-    let page: Page = access.read(&of_tenant(call, access, tenant)).await?;
-    if !page.servers_links.is_empty() {
-        return Ok(None);
-    }
-    let mut servers = page.servers;
+    let call = of_tenant(call, access, tenant);
     // A list leaves out in which groups a server is.
-    if version.is_some_and(server_group::is_told_by_server) {
-        let Some(groups) = server_group::memberships(access).await? else {
-            return Ok(None);
-        };
-        for server in &mut servers {
-            let own = groups.iter().filter(|group| group.has(&server.id));
-            server
-                .server_groups
-                .extend(own.map(|group| group.id.clone()));
+    let memberships = async {
+        if version.is_some_and(server_group::is_told_by_server) {
+            server_group::memberships(access).await
+        } else {
+            Ok(Some(Vec::new()))
         }
+    };
+    let (page, groups) = futures::try_join!(access.read::<Page>(&call), memberships)?;
+    let Some(groups) = groups.filter(|_| page.servers_links.is_empty()) else {
+        return Ok(None);
+    };
+    let mut servers = page.servers;
+    for server in &mut servers {
+        let own = groups.iter().filter(|group| group.has(&server.id));
+        server
+            .server_groups
+            .extend(own.map(|group| group.id.clone()));
     }
     Ok(Some(servers))
 }
