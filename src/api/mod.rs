@@ -7,7 +7,6 @@ mod cloud;
 mod convert;
 mod dr_backup;
 mod filter;
-mod news;
 mod orphan;
 mod page;
 pub mod pb;

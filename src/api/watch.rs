@@ -4,6 +4,8 @@
 //! nobody waits for it. Wake-ups carry no data, so a lost one costs nothing but time, and a stream
 //! reads what is new from the store as often as it is woken.
 
+mod news;
+
 use std::{
     collections::{HashMap, VecDeque},
     future::Future,
@@ -17,11 +19,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use self::news::{Follow, News};
 use super::{
     convert::progress,
-    filter,
-    news::{Follow, News},
-    pb,
+    filter, pb,
     standing::{Kind, Standing},
     status::{going_down, status, too_many_streams},
 };
@@ -214,7 +215,7 @@ impl Watches {
 /// of years for each stream.
 ///
 /// A change that comes meanwhile may be passed, which is right: the present is read after this.
-pub(super) async fn present_position(story: &dyn Story) -> Result<u64, Error> {
+async fn present_position(story: &dyn Story) -> Result<u64, Error> {
     // The last change is at `low` or behind it, and, once `high` has none behind it, not behind that.
     let (mut low, mut high) = (0, 1);
     while let Some(next) = change_behind(story, high).await? {

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::watch::{Story, present_position};
+use super::{Story, present_position};
 use crate::domain::{error::Error, id::ResourceId};
 
 /// Changes that are read at once.
