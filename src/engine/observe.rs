@@ -404,8 +404,16 @@ impl Lists {
         settings: &Settings,
         now: Instant,
     ) -> Instant {
-        for look in &rest.looks {
+        for (index, look) in rest.looks.iter().enumerate() {
             self.want(look, settings, now);
+            // Three volumes of one operation are no crowd.
+            let earlier = rest.looks.iter().take(index);
+            let mut same = earlier.filter(|one| one.kind == look.kind && one.tenant == look.tenant);
+            if same.next().is_none()
+                && let Some(list) = self.list(&look.tenant, look.kind)
+            {
+                list.asking += 1;
+            }
         }
         rest.until.map_or(wake, |until| wake.min(until))
     }
@@ -419,7 +427,6 @@ impl Lists {
         let list = kinds.entry(look.kind).or_default();
         // Where things come to their end one after the other, the next is not far.
         let quiet = list.news.map_or(look.since, |news| news.max(look.since));
-        list.asking += 1;
         let pause = interval(now.saturating_duration_since(quiet), list.crowd, settings);
         let pause = pause.max(list.took * settings.observe_effort);
         let after_last = list

@@ -8,6 +8,7 @@ use super::{
     Settings,
     act::{self, Aside, Leave, Move, next_move},
     observe::{self, Listing, Lists, Seen},
+    turn::Rest,
 };
 use crate::{
     domain::{
@@ -418,8 +419,13 @@ fn one_list_serves_everybody_and_slow_things_are_looked_at_less_often() {
     let mut lists = Lists::default();
     let look = |since: Instant| observe_look(since, since);
     lists.begin();
+    // Two things that one operation waits for.
+    let rest = |looks: usize| Rest {
+        looks: vec![look(watch.0); looks],
+        until: None,
+    };
     for _ in 0..100 {
-        lists.want(&look(watch.0), &settings, watch.0);
+        lists.wait(&rest(2), watch.0, &settings, watch.0);
     }
     assert_eq!(lists.start(watch.0, |_| true).len(), 1);
     lists.ended(
@@ -442,7 +448,9 @@ fn one_list_serves_everybody_and_slow_things_are_looked_at_less_often() {
     };
     let crowded = settings.observe_min / settings.observe_crowd;
     assert_eq!(due(&mut lists, 0), Some(crowded), "of the turn before");
-    assert_eq!(due(&mut lists, 0), Some(settings.observe_min));
+    lists.begin();
+    lists.wait(&rest(2), watch.0, &settings, watch.0);
+    assert_eq!(due(&mut lists, 0), Some(settings.observe_min), "one");
     assert_eq!(due(&mut lists, 40), Some(Duration::from_secs(5)));
     assert_eq!(due(&mut lists, 600), Some(settings.observe_max));
 }
