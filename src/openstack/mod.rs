@@ -140,6 +140,17 @@ impl Clouds {
         }
     }
 
+    async fn instance_in_time(
+        &self,
+        tenant: &Tenant,
+        server: &ServerId,
+        waiter: Waiter,
+    ) -> Result<Manifest, Fault> {
+        let doing = format!("read the instance {server}");
+        let read = self.instance_read(tenant, server, waiter);
+        self.in_time(Service::Compute, &doing, read).await
+    }
+
     async fn instance_read(
         &self,
         tenant: &Tenant,
@@ -160,9 +171,7 @@ impl Clouds {
             Some(Err(fault)) if fault.may_pass() => return Err(fault.clone()),
             Some(Err(fault)) => AdminView::None(fault.message.clone()),
         };
-        let doing = format!("read the instance {server}");
-        let read = Box::pin(instance::read(&access, &view, tenant, server));
-        self.in_time(Service::Compute, &doing, read).await
+        Box::pin(instance::read(&access, &view, tenant, server)).await
     }
 
     /// The access with which a caller of the service looks into a project, and waits for it.
@@ -380,7 +389,7 @@ impl Cloud for Clouds {
     ) -> Result<Answer, Fault> {
         match request {
             Request::ReadInstance { server } => {
-                let read = self.instance_read(tenant, server, Waiter::Operation);
+                let read = self.instance_in_time(tenant, server, Waiter::Operation);
                 let manifest = read.await?;
                 Ok(fact(Fact::Instance(Box::new(manifest))))
             }
@@ -512,7 +521,7 @@ impl Cloud for Clouds {
     }
 
     async fn instance_get(&self, tenant: &Tenant, server: &ServerId) -> Result<Manifest, Fault> {
-        self.instance_read(tenant, server, Waiter::Caller).await
+        self.instance_in_time(tenant, server, Waiter::Caller).await
     }
 
     async fn instance_peek(
