@@ -60,8 +60,7 @@ impl Service {
             .env_clear()
             .env("HOME", folder)
             .envs(settings.iter().map(|(name, value)| (*name, value)))
-            // For trying out: every setting of the environment is one of each service.
-            .envs(std::env::vars().filter(|(name, _)| name.starts_with("DRBACKUP_")))
+            .envs(tried_out())
             .current_dir(folder);
         let begun = Instant::now();
         let (child, address) = launch(command).await?;
@@ -130,6 +129,16 @@ pub(crate) async fn launch(mut command: Command) -> anyhow::Result<(Child, Strin
         }
     });
     Ok((child, address))
+}
+
+/// Settings to try out: `FLEET_DRBACKUP_…` is `DRBACKUP_…` for every service. What else the environment
+/// says of a service is somebody's own and does not belong into a figure.
+fn tried_out() -> impl Iterator<Item = (String, String)> {
+    std::env::vars().filter_map(|(name, value)| {
+        let name = name.strip_prefix("FLEET_")?;
+        name.starts_with("DRBACKUP_")
+            .then(|| (name.to_owned(), value))
+    })
 }
 
 fn address_in(line: &str) -> Option<String> {
