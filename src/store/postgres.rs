@@ -44,6 +44,26 @@ const LIMITS: &str = "SET statement_timeout = '30s';
     SET lock_timeout = '10s';
     SET idle_in_transaction_session_timeout = '30s'";
 
+/// What every connection is told too: how events get the positions that come next, prepared as `append`.
+/// Planned anew with each commit it would take longest of all that is done while the row that counts
+/// positions is held, and whoever else has events waits for that row.
+fn prepared() -> String {
+    format!(
+        "PREPARE append (bigint, json) AS
+         WITH counted AS (
+             UPDATE counters SET value = value + $1 WHERE name = '{POSITIONS}' RETURNING value
+         )
+         INSERT INTO events (position, resource_kind, resource_id, sequence, time, state,
+                             runtime_state, progress, error)
+         SELECT counted.value - $1 + told.position, told.resource_kind, told.resource_id,
+                told.sequence, told.time, told.state, told.runtime_state, told.progress, told.error
+         FROM counted, json_to_recordset($2) AS told(
+             position bigint, resource_kind text, resource_id text, sequence bigint, time bigint,
+             state text, runtime_state text, progress text, error text
+         )"
+    )
+}
+
 /// Held while the schema is brought up, because several replicas may start at once.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_lock(4812077315)";
 
@@ -218,8 +238,8 @@ fn commit(name: Uuid, tidings: &Tidings) -> Result<String, StoreError> {
     ))
 }
 
-/// The statement that writes events with the positions that come next. A statement beside others has no
-/// parameters, so the rows are in its text, as digits in which nothing can end a literal.
+/// The statement that writes events with the positions that come next. It goes with others in one text,
+/// so the rows are in it too, as digits in which nothing can end a literal.
 fn append(events: &[Event]) -> Result<String, StoreError> {
     if events.is_empty() {
         return Ok(String::new());
@@ -231,18 +251,7 @@ fn append(events: &[Event]) -> Result<String, StoreError> {
         digits
     });
     Ok(format!(
-        "WITH counted AS (
-             UPDATE counters SET value = value + {count} WHERE name = '{POSITIONS}' RETURNING value
-         )
-         INSERT INTO events (position, resource_kind, resource_id, sequence, time, state,
-                             runtime_state, progress, error)
-         SELECT counted.value - {count} + told.position, told.resource_kind, told.resource_id,
-                told.sequence, told.time, told.state, told.runtime_state, told.progress, told.error
-         FROM counted, json_to_recordset(convert_from(decode('{digits}', 'hex'), 'UTF8')::json) AS told(
-             position bigint, resource_kind text, resource_id text, sequence bigint, time bigint,
-             state text, runtime_state text, progress text, error text
-         );
-         "
+        "EXECUTE append ({count}, convert_from(decode('{digits}', 'hex'), 'UTF8')::json); "
     ))
 }
 
@@ -306,7 +315,7 @@ fn pool(target: &Arc<Target>, connections: usize) -> Result<Pool<Conn>, OpenErro
         let target = Arc::clone(&target);
         async move {
             let mut conn = target.connect().await?;
-            conn.batch_execute(LIMITS)
+            conn.batch_execute(&format!("{LIMITS}; {}", prepared()))
                 .await
                 .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
             Ok(conn)
