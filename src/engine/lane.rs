@@ -16,6 +16,7 @@ use super::{
     guard::Guarded,
     meter::Ended,
     observe::{self, Listing, Lists},
+    pace::GIVES_BACK,
     turn::Held,
 };
 use crate::{
@@ -24,7 +25,6 @@ use crate::{
         fault::Fault,
         id::{EffectKey, Lane, OperationId, Tenant},
         sighting::{Sighting, Thing, ThingKind},
-        time::Timestamp,
     },
     port::{
         cloud::Answer,
@@ -279,9 +279,7 @@ impl Runner {
             Leave::Delete => {
                 let thing = effect.thing()?;
                 Some(self.guarded(async move {
-                    // What an operation gives back takes its time in the cloud and makes room there, so it
-                    // goes ahead of everything that is asked for.
-                    let _place = pace.pass(&tenant, Timestamp(0), false).await;
+                    let _place = pace.pass(&tenant, GIVES_BACK, false).await;
                     let answer = cloud.thing_delete(&tenant, &thing).await;
                     Happening::Deleted(id, key, answer)
                 }))
@@ -318,9 +316,8 @@ impl Runner {
     fn delete_copy(&self, tenant: Tenant, thing: Thing) -> Call {
         tracing::warn!(%tenant, %thing, "a request whose answer was lost had worked twice; the younger copy goes");
         let (cloud, pace) = (self.shared.cloud.clone(), Arc::clone(&self.shared.pace));
-        let asked = self.shared.clock.now();
         self.guarded(async move {
-            let _place = pace.pass(&tenant, asked, false).await;
+            let _place = pace.pass(&tenant, GIVES_BACK, false).await;
             let answer = cloud.thing_delete(&tenant, &thing).await;
             Happening::CopyDeleted(thing, answer)
         })

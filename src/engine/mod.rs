@@ -87,7 +87,7 @@ impl Default for Settings {
             observe_min: Duration::from_millis(500),
             observe_max: Duration::from_secs(15),
             observe_share: 8,
-            observe_effort: 4,
+            observe_effort: 2,
             observe_crowd: 4,
             settle: Duration::from_secs(5),
             retry_first: Duration::from_secs(1),

@@ -29,6 +29,10 @@ pub(super) struct Pace {
     clouds: Mutex<HashMap<CloudName, CloudPace>>,
 }
 
+/// When what is given back was asked for: before everything else, because it takes its time in the cloud
+/// and makes room there.
+pub(super) const GIVES_BACK: Timestamp = Timestamp(i64::MIN);
+
 /// The places of one tenant.
 #[derive(Debug)]
 struct TenantPace {
