@@ -14,12 +14,12 @@ use drbackup::{
         id::{Lane, ReplicaId},
         operation::Operation,
     },
-    port::{clock::Clock as _, store::Store},
+    port::store::Store,
 };
 use futures::future::try_join_all;
 
 use super::{
-    Sizes, backups, postgres,
+    Sizes, backups, by_hand, postgres,
     table::{Row, Table, median, per_second, rate},
 };
 
@@ -59,41 +59,22 @@ impl Raw {
                  INSERT INTO raw_commits VALUES (1, 0) ON CONFLICT DO NOTHING;",
             )
             .await?;
-        client.batch_execute(&prepared_rows()).await?;
+        by_hand::prepare(&client).await?;
         let statement = client
             .prepare("UPDATE raw_commits SET number = number + 1 WHERE id = 1")
             .await?;
         Ok(Self::Postgres(client, statement))
     }
 
-    /// Writes the rows of as many turns as somebody would who knows that nothing can be wrong: no look
-    /// whether the lane is held, no way to the server and back but one, no thread that is waited for.
-    async fn write_turns(&mut self, turns: &[Operation], count: usize) -> anyhow::Result<f64> {
-        let begun = Instant::now();
-        for (step, operation) in turns.iter().cycle().take(count).enumerate() {
-            let values = [
-                format!("'{}'", operation.id),
-                format!("'volume-{}-backup'", step / 3 % 8),
-                backups::SystemClock.now().0.to_string(),
-                format!("'{}'", operation.resource.uuid()),
-            ];
-            match self {
-                Self::Sqlite(conn) => {
-                    let rows = rows_of_a_turn(&values).join("; ");
-                    conn.batch_execute(&format!("BEGIN IMMEDIATE; {rows}; COMMIT"))?;
-                }
-                Self::Postgres(client, _) => {
-                    let values = values.join(", ");
-                    let rows = PREPARED
-                        .map(|name| format!("EXECUTE {name} ({values})"))
-                        .join("; ");
-                    client
-                        .batch_execute(&format!("BEGIN; {rows}; COMMIT"))
-                        .await?;
-                }
+    /// Records so many turns as the database would have it; answers the rate.
+    async fn record(&mut self, busy: &Busy, count: usize) -> anyhow::Result<f64> {
+        let (lane, operations) = (&busy.lane, &busy.operations);
+        match self {
+            Self::Sqlite(conn) => by_hand::in_sqlite(conn, lane, operations, count),
+            Self::Postgres(client, _) => {
+                by_hand::in_postgresql(client, lane, operations, count).await
             }
         }
-        Ok(rate(count, begun.elapsed()))
     }
 
     /// Commits so many times, one after the other; answers the rate.
@@ -115,43 +96,6 @@ impl Raw {
         }
         Ok(rate(count, begun.elapsed()))
     }
-}
-
-/// The names of what a turn writes, where the database keeps it prepared.
-const PREPARED: [&str; 4] = ["an_effect", "a_resource", "a_position", "an_event"];
-
-/// What a turn writes: an effect, the resource, the place of the event, the event. The values are those
-/// of the operation, the key of the effect, the time, and the resource.
-fn rows_of_a_turn([operation, key, time, resource]: &[String; 4]) -> [String; 4] {
-    [
-        format!(
-            "UPDATE effects SET attempt = attempt + 1, changed = {time}
-             WHERE operation = {operation} AND key = {key}"
-        ),
-        format!(
-            "UPDATE dr_backups SET updated = {time}, revision = revision + 1 WHERE id = {resource}"
-        ),
-        "UPDATE counters SET value = value + 1 WHERE name = 'events'".to_owned(),
-        format!(
-            "INSERT INTO events
-             SELECT counters.value, events.resource_kind, events.resource_id, dr_backups.revision,
-                    {time}, events.state, events.runtime_state, events.progress, events.error
-             FROM counters, dr_backups, events
-             WHERE counters.name = 'events' AND dr_backups.id = {resource}
-                   AND events.resource_id = {resource} AND events.sequence = dr_backups.revision - 1"
-        ),
-    ]
-}
-
-/// The text that prepares them in PostgreSQL.
-fn prepared_rows() -> String {
-    let places = ["$1", "$2", "$3", "$4"].map(str::to_owned);
-    PREPARED
-        .into_iter()
-        .zip(rows_of_a_turn(&places))
-        .map(|(name, row)| format!("PREPARE {name} (text, text, bigint, text) AS {row}"))
-        .collect::<Vec<_>>()
-        .join("; ")
 }
 
 /// A lane with open operations.
@@ -248,8 +192,8 @@ pub(crate) async fn measure(sizes: &Sizes, table: &mut Table) -> anyhow::Result<
     table.remark(
         "ledger: a transition is one effect and the event that tells of it, written by `turn_record`; a raw \
          commit is one UPDATE of one row, prepared where that helps, one after the other; both are flushed; by \
-         hand is what the database itself needs for the rows of one turn, in one text (prepared in PostgreSQL), \
-         without whoever looks whether they may be written",
+         hand is what the database itself needs for the statements of one turn, prepared, and in PostgreSQL in \
+         one way there and back: no store can record more than that of one operation",
     );
     Ok(())
 }
@@ -272,7 +216,7 @@ async fn database(
         let begun = Instant::now();
         first.record(sizes.turns, 1).await?;
         let one = rate(sizes.turns, begun.elapsed());
-        let hand_written = hand.write_turns(&first.operations, sizes.turns).await?;
+        let hand_written = hand.record(first, sizes.turns).await?;
         let begun = Instant::now();
         try_join_all(lanes.iter().map(|lane| lane.record(sizes.turns / 4, 1))).await?;
         let side_by_side = rate(sizes.turns / 4 * LANES, begun.elapsed());
@@ -293,7 +237,7 @@ async fn database(
     table.add(
         Row::new(
             "ledger",
-            format!("{name}: the rows of a turn, written by hand"),
+            format!("{name}: the statements of a turn, by hand"),
         )
         .ours(per_second(by_hand))
         .beside(format!("raw commits: {}", per_second(commits)))

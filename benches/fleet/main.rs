@@ -23,6 +23,7 @@
 //! side by side in one run says something; the absolute numbers belong to the machine.
 
 mod backups;
+mod by_hand;
 mod calls;
 mod echo;
 mod idle;
