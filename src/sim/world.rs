@@ -282,7 +282,17 @@ impl World {
         self.cinder.volumes.remove(id);
         self.cinder.snapshots.remove(id);
         self.cinder.backups.remove(id);
-        self.cinder.groups.snapshots.remove(id);
+        if self.cinder.groups.snapshots.remove(id).is_some() {
+            // They are its parts: no cloud loses the one and keeps the others.
+            let members = self.cinder.snapshots.values();
+            let members: Vec<String> = members
+                .filter(|one| one.part_of.as_deref() == Some(id))
+                .map(|one| one.id.clone())
+                .collect();
+            for member in members {
+                self.vanish(&member);
+            }
+        }
         self.nova.servers.remove(id);
         self.neutron.vanish(id);
         self.glance.images.remove(id);

@@ -41,8 +41,11 @@ impl Draft<'_> {
         };
         let hopeless = match effect.status.as_deref() {
             Some("error_deleting") => true,
-            // A backup that died leaves its snapshot so.
-            Some("backing-up") => thing.kind == ThingKind::Snapshot,
+            // A backup that died leaves what it was made of so; nobody else backs up a temporary volume.
+            Some("backing-up") => {
+                thing.kind == ThingKind::Snapshot
+                    || thing.kind == ThingKind::Volume && effect.disposal == Disposal::Temporary
+            }
             _ => false,
         };
         let patience = leaving.after(self.limits.stuck_after);

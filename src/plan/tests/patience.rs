@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     super::Limits,
-    world::{answer, create, plan, restore, row},
+    world::{answer, create, of_server, plan, restore, row},
 };
 use crate::domain::{
     capture::Capture,
@@ -231,6 +231,38 @@ fn a_restore_of_somebody_else_is_not_cut_off_by_a_volume_that_does_not_go() {
         matches!(wished.as_slice(), [Request::ApplyErrorStatus { .. }]),
         "{wished:#?}"
     );
+}
+
+/// What is wished for while the volumes of a cancelled operation are to go and are being backed up.
+fn wished_of_busy_volumes(mut operation: Operation) -> Vec<Request> {
+    let mut ledger = until_all_wait(&operation, |_| false);
+    operation.cancelled = Some(Timestamp(1));
+    clean_up(&operation, &mut ledger, |effect| {
+        if effect.request.kind() == EffectKind::Make(ThingKind::Volume) {
+            EffectState::Dropping
+        } else {
+            EffectState::Gone
+        }
+    });
+    change(&mut ledger, |effect| {
+        if effect.state == EffectState::Dropping {
+            effect.status = Some("backing-up".to_owned());
+        }
+    });
+    wished(&operation, &ledger, Timestamp(1))
+}
+
+#[test]
+fn a_temporary_volume_that_its_backup_left_busy_is_freed_at_once_and_no_other() {
+    let copied = of_server(create(Capture::Snapshot), "image-server", None);
+    let wished = wished_of_busy_volumes(copied);
+    assert!(
+        matches!(wished.as_slice(), [Request::ApplyErrorStatus { .. }]),
+        "{wished:#?}"
+    );
+    // Its owner may well back up what was restored.
+    let restored = restore(1, RestoreWish::default());
+    assert_eq!(wished_of_busy_volumes(restored), []);
 }
 
 fn change(ledger: &mut Ledger, change: impl Fn(&mut Effect)) {
