@@ -5,7 +5,10 @@
 //! PostgreSQL they go in one way to the server and back. What a store records in a second can come near
 //! to this and not above it.
 
-use std::time::Instant;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use diesel::{
     RunQueryDsl, SqliteConnection,
@@ -105,15 +108,38 @@ pub(crate) fn in_sqlite(
 ) -> anyhow::Result<f64> {
     let begun = Instant::now();
     for (step, operation) in operations.iter().cycle().take(count).enumerate() {
-        let values = values(lane, operation, step)?;
-        conn.batch_execute("BEGIN IMMEDIATE")?;
-        for (_, text) in STATEMENTS {
-            let values = &values;
-            Kept { text, values }.execute(conn)?;
-        }
-        conn.batch_execute("COMMIT")?;
+        turn_in_sqlite(conn, &values(lane, operation, step)?)?;
     }
     Ok(rate(count, begun.elapsed()))
+}
+
+/// The same for somebody who must not stand still while the disk is waited for, as a service must not:
+/// each turn is asked of another thread.
+pub(crate) async fn in_sqlite_elsewhere(
+    conn: &Arc<Mutex<SqliteConnection>>,
+    lane: &Lane,
+    operations: &[Operation],
+    count: usize,
+) -> anyhow::Result<f64> {
+    let begun = Instant::now();
+    for (step, operation) in operations.iter().cycle().take(count).enumerate() {
+        let (conn, values) = (Arc::clone(conn), values(lane, operation, step)?);
+        tokio::task::spawn_blocking(move || {
+            let mut conn = conn.lock().unwrap_or_else(PoisonError::into_inner);
+            turn_in_sqlite(&mut conn, &values)
+        })
+        .await??;
+    }
+    Ok(rate(count, begun.elapsed()))
+}
+
+fn turn_in_sqlite(conn: &mut SqliteConnection, values: &[Value]) -> anyhow::Result<()> {
+    conn.batch_execute("BEGIN IMMEDIATE")?;
+    for (_, text) in STATEMENTS {
+        Kept { text, values }.execute(conn)?;
+    }
+    conn.batch_execute("COMMIT")?;
+    Ok(())
 }
 
 /// Prepares the statements in PostgreSQL.

@@ -1,5 +1,5 @@
-//! PostgreSQL: a pool of connections, and one that listens to other replicas; it may not know what
-//! is written.
+//! PostgreSQL: a pool of connections, one that listens to other replicas, and a queue of the turns of
+//! lanes, which share commits; it may not know what is written.
 
 use std::{fmt::Write as _, pin::pin, sync::Arc, time::Duration};
 
@@ -13,7 +13,10 @@ use diesel_async::{
     },
 };
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture};
-use tokio::task::JoinHandle;
+use tokio::{
+    sync::{mpsc::Sender, oneshot},
+    task::JoinHandle,
+};
 use uuid::Uuid;
 
 use super::{
@@ -31,6 +34,10 @@ use crate::{
 mod sql;
 
 mod dialect;
+mod queue;
+
+use queue::Waiting;
+use sql::turn::LaneTurn;
 
 /// Whoever waits longer for a connection of the pool is told so.
 const POOL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -76,13 +83,20 @@ type Handle<'c> = &'c AsyncPgConnection;
 
 /// A database of a server.
 pub(super) struct Db {
-    pool: Pool<Conn>,
-    wakes: Wakes,
+    writer: Writer,
+    turns: Sender<Waiting>,
     clock: Arc<dyn Clock>,
     page_limit: u32,
+    listener: JoinHandle<()>,
+}
+
+/// What a transaction that writes needs.
+#[derive(Clone)]
+struct Writer {
+    pool: Pool<Conn>,
+    wakes: Wakes,
     /// By which this replica knows its own notifications.
     name: Uuid,
-    listener: JoinHandle<()>,
 }
 
 impl Db {
@@ -95,12 +109,13 @@ impl Db {
         let name = config.clock.new_id();
         let ear = listening(&target).await.map_err(OpenError::Unavailable)?;
         let listener = tokio::spawn(listen(target, ear, name, wakes.clone()));
+        let writer = Writer { pool, wakes, name };
+        let clock = Arc::clone(&config.clock);
         Ok(Self {
-            pool,
-            wakes,
-            clock: Arc::clone(&config.clock),
+            turns: queue::open(writer.clone(), Arc::clone(&clock)),
+            writer,
+            clock,
             page_limit: config.page_limit,
-            name,
             listener,
         })
     }
@@ -111,7 +126,7 @@ impl Db {
         R: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, StoreError>> + Send + 'static,
     {
-        let mut conn = taken(&self.pool).await?;
+        let mut conn = taken(&self.writer.pool).await?;
         job(&mut conn).await
     }
 
@@ -121,7 +136,7 @@ impl Db {
         R: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, StoreError>> + Send + 'static,
     {
-        let pool = self.pool.clone();
+        let pool = self.writer.pool.clone();
         finished(tokio::spawn(async move {
             let mut session = Session::begin(&pool, SNAPSHOT).await?;
             let answer = job(session.conn()?).await;
@@ -139,24 +154,15 @@ impl Db {
             + Send
             + 'static,
     {
-        let (pool, wakes, name) = (self.pool.clone(), self.wakes.clone(), self.name);
-        finished(tokio::spawn(async move {
-            let mut session = Session::begin(&pool, WRITE).await?;
-            match job(session.conn()?).await {
-                Ok((answer, tidings)) => {
-                    session.end(&commit(name, &tidings)?).await?;
-                    wakes.wake(tidings.wake());
-                    Ok(answer)
-                }
-                Err(error) => {
-                    // What went wrong first is what the caller should hear; a rollback that fails
-                    // closes the connection, which is one too.
-                    drop(session.end("ROLLBACK").await);
-                    Err(error)
-                }
-            }
-        }))
-        .await
+        self.writer.write(job).await?
+    }
+
+    /// Writes a turn, in one transaction with those that wait beside it.
+    async fn record(&self, turn: LaneTurn) -> Result<(), StoreError> {
+        let (answer, recorded) = oneshot::channel();
+        let waiting = Waiting { turn, answer };
+        self.turns.send(waiting).await.map_err(|_| broken_off())?;
+        recorded.await.map_err(|_| broken_off())?
     }
 
     fn clock(&self) -> &dyn Clock {
@@ -164,7 +170,7 @@ impl Db {
     }
 
     fn wakes(&self) -> &Wakes {
-        &self.wakes
+        &self.writer.wakes
     }
 
     /// Other replicas write too, and what they tell comes after their commit.
@@ -181,6 +187,37 @@ impl Db {
 impl Drop for Db {
     fn drop(&mut self) {
         self.listener.abort();
+    }
+}
+
+impl Writer {
+    /// Runs a job in a transaction, and wakes who waits for it after the commit. The inner error is the
+    /// job's, of which nothing was written; after the outer one nobody knows what was.
+    async fn write<R, F>(&self, job: F) -> Result<Result<R, StoreError>, StoreError>
+    where
+        R: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, Tidings), StoreError>>
+            + Send
+            + 'static,
+    {
+        let Self { pool, wakes, name } = self.clone();
+        finished(tokio::spawn(async move {
+            let mut session = Session::begin(&pool, WRITE).await?;
+            match job(session.conn()?).await {
+                Ok((answer, tidings)) => {
+                    session.end(&commit(name, &tidings)?).await?;
+                    wakes.wake(tidings.wake());
+                    Ok(Ok(answer))
+                }
+                Err(error) => {
+                    // What went wrong first is what the caller should hear; a rollback that fails
+                    // closes the connection, which is one too.
+                    drop(session.end("ROLLBACK").await);
+                    Ok(Err(error))
+                }
+            }
+        }))
+        .await
     }
 }
 

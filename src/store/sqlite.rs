@@ -41,6 +41,8 @@ mod sql;
 
 mod dialect;
 
+use sql::turn::{self, LaneTurn};
+
 /// At most so many transactions share a commit.
 const JOBS_PER_COMMIT: usize = 128;
 
@@ -225,6 +227,19 @@ impl Db {
         let queue = self.writer.as_ref().ok_or_else(ended)?;
         queue.send(job).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
+    }
+
+    /// Writes a turn like anything else: whoever writes shares a commit.
+    async fn record(&self, turn: LaneTurn) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.write(move |conn| {
+            async move {
+                let events = turn::record(conn, &[turn], now).await?;
+                Ok(((), Tidings::of(events)))
+            }
+            .boxed()
+        })
+        .await
     }
 
     fn clock(&self) -> &dyn Clock {

@@ -1929,42 +1929,6 @@ async fn mirrors_belong_to_the_dr_backup_that_made_their_bytes(site: Site) {
     assert_eq!(store.mirrors_list(child.id).await, Ok(Vec::new()));
 }
 
-async fn concurrent_turns_of_many_lanes_all_count(site: Site) {
-    let store = site.open().await;
-    let mut workers = Vec::new();
-    let mut backups = Vec::new();
-    for number in 0..8 {
-        let one = DrBackup {
-            tenant: tenant("home", &format!("project-{number}")),
-            ..backup()
-        };
-        let operation = admit(&*store, &one).await;
-        backups.push(one.id);
-        let lane = lane_of(&*store, "one", &one.tenant).await;
-        let store = Arc::clone(&store);
-        workers.push(tokio::spawn(async move {
-            for second in 1..=20 {
-                let mut turn = told(&operation, State::Creating, second);
-                turn.effects = vec![effect(&format!("effect-{second}"), EffectState::Done)];
-                store
-                    .turn_record(&lane, vec![turn])
-                    .await
-                    .expect("recorded");
-            }
-            let open = store.lane_load(&lane, &[]).await.expect("loaded");
-            open[0].ledger.iter().count()
-        }));
-    }
-    for worker in workers {
-        assert_eq!(worker.await.expect("no panic"), 20);
-    }
-    for id in backups {
-        let told = events(&*store, ResourceId::DrBackup(id)).await;
-        let numbers: Vec<u64> = told.iter().map(|event| event.sequence).collect();
-        assert_eq!(numbers, (1..=21).collect::<Vec<u64>>());
-    }
-}
-
 async fn large_turns_are_written_whole(site: Site) {
     let store = site.open().await;
     let backup = backup();
@@ -2367,6 +2331,7 @@ macro_rules! contract {
 }
 
 mod backups;
+mod turns;
 
 contract! {
     a_dr_backup_of_another_system_is_taken_in_once,
@@ -2414,7 +2379,6 @@ contract! {
     a_dr_backup_on_which_others_build_is_deleted_after_them,
     what_a_dr_backup_holds_no_more_binds_nobody,
     mirrors_belong_to_the_dr_backup_that_made_their_bytes,
-    concurrent_turns_of_many_lanes_all_count,
     large_turns_are_written_whole,
     history_goes_when_it_is_old_and_what_lives_stays,
     a_prune_takes_about_as_many_rows_as_it_is_told,

@@ -58,18 +58,25 @@ pub(super) async fn lease_time(conn: &mut Conn, _: Timestamp) -> QueryResult<Tim
 }
 
 /// Whether a lane is owned in its epoch. The row stays locked until the end of the transaction:
-/// else another replica could take the lane over between this look and the commit.
-pub(super) async fn lane_hold(conn: &mut Handle<'_>, lane: &Lane) -> QueryResult<bool> {
-    let epoch: Option<i64> = lanes::table
+/// else another replica could take the lane over between this look and the commit. Where another
+/// transaction has locked it, it waits, or answers no.
+pub(super) async fn lane_hold(
+    conn: &mut Handle<'_>,
+    lane: &Lane,
+    waits: bool,
+) -> QueryResult<bool> {
+    let row = lanes::table
         .find((lane.tenant.cloud.as_str(), lane.tenant.project.as_str()))
         .filter(lanes::epoch.eq(lane.epoch))
         .filter(lanes::owner.is_not_null())
         .select(lanes::epoch)
-        .for_no_key_update()
-        .first(conn)
-        .await
-        .optional()?;
-    Ok(epoch.is_some())
+        .for_no_key_update();
+    let epoch: QueryResult<i64> = if waits {
+        row.first(conn).await
+    } else {
+        row.skip_locked().first(conn).await
+    };
+    Ok(epoch.optional()?.is_some())
 }
 
 /// Fails where the disk of the database is full. A number is written into room that its file has

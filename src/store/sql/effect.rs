@@ -9,7 +9,7 @@ use super::{Conn, Handle, dialect, prepared::Prepared};
 use crate::{
     domain::{
         effect::Effect,
-        id::{EffectKey, OperationId},
+        id::{EffectKey, Lane, OperationId},
         time::Timestamp,
     },
     port::store::{StoreError, Turn},
@@ -42,10 +42,10 @@ struct Row {
 }
 
 /// Writes the rows of many ledgers, new or changed.
-pub(super) async fn put(conn: &mut Handle<'_>, turns: &[Turn]) -> Result<(), StoreError> {
+pub(super) async fn put(conn: &mut Handle<'_>, turns: &[(&Lane, &Turn)]) -> Result<(), StoreError> {
     // One statement may not touch a row twice, so the last word on each row counts.
     let mut last = BTreeMap::new();
-    for turn in turns {
+    for (_, turn) in turns {
         for effect in &turn.effects {
             last.insert((turn.operation, &effect.key), effect);
         }

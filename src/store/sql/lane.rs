@@ -36,9 +36,14 @@ struct Row {
 type Key = (String, String, i64);
 
 /// Refuses when the lane is not owned in that epoch; holds it until the end of the transaction, so
-/// that nobody takes the lane over between this look and the commit.
-pub(super) async fn hold(conn: &mut Handle<'_>, lane: &Lane) -> Result<(), StoreError> {
-    if dialect::lane_hold(conn, lane).await? {
+/// that nobody takes the lane over between this look and the commit. Where somebody else holds it now it
+/// waits, or refuses too.
+pub(super) async fn hold(
+    conn: &mut Handle<'_>,
+    lane: &Lane,
+    waits: bool,
+) -> Result<(), StoreError> {
+    if dialect::lane_hold(conn, lane, waits).await? {
         return Ok(());
     }
     Err(StoreError::Fenced(lane.tenant.clone()))

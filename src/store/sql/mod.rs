@@ -27,4 +27,4 @@ mod schedule;
 mod schedules;
 mod sweep;
 mod transactions;
-mod turn;
+pub(super) mod turn;

@@ -9,7 +9,8 @@ use tokio::sync::watch;
 
 use super::{
     Db, admission, backup, dialect, dr_backup, event, history, lane, mirror, operation, orphan,
-    request, restoration, sweep, turn,
+    request, restoration, sweep,
+    turn::{self, LaneTurn},
 };
 use crate::{
     domain::{
@@ -321,15 +322,7 @@ impl Store for Db {
 
     async fn turn_record(&self, lane: &Lane, turns: Vec<Turn>) -> Result<(), StoreError> {
         let lane = lane.clone();
-        let now = self.clock().now();
-        self.write(move |conn| {
-            async move {
-                let events = turn::record(conn, &lane, turns, now).await?;
-                Ok(((), Tidings::of(events)))
-            }
-            .boxed()
-        })
-        .await
+        self.record(LaneTurn { lane, turns }).await
     }
 
     async fn history_prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

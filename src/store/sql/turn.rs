@@ -110,22 +110,35 @@ async fn resources_of(
     Ok(found)
 }
 
-/// Writes what the turns of a lane changed; answers the events of it.
-pub(super) async fn record(
+/// What one turn of a lane changed, in all its operations.
+#[derive(Debug)]
+pub(in super::super) struct LaneTurn {
+    pub(in super::super) lane: Lane,
+    pub(in super::super) turns: Vec<Turn>,
+}
+
+/// Writes what lanes changed in a turn each; answers the events of it. One that is alone waits for its
+/// lane where somebody else holds it for a moment; several wait for none, and are refused as if it
+/// were not ours: so nobody waits for a lane that is not his.
+pub(in super::super) async fn record(
     conn: &mut Conn,
-    lane: &Lane,
-    turns: Vec<Turn>,
+    lanes: &[LaneTurn],
     now: Timestamp,
 ) -> Result<Vec<Event>, StoreError> {
+    let waits = lanes.len() == 1;
+    let turns: Vec<(&Lane, &Turn)> = lanes
+        .iter()
+        .flat_map(|of| of.turns.iter().map(|turn| (&of.lane, turn)))
+        .collect();
     let news: Vec<(&Turn, &News)> = turns
         .iter()
-        .filter_map(|turn| turn.news.as_ref().map(|news| (turn, news)))
+        .filter_map(|(_, turn)| turn.news.as_ref().map(|news| (*turn, news)))
         .collect();
     // What is written before a refusal is known goes with the transaction, and the refusal comes first.
     let (held, open, written, told) = dialect::together!(
         conn,
-        lane::hold(conn, lane),
-        check_open(conn, lane, &turns),
+        hold_all(conn, lanes, waits),
+        check_open(conn, &turns),
         effect::put(conn, &turns),
         tell_all(conn, &news),
     );
@@ -158,15 +171,24 @@ pub(super) async fn record(
     Ok(told.into_iter().map(|told| told.event).collect())
 }
 
-/// Refuses turns of operations that ended or never were in this lane: their ledgers are history.
-async fn check_open(conn: &mut Handle<'_>, lane: &Lane, turns: &[Turn]) -> Result<(), StoreError> {
-    let open = dialect::each!(conn, turns, |turn| operation::is_open_in(
+async fn hold_all(
+    conn: &mut Handle<'_>,
+    lanes: &[LaneTurn],
+    waits: bool,
+) -> Result<(), StoreError> {
+    let _held = dialect::each!(conn, lanes, |of| lane::hold(conn, &of.lane, waits));
+    Ok(())
+}
+
+/// Refuses turns of operations that ended or never were in their lane: their ledgers are history.
+async fn check_open(conn: &mut Handle<'_>, turns: &[(&Lane, &Turn)]) -> Result<(), StoreError> {
+    let open = dialect::each!(conn, turns, |(lane, turn)| operation::is_open_in(
         conn,
         &lane.tenant,
         turn.operation
     ));
     match turns.iter().zip(open).find(|(_, open)| !open) {
-        Some((turn, _)) => Err(StoreError::Outdated(turn.resource)),
+        Some(((_, turn), _)) => Err(StoreError::Outdated(turn.resource)),
         None => Ok(()),
     }
 }
@@ -212,10 +234,14 @@ fn no_operation(about: ResourceId) -> StoreError {
     unreadable("an operation", format!("it is about {about}"))
 }
 
-async fn end_operations(conn: &mut Conn, turns: &[Turn], now: Timestamp) -> Result<(), StoreError> {
+async fn end_operations(
+    conn: &mut Conn,
+    turns: &[(&Lane, &Turn)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let mut done = Vec::new();
     let mut erred = Vec::new();
-    for turn in turns {
+    for (_, turn) in turns {
         match turn.ending {
             Ending::Open => {}
             Ending::Done => done.push(turn.operation.to_string()),

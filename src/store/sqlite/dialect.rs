@@ -53,7 +53,7 @@ pub(super) fn lease_time(
 }
 
 /// Whether a lane is owned in its epoch. Nothing has to be locked: the writer is alone.
-pub(super) async fn lane_hold(conn: &mut Conn, lane: &Lane) -> QueryResult<bool> {
+pub(super) async fn lane_hold(conn: &mut Conn, lane: &Lane, _: bool) -> QueryResult<bool> {
     let epoch: Option<i64> = lanes::table
         .find((lane.tenant.cloud.as_str(), lane.tenant.project.as_str()))
         .filter(lanes::epoch.eq(lane.epoch))
