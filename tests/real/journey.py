@@ -20,6 +20,7 @@ import figures  # noqa: E402
 import fleet  # noqa: E402
 import points  # noqa: E402
 import portrait  # noqa: E402
+import troubles  # noqa: E402
 from claims import Claims, say, wait  # noqa: E402
 from cloud import Site, View, strange  # noqa: E402
 from content import digest, path_of, scribble, MIB  # noqa: E402
@@ -782,6 +783,8 @@ def options():
     parser.add_argument('--points', action='store_true',
                         help='show a schedule with a chain, a regular backup and the levels of '
                         'consistency instead')
+    parser.add_argument('--troubles', action='store_true',
+                        help='show what becomes of work while parts of a cloud are out of order instead')
     given = parser.parse_args()
     given.foreign = given.source is not None
     if given.foreign and not given.dr:
@@ -804,6 +807,9 @@ def main():
     if given.points:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended by a signal'))
         return points.main(given)
+    if given.troubles:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended by a signal'))
+        return troubles.main(given)
     try:
         journey = Journey(given)
     except Exception as error:

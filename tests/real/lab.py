@@ -1,6 +1,7 @@
 """The laboratory's switches: services ended and started, backups slowed down."""
 
 import concurrent.futures
+import contextlib
 import os
 import subprocess
 
@@ -17,6 +18,8 @@ class Lab:
         self.state = state
         self.slow = set()
         self.dark = set()
+        self.frozen = set()
+        self.short_lived = set()
 
     def fault(self, *arguments, seconds=120):
         """One call of its `fault` script."""
@@ -37,10 +40,46 @@ class Lab:
         with concurrent.futures.ThreadPoolExecutor(len(VICTIMS)) as pool:
             list(pool.map(lambda name: self.fault('term', site, name), VICTIMS))
 
-    def switch_on(self, site):
+    @contextlib.contextmanager
+    def freeze(self, site, service):
+        """A service that stands still: whoever calls it hangs."""
+        self.frozen.add((site, service))
+        self.fault('stop', site, service)
+        try:
+            yield
+        finally:
+            self.thaw(site, service)
+
+    def thaw(self, site, service):
+        """It goes on where it stood."""
+        self.fault('cont', site, service)
+        self.frozen.discard((site, service))
+
+    @contextlib.contextmanager
+    def without(self, site, service):
+        """A service that is gone, ended in an orderly way."""
+        self.dark.add(site)
+        self.fault('term', site, service)
+        yield
+        self.fault('start', site, service)
+        self.dark.discard(site)
+
+    def token_life(self, site, seconds=None):
+        """From now on Keystone gives tokens that live so long, or as long as by default."""
+        self.dark.add(site)
+        self.fault('term', site, FROZEN)
+        # `up` writes the configuration anew and starts what is missing.
+        self.switch_on(site, {'OPENSTACK_LAB_TOKEN_SECONDS': str(seconds)} if seconds else {})
+        if seconds:
+            self.short_lived.add(site)
+        else:
+            self.short_lived.discard(site)
+
+    def switch_on(self, site, more=None):
         """Everything again, through its own `up`, which starts what is missing and waits."""
         done = subprocess.run([os.path.join(self.scripts, 'up'), site], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+                              env={**os.environ, **(more or {})})
         if done.returncode:
             raise RuntimeError('up %s: %s' % (site, done.stdout.strip()[-500:]))
         self.dark.discard(site)
@@ -49,5 +88,9 @@ class Lab:
         """Undoes whatever is still broken."""
         for site in list(self.slow):
             self.delay(site, 0)
+        for one in list(self.frozen):
+            self.thaw(*one)
         for site in list(self.dark):
             self.switch_on(site)
+        for site in list(self.short_lived):
+            self.token_life(site)

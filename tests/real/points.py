@@ -2,18 +2,12 @@
 levels of consistency; and what is stuck: on real clouds."""
 
 import concurrent.futures
-import os
-import tempfile
 
-import fleet
 import levels
 import stuck
 from claims import say, wait
-from cloud import Site
-from lab import Lab
-from service import Service
+from ground import ground
 from subject import Subject
-from sweep import sweep
 
 
 class Points(Subject):
@@ -68,44 +62,24 @@ class Points(Subject):
 
 
 def main(given):
-    """Makes all claims; 0 if all hold and both clouds are as before."""
-    state = os.environ.get('OPENSTACK_LAB', '/var/tmp/openstack-lab')
-    lab = Lab(given.lab_scripts, state)
-    sites = [Site('source', given.source, given.source_admin, os.path.join(state, 'source')),
-             Site('dr', given.dr, given.dr_admin, os.path.join(state, 'dr'))]
-    built = fleet.Fleet(sites[0], fleet.new_mark())
-    before = {site.name: site.listing() for site in sites}
-    points = None
-    with tempfile.TemporaryDirectory(prefix='drbackup-real-') as directory:
-        service = Service(given.binary, directory, given.clouds_file, sites)
-        try:
-            for site in sites:
-                site.raise_quotas()
-            built.networks['net'] = fleet.make_network(built.view, built.mark + '-net', '10.77.0.0/24')
-            fleet.make_network(sites[1].tenant, built.mark + '-net', '10.77.0.0/24')
-            with concurrent.futures.ThreadPoolExecutor(2) as pool:
-                three, still = [one.result() for one in (
-                    pool.submit(built.build_three), pool.submit(levels.build, built))]
-            say('instances with 3 volumes, and with 2 whose guest has to hold still, are there')
-            service.start()
-            points = Points(service, *sites, three)
-            others = levels.Levels(service, *sites, still, built.mark)
-            others.not_still(three)
-            aside = concurrent.futures.ThreadPoolExecutor(1)
-            rest = aside.submit(others.all)
-            # Not waited for if this one ends early: without a service it ends by itself.
-            aside.shutdown(wait=False)
-            points.schedule()
-            points.regular()
-            rest.result()
-            points.failed += others.failed
-            held = stuck.Stuck(lab, service, *sites, three)
-            held.all()
-            points.failed += held.failed
-        finally:
-            service.stop()
-            lab.make_well()
-            for site in sites:
-                sweep(site, before[site.name], built.mark)
-                site.put_back_quotas()
-    return 1 if points is None or points.failed else 0
+    """Makes all claims; 0 if all hold."""
+    with ground(given) as here:
+        service, sites, built = here.service, here.sites, here.fleet
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            three, still = [one.result() for one in (
+                pool.submit(built.build_three), pool.submit(levels.build, built))]
+        say('instances with 3 volumes, and with 2 whose guest has to hold still, are there')
+        service.start()
+        points = Points(service, *sites, three)
+        others = levels.Levels(service, *sites, still, built.mark)
+        others.not_still(three)
+        aside = concurrent.futures.ThreadPoolExecutor(1)
+        rest = aside.submit(others.all)
+        # Not waited for if this one ends early: without a service it ends by itself.
+        aside.shutdown(wait=False)
+        points.schedule()
+        points.regular()
+        rest.result()
+        held = stuck.Stuck(here.lab, service, *sites, three)
+        held.all()
+    return 1 if points.failed or others.failed or held.failed else 0

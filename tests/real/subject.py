@@ -1,6 +1,7 @@
 """One instance about whose points something is claimed: its bytes, new ones, and those of a restoration."""
 
 import os
+import threading
 
 import portrait
 from content import MIB, digest, path_of, scribble
@@ -15,11 +16,13 @@ class Subject:
         self.dr = dr
         self.instance = instance
         self.failed = 0
+        self._lock = threading.Lock()
 
     def claim(self, text, truth):
         """One claim."""
-        print('%-7s %s' % ('ok' if truth else 'FAILED', text), flush=True)
-        self.failed += not truth
+        with self._lock:
+            print('%-7s %s' % ('ok' if truth else 'FAILED', text), flush=True)
+            self.failed += not truth
 
     def digests(self):
         """The bytes of the instance as they are now."""

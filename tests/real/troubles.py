@@ -1,0 +1,163 @@
+"""Parts of a cloud out of order in the middle of work, and clouds that do not allow it, on real clouds: every
+operation ends as it should, and both clouds are clean afterwards."""
+
+import concurrent.futures
+import time
+
+from claims import say, wait
+from cloud import strange
+from ground import ground
+from subject import Subject
+
+# What is under way while a cloud is in trouble takes longer than this.
+TOKEN_SECONDS = 60
+# How long what must go may be busy here before it is freed: what a message that was lost leaves.
+PATIENCE = '30s'
+# And how long a restoration of which a message may be lost is waited for, before it is undone.
+LIMIT = '4m'
+
+
+class Troubles(Subject):
+    """Claims about an instance of three volumes."""
+
+    def __init__(self, lab, *given):
+        super().__init__(*given)
+        self.lab = lab
+        self.to_dr = ('--cloud', self.dr.name, '--tenant', self.dr.project)
+
+    def back_up(self):
+        """A DR backup that no trouble meets, to restore from."""
+        backup = self.service.back_up(self.source, self.instance.server, '--name', 'quiet')
+        self.claim('a DR backup without trouble is OK', backup['state'] == 'STATE_OK')
+        return backup
+
+    # -- at once, one in each cloud ------------------------------------------
+
+    def frozen_api(self):
+        """cinder-api stands still for a minute while volume backups are made."""
+        then = self.digests()
+        before = {one['id'] for one in self.source.tenant.list('backup', 'limit=1000')}
+        self.lab.delay(self.source.name, 1)
+        began = time.monotonic()
+        backup = self.service.back_up(self.source, self.instance.server, '--name', 'frozen',
+                                      wait_for_end=False)
+        wait('a volume backup under way', lambda: [
+            one for one in self.source.tenant.list('backup', 'limit=1000')
+            if one['id'] not in before and one['status'] == 'creating'], 120)
+        with self.lab.freeze(self.source.name, 'cinder-api'):
+            told = self.words_of('backup', backup, until=time.monotonic() + 60)
+        self.lab.delay(self.source.name, 0)
+        backup = self.service.until_rest('backup', backup['id'])
+        self.claim('cinder-api stood still for a minute in a backup: it is OK', backup['state'] == 'STATE_OK')
+        self.claim('and whoever asked meanwhile was told why it waits: %s' % ' | '.join(sorted(told)),
+                   any('Cinder' in one and 'no answer' in one for one in told))
+        self.outlived(began, 'the backup')
+        return backup, then
+
+    def no_queue(self, backup):
+        """The message queue ends while volumes are restored, and comes back."""
+        self.lab.delay(self.dr.name, 3)
+        began = time.monotonic()
+        restoration = self.service.restore(backup['id'], self.dr, '--time-limit', LIMIT, wait_for_end=False)
+        wait('a volume being restored', lambda: [
+            one for one in self.dr.tenant.list('volume', 'limit=1000')
+            if one['status'] == 'restoring-backup'], 120)
+        with self.lab.without(self.dr.name, 'rabbitmq'):
+            self.words_of('restoration', restoration, until=time.monotonic() + 15)
+        restoration = self.service.until_rest('restoration', restoration['id'])
+        self.lab.delay(self.dr.name, 0)
+        message = (restoration.get('error') or {}).get('message', '')
+        self.claim('the message queue went and came back in a restoration: it is OK, or says why not and leaves '
+                   'nothing: %s %s' % (restoration['state'], message),
+                   restoration['state'] == 'STATE_OK' or message and 'left behind' not in message)
+        self.outlived(began, 'the restoration')
+
+    def words_of(self, noun, thing, until):
+        """What is told of work as its reason to wait, until then."""
+        told = set()
+
+        def over():
+            told.add(self.service.get(noun, thing['id'])['progress'].get('waiting', ''))
+            return time.monotonic() > until
+        wait('the end of the trouble', over, 120, 2)
+        return told - {''}
+
+    def outlived(self, began, what):
+        """Work that went on with tokens that it did not begin with."""
+        lasted = time.monotonic() - began
+        self.claim('%s took %d s, longer than a token lives' % (what, lasted), lasted > TOKEN_SECONDS)
+
+    # -- one after the other -------------------------------------------------
+
+    def short_quota(self, backup):
+        """The target has room for one volume less than the instance has."""
+        call = self.dr.admin.call
+        path = '/os-quota-sets/' + self.dr.project
+        used = call('volume', 'GET', path + '?usage=true')['quota_set']['volumes']
+        call('volume', 'PUT', path, {'quota_set': {
+            'volumes': used['in_use'] + used['reserved'] + len(self.instance.volumes) - 1}})
+        before = self.dr.listing()
+        try:
+            code, words = self.service.refusal('restoration', 'create', backup['id'], *self.to_dr)
+        finally:
+            call('volume', 'PUT', path, {'quota_set': {'volumes': used['limit']}})
+        self.claim('a quota that is one volume short ends a restoration: %s' % words.strip(),
+                   code != 0 and 'QUOTA_SHORT' in words and 'volumes' in words)
+        self.claim('and nothing was made for it', strange(before, self.dr.listing()) == [])
+
+    def no_export(self):
+        """Nobody whom the service knows in the source may export a record."""
+        before = self.source.listing()
+        self.service.stop()
+        self.service.admins = False
+        self.service.start()
+        try:
+            code, words = self.service.refusal('backup', 'create', self.instance.server, '--cloud',
+                                               self.source.name, '--tenant', self.source.project)
+        finally:
+            self.service.stop()
+            self.service.admins = True
+            self.service.start()
+        self.claim('without the right to export a DR backup ends, and says so: %s' % words.strip(),
+                   code != 0 and 'export' in words)
+        self.claim('and nothing is left of it', strange(before, self.source.listing()) == [])
+
+    def delete_all(self):
+        """Everything that the service knows."""
+        for one in self.service.ask('restoration', 'list'):
+            self.service.ask('restoration', 'delete', one['id'], *(
+                ['--instance'] if one['state'] == 'STATE_OK' else []))
+        for one in self.service.ask('backup', 'list'):
+            self.service.ask('backup', 'delete', one['id'])
+
+
+def main(given):
+    """Makes all claims; 0 if all hold."""
+    with ground(given) as here:
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            lives = [pool.submit(here.lab.token_life, site.name, TOKEN_SECONDS) for site in here.sites]
+            for one in lives:
+                one.result()
+        say('Keystone gives tokens of %d seconds in both clouds' % TOKEN_SECONDS)
+        instance = here.fleet.build_three()
+        say('an instance with 3 volumes is there')
+        fixtures = {site.name: site.listing() for site in here.sites}
+        here.service.environment['DRBACKUP_PATIENCE__STUCK_AFTER'] = PATIENCE
+        here.service.start()
+        troubles = Troubles(here.lab, here.service, *here.sites, instance)
+        quiet = troubles.back_up()
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            frozen, queue = pool.submit(troubles.frozen_api), pool.submit(troubles.no_queue, quiet)
+            backup, then = frozen.result()
+            queue.result()
+        troubles.short_quota(backup)
+        there = troubles.restored(backup['id'], *troubles.to_dr, site=here.sites[1])
+        troubles.claim('what was backed up while cinder-api stood still comes back with its bytes', there == then)
+        troubles.no_export()
+        troubles.delete_all()
+        for site in here.sites:
+            left = strange(fixtures[site.name], site.listing())
+            troubles.claim('%s is clean%s' % (site.name, ': %s' % left if left else ''), left == [])
+            gone = strange(site.listing(), fixtures[site.name])
+            troubles.claim('and nothing of others went there', gone == [])
+    return 1 if troubles.failed else 0
