@@ -227,6 +227,14 @@ const MEANINGS: &[(&str, &str)] = &[
         "How often the deletion of what others have come to use is asked for before it is left to them.",
     ),
     (
+        "patience.server_tries",
+        "How often the server of a restoration is created where the cloud makes it and cannot bring it up. Where disks go with their server it is once.",
+    ),
+    (
+        "patience.server_pause",
+        "The time between the end of such a server and the next one.",
+    ),
+    (
         "patience.links_max",
         "How many volume backups may build on one another: a DR backup with a longer chain is given up.",
     ),

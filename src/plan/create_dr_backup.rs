@@ -234,7 +234,7 @@ fn backup_of<'a>(next: &Draft<'a>, volume: usize) -> Option<&'a Effect> {
 /// Refuses chains that are too long. By their records and before anything that they are about, so that
 /// the reason stays when their volume backups are gone.
 fn check_chains(next: &Draft<'_>, manifest: &Manifest) -> Step<()> {
-    let last = next.links_max().saturating_sub(1);
+    let last = next.limits().links_max.saturating_sub(1);
     let goes_on = |volume| {
         let read = next.effect(&record_key(volume, last));
         read.and_then(Effect::exported)
@@ -247,7 +247,7 @@ fn check_chains(next: &Draft<'_>, manifest: &Manifest) -> Step<()> {
         "CHAIN_TOO_LONG",
         format!(
             "the chain of a volume backup has more than {} links",
-            next.links_max()
+            next.limits().links_max
         ),
         "make a full DR backup, on which the next ones can build",
     ))
@@ -258,7 +258,7 @@ fn check_chains(next: &Draft<'_>, manifest: &Manifest) -> Step<()> {
 fn export_chains(next: &mut Draft<'_>, backups: &[&Effect]) -> Step<()> {
     let heads = backups.iter().map(|one| VolumeBackupId::new(one.id()));
     let mut links: Vec<(usize, VolumeBackupId)> = heads.enumerate().collect();
-    for depth in 0..next.links_max() {
+    for depth in 0..next.limits().links_max {
         let wishes = links.iter().map(|(volume, link)| {
             let request = Request::ReadRecord {
                 backup: link.clone(),

@@ -93,9 +93,9 @@ impl<'a> Draft<'a> {
         text.clone_into(&mut self.decision.report.runtime_state);
     }
 
-    /// How many links a chain may have.
-    pub(super) fn links_max(&self) -> usize {
-        self.limits.links_max
+    /// How patient it has to be.
+    pub(super) fn limits(&self) -> &'a Limits {
+        self.limits
     }
 
     /// How long the operation has taken by now.
@@ -237,6 +237,24 @@ impl<'a> Draft<'a> {
                 Err(Stop::Pending)
             }
         }
+    }
+
+    /// Lets time go by after what the effect of this key was about has gone; tells meanwhile why it went.
+    pub(super) fn pause_after(&mut self, key: &EffectKey, pause: Duration) -> Step<()> {
+        let ledger = self.ledger;
+        let Some(gone) = ledger.get(key) else {
+            return Ok(());
+        };
+        let over = gone.changed.after(pause);
+        if self.now >= over {
+            return Ok(());
+        }
+        self.look_again(over);
+        if let Some(fault) = &gone.fault {
+            self.decision.report.runtime_state =
+                format!("{}, again from {over}: {fault}", self.phase);
+        }
+        Err(Stop::Pending)
     }
 
     /// The temporaries go, newest first; answers when nothing of them is left.

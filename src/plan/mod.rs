@@ -16,6 +16,7 @@ mod instance;
 mod layout;
 mod restore;
 mod root_disk;
+mod server;
 mod snapshots;
 mod target;
 #[cfg(test)]
@@ -51,6 +52,11 @@ pub struct Limits {
     /// How often the deletion of what is in use is asked for before it is left: what of ours may still
     /// use it is on its way out meanwhile.
     pub asked_while_used: u32,
+    /// How often the server of a restoration is made where the cloud cannot bring it up.
+    pub server_tries: u32,
+    /// How long after one of them is gone the next is made: as long as it takes until a cloud knows
+    /// again which of its hypervisors are there.
+    pub server_pause: Duration,
     /// How many links a chain of volume backups may have: each is a record to hold, to import and to
     /// read through.
     pub links_max: usize,
@@ -63,6 +69,8 @@ impl Default for Limits {
             stuck_after: Duration::from_secs(6 * 60 * 60),
             cleanup: Duration::from_secs(12 * 60 * 60),
             asked_while_used: 5,
+            server_tries: 3,
+            server_pause: Duration::from_secs(60),
             links_max: 100,
         }
     }
@@ -110,7 +118,7 @@ pub fn plan(limits: &Limits, operation: &Operation, ledger: &Ledger, now: Timest
         Ask::Restore(input) => restore::steps(&mut next, input),
         Ask::DeleteRestoration { things } => delete_restoration::steps(&mut next, things),
     };
-    let why = next.reason_to_give_up(|effect| forgiven(&operation.ask, effect));
+    let why = next.reason_to_give_up(|effect| forgiven(limits, &operation.ask, effect));
     match (outcome, why) {
         (Ok(()), _) => next.done(),
         (Err(Stop::GiveUp(why)), _) => next.give_up(&why),
@@ -120,7 +128,7 @@ pub fn plan(limits: &Limits, operation: &Operation, ledger: &Ledger, now: Timest
 }
 
 /// A failed effect that its planner has another way around, so that it is no reason to give up.
-fn forgiven(ask: &Ask, effect: &Effect) -> bool {
+fn forgiven(limits: &Limits, ask: &Ask, effect: &Effect) -> bool {
     // Without the right to it, an admin has to do it by hand; the thing is waited for all the same.
     if matches!(
         effect.request,
@@ -129,7 +137,7 @@ fn forgiven(ask: &Ask, effect: &Effect) -> bool {
         return true;
     }
     match ask {
-        Ask::Restore(_) => restore::forgives(effect),
+        Ask::Restore(_) => restore::forgives(limits, effect),
         Ask::CreateDrBackup { minimum, .. } => {
             create_dr_backup::forgives(effect) || snapshots::forgives(effect, *minimum)
         }

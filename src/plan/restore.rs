@@ -12,7 +12,7 @@
 //! | Transferring volumes | take over from the giver | product | one that is there already stays; an offer that was left over is withdrawn first |
 //! | Preparing volumes | apply name, metadata, bootable, image metadata | | idempotent |
 //! | Creating ports | make | product | found by name |
-//! | Creating the server | make | product | found by tag |
+//! | Creating the server | make; drop one that did not come up, and make another | product | found by tag |
 //! | Finishing | apply final names and tags | | idempotent |
 //!
 //! A giver is a project that holds a record out of which nobody else may restore (see `target`). Its
@@ -23,8 +23,10 @@
 //! The key pair stays too: other restorations may boot with it, and a public key harms nobody.
 
 use super::{
+    Limits,
     draft::{Draft, Step, Stop},
     layout::{self, GroupLayout, KeyLayout, Layout, PortLayout},
+    server,
     target::{self, Held},
     volumes,
 };
@@ -79,8 +81,7 @@ pub(super) fn steps(next: &mut Draft<'_>, input: &RestorePlanInput) -> Step<()> 
 
     next.phase("Creating the server");
     let plan = server_plan(input, &layout, &volumes, &ports, key_name);
-    let request = Request::MakeServer(Box::new(plan));
-    let server = next.one(next.wish("server", request, Disposal::Product))?;
+    let server = server::create(next, &plan)?;
 
     next.phase("Finishing");
     finish(next, input, &layout, &groups, &ports, server)?;
@@ -89,8 +90,13 @@ pub(super) fn steps(next: &mut Draft<'_>, input: &RestorePlanInput) -> Step<()> 
     Ok(())
 }
 
-/// A port whose kept address is taken or not allowed: another address is the way around.
-pub(super) fn forgives(effect: &Effect) -> bool {
+/// A port whose kept address is taken or not allowed, where another address is the way around; a server
+/// where another one is.
+pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
+    keeps_address(effect) || server::forgives(limits, effect)
+}
+
+fn keeps_address(effect: &Effect) -> bool {
     effect.key.as_str().ends_with("-kept")
 }
 
@@ -327,7 +333,7 @@ fn finish(
 /// What the restoration holds by now.
 fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &[&Held], layout: Option<&Layout>) {
     let mut detail = RestorationDetail::default();
-    if let Some(server) = next.effect("server") {
+    if let Some(server) = server::newest(next) {
         detail.server = server.external.as_ref().map(ServerId::new);
         detail.server_status = server.status.clone().unwrap_or_default().to_uppercase();
     }
@@ -399,7 +405,7 @@ fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &[&Held], layout: 
     detail.adjustments.extend(order_may_differ);
     detail.adjustments.extend(
         next.effects()
-            .filter(|one| forgives(one) && was_refused(one))
+            .filter(|one| keeps_address(one) && was_refused(one))
             .filter_map(|effect| {
                 let fault = effect.fault.as_ref()?;
                 Some(format!("an address was not kept: {}", fault.message))

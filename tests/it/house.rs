@@ -194,7 +194,11 @@ impl House {
             Arc::clone(&self.cloud),
             Arc::new(SystemClock),
             Arc::new(|operation, ledger, now| {
-                plan::plan(&plan::Limits::default(), operation, ledger, now)
+                let limits = plan::Limits {
+                    server_pause: Duration::from_millis(20),
+                    ..plan::Limits::default()
+                };
+                plan::plan(&limits, operation, ledger, now)
             }),
             settings(),
         );

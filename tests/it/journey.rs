@@ -1,6 +1,8 @@
 //! The main job from outside: a DR backup of an instance, its cloud switched off, the instance back
 //! in another one with the same bytes.
 
+use std::collections::BTreeMap;
+
 use drbackup::{api::pb, sim};
 
 use crate::house::{House, census, things};
@@ -292,6 +294,49 @@ async fn a_failed_restoration_leaves_only_the_imported_records() {
     let again = house.restoration_at_rest(&again.id).await;
     assert_eq!(state(again.state), pb::State::Ok, "{:?}", again.error);
     assert_same_bytes(&house, &again);
+}
+
+/// A restoration of two volumes of which so many servers end in an error; and what was there before.
+async fn restored_with_failing_servers(
+    house: &House,
+    failures: u32,
+) -> (pb::Restoration, BTreeMap<&'static str, usize>) {
+    house.prepare_refuge();
+    let before = census(&house.dr, "demo");
+    let spec = sim::InstanceSpec::new("web", &[1, 2]);
+    let instance = house.source.create_instance(&spec).expect("made");
+    let backup = house.back_up_to_end(&instance.server).await;
+    let failure = sim::Action::Fail {
+        reason: "No valid host was found.".to_owned(),
+    };
+    let server = sim::Rule::on(sim::Service::Compute, "POST", "/servers", failure);
+    house.dr.fault(server.times(failures)).expect("a rule");
+    let restoration = house.restore(&backup.id).await;
+    (house.restoration_at_rest(&restoration.id).await, before)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_the_cloud_could_not_bring_up_is_made_again_of_the_same_volumes() {
+    let house = House::open(sim::Times::fast()).await;
+    let (restoration, before) = restored_with_failing_servers(&house, 2).await;
+    let error = &restoration.error;
+    assert_eq!(state(restoration.state), pb::State::Ok, "{error:?}");
+    assert_same_bytes(&house, &restoration);
+    let after = census(&house.dr, "demo");
+    let more = |kind: &str| after[kind] - before[kind];
+    assert_eq!((more("servers"), more("volumes"), more("ports")), (1, 2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_the_cloud_never_brings_up_ends_the_restoration_with_its_reason() {
+    let house = House::open(sim::Times::fast()).await;
+    let (restoration, mut wanted) = restored_with_failing_servers(&house, 3).await;
+    assert_eq!(state(restoration.state), pb::State::Erred);
+    let error = restoration.error.expect("a reason");
+    assert!(error.message.contains("No valid host"), "{}", error.message);
+    wanted.insert("backups", 2);
+    let after = census(&house.dr, "demo");
+    assert_eq!(after, wanted, "nothing but the imported records stays");
 }
 
 #[tokio::test(flavor = "multi_thread")]

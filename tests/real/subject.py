@@ -41,7 +41,10 @@ class Subject:
 
     def restored(self, *arguments, site):
         """The bytes of what a restoration made, which is deleted after."""
-        restoration = self.service.ask('restoration', 'create', *arguments, seconds=600)
+        return self.bytes_of(self.service.ask('restoration', 'create', *arguments, seconds=600), site)
+
+    def bytes_of(self, restoration, site):
+        """The bytes of what it made, which is deleted after."""
         looks = portrait.take(site, restoration['instance']['serverId'])
         bytes_there = [digest(path_of(site, one)) for one in looks['volume ids']]
         self.service.ask('restoration', 'delete', restoration['id'], '--instance', seconds=300)

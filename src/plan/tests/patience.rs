@@ -11,8 +11,9 @@ use crate::domain::{
     decision::Ending,
     effect::{Effect, EffectKind, EffectState, Request},
     fault::{Fault, FaultKind, Service},
+    id::EffectKey,
     ledger::Ledger,
-    operation::Operation,
+    operation::{Ask, Operation},
     restoration::RestoreWish,
     sighting::ThingKind,
     time::Timestamp,
@@ -263,6 +264,95 @@ fn a_temporary_volume_that_its_backup_left_busy_is_freed_at_once_and_no_other() 
     // Its owner may well back up what was restored.
     let restored = restore(1, RestoreWish::default());
     assert_eq!(wished_of_busy_volumes(restored), []);
+}
+
+/// A restoration whose server was made and ended in an error.
+fn server_down(operation: &Operation) -> Ledger {
+    until_all_wait(operation, |effect| {
+        let waits = effect.request.kind() == EffectKind::Make(ThingKind::Server);
+        if waits {
+            break_down(effect);
+        }
+        waits
+    })
+}
+
+fn break_down(effect: &mut Effect) {
+    effect.state = EffectState::Failed;
+    effect.external = Some(format!("made-{}", effect.key));
+    effect.fault = Some(Fault::new(
+        FaultKind::Broken,
+        Service::Compute,
+        "bring the server to its end",
+        "it is error: No valid host was found.",
+    ));
+}
+
+#[test]
+fn a_server_that_does_not_come_up_goes_and_another_one_is_made_after_a_pause() {
+    let operation = restore(1, RestoreWish::default());
+    let limits = Limits::default();
+    let mut ledger = server_down(&operation);
+    let mut now = Timestamp(1);
+    for (failed, other) in [
+        ("server", Some("server-2")),
+        ("server-2", Some("server-3")),
+        ("server-3", None),
+    ] {
+        let decision = plan(&operation, &ledger, now);
+        assert_eq!(
+            decision.drops,
+            [EffectKey::new(failed)],
+            "the one that failed goes first"
+        );
+        assert_eq!(decision.wishes, []);
+        now = now.after(HOUR / 60);
+        change(&mut ledger, |effect| {
+            if effect.key == EffectKey::new(failed) {
+                effect.state = EffectState::Gone;
+                effect.changed = now;
+            }
+        });
+        let over = now.after(limits.server_pause);
+        let decision = plan(&operation, &ledger, Timestamp(over.0 - 1));
+        let Some(other) = other else {
+            let told = &decision.report.runtime_state;
+            assert!(
+                told.starts_with("Cleaning up") && told.contains("No valid host"),
+                "{told}"
+            );
+            return;
+        };
+        assert_eq!(decision.wishes, [], "a pause first");
+        assert_eq!(decision.drops, [], "what it is made of stays");
+        assert_eq!(decision.again, Some(over));
+        let told = decision.report.runtime_state;
+        assert!(told.contains("No valid host"), "{told}");
+
+        now = over;
+        let [wish] = <[_; 1]>::try_from(plan(&operation, &ledger, now).wishes).unwrap();
+        assert_eq!(wish.key, EffectKey::new(other));
+        let first = ledger.get(&EffectKey::new("server")).unwrap();
+        assert_eq!(wish.request, first.request, "of the same volumes and ports");
+        let mut effect = row(&operation, wish, ledger.next_ordinal());
+        break_down(&mut effect);
+        ledger.put(effect);
+    }
+}
+
+#[test]
+fn a_server_with_which_disks_would_go_is_made_once() {
+    let mut operation = restore(1, RestoreWish::default());
+    let Ask::Restore(input) = &mut operation.ask else {
+        panic!("a restoration");
+    };
+    input.manifest.volumes[0].delete_on_termination = true;
+    let ledger = server_down(&operation);
+    let told = plan(&operation, &ledger, Timestamp(1)).report.runtime_state;
+    assert!(
+        told.starts_with("Cleaning up") && told.contains("No valid host"),
+        "{told}"
+    );
 }
 
 fn change(ledger: &mut Ledger, change: impl Fn(&mut Effect)) {
