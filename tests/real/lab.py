@@ -92,5 +92,5 @@ class Lab:
             self.thaw(*one)
         for site in list(self.dark):
             self.switch_on(site)
-        for site in list(self.short_lived):
-            self.token_life(site)
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            list(pool.map(self.token_life, list(self.short_lived)))

@@ -66,8 +66,9 @@ class Troubles(Subject):
             if one['status'] == 'restoring-backup'], 120)
         with self.lab.without(self.dr.name, 'rabbitmq'):
             self.words_of('restoration', restoration, until=time.monotonic() + 15)
-        restoration = self.service.until_rest('restoration', restoration['id'])
+        self.words_of('restoration', restoration, until=began + TOKEN_SECONDS)
         self.lab.delay(self.dr.name, 0)
+        restoration = self.service.until_rest('restoration', restoration['id'])
         message = (restoration.get('error') or {}).get('message', '')
         self.claim('the message queue went and came back in a restoration: it is OK, or says why not and leaves '
                    'nothing: %s %s' % (restoration['state'], message),
