@@ -16,7 +16,7 @@ PATIENCE = '30s'
 # How long after a server that did not come up the next one is made here.
 PAUSE = '30s'
 # And how long a restoration of which a message may be lost is waited for, before it is undone.
-LIMIT = '4m'
+LIMIT = '3m'
 
 
 class Troubles(Subject):
@@ -47,7 +47,8 @@ class Troubles(Subject):
             one for one in self.source.tenant.list('backup', 'limit=1000')
             if one['id'] not in before and one['status'] == 'creating'], 120)
         with self.lab.freeze(self.source.name, 'cinder-api'):
-            told = self.words_of('backup', backup, until=time.monotonic() + 60)
+            # As long as that, and until a call to it has been given up.
+            told = self.words_of('backup', backup, until=time.monotonic() + 60, some=True)
         self.lab.delay(self.source.name, 0)
         backup = self.service.until_rest('backup', backup['id'])
         self.claim('cinder-api stood still for a minute in a backup: it is OK', backup['state'] == 'STATE_OK')
@@ -75,15 +76,16 @@ class Troubles(Subject):
                    restoration['state'] == 'STATE_OK' or message and 'left behind' not in message)
         self.outlived(began, 'the restoration')
 
-    def words_of(self, noun, thing, until):
-        """What is told of work as its reason to wait, until then."""
+    def words_of(self, noun, thing, until, some=False):
+        """What is told of work as its reason to wait, until then and, if that is asked for, until there is some."""
         told = set()
 
         def over():
-            told.add(self.service.get(noun, thing['id'])['progress'].get('waiting', ''))
-            return time.monotonic() > until
-        wait('the end of the trouble', over, 120, 2)
-        return told - {''}
+            waiting = self.service.get(noun, thing['id'])['progress'].get('waiting')
+            told.update([waiting] if waiting else [])
+            return time.monotonic() > until and (told or not some)
+        wait('the end of the trouble', over, 150, 2)
+        return told
 
     def outlived(self, began, what):
         """Work that went on with tokens that it did not begin with."""
