@@ -64,10 +64,14 @@ pub struct Memory {
     pub id: String,
     /// Its name when it was made.
     pub name: String,
+    /// The tags and the values of the metadata of a server when it was made.
+    pub marks: Vec<String>,
     /// The project that it was made in.
     pub project: String,
     /// When it was asked for, since the cloud began.
     pub created: Duration,
+    /// When a server failed to come up, since the cloud began.
+    pub broken: Option<Duration>,
     /// When it was gone, since the cloud began.
     pub deleted: Option<Duration>,
 }
@@ -304,20 +308,23 @@ impl World {
             kind,
             id: id.to_owned(),
             name: name.to_owned(),
+            marks: Vec::new(),
             project: project.to_owned(),
             created: self.now,
+            broken: None,
             deleted: None,
         });
     }
 
+    /// What is remembered of a resource that is there.
+    pub(crate) fn recall(&mut self, id: &str) -> Option<&mut Memory> {
+        let mut newest_first = self.history.iter_mut().rev();
+        newest_first.find(|one| one.id == id && one.deleted.is_none())
+    }
+
     pub(crate) fn forget(&mut self, id: &str) {
         let now = self.now;
-        let alive = self
-            .history
-            .iter_mut()
-            .rev()
-            .find(|one| one.id == id && one.deleted.is_none());
-        if let Some(memory) = alive {
+        if let Some(memory) = self.recall(id) {
             memory.deleted = Some(now);
         }
     }

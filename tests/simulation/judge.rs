@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use drbackup::{
     domain::{event::Event, lifecycle::State, operation::NAME_MARK},
-    sim::{Cloud, Kind},
+    sim::{Cloud, Kind, Memory},
 };
 
 /// Nothing was made twice under one of our names, and no record was imported that was there.
@@ -18,10 +18,12 @@ pub(crate) fn nothing_twice(cloud: &Cloud) {
                 continue;
             }
             memory.id.clone()
-        } else if memory.name.starts_with(NAME_MARK) {
-            memory.name.clone()
         } else {
-            continue;
+            let mut names = memory.marks.iter().chain([&memory.name]);
+            match names.find(|name| name.starts_with(NAME_MARK)) {
+                Some(name) => name.clone(),
+                None => continue,
+            }
         };
         let ids = made.entry((format!("{:?}", memory.kind), key)).or_default();
         ids.push(memory.id);
@@ -30,13 +32,22 @@ pub(crate) fn nothing_twice(cloud: &Cloud) {
     assert!(made.is_empty(), "made twice in {}: {made:#?}", cloud.name());
 }
 
-/// How many servers were ever made in a cloud.
-pub(crate) fn servers_made(cloud: &Cloud) -> usize {
+/// No restoration made a server while an earlier one of its own could still come up.
+pub(crate) fn servers_made(cloud: &Cloud, restorations: usize) {
     let history = cloud.history();
-    history
+    let servers: Vec<&Memory> = history
         .iter()
         .filter(|one| one.kind == Kind::Server)
-        .count()
+        .collect();
+    let replaced = servers
+        .windows(2)
+        .filter(|pair| pair[0].broken.is_some_and(|at| at < pair[1].created))
+        .count();
+    assert!(
+        servers.len() <= restorations + replaced,
+        "{restorations} restorations in {}: {servers:#?}",
+        cloud.name()
+    );
 }
 
 /// The events of one resource have no gap, and every step is one that a resource may take.

@@ -168,12 +168,7 @@ impl Scene {
             reads: false,
             settings: Settings::default(),
             planner: |operation, ledger, now| {
-                // A server is judged by how many there are: nothing tells a second try from a double.
-                let limits = plan::Limits {
-                    server_tries: 1,
-                    ..plan::Limits::default()
-                };
-                plan::plan(&limits, operation, ledger, now)
+                plan::plan(&plan::Limits::default(), operation, ledger, now)
             },
             quotas: sim::Quotas::generous(),
             releases: [sim::Release::Zed; 2],

@@ -533,6 +533,10 @@ pub(crate) fn build(world: &mut World, who: &Who, wish: Wish) -> Result<String, 
         launched: None,
     };
     world.remember(Kind::Server, &id, &server.name, &who.project);
+    if let Some(memory) = world.recall(&id) {
+        let values = server.metadata.values().cloned();
+        memory.marks = server.tags.iter().cloned().chain(values).collect();
+    }
     world.nova.servers.insert(id.clone(), server);
     world.later(
         world.config.times.server_boot,

@@ -313,6 +313,10 @@ pub(crate) fn settle(world: &mut World, event: &Event, failure: Option<&str>) {
     let now = world.date();
     match event {
         Event::ServerReady(id) => {
+            let since = world.now;
+            if let Some(memory) = world.recall(id).filter(|_| failure.is_some()) {
+                memory.broken = Some(since);
+            }
             let Some(server) = world.nova.servers.get_mut(id) else {
                 return;
             };
