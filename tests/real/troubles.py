@@ -2,11 +2,15 @@
 operation ends as it should, and both clouds are clean afterwards."""
 
 import concurrent.futures
+import contextlib
+import functools
+import os
 import time
 
 from claims import say, wait
 from cloud import strange
 from ground import ground
+from service import Service
 from subject import Subject
 
 # What is under way while a cloud is in trouble takes longer than this.
@@ -14,7 +18,7 @@ TOKEN_SECONDS = 60
 # How long what must go may be busy here before it is freed: what a message that was lost leaves.
 PATIENCE = '30s'
 # How long after a server that did not come up the next one is made here.
-PAUSE = '30s'
+PAUSE = '10s'
 # And how long a restoration of which a message may be lost is waited for, before it is undone.
 LIMIT = '3m'
 
@@ -33,7 +37,7 @@ class Troubles(Subject):
         self.claim('a DR backup without trouble is OK', backup['state'] == 'STATE_OK')
         return backup
 
-    # -- at once, one in each cloud ------------------------------------------
+    # -- two at once, one in each cloud --------------------------------------
 
     def frozen_api(self):
         """cinder-api stands still for a minute while volume backups are made."""
@@ -92,8 +96,6 @@ class Troubles(Subject):
         lasted = time.monotonic() - began
         self.claim('%s took %d s, longer than a token lives' % (what, lasted), lasted > TOKEN_SECONDS)
 
-    # -- one after the other -------------------------------------------------
-
     def short_quota(self, backup):
         """The target has room for one volume less than the instance has."""
         call = self.dr.admin.call
@@ -112,9 +114,7 @@ class Troubles(Subject):
 
     def no_host(self, backup, then):
         """Nova finds no hypervisor when all bytes are restored, and one a little later."""
-        with self.lab.without(self.dr.name, 'nova-compute'):
-            wait('a hypervisor that is missed', lambda: self.dr.admin.call(
-                'compute', 'GET', '/os-services?binary=nova-compute')['services'][0]['state'] == 'down', 120)
+        with self.disabled('nova-compute'):
             restoration = self.service.restore(backup['id'], self.dr, wait_for_end=False)
             wait('a server that found no host', lambda: 'No valid host' in self.service.get(
                 'restoration', restoration['id'])['runtimeState'], 180)
@@ -124,22 +124,37 @@ class Troubles(Subject):
         there = self.bytes_of(restoration, self.dr)
         self.claim('what was backed up while cinder-api stood still comes back with its bytes', there == then)
 
-    def no_export(self):
-        """Nobody whom the service knows in the source may export a record."""
-        before = self.source.listing()
-        self.service.stop()
-        self.service.admins = False
-        self.service.start()
+    @contextlib.contextmanager
+    def disabled(self, binary):
+        """Services of the target's Nova to which it gives no work."""
+        call = self.dr.admin.call
+        services = call('compute', 'GET', '/os-services?binary=' + binary)['services']
+        for one in services:
+            call('compute', 'PUT', '/os-services/' + one['id'], {'status': 'disabled'})
         try:
-            code, words = self.service.refusal('backup', 'create', self.instance.server, '--cloud',
-                                               self.source.name, '--tenant', self.source.project)
+            yield
         finally:
-            self.service.stop()
-            self.service.admins = True
-            self.service.start()
+            for one in services:
+                call('compute', 'PUT', '/os-services/' + one['id'], {'status': 'enabled'})
+
+    def no_export(self):
+        """Nobody whom a service knows in the source may export a record."""
+        before = self.source.listing()
+        directory = os.path.join(self.service.directory, 'no-admins')
+        os.mkdir(directory)
+        service = Service(self.service.binary, directory, self.service.clouds_file, self.service.sites)
+        service.admins = False
+        service.start()
+        try:
+            code, words = service.refusal('backup', 'create', self.instance.server, '--cloud',
+                                          self.source.name, '--tenant', self.source.project)
+        finally:
+            service.stop()
         self.claim('without the right to export a DR backup ends, and says so: %s' % words.strip(),
                    code != 0 and 'export' in words)
         self.claim('and nothing is left of it', strange(before, self.source.listing()) == [])
+
+    # -- at the end ----------------------------------------------------------
 
     def delete_all(self):
         """Everything that the service knows."""
@@ -150,13 +165,16 @@ class Troubles(Subject):
             self.service.ask('backup', 'delete', one['id'])
 
 
+def at_once(*works):
+    """What they give, when all have ended."""
+    with concurrent.futures.ThreadPoolExecutor(len(works)) as pool:
+        return [one.result() for one in [pool.submit(work) for work in works]]
+
+
 def main(given):
     """Makes all claims; 0 if all hold."""
     with ground(given) as here:
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            lives = [pool.submit(here.lab.token_life, site.name, TOKEN_SECONDS) for site in here.sites]
-            for one in lives:
-                one.result()
+        at_once(*(functools.partial(here.lab.token_life, site.name, TOKEN_SECONDS) for site in here.sites))
         say('Keystone gives tokens of %d seconds in both clouds' % TOKEN_SECONDS)
         instance = here.fleet.build_three()
         say('an instance with 3 volumes is there')
@@ -166,13 +184,9 @@ def main(given):
         here.service.start()
         troubles = Troubles(here.lab, here.service, *here.sites, instance)
         quiet = troubles.back_up()
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            frozen, queue = pool.submit(troubles.frozen_api), pool.submit(troubles.no_queue, quiet)
-            backup, then = frozen.result()
-            queue.result()
+        (backup, then), _ = at_once(troubles.frozen_api, lambda: troubles.no_queue(quiet))
         troubles.short_quota(backup)
-        troubles.no_host(backup, then)
-        troubles.no_export()
+        at_once(troubles.no_export, lambda: troubles.no_host(backup, then))
         troubles.delete_all()
         for site in here.sites:
             left = strange(fixtures[site.name], site.listing())
