@@ -227,12 +227,12 @@ const MEANINGS: &[(&str, &str)] = &[
         "How often the deletion of what others have come to use is asked for before it is left to them.",
     ),
     (
-        "patience.server_tries",
-        "How often the server of a restoration is created where the cloud makes it and cannot bring it up. Where disks go with their server it is once.",
+        "patience.tries",
+        "How often a volume backup, a restore into a volume, and the server of a restoration are made where the cloud takes them and cannot bring them to their end; what failed goes first. A server with which disks go is made once.",
     ),
     (
-        "patience.server_pause",
-        "The time between the end of such a server and the next one.",
+        "patience.pause",
+        "The time between such a failure and the next try.",
     ),
     (
         "patience.links_max",

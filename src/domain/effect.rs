@@ -208,6 +208,12 @@ pub enum Request {
         /// record is not `restoring` any more.
         cut_off: bool,
     },
+    /// Give a snapshot that a volume backup which died has left `backing-up` the status `available`; needs
+    /// an admin entry, unless it is not so.
+    ApplySnapshotFreed {
+        /// The snapshot.
+        snapshot: SnapshotId,
+    },
     /// Delete every snapshot that came with an image of this name and that nobody took; done when there
     /// is none.
     ApplySnapshotsGone {
@@ -298,6 +304,7 @@ impl Request {
             | Self::ApplySnapshot { .. }
             | Self::ApplyErrorStatus { .. }
             | Self::ApplyRecordFreed { .. }
+            | Self::ApplySnapshotFreed { .. }
             | Self::ApplySnapshotsGone { .. } => EffectKind::Apply,
             Self::ReadInstance { .. }
             | Self::ReadCaptured { .. }
@@ -357,6 +364,7 @@ impl Request {
             | Self::ApplySnapshot { .. }
             | Self::ApplyErrorStatus { .. }
             | Self::ApplyRecordFreed { .. }
+            | Self::ApplySnapshotFreed { .. }
             | Self::ApplySnapshotsGone { .. }
             | Self::ReadInstance { .. }
             | Self::ReadCaptured { .. }

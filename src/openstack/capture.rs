@@ -71,6 +71,7 @@ pub(super) async fn perform(
         | Request::ApplyVolumeBackup { .. }
         | Request::ApplyErrorStatus { .. }
         | Request::ApplyRecordFreed { .. }
+        | Request::ApplySnapshotFreed { .. }
         | Request::ReadInstance { .. }
         | Request::ReadParents { .. }
         | Request::ReadRecord { .. }

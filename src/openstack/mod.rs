@@ -287,6 +287,7 @@ impl Clouds {
             Request::ImportRecord { .. }
             | Request::ApplyErrorStatus { .. }
             | Request::ApplyRecordFreed { .. }
+            | Request::ApplySnapshotFreed { .. }
             | Request::ReadInstance { .. }
             | Request::ReadParents { .. }
             | Request::ReadRecord { .. }
@@ -430,6 +431,10 @@ impl Cloud for Clouds {
             Request::ApplyRecordFreed { backup, cut_off } => {
                 let access = self.admin_or_tenant(tenant).await?;
                 backup::free(&access, backup, *cut_off).await.map(done)
+            }
+            Request::ApplySnapshotFreed { snapshot } => {
+                let access = self.admin_or_tenant(tenant).await?;
+                snapshot::free(&access, snapshot).await.map(done)
             }
             Request::RestoreVolumeBackup {
                 backup,

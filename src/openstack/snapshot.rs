@@ -136,6 +136,23 @@ pub(super) async fn take(
     Ok(())
 }
 
+/// Gives a snapshot that a volume backup which died has left busy its status back, as an admin may. Any
+/// other status is left alone.
+pub(super) async fn free(access: &Access, snapshot: &SnapshotId) -> Result<(), Fault> {
+    let seen = get(access, snapshot.as_str()).await?;
+    if seen.status != "backing-up" {
+        return Ok(());
+    }
+    let call = Call::post(
+        CINDER,
+        format!("snapshots/{snapshot}/action"),
+        format!("free the snapshot {snapshot}, which is {}", seen.status),
+        json!({"os-reset_status": {"status": "available"}}),
+    );
+    access.send(&call).await?;
+    Ok(())
+}
+
 /// Gives a snapshot a description.
 pub(super) async fn describe(
     access: &Access,

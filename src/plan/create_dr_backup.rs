@@ -6,7 +6,7 @@
 //! | Creating temporary snapshots | as the instance allows (see `snapshots`) | temporary | found by name |
 //! | | an image of a root disk that is no volume (see `root_disk`) | temporary | found by name |
 //! | Creating temporary volumes (of that image; snapshot-then-copy: of all) | make | temporary | found by name |
-//! | Creating volume backups | make; a full one where an increment is refused | product | found by name |
+//! | Creating volume backups | make; another one where that fails (see `volume_backup`) | product | found by name |
 //! | Exporting records | read, parent by parent until a full one | keep | it only reads |
 //! | Removing temporary snapshots | drop | | gone is gone |
 //!
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use super::{
     draft::{Draft, Step, Stop, record_key},
-    instance, root_disk, snapshots,
+    instance, root_disk, snapshots, volume_backup,
 };
 use crate::domain::{
     capture::Capture,
@@ -26,7 +26,6 @@ use crate::domain::{
     decision::Detail,
     dr_backup::{DrBackupDetail, VolumeBackup},
     effect::{Disposal, Effect, EffectState, Fact, Request},
-    fault::FaultKind,
     id::{ServerId, SnapshotId, VolumeBackupId, VolumeId},
     manifest::{Manifest, VolumeFacts},
     sighting::Sighting,
@@ -95,29 +94,26 @@ pub(super) fn steps(next: &mut Draft<'_>, wish: &Wish<'_>) -> Step<()> {
     next.phase("Creating volume backups");
     check_chains(next, manifest)?;
     let parents = parents?;
-    let mut wishes = Vec::new();
+    let (mut wishes, mut others_wait) = (Vec::new(), Ok(()));
     for (index, volume) in manifest.volumes.iter().enumerate() {
-        let snapshot = match capture {
-            Capture::Snapshot => snapshot_of(&snapshots, volume),
-            Capture::VolumeInUse | Capture::SnapshotThenCopy => None,
-        };
         let copy = next.effect(&copy_key(index));
         let copy = copy.map(|one| VolumeId::new(one.id()));
-        let request = |incremental| Request::MakeVolumeBackup {
-            volume: copy.clone().unwrap_or_else(|| volume.id.clone()),
-            snapshot: snapshot.clone(),
-            description: description.to_owned(),
-            incremental,
+        let plan = volume_backup::Plan {
+            volume: copy.unwrap_or_else(|| volume.id.clone()),
+            snapshot: match capture {
+                Capture::Snapshot => snapshot_of(&snapshots, volume),
+                Capture::VolumeInUse | Capture::SnapshotThenCopy => None,
+            },
+            description,
+            incremental: may_build_on(parents, volume),
         };
-        let full = next.wish(full_key(index), request(false), Disposal::Product);
-        wishes.push(if may_build_on(parents, volume) {
-            let increment = next.wish(increment_key(index), request(true), Disposal::Product);
-            next.unless(increment, forgives, full)
-        } else {
-            full
-        });
+        match volume_backup::wish(next, index, &plan) {
+            Ok(wish) => wishes.push(wish),
+            Err(stop) => others_wait = Err(stop),
+        }
     }
-    let backups = next.all(wishes)?;
+    let backups = next.all(wishes);
+    let backups = others_wait.and(backups)?;
 
     // Nothing needs the snapshots any more, so they go meanwhile.
     next.phase("Exporting records");
@@ -172,23 +168,6 @@ fn snapshot_of(snapshots: &[snapshots::Taken], volume: &VolumeFacts) -> Option<S
     found.map(|(_, snapshot)| snapshot.clone())
 }
 
-/// An increment that Cinder cannot make: a full volume backup is the way around.
-pub(super) fn forgives(effect: &Effect) -> bool {
-    let is_increment = matches!(
-        effect.request,
-        Request::MakeVolumeBackup {
-            incremental: true,
-            ..
-        }
-    );
-    is_increment
-        && effect.fault.as_ref().is_some_and(|fault| {
-            // What failed for another reason would fail again.
-            let full_is_needed = fault.message.to_lowercase().contains("full backup");
-            fault.kind == FaultKind::Invalid || fault.kind == FaultKind::Broken && full_is_needed
-        })
-}
-
 /// What increments would build on.
 fn read_parents<'a>(next: &mut Draft<'a>, manifest: &Manifest) -> Step<&'a [Sighting]> {
     let request = Request::ReadParents {
@@ -215,20 +194,6 @@ fn may_build_on(parents: &[Sighting], volume: &VolumeFacts) -> bool {
     let mut parents = parents.iter();
     let parent = parents.find(|parent| parent.volume.as_ref() == Some(&volume.id));
     parent.is_some_and(|parent| parent.size_gib.is_none_or(|size| size >= volume.size_gib))
-}
-
-fn full_key(volume: usize) -> String {
-    format!("volume-{volume}-backup")
-}
-
-fn increment_key(volume: usize) -> String {
-    format!("volume-{volume}-increment")
-}
-
-/// The volume backup of a volume: what was made instead of a refused increment comes first.
-fn backup_of<'a>(next: &Draft<'a>, volume: usize) -> Option<&'a Effect> {
-    let full = next.effect(&full_key(volume));
-    full.or_else(|| next.effect(&increment_key(volume)))
 }
 
 /// Refuses chains that are too long. By their records and before anything that they are about, so that
@@ -318,7 +283,7 @@ fn hold(next: &mut Draft<'_>, manifest: &Manifest, capture: Capture, took: Optio
 
 /// The chain of a volume as far as it is known, the newest link first.
 fn links_of(next: &Draft<'_>, index: usize, volume: &VolumeFacts) -> Vec<VolumeBackup> {
-    let made = backup_of(next, index).filter(|made| made.state == EffectState::Done);
+    let made = volume_backup::newest(next, index).filter(|made| made.state == EffectState::Done);
     let Some((made, seen)) = made.and_then(|made| Some((made, made.seen()?))) else {
         return Vec::new();
     };
@@ -369,7 +334,7 @@ fn consistency(next: &Draft<'_>, manifest: &Manifest, capture: Capture) -> Optio
             let volumes = manifest.volumes.iter().enumerate();
             let taken = volumes.filter(|(_, volume)| !volume.from_image);
             let taken = taken.map(|(index, _)| {
-                let seen = backup_of(next, index)?.seen()?;
+                let seen = volume_backup::newest(next, index)?.seen()?;
                 seen.data_timestamp.or(seen.created)
             });
             let taken: Option<Vec<Timestamp>> = taken.collect();

@@ -49,6 +49,8 @@ pub(super) struct Draft<'a> {
     now: Timestamp,
     decision: Decision,
     phase: String,
+    /// Why something is not tried again yet.
+    pause: Option<String>,
     /// Nothing is missing but the end of the temporaries.
     products_stand: bool,
 }
@@ -67,6 +69,7 @@ impl<'a> Draft<'a> {
             now,
             decision: Decision::default(),
             phase: String::new(),
+            pause: None,
             products_stand: false,
         }
     }
@@ -193,24 +196,6 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The wish, or the other one when the first was refused and nothing of it is left.
-    pub(super) fn unless(
-        &mut self,
-        wish: Wish,
-        refused: impl Fn(&Effect) -> bool,
-        other: Wish,
-    ) -> Wish {
-        let ledger = self.ledger;
-        match ledger.get(&wish.key).filter(|effect| refused(effect)) {
-            Some(effect) if is_gone(effect) => other,
-            Some(effect) => {
-                self.let_go(effect);
-                wish
-            }
-            None => wish,
-        }
-    }
-
     /// Whether the effect of this key was refused for good, in a way that has another way around; what is
     /// left of it goes first.
     pub(super) fn has_refused(
@@ -231,28 +216,32 @@ impl<'a> Draft<'a> {
         });
         match refused {
             None => Ok(false),
-            Some(effect) if is_gone(effect) => Ok(true),
-            Some(effect) => {
-                self.let_go(effect);
-                Err(Stop::Pending)
-            }
+            Some(effect) => self.gone(effect).map(|()| true),
         }
     }
 
-    /// Lets time go by after what the effect of this key was about has gone; tells meanwhile why it went.
+    /// What an effect made goes; answers when nothing of it is left.
+    pub(super) fn gone(&mut self, effect: &Effect) -> Step<()> {
+        if is_gone(effect) {
+            return Ok(());
+        }
+        self.let_go(effect);
+        Err(Stop::Pending)
+    }
+
+    /// Lets time go by after the last change of an effect that failed; tells meanwhile why it did.
     pub(super) fn pause_after(&mut self, key: &EffectKey, pause: Duration) -> Step<()> {
         let ledger = self.ledger;
-        let Some(gone) = ledger.get(key) else {
+        let Some(failed) = ledger.get(key) else {
             return Ok(());
         };
-        let over = gone.changed.after(pause);
+        let over = failed.changed.after(pause);
         if self.now >= over {
             return Ok(());
         }
         self.look_again(over);
-        if let Some(fault) = &gone.fault {
-            self.decision.report.runtime_state =
-                format!("{}, again from {over}: {fault}", self.phase);
+        if let Some(fault) = &failed.fault {
+            self.pause = Some(format!("{}, again from {over}: {fault}", self.phase));
         }
         Err(Stop::Pending)
     }
@@ -408,6 +397,9 @@ impl<'a> Draft<'a> {
     /// It goes on.
     pub(super) fn open(mut self) -> Decision {
         self.count();
+        if let Some(pause) = self.pause.take() {
+            self.decision.report.runtime_state = pause;
+        }
         self.tell_stall();
         self.look_again(self.gives_up());
         self.decision
@@ -545,6 +537,20 @@ pub(super) fn record_key(volume: usize, depth: usize) -> String {
         0 => format!("volume-{volume}-record"),
         depth => format!("volume-{volume}-record-{depth}"),
     }
+}
+
+/// The key of the first, the second … of what may be tried several times: `server`, `server-2` …
+pub(super) fn key_of_try(first: &str, number: u32) -> String {
+    match number {
+        1 => first.to_owned(),
+        _ => format!("{first}-{number}"),
+    }
+}
+
+/// The number in such a key, of which the first one has none.
+pub(super) fn number_of_try(key: &EffectKey) -> u32 {
+    let number = key.as_str().rsplit('-').next();
+    number.and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
 /// What an effect is at, for an error: `volume drb-… (ID) is creating`.

@@ -23,6 +23,7 @@ mod target;
 mod tests;
 mod update_backup;
 mod update_dr_backup;
+mod volume_backup;
 mod volumes;
 
 use std::time::Duration;
@@ -52,11 +53,12 @@ pub struct Limits {
     /// How often the deletion of what is in use is asked for before it is left: what of ours may still
     /// use it is on its way out meanwhile.
     pub asked_while_used: u32,
-    /// How often the server of a restoration is made where the cloud cannot bring it up.
-    pub server_tries: u32,
-    /// How long after one of them is gone the next is made: as long as it takes until a cloud knows
-    /// again which of its hypervisors are there.
-    pub server_pause: Duration,
+    /// How often a volume backup, a restore into a volume, and the server of a restoration are made where
+    /// the cloud took them and could not bring them to their end.
+    pub tries: u32,
+    /// How long after one of them failed the next is made: as long as it takes until a cloud knows again
+    /// which of its services are there.
+    pub pause: Duration,
     /// How many links a chain of volume backups may have: each is a record to hold, to import and to
     /// read through.
     pub links_max: usize,
@@ -69,8 +71,8 @@ impl Default for Limits {
             stuck_after: Duration::from_secs(6 * 60 * 60),
             cleanup: Duration::from_secs(12 * 60 * 60),
             asked_while_used: 5,
-            server_tries: 3,
-            server_pause: Duration::from_secs(60),
+            tries: 3,
+            pause: Duration::from_secs(60),
             links_max: 100,
         }
     }
@@ -139,7 +141,7 @@ fn forgiven(limits: &Limits, ask: &Ask, effect: &Effect) -> bool {
     match ask {
         Ask::Restore(_) => restore::forgives(limits, effect),
         Ask::CreateDrBackup { minimum, .. } => {
-            create_dr_backup::forgives(effect) || snapshots::forgives(effect, *minimum)
+            volume_backup::forgives(limits, effect) || snapshots::forgives(effect, *minimum)
         }
         Ask::CreateBackup { minimum, .. } => snapshots::forgives(effect, *minimum),
         Ask::UpdateDrBackup { .. }

@@ -9,6 +9,7 @@
 //! | | make, in the project of the giver where there is one | product | found by name |
 //! | Creating volumes from snapshots | make, in place of the two above, where the backup is a regular one | product | found by name |
 //! | Restoring volumes | fill what is empty | | the same bytes again |
+//! | | drop a volume whose restore failed, and make another | product | found by name |
 //! | Transferring volumes | take over from the giver | product | one that is there already stays; an offer that was left over is withdrawn first |
 //! | Preparing volumes | apply name, metadata, bootable, image metadata | | idempotent |
 //! | Creating ports | make | product | found by name |
@@ -65,7 +66,7 @@ pub(super) fn steps(next: &mut Draft<'_>, input: &RestorePlanInput) -> Step<()> 
     let volumes = volumes?;
 
     next.phase("Restoring volumes");
-    volumes::restore(next, input, &target, &layout, &volumes)?;
+    let volumes = volumes::restore(next, input, &target, &layout, &volumes)?;
 
     if layout.volumes.iter().any(|volume| volume.giver.is_some()) {
         next.phase("Transferring volumes");
@@ -91,9 +92,9 @@ pub(super) fn steps(next: &mut Draft<'_>, input: &RestorePlanInput) -> Step<()> 
 }
 
 /// A port whose kept address is taken or not allowed, where another address is the way around; a server
-/// where another one is.
+/// and what is restored into a volume, where another one is.
 pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
-    keeps_address(effect) || server::forgives(limits, effect)
+    keeps_address(effect) || server::forgives(limits, effect) || volumes::forgives(limits, effect)
 }
 
 fn keeps_address(effect: &Effect) -> bool {
@@ -338,13 +339,11 @@ fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &[&Held], layout: 
         detail.server_status = server.status.clone().unwrap_or_default().to_uppercase();
     }
     let mut order_may_differ = None;
-    let made: Vec<&Effect> = (0..input.manifest.volumes.len())
-        .filter_map(|index| next.effect(&format!("volume-{index}")))
-        .filter(|volume| volume.external.is_some())
-        .collect();
-    // Which volume becomes which is settled when all are there.
-    if let Some(layout) = layout.filter(|_| made.len() == input.manifest.volumes.len()) {
-        let given = volumes::in_device_order(&input.manifest, layout, &made);
+    let given = layout.and_then(|layout| {
+        let given = volumes::known(next, &input.manifest, layout)?;
+        Some((layout, given))
+    });
+    if let Some((layout, given)) = given {
         let sizes = layout.volumes.iter().map(|volume| volume.size_gib);
         for ((facts, volume), size_gib) in input.manifest.volumes.iter().zip(&given).zip(sizes) {
             detail.volumes.push(RestoredVolume {

@@ -9,7 +9,7 @@
 
 use super::{
     Limits,
-    draft::{Draft, Step},
+    draft::{Draft, Step, key_of_try, number_of_try},
 };
 use crate::domain::{
     effect::{Disposal, Effect, Request, ServerPlan},
@@ -26,7 +26,7 @@ pub(super) fn create<'a>(next: &mut Draft<'a>, plan: &ServerPlan) -> Step<&'a Ef
         if !next.has_refused(&wish.key, |server| forgives(limits, server))? {
             return next.one(wish);
         }
-        next.pause_after(&wish.key, limits.server_pause)?;
+        next.pause_after(&wish.key, limits.pause)?;
         number += 1;
     }
 }
@@ -46,14 +46,9 @@ pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
         .as_ref()
         .is_some_and(|fault| fault.kind == FaultKind::Broken);
     let takes_disks = plan.disks.iter().any(|disk| disk.delete_on_termination);
-    let is_last = effect.key.as_str() == key(limits.server_tries);
-    broken && !takes_disks && !is_last
+    broken && !takes_disks && number_of_try(&effect.key) < limits.tries
 }
 
-/// The key of the first, the second … server.
 fn key(number: u32) -> String {
-    match number {
-        1 => "server".to_owned(),
-        _ => format!("server-{number}"),
-    }
+    key_of_try("server", number)
 }

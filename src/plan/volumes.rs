@@ -3,14 +3,16 @@
 //! it may not know the server that they are for.
 
 use super::{
-    draft::{Draft, Step, Stop, record_key},
+    Limits,
+    draft::{Draft, Step, Stop, key_of_try, number_of_try, record_key},
     layout::{Layout, VolumeLayout},
     target::{Target, tenant_of},
 };
 use crate::domain::{
+    decision::Wish,
     dr_backup::{VolumeBackup, chain_of, head_of},
-    effect::{Disposal, Effect, Request},
-    id::{Tenant, VolumeId},
+    effect::{Disposal, Effect, EffectKind, EffectState, Request},
+    id::{EffectKey, Tenant, VolumeId},
     manifest::{Manifest, VolumeFacts},
     restoration::RestorePlanInput,
     sighting::{Thing, ThingKind},
@@ -95,20 +97,81 @@ pub(super) fn create<'a>(
     manifest: &Manifest,
     layout: &Layout,
 ) -> Step<Vec<&'a Effect>> {
-    let wishes = layout.volumes.iter().enumerate().map(|(index, volume)| {
-        let request = Request::MakeVolume {
-            size_gib: volume.size_gib,
-            volume_type: volume.volume_type.clone(),
-            availability_zone: volume.availability_zone.clone(),
-            snapshot: volume.snapshot.clone(),
-            image: None,
-            description: format!("being restored for {}", short(&manifest.name)),
-        };
-        let key = format!("volume-{index}");
-        Draft::wish_in(home_of(next, volume), key, request, Disposal::Product)
+    let wishes = (0..layout.volumes.len())
+        .map(|index| volume_wish(next, manifest, layout, index, 1))
+        .filter(|wish| !next.effect(wish.key.as_str()).is_some_and(was_let_go))
+        .collect();
+    next.all(wishes)?;
+    first_given(next, manifest, layout).ok_or(Stop::Pending)
+}
+
+/// The `number`-th volume for a place of the manifest.
+fn volume_wish(
+    next: &Draft<'_>,
+    manifest: &Manifest,
+    layout: &Layout,
+    index: usize,
+    number: u32,
+) -> Wish {
+    let volume = &layout.volumes[index];
+    let request = Request::MakeVolume {
+        size_gib: volume.size_gib,
+        volume_type: volume.volume_type.clone(),
+        availability_zone: volume.availability_zone.clone(),
+        snapshot: volume.snapshot.clone(),
+        image: None,
+        description: format!("being restored for {}", short(&manifest.name)),
+    };
+    let key = volume_key(index, number);
+    Draft::wish_in(home_of(next, volume), key, request, Disposal::Product)
+}
+
+fn volume_key(index: usize, number: u32) -> String {
+    key_of_try(&format!("volume-{index}"), number)
+}
+
+/// Whether it goes because what was restored into it failed: it was there, and has had its place.
+fn was_let_go(volume: &Effect) -> bool {
+    match volume.state {
+        EffectState::Dropping | EffectState::Leaving | EffectState::Gone => true,
+        EffectState::Requested
+        | EffectState::Accepted
+        | EffectState::Done
+        | EffectState::Failed => false,
+    }
+}
+
+/// The volume that each place of the manifest has by now, once it is settled which becomes which.
+pub(super) fn known<'a>(
+    next: &Draft<'a>,
+    manifest: &Manifest,
+    layout: &Layout,
+) -> Option<Vec<&'a Effect>> {
+    let first = first_given(next, manifest, layout)?.into_iter().enumerate();
+    let newest = first.map(|(index, first)| newest_of(next, index, first).1);
+    Some(newest.collect())
+}
+
+/// The first volumes, each given to its place, when all are there.
+fn first_given<'a>(
+    next: &Draft<'a>,
+    manifest: &Manifest,
+    layout: &Layout,
+) -> Option<Vec<&'a Effect>> {
+    let places = 0..layout.volumes.len();
+    let made = places.map(|index| {
+        let volume = next.effect(&volume_key(index, 1));
+        volume.filter(|volume| volume.external.is_some())
     });
-    let made = next.all(wishes.collect())?;
-    Ok(in_device_order(manifest, layout, &made))
+    let made: Vec<&Effect> = made.collect::<Option<_>>()?;
+    Some(in_device_order(manifest, layout, &made))
+}
+
+/// The newest volume of a place that is there, and its number.
+fn newest_of<'a>(next: &Draft<'a>, index: usize, first: &'a Effect) -> (u32, &'a Effect) {
+    let others = (2..).map_while(|number| Some((number, next.effect(&volume_key(index, number))?)));
+    let there = others.filter(|(_, volume)| volume.external.is_some());
+    there.last().unwrap_or((1, first))
 }
 
 /// Where a volume is made and filled: with its giver, or in the tenant.
@@ -123,7 +186,7 @@ fn home_of(next: &Draft<'_>, volume: &VolumeLayout) -> Tenant {
 /// devices, wherever they are alike. Nova on MariaDB names data disks by the order of the ids, a driver
 /// may overrule a wish for a name, and nothing is in the volumes yet. One from a snapshot has its bytes,
 /// so it is like no other.
-pub(super) fn in_device_order<'a>(
+fn in_device_order<'a>(
     manifest: &Manifest,
     layout: &Layout,
     made: &[&'a Effect],
@@ -172,20 +235,23 @@ fn short(name: &str) -> String {
     name.chars().take(100).collect()
 }
 
-/// Restores into the volumes that were made empty: a restore that makes its own volume skips zeros.
-pub(super) fn restore(
-    next: &mut Draft<'_>,
+/// Restores into the volumes that were made empty: a restore that makes its own volume skips zeros. Where
+/// Cinder fails to, the volume goes and another one takes its place; the others are not disturbed.
+pub(super) fn restore<'a>(
+    next: &mut Draft<'a>,
     input: &RestorePlanInput,
     target: &Target<'_>,
     layout: &Layout,
-    volumes: &[&Effect],
-) -> Step<()> {
+    first: &[&'a Effect],
+) -> Step<Vec<&'a Effect>> {
     let imported = target.import_tenant(next.tenant()).project;
-    let mut wishes = Vec::new();
-    for (index, (facts, volume)) in input.manifest.volumes.iter().zip(volumes).enumerate() {
+    let (mut volumes, mut fills, mut others_wait) = (first.to_vec(), Vec::new(), Ok(()));
+    for (index, facts) in input.manifest.volumes.iter().enumerate() {
         if layout.volumes[index].snapshot.is_some() {
             continue;
         }
+        let (number, volume) = newest_of(next, index, first[index]);
+        volumes[index] = volume;
         let backup = backup_of(input, facts)?;
         let project = target.project_of(&backup.id).unwrap_or(&imported);
         let request = Request::RestoreVolumeBackup {
@@ -194,10 +260,36 @@ pub(super) fn restore(
             volume: VolumeId::new(volume.id()),
         };
         let home = home_of(next, &layout.volumes[index]);
-        let key = format!("volume-{index}-restore");
-        wishes.push(Draft::wish_in(home, key, request, Disposal::Keep));
+        let key = key_of_try(&format!("volume-{index}-restore"), number);
+        let fill = Draft::wish_in(home, key, request, Disposal::Keep);
+        let asked = next.effect(fill.key.as_str());
+        if asked.is_some_and(|fill| forgives(next.limits(), fill)) {
+            let other = volume_wish(next, &input.manifest, layout, index, number + 1);
+            others_wait = replace(next, volume, &fill.key, other).and(Err(Stop::Pending));
+        } else if number == 1 || volume.state == EffectState::Done {
+            fills.push(fill);
+        } else {
+            fills.push(volume_wish(next, &input.manifest, layout, index, number));
+        }
     }
-    next.all(wishes).map(|_| ())
+    let filled = next.all(fills);
+    others_wait.and(filled).map(|_| volumes)
+}
+
+/// Another volume instead of one whose restore has failed, which goes first.
+fn replace(next: &mut Draft<'_>, volume: &Effect, fill: &EffectKey, other: Wish) -> Step<()> {
+    next.gone(volume)?;
+    next.pause_after(fill, next.limits().pause)?;
+    next.one(other).map(drop)
+}
+
+/// A restore that Cinder took and could not bring to its end, while another volume may be tried: its
+/// service that restores was started anew, or could not read or write for a while.
+pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
+    effect.request.kind() == EffectKind::Fill
+        && effect.state == EffectState::Failed
+        && effect.status.as_deref() == Some("error_restoring")
+        && number_of_try(&effect.key) < limits.tries
 }
 
 /// Takes over what was made with a giver. From here on the tenant has a volume more to let go of; the

@@ -195,7 +195,7 @@ impl House {
             Arc::new(SystemClock),
             Arc::new(|operation, ledger, now| {
                 let limits = plan::Limits {
-                    server_pause: Duration::from_millis(20),
+                    pause: Duration::from_millis(20),
                     ..plan::Limits::default()
                 };
                 plan::plan(&limits, operation, ledger, now)

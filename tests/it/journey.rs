@@ -339,6 +339,123 @@ async fn a_server_that_the_cloud_never_brings_up_ends_the_restoration_with_its_r
     assert_eq!(after, wanted, "nothing but the imported records stays");
 }
 
+/// A DR backup of two volumes of which Cinder fails so many volume backups; and what was there before.
+async fn backed_up_with_failures(
+    house: &House,
+    failures: u32,
+) -> (pb::DrBackup, BTreeMap<&'static str, usize>) {
+    let spec = sim::InstanceSpec::new("web", &[1, 2]);
+    let instance = house.source.create_instance(&spec).expect("made");
+    let before = census(&house.source, "demo");
+    let failure = sim::Action::Fail {
+        reason: "the store of backups is away".to_owned(),
+    };
+    let backup = sim::Rule::on(sim::Service::Volume, "POST", "/backups$", failure);
+    house.source.fault(backup.times(failures)).expect("a rule");
+    (house.back_up_to_end(&instance.server).await, before)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_backup_that_cinder_failed_to_make_is_made_again() {
+    let house = House::open(sim::Times::fast()).await;
+    let (backup, mut wanted) = backed_up_with_failures(&house, 2).await;
+    assert_eq!(state(backup.state), pb::State::Ok, "{:?}", backup.error);
+    wanted.insert("backups", 2);
+    let after = census(&house.source, "demo");
+    assert_eq!(after, wanted, "nothing but the volume backups is left");
+    house.prepare_refuge();
+    let restoration = house.restore(&backup.id).await;
+    let restoration = house.restoration_at_rest(&restoration.id).await;
+    assert_same_bytes(&house, &restoration);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn volume_backups_that_ended_with_the_backup_service_are_made_again_of_the_same_snapshots() {
+    let house = House::open(sim::Times::fast()).await;
+    let spec = sim::InstanceSpec::new("web", &[1, 2]);
+    let instance = house.source.create_instance(&spec).expect("made");
+    let mut wanted = census(&house.source, "demo");
+    wanted.insert("backups", 2);
+    house.source.set_times(sim::Times {
+        backup_base: std::time::Duration::from_secs(3600),
+        ..sim::Times::fast()
+    });
+    let backup = house.back_up(&instance.server).await;
+    while census(&house.source, "demo")["backups"] < 2 {
+        tokio::task::yield_now().await;
+    }
+    house.source.set_times(sim::Times::fast());
+    house.source.backup_service_kill();
+    house.source.backup_service_start();
+    let backup = house.backup_at_rest(&backup.id).await;
+    assert_eq!(state(backup.state), pb::State::Ok, "{:?}", backup.error);
+    let after = census(&house.source, "demo");
+    assert_eq!(after, wanted, "no snapshot is left, busy or not");
+    let snapshots = house.source.history();
+    let snapshots = snapshots
+        .iter()
+        .filter(|one| one.kind == sim::Kind::Snapshot);
+    assert_eq!(snapshots.count(), 2, "the volumes are of one moment still");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_backup_that_cinder_never_makes_ends_the_dr_backup_with_its_reason() {
+    let house = House::open(sim::Times::fast()).await;
+    let (backup, before) = backed_up_with_failures(&house, 6).await;
+    assert_eq!(state(backup.state), pb::State::Erred);
+    let error = backup.error.expect("a reason");
+    let told = error.message.contains("the store of backups is away");
+    assert!(told, "{}", error.message);
+    assert_eq!(census(&house.source, "demo"), before, "nothing is left");
+}
+
+/// A restoration of two volumes of which Cinder fails so many restores; and what was there before.
+async fn restored_with_failing_restores(
+    house: &House,
+    failures: u32,
+) -> (pb::Restoration, BTreeMap<&'static str, usize>) {
+    house.prepare_refuge();
+    let before = census(&house.dr, "demo");
+    let spec = sim::InstanceSpec::new("web", &[1, 2]);
+    let instance = house.source.create_instance(&spec).expect("made");
+    let backup = house.back_up_to_end(&instance.server).await;
+    let failure = sim::Action::Fail {
+        reason: "the store of backups is away".to_owned(),
+    };
+    let restore = sim::Rule::on(sim::Service::Volume, "POST", "/restore$", failure);
+    house.dr.fault(restore.times(failures)).expect("a rule");
+    let restoration = house.restore(&backup.id).await;
+    (house.restoration_at_rest(&restoration.id).await, before)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cinder_failed_to_restore_is_restored_into_another_volume() {
+    let house = House::open(sim::Times::fast()).await;
+    let (restoration, before) = restored_with_failing_restores(&house, 2).await;
+    let error = &restoration.error;
+    assert_eq!(state(restoration.state), pb::State::Ok, "{error:?}");
+    assert_same_bytes(&house, &restoration);
+    let after = census(&house.dr, "demo");
+    let more = |kind: &str| after[kind] - before[kind];
+    assert_eq!((more("servers"), more("volumes"), more("ports")), (1, 2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cinder_never_restores_ends_the_restoration_and_leaves_its_records() {
+    let house = House::open(sim::Times::fast()).await;
+    let (restoration, mut wanted) = restored_with_failing_restores(&house, 6).await;
+    assert_eq!(state(restoration.state), pb::State::Erred);
+    let error = restoration.error.expect("a reason");
+    assert!(
+        error.message.contains("error_restoring"),
+        "{}",
+        error.message
+    );
+    wanted.insert("backups", 2);
+    let after = census(&house.dr, "demo");
+    assert_eq!(after, wanted, "nothing but the imported records stays");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_failed_does_not_keep_the_next_restoration_from_it() {
     let house = House::open(sim::Times::fast()).await;

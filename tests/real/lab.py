@@ -56,10 +56,10 @@ class Lab:
         self.frozen.discard((site, service))
 
     @contextlib.contextmanager
-    def without(self, site, service):
-        """A service that is gone, ended in an orderly way."""
+    def without(self, site, service, how='term'):
+        """A service that is gone: ended in an orderly way, or by a `kill`."""
         self.dark.add(site)
-        self.fault('term', site, service)
+        self.fault(how, site, service)
         yield
         self.fault('start', site, service)
         self.dark.discard(site)

@@ -17,7 +17,7 @@ from subject import Subject
 TOKEN_SECONDS = 60
 # How long what must go may be busy here before it is freed: what a message that was lost leaves.
 PATIENCE = '30s'
-# How long after a server that did not come up the next one is made here.
+# How long after a failure of the cloud's something is tried again here.
 PAUSE = '10s'
 # And how long a restoration of which a message may be lost is waited for, before it is undone.
 LIMIT = '3m'
@@ -31,10 +31,23 @@ class Troubles(Subject):
         self.lab = lab
         self.to_dr = ('--cloud', self.dr.name, '--tenant', self.dr.project)
 
-    def back_up(self):
-        """A DR backup that no trouble meets, to restore from."""
-        backup = self.service.back_up(self.source, self.instance.server, '--name', 'quiet')
-        self.claim('a DR backup without trouble is OK', backup['state'] == 'STATE_OK')
+    def no_backup_service(self):
+        """cinder-backup dies while it makes volume backups, and is started anew."""
+        backup = self.under_way('dropped')
+        with self.lab.without(self.source.name, 'cinder-backup', 'kill'):
+            self.lab.delay(self.source.name, 0)
+        backup = self.service.until_rest('backup', backup['id'])
+        self.claim('cinder-backup died in a backup and came back: it is OK', backup['state'] == 'STATE_OK')
+        return backup
+
+    def under_way(self, name):
+        """A DR backup whose volume backups are being made, slowly."""
+        before = {one['id'] for one in self.source.tenant.list('backup', 'limit=1000')}
+        self.lab.delay(self.source.name, 1)
+        backup = self.service.back_up(self.source, self.instance.server, '--name', name, wait_for_end=False)
+        wait('a volume backup under way', lambda: [
+            one for one in self.source.tenant.list('backup', 'limit=1000')
+            if one['id'] not in before and one['status'] == 'creating'], 120)
         return backup
 
     # -- two at once, one in each cloud --------------------------------------
@@ -42,14 +55,8 @@ class Troubles(Subject):
     def frozen_api(self):
         """cinder-api stands still for a minute while volume backups are made."""
         then = self.digests()
-        before = {one['id'] for one in self.source.tenant.list('backup', 'limit=1000')}
-        self.lab.delay(self.source.name, 1)
         began = time.monotonic()
-        backup = self.service.back_up(self.source, self.instance.server, '--name', 'frozen',
-                                      wait_for_end=False)
-        wait('a volume backup under way', lambda: [
-            one for one in self.source.tenant.list('backup', 'limit=1000')
-            if one['id'] not in before and one['status'] == 'creating'], 120)
+        backup = self.under_way('frozen')
         with self.lab.freeze(self.source.name, 'cinder-api'):
             # As long as that, and until a call to it has been given up.
             told = self.words_of('backup', backup, until=time.monotonic() + 60, some=True)
@@ -180,11 +187,11 @@ def main(given):
         say('an instance with 3 volumes is there')
         fixtures = {site.name: site.listing() for site in here.sites}
         here.service.environment['DRBACKUP_PATIENCE__STUCK_AFTER'] = PATIENCE
-        here.service.environment['DRBACKUP_PATIENCE__SERVER_PAUSE'] = PAUSE
+        here.service.environment['DRBACKUP_PATIENCE__PAUSE'] = PAUSE
         here.service.start()
         troubles = Troubles(here.lab, here.service, *here.sites, instance)
-        quiet = troubles.back_up()
-        (backup, then), _ = at_once(troubles.frozen_api, lambda: troubles.no_queue(quiet))
+        dropped = troubles.no_backup_service()
+        (backup, then), _ = at_once(troubles.frozen_api, lambda: troubles.no_queue(dropped))
         troubles.short_quota(backup)
         at_once(troubles.no_export, lambda: troubles.no_host(backup, then))
         troubles.delete_all()

@@ -138,8 +138,8 @@ pub(in crate::app) struct Patience {
     pub(in crate::app) stuck_after: Span,
     pub(in crate::app) cleanup: Span,
     pub(in crate::app) asked_while_used: u32,
-    pub(in crate::app) server_tries: u32,
-    pub(in crate::app) server_pause: Span,
+    pub(in crate::app) tries: u32,
+    pub(in crate::app) pause: Span,
     pub(in crate::app) links_max: usize,
 }
 
@@ -344,8 +344,8 @@ impl Default for Patience {
             stuck_after: Span(limits.stuck_after),
             cleanup: Span(limits.cleanup),
             asked_while_used: limits.asked_while_used,
-            server_tries: limits.server_tries,
-            server_pause: Span(limits.server_pause),
+            tries: limits.tries,
+            pause: Span(limits.pause),
             links_max: limits.links_max,
         }
     }
@@ -358,8 +358,8 @@ impl From<&Patience> for plan::Limits {
             stuck_after: patience.stuck_after.0,
             cleanup: patience.cleanup.0,
             asked_while_used: patience.asked_while_used,
-            server_tries: patience.server_tries.max(1),
-            server_pause: patience.server_pause.0,
+            tries: patience.tries.max(1),
+            pause: patience.pause.0,
             links_max: patience.links_max,
         }
     }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::{
     super::Limits,
-    world::{answer, create, of_server, plan, restore, row},
+    world::{answer, create, increment, of_server, plan, restore, row},
 };
 use crate::domain::{
     capture::Capture,
-    decision::Ending,
+    decision::{Ending, Wish},
     effect::{Effect, EffectKind, EffectState, Request},
     fault::{Fault, FaultKind, Service},
     id::EffectKey,
@@ -266,6 +266,83 @@ fn a_temporary_volume_that_its_backup_left_busy_is_freed_at_once_and_no_other() 
     assert_eq!(wished_of_busy_volumes(restored), []);
 }
 
+fn fail(effect: &mut Effect) {
+    effect.state = EffectState::Failed;
+    effect.status = Some("error".to_owned());
+    effect.external = Some(format!("made-{}", effect.key));
+    effect.fault = Some(Fault::new(
+        FaultKind::Broken,
+        Service::BlockStorage,
+        "bring the volume backup to its end",
+        "it is error: the store is away",
+    ));
+}
+
+/// Of three volume backups that are under way the first fails as often as it is asked for; `first` and
+/// `others` are the keys of what is asked for.
+fn fails_again_and_again(operation: &Operation, first: &str, others: [&str; 2]) {
+    let mut ledger = until_all_wait(operation, |effect| {
+        let waits = effect.request.kind() == EffectKind::Make(ThingKind::VolumeBackup);
+        if waits {
+            effect.state = EffectState::Accepted;
+            if effect.key == EffectKey::new(first) {
+                fail(effect);
+            }
+        }
+        waits
+    });
+    let (mut failed, mut now) = (first, Timestamp(1));
+    for other in others {
+        let decision = plan(operation, &ledger, now);
+        assert_eq!(decision.drops, [EffectKey::new(failed)], "that one goes");
+        assert_eq!(decision.wishes, []);
+        change(&mut ledger, |effect| {
+            if effect.key == EffectKey::new(failed) {
+                effect.state = EffectState::Gone;
+                effect.status = Some("deleting".to_owned());
+                effect.changed = now;
+            }
+        });
+        let over = now.after(Limits::default().pause);
+        let decision = plan(operation, &ledger, now);
+        assert_eq!((decision.wishes, decision.drops), (vec![], vec![]));
+        assert_eq!(decision.again, Some(over));
+        let told = decision.report.runtime_state;
+        assert!(told.contains("the store is away"), "{told}");
+
+        now = over;
+        let [mut wish] = <[_; 1]>::try_from(plan(operation, &ledger, now).wishes).unwrap();
+        if matches!(wish.request, Request::ApplySnapshotFreed { .. }) {
+            let mut freed = row(operation, wish, ledger.next_ordinal());
+            answer(&mut freed, 3);
+            ledger.put(freed);
+            [wish] = <[_; 1]>::try_from(plan(operation, &ledger, now).wishes).unwrap();
+        }
+        assert_eq!(wish.key, EffectKey::new(other));
+        let before = ledger.get(&EffectKey::new(failed)).expect("a row");
+        assert_eq!(wish.request, before.request, "of what was captured");
+        let mut effect = row(operation, wish, ledger.next_ordinal());
+        fail(&mut effect);
+        ledger.put(effect);
+        failed = other;
+    }
+    let told = plan(operation, &ledger, now).report.runtime_state;
+    assert!(
+        told.starts_with("Cleaning up") && told.contains("the store is away"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_volume_backup_that_fails_is_made_again_after_a_pause() {
+    let full = create(Capture::Snapshot);
+    let others = ["volume-0-backup-2", "volume-0-backup-3"];
+    fails_again_and_again(&full, "volume-0-backup", others);
+    let building = increment(Capture::VolumeInUse);
+    let others = ["volume-0-increment-2", "volume-0-increment-3"];
+    fails_again_and_again(&building, "volume-0-increment", others);
+}
+
 /// A restoration whose server was made and ended in an error.
 fn server_down(operation: &Operation) -> Ledger {
     until_all_wait(operation, |effect| {
@@ -313,7 +390,7 @@ fn a_server_that_does_not_come_up_goes_and_another_one_is_made_after_a_pause() {
                 effect.changed = now;
             }
         });
-        let over = now.after(limits.server_pause);
+        let over = now.after(limits.pause);
         let decision = plan(&operation, &ledger, Timestamp(over.0 - 1));
         let Some(other) = other else {
             let told = &decision.report.runtime_state;
@@ -353,6 +430,141 @@ fn a_server_with_which_disks_would_go_is_made_once() {
         told.starts_with("Cleaning up") && told.contains("No valid host"),
         "{told}"
     );
+}
+
+/// A restoration of two volumes, of which Cinder could not restore into the first; the other one waits.
+fn one_of_two_not_restored(operation: &Operation) -> Ledger {
+    until_all_wait(operation, |effect| {
+        let waits = effect.request.kind() == EffectKind::Fill;
+        if waits {
+            effect.state = EffectState::Accepted;
+            effect.status = Some("restoring-backup".to_owned());
+            spoil(effect, "volume-0-restore");
+        }
+        waits
+    })
+}
+
+fn spoil(effect: &mut Effect, key: &str) {
+    if effect.key == EffectKey::new(key) {
+        effect.state = EffectState::Failed;
+        effect.status = Some("error_restoring".to_owned());
+        let (kind, doing) = (FaultKind::Broken, "bring the restore to its end");
+        let message = "it is error_restoring: the service gives no reason";
+        effect.fault = Some(Fault::new(kind, Service::BlockStorage, doing, message));
+    }
+}
+
+fn volume_filled(wish: &Wish) -> &str {
+    wish.request.known_id().expect("a restore")
+}
+
+#[test]
+fn what_cannot_be_restored_into_a_volume_is_restored_into_another_one_after_a_pause() {
+    let operation = restore(2, RestoreWish::default());
+    let mut ledger = one_of_two_not_restored(&operation);
+    let mut now = Timestamp(1);
+    let tries = [
+        ("volume-0", "volume-0-restore"),
+        ("volume-0-2", "volume-0-restore-2"),
+        ("volume-0-3", "volume-0-restore-3"),
+    ];
+    for (number, (volume, fill)) in tries.into_iter().enumerate() {
+        let decision = plan(&operation, &ledger, now);
+        let Some((other, refill)) = tries.get(number + 1) else {
+            let told = decision.report.runtime_state;
+            assert!(
+                told.starts_with("Cleaning up") && told.contains("error_restoring"),
+                "{told}"
+            );
+            return;
+        };
+        assert_eq!(decision.wishes, []);
+        assert_eq!(
+            decision.drops,
+            [EffectKey::new(volume)],
+            "that one alone goes"
+        );
+        change(&mut ledger, |effect| {
+            if effect.key == EffectKey::new(volume) {
+                effect.state = EffectState::Gone;
+            }
+        });
+        let failed = ledger.get(&EffectKey::new(fill)).expect("a row").changed;
+        let over = failed.after(Limits::default().pause);
+        let decision = plan(&operation, &ledger, Timestamp(over.0 - 1));
+        assert_eq!((decision.wishes, decision.drops), (vec![], vec![]));
+        assert_eq!(decision.again, Some(over));
+        let told = decision.report.runtime_state;
+        assert!(told.contains("error_restoring"), "{told}");
+
+        now = over;
+        let [wish] = <[_; 1]>::try_from(plan(&operation, &ledger, now).wishes).unwrap();
+        assert_eq!(wish.key, EffectKey::new(*other));
+        let mut made = row(&operation, wish, ledger.next_ordinal());
+        answer(&mut made, 3);
+        let id = made.id().to_owned();
+        ledger.put(made);
+        let [wish] = <[_; 1]>::try_from(plan(&operation, &ledger, now).wishes).unwrap();
+        assert_eq!((wish.key.as_str(), volume_filled(&wish)), (*refill, &*id));
+        let mut filled = row(&operation, wish, ledger.next_ordinal());
+        filled.changed = now;
+        spoil(&mut filled, refill);
+        ledger.put(filled);
+    }
+}
+
+#[test]
+fn a_server_is_made_of_the_volumes_that_could_be_restored_into() {
+    let operation = restore(2, RestoreWish::default());
+    let mut ledger = one_of_two_not_restored(&operation);
+    let now = Timestamp(1).after(HOUR);
+    loop {
+        change(&mut ledger, |effect| {
+            if effect.state == EffectState::Accepted {
+                effect.state = EffectState::Done;
+            }
+        });
+        let decision = plan(&operation, &ledger, now);
+        if decision.ending != Ending::Open {
+            assert_eq!(decision.ending, Ending::Done);
+            break;
+        }
+        for key in decision.drops {
+            change(&mut ledger, |effect| {
+                if effect.key == key {
+                    effect.state = EffectState::Gone;
+                }
+            });
+        }
+        for wish in decision.wishes {
+            let mut effect = row(&operation, wish, ledger.next_ordinal());
+            answer(&mut effect, 3);
+            ledger.put(effect);
+        }
+    }
+    let id = |key: &str| ledger.get(&EffectKey::new(key)).expect("a row").id();
+    let server = ledger.get(&EffectKey::new("server")).expect("a row");
+    let Request::MakeServer(plan) = &server.request else {
+        panic!("{server:#?}");
+    };
+    let disks: Vec<&str> = plan.disks.iter().map(|disk| disk.volume.as_str()).collect();
+    assert_eq!(disks, [id("volume-0-2"), id("volume-1")]);
+}
+
+#[test]
+fn a_restore_that_nobody_may_repeat_ends_the_restoration() {
+    // Its volume is gone, or its record is of no use: not what a new volume helps against.
+    let (operation, ledger) = restoring(|effect| {
+        let waits = effect.request.kind() == EffectKind::Fill;
+        if waits {
+            spoil(effect, "volume-0-restore");
+            effect.status = None;
+        }
+        waits
+    });
+    let told = plan(&operation, &ledger, Timestamp(1)).report.runtime_state;
+    assert!(told.starts_with("Cleaning up"), "{told}");
 }
 
 fn change(ledger: &mut Ledger, change: impl Fn(&mut Effect)) {

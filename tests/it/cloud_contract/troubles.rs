@@ -5,7 +5,7 @@ use drbackup::{
     domain::{
         effect::{Fact, Request},
         fault::{Fault, FaultKind},
-        id::{CloudName, Tenant, VolumeBackupId, VolumeId},
+        id::{CloudName, SnapshotId, Tenant, VolumeBackupId, VolumeId},
         record::BackupRecord,
         sighting::{Thing, ThingKind},
     },
@@ -296,7 +296,7 @@ async fn backup_service_that_is_down_is_not_a_backup_that_is_gone() {
 }
 
 #[tokio::test]
-async fn only_a_snapshot_that_is_stuck_is_freed() {
+async fn only_a_snapshot_that_is_stuck_gets_another_status() {
     let simulated = Simulated::start().await;
     let stage = &simulated.stage;
     let volume = stage.source.volume("ostest-volume").await;
@@ -324,19 +324,28 @@ async fn only_a_snapshot_that_is_stuck_is_freed() {
         (status().await == "available").then_some(())
     })
     .await;
-    for (before, after) in [("available", "available"), ("backing-up", "error")] {
-        simulated.pair.clouds[0]
-            .set_status(&id, before)
-            .expect("a snapshot");
-        simulated.ask(&stage.cloud, &free).await.expect("an answer");
-        assert_eq!(status().await, after);
+    let again = Request::ApplySnapshotFreed {
+        snapshot: SnapshotId::new(id.clone()),
+    };
+    let set_status = |status| simulated.pair.clouds[0].set_status(&id, status);
+    for (request, before, after) in [
+        (&free, "available", "available"),
+        (&free, "backing-up", "error"),
+        (&again, "available", "available"),
+        (&again, "error", "error"),
+        (&again, "backing-up", "available"),
+    ] {
+        set_status(before).expect("a snapshot");
+        let answer = simulated.ask(&stage.cloud, request).await;
+        answer.expect("an answer");
+        assert_eq!(status().await, after, "{request:?} of {before}");
     }
-    simulated.pair.clouds[0]
-        .set_status(&id, "backing-up")
-        .expect("a snapshot");
+    set_status("backing-up").expect("a snapshot");
     let member = stage.client("", Limits::default());
-    let refused = simulated.ask(&member, &free).await.expect_err("a fault");
-    assert_eq!(refused.kind, FaultKind::Forbidden);
+    for request in [&free, &again] {
+        let refused = simulated.ask(&member, request).await.expect_err("a fault");
+        assert_eq!(refused.kind, FaultKind::Forbidden, "{request:?}");
+    }
     let refused = stage.cloud.thing_delete(simulated.source(), &thing).await;
     assert_eq!(refused.expect_err("a fault").kind, FaultKind::Busy);
 }

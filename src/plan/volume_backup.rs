@@ -1,0 +1,106 @@
+//! The volume backup of one volume: an increment where there is something to build on, and another one
+//! where Cinder could not make it; it may not know how the volume was captured.
+//!
+//! Cinder lets a volume backup end in an error when its backup service is started anew, or cannot reach
+//! the store for a while. What was captured is still there, so the volume backup is deleted, and after a
+//! pause another one is made of the same; those of the other volumes are not disturbed.
+
+use super::{
+    Limits,
+    draft::{Draft, Step, key_of_try, number_of_try},
+};
+use crate::domain::{
+    decision::Wish,
+    effect::{Disposal, Effect, Request},
+    fault::FaultKind,
+    id::{EffectKey, SnapshotId, VolumeId},
+};
+
+/// What it is made of.
+pub(super) struct Plan<'p> {
+    /// The volume.
+    pub(super) volume: VolumeId,
+    /// Its snapshot, if that is what is backed up.
+    pub(super) snapshot: Option<SnapshotId>,
+    /// The description of the DR backup.
+    pub(super) description: &'p str,
+    /// Whether there is something to build on.
+    pub(super) incremental: bool,
+}
+
+/// The volume backup to wish for, of the volume with this number in the manifest.
+pub(super) fn wish(next: &mut Draft<'_>, index: usize, plan: &Plan<'_>) -> Step<Wish> {
+    let limits = next.limits();
+    let (mut incremental, mut number) = (plan.incremental, 1);
+    loop {
+        let request = Request::MakeVolumeBackup {
+            volume: plan.volume.clone(),
+            snapshot: plan.snapshot.clone(),
+            description: plan.description.to_owned(),
+            incremental,
+        };
+        let wish = next.wish(key(index, incremental, number), request, Disposal::Product);
+        if !next.has_refused(&wish.key, |effect| forgives(limits, effect))? {
+            return Ok(wish);
+        }
+        let refused = next.effect(wish.key.as_str());
+        if refused.is_some_and(needs_full) {
+            (incremental, number) = (false, 1);
+        } else {
+            next.pause_after(&wish.key, limits.pause)?;
+            free(next, plan.snapshot.as_ref(), &wish.key)?;
+            number += 1;
+        }
+    }
+}
+
+/// Cinder leaves a snapshot busy whose volume backup ended with its backup service.
+fn free(next: &mut Draft<'_>, snapshot: Option<&SnapshotId>, after: &EffectKey) -> Step<()> {
+    let Some(snapshot) = snapshot.cloned() else {
+        return Ok(());
+    };
+    let key = format!("freed-after-{after}");
+    let request = Request::ApplySnapshotFreed { snapshot };
+    next.one(next.wish(key, request, Disposal::Keep)).map(drop)
+}
+
+/// The newest one of a volume that was asked for.
+pub(super) fn newest<'a>(next: &Draft<'a>, index: usize) -> Option<&'a Effect> {
+    let asked = |incremental| {
+        let tries = (1..).map(|number| key(index, incremental, number));
+        tries.map_while(|key| next.effect(&key)).last()
+    };
+    asked(false).or_else(|| asked(true))
+}
+
+/// One that has another one as the way around.
+pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
+    let is_volume_backup = matches!(effect.request, Request::MakeVolumeBackup { .. });
+    // Its status tells how it goes, once it has to.
+    let fault = effect.fault.as_ref();
+    let failed = fault.is_some_and(|fault| fault.kind == FaultKind::Broken);
+    let may_repeat = failed && number_of_try(&effect.key) < limits.tries;
+    is_volume_backup && (needs_full(effect) || may_repeat)
+}
+
+/// An increment that Cinder cannot make: a full volume backup is the way around.
+fn needs_full(effect: &Effect) -> bool {
+    let is_increment = matches!(
+        effect.request,
+        Request::MakeVolumeBackup {
+            incremental: true,
+            ..
+        }
+    );
+    is_increment
+        && effect.fault.as_ref().is_some_and(|fault| {
+            // What failed for another reason may fail again.
+            let full_is_needed = fault.message.to_lowercase().contains("full backup");
+            fault.kind == FaultKind::Invalid || fault.kind == FaultKind::Broken && full_is_needed
+        })
+}
+
+fn key(index: usize, incremental: bool, number: u32) -> String {
+    let what = if incremental { "increment" } else { "backup" };
+    key_of_try(&format!("volume-{index}-{what}"), number)
+}
