@@ -1,6 +1,8 @@
 //! The volumes of a restoration, from their records or snapshots to volumes of the tenant that have all
-//! their bytes;
-//! it may not know the server that they are for.
+//! their bytes; it may not know the server that they are for.
+//!
+//! Each place of the manifest has a volume. Which of the first ones becomes which is settled when all are
+//! made; one that Cinder could not restore into is replaced in its place.
 
 use super::{
     Limits,
