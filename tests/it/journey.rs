@@ -296,23 +296,37 @@ async fn a_failed_restoration_leaves_only_the_imported_records() {
     assert_same_bytes(&house, &again);
 }
 
-/// A restoration of two volumes of which so many servers end in an error; and what was there before.
-async fn restored_with_failing_servers(
+/// So many failures of what is asked for there in one of the clouds.
+fn fails(cloud: &sim::Cloud, service: sim::Service, path: &str, reason: &str, failures: u32) {
+    let failure = sim::Action::Fail {
+        reason: reason.to_owned(),
+    };
+    let rule = sim::Rule::on(service, "POST", path, failure);
+    cloud.fault(rule.times(failures)).expect("a rule");
+}
+
+/// A restoration of two volumes in a cloud that fails as armed; and what was there before.
+async fn restored_with_failures(
     house: &House,
-    failures: u32,
+    arm: impl FnOnce(&sim::Cloud),
 ) -> (pb::Restoration, BTreeMap<&'static str, usize>) {
     house.prepare_refuge();
     let before = census(&house.dr, "demo");
     let spec = sim::InstanceSpec::new("web", &[1, 2]);
     let instance = house.source.create_instance(&spec).expect("made");
     let backup = house.back_up_to_end(&instance.server).await;
-    let failure = sim::Action::Fail {
-        reason: "No valid host was found.".to_owned(),
-    };
-    let server = sim::Rule::on(sim::Service::Compute, "POST", "/servers", failure);
-    house.dr.fault(server.times(failures)).expect("a rule");
+    arm(&house.dr);
     let restoration = house.restore(&backup.id).await;
     (house.restoration_at_rest(&restoration.id).await, before)
+}
+
+async fn restored_with_failing_servers(
+    house: &House,
+    failures: u32,
+) -> (pb::Restoration, BTreeMap<&'static str, usize>) {
+    let (service, path) = (sim::Service::Compute, "/servers");
+    let reason = "No valid host was found.";
+    restored_with_failures(house, |dr| fails(dr, service, path, reason, failures)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -347,11 +361,14 @@ async fn backed_up_with_failures(
     let spec = sim::InstanceSpec::new("web", &[1, 2]);
     let instance = house.source.create_instance(&spec).expect("made");
     let before = census(&house.source, "demo");
-    let failure = sim::Action::Fail {
-        reason: "the store of backups is away".to_owned(),
-    };
-    let backup = sim::Rule::on(sim::Service::Volume, "POST", "/backups$", failure);
-    house.source.fault(backup.times(failures)).expect("a rule");
+    let reason = "the store of backups is away";
+    fails(
+        &house.source,
+        sim::Service::Volume,
+        "/backups$",
+        reason,
+        failures,
+    );
     (house.back_up_to_end(&instance.server).await, before)
 }
 
@@ -409,23 +426,13 @@ async fn a_volume_backup_that_cinder_never_makes_ends_the_dr_backup_with_its_rea
     assert_eq!(census(&house.source, "demo"), before, "nothing is left");
 }
 
-/// A restoration of two volumes of which Cinder fails so many restores; and what was there before.
 async fn restored_with_failing_restores(
     house: &House,
     failures: u32,
 ) -> (pb::Restoration, BTreeMap<&'static str, usize>) {
-    house.prepare_refuge();
-    let before = census(&house.dr, "demo");
-    let spec = sim::InstanceSpec::new("web", &[1, 2]);
-    let instance = house.source.create_instance(&spec).expect("made");
-    let backup = house.back_up_to_end(&instance.server).await;
-    let failure = sim::Action::Fail {
-        reason: "the store of backups is away".to_owned(),
-    };
-    let restore = sim::Rule::on(sim::Service::Volume, "POST", "/restore$", failure);
-    house.dr.fault(restore.times(failures)).expect("a rule");
-    let restoration = house.restore(&backup.id).await;
-    (house.restoration_at_rest(&restoration.id).await, before)
+    let (service, path) = (sim::Service::Volume, "/restore$");
+    let reason = "the store of backups is away";
+    restored_with_failures(house, |dr| fails(dr, service, path, reason, failures)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
