@@ -7,6 +7,7 @@
 //! | | an image of a root disk that is no volume (see `root_disk`) | temporary | found by name |
 //! | Creating temporary volumes (of that image; snapshot-then-copy: of all) | make | temporary | found by name |
 //! | Creating volume backups | make; another one where that fails (see `volume_backup`) | product | found by name |
+//! | | free a snapshot that a volume backup which failed has left busy | keep | any other status stays |
 //! | Exporting records | read, parent by parent until a full one | keep | it only reads |
 //! | Removing temporary snapshots | drop | | gone is gone |
 //!

@@ -40,9 +40,9 @@ pub trait Cloud: Send + Sync {
     /// being restored or a volume that is not available yet is `Busy`; Cinder's 404 because a
     /// service is down is `ServiceDown`; 413 of Cinder, 403 of Nova and 409 of Neutron about quota
     /// are `Quota`. `export_record`, `import_record`, `ApplyErrorStatus`, `ApplyRecordFreed`,
-    /// `ApplySnapshotFreed` and a restore out of another project go through the cloud's admin entry and are `Forbidden` or
-    /// `Unconfigured` without the right. A server is made with `name` as an additional tag and keeps the name
-    /// of its plan.
+    /// `ApplySnapshotFreed` and a restore out of another project go through the cloud's admin entry and
+    /// are `Forbidden` or `Unconfigured` without the right. A server is made with `name` as an additional
+    /// tag and keeps the name of its plan.
     async fn request_perform(
         &self,
         tenant: &Tenant,

@@ -320,6 +320,36 @@ async fn restored_with_failures(
     (house.restoration_at_rest(&restoration.id).await, before)
 }
 
+/// The instance of two volumes is there with its bytes, and nothing of what failed.
+fn assert_restored_once(
+    house: &House,
+    restoration: &pb::Restoration,
+    before: &BTreeMap<&'static str, usize>,
+) {
+    let error = &restoration.error;
+    assert_eq!(state(restoration.state), pb::State::Ok, "{error:?}");
+    assert_same_bytes(house, restoration);
+    let after = census(&house.dr, "demo");
+    let more = |kind: &str| after[kind] - before[kind];
+    assert_eq!((more("servers"), more("volumes"), more("ports")), (1, 2, 1));
+}
+
+/// It says why it failed, and nothing is there but what it imported.
+fn assert_only_records_stay(
+    house: &House,
+    restoration: &pb::Restoration,
+    before: BTreeMap<&'static str, usize>,
+    why: &str,
+) {
+    assert_eq!(state(restoration.state), pb::State::Erred);
+    let error = restoration.error.as_ref().expect("a reason");
+    assert!(error.message.contains(why), "{}", error.message);
+    let mut wanted = before;
+    wanted.insert("backups", 2);
+    let after = census(&house.dr, "demo");
+    assert_eq!(after, wanted, "nothing but the imported records stays");
+}
+
 async fn restored_with_failing_servers(
     house: &House,
     failures: u32,
@@ -333,24 +363,14 @@ async fn restored_with_failing_servers(
 async fn a_server_that_the_cloud_could_not_bring_up_is_made_again_of_the_same_volumes() {
     let house = House::open(sim::Times::fast()).await;
     let (restoration, before) = restored_with_failing_servers(&house, 2).await;
-    let error = &restoration.error;
-    assert_eq!(state(restoration.state), pb::State::Ok, "{error:?}");
-    assert_same_bytes(&house, &restoration);
-    let after = census(&house.dr, "demo");
-    let more = |kind: &str| after[kind] - before[kind];
-    assert_eq!((more("servers"), more("volumes"), more("ports")), (1, 2, 1));
+    assert_restored_once(&house, &restoration, &before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_the_cloud_never_brings_up_ends_the_restoration_with_its_reason() {
     let house = House::open(sim::Times::fast()).await;
-    let (restoration, mut wanted) = restored_with_failing_servers(&house, 3).await;
-    assert_eq!(state(restoration.state), pb::State::Erred);
-    let error = restoration.error.expect("a reason");
-    assert!(error.message.contains("No valid host"), "{}", error.message);
-    wanted.insert("backups", 2);
-    let after = census(&house.dr, "demo");
-    assert_eq!(after, wanted, "nothing but the imported records stays");
+    let (restoration, before) = restored_with_failing_servers(&house, 3).await;
+    assert_only_records_stay(&house, &restoration, before, "No valid host");
 }
 
 /// A DR backup of two volumes of which Cinder fails so many volume backups; and what was there before.
@@ -439,28 +459,14 @@ async fn restored_with_failing_restores(
 async fn what_cinder_failed_to_restore_is_restored_into_another_volume() {
     let house = House::open(sim::Times::fast()).await;
     let (restoration, before) = restored_with_failing_restores(&house, 2).await;
-    let error = &restoration.error;
-    assert_eq!(state(restoration.state), pb::State::Ok, "{error:?}");
-    assert_same_bytes(&house, &restoration);
-    let after = census(&house.dr, "demo");
-    let more = |kind: &str| after[kind] - before[kind];
-    assert_eq!((more("servers"), more("volumes"), more("ports")), (1, 2, 1));
+    assert_restored_once(&house, &restoration, &before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cinder_never_restores_ends_the_restoration_and_leaves_its_records() {
     let house = House::open(sim::Times::fast()).await;
-    let (restoration, mut wanted) = restored_with_failing_restores(&house, 6).await;
-    assert_eq!(state(restoration.state), pb::State::Erred);
-    let error = restoration.error.expect("a reason");
-    assert!(
-        error.message.contains("error_restoring"),
-        "{}",
-        error.message
-    );
-    wanted.insert("backups", 2);
-    let after = census(&house.dr, "demo");
-    assert_eq!(after, wanted, "nothing but the imported records stays");
+    let (restoration, before) = restored_with_failing_restores(&house, 6).await;
+    assert_only_records_stay(&house, &restoration, before, "error_restoring");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -189,7 +189,7 @@ async fn a_life_of_deaths(database: String) {
     assert_eq!(after, before, "nothing is left and nothing is lost");
     judge::nothing_twice(&fleet.source);
     judge::nothing_twice(&fleet.dr);
-    judge::servers_made(&fleet.dr, 1);
+    assert_eq!(judge::servers_made(&fleet.dr), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

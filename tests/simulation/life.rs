@@ -462,7 +462,7 @@ impl<'s> Life<'s> {
         for cloud in [&self.stage.source, &self.stage.dr] {
             judge::nothing_twice(cloud);
         }
-        judge::servers_made(&self.stage.dr, self.restorations);
+        assert!(judge::servers_made(&self.stage.dr) <= self.restorations);
         for story in &self.stories {
             judge::legal(&self.stage.story(*story).await);
         }
