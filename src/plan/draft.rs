@@ -84,6 +84,12 @@ impl<'a> Draft<'a> {
         self.ledger.get(&EffectKey::new(key))
     }
 
+    /// The newest of what may be tried several times, by the key of the first.
+    pub(super) fn newest_try(&self, first: &str) -> Option<&'a Effect> {
+        let keys = (1..).map(|number| key_of_try(first, number));
+        keys.map_while(|key| self.effect(&key)).last()
+    }
+
     /// All effects that were ever wished for.
     pub(super) fn effects(&self) -> impl Iterator<Item = &'a Effect> {
         let ledger = self.ledger;

@@ -16,13 +16,15 @@ use crate::domain::{
     fault::FaultKind,
 };
 
+const FIRST: &str = "server";
+
 /// The server, when it is up.
 pub(super) fn create<'a>(next: &mut Draft<'a>, plan: &ServerPlan) -> Step<&'a Effect> {
     let limits = next.limits();
     let mut number = 1;
     loop {
         let request = Request::MakeServer(Box::new(plan.clone()));
-        let wish = next.wish(key(number), request, Disposal::Product);
+        let wish = next.wish(key_of_try(FIRST, number), request, Disposal::Product);
         if !next.has_refused(&wish.key, |server| forgives(limits, server))? {
             return next.one(wish);
         }
@@ -33,7 +35,7 @@ pub(super) fn create<'a>(next: &mut Draft<'a>, plan: &ServerPlan) -> Step<&'a Ef
 
 /// The newest one that was asked for.
 pub(super) fn newest<'a>(next: &Draft<'a>) -> Option<&'a Effect> {
-    (1..).map_while(|number| next.effect(&key(number))).last()
+    next.newest_try(FIRST)
 }
 
 /// A server that the cloud made and could not bring up, while another one may be tried.
@@ -47,8 +49,4 @@ pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
         .is_some_and(|fault| fault.kind == FaultKind::Broken);
     let takes_disks = plan.disks.iter().any(|disk| disk.delete_on_termination);
     broken && !takes_disks && number_of_try(&effect.key) < limits.tries
-}
-
-fn key(number: u32) -> String {
-    key_of_try("server", number)
 }

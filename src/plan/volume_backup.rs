@@ -39,7 +39,8 @@ pub(super) fn wish(next: &mut Draft<'_>, index: usize, plan: &Plan<'_>) -> Step<
             description: plan.description.to_owned(),
             incremental,
         };
-        let wish = next.wish(key(index, incremental, number), request, Disposal::Product);
+        let key = key_of_try(&first_key(index, incremental), number);
+        let wish = next.wish(key, request, Disposal::Product);
         if !next.has_refused(&wish.key, |effect| forgives(limits, effect))? {
             return Ok(wish);
         }
@@ -66,10 +67,7 @@ fn free(next: &mut Draft<'_>, snapshot: Option<&SnapshotId>, after: &EffectKey) 
 
 /// The newest one of a volume that was asked for.
 pub(super) fn newest<'a>(next: &Draft<'a>, index: usize) -> Option<&'a Effect> {
-    let asked = |incremental| {
-        let tries = (1..).map(|number| key(index, incremental, number));
-        tries.map_while(|key| next.effect(&key)).last()
-    };
+    let asked = |incremental| next.newest_try(&first_key(index, incremental));
     asked(false).or_else(|| asked(true))
 }
 
@@ -100,7 +98,7 @@ fn needs_full(effect: &Effect) -> bool {
         })
 }
 
-fn key(index: usize, incremental: bool, number: u32) -> String {
+fn first_key(index: usize, incremental: bool) -> String {
     let what = if incremental { "increment" } else { "backup" };
-    key_of_try(&format!("volume-{index}-{what}"), number)
+    format!("volume-{index}-{what}")
 }
