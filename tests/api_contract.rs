@@ -374,21 +374,7 @@ fn errors() -> Vec<Error> {
         new(ErrorKind::Unavailable),
         new(ErrorKind::Internal),
     ];
-    let kinds = [
-        FaultKind::Unreachable,
-        FaultKind::Unanswered,
-        FaultKind::Throttled,
-        FaultKind::ServiceDown,
-        FaultKind::Busy,
-        FaultKind::Unauthenticated,
-        FaultKind::Forbidden,
-        FaultKind::NotFound,
-        FaultKind::Conflict,
-        FaultKind::Invalid,
-        FaultKind::Quota,
-        FaultKind::Broken,
-        FaultKind::Unconfigured,
-    ];
+    let kinds = FaultKind::ALL;
     errors.extend(kinds.map(|kind| Fault::new(kind, Service::Compute, "do it", "no").into()));
     errors
 }

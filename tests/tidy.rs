@@ -412,3 +412,73 @@ fn every_behaviour_of_the_original_is_shown_or_said_why_not() {
     }
     assert!(missing.is_empty(), "{missing:#?}");
 }
+
+/// Words in quotes that look like a reason and are none.
+const NO_REASONS: [&str; 5] = [
+    "CREATION_SCHEDULED",
+    "DELETION_SCHEDULED",
+    "OUT_DIR",
+    "SCREAMING_SNAKE_CASE",
+    "UPDATE_SCHEDULED",
+];
+
+/// What the sources have in quotes, in capitals and with an underscore.
+fn words_in_capitals(text: &str) -> BTreeSet<&str> {
+    text.split('"')
+        .filter(|word| {
+            word.contains('_')
+                && !word.ends_with('_')
+                && word.starts_with(|first: char| first.is_ascii_uppercase())
+                && word
+                    .chars()
+                    .all(|one| one.is_ascii_uppercase() || one.is_ascii_digit() || one == '_')
+        })
+        .collect()
+}
+
+#[test]
+fn every_reason_is_on_the_page_of_reasons_and_no_other() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/errors.md")).expect("the page");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let cells = rows.filter_map(|row| row.split(" | ").next());
+    let listed: BTreeSet<&str> = cells
+        .flat_map(|cell| cell.split('`'))
+        .filter(|word| {
+            word.chars()
+                .all(|one| one.is_ascii_uppercase() || one == '_' || one == '2')
+        })
+        .filter(|word| !word.is_empty())
+        .collect();
+    let telling = [
+        "api", "domain", "engine", "original", "plan", "rest", "service",
+    ];
+    let sources = sources();
+    let told: Vec<&str> = sources
+        .iter()
+        .filter(|source| telling.contains(&source.room.as_str()))
+        .filter(|source| !source.path.to_string_lossy().contains("tests"))
+        .map(|source| source.text.split("#[cfg(test)]").next().unwrap_or_default())
+        .collect();
+    let used: BTreeSet<&str> = told
+        .iter()
+        .flat_map(|text| words_in_capitals(text))
+        .collect();
+    let unlisted: Vec<&&str> = used
+        .difference(&listed)
+        .filter(|word| !NO_REASONS.contains(word))
+        .collect();
+    assert!(unlisted.is_empty(), "not on docs/errors.md: {unlisted:?}");
+    let unused: Vec<&&str> = listed
+        .iter()
+        .filter(|word| {
+            !told
+                .iter()
+                .any(|text| text.contains(&format!("\"{word}\"")))
+        })
+        .collect();
+    assert!(
+        unused.is_empty(),
+        "on docs/errors.md and never told: {unused:?}"
+    );
+}

@@ -52,8 +52,10 @@ fn fault_code(kind: FaultKind) -> Code {
         FaultKind::Unauthenticated | FaultKind::Forbidden => Code::PermissionDenied,
         FaultKind::NotFound => Code::NotFound,
         FaultKind::Invalid => Code::InvalidArgument,
-        FaultKind::Quota => Code::ResourceExhausted,
-        FaultKind::Conflict | FaultKind::Unconfigured => Code::FailedPrecondition,
+        FaultKind::Quota | FaultKind::NoHost => Code::ResourceExhausted,
+        FaultKind::Conflict | FaultKind::Unfit | FaultKind::Unconfigured => {
+            Code::FailedPrecondition
+        }
         FaultKind::Broken => Code::Internal,
     }
 }
@@ -142,6 +144,7 @@ fn facts(error: &Error) -> HashMap<String, String> {
         }
     };
     put("guidance", shortened(&error.guidance));
+    put("retryable", error.is_retryable().to_string());
     if let ErrorKind::Cloud(fault) = &error.kind {
         put("service", fault.service.project().to_owned());
         put(
@@ -163,7 +166,7 @@ fn describe_fault(fault: &Fault, reason: &str, details: &mut ErrorDetails) {
         FaultKind::Quota => {
             details.add_quota_failure_violation(fault.service.project(), message);
         }
-        FaultKind::Conflict | FaultKind::Unconfigured => {
+        FaultKind::Conflict | FaultKind::Unfit | FaultKind::Unconfigured => {
             details.add_precondition_failure_violation(reason, fault.service.project(), message);
         }
         FaultKind::Unreachable
@@ -175,7 +178,8 @@ fn describe_fault(fault: &Fault, reason: &str, details: &mut ErrorDetails) {
         | FaultKind::Forbidden
         | FaultKind::NotFound
         | FaultKind::Invalid
-        | FaultKind::Broken => {}
+        | FaultKind::Broken
+        | FaultKind::NoHost => {}
     }
 }
 

@@ -141,6 +141,22 @@ impl Error {
         Self::new(ErrorKind::Precondition { reason }, message)
     }
 
+    /// Whether the same request, unchanged, can succeed another time.
+    pub fn is_retryable(&self) -> bool {
+        match &self.kind {
+            ErrorKind::Cloud(fault) => fault.kind.is_retryable(),
+            ErrorKind::Invalid(_)
+            | ErrorKind::NotFound { .. }
+            | ErrorKind::RequestReused
+            | ErrorKind::Outdated
+            | ErrorKind::Precondition { .. }
+            | ErrorKind::Short(_)
+            | ErrorKind::Forbidden
+            | ErrorKind::Unavailable
+            | ErrorKind::Internal => RETRYABLE.contains(&self.reason()),
+        }
+    }
+
     /// The stable reason by which a client may branch (upper snake case).
     pub fn reason(&self) -> &'static str {
         match &self.kind {
@@ -151,7 +167,7 @@ impl Error {
             ErrorKind::Precondition { reason } => reason,
             ErrorKind::Short(_) => "QUOTA_SHORT",
             ErrorKind::Forbidden => "FORBIDDEN",
-            ErrorKind::Cloud(_) => "CLOUD_FAULT",
+            ErrorKind::Cloud(fault) => fault.kind.reason(),
             ErrorKind::Unavailable => "STORE_UNAVAILABLE",
             ErrorKind::Internal => "INTERNAL",
         }
@@ -168,10 +184,21 @@ impl From<Fault> for Error {
     }
 }
 
+/// The reasons, of those that no fault of a cloud stands behind, which the same request need not meet
+/// again.
+const RETRYABLE: [&str; 6] = [
+    "CANCELLED",
+    "CONSISTENCY_NOT_REACHED",
+    "DEADLINE_EXCEEDED",
+    "INSTANCE_CHANGED",
+    "QUOTA_SHORT",
+    "STORE_UNAVAILABLE",
+];
+
 /// Why an operation ended in `ERRED`; kept on its resource, told by streams and reads alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationError {
-    /// A stable name by which programs branch (`CANCELLED`, `FLAVOR_TOO_SMALL`, `CLOUD_FAULT` …).
+    /// A stable name by which programs branch (`CANCELLED`, `FLAVOR_TOO_SMALL`, `QUOTA_EXCEEDED` …).
     pub reason: String,
     /// What we were doing and what was wrong.
     pub message: String,
@@ -185,6 +212,9 @@ pub struct OperationError {
     pub code: Option<String>,
     /// Its request id.
     pub request_id: Option<String>,
+    /// Whether the same request, unchanged, can succeed another time.
+    #[serde(default)]
+    pub retryable: bool,
 }
 
 impl OperationError {
@@ -198,26 +228,36 @@ impl OperationError {
             status: None,
             code: None,
             request_id: None,
+            retryable: RETRYABLE.contains(&reason),
         }
     }
 }
 
 impl From<&Error> for OperationError {
     fn from(error: &Error) -> Self {
-        Self::new(error.reason(), error.message.clone(), &error.guidance)
+        let new = Self::new(error.reason(), error.message.clone(), &error.guidance);
+        if let ErrorKind::Cloud(fault) = &error.kind {
+            return Self {
+                message: new.message,
+                guidance: new.guidance,
+                ..Self::from(fault.as_ref())
+            };
+        }
+        new
     }
 }
 
 impl From<&Fault> for OperationError {
     fn from(fault: &Fault) -> Self {
         Self {
-            reason: "CLOUD_FAULT".to_owned(),
+            reason: fault.kind.reason().to_owned(),
             message: fault.to_string(),
             guidance: fault.guidance().to_owned(),
             service: Some(fault.service),
             status: fault.status,
             code: fault.code.clone(),
             request_id: fault.request_id.clone(),
+            retryable: fault.kind.is_retryable(),
         }
     }
 }

@@ -47,6 +47,9 @@ pub enum FaultKind {
     ServiceDown,
     /// The thing is in a state that passes (a backup that is being restored, a volume in use).
     Busy,
+    /// The thing is in a status in which this is refused, and which does not pass by itself (a volume
+    /// that is `reserved` or in `error`).
+    Unfit,
     /// The credential was refused.
     Unauthenticated,
     /// The credential may not do this.
@@ -61,8 +64,101 @@ pub enum FaultKind {
     Quota,
     /// The thing was made and then went wrong inside the cloud, or its status says error.
     Broken,
+    /// The cloud has no host for the server, or none that could bring it up.
+    NoHost,
     /// Our own configuration lacks what the call needs (no such cloud, no admin credential).
     Unconfigured,
+}
+
+impl FaultKind {
+    /// All kinds.
+    pub const ALL: [Self; 15] = [
+        Self::Unreachable,
+        Self::Unanswered,
+        Self::Throttled,
+        Self::ServiceDown,
+        Self::Busy,
+        Self::Unfit,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Invalid,
+        Self::Quota,
+        Self::Broken,
+        Self::NoHost,
+        Self::Unconfigured,
+    ];
+
+    /// The stable word by which programs branch; no two kinds share one.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Unreachable => "CLOUD_UNREACHABLE",
+            Self::Unanswered => "CLOUD_UNANSWERED",
+            Self::Throttled => "CLOUD_THROTTLED",
+            Self::ServiceDown => "CLOUD_SERVICE_DOWN",
+            Self::Busy => "CLOUD_BUSY",
+            Self::Unfit => "STATUS_UNFIT",
+            Self::Unauthenticated => "CLOUD_LOGIN_REFUSED",
+            Self::Forbidden => "CLOUD_FORBIDDEN",
+            Self::NotFound => "CLOUD_NOT_FOUND",
+            Self::Conflict => "CLOUD_CONFLICT",
+            Self::Invalid => "CLOUD_INVALID",
+            Self::Quota => "QUOTA_EXCEEDED",
+            Self::Broken => "CLOUD_BROKEN",
+            Self::NoHost => "NO_VALID_HOST",
+            Self::Unconfigured => "CLOUD_UNCONFIGURED",
+        }
+    }
+
+    /// Whether asking again later can help without anybody changing anything in the request.
+    pub fn may_pass(self) -> bool {
+        match self {
+            Self::Unreachable
+            | Self::Unanswered
+            | Self::Throttled
+            | Self::ServiceDown
+            | Self::Busy => true,
+            Self::Unfit
+            | Self::Unauthenticated
+            | Self::Forbidden
+            | Self::NotFound
+            | Self::Conflict
+            | Self::Invalid
+            | Self::Quota
+            | Self::Broken
+            | Self::NoHost
+            | Self::Unconfigured => false,
+        }
+    }
+
+    /// Whether an operator can mend it without anybody changing the request: a login, a right, a quota,
+    /// room on the hosts, our own configuration. What was done before it is worth holding meanwhile.
+    pub fn mended_by_operator(self) -> bool {
+        match self {
+            Self::Unauthenticated
+            | Self::Forbidden
+            | Self::Quota
+            | Self::NoHost
+            | Self::Unconfigured => true,
+            Self::Unreachable
+            | Self::Unanswered
+            | Self::Throttled
+            | Self::ServiceDown
+            | Self::Busy
+            | Self::Unfit
+            | Self::NotFound
+            | Self::Conflict
+            | Self::Invalid
+            | Self::Broken => false,
+        }
+    }
+
+    /// Whether the same request, unchanged, can succeed another time: when it has passed, or when
+    /// somebody has mended it.
+    pub fn is_retryable(self) -> bool {
+        self.may_pass() || self.mended_by_operator() || self == Self::Broken
+    }
 }
 
 /// A call to a cloud that did not end well, with everything that its operator may want to look up.
@@ -111,23 +207,14 @@ impl Fault {
         matches!(self.kind, FaultKind::Unanswered)
     }
 
-    /// Whether asking again later can help without anybody changing anything in the request.
+    /// What [`FaultKind::may_pass`] says of its kind.
     pub fn may_pass(&self) -> bool {
-        match self.kind {
-            FaultKind::Unreachable
-            | FaultKind::Unanswered
-            | FaultKind::Throttled
-            | FaultKind::ServiceDown
-            | FaultKind::Busy => true,
-            FaultKind::Unauthenticated
-            | FaultKind::Forbidden
-            | FaultKind::NotFound
-            | FaultKind::Conflict
-            | FaultKind::Invalid
-            | FaultKind::Quota
-            | FaultKind::Broken
-            | FaultKind::Unconfigured => false,
-        }
+        self.kind.may_pass()
+    }
+
+    /// What [`FaultKind::mended_by_operator`] says of its kind.
+    pub fn mended_by_operator(&self) -> bool {
+        self.kind.mended_by_operator()
     }
 
     /// Whether the whole cloud is in trouble, and not just this one request: nothing answers, or it
@@ -138,6 +225,7 @@ impl Fault {
             FaultKind::Unanswered => self.status.is_none(),
             FaultKind::ServiceDown
             | FaultKind::Busy
+            | FaultKind::Unfit
             | FaultKind::Unauthenticated
             | FaultKind::Forbidden
             | FaultKind::NotFound
@@ -145,6 +233,7 @@ impl Fault {
             | FaultKind::Invalid
             | FaultKind::Quota
             | FaultKind::Broken
+            | FaultKind::NoHost
             | FaultKind::Unconfigured => false,
         }
     }
@@ -170,6 +259,9 @@ impl Fault {
             }
             FaultKind::ServiceDown => "start the service that is down; the work goes on then",
             FaultKind::Busy => "wait until the other work on it has ended",
+            FaultKind::Unfit => {
+                "bring it into a status in which this is possible, as the message says; then ask again"
+            }
             FaultKind::Unauthenticated => "check the credential of this cloud in clouds.yaml",
             FaultKind::Forbidden => {
                 "give the user the role that the policy asks for, or configure an admin entry for this cloud"
@@ -178,6 +270,9 @@ impl Fault {
             FaultKind::Conflict => "remove or rename what is in the way, then ask again",
             FaultKind::Invalid => "change the request as the message says",
             FaultKind::Quota => "raise the quota or free some of it, then ask again",
+            FaultKind::NoHost => {
+                "make room for the server: free or enable a host that has what its flavor asks for"
+            }
             FaultKind::Broken => "look into the service's log for the reason, then ask again",
             FaultKind::Unconfigured => "complete the configuration of this cloud",
         }
@@ -212,3 +307,45 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_reason_of_its_own() {
+        let reasons: BTreeSet<&str> = FaultKind::ALL.map(FaultKind::reason).into();
+        assert_eq!(reasons.len(), FaultKind::ALL.len());
+        for reason in reasons {
+            assert!(
+                reason
+                    .chars()
+                    .all(|one| one.is_ascii_uppercase() || one == '_'),
+                "{reason}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_an_operator_mends_does_not_pass_by_itself() {
+        for kind in FaultKind::ALL {
+            assert!(!(kind.mended_by_operator() && kind.may_pass()), "{kind:?}");
+        }
+        let mended: Vec<FaultKind> = FaultKind::ALL
+            .into_iter()
+            .filter(|kind| kind.mended_by_operator())
+            .collect();
+        assert_eq!(
+            mended,
+            [
+                FaultKind::Unauthenticated,
+                FaultKind::Forbidden,
+                FaultKind::Quota,
+                FaultKind::NoHost,
+                FaultKind::Unconfigured,
+            ]
+        );
+    }
+}

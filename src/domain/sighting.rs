@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{id::VolumeId, time::Timestamp};
+use super::{fault::FaultKind, id::VolumeId, time::Timestamp};
 
 /// The kinds of things that effects make, fill and drop; each has one list per tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -136,6 +136,23 @@ impl Sighting {
                 _ => Verdict::Waiting,
             },
         }
+    }
+
+    /// What went wrong with a thing that will not become ready. Nova tells it in words alone, in the
+    /// `fault` of a server: "No valid host was found. …" of its scheduler, and "Exceeded maximum number
+    /// of retries. Exhausted all hosts available for retrying build failures …" of its conductor
+    /// (`nova/exception.py`, the same from Zed to 2026.1).
+    pub fn breakage(&self) -> FaultKind {
+        const NO_HOST: [&str; 2] = ["No valid host was found", "Exhausted all hosts available"];
+        let says = |part: &str| {
+            self.message
+                .as_ref()
+                .is_some_and(|text| text.contains(part))
+        };
+        if self.thing.kind == ThingKind::Server && NO_HOST.into_iter().any(says) {
+            return FaultKind::NoHost;
+        }
+        FaultKind::Broken
     }
 
     /// Whether a delete of it is refused for as long as it is in this status.

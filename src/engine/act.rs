@@ -309,8 +309,19 @@ pub(super) fn not_awaited(effect: &Effect) -> Fault {
 
 /// Notes that something that was asked for or accepted went wrong inside the cloud.
 pub(super) fn broken(effect: &mut Effect, aside: &mut Aside, message: &str, now: Instant) {
+    broken_as(effect, aside, FaultKind::Broken, message, now);
+}
+
+/// The same, where it is known what went wrong.
+pub(super) fn broken_as(
+    effect: &mut Effect,
+    aside: &mut Aside,
+    kind: FaultKind,
+    message: &str,
+    now: Instant,
+) {
     let doing = format!("bring {} {} to its end", effect.key, effect.name);
-    let fault = Fault::new(FaultKind::Broken, service_of(effect), doing, message);
+    let fault = Fault::new(kind, service_of(effect), doing, message);
     effect.fault = Some(fault);
     enter(effect, aside, EffectState::Failed, now);
 }

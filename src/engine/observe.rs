@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     Settings,
-    act::{Aside, Look, broken, enter},
+    act::{Aside, Look, broken, broken_as, enter},
     turn::Rest,
 };
 use crate::domain::{
@@ -200,7 +200,7 @@ fn judged(effect: &mut Effect, aside: &mut Aside, sighting: &Sighting, now: Inst
                 .as_deref()
                 .unwrap_or("the service gives no reason");
             let text = format!("it is {}: {why}", sighting.status);
-            broken(effect, aside, &text, now);
+            broken_as(effect, aside, sighting.breakage(), &text, now);
         }
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
     let broken = effect
         .fault
         .as_ref()
-        .is_some_and(|fault| fault.kind == FaultKind::Broken);
+        .is_some_and(|fault| matches!(fault.kind, FaultKind::Broken | FaultKind::NoHost));
     let takes_disks = plan.disks.iter().any(|disk| disk.delete_on_termination);
     broken && !takes_disks && number_of_try(&effect.key) < limits.tries
 }

@@ -63,6 +63,7 @@ pub(in crate::api) fn error(error: OperationError) -> pb::OperationError {
         status: error.status.map(number).unwrap_or_default(),
         code: text(error.code.as_ref()),
         request_id: text(error.request_id.as_ref()),
+        retryable: error.retryable,
     }
 }
 
