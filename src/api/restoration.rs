@@ -114,7 +114,7 @@ impl Restorations {
         let request_id = fields.request_id(message.request_id);
         fields.done()?;
         self.service
-            .restoration_cancel(id, &request_id)
+            .restoration_cancel(id, &request_id, message.keep_volumes)
             .await
             .map(restoration::restoration)
     }

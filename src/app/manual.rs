@@ -228,11 +228,15 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "patience.tries",
-        "How often a volume backup, a restore into a volume, and the server of a restoration are made where the cloud takes them and cannot bring them to their end; what failed goes first. A server with which disks go is made once.",
+        "How often a volume backup, a restore into a volume, and the server of a restoration are made where the cloud takes them and cannot bring them to their end; what failed goes first. After that a server is still made again, after ever longer pauses, until the time limit: its volumes have their bytes.",
     ),
     (
         "patience.pause",
         "The time between such a failure and the next try.",
+    ),
+    (
+        "patience.hold_pause",
+        "The longest time between two tries of what a login, a right or a quota forbids, or of a server that does not come up, while bytes that were moved are held.",
     ),
     (
         "patience.links_max",
@@ -273,6 +277,10 @@ const MEANINGS: &[(&str, &str)] = &[
     (
         "engine.observe_crowd",
         "Both the shortest time and the share are divided by the operations that wait for the list, at most by so much.",
+    ),
+    (
+        "engine.sight_age",
+        "How old what a cloud told last may be for a decision that deletes something; what is older is looked at again before.",
     ),
     (
         "engine.settle",

@@ -10,10 +10,14 @@ use crate::api::pb;
 
 /// The line of the whole work.
 const WHOLE: &str = "{prefix:.bold} {wide_msg} [{bar:24.green/dim}] {pos}/{len} {elapsed:>4}";
+/// The line of work that ended and did not reach its goal.
+const WHOLE_FAILED: &str = "{prefix:.bold} {wide_msg} [{bar:24.red/dim}] {pos}/{len} {elapsed:>4}";
 /// The line of a volume that something happens to.
 const VOLUME: &str = "  {spinner:.green} {prefix} {wide_msg:.dim}";
 /// The line of a volume whose part is done.
 const VOLUME_DONE: &str = "  {prefix:.green} {wide_msg}";
+/// The line of a volume for which something failed.
+const VOLUME_FAILED: &str = "  {prefix:.red} {wide_msg}";
 
 /// How often what moves by itself is drawn.
 const TICK: Duration = Duration::from_millis(120);
@@ -143,9 +147,13 @@ impl Bars {
         };
         line.set_prefix(format!("{name} ({} GiB)", volume.size_gib));
         line.set_message(volume.status.clone());
-        if volume.done && !line.is_finished() {
+        if volume.failed {
+            line.set_style(style(VOLUME_FAILED));
+        } else if volume.done && !line.is_finished() {
             line.set_style(style(VOLUME_DONE));
             line.finish();
+        } else if !volume.done {
+            line.set_style(style(VOLUME));
         }
     }
 }
@@ -153,6 +161,9 @@ impl Bars {
 impl Watcher for Bars {
     fn event(&mut self, event: &pb::Event) -> Result<(), Failure> {
         self.whole.set_message(event.runtime_state.clone());
+        if event.state() == pb::State::Erred {
+            self.whole.set_style(style(WHOLE_FAILED));
+        }
         let Some(progress) = &event.progress else {
             return Ok(());
         };
@@ -198,7 +209,7 @@ mod tests {
 
     #[test]
     fn templates_have_no_mistakes() {
-        for template in [WHOLE, VOLUME, VOLUME_DONE] {
+        for template in [WHOLE, WHOLE_FAILED, VOLUME, VOLUME_DONE, VOLUME_FAILED] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
     }

@@ -102,6 +102,9 @@ pub struct Create {
     /// Metadata of the instance in addition to the original's; may be repeated
     #[arg(long = "metadata", value_name = "KEY=VALUE", value_parser = pair)]
     metadata: Vec<(String, String)>,
+    /// Keep the volumes that have their bytes where the restoration cannot be brought to its end
+    #[arg(long)]
+    keep_volumes: bool,
     /// Give up and undo if it takes longer, such as 4h [default: the limit of the service]
     #[arg(long, value_name = "TIME")]
     time_limit: Option<Span>,
@@ -179,6 +182,9 @@ pub struct Watch {
 pub struct Cancel {
     #[command(flatten)]
     which: Which,
+    /// Keep the volumes that have their bytes
+    #[arg(long)]
+    keep_volumes: bool,
     #[command(flatten)]
     work: Work,
 }
@@ -267,6 +273,7 @@ async fn create(create: Create, context: &mut Context<'_>) -> Result<(), Failure
         time_limit: create.time_limit.and_then(|limit| limit.0.try_into().ok()),
         request_id: request_id.clone(),
         validate_only: create.validate_only,
+        keep_volumes: create.keep_volumes,
     };
     let mut service = context.client.restorations();
     let answer = context
@@ -381,6 +388,7 @@ async fn cancel(cancel: Cancel, context: &mut Context<'_>) -> Result<(), Failure
     let request = pb::CancelRestorationRequest {
         id: resolve::restoration(&context.client, &cancel.which.restoration).await?,
         request_id: request_id.clone(),
+        keep_volumes: cancel.keep_volumes,
     };
     let mut service = context.client.restorations();
     let answer = context

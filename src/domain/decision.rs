@@ -65,6 +65,10 @@ pub struct Decision {
     pub wishes: Vec<Wish>,
     /// Effects whose things should go now.
     pub drops: Vec<EffectKey>,
+    /// Effects that were refused, did nothing, and are to be asked for again.
+    pub retries: Vec<EffectKey>,
+    /// Whether no request leaves: what was asked for before is looked at first.
+    pub looks_only: bool,
     /// What to tell.
     pub report: Report,
     /// When to ask the planner again although nothing has happened by then.

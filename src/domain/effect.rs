@@ -136,7 +136,21 @@ pub enum Request {
         /// The volume.
         volume: VolumeId,
     },
-    /// Give a volume its name, description, metadata, bootable flag and image metadata.
+    /// Mark a volume as one that boots, or as one that does not.
+    ApplyBootable {
+        /// The volume.
+        volume: VolumeId,
+        /// Whether it boots.
+        bootable: bool,
+    },
+    /// Have volumes go with the server that they are attached to.
+    ApplyDeleteOnTermination {
+        /// The server.
+        server: ServerId,
+        /// The volumes.
+        volumes: Vec<VolumeId>,
+    },
+    /// Give a volume its name, description, metadata and image metadata.
     ApplyVolume {
         /// The volume.
         volume: VolumeId,
@@ -146,8 +160,9 @@ pub enum Request {
         description: String,
         /// Metadata, replacing what is there.
         metadata: Properties,
-        /// Bootable.
-        bootable: bool,
+        /// Bootable, as rows of before [`Request::ApplyBootable`] have it.
+        #[serde(default)]
+        bootable: Option<bool>,
         /// Image metadata, added to what is there.
         image_metadata: Properties,
     },
@@ -295,7 +310,9 @@ impl Request {
             Self::MakeServer(_) => EffectKind::Make(ThingKind::Server),
             Self::ImportRecord { .. } => EffectKind::Import,
             Self::RestoreVolumeBackup { .. } => EffectKind::Fill,
-            Self::ApplyVolume { .. }
+            Self::ApplyBootable { .. }
+            | Self::ApplyDeleteOnTermination { .. }
+            | Self::ApplyVolume { .. }
             | Self::ApplySecurityGroupRules { .. }
             | Self::ApplySecurityGroupName { .. }
             | Self::ApplyPortName { .. }
@@ -355,6 +372,8 @@ impl Request {
             | Self::MakeSecurityGroup { .. }
             | Self::MakePort { .. }
             | Self::MakeServer(_)
+            | Self::ApplyBootable { .. }
+            | Self::ApplyDeleteOnTermination { .. }
             | Self::ApplyVolume { .. }
             | Self::ApplySecurityGroupRules { .. }
             | Self::ApplySecurityGroupName { .. }

@@ -1,6 +1,6 @@
 //! All effects of one operation; it may not know who writes them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     effect::{Effect, EffectState},
@@ -12,6 +12,7 @@ use super::{
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
     effects: BTreeMap<EffectKey, Effect>,
+    unseen: BTreeSet<EffectKey>,
 }
 
 impl Ledger {
@@ -22,7 +23,18 @@ impl Ledger {
                 .into_iter()
                 .map(|effect| (effect.key.clone(), effect))
                 .collect(),
+            unseen: BTreeSet::new(),
         }
+    }
+
+    /// Says of which open effects the rows are history: nobody has looked lately. Not stored.
+    pub fn set_unseen(&mut self, unseen: BTreeSet<EffectKey>) {
+        self.unseen = unseen;
+    }
+
+    /// The open effects whose rows are history, and nothing to destroy anything upon.
+    pub fn unseen(&self) -> &BTreeSet<EffectKey> {
+        &self.unseen
     }
 
     /// The effect of that key.

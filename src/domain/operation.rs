@@ -39,6 +39,14 @@ pub struct Operation {
     pub per_gib: Duration,
     /// When a caller cancelled it.
     pub cancelled: Option<Timestamp>,
+    /// Whether whoever cancelled it wants to keep the volumes that have their bytes.
+    pub cancel_keeps_volumes: bool,
+    /// How long nobody worked at it: the service was not there, or its machine stood still. That does not
+    /// count towards its deadline.
+    pub idle: Duration,
+    /// Since when somebody has worked at it without a gap; not stored. What the ledger says of before is
+    /// history, so patience begins anew then.
+    pub attended: Timestamp,
 }
 
 /// What an operation is asked for, complete: a planner needs nothing else. Stored.
@@ -136,13 +144,20 @@ impl Ask {
 }
 
 impl Operation {
-    /// When it gives up, with `gib` GiB to move.
+    /// When it gives up, with `gib` GiB to move, as far as it was not idle.
     pub fn gives_up(&self, gib: u64) -> Timestamp {
+        let worked = self.deadline.after(self.idle);
         if self.deadline_fixed {
-            self.deadline
+            worked
         } else {
-            self.deadline.after(self.moving(gib))
+            worked.after(self.moving(gib))
         }
+    }
+
+    /// When a change that is told to have been at `changed` was, for whoever is patient: at the earliest
+    /// when somebody began to look.
+    pub fn patient_since(&self, changed: Timestamp) -> Timestamp {
+        changed.max(self.attended)
     }
 
     /// How long moving `gib` GiB may take.

@@ -46,6 +46,9 @@ pub struct VolumeProgress {
     pub size_gib: u64,
     /// What is happening to it ("volume backup creating").
     pub status: String,
-    /// Whether its part is done.
+    /// Whether its part is done; stays so whatever becomes of it later.
     pub done: bool,
+    /// Whether what happened to it last has failed.
+    #[serde(default)]
+    pub failed: bool,
 }

@@ -110,6 +110,9 @@ pub struct RestoreWish {
     pub config_drive: Option<bool>,
     /// Metadata that is added to, or replaces, that of the manifest.
     pub metadata: Properties,
+    /// Whether volumes that have their bytes stay where the restoration cannot be brought to its end.
+    #[serde(default)]
+    pub keep_volumes: bool,
 }
 
 /// What the caller chose for one volume.

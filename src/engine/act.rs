@@ -36,6 +36,8 @@ pub(super) struct Aside {
     pub(super) obstacle: Option<Fault>,
     /// Since when it is in its state.
     pub(super) since: Instant,
+    /// When the cloud last told of it; nothing where only its row does.
+    pub(super) sight: Option<Instant>,
 }
 
 impl Aside {
@@ -51,6 +53,7 @@ impl Aside {
             failures: 0,
             obstacle: None,
             since: now,
+            sight: Some(now),
         }
     }
 
@@ -58,8 +61,24 @@ impl Aside {
     pub(super) fn doubtful(now: Instant) -> Self {
         Self {
             doubt: Some(now),
+            sight: None,
             ..Self::fresh(now)
         }
+    }
+
+    /// The cloud tells of it now.
+    pub(super) fn sighted(&mut self, now: Instant) {
+        self.sight = Some(now);
+    }
+
+    /// Nobody looked for a while: what was seen before is history.
+    pub(super) fn outlived(&mut self) {
+        self.sight = None;
+    }
+
+    fn is_fresh(&self, age: Duration, now: Instant) -> bool {
+        self.sight
+            .is_some_and(|sight| now.saturating_duration_since(sight) <= age)
     }
 
     fn entered(&mut self, now: Instant) {
@@ -83,6 +102,28 @@ impl Aside {
         let wait = backoff(settings.retry_first, settings.retry_max, self.failures);
         let asked = Duration::from_secs(fault.retry_after.unwrap_or(0).into());
         self.not_before = Some(now + wait.max(asked));
+    }
+}
+
+/// Whether the cloud has to be asked what became of it before anything is destroyed on its account: what
+/// was asked for may be there, or may have come to its end, since `age` ago.
+pub(super) fn is_unseen(effect: &Effect, aside: &Aside, age: Duration, now: Instant) -> bool {
+    match (effect.request.kind(), effect.state) {
+        (EffectKind::Apply | EffectKind::Read | EffectKind::Drop(_), _) => false,
+        (EffectKind::Make(_) | EffectKind::Import | EffectKind::Fill, EffectState::Requested) => {
+            aside.doubt.is_some()
+        }
+        (EffectKind::Make(_) | EffectKind::Import | EffectKind::Fill, EffectState::Accepted) => {
+            !aside.is_fresh(age, now)
+        }
+        (
+            EffectKind::Make(_) | EffectKind::Import | EffectKind::Fill,
+            EffectState::Done
+            | EffectState::Failed
+            | EffectState::Dropping
+            | EffectState::Leaving
+            | EffectState::Gone,
+        ) => false,
     }
 }
 

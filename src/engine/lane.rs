@@ -25,6 +25,7 @@ use crate::{
         fault::Fault,
         id::{EffectKey, Lane, OperationId, Tenant},
         sighting::{Sighting, Thing, ThingKind},
+        time::Timestamp,
     },
     port::{
         cloud::Answer,
@@ -67,6 +68,8 @@ struct Memory {
     held: HashMap<OperationId, Held>,
     lists: Lists,
     calls: FuturesUnordered<Call>,
+    /// When the last turn was, by the clock and by what the machine itself counts.
+    last: Option<(Timestamp, Instant)>,
 }
 
 impl Runner {
@@ -139,12 +142,13 @@ impl Runner {
     async fn load(&self, memory: &mut Memory) -> Result<(), Break> {
         let known: Vec<OperationId> = memory.held.keys().copied().collect();
         let open = self.shared.store.lane_load(&self.lane, &known).await;
+        let time = self.shared.clock.now();
         for open in open.map_err(|error| self.broke(&error))? {
             let cancelled = open.operation.cancelled;
             memory
                 .held
                 .entry(open.operation.id)
-                .or_insert_with(|| Held::load(open, Instant::now()))
+                .or_insert_with(|| Held::load(open, time, Instant::now()))
                 .cancel(cancelled);
         }
         Ok(())
@@ -161,13 +165,26 @@ impl Runner {
             return Ok(now + settings.lease / 3);
         }
         let time = self.shared.clock.now();
+        // The clock runs on while the machine stands still, and jumps when it is set; what the machine
+        // counts does neither. A lane without work is let go, so its last turn may be long ago.
+        if let Some((last, counted)) = memory.last.replace((time, now)) {
+            let gap = time
+                .since(last)
+                .saturating_sub(now.saturating_duration_since(counted));
+            if gap > settings.lease {
+                tracing::warn!(tenant = %self.lane.tenant, ?gap, "nobody worked for a while, or the clock was set; that counts for no deadline");
+                for held in memory.held.values_mut() {
+                    held.stood_still(gap, time);
+                }
+            }
+        }
         let mut wake = acts_until;
         let mut sends: Vec<(OperationId, EffectKey, Leave)> = Vec::new();
         memory.lists.begin();
         for (id, held) in &mut memory.held {
             // A thing that never was settles at once, and the planner has to hear of it.
             loop {
-                held.plan(&self.shared.planner, time, now);
+                held.plan(&self.shared.planner, settings, time, now);
                 if let Some(rest) = held.rest(now) {
                     wake = memory.lists.wait(rest, wake, settings, now);
                     break;

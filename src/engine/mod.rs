@@ -61,6 +61,8 @@ pub struct Settings {
     /// Both the shortest time and the share are divided by the operations that wait for the list, at most
     /// by so much.
     pub observe_crowd: u32,
+    /// How old what a cloud told last may be for a decision that destroys.
+    pub sight_age: Duration,
     /// How long a thing that no list shows may still turn up after a lost answer.
     pub settle: Duration,
     /// The first wait after a fault; each further one is twice as long.
@@ -89,6 +91,7 @@ impl Default for Settings {
             observe_share: 8,
             observe_effort: 2,
             observe_crowd: 4,
+            sight_age: Duration::from_secs(60),
             settle: Duration::from_secs(5),
             retry_first: Duration::from_secs(1),
             retry_max: Duration::from_secs(60),

@@ -186,6 +186,7 @@ pub(super) fn confirmed(
 
 /// Judges a thing that was accepted.
 fn judged(effect: &mut Effect, aside: &mut Aside, sighting: &Sighting, now: Instant) {
+    aside.sighted(now);
     effect.status = Some(sighting.status.clone());
     match sighting.verdict() {
         Verdict::Waiting => effect.fault = None,

@@ -1,7 +1,10 @@
 //! One operation in memory: what happened to it, what its planner says, what has to be written; it
 //! may not know lanes or calls.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -46,6 +49,10 @@ pub(super) struct Held {
     /// to it, that is the answer.
     rest: Option<Rest>,
     ending: Ending,
+    /// How long nobody worked at it differs from the store.
+    idled: bool,
+    /// No request leaves: what was asked for before is looked at first.
+    looks_only: bool,
 }
 
 /// What an operation waits for when nothing is to be done about it.
@@ -77,14 +84,18 @@ impl Rest {
 
 impl Held {
     /// An operation as it was loaded: whatever was asked may have left and worked.
-    pub(super) fn load(open: OpenOperation, now: Instant) -> Self {
+    pub(super) fn load(open: OpenOperation, time: Timestamp, now: Instant) -> Self {
         let asides = open
             .ledger
             .iter()
             .map(|effect| (effect.key.clone(), Aside::doubtful(now)))
             .collect();
+        let operation = Operation {
+            attended: time,
+            ..open.operation
+        };
         Self {
-            operation: open.operation,
+            operation,
             ledger: open.ledger,
             asides,
             changed: BTreeSet::new(),
@@ -96,7 +107,19 @@ impl Held {
             again: None,
             rest: None,
             ending: Ending::Open,
+            idled: false,
+            looks_only: false,
         }
+    }
+
+    /// Nobody looked and nothing was done for so long, because the machine stood still or its clock jumped.
+    pub(super) fn stood_still(&mut self, gap: Duration, time: Timestamp) {
+        self.operation.idle = self.operation.idle.saturating_add(gap);
+        self.operation.attended = time;
+        self.idled = true;
+        self.stale = true;
+        self.rest = None;
+        self.asides.values_mut().for_each(Aside::outlived);
     }
 
     /// A caller cancelled it.
@@ -121,6 +144,8 @@ impl Held {
         self.rest = None;
         let answer = change(&mut effect, aside);
         self.stale |= waited != aside.obstacle.is_some();
+        // Whoever gives up may have waited for this look.
+        self.stale |= self.ledger.unseen().contains(key);
         if self.ledger.get(key) != Some(&effect) {
             effect.changed = time;
             self.changed.insert(key.clone());
@@ -152,12 +177,19 @@ impl Held {
     }
 
     /// Asks the planner until it has nothing new to say.
-    pub(super) fn plan(&mut self, planner: &Planner, time: Timestamp, now: Instant) {
+    pub(super) fn plan(
+        &mut self,
+        planner: &Planner,
+        settings: &Settings,
+        time: Timestamp,
+        now: Instant,
+    ) {
         let late = self.again.is_some_and(|again| time >= again);
         // Each round settles at least one effect or ends the loop, so the ledger bounds it.
         while (self.stale || late) && self.ending == Ending::Open {
             self.stale = false;
             self.rest = None;
+            self.ledger.set_unseen(self.unseen(settings, now));
             let decision = planner(&self.operation, &self.ledger, time);
             self.apply(decision, time, now);
             if !self.stale {
@@ -166,10 +198,22 @@ impl Held {
         }
     }
 
+    /// The effects whose rows are history.
+    fn unseen(&self, settings: &Settings, now: Instant) -> BTreeSet<EffectKey> {
+        let unseen = self.ledger.iter().filter(|effect| {
+            self.asides
+                .get(&effect.key)
+                .is_some_and(|aside| act::is_unseen(effect, aside, settings.sight_age, now))
+        });
+        unseen.map(|effect| effect.key.clone()).collect()
+    }
+
     fn apply(&mut self, decision: Decision, time: Timestamp, now: Instant) {
         let Decision {
             wishes,
             drops,
+            retries,
+            looks_only,
             report,
             again,
             ending,
@@ -193,6 +237,15 @@ impl Held {
             self.ledger.put(effect);
             self.asides.insert(wish.key.clone(), Aside::fresh(now));
             self.changed.insert(wish.key);
+        }
+        for key in retries {
+            self.change(&key, time, |effect, aside| {
+                // What was refused did nothing, so it leaves like the first time; why it was refused stays
+                // to be read until there is another answer.
+                if effect.state == EffectState::Failed {
+                    act::enter(effect, aside, EffectState::Requested, now);
+                }
+            });
         }
         for key in drops {
             self.change(&key, time, |effect, aside| {
@@ -229,6 +282,7 @@ impl Held {
             }
         }
         self.ending = ending;
+        self.looks_only = looks_only;
         self.again = again;
         self.tell(report, time);
     }
@@ -357,6 +411,7 @@ impl Held {
                     });
                     continue;
                 }
+                Move::Leave(Leave::Send) if self.looks_only => continue,
                 Move::Leave(leave) => leave,
             };
             at_rest = false;
@@ -401,7 +456,7 @@ impl Held {
     /// What has to be written, if anything.
     pub(super) fn take_turn(&mut self) -> Option<Turn> {
         let news = self.news.take();
-        if self.changed.is_empty() && news.is_none() {
+        if self.changed.is_empty() && news.is_none() && !self.idled {
             return None;
         }
         if let Some(news) = &news {
@@ -417,6 +472,7 @@ impl Held {
             resource: self.operation.resource,
             effects,
             news,
+            idle: std::mem::take(&mut self.idled).then_some(self.operation.idle),
             ending: self.ending.clone(),
         })
     }

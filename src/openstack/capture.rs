@@ -63,6 +63,8 @@ pub(super) async fn perform(
         | Request::MakeServer(_)
         | Request::ImportRecord { .. }
         | Request::RestoreVolumeBackup { .. }
+        | Request::ApplyBootable { .. }
+        | Request::ApplyDeleteOnTermination { .. }
         | Request::ApplyVolume { .. }
         | Request::ApplySecurityGroupRules { .. }
         | Request::ApplySecurityGroupName { .. }

@@ -7,6 +7,7 @@
 
 use futures::future::OptionFuture;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::{
     access::{Access, Call},
@@ -175,6 +176,31 @@ async fn read_admin_view(
         Err(fault) if is_refusal(&fault) => Ok(Some(Err(fault))),
         Err(fault) => Err(fault),
     }
+}
+
+/// Has volumes go with their server (Nova 2.85 and later). Asked for when the server is up: until then a
+/// server that does not come up is deleted without them.
+pub(super) async fn tie_volumes(
+    access: &Access,
+    server: &ServerId,
+    volumes: &[VolumeId],
+) -> Result<(), Fault> {
+    let version = access.first_of(NOVA, &[Microversion(2, 85)]).await?;
+    for volume in volumes {
+        let doing = format!("have the volume {volume} go with the server {server}");
+        if version.is_none() {
+            let why = "Nova knows this only from microversion 2.85 on";
+            return Err(Fault::new(FaultKind::Invalid, NOVA, doing, why));
+        }
+        let call = Call::put(
+            NOVA,
+            format!("servers/{server}/os-volume_attachments/{volume}"),
+            doing,
+            json!({"volumeAttachment": {"volumeId": volume, "delete_on_termination": true}}),
+        );
+        access.send(&call.at(version)).await?;
+    }
+    Ok(())
 }
 
 async fn read_attachments(access: &Access, id: &ServerId) -> Result<Vec<Attachment>, Fault> {

@@ -264,6 +264,16 @@ impl Clouds {
                 Ok(accepted(volume.as_str().to_owned()))
             }
             Request::ApplyVolume { .. } => volume::apply(&access, request).await.map(done),
+            Request::ApplyBootable { volume, bootable } => {
+                volume::mark_bootable(&access, volume, *bootable)
+                    .await
+                    .map(done)
+            }
+            Request::ApplyDeleteOnTermination { server, volumes } => {
+                instance::tie_volumes(&access, server, volumes)
+                    .await
+                    .map(done)
+            }
             Request::ApplySecurityGroupRules { group, rules } => {
                 security_group::apply_rules(&access, group, rules)
                     .await
@@ -473,6 +483,8 @@ impl Cloud for Clouds {
             | Request::MakePort { .. }
             | Request::MakeServer(_)
             | Request::RestoreVolumeBackup { .. }
+            | Request::ApplyBootable { .. }
+            | Request::ApplyDeleteOnTermination { .. }
             | Request::ApplyVolume { .. }
             | Request::ApplySecurityGroupRules { .. }
             | Request::ApplySecurityGroupName { .. }

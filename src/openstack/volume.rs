@@ -216,10 +216,8 @@ pub(super) async fn apply(access: &Access, request: &Request) -> Result<(), Faul
         let path = format!("volumes/{id}/metadata");
         access.send(&Call::put(CINDER, path, doing, body)).await?;
     }
-    if volume.bootable != *bootable {
-        let body = json!({"os-set_bootable": {"bootable": bootable}});
-        let doing = format!("set the bootable flag of the volume {id}");
-        act(access, id, doing, body).await?;
+    if bootable.is_some_and(|bootable| volume.bootable != bootable) {
+        mark_bootable(access, id, !volume.bootable).await?;
     }
     let lacking: Properties = image_metadata
         .iter()
@@ -232,6 +230,17 @@ pub(super) async fn apply(access: &Access, request: &Request) -> Result<(), Faul
         act(access, id, doing, body).await?;
     }
     Ok(())
+}
+
+/// Marks a volume as one that boots, or as one that does not.
+pub(super) async fn mark_bootable(
+    access: &Access,
+    id: &VolumeId,
+    bootable: bool,
+) -> Result<(), Fault> {
+    let body = json!({"os-set_bootable": {"bootable": bootable}});
+    let doing = format!("set the bootable flag of the volume {id}");
+    act(access, id, doing, body).await
 }
 
 async fn act(access: &Access, id: &VolumeId, doing: String, body: Value) -> Result<(), Fault> {

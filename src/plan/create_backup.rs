@@ -32,7 +32,7 @@ pub(super) fn steps(
 ) -> Step<()> {
     next.phase("Reading the instance");
     let manifest = instance::read(next, server)?;
-    next.tell_volumes(manifest);
+    next.tell_volumes(manifest, snapshots::key);
     hold(next, manifest, None);
     instance::check_root(manifest)?;
 

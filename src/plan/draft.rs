@@ -6,14 +6,14 @@
 
 mod stuck;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{Limits, is_gone};
 use crate::domain::{
     decision::{Decision, Detail, Ending, Wish},
     effect::{Disposal, Effect, EffectKind, EffectState, Request},
     error::OperationError,
-    fault::FaultKind,
+    fault::{Fault, FaultKind},
     id::{EffectKey, Tenant},
     ledger::Ledger,
     manifest::Manifest,
@@ -53,6 +53,10 @@ pub(super) struct Draft<'a> {
     pause: Option<String>,
     /// Nothing is missing but the end of the temporaries.
     products_stand: bool,
+    /// What an operator can mend holds the work and ends nothing.
+    holds: bool,
+    /// What stays where the rest of the products goes.
+    kept: BTreeSet<EffectKey>,
 }
 
 impl<'a> Draft<'a> {
@@ -71,7 +75,30 @@ impl<'a> Draft<'a> {
             phase: String::new(),
             pause: None,
             products_stand: false,
+            holds: false,
+            kept: BTreeSet::new(),
         }
+    }
+
+    /// What was done by now is worth more than an end: a login, a right or a quota that is in the way holds
+    /// the work, until an operator has mended it or the deadline has passed.
+    pub(super) fn holds(&mut self) {
+        self.holds = true;
+    }
+
+    /// This stays, whatever becomes of the operation.
+    pub(super) fn keeps(&mut self, effect: &Effect) {
+        self.kept.insert(effect.key.clone());
+    }
+
+    /// Whether the deadline has passed and nobody cancelled it.
+    pub(super) fn is_late(&self) -> bool {
+        self.operation.cancelled.is_none() && self.now >= self.gives_up()
+    }
+
+    /// Whether whoever cancelled it wants to keep the volumes that have their bytes.
+    pub(super) fn cancel_keeps_volumes(&self) -> bool {
+        self.operation.cancel_keeps_volumes
     }
 
     /// The tenant that the operation works in.
@@ -94,6 +121,13 @@ impl<'a> Draft<'a> {
     pub(super) fn effects(&self) -> impl Iterator<Item = &'a Effect> {
         let ledger = self.ledger;
         ledger.iter()
+    }
+
+    /// All that was ever wished for, with the row where there is one already.
+    pub(super) fn asked(&self) -> impl Iterator<Item = (&Request, Option<&'a Effect>)> {
+        let rows = self.effects().map(|row| (&row.request, Some(row)));
+        let new = self.decision.wishes.iter();
+        rows.chain(new.map(|wish| (&wish.request, None)))
     }
 
     /// Opens the next phase; the last one opened is what people read.
@@ -147,6 +181,10 @@ impl<'a> Draft<'a> {
         let ledger = self.ledger;
         match ledger.get(&wish.key) {
             Some(effect) if has_served(effect) => Ok(effect),
+            Some(effect) if self.is_held(effect) => {
+                self.ask_again(effect);
+                Err(Stop::Pending)
+            }
             Some(effect) => {
                 if matches!(effect.request.kind(), EffectKind::Drop(_)) {
                     self.free_thing(effect);
@@ -178,6 +216,52 @@ impl<'a> Draft<'a> {
             self.decision.report.runtime_state = format!("{phase}, {} of {total}", done.len());
         }
         Err(Stop::Pending)
+    }
+
+    /// Many effects that are worth less than what is there already: answers when each is done, or was
+    /// refused, which ends nothing. What was refused is for the planner to tell.
+    pub(super) fn all_that_can(&mut self, wishes: Vec<Wish>) -> Step<()> {
+        let ledger = self.ledger;
+        let refused = |wish: &Wish| {
+            let effect = ledger.get(&wish.key);
+            effect.is_some_and(|effect| effect.state == EffectState::Failed)
+        };
+        self.all(wishes.into_iter().filter(|wish| !refused(wish)).collect())
+            .map(drop)
+    }
+
+    /// Whether an effect was refused for what an operator can mend, and what is there is worth the wait.
+    fn is_held(&self, effect: &Effect) -> bool {
+        let fault = effect.fault.as_ref();
+        self.holds
+            && effect.state == EffectState::Failed
+            && effect.thing().is_none()
+            && fault.is_some_and(Fault::mended_by_operator)
+    }
+
+    /// What was refused is asked for again, after ever longer pauses; tells meanwhile what would help.
+    fn ask_again(&mut self, effect: &Effect) {
+        let Some(fault) = &effect.fault else {
+            return;
+        };
+        let over = effect.changed.after(self.hold_pause(effect.attempt));
+        if self.now >= over {
+            self.decision.retries.push(effect.key.clone());
+            return;
+        }
+        self.look_again(over);
+        self.pause = Some(format!(
+            "{}, held, again from {over}: {fault}; {}",
+            self.phase,
+            fault.guidance()
+        ));
+    }
+
+    /// How long what failed so often is left alone.
+    pub(super) fn hold_pause(&self, failures: u32) -> Duration {
+        let doubled = failures.saturating_sub(1).min(16);
+        let pause = self.limits.pause.saturating_mul(1 << doubled);
+        pause.min(self.limits.hold_pause.max(self.limits.pause))
     }
 
     /// The same for things that must go unless others have come to use them: one that is refused
@@ -341,7 +425,8 @@ impl<'a> Draft<'a> {
                 "nothing was left behind; ask again when you want it",
             ));
         }
-        if let Some((_, fault)) = self.ledger.first_failure(forgiven) {
+        let ends_nothing = |effect: &Effect| forgiven(effect) || self.is_held(effect);
+        if let Some((_, fault)) = self.ledger.first_failure(ends_nothing) {
             return Some(OperationError::from(fault));
         }
         (self.now >= self.gives_up()).then(|| self.deadline_passed())
@@ -376,8 +461,9 @@ impl<'a> Draft<'a> {
         )
     }
 
-    /// Each volume by itself, from the newest effect that is about it.
-    pub(super) fn tell_volumes(&mut self, manifest: &Manifest) {
+    /// Each volume by itself, from the newest effect that is about it. Its part is done with the effect whose
+    /// key `last` tells, given its place.
+    pub(super) fn tell_volumes(&mut self, manifest: &Manifest, last: impl Fn(usize) -> String) {
         let rows = self.ledger.newest_first();
         let tell = |(index, volume): (usize, &crate::domain::manifest::VolumeFacts)| {
             let prefix = format!("volume-{index}");
@@ -393,7 +479,8 @@ impl<'a> Draft<'a> {
                 name: volume.name.clone(),
                 size_gib: volume.size_gib,
                 status: newest.map_or_else(|| "waiting".to_owned(), |effect| status_of(effect)),
-                done: newest.is_some_and(|effect| effect.state.is_settled()),
+                done: self.effect(&last(index)).is_some_and(was_done),
+                failed: newest.is_some_and(|effect| effect.state == EffectState::Failed),
             }
         };
         self.decision.report.progress.volumes =
@@ -419,6 +506,7 @@ impl<'a> Draft<'a> {
         }
         let changes = self.ledger.iter().map(|effect| effect.changed);
         let last = changes.max().unwrap_or(self.operation.created);
+        let last = self.operation.patient_since(last);
         let moving = self.operation.moving(self.gib()) / 4;
         let stalls = last.after(self.limits.stall_after).after(moving);
         if self.now < stalls {
@@ -432,8 +520,9 @@ impl<'a> Draft<'a> {
 
     /// The goal is reached.
     pub(super) fn done(mut self) -> Decision {
-        self.count();
+        self.decision.wishes.clear();
         self.decision.ending = Ending::Done;
+        self.count();
         self.decision
     }
 
@@ -442,6 +531,11 @@ impl<'a> Draft<'a> {
     pub(super) fn give_up(mut self, reason: &OperationError) -> Decision {
         self.decision.wishes.clear();
         self.decision.drops.clear();
+        self.decision.retries.clear();
+        let ends = self.gives_up().after(self.limits.cleanup);
+        if self.now < ends && !self.ledger.unseen().is_empty() {
+            return self.look_first(reason, ends);
+        }
         self.phase = format!("Cleaning up: {}", reason.message);
         self.decision.report.runtime_state.clone_from(&self.phase);
         // What makes nothing is abandoned where it stands: a restore that was not sent yet must not
@@ -456,18 +550,29 @@ impl<'a> Draft<'a> {
             .drops
             .extend(abandoned.map(|effect| effect.key.clone()));
         let products_go = !self.products_stand || self.operation.cancelled.is_some();
+        let kept = std::mem::take(&mut self.kept);
         let goes = |effect: &Effect| match effect.disposal {
             Disposal::Temporary => true,
-            Disposal::Product => products_go,
+            Disposal::Product => products_go && !kept.contains(&effect.key),
             Disposal::Keep => false,
         };
         let cleaned = self
             .drop_next(goes)
             .and_then(|()| self.sweep_snapshots(false))
             .and_then(|()| self.await_freed());
-        let ends = self.gives_up().after(self.limits.cleanup);
         if cleaned.is_ok() || self.now >= ends {
             let mut reason = reason.clone();
+            let stays: Vec<String> = kept
+                .iter()
+                .filter_map(|key| self.ledger.get(key))
+                .map(|effect| format!("{} {}", noun_of(effect), effect.id()))
+                .collect();
+            if !stays.is_empty() {
+                reason.message = format!("{}; kept: {}", reason.message, stays.join(", "));
+                reason.guidance = "use what was kept, or delete the restoration together with its \
+                                   instance, which deletes it"
+                    .to_owned();
+            }
             let made = self.ledger.iter().filter(|effect| {
                 matches!(effect.request.kind(), EffectKind::Make(_))
                     && goes(effect)
@@ -495,6 +600,20 @@ impl<'a> Draft<'a> {
         self.decision
     }
 
+    /// Nothing goes on the strength of what was known before: what was asked for may have come to its end
+    /// meanwhile. Until all of it was seen once more, no request leaves either.
+    fn look_first(mut self, reason: &OperationError, ends: Timestamp) -> Decision {
+        self.phase = format!(
+            "Looking at what is there before it is given up: {}",
+            reason.message
+        );
+        self.decision.report.runtime_state.clone_from(&self.phase);
+        self.decision.looks_only = true;
+        self.look_again(ends);
+        self.count();
+        self.decision
+    }
+
     /// Whether the deletion of a thing is refused because others use it.
     fn is_used_by_others(&self, effect: &Effect) -> bool {
         effect.state == EffectState::Requested
@@ -507,15 +626,16 @@ impl<'a> Draft<'a> {
 
     /// The numbers of the report.
     fn count(&mut self) {
-        let settled = self
-            .ledger
-            .iter()
-            .filter(|effect| effect.state.is_settled())
-            .count();
         let total = self.ledger.iter().count() + self.decision.wishes.len();
+        // At its goal nothing is left to do, also where something was refused that it could do without.
+        let done = if self.decision.ending == Ending::Done {
+            total
+        } else {
+            self.ledger.iter().filter(|one| was_done(one)).count()
+        };
         let progress: &mut Progress = &mut self.decision.report.progress;
         progress.phase.clone_from(&self.phase);
-        progress.effects_done = u32::try_from(settled).unwrap_or(u32::MAX);
+        progress.effects_done = u32::try_from(done).unwrap_or(u32::MAX);
         progress.effects_total = u32::try_from(total).unwrap_or(u32::MAX);
         progress.started = Some(self.operation.created);
     }
@@ -576,6 +696,18 @@ fn has_served(effect: &Effect) -> bool {
         EffectState::Done => true,
         EffectState::Dropping | EffectState::Leaving | EffectState::Gone => {
             effect.disposal == Disposal::Temporary && effect.seen().is_some()
+        }
+        EffectState::Requested | EffectState::Accepted | EffectState::Failed => false,
+    }
+}
+
+/// Whether an effect was done, also when what it made has gone since: what was done is not undone in the
+/// numbers that people see.
+pub(super) fn was_done(effect: &Effect) -> bool {
+    match effect.state {
+        EffectState::Done => true,
+        EffectState::Dropping | EffectState::Leaving | EffectState::Gone => {
+            effect.external.is_some() && effect.fault.is_none()
         }
         EffectState::Requested | EffectState::Accepted | EffectState::Failed => false,
     }

@@ -59,6 +59,9 @@ pub struct Limits {
     /// How long after one of them failed the next is made: as long as it takes until a cloud knows again
     /// which of its services are there.
     pub pause: Duration,
+    /// How long what was refused, or did not come up again and again, is left alone at most before it is
+    /// asked for once more, while an operator may mend what is in its way.
+    pub hold_pause: Duration,
     /// How many links a chain of volume backups may have: each is a record to hold, to import and to
     /// read through.
     pub links_max: usize,
@@ -73,6 +76,7 @@ impl Default for Limits {
             asked_while_used: 5,
             tries: 3,
             pause: Duration::from_secs(60),
+            hold_pause: Duration::from_secs(10 * 60),
             links_max: 100,
         }
     }

@@ -14,7 +14,16 @@
 //! | Preparing volumes | apply name, metadata, bootable, image metadata | | idempotent |
 //! | Creating ports | make | product | found by name |
 //! | Creating the server | make; drop one that did not come up, and make another | product | found by tag |
-//! | Finishing | apply final names and tags | | idempotent |
+//! | Finishing | apply final names, tags and what goes with the server | | idempotent |
+//!
+//! What it does not go back for:
+//!
+//! | From | What is in the way | Then |
+//! |---|---|---|
+//! | the first volume that is being filled on | a login, a right, a quota, a server that does not come up | it is held until the deadline, and asked for again |
+//! | the same, where volumes are to be kept | a cancel, the deadline, any failure | what has its bytes stays |
+//! | always | what is optional is refused (see `is_optional`) | it is told as an adjustment |
+//! | the server is up | the deadline | it ends well; what is unfinished is told |
 //!
 //! A giver is a project that holds a record out of which nobody else may restore (see `target`). Its
 //! volume is made and filled there, and taken over after that: two rows, one for each project, and each
@@ -43,7 +52,13 @@ use crate::domain::{
 /// The steps, in order.
 pub(super) fn steps(next: &mut Draft<'_>, input: &RestorePlanInput) -> Step<()> {
     let manifest = &input.manifest;
-    next.tell_volumes(manifest);
+    next.tell_volumes(manifest, |index| format!("volume-{index}-properties"));
+    if volumes::hold_bytes(next) {
+        next.holds();
+    }
+    if input.wish.keep_volumes || next.cancel_keeps_volumes() {
+        volumes::keep(next);
+    }
     hold(next, input, &[], None);
 
     next.phase("Looking at the target");
@@ -85,7 +100,16 @@ pub(super) fn steps(next: &mut Draft<'_>, input: &RestorePlanInput) -> Step<()> 
     let server = server::create(next, &plan)?;
 
     next.phase("Finishing");
-    finish(next, input, &layout, &groups, &ports, server)?;
+    let finished = finish(next, input, &layout, &groups, &ports, &volumes, server);
+    if finished.is_err() {
+        if !next.is_late() {
+            return finished;
+        }
+        // The server is up, which is worth more than what is left to do.
+        next.phase("Restored, not finished");
+        hold(next, input, &target.live, Some(&layout));
+        return Ok(());
+    }
 
     next.phase("Restored");
     Ok(())
@@ -94,7 +118,62 @@ pub(super) fn steps(next: &mut Draft<'_>, input: &RestorePlanInput) -> Step<()> 
 /// A port whose kept address is taken or not allowed, where another address is the way around; a server
 /// and what is restored into a volume, where another one is.
 pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
-    keeps_address(effect) || server::forgives(limits, effect) || volumes::forgives(limits, effect)
+    is_optional(&effect.request)
+        || keeps_address(effect)
+        || server::forgives(effect)
+        || volumes::forgives(limits, effect)
+}
+
+/// What was to be put back by something optional that is not done.
+fn lacking(request: &Request) -> Option<String> {
+    let lacking = match request {
+        Request::MakeKeyPair { name, .. } => format!("key pair `{name}`"),
+        Request::ApplyVolume { name, volume, .. } => {
+            format!("name `{name}`, description, metadata and image metadata of volume {volume}")
+        }
+        Request::ApplySecurityGroupName { group, name } => {
+            format!("name `{name}` of security group {group}")
+        }
+        Request::ApplyPortName { port, name } => format!("name `{name}` of port {port}"),
+        Request::ApplyServerTags { tags, .. } => format!("tags {} of the server", tags.join(", ")),
+        Request::ApplyDeleteOnTermination { .. } => {
+            "that volumes are deleted with the server".to_owned()
+        }
+        Request::MakeSnapshot { .. }
+        | Request::MakeImage { .. }
+        | Request::MakeGroupSnapshot { .. }
+        | Request::TakeSnapshot { .. }
+        | Request::MakeVolumeBackup { .. }
+        | Request::MakeVolume { .. }
+        | Request::TakeVolume { .. }
+        | Request::MakeSecurityGroup { .. }
+        | Request::MakePort { .. }
+        | Request::MakeServer(_)
+        | Request::ImportRecord { .. }
+        | Request::RestoreVolumeBackup { .. }
+        | Request::ApplyBootable { .. }
+        | Request::ApplySecurityGroupRules { .. }
+        | Request::ApplyVolumeBackup { .. }
+        | Request::ApplySnapshot { .. }
+        | Request::ApplyErrorStatus { .. }
+        | Request::ApplyRecordFreed { .. }
+        | Request::ApplySnapshotFreed { .. }
+        | Request::ApplySnapshotsGone { .. }
+        | Request::ReadCaptured { .. }
+        | Request::ReadInstance { .. }
+        | Request::ReadParents { .. }
+        | Request::ReadRecord { .. }
+        | Request::ReadInventory
+        | Request::ReadPresence { .. }
+        | Request::Drop { .. } => return None,
+    };
+    Some(lacking)
+}
+
+/// What is worth less than the instance that it is for: where it is refused, or the deadline passes before
+/// it is done, that is told.
+pub(super) fn is_optional(request: &Request) -> bool {
+    lacking(request).is_some()
 }
 
 fn keeps_address(effect: &Effect) -> bool {
@@ -176,8 +255,9 @@ fn create_key(next: &mut Draft<'_>, layout: &Layout) -> Step<Option<String>> {
                 name: name.clone(),
                 public_key: public_key.clone(),
             };
-            next.one(next.wish("key", request, Disposal::Keep))?;
-            Ok(Some(name.clone()))
+            next.all_that_can(vec![next.wish("key", request, Disposal::Keep)])?;
+            let made = next.effect("key").is_some_and(|key| !was_refused(key));
+            Ok(made.then(|| name.clone()))
         }
     }
 }
@@ -276,7 +356,8 @@ fn server_plan(
                 volume: VolumeId::new(volume.id()),
                 tag: facts.tag.clone(),
                 device: volumes::device_of(manifest, facts),
-                delete_on_termination: facts.delete_on_termination,
+                // Later, when the server is up.
+                delete_on_termination: false,
             })
             .collect(),
         ports: ports.iter().map(|port| PortId::new(port.id())).collect(),
@@ -299,6 +380,7 @@ fn finish(
     layout: &Layout,
     groups: &[SecurityGroupId],
     ports: &[&Effect],
+    volumes: &[&Effect],
     server: &Effect,
 ) -> Step<()> {
     let manifest = &input.manifest;
@@ -307,6 +389,18 @@ fn finish(
         tags: manifest.tags.clone(),
     };
     let mut wishes = vec![next.wish("server-tags", tags, Disposal::Keep)];
+    let going = manifest.volumes.iter().zip(volumes);
+    let going = going.filter(|(facts, _)| facts.delete_on_termination);
+    let going: Vec<VolumeId> = going
+        .map(|(_, volume)| VolumeId::new(volume.id()))
+        .collect();
+    if !going.is_empty() {
+        let request = Request::ApplyDeleteOnTermination {
+            server: ServerId::new(server.id()),
+            volumes: going,
+        };
+        wishes.push(next.wish("server-volumes", request, Disposal::Keep));
+    }
     for (index, (facts, port)) in manifest.ports.iter().zip(ports).enumerate() {
         let request = Request::ApplyPortName {
             port: PortId::new(port.id()),
@@ -328,7 +422,7 @@ fn finish(
             wishes.push(next.wish(format!("group-{index}-name"), request, Disposal::Keep));
         }
     }
-    next.all(wishes).map(|_| ())
+    next.all_that_can(wishes)
 }
 
 /// What the restoration holds by now.
@@ -402,6 +496,30 @@ fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &[&Held], layout: 
         .map(|layout| layout.adjustments.clone())
         .unwrap_or_default();
     detail.adjustments.extend(order_may_differ);
+    let late = next.is_late();
+    detail
+        .adjustments
+        .extend(next.asked().filter_map(|(request, effect)| {
+            let lacking = lacking(request)?;
+            match effect.map(|effect| effect.state) {
+                Some(EffectState::Failed) => {
+                    let fault = effect?.fault.as_ref()?;
+                    Some(format!("{lacking} could not be put back: {fault}"))
+                }
+                None | Some(EffectState::Requested | EffectState::Accepted) if late => Some(
+                    format!("{lacking} could not be put back before the deadline passed"),
+                ),
+                None
+                | Some(
+                    EffectState::Requested
+                    | EffectState::Accepted
+                    | EffectState::Done
+                    | EffectState::Dropping
+                    | EffectState::Leaving
+                    | EffectState::Gone,
+                ) => None,
+            }
+        }));
     detail.adjustments.extend(
         next.effects()
             .filter(|one| keeps_address(one) && was_refused(one))

@@ -4,13 +4,11 @@
 //! All bytes are in their volumes by then, which may have taken hours, and a word like "No valid host was
 //! found" is often over in a minute: a hypervisor that is about to report again, a place that somebody
 //! else gives back. So a server that ends in an error is deleted, and after a pause another one is made of
-//! the same volumes and ports. Only where disks are to go with their server there is one try, because
-//! Nova deletes them with the one that failed.
+//! the same volumes and ports; after some tries with ever longer pauses, until the deadline, because what
+//! is in the way may be for an operator to mend. No volume is made to go with its server before that is
+//! up: Nova would delete it with the one that failed.
 
-use super::{
-    Limits,
-    draft::{Draft, Step, key_of_try, number_of_try},
-};
+use super::draft::{Draft, Step, key_of_try};
 use crate::domain::{
     effect::{Disposal, Effect, Request, ServerPlan},
     fault::FaultKind,
@@ -20,15 +18,16 @@ const FIRST: &str = "server";
 
 /// The server, when it is up.
 pub(super) fn create<'a>(next: &mut Draft<'a>, plan: &ServerPlan) -> Step<&'a Effect> {
-    let limits = next.limits();
-    let mut number = 1;
+    let tries = next.limits().tries;
+    let mut number: u32 = 1;
     loop {
         let request = Request::MakeServer(Box::new(plan.clone()));
         let wish = next.wish(key_of_try(FIRST, number), request, Disposal::Product);
-        if !next.has_refused(&wish.key, |server| forgives(limits, server))? {
+        if !next.has_refused(&wish.key, forgives)? {
             return next.one(wish);
         }
-        next.pause_after(&wish.key, limits.pause)?;
+        let pause = next.hold_pause(1 + number.saturating_sub(tries));
+        next.pause_after(&wish.key, pause)?;
         number += 1;
     }
 }
@@ -38,15 +37,9 @@ pub(super) fn newest<'a>(next: &Draft<'a>) -> Option<&'a Effect> {
     next.newest_try(FIRST)
 }
 
-/// A server that the cloud made and could not bring up, while another one may be tried.
-pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
-    let Request::MakeServer(plan) = &effect.request else {
-        return false;
-    };
-    let broken = effect
-        .fault
-        .as_ref()
-        .is_some_and(|fault| matches!(fault.kind, FaultKind::Broken | FaultKind::NoHost));
-    let takes_disks = plan.disks.iter().any(|disk| disk.delete_on_termination);
-    broken && !takes_disks && number_of_try(&effect.key) < limits.tries
+/// A server that the cloud made and could not bring up.
+pub(super) fn forgives(effect: &Effect) -> bool {
+    let fault = effect.fault.as_ref();
+    matches!(effect.request, Request::MakeServer(_))
+        && fault.is_some_and(|fault| matches!(fault.kind, FaultKind::Broken | FaultKind::NoHost))
 }

@@ -195,7 +195,7 @@ pub(super) fn made<'a>(next: &Draft<'a>, volume: usize) -> Option<&'a Effect> {
         .filter(|made| made.state != EffectState::Failed)
 }
 
-fn key(volume: usize) -> String {
+pub(super) fn key(volume: usize) -> String {
     format!("volume-{volume}-snapshot")
 }
 

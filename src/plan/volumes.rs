@@ -318,8 +318,48 @@ fn backup_of<'a>(input: &'a RestorePlanInput, volume: &VolumeFacts) -> Step<&'a 
     })
 }
 
-/// Gives the volumes the looks of the originals.
+/// Whether bytes are being moved into any of them, or were.
+pub(super) fn hold_bytes(next: &Draft<'_>) -> bool {
+    let mut rows = next.effects();
+    rows.any(|row| row.request.kind() == EffectKind::Fill && row.external.is_some())
+}
+
+/// Has those that have all their bytes stay whatever happens.
+pub(super) fn keep(next: &mut Draft<'_>) {
+    let filled: Vec<&str> = next
+        .effects()
+        .filter(|row| row.request.kind() == EffectKind::Fill && row.state == EffectState::Done)
+        .filter_map(|row| row.request.known_id())
+        .collect();
+    let has_bytes = |row: &Effect| {
+        let from_snapshot = matches!(
+            row.request,
+            Request::MakeVolume {
+                snapshot: Some(_),
+                ..
+            }
+        );
+        row.request.kind() == EffectKind::Make(ThingKind::Volume)
+            && (filled.contains(&row.id()) || from_snapshot && row.state == EffectState::Done)
+    };
+    let kept: Vec<&Effect> = next.effects().filter(|row| has_bytes(row)).collect();
+    for row in kept {
+        next.keeps(row);
+    }
+}
+
+/// Marks the volume that boots, without which Nova refuses the server, and gives all of them the looks of
+/// the originals.
 pub(super) fn prepare(next: &mut Draft<'_>, manifest: &Manifest, volumes: &[&Effect]) -> Step<()> {
+    let marks = manifest.volumes.iter().zip(volumes).enumerate();
+    let marks = marks.map(|(index, (facts, volume))| {
+        let request = Request::ApplyBootable {
+            volume: VolumeId::new(volume.id()),
+            bootable: facts.bootable || facts.boot_index == Some(0),
+        };
+        next.wish(format!("volume-{index}-bootable"), request, Disposal::Keep)
+    });
+    let marked = next.all(marks.collect());
     let wishes =
         manifest
             .volumes
@@ -332,8 +372,7 @@ pub(super) fn prepare(next: &mut Draft<'_>, manifest: &Manifest, volumes: &[&Eff
                     name: facts.name.clone(),
                     description: facts.description.clone(),
                     metadata: facts.metadata.clone(),
-                    // Nova refuses a root volume that is not marked.
-                    bootable: facts.bootable || facts.boot_index == Some(0),
+                    bootable: None,
                     image_metadata: facts.image_metadata.clone(),
                 };
                 next.wish(
@@ -342,5 +381,6 @@ pub(super) fn prepare(next: &mut Draft<'_>, manifest: &Manifest, volumes: &[&Eff
                     Disposal::Keep,
                 )
             });
-    next.all(wishes.collect()).map(|_| ())
+    let looks = next.all_that_can(wishes.collect());
+    marked.map(drop).and(looks)
 }

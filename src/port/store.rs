@@ -90,6 +90,8 @@ pub struct Turn {
     pub effects: Vec<Effect>,
     /// What the resource tells from now on, where that changed; written with an event.
     pub news: Option<News>,
+    /// How long nobody worked at the operation by now, where that changed: see [`Operation::idle`].
+    pub idle: Option<Duration>,
     /// Whether the operation has ended; `Open` leaves it open.
     pub ending: Ending,
 }
@@ -226,13 +228,15 @@ pub trait Store: Schedules {
     /// A page of restorations.
     async fn restorations_list(&self, query: Query) -> Result<Page<Restoration>, StoreError>;
 
-    /// Marks the open operation of a resource as cancelled at `time`, with the request key; answers
-    /// false when none is open. Harmless to repeat.
+    /// Marks the open operation of a resource as cancelled at `time`, with the request key, and notes
+    /// whether volumes that have their bytes are kept; answers false when none is open. The first cancel
+    /// counts. Harmless to repeat.
     async fn operation_cancel(
         &self,
         key: Option<RequestKey>,
         resource: ResourceId,
         time: Timestamp,
+        keep_volumes: bool,
     ) -> Result<bool, StoreError>;
 
     /// How many operations are under way, by cloud and kind.
@@ -268,7 +272,8 @@ pub trait Store: Schedules {
     /// Says that `replica` takes part for `lease`, by the store's own clock, renews for as long the
     /// lanes with open operations that it owns, and takes over such lanes that have no live owner: at
     /// most `limit` in all, and no more than its share, which is what there is divided by the replicas
-    /// that take part, rounded up. What it owns already stays its own, also beyond its share; a lane
+    /// that take part, rounded up. The time since anybody attended to a lane that is taken over is added
+    /// to how long nobody worked at its operations. What it owns already stays its own, also beyond its share; a lane
     /// without open operations is not renewed. A lane that changes owner gets the next epoch.
     /// Harmless to repeat.
     async fn lanes_claim(

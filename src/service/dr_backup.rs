@@ -377,7 +377,7 @@ impl Service {
         let now = self.clock.now();
         if !self
             .store
-            .operation_cancel(key, resource, now)
+            .operation_cancel(key, resource, now, false)
             .await
             .map_err(refused)?
         {

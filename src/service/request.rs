@@ -120,6 +120,9 @@ impl Service {
             deadline_fixed: time_limit.is_some(),
             per_gib: slowest.max(self.limits.deadline_per_gib),
             cancelled: None,
+            cancel_keeps_volumes: false,
+            idle: Duration::ZERO,
+            attended: created,
         }
     }
 }

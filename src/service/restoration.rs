@@ -274,13 +274,19 @@ impl Service {
         Ok(())
     }
 
-    /// Cancels a restoration; it ends in `ERRED` with nothing left behind but imported records.
+    /// Cancels a restoration; it ends in `ERRED` with nothing left behind but imported records, and, where
+    /// that is wished for, the volumes that have their bytes.
     pub async fn restoration_cancel(
         &self,
         id: RestorationId,
         request_id: &str,
+        keep_volumes: bool,
     ) -> Result<Restoration, Error> {
-        let key = Self::request_key("CancelRestoration", request_id, &id.to_string());
+        let content = match keep_volumes {
+            false => id.to_string(),
+            true => format!("{id} keep_volumes"),
+        };
+        let key = Self::request_key("CancelRestoration", request_id, &content);
         if let Some(answer) = self.restoration_answered(key.as_ref()).await? {
             return Ok(answer);
         }
@@ -289,7 +295,7 @@ impl Service {
         let now = self.clock.now();
         if !self
             .store
-            .operation_cancel(key, resource, now)
+            .operation_cancel(key, resource, now, keep_volumes)
             .await
             .map_err(refused)?
         {

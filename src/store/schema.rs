@@ -116,6 +116,8 @@ diesel::table! {
         per_gib -> BigInt,
         cancelled -> Nullable<BigInt>,
         ended -> Nullable<BigInt>,
+        idle -> BigInt,
+        cancel_keeps_volumes -> BigInt,
     }
 }
 
@@ -167,6 +169,7 @@ diesel::table! {
         owner -> Nullable<Text>,
         epoch -> BigInt,
         expires_at -> BigInt,
+        attended_at -> BigInt,
     }
 }
 

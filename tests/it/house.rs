@@ -6,7 +6,10 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -38,12 +41,17 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-/// The real clock; only its ids and times are used.
-struct SystemClock;
+/// The real clock, ahead by what tests let pass.
+#[derive(Clone, Default)]
+struct SystemClock {
+    /// Microseconds.
+    ahead: Arc<AtomicI64>,
+}
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        Timestamp(chrono::Utc::now().timestamp_micros())
+        let ahead = self.ahead.load(Ordering::Relaxed);
+        Timestamp(chrono::Utc::now().timestamp_micros() + ahead)
     }
 
     fn new_id(&self) -> Uuid {
@@ -57,6 +65,7 @@ pub(crate) struct House {
     pub(crate) dr: sim::Cloud,
     pub(crate) store: Arc<dyn Store>,
     cloud: Arc<dyn Cloud>,
+    clock: SystemClock,
     address: String,
     engine: Option<tokio::runtime::Runtime>,
     stop: CancellationToken,
@@ -102,7 +111,8 @@ impl House {
         let directory = tempfile::tempdir().expect("a directory");
         let clouds_yaml = directory.path().join("clouds.yaml");
         std::fs::write(&clouds_yaml, sim::clouds_yaml([&source, &dr])).expect("written");
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let system = SystemClock::default();
+        let clock: Arc<dyn Clock> = Arc::new(system.clone());
         let cloud: Arc<dyn Cloud> = Arc::new(Clouds::new(
             config(&clouds_yaml, directory.path().into(), true),
             &clock,
@@ -139,6 +149,7 @@ impl House {
             dr,
             store,
             cloud,
+            clock: system,
             address,
             engine: None,
             stop,
@@ -150,7 +161,7 @@ impl House {
 
     /// A service over `store` and the same clouds, with other limits.
     pub(crate) fn service(&self, store: &Arc<dyn Store>, limits: service::Limits) -> Service {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         Service::new(Arc::clone(store), Arc::clone(&self.cloud), clock, limits)
     }
 
@@ -166,7 +177,7 @@ impl House {
 
     /// A service over the same clouds that has nothing of what this one knows.
     pub(crate) async fn stranger(&self) -> Service {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let url = format!(
             "sqlite:{}",
             self.directory.path().join("other.db").display()
@@ -192,7 +203,7 @@ impl House {
             ReplicaId::new("house"),
             Arc::clone(&self.store),
             Arc::clone(&self.cloud),
-            Arc::new(SystemClock),
+            Arc::new(self.clock.clone()),
             Arc::new(|operation, ledger, now| {
                 let limits = plan::Limits {
                     pause: Duration::from_millis(20),
@@ -206,6 +217,12 @@ impl House {
         self.engine = Some(runtime);
     }
 
+    /// Has the clock of everything but the clouds show a later time.
+    pub(crate) fn pass(&self, time: Duration) {
+        let micros = i64::try_from(time.as_micros()).expect("a time");
+        self.clock.ahead.fetch_add(micros, Ordering::Relaxed);
+    }
+
     /// Ends the engine wherever it is: what was under way is neither awaited nor recorded.
     pub(crate) fn kill_engine(&mut self) {
         self.engine
@@ -217,7 +234,7 @@ impl House {
     /// Takes the admin entries out of the configuration, as after a restart with another one.
     pub(crate) fn dismiss_admins(&mut self) {
         self.kill_engine();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let directory = self.directory.path();
         let config = config(&directory.join("clouds.yaml"), directory.into(), false);
         self.cloud = Arc::new(Clouds::new(config, &clock));
@@ -262,14 +279,22 @@ impl House {
 
     /// Starts a DR backup of an instance of the source.
     pub(crate) async fn back_up(&self, server: &str) -> pb::DrBackup {
-        let request = pb::CreateDrBackupRequest {
+        self.back_up_as(self.plainest(server)).await
+    }
+
+    /// The plainest wish for a DR backup of an instance of the source.
+    pub(crate) fn plainest(&self, server: &str) -> pb::CreateDrBackupRequest {
+        pb::CreateDrBackupRequest {
             cloud: "source".to_owned(),
             tenant: self.home(),
             instance_id: server.to_owned(),
             description: "nightly".to_owned(),
             ..Default::default()
-        };
-        let answer = self.dr_backups().await.create_dr_backup(request).await;
+        }
+    }
+
+    pub(crate) async fn back_up_as(&self, ask: pb::CreateDrBackupRequest) -> pb::DrBackup {
+        let answer = self.dr_backups().await.create_dr_backup(ask).await;
         answer.expect("it is admitted").into_inner()
     }
 
@@ -306,6 +331,22 @@ impl House {
             tenant: self.refuge(),
             ..Default::default()
         }
+    }
+
+    /// What a restoration told from its beginning until it was at rest.
+    pub(crate) async fn story(&self, restoration: &str) -> Vec<String> {
+        let request = pb::WatchRestorationRequest {
+            id: restoration.to_owned(),
+            until_settled: true,
+            ..Default::default()
+        };
+        let answer = self.restorations().await.watch_restoration(request).await;
+        let mut stream = answer.expect("it is told").into_inner();
+        let mut told = Vec::new();
+        while let Some(event) = stream.message().await.expect("an event") {
+            told.push(event.runtime_state);
+        }
+        told
     }
 
     pub(crate) async fn restore_as(&self, wish: pb::CreateRestorationRequest) -> pb::Restoration {

@@ -34,3 +34,4 @@ mod store_opening;
 mod sweeper;
 mod tls;
 mod transfer;
+mod worth;

@@ -174,6 +174,9 @@ pub(crate) fn creation(of: &DrBackup) -> Operation {
         deadline_fixed: false,
         per_gib: Duration::from_secs(60),
         cancelled: None,
+        cancel_keeps_volumes: false,
+        idle: Duration::ZERO,
+        attended: of.created,
     }
 }
 
@@ -280,6 +283,7 @@ fn turn(operation: &Operation) -> Turn {
         resource: operation.resource,
         effects: Vec::new(),
         news: None,
+        idle: None,
         ending: Ending::Open,
     }
 }
@@ -517,7 +521,7 @@ async fn repeats_about_a_dr_backup_that_is_gone_answer_as_the_first_did(site: Si
     let deleted = new_of(delete().await.expect("changed"));
     assert_eq!(deleted.state, State::DeletionScheduled);
     let about = ResourceId::DrBackup(first.id);
-    let cancel = || store.operation_cancel(Some(key("cancel", "same")), about, at(60));
+    let cancel = || store.operation_cancel(Some(key("cancel", "same")), about, at(60), false);
     assert_eq!(cancel().await, Ok(true));
     store
         .turn_record(&lane, vec![ended(&removal, State::Deleted, 61)])
@@ -573,7 +577,7 @@ async fn repeats_about_a_restoration_that_is_gone_answer_as_the_first_did(site: 
     };
     let deleted = new_of(delete().await.expect("changed"));
     let about = ResourceId::Restoration(first.id);
-    let cancel = || store.operation_cancel(Some(key("cancel", "same")), about, at(60));
+    let cancel = || store.operation_cancel(Some(key("cancel", "same")), about, at(60), false);
     assert_eq!(cancel().await, Ok(true));
     store
         .turn_record(&lane, vec![ended(&removal, State::Deleted, 61)])
@@ -1188,7 +1192,7 @@ async fn waiters_are_woken_by_events_and_by_admissions(site: Site) {
         .expect("recorded");
     changes.changed().await.expect("open");
     store
-        .operation_cancel(None, operation.resource, at(6))
+        .operation_cancel(None, operation.resource, at(6), false)
         .await
         .expect("cancelled");
     admissions.changed().await.expect("open");
@@ -1693,11 +1697,15 @@ async fn a_load_skips_what_is_known_unless_it_was_cancelled(site: Site) {
     assert_eq!(new[0].operation.id, two.id);
 
     assert_eq!(
-        store.operation_cancel(None, one.resource, at(9)).await,
+        store
+            .operation_cancel(None, one.resource, at(9), false)
+            .await,
         Ok(true)
     );
     assert_eq!(
-        store.operation_cancel(None, one.resource, at(11)).await,
+        store
+            .operation_cancel(None, one.resource, at(11), false)
+            .await,
         Ok(true)
     );
     let cancelled = store.lane_load(&lane, &known).await.expect("loaded");
@@ -1715,8 +1723,9 @@ async fn a_cancellation_hits_the_operation_it_was_meant_for(site: Site) {
     let store = site.open().await;
     let (backup, _) = finished(&*store).await;
     let about = ResourceId::DrBackup(backup.id);
-    let cancel =
-        |digest: &'static str| store.operation_cancel(Some(key("c1", digest)), about, at(60));
+    let cancel = |digest: &'static str| {
+        store.operation_cancel(Some(key("c1", digest)), about, at(60), false)
+    };
     assert_eq!(cancel("x").await, Ok(false), "nothing is open");
 
     let removal = deletion(&backup);

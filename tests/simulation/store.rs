@@ -373,8 +373,13 @@ impl Store for TappedStore {
         key: Option<RequestKey>,
         resource: ResourceId,
         time: Timestamp,
+        keep_volumes: bool,
     ) -> Result<bool, StoreError> {
-        write!(self, self.store.operation_cancel(key, resource, time))
+        write!(
+            self,
+            self.store
+                .operation_cancel(key, resource, time, keep_volumes)
+        )
     }
 
     async fn operations_under_way(&self) -> Result<Vec<UnderWay>, StoreError> {

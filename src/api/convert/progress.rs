@@ -47,6 +47,7 @@ fn volume(volume: VolumeProgress) -> pb::VolumeProgress {
         status: volume.status,
         size_gib: number(volume.size_gib),
         done: volume.done,
+        failed: volume.failed,
     }
 }
 

@@ -130,6 +130,7 @@ pub(in crate::api) fn create(
             .map(|data| fields.user_data("user_data", data)),
         config_drive: message.config_drive,
         metadata: metadata(&mut fields, message.metadata),
+        keep_volumes: message.keep_volumes,
     };
     let ask = CreateRestoration {
         source,

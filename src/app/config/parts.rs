@@ -140,6 +140,7 @@ pub(in crate::app) struct Patience {
     pub(in crate::app) asked_while_used: u32,
     pub(in crate::app) tries: u32,
     pub(in crate::app) pause: Span,
+    pub(in crate::app) hold_pause: Span,
     pub(in crate::app) links_max: usize,
 }
 
@@ -156,6 +157,7 @@ pub(in crate::app) struct Engine {
     pub(in crate::app) observe_share: u32,
     pub(in crate::app) observe_effort: u32,
     pub(in crate::app) observe_crowd: u32,
+    pub(in crate::app) sight_age: Span,
     pub(in crate::app) settle: Span,
     pub(in crate::app) retry_first: Span,
     pub(in crate::app) retry_max: Span,
@@ -346,6 +348,7 @@ impl Default for Patience {
             asked_while_used: limits.asked_while_used,
             tries: limits.tries,
             pause: Span(limits.pause),
+            hold_pause: Span(limits.hold_pause),
             links_max: limits.links_max,
         }
     }
@@ -360,6 +363,7 @@ impl From<&Patience> for plan::Limits {
             asked_while_used: patience.asked_while_used,
             tries: patience.tries.max(1),
             pause: patience.pause.0,
+            hold_pause: patience.hold_pause.0,
             links_max: patience.links_max,
         }
     }
@@ -378,6 +382,7 @@ impl Default for Engine {
             observe_share: settings.observe_share,
             observe_effort: settings.observe_effort,
             observe_crowd: settings.observe_crowd,
+            sight_age: Span(settings.sight_age),
             settle: Span(settings.settle),
             retry_first: Span(settings.retry_first),
             retry_max: Span(settings.retry_max),
@@ -401,6 +406,7 @@ impl From<&Engine> for engine::Settings {
             observe_share: engine.observe_share,
             observe_effort: engine.observe_effort,
             observe_crowd: engine.observe_crowd,
+            sight_age: engine.sight_age.0,
             settle: engine.settle.0,
             retry_first: engine.retry_first.0,
             retry_max: engine.retry_max.0,

@@ -30,9 +30,13 @@ impl Draft<'_> {
         }
         let is_drop = matches!(effect.request.kind(), EffectKind::Drop(_));
         let leaving = match effect.state {
-            EffectState::Dropping | EffectState::Leaving => effect.changed,
+            EffectState::Dropping | EffectState::Leaving => {
+                self.operation.patient_since(effect.changed)
+            }
             // Its row tells the last attempt; the operation began with it.
-            EffectState::Requested | EffectState::Accepted if is_drop => self.operation.created,
+            EffectState::Requested | EffectState::Accepted if is_drop => {
+                self.operation.patient_since(self.operation.created)
+            }
             EffectState::Requested
             | EffectState::Accepted
             | EffectState::Done
@@ -86,7 +90,8 @@ impl Draft<'_> {
         let (backup, project, since) = if let Request::ImportRecord { backup, .. } = &effect.request
             && effect.state == EffectState::Accepted
         {
-            (backup, &effect.tenant.project, effect.changed)
+            let since = self.operation.patient_since(effect.changed);
+            (backup, &effect.tenant.project, since)
         } else if let Request::RestoreVolumeBackup {
             backup,
             backup_project,
@@ -95,7 +100,8 @@ impl Draft<'_> {
             && is_busy(effect)
         {
             // Its row tells the last attempt; the operation began with it.
-            (backup, backup_project, self.operation.created)
+            let since = self.operation.patient_since(self.operation.created);
+            (backup, backup_project, since)
         } else {
             return;
         };

@@ -264,6 +264,9 @@ pub(super) fn operation(resource: ResourceId, tenant: Tenant, ask: Ask, state: S
         deadline_fixed: false,
         per_gib: Duration::from_secs(60),
         cancelled: None,
+        cancel_keeps_volumes: false,
+        idle: Duration::ZERO,
+        attended: Timestamp(0),
     }
 }
 

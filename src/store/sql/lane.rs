@@ -10,7 +10,11 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 
-use super::{Conn, Handle, dialect, operation::is_open, prepared::Prepared};
+use super::{
+    Conn, Handle, dialect,
+    operation::{self, is_open},
+    prepared::Prepared,
+};
 use crate::{
     domain::{
         id::{Lane, ReplicaId},
@@ -31,6 +35,7 @@ struct Row {
     owner: Option<String>,
     epoch: i64,
     expires_at: i64,
+    attended_at: i64,
 }
 
 type Key = (String, String, i64);
@@ -76,7 +81,7 @@ pub(super) async fn claim(
 ) -> Result<Vec<Lane>, StoreError> {
     let expires = now.after(lease);
     announce(conn, replica, expires).await?;
-    let mut claimed = renew(conn, replica, expires, limit).await?;
+    let mut claimed = renew(conn, replica, now, expires, limit).await?;
     let owned = i64::try_from(claimed.len()).unwrap_or(i64::MAX);
     let room = i64::from(limit).saturating_sub(owned);
     if room > 0 {
@@ -142,9 +147,21 @@ async fn share(conn: &mut Conn, now: Timestamp) -> Result<i64, StoreError> {
 async fn renew(
     conn: &mut Conn,
     replica: &ReplicaId,
+    now: Timestamp,
     expires: Timestamp,
     limit: u32,
 ) -> Result<Vec<Key>, StoreError> {
+    // Its own lease may have ended before it came to renew it: then it did not act either.
+    let outlived: Vec<(String, String, i64)> = lanes::table
+        .filter(lanes::owner.eq(replica.as_str()))
+        .filter(lanes::expires_at.le(now.0))
+        .filter(has_work())
+        .select((lanes::cloud, lanes::project, lanes::attended_at))
+        .load(conn)
+        .await?;
+    for (cloud, project, attended) in &outlived {
+        operation::add_idle(conn, (cloud, project), *attended, now).await?;
+    }
     // The first lane too many; usually there is none and one statement renews all.
     let beyond: Option<(String, String)> = lanes::table
         .filter(lanes::owner.eq(replica.as_str()))
@@ -159,7 +176,10 @@ async fn renew(
     let own = diesel::update(lanes::table)
         .filter(lanes::owner.eq(replica.as_str()))
         .filter(has_work())
-        .set(lanes::expires_at.eq(expires.0));
+        .set((
+            lanes::expires_at.eq(expires.0),
+            lanes::attended_at.eq(now.0),
+        ));
     let key = (lanes::cloud, lanes::project, lanes::epoch);
     let renewed = match beyond {
         None => own.returning(key).load(conn).await?,
@@ -219,6 +239,7 @@ async fn take_over(
             owner: None,
             epoch: 0,
             expires_at: 0,
+            attended_at: 0,
         })
         .collect();
     dialect::each!(conn, &rows, |row| Prepared(
@@ -229,19 +250,29 @@ async fn take_over(
     .execute(conn));
     let mut taken = Vec::with_capacity(orphaned.len());
     for lane in orphaned {
-        // Another replica may have been faster since the look above, so the condition is asked
+        let attended: i64 = lanes::table
+            .find(lane.clone())
+            .select(lanes::attended_at)
+            .first(conn)
+            .await?;
+        // Another replica may have been faster since the looks above, so the condition is asked
         // again, under the lock of the row.
         let key: Option<Key> = diesel::update(lanes::table.find(lane))
             .filter(lanes::owner.is_null().or(lanes::expires_at.le(now.0)))
+            .filter(lanes::attended_at.eq(attended))
             .set((
                 lanes::owner.eq(replica.as_str()),
                 lanes::epoch.eq(lanes::epoch + 1),
                 lanes::expires_at.eq(expires.0),
+                lanes::attended_at.eq(now.0),
             ))
             .returning((lanes::cloud, lanes::project, lanes::epoch))
             .get_result(conn)
             .await
             .optional()?;
+        if let Some((cloud, project, _)) = &key {
+            operation::add_idle(conn, (cloud, project), attended, now).await?;
+        }
         taken.extend(key);
     }
     Ok(taken)

@@ -63,6 +63,8 @@ pub(super) struct Row {
     per_gib: i64,
     cancelled: Option<i64>,
     ended: Option<i64>,
+    idle: i64,
+    cancel_keeps_volumes: i64,
 }
 
 /// Whether an operation is open, as a literal: the indexes hold the open ones only, and a database
@@ -85,12 +87,56 @@ pub(super) async fn insert(conn: &mut Conn, operation: &Operation) -> Result<(),
         created: operation.created.0,
         deadline: operation.deadline.0,
         deadline_fixed: operation.deadline_fixed.into(),
-        per_gib: i64::try_from(operation.per_gib.as_micros()).unwrap_or(i64::MAX),
+        per_gib: micros(operation.per_gib),
         cancelled: operation.cancelled.map(|time| time.0),
         ended: None,
+        idle: micros(operation.idle),
+        cancel_keeps_volumes: operation.cancel_keeps_volumes.into(),
     };
     diesel::insert_into(operations::table)
         .values(row)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Notes how long nobody worked at an open one.
+pub(super) async fn note_idle(
+    conn: &mut Conn,
+    id: OperationId,
+    idle: Duration,
+) -> Result<(), StoreError> {
+    let noted = diesel::update(operations::table.find(id.to_string()))
+        .filter(is_open())
+        .set(operations::idle.eq(micros(idle)));
+    noted.execute(conn).await?;
+    Ok(())
+}
+
+/// Adds to the open ones of a lane that nobody worked at them from `since`, or from their admission on.
+pub(super) async fn add_idle(
+    conn: &mut Conn,
+    lane: (&str, &str),
+    since: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let of_lane = || {
+        operations::table
+            .filter(operations::cloud.eq(lane.0.to_owned()))
+            .filter(operations::project.eq(lane.1.to_owned()))
+            .filter(is_open())
+    };
+    diesel::update(of_lane().filter(operations::created.le(since)))
+        .set(operations::idle.eq(operations::idle + (now.0 - since)))
+        .execute(conn)
+        .await?;
+    let younger = of_lane().filter(operations::created.gt(since));
+    diesel::update(younger.filter(operations::created.lt(now.0)))
+        .set(operations::idle.eq(operations::idle + (operations::created * -1 + now.0)))
         .execute(conn)
         .await?;
     Ok(())
@@ -122,13 +168,17 @@ pub(super) async fn cancel(
     conn: &mut Conn,
     about: ResourceId,
     time: Timestamp,
+    keep_volumes: bool,
 ) -> Result<bool, StoreError> {
     let open = operations::table
         .filter(operations::resource_id.eq(about.uuid().to_string()))
         .filter(is_open());
     let unmarked = open.clone().filter(operations::cancelled.is_null());
     let marked = diesel::update(unmarked)
-        .set(operations::cancelled.eq(time.0))
+        .set((
+            operations::cancelled.eq(time.0),
+            operations::cancel_keeps_volumes.eq(i64::from(keep_volumes)),
+        ))
         .execute(conn)
         .await?;
     if marked > 0 {
@@ -229,6 +279,9 @@ impl Row {
             deadline_fixed: self.deadline_fixed != 0,
             per_gib: Duration::from_micros(self.per_gib.unsigned_abs()),
             cancelled: self.cancelled.map(Timestamp),
+            cancel_keeps_volumes: self.cancel_keeps_volumes != 0,
+            idle: Duration::from_micros(self.idle.unsigned_abs()),
+            attended: Timestamp(self.created),
         })
     }
 }

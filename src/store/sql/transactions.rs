@@ -205,6 +205,7 @@ impl Store for Db {
         key: Option<RequestKey>,
         resource: ResourceId,
         time: Timestamp,
+        keep_volumes: bool,
     ) -> Result<bool, StoreError> {
         let now = self.clock().now();
         self.write(move |conn| {
@@ -215,7 +216,7 @@ impl Store for Db {
                 {
                     return Ok((true, Tidings::NONE));
                 }
-                if !operation::cancel(conn, resource, time).await? {
+                if !operation::cancel(conn, resource, time, keep_volumes).await? {
                     return Ok((false, Tidings::NONE));
                 }
                 let key = key.as_ref();

@@ -162,6 +162,11 @@ pub(in super::super) async fn record(
             mirror::keep(conn, of, &detail.mirrors).await?;
         }
     }
+    for (_, turn) in &turns {
+        if let Some(idle) = turn.idle {
+            operation::note_idle(conn, turn.operation, idle).await?;
+        }
+    }
     end_operations(conn, &turns, now).await?;
     for event in told.iter().map(|told| &told.event) {
         if event.state == State::Deleted {

@@ -374,7 +374,7 @@ async fn a_cancellation_of_a_regular_backup_is_remembered(site: Site) {
         method: "CancelBackup",
         ..key("word", "same")
     };
-    let cancel = || store.operation_cancel(Some(key.clone()), about, at(7));
+    let cancel = || store.operation_cancel(Some(key.clone()), about, at(7), false);
     assert_eq!(cancel().await, Ok(true));
     assert_eq!(store.backup_answered(&key).await, Ok(Some(one)));
     let lane = lane_of(&*store, "one", &home()).await;

@@ -155,7 +155,64 @@ async fn a_lane_that_another_replica_looks_at_keeps_no_other_waiting() {
     }
 }
 
+/// How long nobody worked at the only operation of a lane, as its next owner is told.
+async fn idle(store: &dyn Store, owner: &str) -> (Lane, Operation) {
+    let lane = lane_of(store, owner, &home()).await;
+    let mut open = store.lane_load(&lane, &[]).await.expect("loaded");
+    (lane, open.remove(0).operation)
+}
+
+async fn time_in_which_nobody_attended_to_a_lane_is_counted(site: Site) {
+    let store = site.open().await;
+    admit(&*store, &backup()).await;
+    let (lane, first) = idle(&*store, "one").await;
+    site.clock.wind(LEASE / 3);
+    let (_, renewed) = idle(&*store, "one").await;
+    assert_eq!(renewed.idle, first.idle, "it was worked at all the time");
+
+    let away = Duration::from_secs(3 * 24 * 60 * 60);
+    store.lane_release(&lane).await.expect("released");
+    site.clock.wind(away);
+    let (lane, taken) = idle(&*store, "two").await;
+    assert_eq!(taken.idle, first.idle + away);
+
+    // Its own lease may have ended too, before it came to renew it.
+    site.clock.wind(away);
+    let (_, outlived) = idle(&*store, "two").await;
+    assert_eq!(outlived.idle, first.idle + away * 2);
+
+    // What the owner itself notes stays, whoever comes next.
+    let noted = Turn {
+        idle: Some(away * 3),
+        ..turn(&taken)
+    };
+    let recorded = store.turn_record(&lane, vec![noted]).await;
+    recorded.expect("recorded");
+    store.lane_release(&lane).await.expect("released");
+    let (_, next) = idle(&*store, "three").await;
+    assert_eq!(next.idle, away * 3);
+    assert_eq!(
+        next.gives_up(0),
+        next.deadline.after(away * 3 + next.moving(0))
+    );
+}
+
+async fn a_cancel_says_once_whether_volumes_are_kept(site: Site) {
+    let store = site.open().await;
+    let one = backup();
+    admit(&*store, &one).await;
+    let about = ResourceId::DrBackup(one.id);
+    for keeps in [true, false] {
+        let cancelled = store.operation_cancel(None, about, at(9), keeps).await;
+        assert_eq!(cancelled, Ok(true));
+    }
+    let (_, cancelled) = idle(&*store, "one").await;
+    assert!(cancelled.cancel_keeps_volumes, "the first one counts");
+}
+
 contract! {
     turns_at_once_are_refused_each_for_itself,
+    time_in_which_nobody_attended_to_a_lane_is_counted,
+    a_cancel_says_once_whether_volumes_are_kept,
     concurrent_turns_of_many_lanes_all_count,
 }

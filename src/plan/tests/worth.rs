@@ -1,0 +1,445 @@
+//! What is undone, for what, and on what knowledge: every planner, every effect; it may not know the
+//! engine.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{
+    super::Limits,
+    world::{answer, create, plan, registry, restore, restore_regular, row},
+};
+use crate::domain::{
+    capture::Capture,
+    decision::{Detail, Ending},
+    effect::{Effect, EffectKind, EffectState, Request},
+    fault::{Fault, FaultKind, Service},
+    id::EffectKey,
+    ledger::Ledger,
+    operation::{Ask, Operation},
+    restoration::RestoreWish,
+    sighting::ThingKind,
+    time::Timestamp,
+};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What can befall an operation besides a failure.
+const ENDS: [&str; 2] = ["the deadline passes", "it is cancelled"];
+
+fn befall(operation: &mut Operation, what: &str) -> Timestamp {
+    operation.deadline = Timestamp(1).after(DAY);
+    operation.deadline_fixed = true;
+    if what == ENDS[1] {
+        operation.cancelled = Some(Timestamp(1));
+        return Timestamp(1);
+    }
+    Timestamp(1).after(DAY + DAY / 24)
+}
+
+/// The ledger of an operation when it waits for its effect number `at` and for nothing else, and that
+/// effect; nothing when it has no such effect.
+fn waits_at(
+    operation: &Operation,
+    at: usize,
+    change: impl Fn(&mut Effect),
+) -> Option<(Ledger, EffectKey)> {
+    let mut ledger = Ledger::default();
+    let mut waiting = None;
+    let mut wished = 0;
+    loop {
+        let decision = plan(operation, &ledger, Timestamp(1));
+        if decision.wishes.is_empty() && decision.drops.is_empty() {
+            return waiting.map(|key| (ledger, key));
+        }
+        for key in decision.drops {
+            let mut effect = ledger.get(&key).expect("a row").clone();
+            effect.state = EffectState::Gone;
+            ledger.put(effect);
+        }
+        for wish in decision.wishes {
+            let mut effect = row(operation, wish, ledger.next_ordinal());
+            if wished == at {
+                change(&mut effect);
+                waiting = Some(effect.key.clone());
+            } else {
+                answer(&mut effect, 3);
+            }
+            wished += 1;
+            ledger.put(effect);
+        }
+    }
+}
+
+fn accepted(effect: &mut Effect) {
+    effect.state = EffectState::Accepted;
+    effect.status = Some("creating".to_owned());
+}
+
+fn refused(effect: &mut Effect, kind: FaultKind) {
+    effect.state = EffectState::Failed;
+    effect.fault = Some(Fault::new(kind, Service::Compute, "do it", "no"));
+}
+
+#[test]
+fn nothing_goes_and_nothing_leaves_before_everything_open_was_seen_once_more() {
+    for what in ENDS {
+        for operation in registry(3) {
+            let name = operation.ask.name();
+            for at in 0.. {
+                let mut operation = operation.clone();
+                let Some((mut ledger, key)) = waits_at(&operation, at, accepted) else {
+                    break;
+                };
+                let now = befall(&mut operation, what);
+                let kind = ledger.get(&key).expect("a row").request.kind();
+                if matches!(
+                    kind,
+                    EffectKind::Read | EffectKind::Apply | EffectKind::Drop(_)
+                ) {
+                    // Nothing that it did would go.
+                    continue;
+                }
+                ledger.set_unseen(BTreeSet::from([key.clone()]));
+                let blind = plan(&operation, &ledger, now);
+                assert_eq!(blind.ending, Ending::Open, "{name} at {key}: {what}");
+                assert_eq!(blind.drops, [], "{name} at {key}: {what}");
+                assert_eq!(blind.wishes, [], "{name} at {key}: {what}");
+                assert!(blind.looks_only, "{name} at {key}: {what}");
+                assert!(blind.again.is_some(), "it does not look for ever");
+
+                // The cloud brought it to its end meanwhile, or did not: either is known now.
+                ledger.set_unseen(BTreeSet::new());
+                let seen = plan(&operation, &ledger, now);
+                assert!(!seen.looks_only, "{name} at {key}: {what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_nobody_could_look_at_is_named_and_left_in_the_end() {
+    let mut operation = restore(1, RestoreWish::default());
+    let is_server = |effect: &Effect| matches!(effect.request, Request::MakeServer(_));
+    let at = (0..)
+        .find(|at| {
+            let (ledger, key) = waits_at(&operation, *at, accepted).expect("a server");
+            ledger.get(&key).is_some_and(is_server)
+        })
+        .expect("a server");
+    let (mut ledger, key) = waits_at(&operation, at, accepted).expect("a server");
+    let now = befall(&mut operation, ENDS[0]).after(Limits::default().cleanup * 2);
+    ledger.set_unseen(BTreeSet::from([key]));
+    let Ending::Erred(error) = plan(&operation, &ledger, now).ending else {
+        panic!("it ends");
+    };
+    let (_, left) = error
+        .message
+        .split_once("left behind: ")
+        .expect("it is told");
+    assert!(left.contains("server drb-"), "{left}");
+}
+
+#[test]
+fn time_in_which_nobody_worked_does_not_count() {
+    for operation in registry(2) {
+        let Some((ledger, _)) = waits_at(&operation, 0, accepted) else {
+            continue;
+        };
+        let mut operation = operation.clone();
+        let late = befall(&mut operation, ENDS[0]);
+        operation.idle = 2 * DAY;
+        let name = operation.ask.name();
+        assert_eq!(plan(&operation, &ledger, late).drops, [], "{name}");
+        assert_eq!(
+            plan(&operation, &ledger, late).ending,
+            Ending::Open,
+            "{name}"
+        );
+    }
+}
+
+/// The restorations whose volumes hold bytes when the effect is asked for: of it only what comes after
+/// the first fill, of a regular one nothing.
+fn holds(operation: &Operation, ledger: &Ledger, key: &EffectKey) -> bool {
+    let effect = ledger.get(key).expect("a row");
+    let bytes = ledger.iter().any(|row| match row.request.kind() {
+        EffectKind::Fill => row.external.is_some(),
+        EffectKind::Make(ThingKind::VolumeBackup) => row.state == EffectState::Done,
+        EffectKind::Make(_)
+        | EffectKind::Import
+        | EffectKind::Apply
+        | EffectKind::Read
+        | EffectKind::Drop(_) => false,
+    });
+    let moves = matches!(operation.ask, Ask::Restore(_) | Ask::CreateDrBackup { .. });
+    // A sweep is asked for until it is done, so it never fails.
+    let fails = !matches!(effect.request, Request::ApplySnapshotsGone { .. });
+    moves && bytes && fails && !effect.key.as_str().ends_with("-kept")
+}
+
+const MENDABLE: [FaultKind; 4] = [
+    FaultKind::Unauthenticated,
+    FaultKind::Forbidden,
+    FaultKind::Quota,
+    FaultKind::Unconfigured,
+];
+
+#[test]
+fn what_an_operator_can_mend_holds_what_was_moved_and_undoes_nothing() {
+    let mut held = 0;
+    for operation in registry(3) {
+        let name = operation.ask.name();
+        for (at, kind) in (0..60).flat_map(|at| MENDABLE.map(|kind| (at, kind))) {
+            let Some((ledger, key)) = waits_at(&operation, at, |effect| refused(effect, kind))
+            else {
+                continue;
+            };
+            if !holds(&operation, &ledger, &key) {
+                continue;
+            }
+            let now = Timestamp(1);
+            let decision = plan(&operation, &ledger, now);
+            let products = |key: &EffectKey| {
+                let disposal = ledger.get(key).map(|effect| effect.disposal);
+                disposal == Some(crate::domain::effect::Disposal::Product)
+            };
+            assert!(
+                !decision.drops.iter().any(products),
+                "{name}: {kind:?} at {key} undoes what was moved"
+            );
+            assert!(
+                !matches!(decision.ending, Ending::Erred(_)),
+                "{name}: {kind:?} at {key}"
+            );
+            if decision.ending == Ending::Done {
+                continue;
+            }
+            held += 1;
+            let told = &decision.report.runtime_state;
+            assert!(
+                told.contains("held") && told.contains("could not do it"),
+                "{told}"
+            );
+            let pause = Limits::default().pause;
+            let again = plan(&operation, &ledger, now.after(pause));
+            assert_eq!(
+                again.retries,
+                [key],
+                "{name}: {kind:?}, it is asked for again"
+            );
+        }
+    }
+    assert!(held > 20, "the sweep has met {held}");
+}
+
+#[test]
+fn what_is_optional_is_told_and_undoes_nothing() {
+    let kinds = [
+        FaultKind::Forbidden,
+        FaultKind::Conflict,
+        FaultKind::Invalid,
+    ];
+    let mut optional = 0;
+    for operation in [
+        restore(2, RestoreWish::default()),
+        restore_regular(2, RestoreWish::default()),
+    ] {
+        for (at, kind) in (0..60).flat_map(|at| kinds.map(|kind| (at, kind))) {
+            let change = |effect: &mut Effect| {
+                if super::super::restore::is_optional(&effect.request) {
+                    refused(effect, kind);
+                } else {
+                    answer(effect, 3);
+                }
+            };
+            let Some((ledger, key)) = waits_at(&operation, at, change) else {
+                continue;
+            };
+            let decision = plan(&operation, &ledger, Timestamp(1));
+            assert_eq!(decision.ending, Ending::Done, "{kind:?} at {key}");
+            if ledger.get(&key).map(|effect| effect.state) != Some(EffectState::Failed) {
+                continue;
+            }
+            optional += 1;
+            let Some(Detail::Restoration(detail)) = decision.report.detail else {
+                panic!("a restoration");
+            };
+            let told = detail
+                .adjustments
+                .iter()
+                .any(|one| one.contains("could not do it"));
+            assert!(told, "{key} is told: {:?}", detail.adjustments);
+        }
+    }
+    assert!(optional > 20, "the sweep has met {optional}");
+}
+
+#[test]
+fn a_server_that_is_up_outlives_the_deadline() {
+    let operation = restore(2, RestoreWish::default());
+    let mut met = 0;
+    for at in 0..60 {
+        let mut operation = operation.clone();
+        let Some((ledger, key)) = waits_at(&operation, at, |_| {}) else {
+            continue;
+        };
+        let up = ledger.iter().any(|one| {
+            matches!(one.request, Request::MakeServer(_)) && one.state == EffectState::Done
+        });
+        let late = befall(&mut operation, ENDS[0]);
+        let decision = plan(&operation, &ledger, late);
+        assert_eq!(decision.ending == Ending::Done, up, "at {key}");
+        if up {
+            met += 1;
+            let Some(Detail::Restoration(detail)) = decision.report.detail else {
+                panic!("a restoration");
+            };
+            let told = detail
+                .adjustments
+                .iter()
+                .any(|one| one.contains("before the deadline"));
+            assert!(told, "{key} is told: {:?}", detail.adjustments);
+        }
+    }
+    assert!(met > 2, "there is something to finish");
+}
+
+#[test]
+fn volumes_that_have_their_bytes_stay_where_that_is_wished_for() {
+    for said_at_cancel in [false, true] {
+        let wish = RestoreWish {
+            keep_volumes: !said_at_cancel,
+            ..RestoreWish::default()
+        };
+        for at in 0..60 {
+            let mut operation = restore(2, wish.clone());
+            let Some((mut ledger, key)) = waits_at(&operation, at, |_| {}) else {
+                continue;
+            };
+            befall(&mut operation, ENDS[1]);
+            operation.cancel_keeps_volumes = said_at_cancel;
+            let ending = loop {
+                let decision = plan(&operation, &ledger, Timestamp(1));
+                for key in decision.drops {
+                    let mut effect = ledger.get(&key).expect("a row").clone();
+                    effect.state = EffectState::Gone;
+                    ledger.put(effect);
+                }
+                if decision.ending != Ending::Open {
+                    break decision.ending;
+                }
+            };
+            let Ending::Erred(error) = ending else {
+                continue;
+            };
+            for fill in ledger.iter() {
+                let Request::RestoreVolumeBackup { volume, .. } = &fill.request else {
+                    continue;
+                };
+                let there = ledger.iter().any(|row| {
+                    row.id() == volume.as_str()
+                        && row.state == EffectState::Done
+                        && row.thing().is_some()
+                });
+                assert_eq!(there, fill.state == EffectState::Done, "{volume} at {key}");
+                assert_eq!(
+                    error.message.contains(volume.as_str()),
+                    there,
+                    "{}",
+                    error.message
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_done_stays_done_in_the_numbers_of_every_planner() {
+    for operation in registry(3) {
+        let name = operation.ask.name();
+        for (at, ends) in (0..60).flat_map(|at| ENDS.map(|what| (at, what))) {
+            let mut operation = operation.clone();
+            let mut ledger = Ledger::default();
+            let (mut now, mut wished) = (Timestamp(1), 0);
+            let (mut done, mut volumes) = (0, Vec::new());
+            loop {
+                let decision = plan(&operation, &ledger, now);
+                let progress = &decision.report.progress;
+                assert!(progress.effects_done >= done, "{name} at {at}: {ends}");
+                assert!(progress.effects_done <= progress.effects_total, "{name}");
+                done = progress.effects_done;
+                for (was, is) in volumes.iter().zip(&progress.volumes) {
+                    assert!(!was || is.done, "{name} at {at}: {ends}, {}", is.status);
+                }
+                volumes = progress.volumes.iter().map(|one| one.done).collect();
+                match &decision.ending {
+                    Ending::Open => {}
+                    Ending::Done => break,
+                    Ending::Erred(_) => {
+                        let full = progress.effects_done == progress.effects_total;
+                        assert!(!full, "{name} at {at}: {ends}, and the bar is full");
+                        break;
+                    }
+                }
+                for key in decision.drops {
+                    let mut effect = ledger.get(&key).expect("a row").clone();
+                    effect.state = match effect.state {
+                        EffectState::Leaving => EffectState::Gone,
+                        EffectState::Dropping => EffectState::Leaving,
+                        EffectState::Requested
+                        | EffectState::Accepted
+                        | EffectState::Done
+                        | EffectState::Failed
+                        | EffectState::Gone => EffectState::Dropping,
+                    };
+                    ledger.put(effect);
+                }
+                let going: Vec<Effect> = ledger
+                    .iter()
+                    .filter(|one| matches!(one.state, EffectState::Dropping | EffectState::Leaving))
+                    .cloned()
+                    .collect();
+                for mut effect in going {
+                    effect.state = EffectState::Gone;
+                    ledger.put(effect);
+                }
+                for wish in decision.wishes {
+                    let mut effect = row(&operation, wish, ledger.next_ordinal());
+                    if wished == at {
+                        now = befall(&mut operation, ends);
+                    }
+                    // What belongs to the clean-up goes on.
+                    if wished != at || matches!(effect.request, Request::ApplySnapshotsGone { .. })
+                    {
+                        answer(&mut effect, 3);
+                    }
+                    wished += 1;
+                    ledger.put(effect);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_dr_backup_whose_bytes_are_there_waits_for_the_right_to_export() {
+    let operation = create(Capture::Snapshot);
+    let refuse = |effect: &mut Effect| {
+        if matches!(effect.request, Request::ReadRecord { .. }) {
+            refused(effect, FaultKind::Forbidden);
+        } else {
+            answer(effect, 3);
+        }
+    };
+    let met = (0..60).any(|at| {
+        let Some((ledger, key)) = waits_at(&operation, at, refuse) else {
+            return false;
+        };
+        if ledger.get(&key).map(|effect| effect.state) != Some(EffectState::Failed) {
+            return false;
+        }
+        let told = plan(&operation, &ledger, Timestamp(1)).report.runtime_state;
+        assert!(told.contains("give the user the role"), "{told}");
+        true
+    });
+    assert!(met, "a record is exported");
+}
