@@ -145,11 +145,12 @@ impl Runner {
         let time = self.shared.clock.now();
         for open in open.map_err(|error| self.broke(&error))? {
             let cancelled = open.operation.cancelled;
+            let keeps_volumes = open.operation.cancel_keeps_volumes;
             memory
                 .held
                 .entry(open.operation.id)
                 .or_insert_with(|| Held::load(open, time, Instant::now()))
-                .cancel(cancelled);
+                .cancel(cancelled, keeps_volumes);
         }
         Ok(())
     }

@@ -123,9 +123,10 @@ impl Held {
     }
 
     /// A caller cancelled it.
-    pub(super) fn cancel(&mut self, cancelled: Option<Timestamp>) {
+    pub(super) fn cancel(&mut self, cancelled: Option<Timestamp>, keeps_volumes: bool) {
         if self.operation.cancelled != cancelled {
             self.operation.cancelled = cancelled;
+            self.operation.cancel_keeps_volumes = keeps_volumes;
             self.stale = true;
             self.rest = None;
         }

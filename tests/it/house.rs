@@ -333,6 +333,22 @@ impl House {
         }
     }
 
+    /// What a restoration says as soon as that contains `text`.
+    pub(crate) async fn told(&self, restoration: &str, text: &str) -> String {
+        let request = pb::WatchRestorationRequest {
+            id: restoration.to_owned(),
+            ..Default::default()
+        };
+        let answer = self.restorations().await.watch_restoration(request).await;
+        let mut stream = answer.expect("it is told").into_inner();
+        while let Some(event) = stream.message().await.expect("an event") {
+            if event.runtime_state.contains(text) {
+                return event.runtime_state;
+            }
+        }
+        panic!("it never said {text}");
+    }
+
     /// What a restoration told from its beginning until it was at rest.
     pub(crate) async fn story(&self, restoration: &str) -> Vec<String> {
         let request = pb::WatchRestorationRequest {

@@ -303,7 +303,7 @@ async fn volume_is_found_by_its_name_and_applied_twice(stage: &Stage) {
             name: format!("{}-final", stage.mark),
             description: "d".to_owned(),
             metadata: properties(&[("role", "data")]),
-            bootable: true,
+            bootable: Some(true),
             image_metadata: properties(&[("hw_disk_bus", "scsi"), ("image_name", "debian")]),
         };
         for _ in 0..2 {

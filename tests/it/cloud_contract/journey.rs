@@ -335,7 +335,7 @@ async fn rebuild(stage: &Stage, root: &str, data: &str) -> Vec<(ThingKind, Strin
         name: "ostest-root".to_owned(),
         description: String::new(),
         metadata: Properties::new(),
-        bootable: true,
+        bootable: Some(true),
         image_metadata: Properties::new(),
     };
     perform(stage, dr, "", &apply).await;
