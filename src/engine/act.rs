@@ -108,22 +108,17 @@ impl Aside {
 /// Whether the cloud has to be asked what became of it before anything is destroyed on its account: what
 /// was asked for may be there, or may have come to its end, since `age` ago.
 pub(super) fn is_unseen(effect: &Effect, aside: &Aside, age: Duration, now: Instant) -> bool {
-    match (effect.request.kind(), effect.state) {
-        (EffectKind::Apply | EffectKind::Read | EffectKind::Drop(_), _) => false,
-        (EffectKind::Make(_) | EffectKind::Import | EffectKind::Fill, EffectState::Requested) => {
-            aside.doubt.is_some()
-        }
-        (EffectKind::Make(_) | EffectKind::Import | EffectKind::Fill, EffectState::Accepted) => {
-            !aside.is_fresh(age, now)
-        }
-        (
-            EffectKind::Make(_) | EffectKind::Import | EffectKind::Fill,
+    match effect.request.kind() {
+        EffectKind::Apply | EffectKind::Read | EffectKind::Drop(_) => false,
+        EffectKind::Make(_) | EffectKind::Import | EffectKind::Fill => match effect.state {
+            EffectState::Requested => aside.doubt.is_some(),
+            EffectState::Accepted => !aside.is_fresh(age, now),
             EffectState::Done
             | EffectState::Failed
             | EffectState::Dropping
             | EffectState::Leaving
-            | EffectState::Gone,
-        ) => false,
+            | EffectState::Gone => false,
+        },
     }
 }
 

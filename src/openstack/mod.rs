@@ -193,6 +193,7 @@ impl Clouds {
     }
 
     /// What is asked of a tenant with its own token.
+    #[expect(clippy::too_many_lines, reason = "a line or two for each request")]
     async fn perform_as_tenant(
         &self,
         tenant: &Tenant,

@@ -569,9 +569,9 @@ impl<'a> Draft<'a> {
                 .collect();
             if !stays.is_empty() {
                 reason.message = format!("{}; kept: {}", reason.message, stays.join(", "));
-                reason.guidance = "use what was kept, or delete the restoration together with its \
+                "use what was kept, or delete the restoration together with its \
                                    instance, which deletes it"
-                    .to_owned();
+                    .clone_into(&mut reason.guidance);
             }
             let made = self.ledger.iter().filter(|effect| {
                 matches!(effect.request.kind(), EffectKind::Make(_))

@@ -282,10 +282,10 @@ impl Service {
         request_id: &str,
         keep_volumes: bool,
     ) -> Result<Restoration, Error> {
-        let content = match keep_volumes {
-            false => id.to_string(),
-            true => format!("{id} keep_volumes"),
-        };
+        let mut content = id.to_string();
+        if keep_volumes {
+            content.push_str(" keep_volumes");
+        }
         let key = Self::request_key("CancelRestoration", request_id, &content);
         if let Some(answer) = self.restoration_answered(key.as_ref()).await? {
             return Ok(answer);

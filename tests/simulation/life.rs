@@ -502,7 +502,7 @@ impl<'s> Life<'s> {
         if let Some(patience) = self.changes_of_mind.pop()
             && let Err(_elapsed) = tokio::time::timeout(patience, rest).await
         {
-            drop(self.stage.service.restoration_cancel(id, "").await);
+            drop(self.stage.service.restoration_cancel(id, "", false).await);
         }
         let rest = self.stage.restoration_at_rest(id).await;
         rest.expect("it is there")

@@ -119,7 +119,7 @@ fn nothing_goes_and_nothing_leaves_before_everything_open_was_seen_once_more() {
 fn what_nobody_could_look_at_is_named_and_left_in_the_end() {
     let mut operation = restore(1, RestoreWish::default());
     let is_server = |effect: &Effect| matches!(effect.request, Request::MakeServer(_));
-    let at = (0..)
+    let at = (0..60)
         .find(|at| {
             let (ledger, key) = waits_at(&operation, *at, accepted).expect("a server");
             ledger.get(&key).is_some_and(is_server)
