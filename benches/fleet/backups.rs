@@ -100,6 +100,9 @@ pub(crate) fn scheduled(tenant: &Tenant, number: usize) -> (DrBackup, Operation)
         deadline_fixed: false,
         per_gib: Duration::from_secs(60),
         cancelled: None,
+        cancel_keeps_volumes: false,
+        idle: Duration::ZERO,
+        attended: SystemClock.now(),
     };
     (backup, operation)
 }
@@ -146,6 +149,7 @@ pub(crate) fn turn(operation: &Operation, effects: Vec<Effect>, step: u32) -> Tu
             detail_changed: false,
             time: SystemClock.now(),
         }),
+        idle: None,
         ending: Ending::Open,
     }
 }
@@ -171,6 +175,7 @@ fn progress(step: u32) -> Progress {
         size_gib: 10,
         status: "creating".to_owned(),
         done: false,
+        failed: false,
     });
     Progress {
         phase: "Creating volume backups".to_owned(),
