@@ -82,6 +82,7 @@ pub(crate) fn scheduled(tenant: &Tenant, number: usize) -> (DrBackup, Operation)
         created: now,
         updated: now,
         revision: 1,
+        verification: drbackup::domain::verification::Verification::default(),
     };
     let operation = Operation {
         id: OperationId(Uuid::now_v7()),
@@ -138,6 +139,7 @@ pub(crate) fn turn(operation: &Operation, effects: Vec<Effect>, step: u32) -> Tu
         runtime_state: format!("Creating volume backups, {step} of 1000"),
         progress: progress(step),
         detail: None,
+        verification: None,
     };
     Turn {
         operation: operation.id,
@@ -263,6 +265,7 @@ fn manifest(tenant: &Tenant, server: &ServerId, volumes: Vec<VolumeFacts>) -> Ma
         name: "an instance".to_owned(),
         description: "an ordinary instance".to_owned(),
         status: "ACTIVE".to_owned(),
+        state: drbackup::domain::consistency::ServerState::default(),
         root_is_volume: true,
         volume_group: None,
         flavor: FlavorShape {

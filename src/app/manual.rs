@@ -170,6 +170,18 @@ const MEANINGS: &[(&str, &str)] = &[
         "Orphans that one request may delete at most.",
     ),
     (
+        "verification.every",
+        "The longest time between two looks at what the points of one tenant rest on: so old a claim that one can be restored may become while its cloud answers. Retention looks too, before it deletes.",
+    ),
+    (
+        "verification.urgent",
+        "How soon is looked again where a point was never seen, or where its deletion was broken off.",
+    ),
+    (
+        "verification.at_once",
+        "Tenants that one replica takes upon itself at once to look at.",
+    ),
+    (
         "schedules.runs_per_cloud",
         "Runs of schedules that may be under way in one cloud at once; the others wait for a place.",
     ),

@@ -36,7 +36,10 @@ use crate::{
     port::{clock::Clock, store::Store},
     service::Service,
     store::{self, OpenError},
-    worker::{counter::Counter, retention::Retention, sweeper::Sweeper, ticker::Ticker},
+    worker::{
+        counter::Counter, retention::Retention, sweeper::Sweeper, ticker::Ticker,
+        verifier::Verifier,
+    },
 };
 
 /// How to serve.
@@ -122,6 +125,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
     );
     let counter = Counter::new(service.clone(), (&config.orphans).into());
     let ticker = Ticker::new(service.clone(), (&config.schedules).into());
+    let verifier = Verifier::new(service.clone(), (&config.verification).into());
     let retention = Retention::new(service.clone(), (&config.retention).into());
     let limits = Limits {
         streams: config.api.streams,
@@ -147,6 +151,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         tokio::spawn(counter.run(stop.child_token())),
         tokio::spawn(ticker.run(stop.child_token())),
         tokio::spawn(retention.run(stop.child_token())),
+        tokio::spawn(verifier.run(stop.child_token())),
     ];
     let work = tokio::spawn(engine.run(stop.child_token()));
     let reporter = door.health.clone();

@@ -134,6 +134,9 @@ pub struct Update {
 pub struct Delete {
     /// Id or name
     backup: String,
+    /// Forget what lies in a cloud that does not answer, instead of waiting for it
+    #[arg(long)]
+    allow_missing_cloud: bool,
     /// Only if it is still this version
     #[arg(long)]
     etag: Option<String>,
@@ -281,6 +284,7 @@ async fn delete(delete: Delete, context: &mut Context<'_>) -> Result<(), Failure
     let request = pb::DeleteBackupRequest {
         id: resolve::regular_backup(&context.client, &delete.backup).await?,
         etag: delete.etag.unwrap_or_default(),
+        allow_missing_cloud: delete.allow_missing_cloud,
         request_id: request_id.clone(),
     };
     let mut service = context.client.regular_backups();

@@ -197,6 +197,9 @@ pub struct Delete {
     /// Delete the instance too, with its volumes and their data, ports and security groups
     #[arg(long)]
     instance: bool,
+    /// Forget what lies in a cloud that does not answer, instead of waiting for it
+    #[arg(long)]
+    allow_missing_cloud: bool,
     /// Only if it is still this version
     #[arg(long)]
     etag: Option<String>,
@@ -404,6 +407,7 @@ async fn delete(delete: Delete, context: &mut Context<'_>) -> Result<(), Failure
         id: resolve::restoration(&context.client, &delete.which.restoration).await?,
         etag: delete.etag.unwrap_or_default(),
         delete_instance: delete.instance,
+        allow_missing_cloud: delete.allow_missing_cloud,
         request_id: request_id.clone(),
     };
     let mut service = context.client.restorations();

@@ -9,6 +9,7 @@ use super::{
     progress::Progress,
     restoration::RestorationDetail,
     time::Timestamp,
+    verification::Verification,
 };
 
 /// An effect that should exist.
@@ -33,6 +34,10 @@ pub struct Report {
     pub progress: Progress,
     /// What it holds by now; nothing leaves it as it is.
     pub detail: Option<Detail>,
+    /// What the end of the work says about the claim that the point can be restored, be it that of the
+    /// resource or the one that a restoration is made from. Nothing, and nothing of it, leaves that as it
+    /// is: a time that is not told stays the one that there was.
+    pub verification: Option<Verification>,
 }
 
 /// What a resource holds.

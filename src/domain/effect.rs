@@ -7,6 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    consistency::ServerState,
     fault::Fault,
     id::{
         EffectKey, GroupId, ImageId, NetworkId, PortId, ProjectId, SecurityGroupId, ServerId,
@@ -247,6 +248,11 @@ pub enum Request {
         /// The server.
         server: ServerId,
     },
+    /// Read how an instance stands once it was captured, to know what may be claimed of that.
+    ReadServerState {
+        /// The server.
+        server: ServerId,
+    },
     /// Read which volume backup an increment of each volume would build on.
     ReadParents {
         /// The volumes.
@@ -325,6 +331,7 @@ impl Request {
             | Self::ApplySnapshotsGone { .. } => EffectKind::Apply,
             Self::ReadInstance { .. }
             | Self::ReadCaptured { .. }
+            | Self::ReadServerState { .. }
             | Self::ReadParents { .. }
             | Self::ReadRecord { .. }
             | Self::ReadInventory
@@ -387,6 +394,7 @@ impl Request {
             | Self::ApplySnapshotsGone { .. }
             | Self::ReadInstance { .. }
             | Self::ReadCaptured { .. }
+            | Self::ReadServerState { .. }
             | Self::ReadParents { .. }
             | Self::ReadRecord { .. }
             | Self::ReadInventory
@@ -458,6 +466,8 @@ pub enum Fact {
     Instance(Box<Manifest>),
     /// Of [`Request::ReadRecord`].
     Record(Exported),
+    /// Of [`Request::ReadServerState`].
+    Server(Box<ServerState>),
     /// Of [`Request::ReadParents`].
     Parents {
         /// The newest usable volume backup of each volume that has one.
@@ -547,7 +557,8 @@ impl Effect {
                 | Fact::Inventory(_)
                 | Fact::Captured { .. }
                 | Fact::Presence { .. }
-                | Fact::Port { .. },
+                | Fact::Port { .. }
+                | Fact::Server(_),
             )
             | None => None,
         }
@@ -564,7 +575,8 @@ impl Effect {
                 | Fact::Captured { .. }
                 | Fact::Presence { .. }
                 | Fact::Seen(_)
-                | Fact::Port { .. },
+                | Fact::Port { .. }
+                | Fact::Server(_),
             )
             | None => None,
         }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{
-    FlavorId, GroupId, NetworkId, SecurityGroupId, ServerId, SubnetId, Tenant, VolumeId,
+use super::{
+    consistency::ServerState,
+    id::{FlavorId, GroupId, NetworkId, SecurityGroupId, ServerId, SubnetId, Tenant, VolumeId},
 };
 
 /// Names and values as OpenStack keeps them.
@@ -24,6 +25,9 @@ pub struct Manifest {
     pub description: String,
     /// Nova's status when it was read (`ACTIVE`, `SHUTOFF` …).
     pub status: String,
+    /// How it stood then, to be compared with how it stands once it was captured.
+    #[serde(default)]
+    pub state: ServerState,
     /// Whether the root disk is a volume. Otherwise a backup of it has a volume that was made from an
     /// image of it, the one that boots, and one without such a volume cannot be brought back.
     pub root_is_volume: bool,

@@ -31,6 +31,7 @@
 //! | thing | a resource in a cloud, by kind and id |
 //! | sighting | a thing as a list call showed it |
 //! | fact | what an effect brought to light, kept in the ledger |
+//! | doubt | what speaks against the claim that a point can be restored; a look at its parts renews or doubts it |
 //! | orphan | a thing with our mark that nothing of ours accounts for |
 //! | fault | a call to a cloud that did not end well |
 //! | planner | the pure function from an operation and its ledger to a decision |
@@ -65,3 +66,4 @@ pub mod retention;
 pub mod schedule;
 pub mod sighting;
 pub mod time;
+pub mod verification;

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{Settings, pace::backoff};
 use crate::{
     domain::{
-        effect::{Effect, EffectKind, EffectState},
+        effect::{Effect, EffectKind, EffectState, Request},
         fault::{Fault, FaultKind, Service},
         id::Tenant,
         sighting::ThingKind,
@@ -236,6 +236,7 @@ pub(super) fn answered(
             if answer.external.is_some() {
                 effect.external = answer.external;
             }
+            mark_taken(effect);
             effect.fault = if dropping { effect.fault.take() } else { None };
             if dropping {
                 aside.entered(now);
@@ -269,6 +270,9 @@ fn refused(
         effect.fault = Some(fault);
         return;
     }
+    if fault.may_have_happened() {
+        mark_taken(effect);
+    }
     let kind = effect.request.kind();
     let made_by_name = matches!(kind, EffectKind::Make(_) | EffectKind::Import);
     let worn_out = fault.status.is_some()
@@ -298,6 +302,14 @@ fn refused(
     } else {
         effect.fault = Some(fault);
         enter(effect, aside, EffectState::Failed, now);
+    }
+}
+
+/// Notes for good that a cloud took, or may have taken, a deletion: from then on what was to go may be
+/// gone, whatever is answered later.
+fn mark_taken(effect: &mut Effect) {
+    if let Request::Drop { thing } = &effect.request {
+        effect.external = Some(thing.id.clone());
     }
 }
 

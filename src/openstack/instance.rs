@@ -16,7 +16,7 @@ use super::{
     network::is_refusal,
     security_group::SecurityGroup,
     server::{self, Server},
-    server_group,
+    server_group, server_state,
     version::Microversion,
     volume::{self, Volume},
     volume_group,
@@ -110,13 +110,14 @@ pub(super) async fn read(
         .collect();
     group_ids.sort();
     group_ids.dedup();
-    let (volumes, wires, groups, flavor, key, server_group) = futures::try_join!(
+    let (volumes, wires, groups, flavor, key, server_group, state) = futures::try_join!(
         attached(access, &attachments, volumes),
         wiring::read_wires(access, &ports),
         wiring::read_groups(access, group_ids),
         read_flavor(access, &server),
         read_key(access, admin, &server),
         server_group::of_server(access, &server),
+        server_state::of(access, &server),
     )?;
     let volume_group = volume_group::of_volumes(access, admin, &volumes).await?;
     let volumes = volume_facts(&server, attachments, volumes, root_device.as_deref());
@@ -131,6 +132,7 @@ pub(super) async fn read(
         name,
         description: server.description.clone(),
         status: server.status.clone(),
+        state,
         root_is_volume: server.boots_from_volume(),
         flavor: flavor.0,
         image: image.0,

@@ -27,6 +27,7 @@ mod security_group;
 mod server;
 mod server_group;
 mod server_image;
+mod server_state;
 mod session;
 mod snapshot;
 mod thing;
@@ -209,7 +210,8 @@ impl Clouds {
             | Request::MakeGroupSnapshot { .. }
             | Request::ApplySnapshot { .. }
             | Request::ApplySnapshotsGone { .. }
-            | Request::ReadCaptured { .. } => {
+            | Request::ReadCaptured { .. }
+            | Request::ReadServerState { .. } => {
                 capture::perform(&access, tenant, name, request).await
             }
             Request::MakeVolumeBackup {
@@ -475,6 +477,7 @@ impl Cloud for Clouds {
             | Request::MakeImage { .. }
             | Request::MakeGroupSnapshot { .. }
             | Request::ApplySnapshotsGone { .. }
+            | Request::ReadServerState { .. }
             | Request::ReadCaptured { .. }
             | Request::MakeVolumeBackup { .. }
             | Request::MakeVolume { .. }

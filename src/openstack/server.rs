@@ -72,6 +72,10 @@ pub(super) struct Server {
     #[serde(default)]
     created: Option<String>,
     #[serde(default)]
+    pub(super) updated: Option<String>,
+    #[serde(default, rename = "OS-EXT-STS:task_state")]
+    pub(super) task: Option<String>,
+    #[serde(default)]
     pub(super) user_id: Option<String>,
     /// An empty text for a server that boots from a volume.
     #[serde(default)]

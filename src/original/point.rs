@@ -10,6 +10,7 @@ use super::{
 };
 use crate::domain::{
     capture::Capture,
+    consistency::ServerState,
     dr_backup::{DrBackup, DrBackupDetail, VolumeBackup},
     error::OperationError,
     id::{
@@ -21,6 +22,7 @@ use crate::domain::{
     progress::Progress,
     record::BackupRecord,
     time::Timestamp,
+    verification::Verification,
 };
 
 const MIB_PER_GIB: u64 = 1024;
@@ -94,6 +96,8 @@ pub(super) fn of(
             )
         }),
         detail,
+        // Nobody of ours has seen it yet.
+        verification: Verification::default(),
         created,
         updated: time(&fields.modified).unwrap_or(created),
         revision: 1,
@@ -285,6 +289,7 @@ fn manifest_of(
         name: text(noted, "name"),
         description: text(noted, "description"),
         status: "ACTIVE".to_owned(),
+        state: ServerState::default(),
         root_is_volume: true,
         flavor: FlavorShape {
             id: None,

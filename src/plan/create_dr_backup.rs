@@ -5,6 +5,7 @@
 //! | Reading the instance | read | keep | it only reads; the first answer stays |
 //! | Creating temporary snapshots | as the instance allows (see `snapshots`) | temporary | found by name |
 //! | | an image of a root disk that is no volume (see `root_disk`) | temporary | found by name |
+//! | Looking at the instance again (after the last capture) | read: what is claimed rests on it | keep | it only reads |
 //! | Creating temporary volumes (of that image; snapshot-then-copy: of all) | make | temporary | found by name |
 //! | Creating volume backups | make; another one where that fails (see `volume_backup`) | product | found by name |
 //! | | free a snapshot that a volume backup which failed has left busy | keep | any other status stays |
@@ -31,6 +32,7 @@ use crate::domain::{
     manifest::{Manifest, VolumeFacts},
     sighting::Sighting,
     time::Timestamp,
+    verification::Verification,
 };
 
 /// What is asked for.
@@ -94,6 +96,9 @@ pub(super) fn steps(next: &mut Draft<'_>, wish: &Wish<'_>) -> Step<()> {
         }
     };
     image?;
+    if capture != Capture::VolumeInUse {
+        look_again(next, manifest, wish)?;
+    }
     copy(next, manifest, capture, &snapshots)?;
 
     next.phase("Creating volume backups");
@@ -119,6 +124,9 @@ pub(super) fn steps(next: &mut Draft<'_>, wish: &Wish<'_>) -> Step<()> {
     }
     let backups = next.all(wishes);
     let backups = others_wait.and(backups)?;
+    if capture == Capture::VolumeInUse {
+        look_again(next, manifest, wish)?;
+    }
 
     // Nothing needs the snapshots any more, so they go meanwhile.
     next.phase("Exporting records");
@@ -130,7 +138,23 @@ pub(super) fn steps(next: &mut Draft<'_>, wish: &Wish<'_>) -> Step<()> {
 
     next.phase("Available");
     hold(next, manifest, capture, Some(next.spent()));
+    next.claim(Verification {
+        time: next.sighted(),
+        doubt: None,
+    });
     Ok(())
+}
+
+/// Looks at the instance once more when all of it was captured.
+fn look_again(next: &mut Draft<'_>, manifest: &Manifest, wish: &Wish<'_>) -> Step<()> {
+    next.phase("Looking at the instance again");
+    instance::look_again(next, manifest)?;
+    // What took hours stays, and tells what it lacks.
+    if wish.capture != Capture::VolumeInUse {
+        instance::check_complete(next, manifest)?;
+    }
+    let reached = consistency(next, manifest, wish.capture);
+    instance::check_reached(manifest, reached.as_ref(), wish.minimum)
 }
 
 /// Makes the temporary volumes: that of a root disk which is none, and where they are wished for those of
@@ -188,7 +212,8 @@ fn read_parents<'a>(next: &mut Draft<'a>, manifest: &Manifest) -> Step<&'a [Sigh
             | Fact::Captured { .. }
             | Fact::Presence { .. }
             | Fact::Seen(_)
-            | Fact::Port { .. },
+            | Fact::Port { .. }
+            | Fact::Server(_),
         )
         | None => Ok(&[]),
     }
@@ -278,8 +303,10 @@ fn hold(next: &mut Draft<'_>, manifest: &Manifest, capture: Capture, took: Optio
     let links = volumes.flat_map(|(index, volume)| links_of(next, index, volume));
     let volume_backups = links.collect();
     let consistency = consistency(next, manifest, capture);
+    let mut manifest = manifest.clone();
+    manifest.gaps.extend(instance::missed(next, &manifest));
     next.hold(Detail::DrBackup(Box::new(DrBackupDetail {
-        manifest: Some(Box::new(manifest.clone())),
+        manifest: Some(Box::new(manifest)),
         volume_backups,
         consistency,
         took,
@@ -355,5 +382,5 @@ fn consistency(next: &Draft<'_>, manifest: &Manifest, capture: Capture) -> Optio
             taken.push(ended);
         }
     }
-    instance::consistency(manifest, &taken, level)
+    instance::consistency(next, manifest, &taken, level)
 }

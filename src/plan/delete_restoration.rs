@@ -8,9 +8,13 @@
 //! by its tenant for something else: one that is still in use after our ports are gone is left.
 //! Imported records are never among the things: see [`crate::domain::effect::Disposal::Keep`].
 
-use super::draft::{Draft, Step};
+use super::{
+    deletion::Deletion,
+    draft::{Draft, Step},
+};
 use crate::domain::{
     effect::{Disposal, Request},
+    id::CloudName,
     sighting::{Thing, ThingKind},
 };
 
@@ -25,7 +29,15 @@ const ORDER: [ThingKind; 6] = [
 ];
 
 /// The steps, in order.
-pub(super) fn steps(next: &mut Draft<'_>, things: &[Thing]) -> Step<()> {
+pub(super) fn steps(next: &mut Draft<'_>, things: &[Thing], missing: &[CloudName]) -> Step<()> {
+    let mut deletion = Deletion::without(missing);
+    let home = next.tenant().clone();
+    if missing.contains(&home.cloud) {
+        let all = things.iter().map(|thing| (home.clone(), thing.clone()));
+        deletion.drops("thing", all);
+        next.phase(&deletion.ended());
+        return Ok(());
+    }
     for kind in ORDER {
         let of_kind = things
             .iter()

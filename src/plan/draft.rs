@@ -20,6 +20,7 @@ use crate::domain::{
     operation::Operation,
     progress::{Progress, VolumeProgress},
     time::Timestamp,
+    verification::Verification,
 };
 
 /// Why a run of a planner ends before its last line.
@@ -141,6 +142,11 @@ impl<'a> Draft<'a> {
         self.limits
     }
 
+    /// The time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// How long the operation has taken by now.
     pub(super) fn spent(&self) -> Duration {
         self.now.since(self.operation.created)
@@ -149,6 +155,21 @@ impl<'a> Draft<'a> {
     /// What the resource holds by now.
     pub(super) fn hold(&mut self, detail: Detail) {
         self.decision.report.detail = Some(detail);
+    }
+
+    /// What the end of this says about the claim that the point can be restored.
+    pub(super) fn claim(&mut self, verification: Verification) {
+        self.decision.report.verification = Some(verification);
+    }
+
+    /// The oldest sight of what it makes: everything was there from then on.
+    pub(super) fn sighted(&self) -> Option<Timestamp> {
+        self.ledger
+            .iter()
+            .filter(|effect| effect.disposal == Disposal::Product)
+            .filter(|effect| effect.state == EffectState::Done)
+            .map(|effect| effect.changed)
+            .min()
     }
 
     /// A wish in the operation's own tenant.

@@ -10,6 +10,7 @@ mod create_dr_backup;
 mod delete_backup;
 mod delete_dr_backup;
 mod delete_restoration;
+mod deletion;
 mod draft;
 mod headroom;
 mod instance;
@@ -107,10 +108,11 @@ pub fn plan(limits: &Limits, operation: &Operation, ledger: &Ledger, now: Timest
             backups,
         } => update_dr_backup::steps(&mut next, description, backups),
         Ask::DeleteDrBackup {
-            detail,
             backups,
             mirrors,
-        } => delete_dr_backup::steps(&mut next, detail, backups, mirrors),
+            leftovers,
+            missing,
+        } => delete_dr_backup::steps(&mut next, backups, mirrors, leftovers, missing),
         Ask::CreateBackup {
             server,
             description,
@@ -120,17 +122,29 @@ pub fn plan(limits: &Limits, operation: &Operation, ledger: &Ledger, now: Timest
             description,
             snapshots,
         } => update_backup::steps(&mut next, description, snapshots),
-        Ask::DeleteBackup { detail } => delete_backup::steps(&mut next, detail),
+        Ask::DeleteBackup {
+            detail,
+            leftovers,
+            missing,
+        } => delete_backup::steps(&mut next, detail, leftovers, missing),
         Ask::Restore(input) => restore::steps(&mut next, input),
-        Ask::DeleteRestoration { things } => delete_restoration::steps(&mut next, things),
+        Ask::DeleteRestoration { things, missing } => {
+            delete_restoration::steps(&mut next, things, missing)
+        }
     };
-    let why = next.reason_to_give_up(|effect| forgiven(limits, &operation.ask, effect));
-    match (outcome, why) {
+    let forgives = |effect: &Effect| forgiven(limits, &operation.ask, effect);
+    let why = next.reason_to_give_up(forgives);
+    let mut decision = match (outcome, why) {
         (Ok(()), _) => next.done(),
         (Err(Stop::GiveUp(why)), _) => next.give_up(&why),
         (Err(Stop::Pending), Some(why)) => next.give_up(&why),
         (Err(Stop::Pending), None) => next.open(),
+    };
+    let failed = ledger.first_failure(forgives).map(|(effect, _)| effect);
+    if let Some(claim) = deletion::claim(&operation.ask, ledger, &decision.ending, failed) {
+        decision.report.verification = Some(claim);
     }
+    decision
 }
 
 /// A failed effect that its planner has another way around, so that it is no reason to give up.
@@ -145,9 +159,13 @@ fn forgiven(limits: &Limits, ask: &Ask, effect: &Effect) -> bool {
     match ask {
         Ask::Restore(_) => restore::forgives(limits, effect),
         Ask::CreateDrBackup { minimum, .. } => {
-            volume_backup::forgives(limits, effect) || snapshots::forgives(effect, *minimum)
+            volume_backup::forgives(limits, effect)
+                || snapshots::forgives(effect, *minimum)
+                || instance::forgives(effect)
         }
-        Ask::CreateBackup { minimum, .. } => snapshots::forgives(effect, *minimum),
+        Ask::CreateBackup { minimum, .. } => {
+            snapshots::forgives(effect, *minimum) || instance::forgives(effect)
+        }
         Ask::UpdateDrBackup { .. }
         | Ask::DeleteDrBackup { .. }
         | Ask::UpdateBackup { .. }

@@ -184,7 +184,8 @@ fn inventory_of(effect: &Effect) -> Step<&Inventory> {
             | Fact::Captured { .. }
             | Fact::Presence { .. }
             | Fact::Seen(_)
-            | Fact::Port { .. },
+            | Fact::Port { .. }
+            | Fact::Server(_),
         )
         | None => Err(no_fact("inventory")),
     }
@@ -204,7 +205,8 @@ fn presence_of(effect: &Effect) -> Step<(&[Held], &[Held], &[Held])> {
             | Fact::Inventory(_)
             | Fact::Captured { .. }
             | Fact::Seen(_)
-            | Fact::Port { .. },
+            | Fact::Port { .. }
+            | Fact::Server(_),
         )
         | None => Err(no_fact("presence")),
     }

@@ -17,16 +17,18 @@ use crate::domain::{
     effect::Effect,
     event::Event,
     id::{
-        BackupId, DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId, RestorationId,
-        Tenant,
+        BackupId, CloudName, DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId,
+        RestorationId, Tenant,
     },
     ledger::Ledger,
     lifecycle::State,
-    operation::{Operation, UnderWay},
-    orphan::{Farewell, Known, Sweep},
+    operation::{Leftover, Operation, UnderWay},
+    orphan::{Aim, Farewell, Known, Sweep},
     page::{Page, Query},
     restoration::{Restoration, Source},
+    schedule::PointKind,
     time::Timestamp,
+    verification::Verification,
 };
 
 /// Why the store did not do something.
@@ -120,6 +122,36 @@ pub struct OpenOperation {
     pub detail: Option<Detail>,
 }
 
+/// What a look at one point brought to light.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Looked {
+    /// The point, of either kind.
+    pub point: ResourceId,
+    /// The revision that it had before the look.
+    pub revision: i64,
+    /// What is known from now on.
+    pub known: Verification,
+    /// Whether that is news, which callers are told by an event.
+    pub told: bool,
+}
+
+/// How the points of one kind in one cloud stand that are `OK`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PointsStanding {
+    /// The cloud.
+    pub cloud: CloudName,
+    /// The kind.
+    pub kind: PointKind,
+    /// Something speaks against them.
+    pub doubtful: u64,
+    /// Nobody has seen them yet.
+    pub unverified: u64,
+    /// They were seen, and nothing speaks against them.
+    pub verified: u64,
+    /// When the one of these that was not seen for longest was seen last.
+    pub oldest: Option<Timestamp>,
+}
+
 /// The store.
 #[async_trait]
 pub trait Store: Schedules {
@@ -197,6 +229,26 @@ pub trait Store: Schedules {
 
     /// The known mirrors of the volume backups of a DR backup.
     async fn mirrors_list(&self, id: DrBackupId) -> Result<Vec<Mirror>, StoreError>;
+
+    /// The known mirrors of the DR backups of instances of a tenant, each with whether it was ever seen
+    /// to be there: one that was only asked for may never have been.
+    async fn mirrors_of(&self, tenant: &Tenant) -> Result<Vec<(Mirror, bool)>, StoreError>;
+
+    /// Writes what a look at points brought to light, each where nothing has happened to its point since
+    /// it was read, with an event where that is news; and of mirrors which were seen, and which are gone
+    /// and are known no more. Harmless to repeat.
+    async fn points_verified(
+        &self,
+        looks: Vec<Looked>,
+        seen: Vec<Mirror>,
+        gone: Vec<Mirror>,
+    ) -> Result<(), StoreError>;
+
+    /// How the points of each kind stand in each cloud.
+    async fn points_standing(&self) -> Result<Vec<PointsStanding>, StoreError>;
+
+    /// What an earlier operation of a resource made, was to remove and could not, each with its tenant.
+    async fn leftovers(&self, resource: ResourceId) -> Result<Vec<Leftover>, StoreError>;
 
     /// Writes the request key, the restoration (`CREATION_SCHEDULED`), its operation and its first
     /// event; `Outdated` when its backup is being deleted or gone.
@@ -330,16 +382,21 @@ pub trait Store: Schedules {
     async fn orphans_answer(&self, key: &RequestKey, answer: &[Farewell])
     -> Result<(), StoreError>;
 
-    /// Takes up to `limit` tenants in which we ever worked and whose last sweep began before `before`,
-    /// if there was one: from now on it began now. However many replicas ask, each tenant is given to
-    /// one of them.
-    async fn sweeps_claim(&self, before: Timestamp, limit: u32) -> Result<Vec<Tenant>, StoreError>;
+    /// Takes up to `limit` tenants that have something of this aim and whose last sweep with it began
+    /// before `before`, if there was one: from now on it began now. However many replicas ask, each
+    /// tenant is given to one of them.
+    async fn sweeps_claim(
+        &self,
+        aim: Aim,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Tenant>, StoreError>;
 
     /// Writes how a sweep that was claimed has ended; of one that failed the number stays as it was.
-    async fn sweep_record(&self, sweep: &Sweep) -> Result<(), StoreError>;
+    async fn sweep_record(&self, aim: Aim, sweep: &Sweep) -> Result<(), StoreError>;
 
-    /// The last sweep of every tenant, by cloud and project.
-    async fn sweeps_list(&self) -> Result<Vec<Sweep>, StoreError>;
+    /// The last sweep of every tenant with this aim, by cloud and project.
+    async fn sweeps_list(&self, aim: Aim) -> Result<Vec<Sweep>, StoreError>;
 
     /// Whether the store answers and takes what is written.
     async fn ping(&self) -> Result<(), StoreError>;

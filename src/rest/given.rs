@@ -186,6 +186,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
+/// Whether a deletion may do without a cloud.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct MissingCloud {
+    /// True forgets what lies in a cloud that does not answer, instead of waiting for it.
+    #[serde(default)]
+    pub(super) allow_missing_cloud: bool,
+}
+
 /// The word that makes a repeat safe; empty where none is given.
 pub(super) struct Key(pub(super) String);
 

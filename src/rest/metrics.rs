@@ -14,7 +14,7 @@ use axum::{
 
 use super::problem::Problem;
 use crate::{
-    domain::{error::Error, orphan::KINDS, sighting::ThingKind},
+    domain::{error::Error, orphan::KINDS, schedule::PointKind, sighting::ThingKind},
     service::Service,
 };
 
@@ -94,7 +94,7 @@ async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
         (vec![cloud.clone()], all.map(|one| one.count).sum())
     });
     let runs = metrics.service.runs_counted().into_iter();
-    Ok(vec![
+    let mut families = vec![
         Family {
             name: "drbackup_operations_waiting",
             help: "Operations under way whose cloud is not asked for now, because it does not answer.",
@@ -155,7 +155,59 @@ async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
                 .map(|(outcome, count)| (vec![outcome.name().to_lowercase()], count))
                 .collect(),
         },
+    ];
+    families.extend(of_points(metrics).await?);
+    Ok(families)
+}
+
+/// What is known of points.
+async fn of_points(metrics: &Metrics) -> Result<[Family; 3], Error> {
+    let looks = metrics.service.looks_counted().into_iter();
+    let (mut points, mut ages) = (Vec::new(), Vec::new());
+    for one in metrics.service.points_standing().await? {
+        let of = vec![one.cloud.to_string(), kind_of(one.kind).to_owned()];
+        for (standing, count) in [
+            ("recoverable", one.verified),
+            ("doubtful", one.doubtful),
+            ("unverified", one.unverified),
+        ] {
+            let labels = of.iter().cloned().chain([standing.to_owned()]);
+            points.push((labels.collect(), count));
+        }
+        ages.extend(one.oldest.map(|seen| (of, metrics.service.age_of(seen))));
+    }
+    Ok([
+        Family {
+            name: "drbackup_points",
+            help: "Points that are OK, by what is known of their data: seen and good, doubtful, or never seen.",
+            kind: Kind::Gauge,
+            labels: &["cloud", "kind", "standing"],
+            samples: points,
+        },
+        Family {
+            name: "drbackup_points_verified_age_seconds",
+            help: "How long ago the good point that was not seen for longest was seen.",
+            kind: Kind::Gauge,
+            labels: &["cloud", "kind"],
+            samples: ages,
+        },
+        Family {
+            name: "drbackup_point_looks_total",
+            help: "Looks at points by this process, by what came of them.",
+            kind: Kind::Counter,
+            labels: &["outcome"],
+            samples: looks
+                .map(|(outcome, count)| (vec![outcome.name().to_owned()], count))
+                .collect(),
+        },
     ])
+}
+
+fn kind_of(kind: PointKind) -> &'static str {
+    match kind {
+        PointKind::DrBackup => "dr_backup",
+        PointKind::Backup => "backup",
+    }
 }
 
 fn text(families: &[Family]) -> String {

@@ -20,6 +20,7 @@ use crate::{
         page::{Page, Query},
         progress::Progress,
         restoration::{Restoration, Source},
+        verification::Verification,
     },
     port::store::RequestKey,
 };
@@ -69,6 +70,8 @@ pub struct UpdateBackup {
 pub struct DeleteBackup {
     /// Which.
     pub id: BackupId,
+    /// Whether what lies in a cloud that does not answer may be forgotten.
+    pub allow_missing_cloud: bool,
     /// The etag it was read with; empty means any.
     pub etag: String,
     /// Makes a repeat harmless; empty means none.
@@ -145,6 +148,7 @@ impl Service {
             progress: Progress::default(),
             error: None,
             detail: BackupDetail::default(),
+            verification: Verification::default(),
             created: now,
             updated: now,
             revision: 1,
@@ -249,7 +253,7 @@ impl Service {
         let key = Self::request_key(
             "DeleteBackup",
             &ask.request_id,
-            &format!("{:?}", (ask.id, &ask.etag)),
+            &format!("{:?}", (ask.id, &ask.etag, ask.allow_missing_cloud)),
         );
         if let Some(answer) = self.backup_answered(key.as_ref()).await? {
             return Ok(answer);
@@ -261,7 +265,18 @@ impl Service {
             .check_deletable(&ResourceId::Backup(backup.id))?;
         let scheduled = backup.moved(Transition::ScheduleDeletion)?;
         let detail = Box::new(backup.detail.clone());
-        let operation = self.backup_operation(&backup, scheduled, Ask::DeleteBackup { detail });
+        let resource = ResourceId::Backup(backup.id);
+        let leftovers = self.store.leftovers(resource).await.map_err(refused)?;
+        let places = leftovers.iter().map(|one| &one.tenant);
+        let missing = self
+            .missing_clouds(ask.allow_missing_cloud, places.chain([&backup.tenant]))
+            .await;
+        let deletion = Ask::DeleteBackup {
+            detail,
+            leftovers,
+            missing,
+        };
+        let operation = self.backup_operation(&backup, scheduled, deletion);
         backup.state = scheduled;
         "Deletion scheduled".clone_into(&mut backup.runtime_state);
         backup.updated = self.clock.now();

@@ -19,6 +19,7 @@ use crate::{
         operation::{Ask, Operation},
         page::{Filter, Order, Page, Query},
         progress::Progress,
+        verification::Verification,
     },
     port::store::RequestKey,
 };
@@ -72,6 +73,8 @@ pub struct UpdateDrBackup {
 pub struct DeleteDrBackup {
     /// Which.
     pub id: DrBackupId,
+    /// Whether what lies in a cloud that does not answer may be forgotten.
+    pub allow_missing_cloud: bool,
     /// The etag it was read with; empty means any.
     pub etag: String,
     /// Makes a repeat harmless; empty means none.
@@ -157,6 +160,7 @@ impl Service {
             progress: Progress::default(),
             error: None,
             detail: DrBackupDetail::default(),
+            verification: Verification::default(),
             created: now,
             updated: now,
             revision: 1,
@@ -325,7 +329,7 @@ impl Service {
         let key = Self::request_key(
             "DeleteDRBackup",
             &ask.request_id,
-            &format!("{:?}", (ask.id, &ask.etag)),
+            &format!("{:?}", (ask.id, &ask.etag, ask.allow_missing_cloud)),
         );
         if let Some(answer) = self.dr_backup_answered(key.as_ref()).await? {
             return Ok(answer);
@@ -340,15 +344,20 @@ impl Service {
         let backups = originals(&backup);
         // The mirror of what was inherited is the owner's, or that of nobody here.
         let is_own = |mirror: &Mirror| backups.iter().any(|own| own.backup == mirror.backup);
-        let mirrors = mirrors
+        let mirrors: Vec<Mirror> = mirrors
             .into_iter()
             .filter(|mirror| is_own(mirror) && !backups.contains(mirror))
             .collect();
-        let detail = Box::new(backup.detail.clone());
+        let resource = ResourceId::DrBackup(backup.id);
+        let leftovers = self.store.leftovers(resource).await.map_err(refused)?;
+        let places = backups.iter().chain(&mirrors).map(|one| &one.tenant);
+        let places = places.chain(leftovers.iter().map(|one| &one.tenant));
+        let missing = self.missing_clouds(ask.allow_missing_cloud, places).await;
         let deletion = Ask::DeleteDrBackup {
-            detail,
             backups,
             mirrors,
+            leftovers,
+            missing,
         };
         let operation = self.follow_up(&backup, scheduled, deletion);
         backup.state = scheduled;

@@ -13,10 +13,11 @@ pub mod run;
 pub mod schedule;
 pub mod story;
 pub mod take_in;
+pub mod verification;
 
 use std::{sync::Arc, time::Duration};
 
-use self::run::RunCounts;
+use self::{run::RunCounts, verification::LookCounts};
 use crate::{
     domain::{
         error::{Error, ErrorKind},
@@ -102,6 +103,7 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     limits: Limits,
     runs: Arc<RunCounts>,
+    looks: Arc<LookCounts>,
 }
 
 impl Service {
@@ -118,6 +120,7 @@ impl Service {
             clock,
             limits,
             runs: Arc::default(),
+            looks: Arc::default(),
         }
     }
 

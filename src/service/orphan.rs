@@ -15,7 +15,7 @@ use crate::{
         error::Error,
         fault::FaultKind,
         id::{OperationId, Tenant},
-        orphan::{self, Farewell, KINDS, Orphan, Outcome, Sweep, Why},
+        orphan::{self, Aim, Farewell, KINDS, Orphan, Outcome, Sweep, Why},
         sighting::Sighting,
         time::Timestamp,
     },
@@ -104,7 +104,7 @@ impl Service {
 
     /// The last sweep of every tenant.
     pub async fn sweeps_list(&self) -> Result<Vec<Sweep>, Error> {
-        self.store.sweeps_list().await.map_err(refused)
+        self.store.sweeps_list(Aim::Orphans).await.map_err(refused)
     }
 
     /// The time before which the last sweep of a tenant must have begun for the next one to be due.
@@ -119,7 +119,7 @@ impl Service {
         due: Timestamp,
         at_once: u32,
     ) -> Result<Vec<Sweep>, StoreError> {
-        let tenants = self.store.sweeps_claim(due, at_once).await?;
+        let tenants = self.store.sweeps_claim(Aim::Orphans, due, at_once).await?;
         let mut sweeps = Vec::with_capacity(tenants.len());
         for tenant in tenants {
             let begun = self.clock.now();
@@ -139,7 +139,7 @@ impl Service {
                 found,
                 problem,
             };
-            self.store.sweep_record(&sweep).await?;
+            self.store.sweep_record(Aim::Orphans, &sweep).await?;
             sweeps.push(sweep);
         }
         Ok(sweeps)

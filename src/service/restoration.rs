@@ -47,6 +47,8 @@ pub struct DeleteRestoration {
     pub id: RestorationId,
     /// Whether the instance goes too, with its volumes, ports and groups; imported records stay.
     pub delete_instance: bool,
+    /// Whether what lies in a cloud that does not answer may be forgotten.
+    pub allow_missing_cloud: bool,
     /// The etag it was read with; empty means any.
     pub etag: String,
     /// Makes a repeat harmless; empty means none.
@@ -212,7 +214,15 @@ impl Service {
         let key = Self::request_key(
             "DeleteRestoration",
             &ask.request_id,
-            &format!("{:?}", (ask.id, ask.delete_instance, &ask.etag)),
+            &format!(
+                "{:?}",
+                (
+                    ask.id,
+                    ask.delete_instance,
+                    &ask.etag,
+                    ask.allow_missing_cloud
+                )
+            ),
         );
         if let Some(answer) = self.restoration_answered(key.as_ref()).await? {
             return Ok(answer);
@@ -226,10 +236,13 @@ impl Service {
             Vec::new()
         };
         self.check_not_kept(&restoration.tenant, &things).await?;
+        let missing = self
+            .missing_clouds(ask.allow_missing_cloud, [&restoration.tenant])
+            .await;
         let operation = self.operation(
             ResourceId::Restoration(restoration.id),
             restoration.tenant.clone(),
-            Ask::DeleteRestoration { things },
+            Ask::DeleteRestoration { things, missing },
             scheduled,
             None,
             None,

@@ -280,7 +280,8 @@ impl Service {
         let good = outcome == RunOutcome::Succeeded;
         self.store.run_end(schedule.clone(), run).await?;
         self.runs.count(outcome);
-        if good && let Err(error) = self.schedule_prune(&schedule).await {
+        let mut sights = self.sights();
+        if good && let Err(error) = self.schedule_prune(&schedule, &mut sights).await {
             warn!(schedule = %schedule.id, %error, "what may go was not let go; it is tried again later");
         }
         Ok(())

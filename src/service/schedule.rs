@@ -254,7 +254,7 @@ impl Service {
         let schedule = self.schedule_get(id).await?;
         let calendar = schedule.plan.calendar()?;
         let now = self.clock.now();
-        let judgement = self.judge(&schedule, &calendar, now).await?;
+        let judgement = self.judge(&schedule, &calendar, now, None).await?;
         let runs = usize::try_from(runs).unwrap_or(usize::MAX);
         Ok(Preview {
             runs: calendar.runs_after(now).take(runs).collect(),

@@ -292,6 +292,21 @@ impl Cloud {
         found.then_some(()).ok_or_else(|| missing("resource", id))
     }
 
+    /// Takes a resource away without a trace, whatever stands on it, as a lost row of a database is.
+    pub fn vanish(&self, id: &str) {
+        self.shared.world().vanish(id);
+    }
+
+    /// Gives a snapshot or a backup another size in GiB, as nobody could from outside; answers the one that
+    /// it had.
+    pub fn set_size(&self, id: &str, gib: u64) -> Result<u64, CloudError> {
+        let cinder = &mut self.shared.world().cinder;
+        let snapshot = cinder.snapshots.get_mut(id).map(|one| &mut one.size);
+        let backup = cinder.backups.get_mut(id).map(|one| &mut one.size);
+        let size = snapshot.or(backup).ok_or_else(|| missing("resource", id))?;
+        Ok(std::mem::replace(size, gib))
+    }
+
     // ---- memory ----
 
     /// All requests so far, oldest first.

@@ -7,6 +7,7 @@
 )]
 
 mod chains;
+mod claims;
 mod cli;
 mod cloud_contract;
 mod consistency;

@@ -30,7 +30,7 @@ use drbackup::{
         ledger::Ledger,
         lifecycle::State,
         operation::{Ask, Operation},
-        orphan::{Farewell, Outcome, Sweep},
+        orphan::{Aim, Farewell, Outcome, Sweep},
         page::{Cursor, Filter, Order, OrderField, OrderValue, Query},
         progress::Progress,
         record::BackupRecord,
@@ -38,10 +38,11 @@ use drbackup::{
         schedule::PointKind,
         sighting::ThingKind,
         time::Timestamp,
+        verification::{Cause, Doubt, Verification},
     },
     port::{
         clock::Clock,
-        store::{Admitted, News, RequestKey, Store, StoreError, Turn},
+        store::{Admitted, Looked, News, RequestKey, Store, StoreError, Turn},
     },
     store::{self, Config, OpenError},
 };
@@ -150,6 +151,7 @@ pub(crate) fn backup() -> DrBackup {
         progress: Progress::default(),
         error: None,
         detail: DrBackupDetail::default(),
+        verification: Verification::default(),
         created: at(0),
         updated: at(0),
         revision: 1,
@@ -183,9 +185,10 @@ pub(crate) fn creation(of: &DrBackup) -> Operation {
 fn deletion(of: &DrBackup) -> Operation {
     Operation {
         ask: Ask::DeleteDrBackup {
-            detail: Box::new(of.detail.clone()),
             backups: Vec::new(),
             mirrors: Vec::new(),
+            leftovers: Vec::new(),
+            missing: Vec::new(),
         },
         resource_state: State::DeletionScheduled,
         ..creation(of)
@@ -219,7 +222,10 @@ pub(crate) fn restoring(of: &Restoration) -> Operation {
         id: OperationId(Uuid::now_v7()),
         resource: ResourceId::Restoration(of.id),
         tenant: of.tenant.clone(),
-        ask: Ask::DeleteRestoration { things: Vec::new() },
+        ask: Ask::DeleteRestoration {
+            things: Vec::new(),
+            missing: Vec::new(),
+        },
         resource_state: State::CreationScheduled,
         created: of.created,
         deadline: at(3_600),
@@ -274,6 +280,7 @@ fn news(state: State, second: i64) -> News {
                 ..Progress::default()
             },
             detail: None,
+            verification: None,
         },
         detail_changed: false,
         time: at(second),
@@ -2285,15 +2292,149 @@ async fn an_answer_about_orphans_is_that_of_the_first_time(site: Site) {
     assert_eq!(store.orphans_answered(&key("same")).await, Ok(None));
 }
 
+async fn what_a_look_saw_is_written_unless_something_happened_meanwhile(site: Site) {
+    let store = site.open().await;
+    let (backup, _) = finished(&*store).await;
+    let id = ResourceId::DrBackup(backup.id);
+    let doubt = Doubt::new(Cause::Seen, "volume backup x is missing");
+    let looked = |revision: i64, doubt: Option<Doubt>, told: bool| Looked {
+        point: id,
+        revision,
+        known: Verification {
+            time: Some(at(90)),
+            doubt,
+        },
+        told,
+    };
+    let verified = |look: Looked| store.points_verified(vec![look], Vec::new(), Vec::new());
+    let before = events(&*store, id).await.len();
+
+    verified(looked(backup.revision - 1, Some(doubt.clone()), true))
+        .await
+        .expect("nothing");
+    assert_eq!(store.dr_backup_get(backup.id).await, Ok(backup.clone()));
+
+    verified(looked(backup.revision, None, false))
+        .await
+        .expect("renewed");
+    let renewed = store.dr_backup_get(backup.id).await.expect("there");
+    assert_eq!(renewed.verification.time, Some(at(90)));
+    assert_eq!(renewed.revision, backup.revision, "no other version");
+    assert_eq!(events(&*store, id).await.len(), before);
+
+    verified(looked(backup.revision, Some(doubt.clone()), true))
+        .await
+        .expect("told");
+    let doubtful = store.dr_backup_get(backup.id).await.expect("there");
+    assert_eq!(doubtful.verification.doubt, Some(doubt));
+    assert_eq!(doubtful.revision, backup.revision + 1);
+    let told = events(&*store, id).await;
+    assert_eq!(told.len(), before + 1);
+    let last = told.last().expect("told");
+    assert_eq!(
+        last.sequence,
+        u64::try_from(doubtful.revision).expect("it counts up")
+    );
+    assert!(last.runtime_state.contains("volume backup x is missing"));
+    let standing = store.points_standing().await.expect("counted");
+    assert_eq!((standing[0].doubtful, standing[0].verified), (1, 0));
+}
+
+async fn points_that_were_never_seen_are_due_sooner(site: Site) {
+    const EVERY: Duration = Duration::from_secs(1_000);
+    const URGENT: Duration = Duration::from_secs(10);
+    let store = site.open().await;
+    let claim = || {
+        let now = site.clock.now();
+        let aim = Aim::Points {
+            urgent: now.before(URGENT),
+        };
+        store.sweeps_claim(aim, now.before(EVERY), 10)
+    };
+    assert_eq!(claim().await, Ok(Vec::new()), "there are no points");
+    let (backup, _) = finished(&*store).await;
+    assert_eq!(claim().await, Ok(vec![home()]));
+    assert_eq!(claim().await, Ok(Vec::new()), "it is being looked at");
+    site.clock.wind(URGENT + Duration::from_secs(1));
+    assert_eq!(claim().await, Ok(vec![home()]), "nobody has seen it yet");
+    let look = |doubt: Option<Doubt>| Looked {
+        point: ResourceId::DrBackup(backup.id),
+        revision: backup.revision,
+        known: Verification {
+            time: Some(site.clock.now()),
+            doubt,
+        },
+        told: false,
+    };
+    let verified = |look: Looked| store.points_verified(vec![look], Vec::new(), Vec::new());
+    verified(look(None)).await.expect("written");
+    site.clock.wind(URGENT + Duration::from_secs(1));
+    assert_eq!(claim().await, Ok(Vec::new()), "it was seen lately");
+    let broken_off = Doubt::new(Cause::BrokenOff, "it may be gone");
+    verified(look(Some(broken_off))).await.expect("written");
+    assert_eq!(claim().await, Ok(vec![home()]), "it may be half deleted");
+    verified(look(None)).await.expect("written");
+    site.clock.wind(EVERY + Duration::from_secs(1));
+    assert_eq!(claim().await, Ok(vec![home()]), "it is time");
+    assert_eq!(
+        store.sweeps_list(Aim::Orphans).await,
+        Ok(Vec::new()),
+        "they are not swept for orphans by that"
+    );
+}
+
+async fn what_work_that_ended_has_left_behind_is_known(site: Site) {
+    let store = site.open().await;
+    let backup = backup();
+    let operation = admit(&*store, &backup).await;
+    let lane = lane_of(&*store, "one", &home()).await;
+    let row = |key: &str, disposal: Disposal, state: EffectState| Effect {
+        external: Some(key.to_owned()),
+        disposal,
+        ..effect(key, state)
+    };
+    let turn = Turn {
+        effects: vec![
+            row("stuck", Disposal::Temporary, EffectState::Leaving),
+            row("gone", Disposal::Temporary, EffectState::Gone),
+            row("broken", Disposal::Product, EffectState::Failed),
+            row("own", Disposal::Product, EffectState::Done),
+            row("kept", Disposal::Keep, EffectState::Failed),
+        ],
+        ..told(&operation, State::Creating, 6)
+    };
+    store
+        .turn_record(&lane, vec![turn])
+        .await
+        .expect("recorded");
+    let id = ResourceId::DrBackup(backup.id);
+    assert_eq!(store.leftovers(id).await, Ok(Vec::new()), "it is at work");
+    let failed = Turn {
+        ending: Ending::Erred(OperationError::new("X", "x", "x")),
+        ..told(&operation, State::Erred, 7)
+    };
+    store
+        .turn_record(&lane, vec![failed])
+        .await
+        .expect("recorded");
+    let left = store.leftovers(id).await.expect("read");
+    let ids: Vec<&str> = left.iter().map(|one| one.thing.id.as_str()).collect();
+    assert_eq!(ids, ["broken", "stuck"]);
+    assert!(left.iter().all(|one| one.tenant == home()));
+}
+
 async fn a_tenant_is_swept_by_one_and_not_again_before_its_time(site: Site) {
     const EVERY: Duration = Duration::from_secs(100);
     let store = site.open().await;
     let due = || site.clock.now().before(EVERY);
-    assert_eq!(store.sweeps_claim(due(), 10).await, Ok(Vec::new()));
+    assert_eq!(
+        store.sweeps_claim(Aim::Orphans, due(), 10).await,
+        Ok(Vec::new())
+    );
     let (_, lane) = finished(&*store).await;
     store.lane_release(&lane).await.expect("released");
 
-    let claims = (0..8).map(|_| store.sweeps_claim(due(), 10));
+    let claims = (0..8).map(|_| store.sweeps_claim(Aim::Orphans, due(), 10));
     let claimed: Vec<Tenant> = futures::future::try_join_all(claims)
         .await
         .expect("claimed")
@@ -2307,26 +2448,44 @@ async fn a_tenant_is_swept_by_one_and_not_again_before_its_time(site: Site) {
         found: BTreeMap::new(),
         problem: None,
     };
-    assert_eq!(store.sweeps_list().await, Ok(vec![sweep.clone()]));
+    assert_eq!(
+        store.sweeps_list(Aim::Orphans).await,
+        Ok(vec![sweep.clone()])
+    );
     sweep.ended = Some(begun.after(Duration::from_secs(5)));
     let found = BTreeMap::from([(ThingKind::Volume, 2), (ThingKind::Port, 1)]);
     sweep.found = found.clone();
-    store.sweep_record(&sweep).await.expect("recorded");
-    assert_eq!(store.sweeps_list().await, Ok(vec![sweep.clone()]));
+    store
+        .sweep_record(Aim::Orphans, &sweep)
+        .await
+        .expect("recorded");
+    assert_eq!(
+        store.sweeps_list(Aim::Orphans).await,
+        Ok(vec![sweep.clone()])
+    );
 
     site.clock.wind(EVERY);
-    assert_eq!(store.sweeps_claim(due(), 10).await, Ok(Vec::new()));
+    assert_eq!(
+        store.sweeps_claim(Aim::Orphans, due(), 10).await,
+        Ok(Vec::new())
+    );
     site.clock.wind(Duration::from_secs(1));
-    assert_eq!(store.sweeps_claim(due(), 10).await, Ok(vec![home()]));
+    assert_eq!(
+        store.sweeps_claim(Aim::Orphans, due(), 10).await,
+        Ok(vec![home()])
+    );
     let failed = Sweep {
         begun: site.clock.now(),
         found: BTreeMap::new(),
         problem: Some("the cloud is away".to_owned()),
         ..sweep
     };
-    store.sweep_record(&failed).await.expect("recorded");
+    store
+        .sweep_record(Aim::Orphans, &failed)
+        .await
+        .expect("recorded");
     let before = Sweep { found, ..failed };
-    assert_eq!(store.sweeps_list().await, Ok(vec![before]));
+    assert_eq!(store.sweeps_list(Aim::Orphans).await, Ok(vec![before]));
 }
 
 macro_rules! contract {
@@ -2407,6 +2566,9 @@ contract! {
     many_prune_at_once_and_each_row_goes_once,
     what_is_known_of_things_tells_open_work_from_ended_and_held_from_not,
     an_answer_about_orphans_is_that_of_the_first_time,
+    what_a_look_saw_is_written_unless_something_happened_meanwhile,
+    points_that_were_never_seen_are_due_sooner,
+    what_work_that_ended_has_left_behind_is_known,
     a_tenant_is_swept_by_one_and_not_again_before_its_time,
     a_dropped_caller_leaves_no_transaction_open,
     reopening_keeps_all_that_was_committed,

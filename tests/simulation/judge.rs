@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use drbackup::{
-    domain::{event::Event, lifecycle::State, operation::NAME_MARK},
+    domain::{event::Event, id::ResourceId, lifecycle::State, operation::NAME_MARK},
     sim::{Cloud, Kind, Memory},
 };
 
@@ -45,6 +45,19 @@ pub(crate) fn servers_made(cloud: &Cloud) -> usize {
         .filter(|pair| pair[0].broken.is_some_and(|at| at < pair[1].created))
         .count();
     servers.len() - replaced
+}
+
+/// Nothing of what is claimed is gone: each of these points, which are said to be recoverable on a fresh
+/// sight, has all that it rests on. What the cloud remembers is read first, because what is gone stays gone.
+pub(crate) fn claims_hold(history: &[Memory], claimed: &[(ResourceId, Vec<String>)]) {
+    for (point, parts) in claimed {
+        for part in parts {
+            let gone = history
+                .iter()
+                .find(|one| one.id == *part && one.deleted.is_some());
+            assert!(gone.is_none(), "{point} is claimed without {gone:?}");
+        }
+    }
 }
 
 /// The events of one resource have no gap, and every step is one that a resource may take.

@@ -12,8 +12,10 @@ use drbackup::{
         id::{BackupId, DrBackupId, ResourceId, RestorationId, ServerId},
         keeping::{Keeping, Rekeeping},
         lifecycle::State,
+        page::{Filter, Order, Query},
         restoration::{Restoration, RestoreWish, Source},
         schedule::PointKind,
+        verification::{Part, Verification},
     },
     service::{
         backup::{CreateBackup, DeleteBackup, UpdateBackup},
@@ -33,6 +35,9 @@ pub(crate) const TRIES: usize = 10;
 
 /// How long something that nobody waits for any more may still be on its way.
 pub(crate) const STRAGGLING: Duration = Duration::from_secs(120);
+
+/// How old a sight may be on which a claim rests.
+const INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// One life on a stage.
 pub(crate) struct Life<'s> {
@@ -82,10 +87,15 @@ impl<'s> Life<'s> {
             self.home = self.stage.inventory(&self.stage.home);
         }
         let backup = self.create(self.incremental).await;
+        self.judge_claims().await;
         self.update(backup).await;
+        self.judge_claims().await;
         let restoration = self.restore(backup).await;
+        self.judge_claims().await;
         self.delete_restoration(restoration).await;
+        self.judge_claims().await;
         self.delete_backup(backup).await;
+        self.judge_claims().await;
         if let Some(base) = base {
             self.delete_backup(base).await;
         }
@@ -180,6 +190,41 @@ impl<'s> Life<'s> {
             self.delete_backup(backup.id).await;
         }
         panic!("no DR backup after {TRIES} tries: {:#?}", self.failures)
+    }
+
+    /// What is claimed at this moment on a sight within the interval, all of it.
+    pub(crate) async fn judge_claims(&self) {
+        let history = self.stage.source.history();
+        let all = || Query {
+            filter: Filter::default(),
+            order: Order::default(),
+            after: None,
+            skip: 0,
+            limit: 1_000,
+        };
+        let service = &self.stage.service;
+        let is_fresh = |known: &Verification| {
+            let seen = known.time;
+            seen.is_some_and(|seen| service.age_of(seen) <= INTERVAL.as_secs())
+        };
+        let ids = |parts: Vec<Part>| parts.into_iter().map(|part| part.thing.id).collect();
+        let mut claimed: Vec<(ResourceId, Vec<String>)> = Vec::new();
+        // A store that does not answer claims nothing.
+        if let Ok(page) = service.dr_backups_list(all()).await {
+            let good = page
+                .items
+                .into_iter()
+                .filter(|one| one.unrecoverable_reason().is_none() && is_fresh(&one.verification));
+            claimed.extend(good.map(|one| (ResourceId::DrBackup(one.id), ids(one.parts([])))));
+        }
+        if let Ok(page) = service.backups_list(all()).await {
+            let good = page
+                .items
+                .into_iter()
+                .filter(|one| one.unrecoverable_reason().is_none() && is_fresh(&one.verification));
+            claimed.extend(good.map(|one| (ResourceId::Backup(one.id), ids(one.parts()))));
+        }
+        judge::claims_hold(&history, &claimed);
     }
 
     async fn update(&mut self, id: DrBackupId) {
@@ -277,6 +322,7 @@ impl<'s> Life<'s> {
         for _ in 0..TRIES {
             let ask = DeleteRestoration {
                 id,
+                allow_missing_cloud: false,
                 delete_instance: true,
                 etag: String::new(),
                 request_id: String::new(),
@@ -305,6 +351,7 @@ impl<'s> Life<'s> {
         for _ in 0..TRIES {
             let ask = DeleteDrBackup {
                 id,
+                allow_missing_cloud: false,
                 etag: String::new(),
                 request_id: String::new(),
             };
@@ -317,6 +364,7 @@ impl<'s> Life<'s> {
                 None => return,
                 Some(left) => self.failed("the DR backup's deletion", left.error.as_ref()),
             }
+            self.judge_claims().await;
         }
         panic!("no deletion after {TRIES} tries: {:#?}", self.failures)
     }
@@ -443,6 +491,7 @@ impl<'s> Life<'s> {
         for _ in 0..TRIES {
             let ask = DeleteBackup {
                 id,
+                allow_missing_cloud: false,
                 etag: String::new(),
                 request_id: String::new(),
             };
@@ -452,6 +501,7 @@ impl<'s> Life<'s> {
                 None => return,
                 Some(left) => self.failed("the regular backup's deletion", left.error.as_ref()),
             }
+            self.judge_claims().await;
         }
         panic!("no deletion after {TRIES} tries: {:#?}", self.failures)
     }

@@ -222,6 +222,7 @@ pub(in crate::api) fn delete(
 ) -> Result<DeleteRestoration, Error> {
     let mut fields = Fields::new(limits);
     let ask = DeleteRestoration {
+        allow_missing_cloud: message.allow_missing_cloud,
         id: RestorationId(fields.id("id", &message.id)),
         delete_instance: message.delete_instance,
         etag: message.etag,

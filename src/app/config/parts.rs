@@ -10,7 +10,7 @@ use crate::{
     api,
     cli::config::Span,
     engine, plan, rest, service,
-    worker::{counter, retention, sweeper, ticker},
+    worker::{counter, retention, sweeper, ticker, verifier},
 };
 
 /// What is logged, and how.
@@ -105,6 +105,15 @@ pub(in crate::app) struct Orphans {
     pub(in crate::app) grace: Span,
     pub(in crate::app) counted_at_once: u32,
     pub(in crate::app) deleted_at_once: usize,
+}
+
+/// How the claim that points can be restored is renewed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::app) struct Verification {
+    pub(in crate::app) every: Span,
+    pub(in crate::app) urgent: Span,
+    pub(in crate::app) at_once: u32,
 }
 
 /// How schedules are driven.
@@ -288,6 +297,27 @@ impl From<&Orphans> for counter::Settings {
         Self {
             every: orphans.every.0,
             at_once: orphans.counted_at_once,
+        }
+    }
+}
+
+impl Default for Verification {
+    fn default() -> Self {
+        let settings = verifier::Settings::default();
+        Self {
+            every: Span(settings.every),
+            urgent: Span(settings.urgent),
+            at_once: settings.at_once,
+        }
+    }
+}
+
+impl From<&Verification> for verifier::Settings {
+    fn from(verification: &Verification) -> Self {
+        Self {
+            every: verification.every.0,
+            urgent: verification.urgent.0,
+            at_once: verification.at_once,
         }
     }
 }

@@ -10,9 +10,9 @@ use super::super::Limits;
 use crate::domain::{
     backup::{BackupDetail, VolumeSnapshot},
     capture::Capture,
-    consistency::ConsistencyLevel,
+    consistency::{ConsistencyLevel, ServerState},
     decision::{Decision, Detail, Ending, Wish},
-    dr_backup::{DrBackupDetail, Mirror, VolumeBackup},
+    dr_backup::{Mirror, VolumeBackup},
     effect::{Disposal, Effect, EffectKind, EffectState, Fact, Request},
     fault::{Fault, FaultKind, Service},
     id::{
@@ -87,6 +87,7 @@ pub(super) fn manifest(volumes: usize) -> Manifest {
         name: "web".to_owned(),
         description: String::new(),
         status: "ACTIVE".to_owned(),
+        state: ServerState::default(),
         root_is_volume: true,
         flavor: flavor_shape("m1.tiny", 1, 512),
         image: None,
@@ -365,12 +366,6 @@ pub(super) fn restore_next_door(volumes: usize) -> Operation {
 /// Every planner with what it is asked; a planner that is not here is not swept, so the match in
 /// [`plan`] and this list have to grow together.
 pub(super) fn registry(volumes: usize) -> Vec<Operation> {
-    let detail = Box::new(DrBackupDetail {
-        manifest: Some(Box::new(manifest(volumes))),
-        volume_backups: volume_backups(&manifest(volumes)),
-        consistency: None,
-        took: None,
-    });
     let mirror = |cloud: &str| -> Vec<Mirror> {
         (0..volumes)
             .map(|index| Mirror {
@@ -386,9 +381,10 @@ pub(super) fn registry(volumes: usize) -> Vec<Operation> {
         backups: mirror("source"),
     };
     let delete = Ask::DeleteDrBackup {
-        detail,
         backups: mirror("source"),
         mirrors: mirror("dr"),
+        leftovers: Vec::new(),
+        missing: Vec::new(),
     };
     let things = [ThingKind::Volume, ThingKind::Port, ThingKind::Server];
     let things = things
@@ -398,7 +394,10 @@ pub(super) fn registry(volumes: usize) -> Vec<Operation> {
         })
         .to_vec();
     let restoration = ResourceId::Restoration(RestorationId(Uuid::from_u128(2)));
-    let remove = Ask::DeleteRestoration { things };
+    let remove = Ask::DeleteRestoration {
+        things,
+        missing: Vec::new(),
+    };
     let snapshots = backup_detail(volumes).snapshots;
     let describe = Ask::UpdateBackup {
         description: "new".to_owned(),
@@ -406,6 +405,8 @@ pub(super) fn registry(volumes: usize) -> Vec<Operation> {
     };
     let discard = Ask::DeleteBackup {
         detail: Box::new(backup_detail(volumes)),
+        leftovers: Vec::new(),
+        missing: Vec::new(),
     };
     vec![
         create_regular(),
@@ -475,6 +476,14 @@ pub(super) fn answer(effect: &mut Effect, volumes: usize) {
                 .map(|volume| captured(&volume.id))
                 .collect(),
         }),
+        Request::ReadServerState { server } => Some(Fact::Server(Box::new(ServerState {
+            volumes: manifest_of(server, volumes)
+                .volumes
+                .into_iter()
+                .map(|one| one.id)
+                .collect(),
+            ..ServerState::default()
+        }))),
         Request::ReadParents { volumes } => Some(Fact::Parents {
             newest: volumes.iter().map(parent_of).collect(),
         }),

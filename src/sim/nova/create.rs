@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::attachment::{device, reserve};
 use super::view::hostname;
-use super::{Ask, Disk as Attached, ROOT_DEVICE, Server, image, limit};
+use super::{Action, Ask, Disk as Attached, ROOT_DEVICE, Server, image, limit};
 use crate::sim::cinder::{Blueprint, volume_make};
 use crate::sim::keystone::Who;
 use crate::sim::neutron::{PortSketch, port_bind, port_make, text, truth};
@@ -632,6 +632,10 @@ pub(crate) fn build(world: &mut World, who: &Who, wish: Wish) -> Result<String, 
         created: now,
         updated: now,
         launched: None,
+        actions: vec![Action {
+            name: "create".to_owned(),
+            time: now,
+        }],
     };
     world.remember(Kind::Server, &id, &server.name, &who.project);
     if let Some(memory) = world.recall(&id) {

@@ -85,6 +85,15 @@ pub(crate) struct Server {
     pub(crate) created: DateTime<Utc>,
     pub(crate) updated: DateTime<Utc>,
     pub(crate) launched: Option<DateTime<Utc>>,
+    /// What was done with it, the newest last.
+    pub(crate) actions: Vec<Action>,
+}
+
+/// Something that was done with a server.
+#[derive(Clone, Debug)]
+pub(crate) struct Action {
+    pub(crate) name: String,
+    pub(crate) time: DateTime<Utc>,
 }
 
 #[derive(Debug, Default)]

@@ -10,9 +10,10 @@ use super::attachment::release;
 use super::create::{check_description, check_hostname, check_name, create, tags, texts};
 use super::power;
 use super::view::{interfaces, view};
-use super::{Ask, Server, forbidden, image, nowhere, see};
+use super::{Action, Ask, Server, forbidden, image, nowhere, see};
 use crate::sim::call::truth;
 use crate::sim::cinder::delete_with_server;
+use crate::sim::clock::zulu;
 use crate::sim::neutron::ports_release;
 use crate::sim::reply::{Answer, Reply, bad, fault, missing};
 use crate::sim::world::{Event, World};
@@ -40,7 +41,24 @@ pub(super) fn route(world: &mut World, ask: &Ask<'_>, rest: &[&str]) -> Answer {
             );
             Ok(Reply::empty(204).touching(id))
         }
-        ("POST", [id, "action"]) => action(world, ask, id),
+        ("POST", [id, "action"]) => {
+            let done = action(world, ask, id)?;
+            acted(world, ask, id);
+            Ok(done)
+        }
+        ("GET", [id, "os-instance-actions"]) => {
+            let server = see(world, ask, id)?;
+            // The newest first.
+            let actions = server.actions.iter().enumerate().rev();
+            let actions: Vec<Value> = actions
+                .map(|(number, one)| {
+                    json!({"action": one.name, "instance_uuid": id, "message": null,
+                        "project_id": server.project, "user_id": server.user,
+                        "request_id": format!("req-{id}-{number}"), "start_time": zulu(one.time)})
+                })
+                .collect();
+            Ok(Reply::ok(json!({"instanceActions": actions})))
+        }
         (_, [id, "metadata", rest @ ..]) => {
             let server = see(world, ask, id)?;
             if ask.call.method != "GET" {
@@ -251,6 +269,17 @@ fn action(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
         )),
         other => power::act(world, &server, other)
             .unwrap_or_else(|| Err(bad(&format!("There is no such action: {other}")))),
+    }
+}
+
+/// Notes an action, as Nova does in the words of its own.
+fn acted(world: &mut World, ask: &Ask<'_>, id: &str) {
+    let body = ask.call.json();
+    let name = body.as_object().and_then(|object| object.keys().next());
+    let name = name.map(|name| name.trim_start_matches("os-").to_owned());
+    let time = world.date();
+    if let (Some(name), Some(server)) = (name, world.nova.servers.get_mut(id)) {
+        server.actions.push(Action { name, time });
     }
 }
 

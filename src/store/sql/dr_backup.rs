@@ -20,6 +20,7 @@ use crate::{
         lifecycle::State,
         page::{Cursor, OrderField, OrderValue, Page, Query},
         time::Timestamp,
+        verification::Verification,
     },
     port::store::{News, StoreError},
     store::{
@@ -57,6 +58,10 @@ struct Row {
     created: i64,
     updated: i64,
     revision: i64,
+    #[serde(default)]
+    verified: Option<i64>,
+    #[serde(default)]
+    doubt: Option<String>,
 }
 
 /// What a turn writes; what is `None` stays as it is.
@@ -74,6 +79,8 @@ struct Told {
     instance_name: Option<String>,
     detail: Option<String>,
     updated: i64,
+    verified: Option<i64>,
+    doubt: Option<Option<String>>,
 }
 
 /// Writes a new one.
@@ -246,6 +253,7 @@ pub(super) async fn tell(
     ending: &Ending,
 ) -> Result<Event, StoreError> {
     let detail = written_detail(news)?;
+    let verification = news.report.verification.as_ref();
     let told = Told {
         state: news.state.name().to_owned(),
         runtime_state: news.report.runtime_state.clone(),
@@ -260,6 +268,10 @@ pub(super) async fn tell(
             .map(|manifest| manifest.name.clone()),
         detail: json_option(detail)?,
         updated: news.time.0,
+        verified: verification.and_then(|told| told.time).map(|time| time.0),
+        doubt: verification
+            .map(|told| json_option(told.doubt.as_ref()))
+            .transpose()?,
     };
     let told = diesel::update(dr_backups::table.find(id.to_string()))
         .set((told, dr_backups::revision.eq(dr_backups::revision + 1)))
@@ -361,6 +373,8 @@ impl Row {
             created: backup.created.0,
             updated: backup.updated.0,
             revision: backup.revision,
+            verified: backup.verification.time.map(|time| time.0),
+            doubt: json_option(backup.verification.doubt.as_ref())?,
         })
     }
 }
@@ -393,6 +407,10 @@ impl TryFrom<Row> for DrBackup {
             created: Timestamp(row.created),
             updated: Timestamp(row.updated),
             revision: row.revision,
+            verification: Verification {
+                time: row.verified.map(Timestamp),
+                doubt: from_json_option("the doubt about a DR backup", row.doubt)?,
+            },
         })
     }
 }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use diesel::{prelude::*, upsert::excluded};
 use diesel_async::RunQueryDsl;
 
-use super::{Conn, Handle, dialect, prepared::Prepared};
+use super::{Conn, Handle, dialect, operation, prepared::Prepared};
 use crate::{
     domain::{
-        effect::Effect,
-        id::{EffectKey, Lane, OperationId},
+        effect::{Disposal, Effect, EffectState},
+        id::{EffectKey, Lane, OperationId, ResourceId},
+        operation::Leftover,
         time::Timestamp,
     },
     port::store::{StoreError, Turn},
@@ -92,6 +93,34 @@ pub(super) async fn of_operations(
     rows.into_iter()
         .map(|row| Ok((OperationId(uuid(&row.operation)?), row.try_into()?)))
         .collect()
+}
+
+/// What the ended operations of a resource made, were to remove, and could not.
+pub(super) async fn leftovers(
+    conn: &mut Conn,
+    about: ResourceId,
+) -> Result<Vec<Leftover>, StoreError> {
+    let ids = operation::ended_of(conn, about).await?;
+    let mut left: Vec<Leftover> = of_operations(conn, &ids)
+        .await?
+        .into_iter()
+        .filter(|(_, effect)| match (effect.disposal, effect.state) {
+            // What it was to make and what stands is the resource's own.
+            (Disposal::Keep, _)
+            | (_, EffectState::Gone)
+            | (Disposal::Product, EffectState::Done) => false,
+            (Disposal::Product | Disposal::Temporary, _) => true,
+        })
+        .filter_map(|(_, effect)| {
+            Some(Leftover {
+                thing: effect.thing()?,
+                tenant: effect.tenant,
+            })
+        })
+        .collect();
+    left.sort();
+    left.dedup();
+    Ok(left)
 }
 
 impl Row {

@@ -252,6 +252,21 @@ pub(super) async fn end(
     Ok(())
 }
 
+/// The ids of those of a resource that have ended.
+pub(super) async fn ended_of(
+    conn: &mut Conn,
+    about: ResourceId,
+) -> Result<Vec<String>, StoreError> {
+    let ids = operations::table
+        .filter(operations::resource_kind.eq(resource_kind(about)))
+        .filter(operations::resource_id.eq(about.uuid().to_string()))
+        .filter(operations::ended.is_not_null())
+        .select(operations::id)
+        .load(conn)
+        .await?;
+    Ok(ids)
+}
+
 /// Removes those of a resource, and their ledgers with them.
 pub(super) async fn remove_of(conn: &mut Conn, about: ResourceId) -> Result<(), StoreError> {
     diesel::delete(operations::table.filter(operations::resource_id.eq(about.uuid().to_string())))

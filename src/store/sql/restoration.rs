@@ -262,13 +262,13 @@ pub(super) async fn change(
     }
 }
 
-/// Writes what a turn tells; answers the event of it, and the DR backup that is restored, if one is.
+/// Writes what a turn tells; answers the event of it, and the point that is restored.
 pub(super) async fn tell(
     conn: &mut Handle<'_>,
     id: RestorationId,
     news: &News,
     ending: &Ending,
-) -> Result<(Event, Option<DrBackupId>), StoreError> {
+) -> Result<(Event, Option<ResourceId>), StoreError> {
     let told = Told {
         state: news.state.name().to_owned(),
         runtime_state: news.report.runtime_state.clone(),
@@ -287,11 +287,12 @@ pub(super) async fn tell(
             restorations::revision,
             restorations::error,
             restorations::dr_backup,
+            restorations::backup,
         ));
-    let row: Option<(i64, Option<String>, Option<String>)> =
+    let row: Option<(i64, Option<String>, Option<String>, Option<String>)> =
         Prepared(told).get_result(conn).await.optional()?;
     let about = ResourceId::Restoration(id);
-    let (revision, error, dr_backup) = row.ok_or(StoreError::NotFound(about))?;
+    let (revision, error, dr_backup, backup) = row.ok_or(StoreError::NotFound(about))?;
     let event = Event {
         resource: about,
         sequence: number("a revision", revision)?,
@@ -302,7 +303,10 @@ pub(super) async fn tell(
         error: from_json_option("the error of a restoration", error)?,
     };
     let dr_backup = dr_backup.as_deref().map(uuid).transpose()?;
-    Ok((event, dr_backup.map(DrBackupId)))
+    let backup = backup.as_deref().map(uuid).transpose()?;
+    let dr_backup = dr_backup.map(|id| ResourceId::DrBackup(DrBackupId(id)));
+    let backup = backup.map(|id| ResourceId::Backup(BackupId(id)));
+    Ok((event, dr_backup.or(backup)))
 }
 
 /// Removes one.

@@ -5,14 +5,14 @@ use std::collections::{HashMap, HashSet};
 use super::{
     Conn, Handle, backup, dialect, dr_backup, effect, lane, link, mirror,
     operation::{self, Standing},
-    restoration,
+    restoration, verification,
 };
 use crate::{
     domain::{
         decision::{Detail, Ending},
         effect::Effect,
         event::Event,
-        id::{DrBackupId, Lane, OperationId, ResourceId},
+        id::{Lane, OperationId, ResourceId},
         ledger::Ledger,
         lifecycle::State,
         time::Timestamp,
@@ -155,11 +155,18 @@ pub(in super::super) async fn record(
         }
     }
     link::put(conn, &details).await?;
-    for ((_, news), told) in news.iter().zip(&told) {
-        if let Some(of) = told.restored
-            && let Some(detail) = restoration::written_detail(news)?
+    let mut proved = Vec::new();
+    for ((turn, news), told) in news.iter().zip(&told) {
+        // A restoration that came to its end has used what it imported.
+        let is_done = turn.ending == Ending::Done && news.state == State::Ok;
+        if let (Some(ResourceId::DrBackup(of)), Some(Detail::Restoration(detail))) =
+            (told.restored, &news.report.detail)
+            && (news.detail_changed || is_done)
         {
-            mirror::keep(conn, of, &detail.mirrors).await?;
+            mirror::keep(conn, of, &detail.mirrors, is_done).await?;
+        }
+        if let (Some(point), Some(proof)) = (told.restored, &news.report.verification) {
+            proved.extend(verification::proved(conn, point, proof, now).await?);
         }
     }
     for (_, turn) in &turns {
@@ -173,7 +180,11 @@ pub(in super::super) async fn record(
             remove(conn, event.resource).await?;
         }
     }
-    Ok(told.into_iter().map(|told| told.event).collect())
+    Ok(told
+        .into_iter()
+        .map(|told| told.event)
+        .chain(proved)
+        .collect())
 }
 
 async fn hold_all(
@@ -201,8 +212,8 @@ async fn check_open(conn: &mut Handle<'_>, turns: &[(&Lane, &Turn)]) -> Result<(
 /// What was told of one resource.
 struct Told {
     event: Event,
-    /// The DR backup, where the resource restores one.
-    restored: Option<DrBackupId>,
+    /// The point, where the resource restores one.
+    restored: Option<ResourceId>,
 }
 
 async fn tell_all(conn: &mut Handle<'_>, news: &[(&Turn, &News)]) -> Result<Vec<Told>, StoreError> {

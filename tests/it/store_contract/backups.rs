@@ -26,6 +26,7 @@ fn regular() -> Backup {
         progress: Progress::default(),
         error: None,
         detail: BackupDetail::default(),
+        verification: drbackup::domain::verification::Verification::default(),
         created: at(0),
         updated: at(0),
         revision: 1,
@@ -49,6 +50,8 @@ fn unmaking(of: &Backup) -> Operation {
     Operation {
         ask: Ask::DeleteBackup {
             detail: Box::new(of.detail.clone()),
+            leftovers: Vec::new(),
+            missing: Vec::new(),
         },
         resource_state: State::DeletionScheduled,
         ..making(of)
