@@ -167,6 +167,7 @@ fn lacking(request: &Request) -> Option<String> {
         | Request::ApplySnapshotsGone { .. }
         | Request::ReadCaptured { .. }
         | Request::ReadInstance { .. }
+        | Request::ReadServerState { .. }
         | Request::ReadParents { .. }
         | Request::ReadRecord { .. }
         | Request::ReadInventory
