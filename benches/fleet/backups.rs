@@ -15,7 +15,7 @@ use drbackup::{
         keeping::Keeping,
         lifecycle::State,
         manifest::{
-            FixedAddress, FlavorShape, KeyFacts, Manifest, PortFacts, Properties,
+            FixedAddress, FlavorShape, KeyFacts, Manifest, PortFacts, PortSettings, Properties,
             SecurityGroupFacts, SecurityGroupRule, VolumeFacts,
         },
         operation::{Ask, Operation},
@@ -256,8 +256,7 @@ fn manifest(tenant: &Tenant, server: &ServerId, volumes: Vec<VolumeFacts>) -> Ma
             port_min: Some(port),
             port_max: Some(port),
             remote_cidr: Some("192.0.2.0/24".to_owned()),
-            remote_group: None,
-            description: String::new(),
+            ..SecurityGroupRule::default()
         });
     Manifest {
         tenant: tenant.clone(),
@@ -295,6 +294,8 @@ fn manifest(tenant: &Tenant, server: &ServerId, volumes: Vec<VolumeFacts>) -> Ma
             security_groups: vec![group.clone()],
             port_security: true,
             vnic_type: "normal".to_owned(),
+            id: None,
+            settings: PortSettings::default(),
         }],
         security_groups: vec![SecurityGroupFacts {
             id: group,
@@ -307,6 +308,7 @@ fn manifest(tenant: &Tenant, server: &ServerId, volumes: Vec<VolumeFacts>) -> Ma
             name: "key".to_owned(),
             public_key: Some(format!("ssh-ed25519 {}", "A".repeat(68))),
             fingerprint: Some("00:11:22:33:44:55:66:77".to_owned()),
+            kind: None,
         }),
         availability_zone: Some("nova".to_owned()),
         server_group: None,
@@ -314,7 +316,12 @@ fn manifest(tenant: &Tenant, server: &ServerId, volumes: Vec<VolumeFacts>) -> Ma
         metadata: properties(),
         tags: vec!["web".to_owned()],
         user_data: Some("#cloud-config\n".repeat(40)),
+        locked: false,
+        locked_reason: None,
+        hostname: None,
+        disk_config: None,
         gaps: Vec::new(),
+        unrestored: Vec::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
     Context,
@@ -88,8 +88,14 @@ pub struct Create {
     #[arg(long, value_name = "ZONE")]
     availability_zone: Option<String>,
     /// Name of a key pair [default: that of the original]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "no_key")]
     key: Option<String>,
+    /// Without a key pair
+    #[arg(long)]
+    no_key: bool,
+    /// Whether the instance runs in the end
+    #[arg(long, value_enum, default_value_t = StartName::AsCaptured)]
+    start: StartName,
     /// File with user data, `-` for standard input [default: that of the original]
     #[arg(long, value_name = "FILE", conflicts_with = "no_user_data")]
     user_data: Option<String>,
@@ -113,6 +119,27 @@ pub struct Create {
     validate_only: bool,
     #[command(flatten)]
     work: Work,
+}
+
+/// Whether the instance runs in the end.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StartName {
+    /// If the original did
+    AsCaptured,
+    /// It runs
+    Running,
+    /// It is switched off
+    Stopped,
+}
+
+impl StartName {
+    fn message(self) -> pb::Start {
+        match self {
+            Self::AsCaptured => pb::Start::AsCaptured,
+            Self::Running => pb::Start::Running,
+            Self::Stopped => pb::Start::Stopped,
+        }
+    }
 }
 
 /// A network for one of the original's.
@@ -277,6 +304,8 @@ async fn create(create: Create, context: &mut Context<'_>) -> Result<(), Failure
         request_id: request_id.clone(),
         validate_only: create.validate_only,
         keep_volumes: create.keep_volumes,
+        start: create.start.message().into(),
+        no_key_pair: create.no_key,
     };
     let mut service = context.client.restorations();
     let answer = context

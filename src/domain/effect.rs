@@ -20,7 +20,7 @@ use super::{
     time::Timestamp,
 };
 
-pub use self::server_plan::{Disk, FixedWish, ServerPlan};
+pub use self::server_plan::{Disk, FixedWish, PortSetting, ServerPlan, ServerSetting};
 
 /// What is asked of a cloud. Stored: renaming a variant or a field is a migration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +103,9 @@ pub enum Request {
         name: String,
         /// The key.
         public_key: String,
+        /// Its type (`ssh`, `x509`); nothing leaves it to the cloud.
+        #[serde(default, rename = "type")]
+        kind: Option<String>,
     },
     /// Make a port.
     MakePort {
@@ -112,12 +115,21 @@ pub enum Request {
         fixed: Vec<FixedWish>,
         /// The MAC address to ask for.
         mac: Option<String>,
-        /// Its groups; empty with port security means the tenant's default group.
+        /// Its groups; empty with port security means that nothing comes in.
         security_groups: Vec<SecurityGroupId>,
         /// Whether port security is on; nothing leaves it to the network.
         port_security: Option<bool>,
         /// Kind of virtual network card, where it is not `normal`.
         vnic_type: Option<String>,
+        /// Whether it is to have no address at all.
+        #[serde(default)]
+        bare: bool,
+        /// Whether it is made switched off.
+        #[serde(default)]
+        down: bool,
+        /// Whether it gets the tenant's default group, because nobody knows which it had.
+        #[serde(default)]
+        default_group: bool,
     },
     /// Make a server from volumes and ports.
     MakeServer(Box<ServerPlan>),
@@ -187,6 +199,20 @@ pub enum Request {
         port: PortId,
         /// The name, possibly empty.
         name: String,
+    },
+    /// Set one thing on a port.
+    ApplyPortSetting {
+        /// The port.
+        port: PortId,
+        /// What is set.
+        setting: PortSetting,
+    },
+    /// Set one thing on a server that is up.
+    ApplyServerSetting {
+        /// The server.
+        server: ServerId,
+        /// What is set.
+        setting: ServerSetting,
     },
     /// Take our tag off a server, so that its tags are those of the original.
     ApplyServerTags {
@@ -322,6 +348,8 @@ impl Request {
             | Self::ApplySecurityGroupRules { .. }
             | Self::ApplySecurityGroupName { .. }
             | Self::ApplyPortName { .. }
+            | Self::ApplyPortSetting { .. }
+            | Self::ApplyServerSetting { .. }
             | Self::ApplyServerTags { .. }
             | Self::ApplyVolumeBackup { .. }
             | Self::ApplySnapshot { .. }
@@ -385,6 +413,8 @@ impl Request {
             | Self::ApplySecurityGroupRules { .. }
             | Self::ApplySecurityGroupName { .. }
             | Self::ApplyPortName { .. }
+            | Self::ApplyPortSetting { .. }
+            | Self::ApplyServerSetting { .. }
             | Self::ApplyServerTags { .. }
             | Self::ApplyVolumeBackup { .. }
             | Self::ApplySnapshot { .. }

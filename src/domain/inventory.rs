@@ -89,6 +89,20 @@ pub struct Subnet {
     pub cidr: String,
     /// 4 or 6.
     pub ip_version: u8,
+    /// How addresses of IPv6 come about (`slaac`, `dhcpv6-stateful` …), where that is said.
+    #[serde(default)]
+    pub address_mode: Option<String>,
+}
+
+impl Subnet {
+    /// Whether a port's address follows from its MAC address, so that none can be asked for (Neutron of Zed,
+    /// `ipam_pluggable_backend`: "IPv6 address … can not be directly assigned").
+    pub fn makes_addresses(&self) -> bool {
+        matches!(
+            self.address_mode.as_deref(),
+            Some("slaac" | "dhcpv6-stateless")
+        )
+    }
 }
 
 /// A volume type.

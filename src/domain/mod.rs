@@ -30,6 +30,8 @@
 //! | disposal | what becomes of the thing that an effect made |
 //! | thing | a resource in a cloud, by kind and id |
 //! | sighting | a thing as a list call showed it |
+//! | difference | one thing of a restored instance that is not as it was, with was, is and why |
+//! | gap | one thing of an instance that its backup does not hold, or a restoration does not bring back |
 //! | fact | what an effect brought to light, kept in the ledger |
 //! | doubt | what speaks against the claim that a point can be restored; a look at its parts renews or doubts it |
 //! | orphan | a thing with our mark that nothing of ours accounts for |
@@ -43,6 +45,7 @@ pub mod calendar;
 pub mod capture;
 pub mod consistency;
 pub mod decision;
+pub mod difference;
 pub mod dr_backup;
 pub mod effect;
 pub mod error;

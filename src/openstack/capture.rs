@@ -79,6 +79,8 @@ pub(super) async fn perform(
         | Request::ApplySecurityGroupRules { .. }
         | Request::ApplySecurityGroupName { .. }
         | Request::ApplyPortName { .. }
+        | Request::ApplyPortSetting { .. }
+        | Request::ApplyServerSetting { .. }
         | Request::ApplyServerTags { .. }
         | Request::ApplyVolumeBackup { .. }
         | Request::ApplyErrorStatus { .. }

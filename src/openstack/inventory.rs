@@ -7,7 +7,7 @@ use super::{
     access::{Access, Call},
     flavor, key_pair,
     network::{self, is_refusal},
-    security_group::SecurityGroup,
+    security_group::{self, SecurityGroup},
     wire::{flag, nullable},
 };
 use crate::domain::{
@@ -85,11 +85,15 @@ pub(super) async fn read(
         zones(access, Service::BlockStorage),
         quotas(access, tenant),
     )?;
+    let address_groups = security_group::address_groups(access, &groups).await?;
     Ok(Inventory {
         flavors,
         networks,
         volume_types,
-        security_groups: groups.into_iter().map(SecurityGroup::facts).collect(),
+        security_groups: groups
+            .into_iter()
+            .map(|group| group.facts(&address_groups))
+            .collect(),
         key_pairs: keys.into_iter().map(key_pair::KeyPair::info).collect(),
         compute_zones: compute,
         volume_zones: volume,

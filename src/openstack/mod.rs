@@ -5,6 +5,7 @@
 //! (what a refusal means); the other files have one noun of OpenStack each.
 
 mod access;
+mod attributes;
 mod backup;
 mod capture;
 mod carrier;
@@ -23,6 +24,7 @@ mod network;
 mod pace;
 mod place;
 mod port;
+mod root;
 mod security_group;
 mod server;
 mod server_group;
@@ -253,9 +255,13 @@ impl Clouds {
             } => security_group::make(&access, name, description, *stateful)
                 .await
                 .map(ready),
-            Request::MakeKeyPair { name, public_key } => {
-                key_pair::make(&access, name, public_key).await.map(ready)
-            }
+            Request::MakeKeyPair {
+                name,
+                public_key,
+                kind,
+            } => key_pair::make(&access, name, public_key, kind.as_deref())
+                .await
+                .map(ready),
             Request::MakePort { .. } => {
                 let (id, addresses) = port::make(&access, name, request).await?;
                 let fact = Some(Fact::Port { addresses });
@@ -285,12 +291,10 @@ impl Clouds {
             Request::ApplySecurityGroupName { group, name } => {
                 security_group::rename(&access, group, name).await.map(done)
             }
-            Request::ApplyPortName { port, name } => {
-                port::rename(&access, port, name).await.map(done)
-            }
-            Request::ApplyServerTags { server, tags } => {
-                server::apply_tags(&access, server, tags).await.map(done)
-            }
+            Request::ApplyPortName { .. }
+            | Request::ApplyPortSetting { .. }
+            | Request::ApplyServerSetting { .. }
+            | Request::ApplyServerTags { .. } => set(&access, request).await.map(done),
             Request::ApplyVolumeBackup {
                 backup,
                 description,
@@ -350,6 +354,23 @@ impl Clouds {
         }
         backup::presence(&seen, admin.as_ref(), backups).await
     }
+}
+
+/// Sets what is set on a port or server that is there.
+async fn set(access: &Access, request: &Request) -> Result<(), Fault> {
+    if let Request::ApplyPortName { port, name } = request {
+        return port::rename(access, port, name).await;
+    }
+    if let Request::ApplyPortSetting { port, setting } = request {
+        return port::set(access, port, setting).await;
+    }
+    if let Request::ApplyServerSetting { server, setting } = request {
+        return server::set(access, server, setting).await;
+    }
+    if let Request::ApplyServerTags { server, tags } = request {
+        return server::apply_tags(access, server, tags).await;
+    }
+    Err(not_of_a_tenant())
 }
 
 fn not_of_a_tenant() -> Fault {
@@ -493,6 +514,8 @@ impl Cloud for Clouds {
             | Request::ApplySecurityGroupRules { .. }
             | Request::ApplySecurityGroupName { .. }
             | Request::ApplyPortName { .. }
+            | Request::ApplyPortSetting { .. }
+            | Request::ApplyServerSetting { .. }
             | Request::ApplyServerTags { .. }
             | Request::ApplyVolumeBackup { .. }
             | Request::ApplySnapshot { .. } => self.perform_as_tenant(tenant, name, request).await,

@@ -1,4 +1,6 @@
 //! Nova servers; this file may not know what is on their disks or behind their ports.
+//!
+//! One file because a server is shown, made and set in one and the same document, by one list of versions.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
@@ -6,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     access::{Access, Call},
+    attributes::{self, Odd},
     fault::presentable,
     gather::worth_a_list,
     server_group,
@@ -13,7 +16,7 @@ use super::{
     wire::{InOrder, cut, flag, nullable, present, properties},
 };
 use crate::domain::{
-    effect::ServerPlan,
+    effect::{ServerPlan, ServerSetting},
     fault::{Fault, FaultKind, Service},
     id::{ServerId, Tenant},
     inventory::InstanceInfo,
@@ -28,18 +31,26 @@ const NOVA: Service = Service::Compute;
 /// before, it leaves them out without a word.
 const LIST: [Microversion; 2] = [Microversion(2, 69), Microversion(2, 26)];
 /// Description (2.19), device tags (2.42), no networks at all (2.37), tags at once (2.52).
-const MAKE: [Microversion; 3] = [
+/// The name of the host (2.90).
+const MAKE: [Microversion; 4] = [
+    Microversion(2, 90),
     Microversion(2, 52),
     Microversion(2, 42),
     Microversion(2, 19),
 ];
-/// Server groups (2.71), the flavor in full (2.47), tags (2.26), description (2.19), what goes with
-/// the server (2.3).
-const SHOW: [Microversion; 5] = [
+/// Hints (2.100), the zone that it is bound to (2.96), the name of the host (2.90), why it is locked (2.73),
+/// server groups (2.71), the flavor in full (2.47), tags (2.26), description (2.19), whether it is locked
+/// (2.9), what goes with the server (2.3).
+const SHOW: [Microversion; 10] = [
+    Microversion(2, 100),
+    Microversion(2, 96),
+    Microversion(2, 90),
+    Microversion(2, 73),
     Microversion(2, 71),
     Microversion(2, 47),
     Microversion(2, 26),
     Microversion(2, 19),
+    Microversion(2, 9),
     Microversion(2, 3),
 ];
 /// From here on an admin sees user data and root device.
@@ -49,6 +60,8 @@ const TAGS_AT_ONCE: Microversion = Microversion(2, 52);
 const NO_NETWORK: Microversion = Microversion(2, 37);
 const DEVICE_TAGS: Microversion = Microversion(2, 42);
 const DESCRIPTION: Microversion = Microversion(2, 19);
+const HOSTNAME: Microversion = Microversion(2, 90);
+const LOCKED_REASON: Microversion = Microversion(2, 73);
 
 /// Nova keeps as many tags on a server.
 const TAGS_MAX: usize = 50;
@@ -106,7 +119,7 @@ pub(super) struct Server {
     pub(super) server_groups: Vec<String>,
     /// By network, in the order of the network cards.
     #[serde(default)]
-    pub(super) addresses: InOrder<Vec<Address>>,
+    pub(super) addresses: InOrder<(String, Vec<Address>)>,
     /// `null` where there is none, missing where it may not be seen.
     #[serde(
         default,
@@ -116,6 +129,18 @@ pub(super) struct Server {
     pub(super) user_data: Option<Value>,
     #[serde(default, rename = "OS-EXT-SRV-ATTR:root_device_name")]
     pub(super) root_device: Option<String>,
+    /// Told to everybody from 2.90 on, before that to admins.
+    #[serde(default, rename = "OS-EXT-SRV-ATTR:hostname")]
+    pub(super) hostname: Option<String>,
+    #[serde(default, deserialize_with = "flag")]
+    pub(super) locked: bool,
+    #[serde(default)]
+    pub(super) locked_reason: Option<String>,
+    #[serde(default, rename = "OS-DCF:diskConfig")]
+    pub(super) disk_config: Option<String>,
+    /// What says something and is not restored.
+    #[serde(flatten, deserialize_with = "attributes::of_server")]
+    pub(super) odd: Vec<Odd>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -153,7 +178,9 @@ struct MadeServer {
 }
 
 impl Server {
-    pub(super) fn boots_from_volume(&self) -> bool {
+    /// Whether Nova knows of no image: then it boots from a volume, for else it could not boot. With one it
+    /// may boot from a volume all the same: see [`super::root`].
+    pub(super) fn has_no_image(&self) -> bool {
         match &self.image {
             Value::String(text) => text.is_empty(),
             Value::Null => true,
@@ -187,7 +214,7 @@ impl Server {
     fn info(self, tenant: &Tenant) -> InstanceInfo {
         InstanceInfo {
             tenant: tenant.clone(),
-            root_is_volume: self.boots_from_volume(),
+            root_is_volume: self.has_no_image(),
             volumes: u32::try_from(self.volumes.len()).unwrap_or(u32::MAX),
             server: ServerId::new(self.id),
             name: self.name.unwrap_or_default(),
@@ -447,10 +474,16 @@ fn body(name: &str, plan: &ServerPlan, version: Option<Microversion>) -> Map<Str
     put("flavorRef", json!(plan.flavor));
     put("block_device_mapping_v2", Value::Array(disks));
     put("config_drive", json!(plan.config_drive));
+    let tags = plan.card_tags.iter().map(Option::as_ref);
+    let tags = tags.chain(std::iter::repeat(None));
     let ports: Vec<Value> = plan
         .ports
         .iter()
-        .map(|port| json!({"port": port}))
+        .zip(tags)
+        .map(|(port, tag)| match tag.filter(|_| speaks(DEVICE_TAGS)) {
+            Some(tag) => json!({"port": port, "tag": tag}),
+            None => json!({"port": port}),
+        })
         .collect();
     if !ports.is_empty() {
         put("networks", Value::Array(ports));
@@ -460,7 +493,11 @@ fn body(name: &str, plan: &ServerPlan, version: Option<Microversion>) -> Map<Str
     if speaks(DESCRIPTION) && !plan.description.is_empty() {
         put("description", json!(cut(&plan.description)));
     }
+    let hostname = plan.hostname.clone();
+    let hostname = hostname.filter(|name| speaks(HOSTNAME) && is_host_name(name));
     let optional = [
+        ("hostname", &hostname),
+        ("OS-DCF:diskConfig", &plan.disk_config),
         ("key_name", &plan.key_name),
         ("availability_zone", &plan.availability_zone),
         ("user_data", &plan.user_data),
@@ -482,6 +519,17 @@ fn body(name: &str, plan: &ServerPlan, version: Option<Microversion>) -> Map<Str
     }
     put("metadata", json!(metadata));
     server
+}
+
+/// Whether Nova takes it: at 2.90 no dots, and letters and digits at both ends (schema `hostname`); a name
+/// that it refuses would refuse the server.
+fn is_host_name(text: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_alphanumeric();
+    let bytes = text.as_bytes();
+    (2..=63).contains(&bytes.len())
+        && bytes.iter().all(|byte| good(*byte) || *byte == b'-')
+        && bytes.first().is_some_and(|byte| good(*byte))
+        && bytes.last().is_some_and(|byte| good(*byte))
 }
 
 fn is_tag(text: &str) -> bool {
@@ -518,6 +566,62 @@ pub(super) async fn apply_tags(
     }
 }
 
+/// Sets one thing on a server that is up; `Busy` until it is so.
+pub(super) async fn set(
+    access: &Access,
+    id: &ServerId,
+    setting: &ServerSetting,
+) -> Result<(), Fault> {
+    match setting {
+        ServerSetting::Stopped => stop(access, id).await,
+        ServerSetting::Locked(reason) => {
+            let version = access.first_of(NOVA, &[LOCKED_REASON]).await?;
+            let body = match reason.as_ref().filter(|_| version.is_some()) {
+                Some(reason) => json!({"lock": {"locked_reason": cut(reason)}}),
+                None => json!({"lock": null}),
+            };
+            act(access, id, format!("lock the server {id}"), body, version).await
+        }
+    }
+}
+
+/// Nova makes no server that is switched off, so one that is up is; what is down already stays.
+async fn stop(access: &Access, id: &ServerId) -> Result<(), Fault> {
+    let doing = format!("stop the server {id}");
+    let seen = get(access, id.as_str()).await?;
+    if seen.status.eq_ignore_ascii_case("SHUTOFF") {
+        return Ok(());
+    }
+    if seen.task.is_none() {
+        act(access, id, doing.clone(), json!({"os-stop": null}), None).await?;
+    }
+    Err(Fault::new(
+        FaultKind::Busy,
+        NOVA,
+        doing,
+        "it is on its way down",
+    ))
+}
+
+/// Takes a lock off a server.
+pub(super) async fn unlock(access: &Access, id: &str) -> Result<(), Fault> {
+    let id = ServerId::new(id);
+    let doing = format!("unlock the server {id}");
+    act(access, &id, doing, json!({"unlock": null}), None).await
+}
+
+async fn act(
+    access: &Access,
+    id: &ServerId,
+    doing: String,
+    body: Value,
+    version: Option<Microversion>,
+) -> Result<(), Fault> {
+    let call = Call::post(NOVA, format!("servers/{id}/action"), doing, body);
+    access.send(&call.at(version)).await?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -545,6 +649,9 @@ mod tests {
             user_data: None,
             metadata: Properties::new(),
             tags: (0..60).map(|n| format!("t{n}")).collect(),
+            card_tags: vec![Some("uplink".to_owned())],
+            hostname: Some("old-host".to_owned()),
+            disk_config: None,
         }
     }
 
@@ -565,8 +672,27 @@ mod tests {
     fn old_nova_gets_no_unknown_key() {
         let body = body("drb-1", &plan(), None);
         assert!(!body.contains_key("tags") && !body.contains_key("description"));
+        assert!(!body.contains_key("hostname") && body["networks"][0].get("tag").is_none());
         assert!(body["block_device_mapping_v2"][0].get("tag").is_none());
         assert_eq!(body["metadata"], json!({"drbackup": "drb-1"}));
+    }
+
+    #[test]
+    fn a_name_of_the_host_is_sent_where_it_is_taken() {
+        let mut plan = plan();
+        let sent = |plan: &ServerPlan, minor| {
+            let body = body("drb-1", plan, Some(Microversion(2, minor)));
+            (
+                body.get("hostname").cloned(),
+                body["networks"][0]["tag"].clone(),
+            )
+        };
+        assert_eq!(sent(&plan, 90), (Some(json!("old-host")), json!("uplink")));
+        assert_eq!(sent(&plan, 52).0, None);
+        for name in ["a.b", "-a", "a", "a_b"] {
+            plan.hostname = Some(name.to_owned());
+            assert_eq!(sent(&plan, 90).0, None, "{name} would refuse the server");
+        }
     }
 
     #[test]
@@ -580,7 +706,7 @@ mod tests {
     #[test]
     fn server_without_image_boots_from_a_volume() {
         let read = |text| serde_json::from_str::<Server>(text).unwrap();
-        assert!(read(r#"{"id": "s", "image": ""}"#).boots_from_volume());
-        assert!(!read(r#"{"id": "s", "image": {"id": "i"}}"#).boots_from_volume());
+        assert!(read(r#"{"id": "s", "image": ""}"#).has_no_image());
+        assert!(!read(r#"{"id": "s", "image": {"id": "i"}}"#).has_no_image());
     }
 }

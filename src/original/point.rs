@@ -18,7 +18,10 @@ use crate::domain::{
     },
     keeping::Keeping,
     lifecycle::State,
-    manifest::{FlavorShape, ImageFacts, KeyFacts, Manifest, PortFacts, Properties, VolumeFacts},
+    manifest::{
+        FlavorShape, ImageFacts, KeyFacts, Manifest, PortFacts, PortSettings, Properties,
+        VolumeFacts,
+    },
     progress::Progress,
     record::BackupRecord,
     time::Timestamp,
@@ -321,6 +324,8 @@ fn manifest_of(
             security_groups: Vec::new(),
             port_security: true,
             vnic_type: "normal".to_owned(),
+            id: None,
+            settings: PortSettings::default(),
         }],
         security_groups: Vec::new(),
         key: Some(text(noted, "key_name"))
@@ -330,6 +335,7 @@ fn manifest_of(
                 public_key: None,
                 fingerprint: Some(text(noted, "key_fingerprint"))
                     .filter(|fingerprint| !fingerprint.is_empty()),
+                kind: None,
             }),
         availability_zone: None,
         server_group: None,
@@ -346,6 +352,11 @@ fn manifest_of(
                 .to_owned(),
             "the original noted no cores of the flavor".to_owned(),
         ],
+        locked: false,
+        locked_reason: None,
+        hostname: None,
+        disk_config: None,
+        unrestored: Vec::new(),
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) fn check(
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     let made = groups
         .iter()
-        .filter(|group| matches!(group, GroupLayout::Make))
+        .filter(|group| matches!(group, GroupLayout::Make { .. }))
         .count();
     let manifest = &input.manifest;
     let imports = target.to_import(input);

@@ -5,6 +5,7 @@
 //! done answers at once, what is not there yet ends the run. A cancel, a deadline and a failure
 //! are the same thing to it: a reason to give up, and giving up is the ledger read backwards.
 
+mod compare;
 mod create_backup;
 mod create_dr_backup;
 mod delete_backup;

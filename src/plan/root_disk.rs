@@ -69,8 +69,7 @@ fn left_out(manifest: &Manifest) -> Vec<String> {
     let mut left = Vec::new();
     if manifest.flavor.ephemeral_gib > 0 {
         left.push(format!(
-            "the ephemeral disk of {} GiB is on no volume: its bytes were not captured, and it comes back \
-             empty",
+            "the ephemeral disk of {} GiB is on no volume: its bytes were not captured",
             manifest.flavor.ephemeral_gib
         ));
     }

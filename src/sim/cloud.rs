@@ -307,6 +307,13 @@ impl Cloud {
         Ok(std::mem::replace(size, gib))
     }
 
+    /// Gives a server, volume, port, security group or rule an attribute as it is shown from then on: one of
+    /// an extension that nobody has heard of, or one that no call of a client sets.
+    pub fn set_attribute(&self, id: &str, name: &str, value: Value) -> Result<(), CloudError> {
+        let found = self.shared.world().set_attribute(id, name, value);
+        found.then_some(()).ok_or_else(|| missing("resource", id))
+    }
+
     // ---- memory ----
 
     /// All requests so far, oldest first.

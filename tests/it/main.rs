@@ -6,6 +6,7 @@
     reason = "helpers of tests are tests, which the lint does not see"
 )]
 
+mod attributes;
 mod chains;
 mod claims;
 mod cli;

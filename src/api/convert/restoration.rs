@@ -12,10 +12,13 @@ use super::{
 use crate::{
     api::pb,
     domain::{
+        difference::Difference,
         error::Error,
         id::{BackupId, DrBackupId, FlavorId, NetworkId, RestorationId, SecurityGroupId, VolumeId},
         manifest::Properties,
-        restoration::{NetworkWish, Restoration, RestoreWish, RestoredVolume, Source, VolumeWish},
+        restoration::{
+            NetworkWish, Restoration, RestoreWish, RestoredVolume, Source, Start, VolumeWish,
+        },
     },
     service::{
         Limits,
@@ -30,6 +33,8 @@ const METADATA_CHARACTERS: usize = 255;
 /// A restoration.
 pub(in crate::api) fn restoration(restoration: Restoration) -> pb::Restoration {
     let (dr_backup_id, backup_id) = ids(restoration.source);
+    let adjustments = restoration.detail.adjustments();
+    let differences = restoration.detail.differences.clone();
     pb::Restoration {
         id: restoration.id.to_string(),
         dr_backup_id,
@@ -43,11 +48,21 @@ pub(in crate::api) fn restoration(restoration: Restoration) -> pb::Restoration {
         error: restoration.error.map(progress::error),
         volumes: restoration.detail.volumes.into_iter().map(volume).collect(),
         mirrors: restoration.detail.mirrors.iter().map(mirror).collect(),
-        adjustments: restoration.detail.adjustments,
+        adjustments,
+        differences: differences.into_iter().map(difference).collect(),
         flavor_id: text(restoration.wish.flavor.as_ref()),
         create_time: Some(time(restoration.created)),
         update_time: Some(time(restoration.updated)),
         etag: etag(restoration.revision),
+    }
+}
+
+fn difference(difference: Difference) -> pb::Difference {
+    pb::Difference {
+        attribute: difference.attribute,
+        was: difference.was,
+        is: difference.is,
+        why: difference.why,
     }
 }
 
@@ -131,7 +146,12 @@ pub(in crate::api) fn create(
         config_drive: message.config_drive,
         metadata: metadata(&mut fields, message.metadata),
         keep_volumes: message.keep_volumes,
+        no_key: message.no_key_pair,
+        start: start(&mut fields, message.start),
     };
+    if wish.no_key && wish.key_name.is_some() {
+        fields.bad("key_name", "cannot be given beside no_key_pair");
+    }
     let ask = CreateRestoration {
         source,
         tenant,
@@ -141,6 +161,18 @@ pub(in crate::api) fn create(
         request_id: fields.request_id(message.request_id),
     };
     fields.done().map(|()| ask)
+}
+
+fn start(fields: &mut Fields<'_>, number: i32) -> Start {
+    match pb::Start::try_from(number) {
+        Ok(pb::Start::Unspecified | pb::Start::AsCaptured) => Start::AsCaptured,
+        Ok(pb::Start::Running) => Start::Running,
+        Ok(pb::Start::Stopped) => Start::Stopped,
+        Err(_) => {
+            fields.bad("start", "is not a Start");
+            Start::AsCaptured
+        }
+    }
 }
 
 fn volume_wishes(fields: &mut Fields<'_>, messages: Vec<pb::VolumeOverride>) -> Vec<VolumeWish> {

@@ -1,11 +1,13 @@
 //! Unfolds every planner against a world that answers at once, and fails it at every effect; it may
 //! not know the engine.
+//!
+//! One file because every planner is swept in the same ways.
 
 mod chains;
 mod consistency;
 mod deletions;
 mod patience;
-mod world;
+pub(super) mod world;
 mod worth;
 
 use std::{collections::BTreeSet, fmt::Write as _};
@@ -21,6 +23,7 @@ use crate::domain::{
     capture::Capture,
     consistency::ConsistencyLevel,
     decision::{Detail, Ending},
+    difference::Difference,
     dr_backup::DrBackupDetail,
     effect::{Disposal, Effect, EffectKind, EffectState, Fact, Request},
     fault::{Fault, FaultKind, Service},
@@ -432,8 +435,8 @@ fn another_type_for_a_volume_from_a_snapshot_is_told_before_anything_is_made() {
     there.volume_types[0].name = "slow".to_owned();
     let layout = super::layout::choose(&input, &Target::of(&there, &[])).unwrap();
     assert_eq!(layout.volumes[0].volume_type.as_deref(), Some("slow"));
-    let told = "type `slow`, which is not that of its snapshot";
-    assert!(layout.adjustments.iter().any(|text| text.contains(told)));
+    let told = |one: &&Difference| one.attribute.ends_with("volume_type") && one.is == "slow";
+    assert!(layout.differences.iter().any(|one| told(&one)));
 }
 
 #[test]
@@ -564,8 +567,233 @@ fn a_key_of_the_same_name_and_another_content_is_not_used() {
     assert_eq!(name, "ops-aabb");
     assert!(
         layout
-            .adjustments
+            .differences
             .iter()
-            .any(|text| text.contains("another key named `ops`"))
+            .any(|one| one.attribute == "key pair"
+                && (one.was.as_str(), one.is.as_str()) == ("ops", "ops-aabb"))
     );
+}
+
+/// An instance of which everything is set that a restoration asks for by itself.
+fn everything_set(wish: RestoreWish) -> Operation {
+    let mut operation = restore(1, wish);
+    if let Ask::Restore(input) = &mut operation.ask {
+        let manifest = &mut input.manifest;
+        manifest.status = "SHUTOFF".to_owned();
+        manifest.locked = true;
+        manifest.locked_reason = Some("audit".to_owned());
+        manifest.security_groups[0].name = "Default".to_owned();
+        let port = &mut manifest.ports[0];
+        port.name = "eth".to_owned();
+        port.id = Some(crate::domain::id::PortId::new("p"));
+        port.settings = crate::domain::manifest::PortSettings {
+            description: "uplink".to_owned(),
+            address_pairs: vec![crate::domain::manifest::AddressPair {
+                address: "10.0.0.9".to_owned(),
+                mac: None,
+            }],
+            dhcp_options: vec![crate::domain::manifest::DhcpOption {
+                name: "mtu".to_owned(),
+                value: Some("1400".to_owned()),
+                ip_version: 4,
+            }],
+            dns_name: "web".to_owned(),
+            dns_domain: "example.org.".to_owned(),
+            qos_policy: Some("gold".to_owned()),
+            tags: vec!["a".to_owned()],
+            ..Default::default()
+        };
+    }
+    operation
+}
+
+fn told(story: &Story) -> Vec<Difference> {
+    match &story.detail {
+        Some(Detail::Restoration(detail)) => detail.differences.clone(),
+        _ => panic!("a restoration"),
+    }
+}
+
+/// One refusal of each thing that is optional: the restoration ends well all the same, and tells it.
+#[test]
+fn whatever_is_optional_falls_alone_and_is_told() {
+    let whole = unfold(everything_set(RestoreWish::default()), 1, None, false);
+    assert_eq!(whole.ending, Ending::Done);
+    let mut optional = 0;
+    for at in 0..whole.wished.len() {
+        let (key, request, _) = &whole.wished[at];
+        if !crate::plan::restore::is_optional(request) {
+            continue;
+        }
+        optional += 1;
+        let story = unfold(everything_set(RestoreWish::default()), 1, Some(at), false);
+        assert_eq!(story.ending, Ending::Done, "{key}");
+        let refused = told(&story);
+        let refused = refused.iter().filter(|one| one.why.contains("x: no"));
+        assert_eq!(refused.count(), 1, "{key}");
+        let others = whole.wished.iter().filter(|(other, ..)| other != key);
+        for (other, ..) in others.filter(|(other, ..)| !other.as_str().contains("admin_state_up")) {
+            let asked = story.wished.iter().any(|(asked, ..)| asked == other);
+            assert!(asked, "{other} falls with {key}");
+        }
+    }
+    // The key, the volume, five settings and three names of the port, the group's name, the tags, the stop,
+    // the port's switch, the lock and the look.
+    assert_eq!(optional, 16);
+}
+
+#[test]
+fn a_twin_that_was_switched_off_never_speaks_with_its_old_address() {
+    use crate::domain::{
+        effect::{PortSetting, ServerSetting},
+        restoration::Start,
+    };
+    let place = |story: &Story, wanted: fn(&Request) -> bool| {
+        story
+            .wished
+            .iter()
+            .position(|(_, request, _)| wanted(request))
+    };
+    let stop: fn(&Request) -> bool = |request| {
+        matches!(
+            request,
+            Request::ApplyServerSetting {
+                setting: ServerSetting::Stopped,
+                ..
+            }
+        )
+    };
+    let up: fn(&Request) -> bool = |request| {
+        matches!(
+            request,
+            Request::ApplyPortSetting {
+                setting: PortSetting::Up(true),
+                ..
+            }
+        )
+    };
+    let lock: fn(&Request) -> bool = |request| {
+        matches!(
+            request,
+            Request::ApplyServerSetting {
+                setting: ServerSetting::Locked(_),
+                ..
+            }
+        )
+    };
+    let down: fn(&Request) -> bool =
+        |request| matches!(request, Request::MakePort { down: true, .. });
+    let story = unfold(everything_set(RestoreWish::default()), 1, None, false);
+    let places = [down, stop, up, lock].map(|wanted| place(&story, wanted).expect("asked for"));
+    assert!(places.is_sorted(), "{}", story.text);
+    let at = places[1];
+    let refused = unfold(everything_set(RestoreWish::default()), 1, Some(at), false);
+    assert_eq!(
+        place(&refused, up),
+        None,
+        "one that runs keeps its port off"
+    );
+    let running = RestoreWish {
+        start: Start::Running,
+        ..RestoreWish::default()
+    };
+    let story = unfold(everything_set(running), 1, None, false);
+    assert_eq!(
+        [down, stop, up].map(|wanted| place(&story, wanted)),
+        [None; 3]
+    );
+}
+
+#[test]
+fn a_group_never_gets_the_name_of_the_default_group_and_no_rule_is_widened() {
+    let mut operation = everything_set(RestoreWish::default());
+    if let Ask::Restore(input) = &mut operation.ask {
+        let rules = &mut input.manifest.security_groups[0].rules;
+        let mut narrowed = rules[0].clone();
+        narrowed.remote_group = None;
+        narrowed.restrictions = vec!["remote_address_group_id=a".to_owned()];
+        rules.push(narrowed);
+    }
+    let story = unfold(operation, 1, None, false);
+    for (_, request, _) in &story.wished {
+        if let Request::ApplySecurityGroupName { name, .. } = request {
+            assert_eq!(name, "Default (web)");
+        }
+        if let Request::ApplySecurityGroupRules { rules, .. } = request {
+            assert_eq!(rules.len(), 1, "the narrowed rule is left out");
+        }
+    }
+    let told = told(&story);
+    let has = |attribute: &str, was: &str| {
+        let mut told = told.iter();
+        told.any(|one| one.attribute == attribute && one.was.contains(was))
+    };
+    assert!(has("security group Default name", "Default"), "{told:?}");
+    assert!(
+        has("security group Default rule", "remote_address_group_id=a"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn no_address_is_wished_for_where_a_subnet_makes_its_own() {
+    let Ask::Restore(input) = restore(
+        1,
+        RestoreWish {
+            keep_fixed_addresses: true,
+            ..RestoreWish::default()
+        },
+    )
+    .ask
+    else {
+        panic!("a restoration")
+    };
+    for (mode, wished) in [
+        (None, 1),
+        (Some("dhcpv6-stateful"), 1),
+        (Some("slaac"), 0),
+        (Some("dhcpv6-stateless"), 0),
+    ] {
+        let mut there = inventory();
+        there.networks[0].subnets[0].address_mode = mode.map(str::to_owned);
+        let layout = super::layout::choose(&input, &Target::of(&there, &[])).unwrap();
+        assert_eq!(layout.ports[0].kept.fixed.len(), wished, "{mode:?}");
+        let told = layout
+            .differences
+            .iter()
+            .filter(|one| one.was == "10.0.0.7");
+        assert_eq!(told.count(), 1 - wished, "{mode:?}");
+    }
+}
+
+#[test]
+fn what_a_flavor_gives_otherwise_is_told_in_true_words() {
+    let mut there = inventory();
+    let Ask::Restore(mut input) = restore(1, RestoreWish::default()).ask else {
+        panic!("a restoration")
+    };
+    input.manifest.flavor.ephemeral_gib = 5;
+    input.manifest.flavor.swap_mib = 64;
+    for (key, value) in [("hw:cpu_policy", "dedicated"), ("quota:vif", "10")] {
+        let properties = &mut input.manifest.flavor.properties;
+        properties.insert(key.to_owned(), value.to_owned());
+    }
+    let shape = &mut there.flavors[0].shape;
+    shape.swap_mib = 32;
+    shape
+        .properties
+        .insert("quota:vif".to_owned(), "20".to_owned());
+    let layout = super::layout::choose(&input, &Target::of(&there, &[])).unwrap();
+    let row = |attribute: &str| {
+        let mut all = layout.differences.iter();
+        let one = all.find(|one| one.attribute == attribute).expect("told");
+        (one.was.as_str(), one.is.as_str(), one.why.contains("empty"))
+    };
+    assert_eq!(row("ephemeral disk"), ("5 GiB", "", false));
+    assert_eq!(row("swap disk"), ("64 MiB", "32 MiB", true));
+    assert_eq!(
+        row("flavor extra spec hw:cpu_policy"),
+        ("dedicated", "", false)
+    );
+    assert_eq!(row("flavor extra spec quota:vif"), ("10", "20", false));
 }

@@ -24,8 +24,8 @@ use crate::domain::{
     ledger::Ledger,
     lifecycle::State,
     manifest::{
-        FixedAddress, FlavorShape, KeyFacts, Manifest, PortFacts, Properties, SecurityGroupFacts,
-        SecurityGroupRule, VolumeFacts, VolumeGroupFacts,
+        FixedAddress, FlavorShape, KeyFacts, Manifest, PortFacts, PortSettings, Properties,
+        SecurityGroupFacts, SecurityGroupRule, VolumeFacts, VolumeGroupFacts,
     },
     operation::{Ask, Operation},
     record::{BackupRecord, Exported},
@@ -58,7 +58,7 @@ pub(super) fn flavor_shape(name: &str, cores: u64, ram_mib: u64) -> FlavorShape 
     }
 }
 
-pub(super) fn manifest(volumes: usize) -> Manifest {
+pub(in crate::plan) fn manifest(volumes: usize) -> Manifest {
     let group = SecurityGroupId::new("source-group");
     let volume = |index: usize| VolumeFacts {
         id: VolumeId::new(format!("source-volume-{index}")),
@@ -108,6 +108,8 @@ pub(super) fn manifest(volumes: usize) -> Manifest {
             security_groups: vec![group.clone()],
             port_security: true,
             vnic_type: "normal".to_owned(),
+            id: None,
+            settings: PortSettings::default(),
         }],
         security_groups: vec![SecurityGroupFacts {
             id: group.clone(),
@@ -120,15 +122,15 @@ pub(super) fn manifest(volumes: usize) -> Manifest {
                 protocol: Some("tcp".to_owned()),
                 port_min: Some(22),
                 port_max: Some(22),
-                remote_cidr: None,
                 remote_group: Some(group),
-                description: String::new(),
+                ..SecurityGroupRule::default()
             }],
         }],
         key: Some(KeyFacts {
             name: "ops".to_owned(),
             public_key: Some("ssh-ed25519 AAAA".to_owned()),
             fingerprint: Some("aa:bb".to_owned()),
+            kind: None,
         }),
         availability_zone: None,
         server_group: None,
@@ -136,7 +138,12 @@ pub(super) fn manifest(volumes: usize) -> Manifest {
         metadata: Properties::new(),
         tags: vec!["blue".to_owned()],
         user_data: None,
+        locked: false,
+        locked_reason: None,
+        hostname: None,
+        disk_config: None,
         gaps: Vec::new(),
+        unrestored: Vec::new(),
     }
 }
 
@@ -203,6 +210,7 @@ pub(super) fn inventory() -> Inventory {
                 name: "inside".to_owned(),
                 cidr: "10.0.0.0/24".to_owned(),
                 ip_version: 4,
+                address_mode: None,
             }],
         }],
         volume_types: vec![VolumeType {

@@ -169,6 +169,7 @@ fn view(world: &World, ask: &Ask<'_>, volume: &Volume, extended: bool) -> Value 
     if admin && ask.since(21) {
         view["provider_id"] = Value::Null;
     }
+    world.dress(&volume.id, &mut view);
     view
 }
 

@@ -66,6 +66,16 @@ impl State {
         self.tables.get_mut(table)?.remove(id)
     }
 
+    /// Gives any row an attribute; says whether there is such a one.
+    pub(crate) fn set_attribute(&mut self, id: &str, name: &str, value: &Value) -> bool {
+        let row = self.tables.values_mut().find_map(|table| table.get_mut(id));
+        let found = row.is_some();
+        if let Some(row) = row {
+            row.insert(name.to_owned(), value.clone());
+        }
+        found
+    }
+
     pub(crate) fn vanish(&mut self, id: &str) {
         for table in self.tables.values_mut() {
             table.remove(id);

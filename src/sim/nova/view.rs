@@ -79,6 +79,7 @@ pub(super) fn view(world: &World, ask: &Ask<'_>, server: &Server, alone: bool) -
             .filter(|group| group.members.contains(&server.id));
         view["server_groups"] = json!(groups.map(|group| &group.id).collect::<Vec<_>>());
     }
+    world.dress(&server.id, &mut view);
     view
 }
 

@@ -424,9 +424,9 @@ fn rule(protocol: Option<&str>, port: Option<i64>, group: Option<&str>) -> Secur
         protocol: protocol.map(str::to_owned),
         port_min: port,
         port_max: port,
-        remote_cidr: None,
         remote_group: group.map(SecurityGroupId::new),
         description: "r".to_owned(),
+        ..SecurityGroupRule::default()
     }
 }
 
@@ -542,6 +542,9 @@ fn port_at(network: &str, address: Option<&str>, mac: Option<&str>) -> Request {
         security_groups: Vec::new(),
         port_security: None,
         vnic_type: None,
+        bare: false,
+        down: false,
+        default_group: false,
     }
 }
 

@@ -353,12 +353,16 @@ async fn rebuild(stage: &Stage, root: &str, data: &str) -> Vec<(ThingKind, Strin
             security_groups: vec![SecurityGroupId::new(group.clone())],
             port_security: None,
             vnic_type: None,
+            bare: false,
+            down: false,
+            default_group: false,
         };
         ports.push(make(stage, dr, &name, &request).await);
     }
     let key = Request::MakeKeyPair {
         name: name.clone(),
         public_key: PUBLIC_KEY.to_owned(),
+        kind: None,
     };
     assert_eq!(make(stage, dr, "", &key).await, name);
     assert_eq!(
@@ -384,6 +388,9 @@ async fn rebuild(stage: &Stage, root: &str, data: &str) -> Vec<(ThingKind, Strin
         user_data: Some("I2Nsb3VkLWNvbmZpZwo=".to_owned()),
         metadata: properties(&[("role", "web")]),
         tags: vec!["blue".to_owned()],
+        card_tags: Vec::new(),
+        hostname: None,
+        disk_config: None,
     }));
     let server = make(stage, dr, &name, &plan).await;
     let seen = ready(stage, dr, ThingKind::Server, &server).await;
