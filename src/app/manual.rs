@@ -317,7 +317,11 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "engine.store_retry",
-        "How long to wait before work is loaded anew after the database failed.",
+        "How long to wait before work is loaded anew after the database failed; each further wait is twice as long, up to `retry_max`.",
+    ),
+    (
+        "engine.aside_retry",
+        "How long an operation that this version cannot read, or whose changes cannot be written, is left alone before it is tried again.",
     ),
     (
         "openstack.connect_seconds",

@@ -130,6 +130,9 @@ impl Backup {
 
     /// Nothing when a restoration of it may be tried, else what makes that vain.
     fn impossible_reason(&self) -> Option<String> {
+        if let Some(error) = self.error.as_ref().filter(|error| error.is_unreadable()) {
+            return Some(error.message.clone());
+        }
         match self.state {
             // While words change, or when changing them failed, the snapshots stay good. What failed
             // to be made says so in its detail, and what its deletion took is a doubt.

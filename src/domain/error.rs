@@ -184,6 +184,16 @@ impl From<Fault> for Error {
     }
 }
 
+/// The reason of what a newer version of this service may have written and this one cannot read.
+pub const UNREADABLE: &str = "UNREADABLE_HERE";
+
+/// What people read of it.
+pub const UNREADABLE_TEXT: &str = "cannot be read by this version";
+
+/// What to do about it.
+pub const UNREADABLE_GUIDANCE: &str =
+    "ask a replica of the version that wrote it, or bring this one up to that version";
+
 /// The reasons, of those that no fault of a cloud stands behind, which the same request need not meet
 /// again.
 const RETRYABLE: [&str; 6] = [
@@ -230,6 +240,22 @@ impl OperationError {
             request_id: None,
             retryable: RETRYABLE.contains(&reason),
         }
+    }
+}
+
+impl OperationError {
+    /// What a resource says of which this version cannot read everything that is stored.
+    pub fn unreadable(problem: impl std::fmt::Display) -> Self {
+        Self::new(
+            UNREADABLE,
+            format!("{UNREADABLE_TEXT}: {problem}"),
+            UNREADABLE_GUIDANCE,
+        )
+    }
+
+    /// Whether it is that.
+    pub fn is_unreadable(&self) -> bool {
+        self.reason == UNREADABLE
     }
 }
 

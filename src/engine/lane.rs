@@ -13,17 +13,19 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Shared,
     act::{self, Leave},
+    aside::Why,
     guard::Guarded,
     meter::Ended,
     observe::{self, Listing, Lists},
-    pace::GIVES_BACK,
+    pace::{GIVES_BACK, backoff},
     turn::Held,
 };
 use crate::{
     domain::{
         effect::{Effect, EffectKind},
+        error::UNREADABLE_TEXT,
         fault::Fault,
-        id::{EffectKey, Lane, OperationId, Tenant},
+        id::{EffectKey, Lane, OperationId, ResourceId, Tenant},
         sighting::{Sighting, Thing, ThingKind},
         time::Timestamp,
     },
@@ -70,6 +72,18 @@ struct Memory {
     calls: FuturesUnordered<Call>,
     /// When the last turn was, by the clock and by what the machine itself counts.
     last: Option<(Timestamp, Instant)>,
+    /// Those that are left alone, each until then.
+    aside: HashMap<OperationId, Instant>,
+}
+
+/// An operation that is to be left alone.
+struct SetAside {
+    operation: OperationId,
+    resource: Option<ResourceId>,
+    why: Why,
+    /// For its resource.
+    told: String,
+    until: Instant,
 }
 
 impl Runner {
@@ -89,20 +103,25 @@ impl Runner {
 
     /// Runs until the lane is lost or the engine stops.
     pub(super) async fn run(mut self) {
+        let mut failures = 0;
         loop {
-            match self.live().await {
+            match self.live(&mut failures).await {
                 Break::End => return,
-                Break::Reload => sleep(self.shared.settings.store_retry).await,
+                Break::Reload => {
+                    failures += 1;
+                    let settings = &self.shared.settings;
+                    sleep(backoff(settings.store_retry, settings.retry_max, failures)).await;
+                }
             }
         }
     }
 
-    async fn live(&mut self) -> Break {
+    async fn live(&mut self, failures: &mut u32) -> Break {
         let mut admissions = self.shared.store.admissions();
         let mut memory = Memory::default();
         let mut load = true;
         loop {
-            if load {
+            if load || memory.tries_again(Instant::now()) {
                 // Seen only here: an admission during a turn must still wake the lane after it.
                 admissions.borrow_and_update();
                 if let Err(end) = self.load(&mut memory).await {
@@ -113,6 +132,7 @@ impl Runner {
                 Ok(wake) => wake,
                 Err(end) => return end,
             };
+            *failures = 0;
             load = false;
             tokio::select! {
                 () = self.stop.cancelled() => return Break::End,
@@ -138,21 +158,74 @@ impl Runner {
         }
     }
 
-    /// Takes in what was admitted or cancelled since.
+    /// Takes in what was admitted or cancelled since, and tries again what was set aside for long enough.
     async fn load(&self, memory: &mut Memory) -> Result<(), Break> {
-        let known: Vec<OperationId> = memory.held.keys().copied().collect();
-        let open = self.shared.store.lane_load(&self.lane, &known).await;
+        let now = Instant::now();
+        memory.aside.retain(|_, until| now < *until);
+        let known = memory.held.keys().chain(memory.aside.keys());
+        let known: Vec<OperationId> = known.copied().collect();
+        let loaded = self.shared.store.lane_load(&self.lane, &known).await;
+        let loaded = loaded.map_err(|error| self.broke(&error))?;
         let time = self.shared.clock.now();
-        for open in open.map_err(|error| self.broke(&error))? {
-            let cancelled = open.operation.cancelled;
+        for open in loaded.open {
+            let (id, cancelled) = (open.operation.id, open.operation.cancelled);
             let keeps_volumes = open.operation.cancel_keeps_volumes;
+            if memory.aside.remove(&id).is_some() || !memory.held.contains_key(&id) {
+                self.shared.asides.remove(id);
+            }
             memory
                 .held
-                .entry(open.operation.id)
+                .entry(id)
                 .or_insert_with(|| Held::load(open, time, Instant::now()))
                 .cancel(cancelled, keeps_volumes);
         }
+        let until = now + self.shared.settings.aside_retry;
+        for unread in loaded.unread {
+            self.set_aside(
+                memory,
+                SetAside {
+                    operation: unread.operation,
+                    resource: unread.resource,
+                    why: Why::Unread,
+                    told: format!("{UNREADABLE_TEXT}: {}", unread.problem),
+                    until,
+                },
+            )
+            .await?;
+        }
         Ok(())
+    }
+
+    /// Leaves one operation alone, and says so on its resource; everything else goes on.
+    async fn set_aside(&self, memory: &mut Memory, aside: SetAside) -> Result<(), Break> {
+        let SetAside {
+            operation,
+            resource,
+            why,
+            told,
+            until,
+        } = aside;
+        self.shared.asides.put(operation, why, until);
+        // One whose planner failed stays in memory, with whatever is under way for it.
+        if why != Why::Planner {
+            memory.held.remove(&operation);
+            memory.aside.insert(operation, until);
+        }
+        let Some(resource) = resource else {
+            return Ok(());
+        };
+        let store = &self.shared.store;
+        match store.operation_set_aside(&self.lane, resource, &told).await {
+            Ok(()) => Ok(()),
+            Err(error @ (StoreError::Fenced(_) | StoreError::Unavailable(_))) => {
+                Err(self.broke(&error))
+            }
+            // What cannot be told there stands in the log and in the metrics.
+            Err(error) => {
+                tracing::warn!(%operation, %resource, %error, "a resource cannot say that nothing is done for it");
+                Ok(())
+            }
+        }
     }
 
     /// One turn: plan, record in one transaction, act. Answers when to look again at the latest.
@@ -182,10 +255,14 @@ impl Runner {
         let mut wake = acts_until;
         let mut sends: Vec<(OperationId, EffectKey, Leave)> = Vec::new();
         memory.lists.begin();
+        let mut asides: Vec<SetAside> = Vec::new();
         for (id, held) in &mut memory.held {
+            let stood_still = held.has_stood_still();
             // A thing that never was settles at once, and the planner has to hear of it.
             loop {
-                held.plan(&self.shared.planner, settings, time, now);
+                if let Err(panic) = held.plan(&self.shared.planner, settings, time, now) {
+                    asides.push(panicked(held, &panic, now));
+                }
                 if let Some(rest) = held.rest(now) {
                     wake = memory.lists.wait(rest, wake, settings, now);
                     break;
@@ -199,7 +276,10 @@ impl Runner {
                     break;
                 }
             }
-            if let Some(again) = held.again() {
+            if stood_still && !held.has_stood_still() {
+                self.shared.asides.remove(*id);
+            }
+            if let Some(again) = held.again().filter(|_| !held.has_stood_still()) {
                 wake = wake.min(now + again.since(time));
             }
         }
@@ -209,18 +289,29 @@ impl Runner {
             .filter_map(Held::take_turn)
             .collect();
         if !turns.is_empty() {
-            let ended: Vec<(&'static str, Ended)> = turns
+            let ended: Vec<(OperationId, &'static str, Ended)> = turns
                 .iter()
                 .filter_map(|turn| {
                     let held = memory.held.get(&turn.operation)?;
-                    Some((held.operation.ask.name(), Ended::of(&turn.ending)?))
+                    let ended = Ended::of(&turn.ending)?;
+                    Some((turn.operation, held.operation.ask.name(), ended))
                 })
                 .collect();
-            let recorded = self.shared.store.turn_record(&self.lane, turns).await;
-            recorded.map_err(|error| self.broke(&error))?;
-            for (kind, ended) in ended {
-                self.shared.meter.count(kind, ended);
+            let refused = self.record(turns, now).await?;
+            for (id, kind, ended) in ended {
+                if refused.iter().all(|one| one.operation != id) {
+                    self.shared.meter.count(kind, ended);
+                }
             }
+            // What was to follow from what was not written does not leave.
+            sends.retain(|(id, ..)| refused.iter().all(|one| one.operation != *id));
+            asides.extend(refused);
+        }
+        for aside in asides {
+            self.set_aside(memory, aside).await?;
+        }
+        if let Some(until) = memory.aside.values().min() {
+            wake = wake.min(*until);
         }
         memory.held.retain(|_, held| !held.has_ended());
         for (id, key, leave) in sends {
@@ -249,6 +340,38 @@ impl Runner {
         Ok(wake.max(now + settings.observe_min / 10))
     }
 
+    /// Writes a turn, all of it or nothing. Where the store refuses it for what is in it, each operation is
+    /// written by itself, and those that are refused then are set aside.
+    async fn record(&self, turns: Vec<Turn>, now: Instant) -> Result<Vec<SetAside>, Break> {
+        let store = &self.shared.store;
+        let Err(error) = store.turn_record(&self.lane, turns.clone()).await else {
+            return Ok(Vec::new());
+        };
+        if !is_about_a_row(&error) {
+            return Err(self.broke(&error));
+        }
+        let until = now + self.shared.settings.aside_retry;
+        let mut refused = Vec::new();
+        for turn in turns {
+            let (operation, resource) = (turn.operation, turn.resource);
+            match store.turn_record(&self.lane, vec![turn]).await {
+                Ok(()) => {}
+                Err(error) if is_about_a_row(&error) => {
+                    tracing::error!(%operation, %error, "what happened to an operation cannot be written; it is set aside");
+                    refused.push(SetAside {
+                        operation,
+                        resource: Some(resource),
+                        why: Why::Unwritten,
+                        told: format!("Held: what happened cannot be written ({error})"),
+                        until,
+                    });
+                }
+                Err(error) => return Err(self.broke(&error)),
+            }
+        }
+        Ok(refused)
+    }
+
     /// What to do after the store failed.
     fn broke(&self, error: &StoreError) -> Break {
         match error {
@@ -262,7 +385,8 @@ impl Runner {
             | StoreError::InUse(_)
             | StoreError::BuiltUpon(_)
             | StoreError::Unavailable(_)
-            | StoreError::Unreadable(_) => {
+            | StoreError::Unreadable(_)
+            | StoreError::Defect(_) => {
                 tracing::warn!(tenant = %self.lane.tenant, %error, "the store failed; the lane is loaded anew");
                 Break::Reload
             }
@@ -450,5 +574,40 @@ impl Runner {
             let expected = kind == EffectKind::Import || fault.may_pass();
             tracing::debug!(operation = %held.operation.id, %key, %fault, expected, "a cloud refused or did not answer");
         }
+    }
+}
+
+impl Memory {
+    /// Whether something that was set aside is to be tried again.
+    fn tries_again(&self, now: Instant) -> bool {
+        self.aside.values().any(|until| *until <= now)
+    }
+}
+
+/// Whether the store refused something for what is in it, and not for how things stand.
+fn is_about_a_row(error: &StoreError) -> bool {
+    match error {
+        StoreError::Unreadable(_) | StoreError::Defect(_) => true,
+        StoreError::NotFound(_)
+        | StoreError::Outdated(_)
+        | StoreError::RequestReused
+        | StoreError::InUse(_)
+        | StoreError::BuiltUpon(_)
+        | StoreError::Fenced(_)
+        | StoreError::Unavailable(_) => false,
+    }
+}
+
+/// An operation whose planner panicked.
+fn panicked(held: &Held, panic: &str, now: Instant) -> SetAside {
+    let operation = held.operation.id;
+    tracing::error!(%operation, panic, "a planner panicked; its operation is held, and everything else goes on");
+    let rest = held.stands_still(now).and_then(|rest| rest.until);
+    SetAside {
+        operation,
+        resource: Some(held.operation.resource),
+        why: Why::Planner,
+        told: format!("Held: a defect of this version stops it ({panic}); it is tried again"),
+        until: rest.unwrap_or(now),
     }
 }

@@ -55,9 +55,12 @@ pub enum StoreError {
     /// The database does not answer, is full or locked; trying again later can help.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// What is stored cannot be read; a defect or a foreign hand.
+    /// What is stored cannot be read: a newer version of this service wrote it, or a foreign hand.
     #[error("the store holds something unreadable: {0}")]
     Unreadable(String),
+    /// The database said no to what was to be written; a defect.
+    #[error("the store refused what was written: {0}")]
+    Defect(String),
 }
 
 /// The key by which a repeated request is recognised.
@@ -152,7 +155,29 @@ pub struct PointsStanding {
     pub oldest: Option<Timestamp>,
 }
 
-/// The store.
+/// An open operation that this version cannot read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadOperation {
+    /// Which one.
+    pub operation: OperationId,
+    /// The resource that it works on, where that can be read.
+    pub resource: Option<ResourceId>,
+    /// What cannot be read.
+    pub problem: String,
+}
+
+/// What a lane has to do.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Loaded {
+    /// The open operations with their ledgers.
+    pub open: Vec<OpenOperation>,
+    /// Those that this version cannot read; they are left as they are.
+    pub unread: Vec<UnreadOperation>,
+}
+
+/// The store. Rows are read one by one. Of a resource that cannot be read in full a question for it and
+/// a list show what can be read, with an error that says so; whatever works through many goes on without
+/// it, and nothing is written over it: a change of it is `Unreadable`.
 #[async_trait]
 pub trait Store: Schedules {
     /// What a repeat of a request about DR backups answers, if one of that key was admitted before:
@@ -327,12 +352,14 @@ pub trait Store: Schedules {
     /// that take part, rounded up. The time since anybody attended to a lane that is taken over is added
     /// to how long nobody worked at its operations. What it owns already stays its own, also beyond its share; a lane
     /// without open operations is not renewed. A lane that changes owner gets the next epoch.
-    /// Harmless to repeat.
+    /// The operations in `unread` count as none, because `replica` cannot read them: a lane that has no
+    /// others is left to one that can. Harmless to repeat.
     async fn lanes_claim(
         &self,
         replica: &ReplicaId,
         lease: Duration,
         limit: u32,
+        unread: &[OperationId],
     ) -> Result<Vec<Lane>, StoreError>;
 
     /// Gives a lane back, so that another replica need not wait for its lease to end.
@@ -344,11 +371,20 @@ pub trait Store: Schedules {
 
     /// The open operations of a lane with their ledgers, except those in `known` that were not
     /// cancelled. `Fenced` when the epoch is old.
-    async fn lane_load(
+    async fn lane_load(&self, lane: &Lane, known: &[OperationId]) -> Result<Loaded, StoreError>;
+
+    /// Says on the resource of an open operation, by its runtime state and an event, why nothing is done
+    /// for it here. Nothing else of it changes, and nothing at all where it says so already or cannot be
+    /// read itself. `Fenced` when the epoch is old. Harmless to repeat.
+    async fn operation_set_aside(
         &self,
         lane: &Lane,
-        known: &[OperationId],
-    ) -> Result<Vec<OpenOperation>, StoreError>;
+        resource: ResourceId,
+        why: &str,
+    ) -> Result<(), StoreError>;
+
+    /// How many rows of each kind this process could not read.
+    fn unread(&self) -> Vec<(&'static str, u64)>;
 
     /// Writes what one turn of a lane changed, in all its operations: ledger rows, resources, events
     /// and mirrors of restorations change together or not at all. `Fenced` when the epoch is old,

@@ -64,6 +64,8 @@ pub struct Counted {
     pub ended: Vec<Sample>,
     /// Calls to clouds, by cloud, kind of call and outcome.
     pub calls: Vec<Sample>,
+    /// Operations that are set aside here, by reason.
+    pub set_aside: Vec<Sample>,
     /// Clouds that are not asked for now, because they do not answer.
     pub closed: Vec<String>,
 }
@@ -118,6 +120,25 @@ async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
             kind: Kind::Counter,
             labels: &["kind", "outcome"],
             samples: counted.ended,
+        },
+        Family {
+            name: "drbackup_operations_set_aside",
+            help: "Operations for which this process does nothing now: it cannot read them, their planner fails, or what happened cannot be written.",
+            kind: Kind::Gauge,
+            labels: &["reason"],
+            samples: counted.set_aside,
+        },
+        Family {
+            name: "drbackup_rows_unread",
+            help: "Rows of the store that this process could not read; a newer version may have written them.",
+            kind: Kind::Gauge,
+            labels: &["kind"],
+            samples: metrics
+                .service
+                .rows_unread()
+                .into_iter()
+                .map(|(kind, count)| (vec![kind.replace(' ', "_")], count))
+                .collect(),
         },
         Family {
             name: "drbackup_cloud_calls_total",

@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 use self::{run::RunCounts, verification::LookCounts};
 use crate::{
     domain::{
-        error::{Error, ErrorKind},
+        error::{Error, ErrorKind, UNREADABLE, UNREADABLE_GUIDANCE, UNREADABLE_TEXT},
         schedule::Pace,
     },
     port::{
@@ -124,6 +124,11 @@ impl Service {
         }
     }
 
+    /// How many rows of each kind this process could not read.
+    pub fn rows_unread(&self) -> Vec<(&'static str, u64)> {
+        self.store.unread()
+    }
+
     /// The limits in force.
     pub fn limits(&self) -> &Limits {
         &self.limits
@@ -164,7 +169,11 @@ fn refused(error: StoreError) -> Error {
             Error::new(ErrorKind::Unavailable, "the store does not answer")
                 .advise("try again; the same request_id makes that safe")
         }
-        StoreError::Fenced(_) | StoreError::Unreadable(_) => {
+        StoreError::Unreadable(problem) => {
+            Error::precondition(UNREADABLE, format!("it {UNREADABLE_TEXT}: {problem}"))
+                .advise(UNREADABLE_GUIDANCE)
+        }
+        StoreError::Fenced(_) | StoreError::Defect(_) => {
             tracing::error!(%error, "the store answered something that a caller cannot be told");
             Error::new(ErrorKind::Internal, "an internal error happened")
                 .advise("look into the log of this service")

@@ -41,7 +41,8 @@ impl Service {
     pub async fn schedules_tick(&self, at_once: u32) -> Result<Ticked, StoreError> {
         let mut ticked = Ticked::default();
         for (run, made) in self.store.runs_rested(at_once).await? {
-            ticked.runs += usize::from(first(self.run_ended(run, made).await)?.is_some());
+            let ended = self.run_ended(run, made).await;
+            ticked.runs += usize::from(first(ended)?.is_some());
         }
         let now = self.clock.now();
         let (due, next) = self.store.schedules_due(now, at_once).await?;
@@ -49,6 +50,7 @@ impl Service {
         let full = u32::try_from(due.len()).is_ok_and(|count| count >= at_once);
         let mut under_way: BTreeMap<CloudName, u64> = BTreeMap::new();
         let mut waiting: BTreeMap<CloudName, u32> = BTreeMap::new();
+        let mut got_on = false;
         for schedule in due {
             let cloud = schedule.tenant.cloud.clone();
             let busy = match under_way.get(&cloud) {
@@ -56,10 +58,12 @@ impl Service {
                 None => self.store.runs_under_way(&cloud).await?,
             };
             let outcome = if busy < u64::from(self.limits.runs_per_cloud) {
-                first(self.schedule_fire(schedule).await)?.flatten()
+                let fired = first(self.schedule_fire(schedule).await)?;
+                got_on |= fired.is_some();
+                fired.flatten()
             } else {
                 let before = waiting.entry(cloud.clone()).or_default();
-                first(self.schedule_defer(schedule, busy, *before).await)?;
+                got_on |= first(self.schedule_defer(schedule, busy, *before).await)?.is_some();
                 *before += 1;
                 None
             };
@@ -68,7 +72,8 @@ impl Service {
             let begun = outcome == Some(RunOutcome::Started);
             under_way.insert(cloud, busy + u64::from(begun));
         }
-        if full {
+        // Where none of them can be got on with, more looks would show the same.
+        if full && got_on {
             ticked.wait = Some(Duration::ZERO);
         }
         Ok(ticked)
@@ -374,11 +379,16 @@ fn is_busy(error: &Error) -> bool {
     error.reason() == RUN_UNDER_WAY
 }
 
-/// Whether it was this replica that did it: another one may have been first.
+/// Whether it was this replica that did it: another one may have been first. What the store cannot read
+/// or take of one schedule holds up no other.
 fn first<T>(done: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match done {
         Ok(done) => Ok(Some(done)),
         Err(StoreError::Outdated(_) | StoreError::NotFound(_)) => Ok(None),
+        Err(error @ (StoreError::Unreadable(_) | StoreError::Defect(_))) => {
+            warn!(%error, "one schedule is passed over; it is tried again later");
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }

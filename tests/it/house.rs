@@ -25,7 +25,7 @@ use drbackup::{
         server,
     },
     domain::{id::ReplicaId, time::Timestamp},
-    engine::{Engine, Settings},
+    engine::{Engine, Planner, Settings},
     openstack::{
         Clouds,
         config::{CloudMapping, Config, Environment},
@@ -85,6 +85,7 @@ fn settings() -> Settings {
         retry_first: Duration::from_millis(20),
         retry_max: Duration::from_millis(200),
         store_retry: Duration::from_millis(20),
+        aside_retry: Duration::from_millis(200),
         ..Settings::default()
     }
 }
@@ -191,8 +192,24 @@ impl House {
         self.cloud.as_ref()
     }
 
+    /// The file of the store.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.directory.path().join("store.db")
+    }
+
     /// Starts an engine; another one must not run.
     pub(crate) fn start_engine(&mut self) {
+        self.start_engine_with(Arc::new(|operation, ledger, now| {
+            let limits = plan::Limits {
+                pause: Duration::from_millis(20),
+                ..plan::Limits::default()
+            };
+            plan::plan(&limits, operation, ledger, now)
+        }));
+    }
+
+    /// The same, with planners of its own.
+    pub(crate) fn start_engine_with(&mut self, planner: Planner) {
         assert!(self.engine.is_none(), "one engine at a time");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -204,13 +221,7 @@ impl House {
             Arc::clone(&self.store),
             Arc::clone(&self.cloud),
             Arc::new(self.clock.clone()),
-            Arc::new(|operation, ledger, now| {
-                let limits = plan::Limits {
-                    pause: Duration::from_millis(20),
-                    ..plan::Limits::default()
-                };
-                plan::plan(&limits, operation, ledger, now)
-            }),
+            planner,
             settings(),
         );
         runtime.spawn(engine.run(self.stop.clone()));

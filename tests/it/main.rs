@@ -36,4 +36,5 @@ mod store_opening;
 mod sweeper;
 mod tls;
 mod transfer;
+mod unread;
 mod worth;

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection as _};
 use drbackup::{
     domain::{
         capture::Capture,
@@ -42,7 +43,7 @@ use drbackup::{
     },
     port::{
         clock::Clock,
-        store::{Admitted, Looked, News, RequestKey, Store, StoreError, Turn},
+        store::{Admitted, Loaded, Looked, News, RequestKey, Store, StoreError, Turn},
     },
     store::{self, Config, OpenError},
 };
@@ -95,6 +96,17 @@ impl Site {
 
     pub(crate) async fn open(&self) -> Arc<dyn Store> {
         self.try_open().await.expect("the store opens")
+    }
+
+    /// Runs statements beside the store, as another hand would.
+    pub(crate) fn sql(&self, statements: &str) {
+        if let Some(path) = self.url.strip_prefix("sqlite:") {
+            let mut other = SqliteConnection::establish(path).expect("opened");
+            other.batch_execute(statements).expect("done");
+        } else {
+            let database = self.url.rsplit('/').next().expect("a name");
+            crate::postgres::server().sql(database, statements);
+        }
     }
 
     pub(crate) async fn try_open(&self) -> Result<Arc<dyn Store>, OpenError> {
@@ -331,7 +343,7 @@ pub(crate) async fn admit(store: &dyn Store, backup: &DrBackup) -> Operation {
 
 pub(crate) async fn lane_of(store: &dyn Store, owner: &str, tenant: &Tenant) -> Lane {
     let lanes = store
-        .lanes_claim(&replica(owner), LEASE, 100)
+        .lanes_claim(&replica(owner), LEASE, 100, &[])
         .await
         .expect("claimed");
     lanes
@@ -402,7 +414,7 @@ async fn a_dr_backup_of_another_system_is_taken_in_once(site: Site) {
     let told = events(&*store, ResourceId::DrBackup(other.id)).await;
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].state, State::Ok);
-    let lanes = store.lanes_claim(&replica("one"), LEASE, 9).await;
+    let lanes = store.lanes_claim(&replica("one"), LEASE, 9, &[]).await;
     assert_eq!(lanes, Ok(Vec::new()), "there is nothing to do about it");
     let (parent, _) = holding(&*store, &[("b1", false)]).await;
     let going = scheduled_for_deletion(&parent);
@@ -432,7 +444,7 @@ async fn an_admitted_dr_backup_reads_back_with_its_first_event(site: Site) {
         }]
     );
     let lane = lane_of(&*store, "one", &home()).await;
-    let open = store.lane_load(&lane, &[]).await.expect("loaded");
+    let open = store.lane_load(&lane, &[]).await.expect("loaded").open;
     assert_eq!(open.len(), 1);
     assert_eq!(worked(&open[0].operation), operation);
     assert_eq!(open[0].ledger, Ledger::default());
@@ -950,7 +962,7 @@ async fn a_turn_changes_ledger_resource_and_events_together(site: Site) {
         .await
         .expect("recorded");
 
-    let open = store.lane_load(&lane, &[]).await.expect("loaded");
+    let open = store.lane_load(&lane, &[]).await.expect("loaded").open;
     assert_eq!(
         open[0].ledger,
         Ledger::new([done, effect("volume-2-snapshot", EffectState::Requested)])
@@ -996,7 +1008,7 @@ async fn a_failed_operation_leaves_its_error_and_the_next_success_takes_it_away(
     assert_eq!(erred.error, Some(why.clone()));
     let told = events(&*store, ResourceId::DrBackup(backup.id)).await;
     assert_eq!(told[1].error, Some(why));
-    assert_eq!(store.lane_load(&lane, &[]).await, Ok(Vec::new()));
+    assert_eq!(store.lane_load(&lane, &[]).await, Ok(Loaded::default()));
 
     let update = Operation {
         ask: Ask::UpdateDrBackup {
@@ -1039,7 +1051,7 @@ async fn a_turn_that_fails_in_part_writes_nothing(site: Site) {
 
     assert_eq!(store.dr_backup_get(one.id).await, Ok(one.clone()));
     assert_eq!(events(&*store, ResourceId::DrBackup(one.id)).await.len(), 1);
-    let open = store.lane_load(&lane, &[]).await.expect("loaded");
+    let open = store.lane_load(&lane, &[]).await.expect("loaded").open;
     assert!(open.iter().all(|open| open.ledger == Ledger::default()));
 }
 
@@ -1081,7 +1093,7 @@ async fn deletion_removes_the_resource_and_leaves_its_events(site: Site) {
         store.dr_backup_get(backup.id).await,
         Err(StoreError::NotFound(about))
     );
-    assert_eq!(store.lane_load(&lane, &[]).await, Ok(Vec::new()));
+    assert_eq!(store.lane_load(&lane, &[]).await, Ok(Loaded::default()));
     let told = events(&*store, about).await;
     let states: Vec<State> = told.iter().map(|event| event.state).collect();
     assert_eq!(
@@ -1545,9 +1557,12 @@ async fn filters_narrow_restorations_too(site: Site) {
 async fn a_lane_with_work_is_claimed_once_and_renewed_in_its_epoch(site: Site) {
     let store = site.open().await;
     let one = replica("one");
-    assert_eq!(store.lanes_claim(&one, LEASE, 9).await, Ok(Vec::new()));
+    assert_eq!(store.lanes_claim(&one, LEASE, 9, &[]).await, Ok(Vec::new()));
     admit(&*store, &backup()).await;
-    let claimed = store.lanes_claim(&one, LEASE, 9).await.expect("claimed");
+    let claimed = store
+        .lanes_claim(&one, LEASE, 9, &[])
+        .await
+        .expect("claimed");
     assert_eq!(
         claimed,
         [Lane {
@@ -1555,8 +1570,8 @@ async fn a_lane_with_work_is_claimed_once_and_renewed_in_its_epoch(site: Site) {
             epoch: 1
         }]
     );
-    assert_eq!(store.lanes_claim(&one, LEASE, 9).await, Ok(claimed));
-    let two = store.lanes_claim(&replica("two"), LEASE, 9).await;
+    assert_eq!(store.lanes_claim(&one, LEASE, 9, &[]).await, Ok(claimed));
+    let two = store.lanes_claim(&replica("two"), LEASE, 9, &[]).await;
     assert_eq!(two, Ok(Vec::new()));
 }
 
@@ -1570,15 +1585,24 @@ async fn claims_stop_at_the_limit(site: Site) {
         admit(&*store, &one).await;
     }
     let one = replica("one");
-    let few = store.lanes_claim(&one, LEASE, 2).await.expect("claimed");
+    let few = store
+        .lanes_claim(&one, LEASE, 2, &[])
+        .await
+        .expect("claimed");
     assert_eq!(few.len(), 2);
-    let more = store.lanes_claim(&one, LEASE, 4).await.expect("claimed");
+    let more = store
+        .lanes_claim(&one, LEASE, 4, &[])
+        .await
+        .expect("claimed");
     assert_eq!(more.len(), 4);
     assert!(few.iter().all(|lane| more.contains(lane)));
-    let rest = store.lanes_claim(&replica("two"), LEASE, 9).await;
+    let rest = store.lanes_claim(&replica("two"), LEASE, 9, &[]).await;
     assert_eq!(rest.map(|lanes| lanes.len()), Ok(1));
     assert_eq!(
-        store.lanes_claim(&one, LEASE, 3).await.map(|l| l.len()),
+        store
+            .lanes_claim(&one, LEASE, 3, &[])
+            .await
+            .map(|l| l.len()),
         Ok(3)
     );
 }
@@ -1588,7 +1612,7 @@ async fn an_expired_lane_changes_owner_and_its_old_epoch_writes_nothing(site: Si
     let backup = backup();
     let operation = admit(&*store, &backup).await;
     let brief = store
-        .lanes_claim(&replica("one"), Duration::ZERO, 9)
+        .lanes_claim(&replica("one"), Duration::ZERO, 9, &[])
         .await
         .expect("claimed");
     site.clock.wind(Duration::from_secs(1));
@@ -1606,10 +1630,10 @@ async fn an_expired_lane_changes_owner_and_its_old_epoch_writes_nothing(site: Si
         Err(StoreError::Fenced(home()))
     );
     assert_eq!(store.dr_backup_get(backup.id).await, Ok(backup));
-    let open = store.lane_load(&taken, &[]).await.expect("loaded");
+    let open = store.lane_load(&taken, &[]).await.expect("loaded").open;
     assert_eq!(open[0].ledger, Ledger::default());
     assert_eq!(
-        store.lanes_claim(&replica("one"), LEASE, 9).await,
+        store.lanes_claim(&replica("one"), LEASE, 9, &[]).await,
         Ok(Vec::new())
     );
 }
@@ -1638,7 +1662,10 @@ async fn replicas_take_their_share_and_leave_it_to_the_others(site: Site) {
     let (one, two) = (replica("one"), replica("two"));
     // Both take part before there is anything to do.
     for name in [&one, &two] {
-        assert_eq!(store.lanes_claim(name, LEASE, 100).await, Ok(Vec::new()));
+        assert_eq!(
+            store.lanes_claim(name, LEASE, 100, &[]).await,
+            Ok(Vec::new())
+        );
     }
     for number in 0..5 {
         let backup = DrBackup {
@@ -1647,11 +1674,20 @@ async fn replicas_take_their_share_and_leave_it_to_the_others(site: Site) {
         };
         admit(&*store, &backup).await;
     }
-    let first = store.lanes_claim(&one, LEASE, 100).await.expect("claimed");
+    let first = store
+        .lanes_claim(&one, LEASE, 100, &[])
+        .await
+        .expect("claimed");
     assert_eq!(first.len(), 3, "half of five, rounded up");
-    let second = store.lanes_claim(&two, LEASE, 100).await.expect("claimed");
+    let second = store
+        .lanes_claim(&two, LEASE, 100, &[])
+        .await
+        .expect("claimed");
     assert_eq!(second.len(), 2, "the rest");
-    assert_eq!(store.lanes_claim(&one, LEASE, 100).await, Ok(first.clone()));
+    assert_eq!(
+        store.lanes_claim(&one, LEASE, 100, &[]).await,
+        Ok(first.clone())
+    );
     let mut admissions = store.admissions();
     admissions.mark_unchanged();
     store.replica_leave(&one).await.expect("left");
@@ -1661,7 +1697,10 @@ async fn replicas_take_their_share_and_leave_it_to_the_others(site: Site) {
         store.lane_load(&first[0], &[]).await,
         Err(StoreError::Fenced(first[0].tenant.clone()))
     );
-    let all = store.lanes_claim(&two, LEASE, 100).await.expect("claimed");
+    let all = store
+        .lanes_claim(&two, LEASE, 100, &[])
+        .await
+        .expect("claimed");
     assert_eq!(all.len(), 5, "nobody else takes part");
     assert!(second.iter().all(|lane| all.contains(lane)), "{all:?}");
 }
@@ -1669,11 +1708,11 @@ async fn replicas_take_their_share_and_leave_it_to_the_others(site: Site) {
 async fn a_lane_without_work_is_not_renewed(site: Site) {
     let store = site.open().await;
     let (_, lane) = finished(&*store).await;
-    let claimed = store.lanes_claim(&replica("one"), LEASE, 9).await;
+    let claimed = store.lanes_claim(&replica("one"), LEASE, 9, &[]).await;
     assert_eq!(claimed, Ok(Vec::new()));
     // It is still ours until its lease ends, so work that comes meanwhile goes on in its epoch.
     admit(&*store, &backup()).await;
-    let claimed = store.lanes_claim(&replica("one"), LEASE, 9).await;
+    let claimed = store.lanes_claim(&replica("one"), LEASE, 9, &[]).await;
     assert_eq!(claimed, Ok(vec![lane]));
 }
 
@@ -1691,7 +1730,10 @@ async fn replicas_share_lanes_without_overlap(site: Site) {
             let store = Arc::clone(&store);
             tokio::spawn(async move {
                 let name = replica(&format!("replica-{number}"));
-                store.lanes_claim(&name, LEASE, 100).await.expect("claimed")
+                store
+                    .lanes_claim(&name, LEASE, 100, &[])
+                    .await
+                    .expect("claimed")
             })
         })
         .collect();
@@ -1710,8 +1752,12 @@ async fn a_load_skips_what_is_known_unless_it_was_cancelled(site: Site) {
     let two = admit(&*store, &backup()).await;
     let lane = lane_of(&*store, "one", &home()).await;
     let known = [one.id, two.id];
-    assert_eq!(store.lane_load(&lane, &known).await, Ok(Vec::new()));
-    let new = store.lane_load(&lane, &[one.id]).await.expect("loaded");
+    assert_eq!(store.lane_load(&lane, &known).await, Ok(Loaded::default()));
+    let new = store
+        .lane_load(&lane, &[one.id])
+        .await
+        .expect("loaded")
+        .open;
     assert_eq!(new.len(), 1);
     assert_eq!(new[0].operation.id, two.id);
 
@@ -1727,7 +1773,7 @@ async fn a_load_skips_what_is_known_unless_it_was_cancelled(site: Site) {
             .await,
         Ok(true)
     );
-    let cancelled = store.lane_load(&lane, &known).await.expect("loaded");
+    let cancelled = store.lane_load(&lane, &known).await.expect("loaded").open;
     assert_eq!(cancelled.len(), 1);
     assert_eq!(
         worked(&cancelled[0].operation),
@@ -1766,7 +1812,7 @@ async fn a_cancellation_hits_the_operation_it_was_meant_for(site: Site) {
         .expect("changed");
 
     assert_eq!(cancel("x").await, Ok(true), "it was done the first time");
-    let open = store.lane_load(&lane, &[]).await.expect("loaded");
+    let open = store.lane_load(&lane, &[]).await.expect("loaded").open;
     assert_eq!(open[0].operation.cancelled, None);
 }
 
@@ -1973,7 +2019,7 @@ async fn large_turns_are_written_whole(site: Site) {
         .turn_record(&lane, vec![large])
         .await
         .expect("recorded");
-    let open = store.lane_load(&lane, &[]).await.expect("loaded");
+    let open = store.lane_load(&lane, &[]).await.expect("loaded").open;
     assert_eq!(open[0].ledger, Ledger::new(effects));
 }
 
@@ -2048,7 +2094,7 @@ async fn history_goes_when_it_is_old_and_what_lives_stays(site: Site) {
     let sequences: Vec<u64> = told.iter().map(|event| event.sequence).collect();
     assert_eq!(sequences, [1, 2, 3], "its story is whole, however old");
     let lane = lane_of(&*store, "one", &home()).await;
-    let loaded = store.lane_load(&lane, &[]).await.expect("loaded");
+    let loaded = store.lane_load(&lane, &[]).await.expect("loaded").open;
     let work = loaded.iter().find(|one| one.operation.id == open.id);
     assert_eq!(
         work.map(|work| work.ledger.clone()),
@@ -2137,7 +2183,7 @@ async fn reopening_keeps_all_that_was_committed(site: Site) {
     admit(&*store, &self::backup()).await;
     site.clock.wind(LEASE);
     let next = store
-        .lanes_claim(&replica("one"), LEASE, 9)
+        .lanes_claim(&replica("one"), LEASE, 9, &[])
         .await
         .expect("claimed");
     assert!(next[0].epoch >= lane.epoch);
@@ -2512,6 +2558,7 @@ macro_rules! contract {
 
 mod backups;
 mod turns;
+mod unread;
 
 contract! {
     a_dr_backup_of_another_system_is_taken_in_once,

@@ -26,9 +26,7 @@ use drbackup::{
     },
     port::{
         schedules::{KeptPoint, Made, NewPoint, Schedules},
-        store::{
-            Admitted, Looked, OpenOperation, PointsStanding, RequestKey, Store, StoreError, Turn,
-        },
+        store::{Admitted, Loaded, Looked, PointsStanding, RequestKey, Store, StoreError, Turn},
     },
 };
 use futures::executor::block_on;
@@ -431,12 +429,21 @@ impl Store for TappedStore {
         read!(self, self.store.changes_list(after, limit))
     }
 
-    async fn lane_load(
+    async fn lane_load(&self, lane: &Lane, known: &[OperationId]) -> Result<Loaded, StoreError> {
+        read!(self, self.store.lane_load(lane, known))
+    }
+
+    async fn operation_set_aside(
         &self,
         lane: &Lane,
-        known: &[OperationId],
-    ) -> Result<Vec<OpenOperation>, StoreError> {
-        read!(self, self.store.lane_load(lane, known))
+        resource: ResourceId,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        write!(self, self.store.operation_set_aside(lane, resource, why))
+    }
+
+    fn unread(&self) -> Vec<(&'static str, u64)> {
+        self.store.unread()
     }
 
     async fn lane_release(&self, lane: &Lane) -> Result<(), StoreError> {
@@ -452,8 +459,9 @@ impl Store for TappedStore {
         replica: &ReplicaId,
         lease: Duration,
         limit: u32,
+        unread: &[OperationId],
     ) -> Result<Vec<Lane>, StoreError> {
-        let answer = read!(self, self.store.lanes_claim(replica, lease, limit));
+        let answer = read!(self, self.store.lanes_claim(replica, lease, limit, unread));
         if let Ok(lanes) = &answer {
             self.epochs.claimed(lanes);
         }

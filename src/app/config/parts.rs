@@ -174,6 +174,7 @@ pub(in crate::app) struct Engine {
     pub(in crate::app) requests_per_tenant: usize,
     pub(in crate::app) reads_per_tenant: usize,
     pub(in crate::app) store_retry: Span,
+    pub(in crate::app) aside_retry: Span,
 }
 
 impl Default for Log {
@@ -420,6 +421,7 @@ impl Default for Engine {
             requests_per_tenant: settings.requests_per_tenant,
             reads_per_tenant: settings.reads_per_tenant,
             store_retry: Span(settings.store_retry),
+            aside_retry: Span(settings.aside_retry),
         }
     }
 }
@@ -444,6 +446,7 @@ impl From<&Engine> for engine::Settings {
             requests_per_tenant: engine.requests_per_tenant,
             reads_per_tenant: engine.reads_per_tenant,
             store_retry: engine.store_retry.0,
+            aside_retry: engine.aside_retry.0,
         }
     }
 }

@@ -15,10 +15,9 @@ use crate::{
     },
     port::store::{StoreError, Turn},
     store::{
+        aside,
         schema::effects,
-        text::{
-            from_json, from_json_option, from_word, json, json_option, number, tenant, uuid, word,
-        },
+        text::{from_json, from_json_option, from_word, json, json_option, number, tenant, word},
     },
 };
 
@@ -80,19 +79,24 @@ pub(super) async fn put(conn: &mut Handle<'_>, turns: &[(&Lane, &Turn)]) -> Resu
     Ok(())
 }
 
-/// The rows of several ledgers.
+/// The rows of several ledgers, each as it can be read, by the id of its operation.
 pub(super) async fn of_operations(
     conn: &mut Conn,
     ids: &[String],
-) -> Result<Vec<(OperationId, Effect)>, StoreError> {
+) -> Result<Vec<(String, Result<Effect, StoreError>)>, StoreError> {
     let rows: Vec<Row> = effects::table
         .filter(effects::operation.eq_any(ids))
         .select(Row::as_select())
         .load(conn)
         .await?;
-    rows.into_iter()
-        .map(|row| Ok((OperationId(uuid(&row.operation)?), row.try_into()?)))
-        .collect()
+    let read = rows.into_iter().map(|row| {
+        let (operation, key) = (row.operation.clone(), row.key.clone());
+        let effect = Effect::try_from(row).inspect_err(|problem| {
+            aside::set_aside("effect", &format!("{key} of {operation}"), problem);
+        });
+        (operation, effect)
+    });
+    Ok(read.collect())
 }
 
 /// What the ended operations of a resource made, were to remove, and could not.

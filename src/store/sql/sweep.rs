@@ -17,6 +17,7 @@ use crate::{
     },
     port::store::StoreError,
     store::{
+        aside::Gaps,
         schema::{backups, dr_backups, lanes, mirrors, sweeps},
         text::{from_json, json, tenant},
     },
@@ -222,15 +223,21 @@ pub(super) async fn list(conn: &mut Conn, aim: Aim) -> Result<Vec<Sweep>, StoreE
         .select(Row::as_select())
         .load(conn)
         .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(Sweep {
-                tenant: tenant(row.cloud, row.project),
-                begun: Timestamp(row.begun),
-                ended: row.ended.map(Timestamp),
-                found: from_json("the number of orphans", &row.found)?,
-                problem: row.problem,
-            })
-        })
-        .collect()
+    Ok(rows.into_iter().map(Row::salvaged).collect())
+}
+
+impl Row {
+    /// What can be read of it; where that is not all, it says so.
+    fn salvaged(self) -> Sweep {
+        let (mut gaps, tenant) = (Gaps::default(), tenant(self.cloud, self.project));
+        let found = gaps.or_default(from_json("the number of orphans", &self.found));
+        let told = gaps.told("sweep", &tenant.to_string());
+        Sweep {
+            tenant,
+            begun: Timestamp(self.begun),
+            ended: self.ended.map(Timestamp),
+            found,
+            problem: told.map(|(told, _)| told).or(self.problem),
+        }
+    }
 }

@@ -29,9 +29,9 @@ use crate::{
         time::Timestamp,
     },
     port::store::{
-        Admitted, Looked, OpenOperation, PointsStanding, RequestKey, Store, StoreError, Turn,
+        Admitted, Loaded, Looked, PointsStanding, RequestKey, Store, StoreError, Turn,
     },
-    store::wake::Tidings,
+    store::{aside, wake::Tidings},
 };
 
 #[async_trait]
@@ -308,13 +308,14 @@ impl Store for Db {
         replica: &ReplicaId,
         lease: Duration,
         limit: u32,
+        unread: &[OperationId],
     ) -> Result<Vec<Lane>, StoreError> {
-        let replica = replica.clone();
+        let (replica, unread) = (replica.clone(), unread.to_vec());
         let now = self.clock().now();
         self.write(move |conn| {
             async move {
                 let now = dialect::lease_time(conn, now).await?;
-                let claimed = lane::claim(conn, &replica, now, lease, limit).await?;
+                let claimed = lane::claim(conn, &replica, now, lease, limit, &unread).await?;
                 Ok((claimed, Tidings::NONE))
             }
             .boxed()
@@ -347,15 +348,34 @@ impl Store for Db {
         .await
     }
 
-    async fn lane_load(
-        &self,
-        lane: &Lane,
-        known: &[OperationId],
-    ) -> Result<Vec<OpenOperation>, StoreError> {
+    async fn lane_load(&self, lane: &Lane, known: &[OperationId]) -> Result<Loaded, StoreError> {
         let lane = lane.clone();
         let known = known.to_vec();
         self.snapshot(move |conn| async move { turn::load(conn, &lane, &known).await }.boxed())
             .await
+    }
+
+    async fn operation_set_aside(
+        &self,
+        lane: &Lane,
+        resource: ResourceId,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let (lane, why) = (lane.clone(), why.to_owned());
+        let now = self.clock().now();
+        self.write(move |conn| {
+            async move {
+                lane::check(conn, &lane).await?;
+                let told = turn::set_aside(conn, resource, &why, now).await?;
+                Ok(((), Tidings::of(told.into_iter().collect())))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    fn unread(&self) -> Vec<(&'static str, u64)> {
+        aside::counted()
     }
 
     async fn turn_record(&self, lane: &Lane, turns: Vec<Turn>) -> Result<(), StoreError> {

@@ -49,7 +49,7 @@ impl Busy {
         let about = ResourceId::DrBackup(self.backup.id);
         let last = events(store, about).await.last().map(|told| told.sequence);
         let owned = lane_of(store, "one", &self.backup.tenant).await;
-        let open = store.lane_load(&owned, &[]).await.expect("loaded");
+        let open = store.lane_load(&owned, &[]).await.expect("loaded").open;
         let rows = open.first().map_or(0, |one| one.ledger.iter().count());
         (rows, last.expect("it was admitted"))
     }
@@ -104,7 +104,7 @@ async fn concurrent_turns_of_many_lanes_all_count(site: Site) {
                     .await
                     .expect("recorded");
             }
-            let open = store.lane_load(&lane, &[]).await.expect("loaded");
+            let open = store.lane_load(&lane, &[]).await.expect("loaded").open;
             open[0].ledger.iter().count()
         }));
     }
