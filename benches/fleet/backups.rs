@@ -235,6 +235,7 @@ fn volume(number: usize) -> VolumeFacts {
         metadata: properties(),
         image_metadata: properties(),
         from_image: false,
+        status: Some("in-use".to_owned()),
     }
 }
 

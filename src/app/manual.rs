@@ -352,6 +352,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     ("openstack.answer_bytes_max", "Bytes of one answer at most."),
     (
+        "openstack.retry_after_seconds_max",
+        "Seconds at most for which a cloud can ask (`Retry-After`) not to be asked again.",
+    ),
+    (
         "openstack.message_characters_max",
         "Characters of a service's message that are kept.",
     ),

@@ -187,6 +187,9 @@ pub struct VolumeFacts {
     /// is then that of the server.
     #[serde(default)]
     pub from_image: bool,
+    /// Cinder's status when it was read, where it was.
+    #[serde(default)]
+    pub status: Option<String>,
 }
 
 impl VolumeFacts {

@@ -111,30 +111,196 @@ pub enum Verdict {
     Broken,
 }
 
+/// What a status says about a thing, whoever looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It can be used; a volume may be in use already.
+    Ready,
+    /// The cloud works on it; the status ends by itself.
+    Passing,
+    /// It stays like that until somebody does something about it.
+    Staying,
+    /// It went wrong, or is gone.
+    Failed,
+    /// No release that we know of has this status.
+    Unknown,
+}
+
+/// Statuses and what they say. Of Cinder every one that begins with `error` has failed.
+type Statuses = &'static [(Standing, &'static [&'static str])];
+
+/// `cinder/objects/fields.py`, and of volumes Cinder's API reference; Zed to 2026.1.
+const VOLUME: Statuses = &[
+    (Standing::Ready, &["available", "in-use"]),
+    (
+        Standing::Passing,
+        &[
+            "creating",
+            "attaching",
+            "detaching",
+            "deleting",
+            "backing-up",
+            "restoring-backup",
+            "downloading",
+            "uploading",
+            "retyping",
+            "extending",
+            "managing",
+            "unmanaging",
+            "migrating",
+        ],
+    ),
+    (
+        Standing::Staying,
+        &["reserved", "maintenance", "awaiting-transfer"],
+    ),
+    (Standing::Failed, &["deleted"]),
+];
+
+const SNAPSHOT: Statuses = &[
+    (Standing::Ready, &["available"]),
+    (
+        Standing::Passing,
+        &[
+            "creating",
+            "deleting",
+            "updating",
+            "backing-up",
+            "restoring",
+            "unmanaging",
+        ],
+    ),
+    (Standing::Failed, &["deleted"]),
+];
+
+const VOLUME_BACKUP: Statuses = &[
+    (Standing::Ready, &["available"]),
+    (Standing::Passing, &["creating", "deleting", "restoring"]),
+    (Standing::Failed, &["deleted"]),
+];
+
+const GROUP_SNAPSHOT: Statuses = &[
+    (Standing::Ready, &["available"]),
+    (Standing::Passing, &["creating", "deleting", "updating"]),
+    (Standing::Failed, &["deleted"]),
+];
+
+/// `nova/api/openstack/common.py`; Zed to 2026.1.
+const SERVER: Statuses = &[
+    (Standing::Ready, &["active", "shutoff"]),
+    (
+        Standing::Passing,
+        &[
+            "build",
+            "rebuild",
+            "reboot",
+            "hard_reboot",
+            "password",
+            "migrating",
+            "resize",
+            "revert_resize",
+        ],
+    ),
+    (
+        Standing::Staying,
+        &[
+            "paused",
+            "suspended",
+            "rescue",
+            "verify_resize",
+            "shelved",
+            "shelved_offloaded",
+        ],
+    ),
+    (Standing::Failed, &["error", "deleted", "soft_deleted"]),
+];
+
+/// `glance/domain/__init__.py`; Zed to 2026.1.
+const IMAGE: Statuses = &[
+    (Standing::Ready, &["active"]),
+    (
+        Standing::Passing,
+        &["queued", "saving", "uploading", "importing"],
+    ),
+    (
+        Standing::Failed,
+        &["killed", "deleted", "pending_delete", "deactivated"],
+    ),
+];
+
+/// What a status, in lower case, says about a thing of a kind.
+pub fn standing(kind: ThingKind, status: &str) -> Standing {
+    let statuses = match kind {
+        ThingKind::Port | ThingKind::SecurityGroup | ThingKind::KeyPair => return Standing::Ready,
+        ThingKind::Server => SERVER,
+        ThingKind::Image => IMAGE,
+        ThingKind::Volume => VOLUME,
+        ThingKind::Snapshot => SNAPSHOT,
+        ThingKind::VolumeBackup => VOLUME_BACKUP,
+        ThingKind::GroupSnapshot => GROUP_SNAPSHOT,
+    };
+    let mut rows = statuses.iter();
+    match rows.find(|(_, words)| words.contains(&status)) {
+        Some((standing, _)) => *standing,
+        None if status.starts_with("error") => Standing::Failed,
+        None => Standing::Unknown,
+    }
+}
+
+/// Whether a status of Cinder, of whichever of its things, is one that does not end by itself.
+pub fn does_not_pass(status: &str) -> bool {
+    [
+        ThingKind::Volume,
+        ThingKind::Snapshot,
+        ThingKind::VolumeBackup,
+        ThingKind::GroupSnapshot,
+    ]
+    .into_iter()
+    .any(|kind| match standing(kind, status) {
+        Standing::Staying | Standing::Failed => true,
+        Standing::Ready | Standing::Passing | Standing::Unknown => false,
+    })
+}
+
+/// What somebody can do about a status of Cinder that does not end by itself.
+pub fn way_out(status: &str) -> &'static str {
+    match status {
+        "reserved" => {
+            "unshelve the instance that it is kept for, or bring its attachment to an end; then ask again"
+        }
+        "awaiting-transfer" => "have its transfer accepted or deleted, then ask again",
+        "maintenance" => "have its admin end what it is out of service for, then ask again",
+        _ => "have an admin look into its service's log and reset its status, then ask again",
+    }
+}
+
 impl Sighting {
+    /// What its status says about it.
+    pub fn standing(&self) -> Standing {
+        standing(self.thing.kind, &self.status)
+    }
+
     /// Judges the status of a thing that was asked for.
     pub fn verdict(&self) -> Verdict {
-        let status = self.status.as_str();
-        match self.thing.kind {
-            ThingKind::Port | ThingKind::SecurityGroup | ThingKind::KeyPair => Verdict::Ready,
-            ThingKind::Server => match status {
-                "active" | "shutoff" => Verdict::Ready,
-                "error" | "deleted" | "soft_deleted" => Verdict::Broken,
-                _ => Verdict::Waiting,
-            },
-            ThingKind::Image => match status {
-                "active" => Verdict::Ready,
-                "killed" | "deleted" | "pending_delete" | "deactivated" => Verdict::Broken,
-                _ => Verdict::Waiting,
-            },
-            ThingKind::Snapshot
-            | ThingKind::Volume
-            | ThingKind::VolumeBackup
-            | ThingKind::GroupSnapshot => match status {
-                "available" | "in-use" => Verdict::Ready,
-                status if status.starts_with("error") => Verdict::Broken,
-                _ => Verdict::Waiting,
-            },
+        match self.standing() {
+            Standing::Ready => Verdict::Ready,
+            Standing::Passing | Standing::Staying | Standing::Unknown => Verdict::Waiting,
+            Standing::Failed => Verdict::Broken,
+        }
+    }
+
+    /// Why it is waited for longer than one would think, where its status tells that.
+    pub fn what_it_waits_for(&self) -> Option<String> {
+        let status = &self.status;
+        match self.standing() {
+            Standing::Ready | Standing::Passing | Standing::Failed => None,
+            Standing::Staying => Some(format!(
+                "it is {status}, which does not end by itself: {}",
+                way_out(status)
+            )),
+            Standing::Unknown => Some(format!(
+                "it is {status}, a status that this version does not know; it is waited for"
+            )),
         }
     }
 
@@ -184,6 +350,211 @@ impl Sighting {
                     | "retyping"
                     | "extending"
             ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod standings {
+    use super::*;
+
+    fn all(kind: ThingKind) -> &'static [&'static str] {
+        match kind {
+            // Cinder's API reference of volumes, and what its managers write beside.
+            ThingKind::Volume => &[
+                "creating",
+                "available",
+                "reserved",
+                "attaching",
+                "detaching",
+                "in-use",
+                "maintenance",
+                "deleting",
+                "deleted",
+                "awaiting-transfer",
+                "error",
+                "error_attaching",
+                "error_detaching",
+                "error_deleting",
+                "backing-up",
+                "restoring-backup",
+                "error_backing-up",
+                "error_restoring",
+                "error_extending",
+                "error_managing",
+                "error_managing_deleting",
+                "error_unmanaging",
+                "managing",
+                "unmanaging",
+                "downloading",
+                "uploading",
+                "retyping",
+                "extending",
+                "migrating",
+            ],
+            ThingKind::Snapshot => &[
+                "error",
+                "available",
+                "creating",
+                "deleting",
+                "deleted",
+                "updating",
+                "error_deleting",
+                "unmanaging",
+                "backing-up",
+                "restoring",
+            ],
+            ThingKind::VolumeBackup => &[
+                "error",
+                "error_deleting",
+                "creating",
+                "available",
+                "deleting",
+                "deleted",
+                "restoring",
+            ],
+            ThingKind::GroupSnapshot => &[
+                "error",
+                "available",
+                "creating",
+                "deleting",
+                "deleted",
+                "updating",
+                "error_deleting",
+            ],
+            ThingKind::Server => &[
+                "active",
+                "build",
+                "deleted",
+                "error",
+                "hard_reboot",
+                "migrating",
+                "password",
+                "paused",
+                "reboot",
+                "rebuild",
+                "rescue",
+                "resize",
+                "revert_resize",
+                "shelved",
+                "shelved_offloaded",
+                "shutoff",
+                "soft_deleted",
+                "suspended",
+                "verify_resize",
+            ],
+            ThingKind::Image => &[
+                "queued",
+                "saving",
+                "uploading",
+                "importing",
+                "active",
+                "deactivated",
+                "killed",
+                "deleted",
+                "pending_delete",
+            ],
+            ThingKind::SecurityGroup | ThingKind::KeyPair | ThingKind::Port => &["", "down"],
+        }
+    }
+
+    const KINDS: [ThingKind; 9] = [
+        ThingKind::Snapshot,
+        ThingKind::Volume,
+        ThingKind::VolumeBackup,
+        ThingKind::SecurityGroup,
+        ThingKind::KeyPair,
+        ThingKind::Port,
+        ThingKind::Server,
+        ThingKind::GroupSnapshot,
+        ThingKind::Image,
+    ];
+
+    #[test]
+    fn every_status_that_the_services_have_says_something() {
+        for kind in KINDS {
+            for status in all(kind) {
+                let standing = standing(kind, status);
+                assert_ne!(standing, Standing::Unknown, "{kind:?} {status}");
+                let gone = status.starts_with("error") || status.ends_with("deleted");
+                assert_eq!(
+                    gone && !all_is_well(kind),
+                    standing == Standing::Failed && gone
+                );
+                let passes = status.ends_with("ing");
+                assert!(
+                    !passes || standing == Standing::Passing || gone,
+                    "{kind:?} {status} ends by itself"
+                );
+            }
+        }
+    }
+
+    fn all_is_well(kind: ThingKind) -> bool {
+        matches!(
+            kind,
+            ThingKind::SecurityGroup | ThingKind::KeyPair | ThingKind::Port
+        )
+    }
+
+    #[test]
+    fn what_does_not_end_by_itself_is_refused_for_every_thing_of_cinder() {
+        let stays = ["reserved", "maintenance", "awaiting-transfer"];
+        let failed = [
+            "error",
+            "error_deleting",
+            "error_restoring",
+            "error_extending",
+        ];
+        for status in stays.iter().chain(&failed) {
+            assert!(does_not_pass(status), "{status}");
+            assert!(!way_out(status).is_empty());
+        }
+        for status in [
+            "creating",
+            "attaching",
+            "detaching",
+            "backing-up",
+            "restoring",
+            "restoring-backup",
+            "extending",
+            "retyping",
+            "uploading",
+            "downloading",
+            "migrating",
+            "in-use",
+            "available",
+        ] {
+            assert!(!does_not_pass(status), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_status_that_nobody_knows_is_waited_for_and_told() {
+        for (status, told) in [
+            ("levitating", "does not know"),
+            ("reserved", "unshelve"),
+            ("creating", ""),
+        ] {
+            let sighting = Sighting {
+                thing: Thing {
+                    kind: ThingKind::Volume,
+                    id: "1".to_owned(),
+                },
+                name: String::new(),
+                tags: Vec::new(),
+                status: status.to_owned(),
+                message: None,
+                created: None,
+                size_gib: None,
+                incremental: false,
+                data_timestamp: None,
+                volume: None,
+            };
+            assert_eq!(sighting.verdict(), Verdict::Waiting);
+            let waits_for = sighting.what_it_waits_for().unwrap_or_default();
+            assert!(waits_for.contains(told), "{waits_for}");
+            assert_eq!(waits_for.is_empty(), told.is_empty(), "{waits_for}");
         }
     }
 }

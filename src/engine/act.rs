@@ -355,6 +355,12 @@ pub(super) fn not_awaited(effect: &Effect) -> Fault {
     Fault::new(FaultKind::Busy, service_of(effect), doing, message)
 }
 
+/// What an effect waits for that its thing's status tells.
+pub(super) fn waits(effect: &Effect, why: String) -> Fault {
+    let doing = format!("bring {} {} to its end", effect.key, effect.name);
+    Fault::new(FaultKind::Busy, service_of(effect), doing, why)
+}
+
 /// Notes that something that was asked for or accepted went wrong inside the cloud.
 pub(super) fn broken(effect: &mut Effect, aside: &mut Aside, message: &str, now: Instant) {
     broken_as(effect, aside, FaultKind::Broken, message, now);

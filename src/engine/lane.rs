@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Shared,
     act::{self, Leave},
-    aside::Why,
+    aside::{SetAside, Why, is_about_a_row, panicked},
     guard::Guarded,
     meter::Ended,
     observe::{self, Listing, Lists},
@@ -25,7 +25,7 @@ use crate::{
         effect::{Effect, EffectKind},
         error::UNREADABLE_TEXT,
         fault::Fault,
-        id::{EffectKey, Lane, OperationId, ResourceId, Tenant},
+        id::{EffectKey, Lane, OperationId, Tenant},
         sighting::{Sighting, Thing, ThingKind},
         time::Timestamp,
     },
@@ -74,16 +74,6 @@ struct Memory {
     last: Option<(Timestamp, Instant)>,
     /// Those that are left alone, each until then.
     aside: HashMap<OperationId, Instant>,
-}
-
-/// An operation that is to be left alone.
-struct SetAside {
-    operation: OperationId,
-    resource: Option<ResourceId>,
-    why: Why,
-    /// For its resource.
-    told: String,
-    until: Instant,
 }
 
 impl Runner {
@@ -581,33 +571,5 @@ impl Memory {
     /// Whether something that was set aside is to be tried again.
     fn tries_again(&self, now: Instant) -> bool {
         self.aside.values().any(|until| *until <= now)
-    }
-}
-
-/// Whether the store refused something for what is in it, and not for how things stand.
-fn is_about_a_row(error: &StoreError) -> bool {
-    match error {
-        StoreError::Unreadable(_) | StoreError::Defect(_) => true,
-        StoreError::NotFound(_)
-        | StoreError::Outdated(_)
-        | StoreError::RequestReused
-        | StoreError::InUse(_)
-        | StoreError::BuiltUpon(_)
-        | StoreError::Fenced(_)
-        | StoreError::Unavailable(_) => false,
-    }
-}
-
-/// An operation whose planner panicked.
-fn panicked(held: &Held, panic: &str, now: Instant) -> SetAside {
-    let operation = held.operation.id;
-    tracing::error!(%operation, panic, "a planner panicked; its operation is held, and everything else goes on");
-    let rest = held.stands_still(now).and_then(|rest| rest.until);
-    SetAside {
-        operation,
-        resource: Some(held.operation.resource),
-        why: Why::Planner,
-        told: format!("Held: a defect of this version stops it ({panic}); it is tried again"),
-        until: rest.unwrap_or(now),
     }
 }

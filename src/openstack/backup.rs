@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
     version::Microversion,
     wire::{cut, flag, nullable},
 };
@@ -136,7 +136,7 @@ pub(super) async fn restore(
 ) -> Result<(), Fault> {
     let call = Call::post(
         CINDER,
-        format!("backups/{backup}/restore"),
+        format!("backups/{}/restore", segment(&backup)),
         format!("restore the volume backup {backup} into the volume {volume}"),
         json!({"restore": {"volume_id": volume}}),
     );
@@ -175,7 +175,7 @@ pub(super) async fn describe(
     }
     let call = Call::put(
         CINDER,
-        format!("backups/{backup}"),
+        format!("backups/{}", segment(&backup)),
         format!("describe the volume backup {backup}"),
         json!({"backup": {"description": cut(description)}}),
     );
@@ -217,7 +217,7 @@ pub(super) async fn export(access: &Access, backup: &VolumeBackupId) -> Result<E
     let doing = format!("export the record of the volume backup {backup}");
     let call = Call::get(
         CINDER,
-        format!("backups/{backup}/export_record"),
+        format!("backups/{}/export_record", segment(&backup)),
         doing.as_str(),
     );
     let exported: Export = access.read(&call).await?;
@@ -300,7 +300,7 @@ pub(super) async fn free(
 ) -> Result<(), Fault> {
     let call = Call::get(
         CINDER,
-        format!("backups/{backup}"),
+        format!("backups/{}", segment(&backup)),
         format!("look at the volume backup {backup}"),
     );
     let Some(One { backup: seen }) = access.read_if_there(&call).await? else {
@@ -319,7 +319,7 @@ pub(super) async fn free(
         ),
         (_, false) => {
             let reset = json!({"os-reset_status": {"status": "available"}});
-            let path = format!("backups/{backup}/action");
+            let path = format!("backups/{}/action", segment(&backup));
             let call = Call::post(CINDER, path, doing.as_str(), reset);
             access.send(&call).await.map(drop)
         }
@@ -398,7 +398,7 @@ async fn look_for(
 ) -> Result<Option<Place>, Fault> {
     let call = Call::get(
         CINDER,
-        format!("backups/{wanted}"),
+        format!("backups/{}", segment(&wanted)),
         format!("look for the volume backup {wanted}"),
     );
     let found: Option<One> = admin.read_if_there(&call.at(version)).await?;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
     attributes::Odd,
     flavor::{self, Flavor},
     image, key_pair,
@@ -294,7 +294,11 @@ pub(super) async fn tie_volumes(
         }
         let call = Call::put(
             NOVA,
-            format!("servers/{server}/os-volume_attachments/{volume}"),
+            format!(
+                "servers/{}/os-volume_attachments/{}",
+                segment(&server),
+                segment(&volume)
+            ),
             doing,
             json!({"volumeAttachment": {"volumeId": volume, "delete_on_termination": true}}),
         );
@@ -307,7 +311,7 @@ async fn read_attachments(access: &Access, id: &ServerId) -> Result<Vec<Attachme
     let version = access.first_of(NOVA, &ATTACHMENTS).await?;
     let call = Call::get(
         NOVA,
-        format!("servers/{id}/os-volume_attachments"),
+        format!("servers/{}/os-volume_attachments", segment(&id)),
         format!("list the volumes of the server {id}"),
     );
     let found: Attachments = access.read(&call.at(version)).await?;
@@ -380,6 +384,7 @@ fn volume_facts(
             metadata: volume::own_metadata(volume.metadata),
             image_metadata: volume.volume_image_metadata,
             from_image: false,
+            status: Some(volume.status.to_lowercase()).filter(|status| !status.is_empty()),
         })
         .collect()
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
     flavor, key_pair,
     network::{self, is_refusal},
     security_group::{self, SecurityGroup},
@@ -197,7 +197,7 @@ async fn quotas(access: &Access, tenant: &Tenant) -> Result<Quotas, Fault> {
 async fn network_quotas(access: &Access, tenant: &Tenant) -> Result<Map<String, Value>, Fault> {
     let call = Call::get(
         Service::Network,
-        format!("quotas/{}/details", tenant.project),
+        format!("quotas/{}/details", segment(&tenant.project)),
         "read the quotas of Neutron",
     );
     match access.read::<NetworkQuota>(&call).await {

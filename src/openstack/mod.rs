@@ -24,6 +24,7 @@ mod network;
 mod pace;
 mod place;
 mod port;
+mod refusals;
 mod root;
 mod security_group;
 mod server;

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
     attributes::{self, Odd},
     network::is_refusal,
     wire::{cut, nullable},
@@ -283,13 +283,13 @@ pub(super) async fn set(access: &Access, id: &PortId, setting: &PortSetting) -> 
         ),
         PortSetting::Up(up) => ("admin_state_up", json!(up)),
         PortSetting::Tags(tags) => {
-            let path = format!("ports/{id}/tags");
+            let path = format!("ports/{}/tags", segment(&id));
             let call = Call::put(NEUTRON, path, doing, json!({ "tags": tags }));
             return access.send(&call).await.map(drop);
         }
     };
     let body = json!({"port": {key: value}});
-    let call = Call::put(NEUTRON, format!("ports/{id}"), doing, body);
+    let call = Call::put(NEUTRON, format!("ports/{}", segment(&id)), doing, body);
     access.send(&call).await.map(drop)
 }
 
@@ -337,7 +337,7 @@ pub(super) async fn policy_name(access: &Access, id: &str) -> Result<Option<Stri
         policy: Policy,
     }
     let doing = format!("read the QoS policy {id}");
-    let call = Call::get(NEUTRON, format!("qos/policies/{id}"), doing);
+    let call = Call::get(NEUTRON, format!("qos/policies/{}", segment(&id)), doing);
     match access.read::<One>(&call).await {
         Ok(found) => Ok(Some(found.policy.name)),
         Err(fault) if is_refusal(&fault) => Ok(None),
@@ -349,7 +349,7 @@ pub(super) async fn policy_name(access: &Access, id: &str) -> Result<Option<Stri
 pub(super) async fn rename(access: &Access, id: &PortId, name: &str) -> Result<(), Fault> {
     let call = Call::put(
         NEUTRON,
-        format!("ports/{id}"),
+        format!("ports/{}", segment(&id)),
         format!("name the port {id}"),
         json!({"port": {"name": name}}),
     );

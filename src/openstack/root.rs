@@ -17,7 +17,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
     network::is_refusal,
     server::Server,
 };
@@ -118,7 +118,7 @@ pub(super) async fn read_mapping(access: &Access, server: &Server) -> Result<Map
     };
     let call = Call::get(
         Service::Image,
-        format!("images/{id}"),
+        format!("images/{}", segment(&id)),
         format!("read the image {id}"),
     );
     match access.read::<Map<String, Value>>(&call).await {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
     attributes::{self, Odd},
     network,
     wire::{cut, nullable, plain},
@@ -235,7 +235,7 @@ pub(super) async fn make(
 pub(super) async fn rename(access: &Access, id: &SecurityGroupId, name: &str) -> Result<(), Fault> {
     let call = Call::put(
         NEUTRON,
-        format!("security-groups/{id}"),
+        format!("security-groups/{}", segment(&id)),
         format!("name the security group {id}"),
         json!({"security_group": {"name": name}}),
     );
@@ -302,7 +302,7 @@ pub(super) async fn apply_rules(
 ) -> Result<(), Fault> {
     let doing = format!("set the rules of the security group {id}");
     // Read in one piece with its group: a list of rules is empty for a group that is not there.
-    let path = format!("security-groups/{id}");
+    let path = format!("security-groups/{}", segment(&id));
     let group = access
         .read::<One>(&Call::get(NEUTRON, path, doing.as_str()))
         .await?
@@ -358,7 +358,11 @@ fn is_of_one_rule(fault: &Fault) -> bool {
 }
 
 async fn delete_rule(access: &Access, rule: &str, doing: &str) -> Result<(), Fault> {
-    let call = Call::delete(NEUTRON, format!("security-group-rules/{rule}"), doing);
+    let call = Call::delete(
+        NEUTRON,
+        format!("security-group-rules/{}", segment(&rule)),
+        doing,
+    );
     match access.send(&call).await {
         Err(fault) if fault.kind == FaultKind::NotFound => Ok(()),
         other => other.map(drop),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
     attributes::{self, Odd},
     fault::presentable,
     gather::worth_a_list,
@@ -267,7 +267,7 @@ async fn get(access: &Access, id: &str) -> Result<Server, Fault> {
     let version = access.first_of(NOVA, &LIST).await?;
     let call = Call::get(
         NOVA,
-        format!("servers/{id}"),
+        format!("servers/{}", segment(&id)),
         format!("read the server {id}"),
     );
     Ok(access.read::<One>(&call.at(version)).await?.server)
@@ -333,7 +333,7 @@ async fn show_one(
 ) -> Result<Server, Fault> {
     let call = Call::get(
         NOVA,
-        format!("servers/{id}"),
+        format!("servers/{}", segment(&id)),
         format!("read the server {id}"),
     );
     Ok(access.read::<One>(&call.at(version)).await?.server)
@@ -546,7 +546,7 @@ pub(super) async fn apply_tags(
     if version.is_some() {
         let call = Call::put(
             NOVA,
-            format!("servers/{id}/tags"),
+            format!("servers/{}/tags", segment(&id)),
             format!("set the tags of the server {id}"),
             json!({ "tags": tags }),
         );
@@ -557,7 +557,7 @@ pub(super) async fn apply_tags(
     }
     let call = Call::delete(
         NOVA,
-        format!("servers/{id}/metadata/{MARK}"),
+        format!("servers/{}/metadata/{MARK}", segment(&id)),
         format!("take our mark off the server {id}"),
     );
     match access.send(&call).await {
@@ -617,7 +617,12 @@ async fn act(
     body: Value,
     version: Option<Microversion>,
 ) -> Result<(), Fault> {
-    let call = Call::post(NOVA, format!("servers/{id}/action"), doing, body);
+    let call = Call::post(
+        NOVA,
+        format!("servers/{}/action", segment(&id)),
+        doing,
+        body,
+    );
     access.send(&call.at(version)).await?;
     Ok(())
 }

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
     network::is_refusal,
     server::{self, Server},
     wire::nullable,
@@ -85,7 +85,7 @@ pub(super) async fn of(access: &Access, server: &Server) -> Result<ServerState, 
 async fn last_run(access: &Access, id: &str) -> Result<Option<Run>, Fault> {
     let call = Call::get(
         Service::Compute,
-        format!("servers/{id}/os-instance-actions"),
+        format!("servers/{}/os-instance-actions", segment(&id)),
         format!("list what was done with the server {id}"),
     );
     let read: Result<Actions, Fault> = access.read(&call).await;

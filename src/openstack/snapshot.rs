@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
     thing::cinder,
     volume_group::SNAPSHOTS,
     wire::{cut, nullable},
@@ -113,7 +113,7 @@ pub(super) async fn of_group(
 pub(super) async fn get(access: &Access, id: &str) -> Result<Sighting, Fault> {
     let call = Call::get(
         CINDER,
-        format!("snapshots/{id}"),
+        format!("snapshots/{}", segment(&id)),
         format!("read the snapshot {id}"),
     );
     Ok(access.read::<One>(&call).await?.snapshot.sighting())
@@ -128,7 +128,7 @@ pub(super) async fn take(
 ) -> Result<(), Fault> {
     let call = Call::put(
         CINDER,
-        format!("snapshots/{snapshot}"),
+        format!("snapshots/{}", segment(&snapshot)),
         format!("call the snapshot {snapshot} {name}"),
         json!({"snapshot": {"name": name, "description": cut(description)}}),
     );
@@ -145,7 +145,7 @@ pub(super) async fn free(access: &Access, snapshot: &SnapshotId) -> Result<(), F
     }
     let call = Call::post(
         CINDER,
-        format!("snapshots/{snapshot}/action"),
+        format!("snapshots/{}/action", segment(&snapshot)),
         format!("free the snapshot {snapshot}, which is {}", seen.status),
         json!({"os-reset_status": {"status": "available"}}),
     );
@@ -161,7 +161,7 @@ pub(super) async fn describe(
 ) -> Result<(), Fault> {
     let call = Call::put(
         CINDER,
-        format!("snapshots/{snapshot}"),
+        format!("snapshots/{}", segment(&snapshot)),
         format!("describe the snapshot {snapshot}"),
         json!({"snapshot": {"description": cut(description)}}),
     );

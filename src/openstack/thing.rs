@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
     backup, key_pair, port, security_group, server, server_image, snapshot, transfer,
     version::Microversion,
     volume, volume_group,
@@ -30,15 +30,15 @@ pub(super) fn service(kind: ThingKind) -> Service {
 fn path(thing: &Thing) -> String {
     let id = &thing.id;
     match thing.kind {
-        ThingKind::Snapshot => format!("snapshots/{id}"),
-        ThingKind::Volume => format!("volumes/{id}"),
-        ThingKind::VolumeBackup => format!("backups/{id}"),
-        ThingKind::SecurityGroup => format!("security-groups/{id}"),
+        ThingKind::Snapshot => format!("snapshots/{}", segment(&id)),
+        ThingKind::Volume => format!("volumes/{}", segment(&id)),
+        ThingKind::VolumeBackup => format!("backups/{}", segment(&id)),
+        ThingKind::SecurityGroup => format!("security-groups/{}", segment(&id)),
         ThingKind::KeyPair => key_pair::path(id),
-        ThingKind::Port => format!("ports/{id}"),
-        ThingKind::Server => format!("servers/{id}"),
-        ThingKind::GroupSnapshot => format!("group_snapshots/{id}"),
-        ThingKind::Image => format!("images/{id}"),
+        ThingKind::Port => format!("ports/{}", segment(&id)),
+        ThingKind::Server => format!("servers/{}", segment(&id)),
+        ThingKind::GroupSnapshot => format!("group_snapshots/{}", segment(&id)),
+        ThingKind::Image => format!("images/{}", segment(&id)),
     }
 }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
     attributes::{self, Odd},
     gather::worth_a_list,
     volume_group,
@@ -157,7 +157,7 @@ pub(super) async fn make(access: &Access, name: &str, wish: &Wish<'_>) -> Result
 pub(super) async fn get(access: &Access, volume: VolumeId) -> Result<Volume, Fault> {
     let call = Call::get(
         CINDER,
-        format!("volumes/{volume}"),
+        format!("volumes/{}", segment(&volume)),
         format!("read the volume {volume}"),
     );
     let call = call.at(volume_group::version(access).await?);
@@ -249,7 +249,7 @@ pub(super) async fn apply(access: &Access, request: &Request) -> Result<(), Faul
     if own_metadata(volume.metadata) != *metadata {
         let body = json!({ "metadata": metadata });
         let doing = format!("set the metadata of the volume {id}");
-        let path = format!("volumes/{id}/metadata");
+        let path = format!("volumes/{}/metadata", segment(&id));
         let answer = access.send(&Call::put(CINDER, path, doing, body)).await;
         note(&mut refused, answer.map(drop))?;
     }
@@ -257,7 +257,7 @@ pub(super) async fn apply(access: &Access, request: &Request) -> Result<(), Faul
     if volume.name != *name || volume.description != description {
         let body = json!({"volume": {"name": name, "description": description}});
         let doing = format!("name the volume {id}");
-        let call = Call::put(CINDER, format!("volumes/{id}"), doing, body);
+        let call = Call::put(CINDER, format!("volumes/{}", segment(&id)), doing, body);
         note(&mut refused, access.send(&call).await.map(drop))?;
     }
     refused.map_or(Ok(()), Err)
@@ -290,7 +290,7 @@ async fn act(access: &Access, id: &VolumeId, doing: String, body: Value) -> Resu
     access
         .send(&Call::post(
             CINDER,
-            format!("volumes/{id}/action"),
+            format!("volumes/{}/action", segment(&id)),
             doing,
             body,
         ))

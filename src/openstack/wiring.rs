@@ -7,7 +7,7 @@ use futures::future::try_join_all;
 use serde::Deserialize;
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
     network::{self, FloatingAddress, Network, Subnet},
     port::{self, Port},
     security_group::{self, AddressGroup, SecurityGroup},
@@ -68,7 +68,7 @@ pub(super) async fn read_cards(access: &Access, id: &ServerId) -> Result<Vec<Car
     }
     let call = Call::get(
         Service::Compute,
-        format!("servers/{id}/os-interface"),
+        format!("servers/{}/os-interface", segment(&id)),
         format!("list the network cards of the server {id}"),
     );
     match access.read::<Cards>(&call.at(version)).await {

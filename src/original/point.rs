@@ -378,6 +378,7 @@ fn volume_of(link: &Link<'_>, is_root: bool) -> VolumeFacts {
         volume_type: Some(text(noted, "source_volume_type")).filter(|name| !name.is_empty()),
         availability_zone: None,
         from_image: false,
+        status: None,
         bootable: is_root || flag(noted, "source_volume_bootable"),
         device: None,
         boot_index: is_root.then_some(0),

@@ -37,6 +37,7 @@ pub(super) fn steps(
     next.tell_volumes(manifest, snapshots::key);
     hold(next, manifest, None);
     instance::check_root(manifest)?;
+    instance::check_volumes(manifest)?;
 
     instance::check_consistency(manifest, Aim::Backup, minimum)?;
 

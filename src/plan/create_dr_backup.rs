@@ -278,6 +278,7 @@ fn check_capturable(manifest: &Manifest) -> Step<()> {
     if manifest.root_is_volume {
         instance::check_root(manifest)?;
     }
+    instance::check_volumes(manifest)?;
     let encrypted: Vec<&str> = manifest
         .volumes
         .iter()

@@ -6,8 +6,10 @@ use crate::domain::{
     consistency::{self, Aim, Consistency, ConsistencyLevel, ServerState},
     effect::{Disposal, Effect, EffectState, Fact, Request},
     error::OperationError,
+    fault::FaultKind,
     id::{ServerId, VolumeId},
     manifest::Manifest,
+    sighting::{self, Standing, ThingKind},
     time::Timestamp,
 };
 
@@ -52,6 +54,36 @@ pub(super) fn check_root(manifest: &Manifest) -> Step<()> {
             manifest.name
         ),
         "make a DR backup of it, which takes its root disk by an image",
+    ))
+}
+
+/// Refuses an instance of which a volume is in a status that forbids its capture and does not end by itself:
+/// to wait for it would be in vain, and nothing has been made yet.
+pub(super) fn check_volumes(manifest: &Manifest) -> Step<()> {
+    let told = manifest.volumes.iter().filter_map(|volume| {
+        let status = volume.status.as_deref()?;
+        match sighting::standing(ThingKind::Volume, status) {
+            Standing::Staying | Standing::Failed => Some((volume, status)),
+            Standing::Ready | Standing::Passing | Standing::Unknown => None,
+        }
+    });
+    let unfit: Vec<_> = told.collect();
+    let Some((_, status)) = unfit.first() else {
+        return Ok(());
+    };
+    let each = unfit.iter().map(|(volume, status)| {
+        let (name, id) = (&volume.name, &volume.id);
+        format!("volume `{name}` ({id}) is {status}")
+    });
+    let each: Vec<String> = each.collect();
+    Err(Stop::give_up(
+        FaultKind::Unfit.reason(),
+        format!(
+            "instance `{}` cannot be captured now, and this does not pass by itself: {}",
+            manifest.name,
+            each.join(", ")
+        ),
+        sighting::way_out(status),
     ))
 }
 

@@ -58,6 +58,7 @@ pub(super) fn among_volumes<'a>(next: &Draft<'a>, read: &'a Manifest) -> Cow<'a,
             .map(|image| image.properties.clone())
             .unwrap_or_default(),
         from_image: true,
+        status: None,
     };
     manifest.volumes.insert(0, root);
     manifest.gaps.extend(left_out(read));

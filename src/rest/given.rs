@@ -250,6 +250,10 @@ pub(super) fn moment(
     field: &str,
     given: Option<&str>,
 ) -> Option<Timestamp> {
-    let read = given.map(|text| Timestamp::parse(text).ok_or("is not a time as of RFC 3339"));
+    let read = given.map(|text| {
+        Timestamp::parse(text)
+            .filter(|time| time.is_tellable())
+            .ok_or("is not a time as of RFC 3339 of the years 1 to 9999")
+    });
     fields.take(field, read.transpose())
 }

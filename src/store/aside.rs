@@ -100,17 +100,7 @@ impl Gaps {
     pub(super) fn told(self, kind: &'static str, id: &str) -> Option<(String, OperationError)> {
         let problem = self.0.into_iter().next()?;
         set_aside(kind, id, &problem);
-        let error = OperationError::unreadable(match &problem {
-            StoreError::Unreadable(what) => what.clone(),
-            StoreError::NotFound(_)
-            | StoreError::Outdated(_)
-            | StoreError::RequestReused
-            | StoreError::InUse(_)
-            | StoreError::BuiltUpon(_)
-            | StoreError::Fenced(_)
-            | StoreError::Unavailable(_)
-            | StoreError::Defect(_) => problem.to_string(),
-        });
+        let error = OperationError::unreadable(&problem);
         Some((format!("{UNREADABLE_TEXT}: {problem}"), error))
     }
 }

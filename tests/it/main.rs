@@ -31,6 +31,7 @@ mod rest;
 mod schedule_store;
 mod schedules;
 mod stage;
+mod statuses;
 mod store_contract;
 mod store_opening;
 mod sweeper;

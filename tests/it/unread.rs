@@ -115,20 +115,15 @@ async fn an_operation_of_a_newer_version_is_set_aside_and_the_rest_of_its_tenant
     );
 
     // Somebody who can read it goes on where it was left.
+    let snapshot = things(&house.source, "demo", "snapshots").remove(0);
+    let freed = house.source.set_status(snapshot.text("id"), "available");
+    freed.expect("it is there");
     sql(
         &path,
         "UPDATE effects SET request = (SELECT request FROM kept \
          WHERE kept.operation = effects.operation AND kept.key = effects.key) \
          WHERE key LIKE '%snapshot%' AND operation IN (SELECT operation FROM kept)",
     );
-    house.source.finish_all();
-    house
-        .source
-        .set_status(
-            things(&house.source, "demo", "snapshots")[0].text("id"),
-            "available",
-        )
-        .expect("freed");
     let ended = house.backup_at_rest(&spoilt.id).await;
     assert_eq!(ended.error.expect("it was cancelled").reason, "CANCELLED");
     assert_eq!(census(&house.source, "demo")["snapshots"], 0);

@@ -7,6 +7,7 @@ mod chains;
 mod consistency;
 mod deletions;
 mod patience;
+mod statuses;
 pub(super) mod world;
 mod worth;
 

@@ -80,6 +80,7 @@ pub(in crate::plan) fn manifest(volumes: usize) -> Manifest {
         metadata: Properties::new(),
         image_metadata: Properties::new(),
         from_image: false,
+        status: None,
     };
     Manifest {
         tenant: tenant("source", "demo"),

@@ -217,8 +217,20 @@ pub(super) async fn page(
     }))
 }
 
+/// Refuses one that cannot be read in full: what would be written over it is not all that it held.
+async fn check_readable(conn: &mut Conn, id: BackupId) -> Result<(), StoreError> {
+    let row: Option<Row> = backups::table
+        .find(id.to_string())
+        .select(Row::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(Backup::try_from).transpose().map(drop)
+}
+
 /// Writes what a caller changed, at the revision that the caller saw.
 pub(super) async fn change(conn: &mut Conn, backup: &Backup) -> Result<Backup, StoreError> {
+    check_readable(conn, backup.id).await?;
     let row: Option<Row> = diesel::update(
         backups::table
             .find(backup.id.to_string())
@@ -474,7 +486,10 @@ impl Row {
             revision: self.revision,
             verification: Verification {
                 time: self.verified.map(Timestamp),
-                doubt: gaps.or_default(from_json_option("the doubt about a regular backup", self.doubt)),
+                doubt: gaps.or_default(from_json_option(
+                    "the doubt about a regular backup",
+                    self.doubt,
+                )),
             },
         }
     }

@@ -221,8 +221,20 @@ pub(super) async fn page(
     }))
 }
 
+/// Refuses one that cannot be read in full: what would be written over it is not all that it held.
+async fn check_readable(conn: &mut Conn, id: DrBackupId) -> Result<(), StoreError> {
+    let row: Option<Row> = dr_backups::table
+        .find(id.to_string())
+        .select(Row::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(DrBackup::try_from).transpose().map(drop)
+}
+
 /// Writes what a caller changed, at the revision that the caller saw.
 pub(super) async fn change(conn: &mut Conn, backup: &DrBackup) -> Result<DrBackup, StoreError> {
+    check_readable(conn, backup.id).await?;
     let row: Option<Row> = diesel::update(
         dr_backups::table
             .find(backup.id.to_string())

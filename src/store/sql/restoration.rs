@@ -229,11 +229,23 @@ pub(super) async fn page(
     }))
 }
 
+/// Refuses one that cannot be read in full: what would be written over it is not all that it held.
+async fn check_readable(conn: &mut Conn, id: RestorationId) -> Result<(), StoreError> {
+    let row: Option<Row> = restorations::table
+        .find(id.to_string())
+        .select(Row::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(Restoration::try_from).transpose().map(drop)
+}
+
 /// Writes what a caller changed, at the revision that the caller saw.
 pub(super) async fn change(
     conn: &mut Conn,
     restoration: &Restoration,
 ) -> Result<Restoration, StoreError> {
+    check_readable(conn, restoration.id).await?;
     let row: Option<Row> = diesel::update(
         restorations::table
             .find(restoration.id.to_string())

@@ -152,9 +152,8 @@ pub(super) async fn rested(conn: &mut Conn, limit: u32) -> Result<Vec<(Run, Made
         let point = row.point_id.as_ref().and_then(|id| standing.get(id));
         let made = match point {
             None => Made::Gone,
-            // Nobody here knows how it stands.
-            Some(None) => continue,
-            Some(Some((State::CreationScheduled | State::Creating, _))) => continue,
+            // It is being made, or nobody here knows how it stands.
+            Some(None | Some((State::CreationScheduled | State::Creating, _))) => continue,
             Some(Some((State::Erred, error))) => Made::Failed(error.clone()),
             // Whatever is done to it by now, it was good once.
             Some(Some((

@@ -28,9 +28,7 @@ use crate::{
         restoration::{Restoration, Source},
         time::Timestamp,
     },
-    port::store::{
-        Admitted, Loaded, Looked, PointsStanding, RequestKey, Store, StoreError, Turn,
-    },
+    port::store::{Admitted, Loaded, Looked, PointsStanding, RequestKey, Store, StoreError, Turn},
     store::{aside, wake::Tidings},
 };
 

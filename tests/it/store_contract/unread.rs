@@ -28,7 +28,7 @@ const OF_WORK: [(&str, &str, &str); 8] = [
 const OF_DR_BACKUP: [(&str, &str); 5] = [
     ("capture", "by_magic"),
     ("state", "PAUSED"),
-    ("progress", "[]"),
+    ("progress", "none"),
     ("error", r#"{"reason":3}"#),
     ("detail", r#"{"manifest":3}"#),
 ];
@@ -37,7 +37,7 @@ const OF_DR_BACKUP: [(&str, &str); 5] = [
 const OF_RESTORATION: [(&str, &str); 5] = [
     ("wish", r#"{"name":3}"#),
     ("state", "PAUSED"),
-    ("progress", "[]"),
+    ("progress", "none"),
     ("error", r#"{"reason":3}"#),
     ("detail", r#"{"server":3}"#),
 ];
@@ -273,7 +273,7 @@ async fn an_event_that_cannot_be_read_hides_none_behind_it(site: Site) {
         ));
     };
     spoil("state", "PAUSED", 2);
-    spoil("progress", "[]", 4);
+    spoil("progress", "none", 4);
     let sequences =
         |told: Vec<Event>| -> Vec<u64> { told.iter().map(|one| one.sequence).collect() };
     let told = events(&*store, about).await;
@@ -301,7 +301,7 @@ async fn a_sweep_that_cannot_be_read_says_so(site: Site) {
     let store = site.open().await;
     admit(&*store, &backup()).await;
     lane_of(&*store, "one", &home()).await;
-    let claimed = store.sweeps_claim(at(100), 9).await.expect("claimed");
+    let claimed = store.sweeps_claim(Aim::Orphans, at(100), 9).await.expect("claimed");
     assert_eq!(claimed, [home()]);
     site.sql("UPDATE sweeps SET found = 'many'");
     let [sweep] = <[Sweep; 1]>::try_from(store.sweeps_list().await.expect("listed")).expect("one");
