@@ -24,7 +24,7 @@ use crate::{
         ledger::Ledger,
         lifecycle::{State, Transition},
         operation::Operation,
-        sighting::ThingKind,
+        sighting::{Thing, ThingKind},
         time::Timestamp,
     },
     port::store::{News, OpenOperation, Turn},
@@ -183,6 +183,20 @@ impl Held {
         self.ledger.get(key)
     }
 
+    /// The things of this operation that go together or went before: what one of them uses is used by
+    /// nobody else. Not among these is what stays because somebody else uses it; whatever it needs stays
+    /// with it.
+    pub(super) fn ours(&self) -> Vec<Thing> {
+        let asked = self.operation.ask.things().iter().cloned();
+        let made = self.ledger.iter().filter_map(Effect::thing_to_go);
+        let held = self.ledger.iter().filter(|effect| effect.held.is_some());
+        let stay: Vec<Thing> = held.filter_map(Effect::thing_to_go).collect();
+        let all: BTreeSet<Thing> = asked.chain(made).collect();
+        all.into_iter()
+            .filter(|thing| !stay.contains(thing))
+            .collect()
+    }
+
     /// Asks the planner until it has nothing new to say. One that panics is asked again after a pause, in
     /// which nothing is done for the operation: what it would have wished for nobody knows. Answers what it
     /// panicked with.
@@ -279,6 +293,7 @@ impl Held {
                 status: None,
                 fact: None,
                 fault: None,
+                held: None,
                 attempt: 0,
                 changed: time,
             };
