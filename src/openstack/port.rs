@@ -281,6 +281,7 @@ pub(super) async fn set(access: &Access, id: &PortId, setting: &PortSetting) -> 
             "qos_policy_id",
             json!(policy_named(access, name, &doing).await?),
         ),
+        PortSetting::NoAddress => ("fixed_ips", json!([])),
         PortSetting::Up(up) => ("admin_state_up", json!(up)),
         PortSetting::Tags(tags) => {
             let path = format!("ports/{}/tags", segment(&id));

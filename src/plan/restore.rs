@@ -403,7 +403,8 @@ fn port_request(
         security_groups,
         port_security: (!facts.port_security).then_some(false),
         vnic_type: (facts.vnic_type != "normal").then(|| facts.vnic_type.clone()),
-        bare: kept.bare,
+        // It loses its address when the server has it.
+        bare: false,
         down: facts.settings.down || stops(input),
         default_group: facts.security_groups.is_empty() && facts.id.is_none() && wished.is_empty(),
     }
@@ -507,6 +508,9 @@ fn finish(
             name: facts.name.clone(),
         };
         wishes.push(next.wish(format!("port-{index}-name"), request, Disposal::Keep));
+        if facts.fixed.is_empty() && facts.id.is_some() && layout.ports[index].demanded.is_empty() {
+            wishes.push(port_setting(next, index, port, PortSetting::NoAddress));
+        }
         // Nova refuses a server whose port has another DNS name than its own (`PortNotUsableDNS`).
         let set = &facts.settings;
         if !set.dns_name.is_empty() {

@@ -85,6 +85,9 @@ pub enum PortSetting {
     QosPolicy(String),
     /// Its tags.
     Tags(Vec<String>),
+    /// It has no address. Nova makes no server with such a port (Zed and 2026.1: 400 "requires a FixedIP"), and
+    /// minds none that loses its address when the server is up.
+    NoAddress,
     /// Whether it is switched on.
     Up(bool),
 }
@@ -100,6 +103,7 @@ impl PortSetting {
             Self::DnsDomain(_) => "dns_domain",
             Self::QosPolicy(_) => "qos_policy",
             Self::Tags(_) => "tags",
+            Self::NoAddress => "fixed_ips",
             Self::Up(_) => "admin_state_up",
         }
     }
