@@ -126,6 +126,7 @@ pub(crate) fn effect(operation: &Operation, ordinal: u32) -> Effect {
         state: EffectState::Requested,
         external: None,
         status: None,
+        held: None,
         fact: None,
         fault: None,
         attempt: 1,

@@ -26,7 +26,7 @@ fn regular() -> Backup {
         progress: Progress::default(),
         error: None,
         detail: BackupDetail::default(),
-        verification: drbackup::domain::verification::Verification::default(),
+        verification: Verification::default(),
         created: at(0),
         updated: at(0),
         revision: 1,

@@ -159,7 +159,7 @@ async fn a_lane_that_another_replica_looks_at_keeps_no_other_waiting() {
 async fn idle(store: &dyn Store, owner: &str) -> (Lane, Operation) {
     let lane = lane_of(store, owner, &home()).await;
     let mut open = store.lane_load(&lane, &[]).await.expect("loaded");
-    (lane, open.remove(0).operation)
+    (lane, open.open.remove(0).operation)
 }
 
 async fn time_in_which_nobody_attended_to_a_lane_is_counted(site: Site) {

@@ -301,10 +301,14 @@ async fn a_sweep_that_cannot_be_read_says_so(site: Site) {
     let store = site.open().await;
     admit(&*store, &backup()).await;
     lane_of(&*store, "one", &home()).await;
-    let claimed = store.sweeps_claim(Aim::Orphans, at(100), 9).await.expect("claimed");
+    let claimed = store
+        .sweeps_claim(Aim::Orphans, at(100), 9)
+        .await
+        .expect("claimed");
     assert_eq!(claimed, [home()]);
     site.sql("UPDATE sweeps SET found = 'many'");
-    let [sweep] = <[Sweep; 1]>::try_from(store.sweeps_list().await.expect("listed")).expect("one");
+    let [sweep] = <[Sweep; 1]>::try_from(store.sweeps_list(Aim::Orphans).await.expect("listed"))
+        .expect("one");
     assert!(
         sweep
             .problem
