@@ -33,7 +33,7 @@ use crate::{
     engine::{Engine, Planner},
     openstack::{self, Clouds, config::Environment},
     plan,
-    port::{clock::Clock, store::Store},
+    port::{clock::Clock, cloud::Cloud as _, store::Store},
     service::Service,
     store::{self, OpenError},
     worker::{
@@ -122,6 +122,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         clouds.clone(),
         clock.clone(),
         config.limits(),
+        planner((&config.patience).into()),
     );
     let counter = Counter::new(service.clone(), (&config.orphans).into());
     let ticker = Ticker::new(service.clone(), (&config.schedules).into());
@@ -144,7 +145,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         planner((&config.patience).into()),
         (&config.engine).into(),
     );
-    let metrics = metrics(service.clone(), engine.meter(), clouds);
+    let metrics = metrics(service.clone(), engine.meter(), clouds.clone());
     let sweeper = Sweeper::new(store.clone(), clock, (&config.history).into());
     let workers = vec![
         tokio::spawn(sweeper.run(stop.child_token())),
@@ -152,6 +153,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         tokio::spawn(ticker.run(stop.child_token())),
         tokio::spawn(retention.run(stop.child_token())),
         tokio::spawn(verifier.run(stop.child_token())),
+        tokio::spawn(tell_clouds(clouds)),
     ];
     let work = tokio::spawn(engine.run(stop.child_token()));
     let reporter = door.health.clone();
@@ -183,8 +185,21 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
     })
 }
 
+/// Says of every cloud of the configuration whether it lets us in: a wrong password, project or region is
+/// better heard of now than when a backup is due. One that does not answer keeps nobody from starting.
+async fn tell_clouds(clouds: Arc<Clouds>) {
+    for cloud in clouds.clouds_list().await {
+        match cloud.problem {
+            None => info!(cloud = %cloud.name, "the cloud lets us in"),
+            Some(problem) => {
+                warn!(cloud = %cloud.name, problem, "the cloud cannot be used as configured");
+            }
+        }
+    }
+}
+
 /// The planners, as patient as `limits` say.
-fn planner(limits: plan::Limits) -> Planner {
+pub(super) fn planner(limits: plan::Limits) -> Planner {
     Arc::new(move |operation, ledger, now| plan::plan(&limits, operation, ledger, now))
 }
 

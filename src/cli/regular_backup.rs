@@ -192,7 +192,11 @@ async fn create(create: Create, context: &mut Context<'_>) -> Result<(), Failure
         .start(&request_id, service.create_backup(request))
         .await?;
     if create.validate_only {
-        return present::one(context.out, context.settings.output, &answer);
+        let would = format!(
+            "would make a regular backup of instance {} of tenant {} in cloud {}",
+            answer.instance_name, answer.tenant, answer.cloud
+        );
+        return present::checked(context.out, context.settings.output, &answer, &would, &[]);
     }
     create.work.finish(context, answer).await
 }
@@ -214,7 +218,7 @@ async fn list(list: List, context: &mut Context<'_>) -> Result<(), Failure> {
         pb::View::Basic
     };
     let request = pb::ListBackupsRequest {
-        filter: list.only.filter(),
+        filter: list.only.filter(context).await?,
         order_by: list.order_by.unwrap_or_default(),
         view: view.into(),
         ..pb::ListBackupsRequest::default()

@@ -11,7 +11,7 @@ use super::{
     config::{self, Span},
     failure::Failure,
     present,
-    resolve::{self, Source},
+    resolve::{self, Place, Source},
     work::{self, Sight, Work},
 };
 use crate::api::pb;
@@ -172,7 +172,7 @@ pub struct List {
     /// Into this cloud
     #[arg(long, short = 'c')]
     cloud: Option<String>,
-    /// Into this tenant, by id
+    /// Into this tenant, by id or name
     #[arg(long, short = 't')]
     tenant: Option<String>,
     /// Of this DR backup or regular backup, by id or name
@@ -313,7 +313,13 @@ async fn create(create: Create, context: &mut Context<'_>) -> Result<(), Failure
         .start(&request_id, service.create_restoration(request))
         .await?;
     if create.validate_only {
-        return present::one(context.out, context.settings.output, &answer);
+        let instance = answer.instance.clone().unwrap_or_default();
+        let would = format!(
+            "would restore instance {} into tenant {} of cloud {}",
+            instance.name, answer.tenant, answer.cloud
+        );
+        let (output, beside) = (context.settings.output, answer.adjustments.clone());
+        return present::checked(context.out, output, &answer, &would, &beside);
     }
     create.work.finish(context, answer).await
 }
@@ -390,14 +396,14 @@ async fn list(list: List, context: &mut Context<'_>) -> Result<(), Failure> {
             Source::Regular(backup) => resolve::equals("backup_id", &backup.id),
         });
     }
-    for (field, value) in [
-        ("cloud", &list.cloud),
-        ("tenant", &list.tenant),
-        ("name", &list.name),
-    ] {
-        if let Some(value) = value {
-            conditions.push(resolve::equals(field, value));
-        }
+    // The place of the settings is where backups are made, and not where they go to.
+    let place = Place {
+        cloud: list.cloud.as_ref(),
+        tenant: list.tenant.as_ref(),
+    };
+    conditions.extend(resolve::conditions(&context.client, place.named(), None).await?);
+    if let Some(name) = &list.name {
+        conditions.push(resolve::equals("name", name));
     }
     if let Some(state) = &list.state {
         conditions.push(format!("state = {}", state.to_uppercase()));

@@ -1,16 +1,23 @@
 //! What a planner decided; it may not know who carries it out.
 
+use std::sync::Arc;
+
 use super::{
     backup::BackupDetail,
     dr_backup::DrBackupDetail,
     effect::{Disposal, Request},
     error::OperationError,
     id::{EffectKey, Tenant},
+    ledger::Ledger,
+    operation::Operation,
     progress::Progress,
     restoration::RestorationDetail,
     time::Timestamp,
     verification::Verification,
 };
+
+/// The planners, reached as one pure function that `app` hands over to whoever has to plan.
+pub type Planner = Arc<dyn Fn(&Operation, &Ledger, Timestamp) -> Decision + Send + Sync>;
 
 /// An effect that should exist.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use super::{
         EffectKey, GroupId, ImageId, NetworkId, PortId, ProjectId, SecurityGroupId, ServerId,
         SnapshotId, Tenant, VolumeBackupId, VolumeId,
     },
-    inventory::Inventory,
+    inventory::{Allowance, Inventory, Right},
     manifest::{Manifest, Properties, SecurityGroupRule},
     record::{BackupRecord, Exported},
     sighting::{Sighting, Thing, ThingKind},
@@ -292,6 +292,11 @@ pub enum Request {
     },
     /// Read what the tenant offers and may still make.
     ReadInventory,
+    /// Read what Cinder still lets the tenant make.
+    ReadAllowance {
+        /// Whether to see too if records may be exported.
+        export: bool,
+    },
     /// Read in which project of the cloud each volume backup is live, if it is.
     ReadPresence {
         /// The volume backups.
@@ -364,6 +369,7 @@ impl Request {
             | Self::ReadParents { .. }
             | Self::ReadRecord { .. }
             | Self::ReadInventory
+            | Self::ReadAllowance { .. }
             | Self::ReadPresence { .. } => EffectKind::Read,
             Self::Drop { thing } => EffectKind::Drop(thing.kind),
         }
@@ -429,6 +435,7 @@ impl Request {
             | Self::ReadParents { .. }
             | Self::ReadRecord { .. }
             | Self::ReadInventory
+            | Self::ReadAllowance { .. }
             | Self::ReadPresence { .. } => None,
         }
     }
@@ -513,6 +520,8 @@ pub enum Fact {
     },
     /// Of [`Request::ReadInventory`].
     Inventory(Box<Inventory>),
+    /// Of [`Request::ReadAllowance`].
+    Allowance(Box<Allowance>),
     /// Of [`Request::ReadPresence`]: each volume backup that is live, and its project.
     Presence {
         /// Id and project.
@@ -524,6 +533,9 @@ pub enum Fact {
         /// The same of those whose import has not ended: asked for again, it is adopted.
         #[serde(default)]
         begun: Vec<(VolumeBackupId, ProjectId)>,
+        /// Whether records may be imported, where one has to be.
+        #[serde(default)]
+        import: Right,
     },
     /// Of everything that is watched: the thing as it was when it became ready.
     Seen(Box<Sighting>),
@@ -598,6 +610,7 @@ impl Effect {
                 | Fact::Inventory(_)
                 | Fact::Captured { .. }
                 | Fact::Presence { .. }
+                | Fact::Allowance(_)
                 | Fact::Port { .. }
                 | Fact::Server(_),
             )
@@ -616,6 +629,7 @@ impl Effect {
                 | Fact::Captured { .. }
                 | Fact::Presence { .. }
                 | Fact::Seen(_)
+                | Fact::Allowance(_)
                 | Fact::Port { .. }
                 | Fact::Server(_),
             )

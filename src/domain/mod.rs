@@ -70,5 +70,6 @@ pub mod restoration;
 pub mod retention;
 pub mod schedule;
 pub mod sighting;
+pub mod text;
 pub mod time;
 pub mod verification;

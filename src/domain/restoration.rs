@@ -155,6 +155,23 @@ impl Start {
     }
 }
 
+impl RestoreWish {
+    /// Whether it names things that the target has to have.
+    pub fn names_things(&self) -> bool {
+        self.flavor.is_some()
+            || !self.networks.is_empty()
+            || !self.security_groups.is_empty()
+            || self.key_name.is_some()
+            || self.availability_zone.is_some()
+            || self.volume_availability_zone.is_some()
+            || self.volume_type.is_some()
+            || self
+                .volumes
+                .iter()
+                .any(|one| one.volume_type.is_some() || one.availability_zone.is_some())
+    }
+}
+
 /// What the caller chose for one volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeWish {

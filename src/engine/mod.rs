@@ -27,18 +27,11 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use self::{aside::Asides, meter::Meter, pace::Pace};
 use crate::{
-    domain::{
-        decision::Decision,
-        id::{Lane, ReplicaId, Tenant},
-        ledger::Ledger,
-        operation::Operation,
-        time::Timestamp,
-    },
+    domain::id::{Lane, ReplicaId, Tenant},
     port::{clock::Clock, cloud::Cloud, store::Store},
 };
 
-/// The planners, reached as one pure function that `app` hands over.
-pub type Planner = Arc<dyn Fn(&Operation, &Ledger, Timestamp) -> Decision + Send + Sync>;
+pub use crate::domain::decision::Planner;
 
 /// The paces and limits of an engine; each has its name in the configuration.
 #[derive(Debug, Clone)]

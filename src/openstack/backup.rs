@@ -2,7 +2,7 @@
 
 use base64::{
     Engine, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
@@ -18,6 +18,7 @@ use crate::domain::{
     effect::Fact,
     fault::{Fault, FaultKind, Service},
     id::{ProjectId, SnapshotId, Tenant, VolumeBackupId, VolumeId},
+    inventory::Right,
     record::{BackupRecord, Exported},
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
@@ -210,6 +211,11 @@ pub(super) async fn describe(
 }
 
 #[derive(Deserialize)]
+struct First {
+    backups: Vec<Backup>,
+}
+
+#[derive(Deserialize)]
 struct Export {
     #[serde(rename = "backup-record")]
     record: ExportedRecord,
@@ -268,6 +274,58 @@ pub(super) async fn export(access: &Access, backup: &VolumeBackupId) -> Result<E
         size_gib: fields.get("size").and_then(Value::as_u64),
         data_timestamp: text("data_timestamp").and_then(Timestamp::parse),
     })
+}
+
+/// Whether records may be exported with this access. By default only the role `admin` lets one do it, so
+/// that is taken at its word; any other policy shows in a record of a volume backup that is there. Cinder
+/// looks for the volume backup first and asks the policy second (seen on Zed and 2026.1), so one that is not
+/// there tells nothing.
+pub(super) async fn export_right(access: &Access) -> Result<Right, Fault> {
+    if access.token().await?.is_admin() {
+        return Ok(Right::Granted);
+    }
+    let list = Call::get(CINDER, "backups", "list the volume backups").query("limit", "1");
+    let first: First = access.read(&list).await?;
+    let Some(one) = first.backups.into_iter().next() else {
+        return Ok(Right::Refused(
+            "no admin entry is configured, the user does not have the role `admin`, and there is no \
+             volume backup in the project by which another policy could be seen"
+                .to_owned(),
+        ));
+    };
+    let call = Call::get(
+        CINDER,
+        format!("backups/{}/export_record", one.id),
+        "see whether records may be exported",
+    );
+    judged(access.send(&call).await)
+}
+
+/// Whether records may be imported with this access. Cinder asks the policy before it looks into the record,
+/// and takes none without an id: so one without is refused in any case, and how tells (403 to a member, 400
+/// to an admin, seen on Zed and 2026.1).
+async fn import_right(access: &Access) -> Result<Right, Fault> {
+    if access.token().await?.is_admin() {
+        return Ok(Right::Granted);
+    }
+    let call = Call::post(
+        CINDER,
+        "backups/import_record",
+        "see whether records may be imported",
+        json!({"backup-record": {"backup_service": "none", "backup_url": STANDARD.encode("{}")}}),
+    );
+    judged(access.send(&call).await)
+}
+
+/// What an answer says about the right to ask: anything but a refusal comes behind the policy.
+fn judged<T>(answer: Result<T, Fault>) -> Result<Right, Fault> {
+    match answer {
+        Err(fault) if fault.kind == FaultKind::Forbidden => Ok(Right::Refused(fault.to_string())),
+        Err(fault) if fault.concerns_the_cloud() || fault.kind == FaultKind::Unanswered => {
+            Err(fault)
+        }
+        Ok(_) | Err(_) => Ok(Right::Granted),
+    }
 }
 
 /// The fields of a record; nothing when it cannot be read.
@@ -419,10 +477,17 @@ pub(super) async fn presence(
             .map(|(id, project, _)| (id.clone(), project.clone()))
             .collect()
     };
+    let lacks = |id: &VolumeBackupId| seen.iter().all(|(known, _, _)| known != id);
+    let import = match admin.or(projects.first()) {
+        // It is asked for only where something has to be imported.
+        Some(importer) if wanted.iter().any(lacks) => import_right(importer).await?,
+        Some(_) | None => Right::Unknown,
+    };
     Ok(Fact::Presence {
         live: of_use(Use::Live),
         hollow: of_use(Use::Hollow),
         begun: of_use(Use::Begun),
+        import,
     })
 }
 

@@ -90,6 +90,7 @@ pub(super) async fn perform(
         | Request::ReadParents { .. }
         | Request::ReadRecord { .. }
         | Request::ReadInventory
+        | Request::ReadAllowance { .. }
         | Request::ReadPresence { .. }
         | Request::Drop { .. } => Err(not_of_a_tenant()),
     }

@@ -1,6 +1,8 @@
 //! The OpenStack client: Keystone, Cinder, Nova, Neutron and Glance over HTTP behind
 //! [`Cloud`]; it may not know operations, ledgers or the store.
 //!
+//! One file because all that is asked of a cloud is given to the noun that answers it here.
+//!
 //! Read [`Clouds`] first, then `place` (whose token is used), `access` (how a call is made), `fault`
 //! (what a refusal means); the other files have one noun of OpenStack each.
 
@@ -54,14 +56,16 @@ pub use transport::{TrafficCount, install_crypto};
 
 use self::{
     access::Access, carrier::Connections, config::Config, entry::Entry, instance::AdminView,
-    limits::Limits, pace::Waiter, place::Place,
+    inventory::Importer, limits::Limits, pace::Waiter, place::Place,
 };
 use crate::{
     domain::{
         effect::{Fact, Request},
         fault::{Fault, FaultKind, Service},
         id::{CloudName, ImageId, ProjectId, ServerId, SnapshotId, Tenant, VolumeBackupId},
-        inventory::{AdminReach, CloudInfo, Flavor, InstanceInfo, Network, TenantInfo, VolumeType},
+        inventory::{
+            Allowance, CloudInfo, Flavor, InstanceInfo, Network, Right, TenantInfo, VolumeType,
+        },
         manifest::Manifest,
         sighting::{Sighting, Thing, ThingKind},
     },
@@ -181,7 +185,7 @@ impl Clouds {
 
     /// The access with which a caller of the service looks into a project, and waits for it.
     async fn look(&self, tenant: &Tenant) -> Result<Access, Fault> {
-        let access = self.place(&tenant.cloud)?.keeper(&tenant.project).await?;
+        let access = self.place(&tenant.cloud)?.tenant(&tenant.project).await?;
         Ok(access.waited_for_by(Waiter::Caller))
     }
 
@@ -189,12 +193,40 @@ impl Clouds {
         let place = self.place(&tenant.cloud)?;
         let access = place.tenant(&tenant.project).await?;
         let admin = match place.admin(&tenant.project).await {
-            Ok((_, reach)) => reach,
+            Ok((admin, reach)) => Some((admin, reach)),
             Err(fault) if fault.may_pass() => return Err(fault),
-            Err(_) => AdminReach::None,
+            Err(_) => None,
         };
-        let inventory = Box::pin(inventory::read(&access, tenant, admin)).await?;
+        let importer = match &admin {
+            Some((admin, reach)) => Importer::Admin(admin, reach.clone()),
+            None => Importer::Tenant,
+        };
+        let inventory = Box::pin(inventory::read(&access, tenant, importer)).await?;
         Ok(Fact::Inventory(Box::new(inventory)))
+    }
+
+    async fn allowance_in_time(&self, tenant: &Tenant, export: bool) -> Result<Fact, Fault> {
+        let doing = "read what the tenant may still make";
+        let read = self.allowance_read(tenant, export);
+        self.in_time(Service::BlockStorage, doing, read).await
+    }
+
+    async fn allowance_read(&self, tenant: &Tenant, export: bool) -> Result<Fact, Fault> {
+        let access = self.place(&tenant.cloud)?.tenant(&tenant.project).await?;
+        let right = async {
+            if !export {
+                return Ok(Right::Unknown);
+            }
+            let exporter = match self.admin_or_tenant(tenant).await {
+                Ok(exporter) => exporter,
+                Err(fault) if fault.may_pass() => return Err(fault),
+                Err(fault) => return Ok(Right::Refused(fault.to_string())),
+            };
+            backup::export_right(&exporter).await
+        };
+        let quotas = inventory::volume_quotas(&access, &tenant.project);
+        let (quotas, export) = futures::try_join!(quotas, right)?;
+        Ok(Fact::Allowance(Box::new(Allowance { quotas, export })))
     }
 
     /// What is asked of a tenant with its own token.
@@ -311,6 +343,7 @@ impl Clouds {
             | Request::ReadParents { .. }
             | Request::ReadRecord { .. }
             | Request::ReadInventory
+            | Request::ReadAllowance { .. }
             | Request::ReadPresence { .. }
             | Request::Drop { .. } => Err(not_of_a_tenant()),
         }
@@ -438,6 +471,9 @@ impl Cloud for Clouds {
                 )
                 .await
                 .map(fact),
+            Request::ReadAllowance { export } => {
+                self.allowance_in_time(tenant, *export).await.map(fact)
+            }
             Request::ReadPresence { backups, projects } => self
                 .in_time(
                     Service::BlockStorage,
@@ -554,6 +590,14 @@ impl Cloud for Clouds {
 
     async fn tenants_list(&self, cloud: &CloudName) -> Result<Vec<TenantInfo>, Fault> {
         self.place(cloud)?.tenants().await
+    }
+
+    async fn tenant_reached(&self, tenant: &Tenant) -> Result<bool, Fault> {
+        match self.place(&tenant.cloud)?.tenant(&tenant.project).await {
+            Ok(_) => Ok(true),
+            Err(fault) if fault.kind == FaultKind::Unconfigured => Ok(false),
+            Err(fault) => Err(fault),
+        }
     }
 
     async fn instances_list(&self, tenant: &Tenant) -> Result<Vec<InstanceInfo>, Fault> {

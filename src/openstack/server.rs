@@ -83,6 +83,8 @@ pub(super) struct Server {
     #[serde(default, deserialize_with = "nullable")]
     pub(super) status: String,
     #[serde(default)]
+    tenant_id: Option<String>,
+    #[serde(default)]
     created: Option<String>,
     #[serde(default)]
     pub(super) updated: Option<String>,
@@ -319,10 +321,20 @@ async fn show(
             |ids| show_together(access, tenant, ids, version),
         )
         .await?;
-    match found.into_iter().next() {
-        Some(server) => Ok(server),
+    let server = match found.into_iter().next() {
+        Some(server) => server,
         // What a list does not show may still be there; and if not, this says so.
-        None => show_one(access, id.as_str(), version).await,
+        None => show_one(access, id.as_str(), version).await?,
+    };
+    // An admin is shown the servers of every project, whatever its token is scoped to.
+    match &server.tenant_id {
+        Some(project) if project != tenant.project.as_str() => Err(Fault::new(
+            FaultKind::NotFound,
+            NOVA,
+            format!("read the server {id}"),
+            format!("it is not in project {}", tenant.project),
+        )),
+        Some(_) | None => Ok(server),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | Phase | Effects | Disposal | Why repeating is harmless |
 //! |---|---|---|---|
-//! | Reading the instance | read | keep | it only reads; the first answer stays |
+//! | Reading the instance | read, with the quotas that it takes (see `allowance`) | keep | it only reads; the first answer stays |
 //! | Creating snapshots | as the instance allows (see `snapshots`) | product | found by name |
 //! | Looking at the instance again | read: what is claimed rests on a look after the last capture | keep | it only reads |
 //! | Removing temporaries | drop | | gone is gone |
@@ -12,6 +12,7 @@
 use std::time::Duration;
 
 use super::{
+    allowance,
     draft::{Draft, Step},
     instance, snapshots,
 };
@@ -33,6 +34,7 @@ pub(super) fn steps(
     minimum: Option<ConsistencyLevel>,
 ) -> Step<()> {
     next.phase("Reading the instance");
+    let allowance = allowance::read(next, false);
     let manifest = instance::read(next, server)?;
     next.tell_volumes(manifest, snapshots::key);
     hold(next, manifest, None);
@@ -40,6 +42,11 @@ pub(super) fn steps(
     instance::check_volumes(manifest)?;
 
     instance::check_consistency(manifest, Aim::Backup, minimum)?;
+    let needs = allowance::Needs {
+        snapshots: manifest.volumes.iter().collect(),
+        ..allowance::Needs::default()
+    };
+    allowance::check(allowance?, &needs)?;
 
     next.phase("Creating snapshots");
     let plan = snapshots::Plan {

@@ -2,7 +2,7 @@
 //!
 //! | Phase | Effects | Disposal | Why repeating is harmless |
 //! |---|---|---|---|
-//! | Reading the instance | read | keep | it only reads; the first answer stays |
+//! | Reading the instance | read, with the rights and quotas that it takes (see `allowance`) | keep | it only reads; the first answer stays |
 //! | Creating temporary snapshots | as the instance allows (see `snapshots`) | temporary | found by name |
 //! | | an image of a root disk that is no volume (see `root_disk`) | temporary | found by name |
 //! | Looking at the instance again (after the last capture) | read: what is claimed rests on it | keep | it only reads |
@@ -19,6 +19,7 @@
 use std::time::Duration;
 
 use super::{
+    allowance,
     draft::{Draft, Step, Stop, record_key},
     instance, root_disk, snapshots, volume_backup,
 };
@@ -58,6 +59,7 @@ pub(super) fn steps(next: &mut Draft<'_>, wish: &Wish<'_>) -> Step<()> {
         ..
     } = *wish;
     next.phase("Reading the instance");
+    let allowance = allowance::read(next, true);
     let read = instance::read(next, wish.server)?;
     let manifest = root_disk::among_volumes(next, read);
     let manifest = manifest.as_ref();
@@ -69,6 +71,7 @@ pub(super) fn steps(next: &mut Draft<'_>, wish: &Wish<'_>) -> Step<()> {
     hold(next, manifest, capture, None);
     check_capturable(manifest)?;
     instance::check_consistency(manifest, Aim::DrBackup(capture), wish.minimum)?;
+    allowance::check(allowance?, &needs(manifest, capture))?;
 
     // A copy is a new volume, which has nothing to build on.
     let parents = match capture {
@@ -157,6 +160,28 @@ fn look_again(next: &mut Draft<'_>, manifest: &Manifest, wish: &Wish<'_>) -> Ste
     instance::check_reached(manifest, reached.as_ref(), wish.minimum)
 }
 
+/// What will be made of the volumes.
+fn needs(manifest: &Manifest, capture: Capture) -> allowance::Needs<'_> {
+    let of = |from_image: bool| {
+        let volumes = manifest.volumes.iter();
+        volumes.filter(move |volume| volume.from_image == from_image)
+    };
+    let mut needs = allowance::Needs {
+        copies: of(true).collect(),
+        backups: manifest.volumes.iter().collect(),
+        ..allowance::Needs::default()
+    };
+    match capture {
+        Capture::VolumeInUse => {}
+        Capture::Snapshot => needs.snapshots.extend(of(false)),
+        Capture::SnapshotThenCopy => {
+            needs.snapshots.extend(of(false));
+            needs.copies.extend(of(false));
+        }
+    }
+    needs
+}
+
 /// Makes the temporary volumes: that of a root disk which is none, and where they are wished for those of
 /// all snapshots.
 fn copy(
@@ -212,6 +237,7 @@ fn read_parents<'a>(next: &mut Draft<'a>, manifest: &Manifest) -> Step<&'a [Sigh
             | Fact::Captured { .. }
             | Fact::Presence { .. }
             | Fact::Seen(_)
+            | Fact::Allowance(_)
             | Fact::Port { .. }
             | Fact::Server(_),
         )

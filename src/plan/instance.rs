@@ -31,6 +31,7 @@ fn manifest_of(effect: &Effect) -> Step<&Manifest> {
             | Fact::Captured { .. }
             | Fact::Presence { .. }
             | Fact::Seen(_)
+            | Fact::Allowance(_)
             | Fact::Port { .. }
             | Fact::Server(_),
         )

@@ -3,8 +3,11 @@
 //!
 //! One file because all that is in the way is told at once, out of one set of findings.
 
+mod findings;
 mod snapshot;
 
+pub(super) use self::findings::Findings;
+use self::findings::Named;
 use super::{headroom, target::Target};
 use crate::domain::{
     difference::Difference,
@@ -109,23 +112,6 @@ pub(super) enum KeyLayout {
     },
 }
 
-/// Collects what is in the way, so that a user hears of everything at once.
-#[derive(Default)]
-pub(super) struct Findings {
-    problems: Vec<(&'static str, String, &'static str)>,
-    differences: Vec<Difference>,
-}
-
-impl Findings {
-    pub(super) fn problem(&mut self, reason: &'static str, text: String, guidance: &'static str) {
-        self.problems.push((reason, text, guidance));
-    }
-
-    fn differs(&mut self, difference: Difference) {
-        self.differences.push(difference);
-    }
-}
-
 /// Chooses everything, or says all that is in the way.
 pub(super) fn choose(
     input: &RestorePlanInput,
@@ -154,8 +140,15 @@ pub(super) fn choose(
         compare_flavors(&input.manifest.flavor, &chosen.shape, &mut findings);
     }
     what_stays_behind(&input.manifest, &mut findings);
-    headroom::check(input, target, &volumes, &groups, &mut findings);
-    match (findings.problems.first(), flavor) {
+    security_groups(input, inventory, &mut findings);
+    let choice = headroom::Choice {
+        flavor: chosen,
+        volumes: &volumes,
+        groups: &groups,
+    };
+    headroom::check(input, target, &choice, &mut findings);
+    let refusal = findings.refusal();
+    match (refusal, flavor) {
         (None, Some(flavor)) => {
             let differences = findings.differences;
             Ok(Layout {
@@ -167,18 +160,7 @@ pub(super) fn choose(
                 differences,
             })
         }
-        (Some((reason, _, guidance)), _) => {
-            let texts: Vec<&str> = findings
-                .problems
-                .iter()
-                .map(|(_, text, _)| text.as_str())
-                .collect();
-            Err(Box::new(OperationError::new(
-                reason,
-                texts.join("; "),
-                *guidance,
-            )))
-        }
+        (Some(refusal), _) => Err(refusal),
         (None, None) => Err(Box::new(OperationError::new(
             "FLAVOR_TOO_SMALL",
             "no flavor of the target fits the instance",
@@ -215,18 +197,20 @@ fn flavor(
         return best.map(|flavor| flavor.id.clone());
     };
     let Some(flavor) = inventory.flavors.iter().find(|one| one.id == *wished) else {
-        findings.problem(
+        findings.field(
+            "flavor_id",
             "FLAVOR_NOT_FOUND",
-            format!("flavor_id: the target has no flavor {wished}"),
+            &format!("the target has no flavor {wished}"),
             "list the flavors of the target and name one of them",
         );
         return None;
     };
     for short in flavor_fit::shortages(manifest, &flavor.shape) {
-        findings.problem(
+        findings.field(
+            "flavor_id",
             "FLAVOR_TOO_SMALL",
-            format!(
-                "flavor_id: flavor `{}` is short of {} {}: the instance needs {}, it has {}",
+            &format!(
+                "flavor `{}` is short of {} {}: the instance needs {}, it has {}",
                 flavor.shape.name,
                 short.needed - short.available,
                 short.subject,
@@ -250,6 +234,7 @@ fn volume(
     }
     let wish = &input.wish;
     let own = wish.volumes.iter().find(|one| one.volume == source.id);
+    let named = Named::of(wish, &source.id);
     let backed_up = head_of(&input.volume_backups, &source.id);
     let least = source
         .size_gib
@@ -273,9 +258,10 @@ fn volume(
     let volume_type = match (wished, &source.volume_type) {
         (Some(name), _) => match lacking(name) {
             Some(place) => {
-                findings.problem(
+                findings.field(
+                    named.volume_type(),
                     "VOLUME_TYPE_NOT_FOUND",
-                    format!("volume_type: {place} has no volume type `{name}`"),
+                    &format!("{place} has no volume type `{name}`"),
                     "list the volume types of the target and name one of them",
                 );
                 None
@@ -298,9 +284,10 @@ fn volume(
     if let Some(zone) = zone
         && !target.inventory.volume_zones.contains(zone)
     {
-        findings.problem(
+        findings.field(
+            named.zone(),
             "AVAILABILITY_ZONE_NOT_FOUND",
-            format!("volume availability zone: the target has no zone `{zone}` for volumes"),
+            &format!("the target has no zone `{zone}` for volumes"),
             "name one of the target's zones, or none",
         );
     }
@@ -327,20 +314,19 @@ fn port(
     findings: &mut Findings,
 ) -> Option<PortLayout> {
     let source = &input.manifest.ports[index];
-    let wish = input
-        .wish
-        .networks
-        .iter()
-        .find(|one| one.source == source.network);
-    let network = match wish {
-        Some(wish) => inventory
+    let mut mapped = input.wish.networks.iter().enumerate();
+    let mapped = mapped.find(|(_, one)| one.source == source.network);
+    let wish = mapped.map(|(_, wish)| wish);
+    let network = match mapped {
+        Some((index, wish)) => inventory
             .networks
             .iter()
             .find(|one| one.id == wish.target)
             .or_else(|| {
-                findings.problem(
+                findings.field(
+                    format!("networks[{index}].target_network_id"),
                     "NETWORK_NOT_FOUND",
-                    format!("networks: the target has no network {}", wish.target),
+                    &format!("the target has no network {}", wish.target),
                     "list the networks of the target and name one of them",
                 );
                 None
@@ -407,10 +393,11 @@ fn by_name<'a>(
         ([one], _) => Some(one),
         (_, [one]) => Some(one),
         ([], _) => {
-            findings.problem(
+            findings.field(
+                "networks",
                 "NETWORK_NOT_MAPPED",
-                format!(
-                    "networks: the target has no network named `{name}` for source network {}",
+                &format!(
+                    "the target has no network named `{name}` for source network {}",
                     source.network
                 ),
                 GUIDANCE,
@@ -418,12 +405,10 @@ fn by_name<'a>(
             None
         }
         _ => {
-            findings.problem(
+            findings.field(
+                "networks",
                 "NETWORK_AMBIGUOUS",
-                format!(
-                    "networks: the target has {} networks named `{name}`",
-                    named.len()
-                ),
+                &format!("the target has {} networks named `{name}`", named.len()),
                 GUIDANCE,
             );
             None
@@ -589,9 +574,10 @@ fn key(input: &RestorePlanInput, inventory: &Inventory, findings: &mut Findings)
     }
     if let Some(name) = &input.wish.key_name {
         if there(name).is_none() {
-            findings.problem(
+            findings.field(
+                "key_name",
                 "KEY_PAIR_NOT_FOUND",
-                format!("key_name: the acting user has no key pair `{name}` in the target"),
+                &format!("the acting user has no key pair `{name}` in the target"),
                 "import the key pair for that user, or name none",
             );
         }
@@ -636,13 +622,32 @@ fn key(input: &RestorePlanInput, inventory: &Inventory, findings: &mut Findings)
     }
 }
 
+/// Groups that are wished for have to be there: Neutron refuses the first port otherwise.
+fn security_groups(input: &RestorePlanInput, inventory: &Inventory, findings: &mut Findings) {
+    for (index, wished) in input.wish.security_groups.iter().enumerate() {
+        if inventory
+            .security_groups
+            .iter()
+            .all(|one| one.id != *wished)
+        {
+            findings.field(
+                format!("security_group_ids[{index}]"),
+                "SECURITY_GROUP_NOT_FOUND",
+                &format!("the target tenant has no security group {wished}"),
+                "list the security groups of the target tenant and name one of them, or none",
+            );
+        }
+    }
+}
+
 fn zone(input: &RestorePlanInput, inventory: &Inventory, findings: &mut Findings) {
     if let Some(zone) = &input.wish.availability_zone
         && !inventory.compute_zones.contains(zone)
     {
-        findings.problem(
+        findings.field(
+            "availability_zone",
             "AVAILABILITY_ZONE_NOT_FOUND",
-            format!("availability_zone: the target has no zone `{zone}`"),
+            &format!("the target has no zone `{zone}`"),
             "name one of the target's zones, or none",
         );
     }

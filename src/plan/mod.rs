@@ -5,6 +5,7 @@
 //! done answers at once, what is not there yet ends the run. A cancel, a deadline and a failure
 //! are the same thing to it: a reason to give up, and giving up is the ledger read backwards.
 
+mod allowance;
 mod compare;
 mod create_backup;
 mod create_dr_backup;
@@ -153,7 +154,10 @@ fn forgiven(limits: &Limits, ask: &Ask, effect: &Effect) -> bool {
     // Without the right to it, an admin has to do it by hand; the thing is waited for all the same.
     if matches!(
         effect.request,
-        Request::ApplyErrorStatus { .. } | Request::ApplyRecordFreed { .. }
+        Request::ApplyErrorStatus { .. }
+            | Request::ApplyRecordFreed { .. }
+            // What could not be looked at beforehand shows when it is asked for.
+            | Request::ReadAllowance { .. }
     ) {
         return true;
     }

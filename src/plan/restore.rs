@@ -217,6 +217,7 @@ impl<'a> Optional<'a> {
             | Request::ReadParents { .. }
             | Request::ReadRecord { .. }
             | Request::ReadInventory
+            | Request::ReadAllowance { .. }
             | Request::ReadPresence { .. }
             | Request::Drop { .. } => None,
         }

@@ -221,6 +221,7 @@ fn fact_of(read: &Effect) -> Option<(bool, &[Sighting])> {
             | Fact::Inventory(_)
             | Fact::Presence { .. }
             | Fact::Seen(_)
+            | Fact::Allowance(_)
             | Fact::Port { .. }
             | Fact::Server(_),
         )

@@ -9,7 +9,7 @@ use super::draft::{Draft, Step, Stop};
 use crate::domain::{
     effect::{Disposal, Effect, Fact, Request},
     id::{ProjectId, Tenant, VolumeBackupId},
-    inventory::{AdminReach, Inventory},
+    inventory::{AdminReach, Inventory, Right},
     restoration::RestorePlanInput,
 };
 
@@ -26,6 +26,8 @@ pub(super) struct Target<'a> {
     hollow: &'a [Held],
     /// Which records are there whose import has not ended, and would be asked for again.
     begun: Vec<&'a Held>,
+    /// Whether records may be imported, where one has to be.
+    pub(super) import: &'a Right,
     /// What the givers offer.
     givers: Vec<(&'a ProjectId, &'a Inventory)>,
 }
@@ -46,7 +48,8 @@ pub(super) fn look<'a>(next: &mut Draft<'a>, input: &RestorePlanInput) -> Step<T
     let looks = next.all(wishes)?;
     let inventory = inventory_of(looks[0])?;
     let presence = looks.get(1).map(|look| presence_of(look)).transpose()?;
-    let (live, hollow, begun) = presence.unwrap_or_default();
+    let (live, hollow, begun, import) =
+        presence.unwrap_or((&[][..], &[][..], &[][..], &Right::Unknown));
     // What is being imported where we would import it is adopted by asking for it too; anywhere else it
     // is somebody's, and waited for.
     let importer = importer(inventory, tenant);
@@ -77,6 +80,7 @@ pub(super) fn look<'a>(next: &mut Draft<'a>, input: &RestorePlanInput) -> Step<T
         live,
         hollow,
         begun,
+        import,
         givers: givers.collect::<Step<_>>()?,
     })
 }
@@ -111,6 +115,7 @@ impl<'a> Target<'a> {
             live: live.iter().collect(),
             hollow: &[],
             begun: Vec::new(),
+            import: &Right::Granted,
             givers: Vec::new(),
         }
     }
@@ -184,6 +189,7 @@ fn inventory_of(effect: &Effect) -> Step<&Inventory> {
             | Fact::Captured { .. }
             | Fact::Presence { .. }
             | Fact::Seen(_)
+            | Fact::Allowance(_)
             | Fact::Port { .. }
             | Fact::Server(_),
         )
@@ -191,13 +197,14 @@ fn inventory_of(effect: &Effect) -> Step<&Inventory> {
     }
 }
 
-fn presence_of(effect: &Effect) -> Step<(&[Held], &[Held], &[Held])> {
+fn presence_of(effect: &Effect) -> Step<(&[Held], &[Held], &[Held], &Right)> {
     match &effect.fact {
         Some(Fact::Presence {
             live,
             hollow,
             begun,
-        }) => Ok((live, hollow, begun)),
+            import,
+        }) => Ok((live, hollow, begun, import)),
         Some(
             Fact::Instance(_)
             | Fact::Record(_)
@@ -205,6 +212,7 @@ fn presence_of(effect: &Effect) -> Step<(&[Held], &[Held], &[Held])> {
             | Fact::Inventory(_)
             | Fact::Captured { .. }
             | Fact::Seen(_)
+            | Fact::Allowance(_)
             | Fact::Port { .. }
             | Fact::Server(_),
         )

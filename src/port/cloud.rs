@@ -101,13 +101,17 @@ pub trait Cloud: Send + Sync {
     /// The projects that the credentials of a cloud can be scoped to.
     async fn tenants_list(&self, cloud: &CloudName) -> Result<Vec<TenantInfo>, Fault>;
 
+    /// Whether a credential of the configuration can be scoped to a tenant. What is known of it is answered
+    /// without asking the cloud, for some minutes.
+    async fn tenant_reached(&self, tenant: &Tenant) -> Result<bool, Fault>;
+
     /// The instances of a tenant.
     async fn instances_list(&self, tenant: &Tenant) -> Result<Vec<InstanceInfo>, Fault>;
 
-    /// Everything about an instance.
+    /// Everything about an instance; `NotFound` for one of another tenant, whoever may see it.
     async fn instance_get(&self, tenant: &Tenant, server: &ServerId) -> Result<Manifest, Fault>;
 
-    /// One short read: the instance as a list shows it, or `NotFound`.
+    /// One short read: the instance as a list shows it, or `NotFound`, as for one of another tenant.
     async fn instance_peek(
         &self,
         tenant: &Tenant,

@@ -42,6 +42,9 @@ pub(super) const PATH: &str = "/api/openstack-backups/";
 /// What fields are called elsewhere, and here.
 const NAMES: Names = &[("instance_id", "instance")];
 
+/// What the parameters of its list are called elsewhere.
+const PARAMETERS: Names = &[("instance_id", "instance_uuid")];
+
 /// A regular backup: snapshots that bring an instance back in its own tenant.
 #[expect(clippy::struct_field_names, reason = "the original named it so")]
 #[derive(Debug, Serialize, ToSchema)]
@@ -249,7 +252,8 @@ async fn list(
         order: asked.o,
     };
     let (query, page) = asked::query(fields, filter, &paging, face.sizes)?;
-    let found = face.service.backups_list(query).await?;
+    let found = face.service.backups_list(query).await;
+    let found = found.map_err(|error| Problem::of(error, PARAMETERS))?;
     let rows = found.items.into_iter().map(|backup| tell(&face, backup));
     let rows = try_join_all(rows).await?;
     Ok(Listing {

@@ -43,6 +43,9 @@ pub(super) const PATH: &str = "/api/openstack-dr-backups/";
 /// What fields are called elsewhere, and here.
 const NAMES: Names = &[("instance_id", "source_instance")];
 
+/// What the parameters of its list are called elsewhere.
+const PARAMETERS: Names = &[("instance_id", "source_instance_uuid")];
+
 /// A DR backup: what brings an instance back in another cloud.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DrBackup {
@@ -252,7 +255,8 @@ async fn list(
         order: asked.o,
     };
     let (query, page) = asked::query(fields, filter, &paging, face.sizes)?;
-    let found = face.service.dr_backups_list(query).await?;
+    let found = face.service.dr_backups_list(query).await;
+    let found = found.map_err(|error| Problem::of(error, PARAMETERS))?;
     let rows = found.items.into_iter().map(|backup| tell(&face, backup));
     let rows = try_join_all(rows).await?;
     Ok(Listing {

@@ -14,7 +14,7 @@ use axum::{
 
 use super::problem::Problem;
 use crate::{
-    domain::{error::Error, orphan::KINDS, schedule::PointKind, sighting::ThingKind},
+    domain::{error::Error, orphan::KINDS, page::Filter, schedule::PointKind, sighting::ThingKind},
     service::Service,
 };
 
@@ -79,7 +79,7 @@ pub(super) async fn show(State(metrics): State<Metrics>) -> Result<Response, Pro
 async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
     let counted = (metrics.counted)();
     let under_way = metrics.service.operations_under_way().await?;
-    let sweeps = metrics.service.sweeps_list().await?;
+    let sweeps = metrics.service.sweeps_list(&Filter::default()).await?;
     let mut orphans: BTreeMap<(String, ThingKind), u64> = BTreeMap::new();
     let mut failed: BTreeMap<String, u64> = BTreeMap::new();
     for sweep in sweeps {

@@ -388,7 +388,7 @@ async fn get(face: &Face, id: Uuid, kind: PointKind) -> Result<Json<Restoration>
 
 fn wish(fields: &mut Fields<'_>, flavor: Option<String>, name: Option<String>) -> RestoreWish {
     RestoreWish {
-        name: fields.name("name", name.unwrap_or_default()),
+        name: fields.instance_name("name", name.unwrap_or_default()),
         flavor: fields
             .optional("flavor", flavor.unwrap_or_default())
             .map(FlavorId::new),

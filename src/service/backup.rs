@@ -7,6 +7,7 @@ use super::{
     dr_backup::nothing_to_cancel,
     refused,
     request::{Check, answer, check_etag},
+    scope::Fields,
 };
 use crate::{
     domain::{
@@ -92,7 +93,6 @@ impl Service {
             self.limits.request_id_characters,
         );
         check.done()?;
-        self.check_cloud("cloud", &ask.tenant.cloud)?;
         let content = format!(
             "{:?}",
             (
@@ -105,13 +105,18 @@ impl Service {
             return Ok(answer);
         }
         let instance_name = self
-            .peek_instance(&ask.tenant, &ask.server, Aim::Backup)
-            .await?;
-        self.check_consistency(&ask.tenant, &ask.server, Aim::Backup, ask.minimum)
+            .look_at_instance(
+                &ask.tenant,
+                &ask.server,
+                Aim::Backup,
+                ask.minimum,
+                Fields::PLAIN,
+            )
             .await?;
         let validate_only = ask.validate_only;
         let (backup, operation) = self.backup_prepare(ask, instance_name);
         if validate_only {
+            self.rehearse(&operation).await?;
             return Ok(backup);
         }
         let admitted = self
@@ -176,7 +181,8 @@ impl Service {
 
     /// A page of regular backups.
     pub async fn backups_list(&self, query: Query) -> Result<Page<Backup>, Error> {
-        self.store.backups_list(query).await.map_err(refused)
+        let page = self.store.backups_list(query.clone()).await;
+        self.honest(&query, page.map_err(refused)?).await
     }
 
     /// The restorations of a backup of either kind, newest first.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Service;
+use super::{Service, scope::Fields};
 use crate::domain::{
     error::Error,
     fault::FaultKind,
@@ -15,19 +15,18 @@ use crate::domain::{
 impl Service {
     /// The configured clouds.
     pub async fn clouds_list(&self) -> Vec<CloudInfo> {
-        self.cloud.clouds_list().await
+        self.gate.clouds().await
     }
 
     /// The tenants of a cloud.
     pub async fn tenants_list(&self, cloud: &CloudName) -> Result<Vec<TenantInfo>, Error> {
-        self.check_cloud("cloud", cloud)?;
-        Ok(self.cloud.tenants_list(cloud).await?)
+        self.gate.tenants(cloud, Fields::PLAIN).await
     }
 
     /// The instances of a tenant.
     pub async fn instances_list(&self, tenant: &Tenant) -> Result<Vec<InstanceInfo>, Error> {
-        self.check_cloud("cloud", &tenant.cloud)?;
-        Ok(self.cloud.instances_list(tenant).await?)
+        let inside = self.gate.enter(tenant, Fields::PLAIN).await?;
+        inside.instances().await
     }
 
     /// One instance, complete.
@@ -36,26 +35,26 @@ impl Service {
         tenant: &Tenant,
         server: &ServerId,
     ) -> Result<Manifest, Error> {
-        self.check_cloud("cloud", &tenant.cloud)?;
-        Ok(self.cloud.instance_get(tenant, server).await?)
+        let inside = self.gate.enter(tenant, Fields::PLAIN).await?;
+        inside.instance(server).await
     }
 
     /// The flavors of a tenant.
     pub async fn flavors_list(&self, tenant: &Tenant) -> Result<Vec<Flavor>, Error> {
-        self.check_cloud("cloud", &tenant.cloud)?;
-        Ok(self.cloud.flavors_list(tenant).await?)
+        let inside = self.gate.enter(tenant, Fields::PLAIN).await?;
+        inside.flavors().await
     }
 
     /// The networks of a tenant.
     pub async fn networks_list(&self, tenant: &Tenant) -> Result<Vec<Network>, Error> {
-        self.check_cloud("cloud", &tenant.cloud)?;
-        Ok(self.cloud.networks_list(tenant).await?)
+        let inside = self.gate.enter(tenant, Fields::PLAIN).await?;
+        inside.networks().await
     }
 
     /// The volume types of a tenant.
     pub async fn volume_types_list(&self, tenant: &Tenant) -> Result<Vec<VolumeType>, Error> {
-        self.check_cloud("cloud", &tenant.cloud)?;
-        Ok(self.cloud.volume_types_list(tenant).await?)
+        let inside = self.gate.enter(tenant, Fields::PLAIN).await?;
+        inside.volume_types().await
     }
 
     /// The clouds of these tenants that are gone as far as can be seen now, where a caller lets be forgotten
@@ -75,7 +74,8 @@ impl Service {
             .map(|tenant| (&tenant.cloud, tenant))
             .collect();
         for (cloud, tenant) in places {
-            let look = self.cloud.things_list(tenant, ThingKind::VolumeBackup);
+            let inside = self.gate.ours(tenant, Fields::PLAIN);
+            let look = inside.things(ThingKind::VolumeBackup);
             let is_missing = match tokio::time::timeout(self.limits.peek, look).await {
                 Ok(Ok(_)) => false,
                 Ok(Err(fault)) => {
@@ -89,21 +89,5 @@ impl Service {
             }
         }
         missing
-    }
-
-    /// A cloud must be one of the configuration.
-    pub(super) fn check_cloud(&self, field: &str, cloud: &CloudName) -> Result<(), Error> {
-        let names = self.cloud.cloud_names();
-        if names.contains(cloud) {
-            return Ok(());
-        }
-        let known: Vec<&str> = names.iter().map(CloudName::as_str).collect();
-        Err(Error::field(
-            field,
-            format!(
-                "`{cloud}` is not a configured cloud; there are: {}",
-                known.join(", ")
-            ),
-        ))
     }
 }

@@ -6,20 +6,23 @@ pub mod cloud;
 pub mod dr_backup;
 pub mod fields;
 pub mod orphan;
+mod rehearsal;
 pub mod request;
 pub mod restoration;
 pub mod retention;
 pub mod run;
 pub mod schedule;
+mod scope;
 pub mod story;
 pub mod take_in;
 pub mod verification;
 
 use std::{sync::Arc, time::Duration};
 
-use self::{run::RunCounts, verification::LookCounts};
+use self::{run::RunCounts, scope::Gate, verification::LookCounts};
 use crate::{
     domain::{
+        decision::Planner,
         error::{Error, ErrorKind, UNREADABLE, UNREADABLE_GUIDANCE, UNREADABLE_TEXT},
         schedule::Pace,
     },
@@ -99,26 +102,29 @@ impl Default for Limits {
 #[derive(Clone)]
 pub struct Service {
     store: Arc<dyn Store>,
-    cloud: Arc<dyn Cloud>,
+    gate: Gate,
     clock: Arc<dyn Clock>,
     limits: Limits,
+    planner: Planner,
     runs: Arc<RunCounts>,
     looks: Arc<LookCounts>,
 }
 
 impl Service {
-    /// A service over these.
+    /// A service over these; `planner` is the one by which the work is done that it admits.
     pub fn new(
         store: Arc<dyn Store>,
         cloud: Arc<dyn Cloud>,
         clock: Arc<dyn Clock>,
         limits: Limits,
+        planner: Planner,
     ) -> Self {
         Self {
             store,
-            cloud,
+            gate: Gate::new(cloud, limits.peek),
             clock,
             limits,
+            planner,
             runs: Arc::default(),
             looks: Arc::default(),
         }

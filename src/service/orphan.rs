@@ -9,13 +9,18 @@ use std::{
 use futures::future::try_join_all;
 use tracing::info;
 
-use super::{Service, refused, request::Check};
+use super::{
+    Service, refused,
+    request::Check,
+    scope::{Fields, Inside},
+};
 use crate::{
     domain::{
         error::Error,
         fault::FaultKind,
         id::{OperationId, Tenant},
         orphan::{self, Aim, Farewell, KINDS, Orphan, Outcome, Sweep, Why},
+        page::Filter,
         sighting::{Sighting, Thing},
         time::Timestamp,
     },
@@ -38,8 +43,9 @@ pub struct DeleteOrphans {
 impl Service {
     /// The orphans of a tenant as they are now, in an order in which they can be deleted.
     pub async fn orphans_list(&self, tenant: &Tenant) -> Result<Vec<Orphan>, Error> {
-        self.check_cloud("cloud", &tenant.cloud)?;
-        self.orphans_look(tenant).await.map(|look| look.orphans)
+        let inside = self.gate.enter(tenant, Fields::PLAIN).await?;
+        let look = self.orphans_look(tenant, &inside).await?;
+        Ok(look.orphans)
     }
 
     /// Deletes things, each only if it is an orphan at this moment, and tells what became of each in
@@ -63,7 +69,7 @@ impl Service {
             );
         }
         check.done()?;
-        self.check_cloud("cloud", &ask.tenant.cloud)?;
+        self.gate.check_cloud(&ask.tenant.cloud, Fields::PLAIN)?;
         let content = format!("{:?}", (&ask.tenant, &ask.ids, ask.include_unknown));
         let key = Self::request_key("DeleteOrphans", &ask.request_id, &content);
         if let Some(key) = &key
@@ -71,7 +77,8 @@ impl Service {
         {
             return Ok(answer);
         }
-        let look = self.orphans_look(&ask.tenant).await?;
+        let inside = self.gate.enter(&ask.tenant, Fields::PLAIN).await?;
+        let look = self.orphans_look(&ask.tenant, &inside).await?;
         let wanted: BTreeSet<&str> = ask.ids.iter().map(String::as_str).collect();
         let mut farewells = Vec::with_capacity(wanted.len());
         // What goes together keeps nothing of it from going; what stays keeps what it uses.
@@ -89,7 +96,9 @@ impl Service {
             }
             let farewell = match orphan.why {
                 Why::Unknown if !ask.include_unknown => kept_as_unknown(&orphan.sighting),
-                Why::Ended | Why::Unknown => self.orphan_delete(&ask.tenant, orphan, &going).await,
+                Why::Ended | Why::Unknown => {
+                    orphan_delete(&ask.tenant, &inside, orphan, &going).await
+                }
             };
             if !matches!(farewell.outcome, Outcome::Deleted | Outcome::NotFound) {
                 going.retain(|other| other != thing);
@@ -115,9 +124,24 @@ impl Service {
         Ok(answer)
     }
 
-    /// The last sweep of every tenant.
-    pub async fn sweeps_list(&self) -> Result<Vec<Sweep>, Error> {
-        self.store.sweeps_list(Aim::Orphans).await.map_err(refused)
+    /// The last sweep of every tenant in a place.
+    pub async fn sweeps_list(&self, place: &Filter) -> Result<Vec<Sweep>, Error> {
+        fn is_in<T: PartialEq>(wanted: Option<&T>, is: &T) -> bool {
+            wanted.is_none_or(|wanted| wanted == is)
+        }
+        let mut sweeps = self
+            .store
+            .sweeps_list(Aim::Orphans)
+            .await
+            .map_err(refused)?;
+        sweeps.retain(|sweep| {
+            is_in(place.cloud.as_ref(), &sweep.tenant.cloud)
+                && is_in(place.project.as_ref(), &sweep.tenant.project)
+        });
+        if sweeps.is_empty() {
+            self.check_filter(place).await?;
+        }
+        Ok(sweeps)
     }
 
     /// The time before which the last sweep of a tenant must have begun for the next one to be due.
@@ -136,9 +160,10 @@ impl Service {
         let mut sweeps = Vec::with_capacity(tenants.len());
         for tenant in tenants {
             let begun = self.clock.now();
-            let look = self.orphans_list(&tenant).await;
+            let inside = self.gate.ours(&tenant, Fields::PLAIN);
+            let look = self.orphans_look(&tenant, &inside).await;
             let (orphans, problem) = match look {
-                Ok(orphans) => (orphans, None),
+                Ok(look) => (look.orphans, None),
                 Err(error) => (Vec::new(), Some(error.message)),
             };
             let mut found = BTreeMap::new();
@@ -160,9 +185,9 @@ impl Service {
 
     /// One list of each kind, and then what is known: whatever came to an end between the two is
     /// known as what it became, or gone.
-    async fn orphans_look(&self, tenant: &Tenant) -> Result<Look, Error> {
+    async fn orphans_look(&self, tenant: &Tenant, inside: &Inside<'_>) -> Result<Look, Error> {
         let young = self.clock.now().before(self.limits.orphan_grace);
-        let lists = KINDS.map(|kind| self.cloud.things_list(tenant, kind));
+        let lists = KINDS.map(|kind| inside.things(kind));
         let seen = try_join_all(lists).await?.concat();
         let marked: Vec<(&Sighting, OperationId)> = seen
             .iter()
@@ -185,33 +210,37 @@ impl Service {
         let orphans = orphan::orphans(&seen, &known, young);
         Ok(Look { seen, orphans })
     }
+}
 
-    async fn orphan_delete(&self, tenant: &Tenant, orphan: &Orphan, going: &[Thing]) -> Farewell {
-        let seen = &orphan.sighting;
-        let answer = self.cloud.thing_delete(tenant, &seen.thing, going).await;
-        let (outcome, problem) = match answer {
-            Ok(()) => (Outcome::Deleted, String::new()),
-            Err(fault) if fault.kind == FaultKind::NotFound => (Outcome::NotFound, String::new()),
-            // Nobody of ours accounts for it, but somebody has come to use it.
-            Err(fault) if fault.kind == FaultKind::Held => (Outcome::Kept, fault.message),
-            Err(fault) => (Outcome::Refused, fault.to_string()),
-        };
-        info!(
-            %tenant,
-            thing = %seen.thing,
-            name = seen.name,
-            operation = %orphan.operation,
-            ?outcome,
-            problem,
-            "an orphan was to be deleted"
-        );
-        Farewell {
-            id: seen.thing.id.clone(),
-            thing: Some(seen.thing.clone()),
-            name: seen.name.clone(),
-            outcome,
-            problem,
-        }
+async fn orphan_delete(
+    tenant: &Tenant,
+    inside: &Inside<'_>,
+    orphan: &Orphan,
+    going: &[Thing],
+) -> Farewell {
+    let seen = &orphan.sighting;
+    let (outcome, problem) = match inside.delete(&seen.thing, going).await {
+        Ok(()) => (Outcome::Deleted, String::new()),
+        Err(fault) if fault.kind == FaultKind::NotFound => (Outcome::NotFound, String::new()),
+        // Nobody of ours accounts for it, but somebody has come to use it.
+        Err(fault) if fault.kind == FaultKind::Held => (Outcome::Kept, fault.message),
+        Err(fault) => (Outcome::Refused, fault.to_string()),
+    };
+    info!(
+        %tenant,
+        thing = %seen.thing,
+        name = seen.name,
+        operation = %orphan.operation,
+        ?outcome,
+        problem,
+        "an orphan was to be deleted"
+    );
+    Farewell {
+        id: seen.thing.id.clone(),
+        thing: Some(seen.thing.clone()),
+        name: seen.name.clone(),
+        outcome,
+        problem,
     }
 }
 

@@ -53,7 +53,11 @@ impl Service {
         let mut asked = 0;
         let mut sights = self.sights();
         loop {
-            let page = self.schedules_list(query.clone()).await?;
+            let page = self
+                .store
+                .schedules_list(query.clone())
+                .await
+                .map_err(refused)?;
             for schedule in &page.items {
                 match self.schedule_prune(schedule, &mut sights).await {
                     Ok(deletions) => asked += deletions,
@@ -166,7 +170,11 @@ impl Service {
         let (mut dr_backups, mut backups) = (Vec::new(), Vec::new());
         let mut rest = Some(query.clone());
         while let Some(query) = rest.take() {
-            let page = self.dr_backups_list(query.clone()).await?;
+            let page = self
+                .store
+                .dr_backups_list(query.clone())
+                .await
+                .map_err(refused)?;
             dr_backups.extend(page.items.iter().map(PointFacts::from));
             rest = page.next.map(|next| Query {
                 after: Some(next),
@@ -175,7 +183,11 @@ impl Service {
         }
         let mut rest = Some(query);
         while let Some(query) = rest.take() {
-            let page = self.backups_list(query.clone()).await?;
+            let page = self
+                .store
+                .backups_list(query.clone())
+                .await
+                .map_err(refused)?;
             backups.extend(page.items.iter().map(PointFacts::from));
             rest = page.next.map(|next| Query {
                 after: Some(next),

@@ -9,7 +9,7 @@ use std::{
 
 use tracing::{info, warn};
 
-use super::{Service, backup::CreateBackup, dr_backup::CreateDrBackup, refused};
+use super::{Service, backup::CreateBackup, dr_backup::CreateDrBackup, refused, scope::Fields};
 use crate::{
     domain::{
         calendar::Calendar,
@@ -18,6 +18,7 @@ use crate::{
         keeping::Keeping,
         lifecycle::State,
         schedule::{Due, PointKind, Run, RunCause, RunOutcome, Schedule, Slot},
+        text::Text,
         time::Timestamp,
     },
     port::{
@@ -143,11 +144,9 @@ impl Service {
             )
             .advise("wait for it, or cancel it"));
         }
+        let (tenant, server, plan) = (&schedule.tenant, &schedule.server, &schedule.plan);
         let instance_name = self
-            .peek_instance(&schedule.tenant, &schedule.server, schedule.plan.aim())
-            .await?;
-        let plan = &schedule.plan;
-        self.check_consistency(&schedule.tenant, &schedule.server, plan.aim(), plan.minimum)
+            .look_at_instance(tenant, server, plan.aim(), plan.minimum, Fields::SCHEDULE)
             .await?;
         let called = if schedule.plan.name.is_empty() {
             &instance_name
@@ -159,7 +158,8 @@ impl Service {
             .take(self.limits.name_characters)
             .collect();
         let (tenant, server) = (schedule.tenant.clone(), schedule.server.clone());
-        let description = schedule.plan.description.clone();
+        // It may have been written before the limits of the services were heeded.
+        let description = Text::Description.fitted(&schedule.plan.description);
         let keeping = Keeping {
             schedule: Some(schedule.id),
             ..Keeping::default()

@@ -14,7 +14,7 @@ use std::{
 use futures::{StreamExt as _, stream};
 use tracing::{info, warn};
 
-use super::{Service, refused};
+use super::{Service, refused, scope::Fields};
 use crate::{
     domain::{
         backup::Backup,
@@ -227,7 +227,11 @@ impl Service {
         let mut points = Vec::new();
         let mut rest = Some(query.clone());
         while let Some(query) = rest.take() {
-            let page = self.dr_backups_list(query.clone()).await?;
+            let page = self
+                .store
+                .dr_backups_list(query.clone())
+                .await
+                .map_err(refused)?;
             let resting = |one: &DrBackup| Resting {
                 point: ResourceId::DrBackup(one.id),
                 revision: one.revision,
@@ -242,7 +246,11 @@ impl Service {
         }
         let mut rest = Some(query);
         while let Some(query) = rest.take() {
-            let page = self.backups_list(query.clone()).await?;
+            let page = self
+                .store
+                .backups_list(query.clone())
+                .await
+                .map_err(refused)?;
             let resting = |one: &Backup| Resting {
                 point: ResourceId::Backup(one.id),
                 revision: one.revision,
@@ -266,7 +274,7 @@ impl Service {
             return;
         }
         let begun = self.clock.now();
-        let listed = self.cloud.things_list(place, kind).await;
+        let listed = self.gate.ours(place, Fields::PLAIN).things(kind).await;
         let listed = listed.map(|things| Listed {
             begun,
             by_id: things
@@ -301,7 +309,7 @@ impl Service {
                 if known {
                     return (place, thing, Found::Gone);
                 }
-                let found = match self.cloud.thing_get(&place, &thing).await {
+                let found = match self.gate.ours(&place, Fields::PLAIN).thing(&thing).await {
                     Ok(Some(seen)) => Found::from(&seen),
                     Ok(None) => Found::Gone,
                     Err(fault) => {

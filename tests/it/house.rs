@@ -90,6 +90,17 @@ fn settings() -> Settings {
     }
 }
 
+/// The planners of a house, which do not pause for long.
+fn planner() -> Planner {
+    Arc::new(|operation, ledger, now| {
+        let limits = plan::Limits {
+            pause: Duration::from_millis(20),
+            ..plan::Limits::default()
+        };
+        plan::plan(&limits, operation, ledger, now)
+    })
+}
+
 impl House {
     /// A house whose clouds take `times`.
     pub(crate) async fn open(times: sim::Times) -> Self {
@@ -127,6 +138,7 @@ impl House {
             Arc::clone(&cloud),
             Arc::clone(&clock),
             without_grace(),
+            planner(),
         );
         let stop = CancellationToken::new();
         let door = server::door(service, server::Limits::default(), stop.clone())
@@ -163,7 +175,8 @@ impl House {
     /// A service over `store` and the same clouds, with other limits.
     pub(crate) fn service(&self, store: &Arc<dyn Store>, limits: service::Limits) -> Service {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        Service::new(Arc::clone(store), Arc::clone(&self.cloud), clock, limits)
+        let cloud = Arc::clone(&self.cloud);
+        Service::new(Arc::clone(store), cloud, clock, limits, planner())
     }
 
     /// A service over the same store and clouds that goes by another clock.
@@ -173,6 +186,7 @@ impl House {
             Arc::clone(&self.cloud),
             clock,
             limits,
+            planner(),
         )
     }
 
@@ -199,13 +213,7 @@ impl House {
 
     /// Starts an engine; another one must not run.
     pub(crate) fn start_engine(&mut self) {
-        self.start_engine_with(Arc::new(|operation, ledger, now| {
-            let limits = plan::Limits {
-                pause: Duration::from_millis(20),
-                ..plan::Limits::default()
-            };
-            plan::plan(&limits, operation, ledger, now)
-        }));
+        self.start_engine_with(planner());
     }
 
     /// The same, with planners of its own.

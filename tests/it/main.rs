@@ -31,6 +31,7 @@ mod replicas;
 mod rest;
 mod schedule_store;
 mod schedules;
+mod scope;
 mod stage;
 mod statuses;
 mod store_contract;

@@ -27,6 +27,7 @@ use drbackup::{
             CloudName, DrBackupId, EffectKey, InstanceId, Lane, OperationId, ProjectId, ReplicaId,
             ResourceId, RestorationId, ServerId, Tenant, VolumeBackupId, VolumeId,
         },
+        inventory::Right,
         keeping::Keeping,
         ledger::Ledger,
         lifecycle::State,
@@ -268,6 +269,7 @@ fn effect(key: &str, state: EffectState) -> Effect {
             live: vec![(VolumeBackupId::new("backup-1"), ProjectId::new("blue"))],
             hollow: vec![(VolumeBackupId::new("backup-2"), ProjectId::new("blue"))],
             begun: vec![(VolumeBackupId::new("backup-3"), ProjectId::new("blue"))],
+            import: Right::Granted,
         }),
         fault: Some(Fault::new(
             FaultKind::Busy,

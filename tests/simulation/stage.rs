@@ -270,6 +270,7 @@ impl Stage {
                 cloud,
                 calendar,
                 service::Limits::default(),
+                Arc::new(scene.planner),
             ),
             source,
             dr,
@@ -304,7 +305,13 @@ impl Stage {
         );
         let mut work = vec![tokio::spawn(engine.run(CancellationToken::new()))];
         if self.scene.ticks {
-            let service = Service::new(store, cloud, calendar, service::Limits::default());
+            let service = Service::new(
+                store,
+                cloud,
+                calendar,
+                service::Limits::default(),
+                Arc::new(self.scene.planner),
+            );
             let ticker = Ticker::new(service.clone(), ticker::Settings::default());
             let verifier = Verifier::new(service.clone(), verifier::Settings::default());
             let retention = Retention::new(service, retention::Settings::default());

@@ -19,6 +19,7 @@ use crate::{
         restoration::{
             NetworkWish, Restoration, RestoreWish, RestoredVolume, Source, Start, VolumeWish,
         },
+        text::Text,
     },
     service::{
         Limits,
@@ -26,9 +27,6 @@ use crate::{
         restoration::{CreateRestoration, DeleteRestoration},
     },
 };
-
-/// Characters of a key and of a value of metadata, as Nova takes them.
-const METADATA_CHARACTERS: usize = 255;
 
 /// A restoration.
 pub(in crate::api) fn restoration(restoration: Restoration) -> pb::Restoration {
@@ -126,7 +124,7 @@ pub(in crate::api) fn create(
     let source = source(&mut fields, &message.dr_backup_id, &message.backup_id);
     let tenant = tenant(&mut fields, message.cloud, message.tenant);
     let wish = RestoreWish {
-        name: fields.name("name", message.name),
+        name: fields.instance_name("name", message.name),
         flavor: fields
             .optional("flavor_id", message.flavor_id)
             .map(FlavorId::new),
@@ -238,11 +236,8 @@ fn metadata(fields: &mut Fields<'_>, given: HashMap<String, String>) -> Properti
     let sorted: Properties = given.into_iter().collect();
     for (key, value) in &sorted {
         let field = format!("metadata[{}]", super::fields::brief(key));
-        if key.is_empty() {
-            fields.bad(&field, "has no key");
-        }
-        fields.words(&field, key.clone(), METADATA_CHARACTERS);
-        fields.words(&field, value.clone(), METADATA_CHARACTERS);
+        fields.fits(&field, Text::MetadataKey, key);
+        fields.fits(&field, Text::MetadataValue, value);
     }
     sorted
 }

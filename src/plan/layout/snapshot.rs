@@ -4,7 +4,7 @@
 //! type only where one back end serves both, and another zone only where it is configured to: it refuses
 //! the volume otherwise, so whoever wishes for another one is told.
 
-use super::{Findings, VolumeLayout};
+use super::{Findings, Named, VolumeLayout};
 use crate::domain::{
     backup::VolumeSnapshot, difference::Difference, inventory::Inventory, manifest::VolumeFacts,
     restoration::RestorePlanInput,
@@ -20,6 +20,7 @@ pub(super) fn volume(
 ) -> VolumeLayout {
     let wish = &input.wish;
     let own = wish.volumes.iter().find(|one| one.volume == source.id);
+    let named = Named::of(wish, &source.id);
     let least = source.size_gib.max(snapshot.size_gib);
     let wished = own.and_then(|one| one.volume_type.as_ref());
     let volume_type = wished.or(wish.volume_type.as_ref());
@@ -42,18 +43,20 @@ pub(super) fn volume(
     if let Some(name) = volume_type
         && !inventory.volume_types.iter().any(|one| one.name == *name)
     {
-        findings.problem(
+        findings.field(
+            named.volume_type(),
             "VOLUME_TYPE_NOT_FOUND",
-            format!("volume_type: the target has no volume type `{name}`"),
+            &format!("the target has no volume type `{name}`"),
             "list the volume types of the target and name one of them, or none",
         );
     }
     if let Some(name) = zone
         && !inventory.volume_zones.contains(name)
     {
-        findings.problem(
+        findings.field(
+            named.zone(),
             "AVAILABILITY_ZONE_NOT_FOUND",
-            format!("volume availability zone: the target has no zone `{name}` for volumes"),
+            &format!("the target has no zone `{name}` for volumes"),
             "name one of the target's zones, or none",
         );
     }

@@ -26,8 +26,8 @@ use crate::domain::{
     difference::Difference,
     dr_backup::DrBackupDetail,
     effect::{Disposal, EffectKind, EffectState, Fact, Request},
-    id::{FlavorId, ImageId, SnapshotId},
-    inventory::KeyPairInfo,
+    id::{FlavorId, ImageId, ProjectId, SnapshotId},
+    inventory::{AdminReach, Inventory, KeyPairInfo, Quotas, Right, TypeQuotas},
     ledger::Ledger,
     operation::{Ask, Operation},
     restoration::RestoreWish,
@@ -81,6 +81,11 @@ fn a_failure_or_cancel_at_any_effect_leaves_nothing_but_what_is_kept() {
                     if key.as_str() == "server-after" && !cancel {
                         // What was captured is worth more than what could be claimed of it.
                         assert_eq!(story.ending, Ending::Done, "{name} at {key}");
+                        continue;
+                    }
+                    if key.as_str() == "allowance" && !cancel {
+                        // What could not be looked at shows when it is asked for.
+                        assert_eq!(story.ending, Ending::Done, "{name} without {key}");
                         continue;
                     }
                     if key.as_str().ends_with("-swept") {
@@ -295,13 +300,13 @@ fn a_regular_backup_holds_its_snapshots_and_nothing_else_is_made() {
     let made = ["volume-0", "volume-1", "volume-2"].map(|key| format!("made-{key}-snapshot"));
     assert_eq!(ids, made);
     assert_eq!(detail.consistency.map(|one| one.skew_ms), Some(Some(2000)));
-    // Beside them only the two reads.
-    assert_eq!(story.ledger.iter().count(), 5);
+    // Beside them it read what it may, and the instance twice.
+    assert_eq!(story.ledger.iter().count(), 6);
 }
 
 #[test]
 fn one_snapshot_that_fails_takes_the_others_of_its_backup_with_it() {
-    for at in 1..=3 {
+    for at in 2..=4 {
         let story = unfold(create_regular(), 3, Some(at), false);
         assert!(matches!(story.ending, Ending::Erred(_)));
         let Some(Detail::Backup(detail)) = story.detail else {
@@ -410,7 +415,7 @@ fn snapshots_of_an_instance_that_boots_from_an_image_are_refused_before_anything
     };
     assert_eq!(error.reason, "INSTANCE_ROOT_NOT_VOLUME");
     assert!(error.guidance.contains("DR backup"), "{}", error.guidance);
-    assert_eq!(story.wished.len(), 1, "it only read: {}", story.text);
+    assert_eq!(story.wished.len(), 2, "it only read: {}", story.text);
 }
 
 #[test]
@@ -724,4 +729,96 @@ fn what_a_flavor_gives_otherwise_is_told_in_true_words() {
         ("dedicated", "", false)
     );
     assert_eq!(row("flavor extra spec quota:vif"), ("10", "20", false));
+}
+
+/// What is in the way of a restoration of `volumes` volumes into this inventory.
+fn in_the_way(volumes: usize, wish: RestoreWish, there: &Inventory) -> String {
+    let Ask::Restore(input) = restore(volumes, wish).ask else {
+        panic!("a restoration")
+    };
+    let chosen = super::layout::choose(&input, &Target::of(there, &[]));
+    chosen.err().map(|error| error.message).unwrap_or_default()
+}
+
+#[test]
+fn the_flavor_that_is_asked_for_is_the_one_that_is_counted() {
+    let mut there = inventory();
+    let mut large = there.flavors[0].clone();
+    large.id = FlavorId::new("2");
+    large.shape.ram_mib = 4096;
+    large.shape.cores = 2;
+    there.flavors.push(large);
+    there.quotas.ram_mib = Some(1024);
+    there.quotas.cores = Some(1);
+    let large = RestoreWish {
+        flavor: Some(FlavorId::new("2")),
+        ..RestoreWish::default()
+    };
+    let told = in_the_way(1, large, &there);
+    assert!(
+        told.contains("quota of RAM MiB is short: 4096 needed, 1024 left"),
+        "{told}"
+    );
+    assert!(
+        told.contains("quota of cores is short: 2 needed, 1 left"),
+        "{told}"
+    );
+    assert_eq!(in_the_way(1, RestoreWish::default(), &there), "");
+}
+
+#[test]
+fn the_project_that_imports_pays_for_the_records() {
+    let mut there = inventory();
+    there.quotas.backups = Some(0);
+    let other = AdminReach::Other(ProjectId::new("admin"));
+    there.admin = other;
+    there.importer = Some(Quotas::default());
+    assert_eq!(in_the_way(3, RestoreWish::default(), &there), "");
+    there.quotas.backups = None;
+    there.importer = Some(Quotas {
+        backups: Some(2),
+        ..Quotas::default()
+    });
+    let told = in_the_way(3, RestoreWish::default(), &there);
+    let expected = "quota of volume backups of project admin, in which imported records land, is short: 3 needed, 2 left";
+    assert!(told.contains(expected), "{told}");
+}
+
+#[test]
+fn limits_of_a_type_and_of_one_volume_count_too() {
+    let mut there = inventory();
+    there.quotas.per_volume_gigabytes = Some(0);
+    there.quotas.server_metadata = Some(0);
+    let quotas = TypeQuotas {
+        volumes: Some(1),
+        gigabytes: Some(1),
+        snapshots: None,
+    };
+    there.quotas.by_type.insert("fast".to_owned(), quotas);
+    let wish = RestoreWish {
+        metadata: [("a".to_owned(), "b".to_owned())].into(),
+        ..RestoreWish::default()
+    };
+    let told = in_the_way(2, wish, &there);
+    for what in [
+        "GiB of one volume is short",
+        "volumes of type fast is short: 2 needed, 1 left",
+        "volume GiB of type fast is short",
+        "metadata of a server is short",
+    ] {
+        assert!(told.contains(what), "{what}: {told}");
+    }
+}
+
+#[test]
+fn without_the_right_to_import_nothing_is_begun() {
+    let there = inventory();
+    let refused = Right::Refused("policy".to_owned());
+    let mut target = Target::of(&there, &[]);
+    target.import = &refused;
+    let Ask::Restore(input) = restore(1, RestoreWish::default()).ask else {
+        panic!("a restoration")
+    };
+    let told = super::layout::choose(&input, &target).unwrap_err().message;
+    assert!(told.contains("may not be imported: policy"), "{told}");
 }

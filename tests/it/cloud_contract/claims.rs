@@ -10,7 +10,7 @@ use drbackup::{
             CloudName, NetworkId, PortId, ProjectId, SecurityGroupId, ServerId, Tenant,
             VolumeBackupId, VolumeId,
         },
-        inventory::AdminReach,
+        inventory::{AdminReach, Right},
         manifest::{Properties, SecurityGroupRule},
         record::BackupRecord,
         sighting::{Sighting, Thing, ThingKind, Verdict},
@@ -75,6 +75,7 @@ claims! {
     security_group_that_others_need_stays,
     address_that_is_taken_is_a_conflict,
     inventory_tells_what_the_tenant_has,
+    rights_and_quotas_are_seen_before_anything_is_made,
     record_without_the_right_is_forbidden,
     instance_goes_from_one_cloud_to_the_other,
     admin_of_another_project_restores_into_the_tenant,
@@ -669,6 +670,46 @@ async fn inventory_tells_what_the_tenant_has(stage: &Stage) {
             "{:?}",
             inventory.admin
         );
+        // What imports land in pays for them.
+        assert!(
+            inventory
+                .importer
+                .is_some_and(|quotas| quotas.backups.is_some())
+        );
+    }
+}
+
+async fn rights_and_quotas_are_seen_before_anything_is_made(stage: &Stage) {
+    let look = Request::ReadAllowance { export: true };
+    for tenant in [stage.source_tenant(), stage.dr_tenant()] {
+        let answer = perform(stage, tenant, "", &look).await;
+        let Some(Fact::Allowance(seen)) = answer.fact else {
+            panic!("no allowance");
+        };
+        assert_eq!(seen.export, Right::Granted);
+        let quotas = &seen.quotas;
+        for left in [quotas.snapshots, quotas.backups, quotas.backup_gigabytes] {
+            assert!(left.is_some(), "{quotas:?}");
+        }
+        let member = stage.client("", Limits::default());
+        let answer = member.request_perform(tenant, "", &look).await;
+        let Some(Fact::Allowance(seen)) = answer.expect("an answer").fact else {
+            panic!("no allowance");
+        };
+        assert!(
+            matches!(seen.export, Right::Refused(_)),
+            "{:?}",
+            seen.export
+        );
+        let absent = Request::ReadPresence {
+            backups: vec![VolumeBackupId::new(Uuid::new_v4().to_string())],
+            projects: Vec::new(),
+        };
+        let answer = member.request_perform(tenant, "", &absent).await;
+        let Some(Fact::Presence { import, .. }) = answer.expect("an answer").fact else {
+            panic!("no presence");
+        };
+        assert!(matches!(import, Right::Refused(_)), "{import:?}");
     }
 }
 

@@ -270,6 +270,7 @@ async fn a_failed_import_can_be_had_again(
             live,
             hollow,
             begun,
+            ..
         }) = seen.fact
         else {
             panic!("no presence");

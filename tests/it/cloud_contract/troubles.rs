@@ -6,6 +6,7 @@ use drbackup::{
         effect::{Fact, Request},
         fault::{Fault, FaultKind},
         id::{CloudName, SnapshotId, Tenant, VolumeBackupId, VolumeId},
+        inventory::Right,
         record::BackupRecord,
         sighting::{Thing, ThingKind},
     },
@@ -450,6 +451,7 @@ async fn an_import_that_does_not_end(
         live: none(),
         hollow: none(),
         begun: place.clone(),
+        import: Right::Unknown,
     };
     assert_eq!(seen, Some(begun));
     assert_eq!(
@@ -468,6 +470,7 @@ async fn an_import_that_does_not_end(
         live: none(),
         hollow: place,
         begun: none(),
+        import: Right::Unknown,
     };
     assert_eq!(seen, Some(hollow), "and so it is imported anew");
 }
