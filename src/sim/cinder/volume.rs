@@ -110,6 +110,26 @@ fn list(world: &World, ask: &Ask<'_>, path: &str) -> Answer {
     })))
 }
 
+/// The attachments of a project, also those that have not come to their end.
+pub(super) fn attachments(world: &World, ask: &Ask<'_>) -> Answer {
+    let everybody = ask.who.is_admin() && ask.call.param("all_tenants").is_some_and(truth);
+    let wanted = ask.call.param("volume_id");
+    let volumes = world.cinder.volumes.values();
+    let views: Vec<Value> = volumes
+        .filter(|volume| everybody || volume.project == ask.who.project)
+        .filter(|volume| wanted.is_none_or(|wanted| volume.id == wanted))
+        .filter_map(|volume| Some((volume, volume.attachment.as_ref()?)))
+        .map(|(volume, one)| {
+            let status = match volume.status.as_str() {
+                "reserved" | "attaching" => volume.status.as_str(),
+                _ => "attached",
+            };
+            json!({"id": one.id, "status": status, "instance": one.server, "volume_id": volume.id})
+        })
+        .collect();
+    Ok(Reply::ok(json!({"attachments": views})))
+}
+
 /// `extended`: with what extensions add to a show and a detailed list, but not to the answer of a create.
 fn view(world: &World, ask: &Ask<'_>, volume: &Volume, extended: bool) -> Value {
     let admin = ask.who.is_admin();
@@ -121,7 +141,8 @@ fn view(world: &World, ask: &Ask<'_>, volume: &Volume, extended: bool) -> Value 
     let attached: Vec<Value> = volume
         .attachment
         .iter()
-        .filter(|_| volume.status != "reserved")
+        // Only what is attached, see `_get_attachments` of `cinder/api/v3/views/volumes.py`.
+        .filter(|_| !["reserved", "attaching"].contains(&volume.status.as_str()))
         .map(|one| {
             let host = admin.then(|| format!("{}-host", world.config.name));
             json!({"id": volume.id, "attachment_id": one.id, "volume_id": volume.id,

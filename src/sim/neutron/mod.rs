@@ -26,7 +26,8 @@ use crate::sim::world::{Kind, World};
 pub(crate) use group::{Sketch as RuleSketch, add_rule, make as group_make};
 pub(crate) use network::{make as network_make, make_subnet as subnet_make};
 pub(crate) use port::{
-    Sketch as PortSketch, bind as port_bind, make as port_make, release as ports_release,
+    Sketch as PortSketch, bind as port_bind, device as port_device, make as port_make,
+    release as ports_release, unbind as port_unbind,
 };
 
 /// One resource, as it is shown.

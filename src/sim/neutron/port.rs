@@ -65,15 +65,28 @@ pub(crate) fn release(world: &mut World, server: &str, made: &[String]) {
             world.forget(&port);
             continue;
         }
-        let changes = json!({"device_id": "", "device_owner": "", "status": "DOWN",
-            "binding:host_id": "", "binding:vif_type": "unbound"});
-        touch(
-            world,
-            "ports",
-            &port,
-            changes.as_object().cloned().unwrap_or_default(),
-        );
+        unbind(world, &port);
     }
+}
+
+/// Lets a port go.
+pub(crate) fn unbind(world: &mut World, port: &str) {
+    let changes = json!({"device_id": "", "device_owner": "", "status": "DOWN",
+        "binding:host_id": "", "binding:vif_type": "unbound"});
+    touch(
+        world,
+        "ports",
+        port,
+        changes.as_object().cloned().unwrap_or_default(),
+    );
+}
+
+/// The server or whatever else has a port, empty where nothing has; nothing where the port is not there, or
+/// not in the project that is named.
+pub(crate) fn device(world: &World, project: Option<&str>, port: &str) -> Option<String> {
+    let row = world.neutron.row("ports", port)?;
+    let theirs = project.is_none_or(|project| text(row, "project_id") == project);
+    theirs.then(|| text(row, "device_id").to_owned())
 }
 
 pub(super) fn create(

@@ -5,6 +5,7 @@ mod create;
 mod flavor;
 mod group;
 mod image;
+mod interface;
 mod keypair;
 mod limit;
 mod power;
@@ -22,8 +23,10 @@ use crate::sim::keystone::{Who, unauthorised};
 use crate::sim::reply::{Answer, Reply, fault, missing};
 use crate::sim::world::World;
 
+pub(crate) use attachment::{hand_over as volume_hand_over, let_go as volume_let_go};
 pub(crate) use create::{Disk as DiskWish, Nic, Wish as ServerWish, build as server_build};
 pub(crate) use image::gone as image_gone;
+pub(crate) use interface::{hand_over as port_hand_over, let_go as port_let_go};
 pub(crate) use keypair::make as keypair_make;
 pub(crate) use server::settle;
 
@@ -249,6 +252,9 @@ fn route(world: &mut World, ask: &Ask<'_>, parts: &[&str]) -> Answer {
     match rest {
         ["servers", id, "os-volume_attachments", rest @ ..] => {
             attachment::route(world, ask, id, rest)
+        }
+        ["servers", id, "os-interface", rest @ ..] if !reads => {
+            interface::route(world, ask, id, rest)
         }
         ["servers", rest @ ..] => server::route(world, ask, rest),
         ["flavors", rest @ ..] => flavor::route(world, ask, rest),
