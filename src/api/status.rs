@@ -53,7 +53,7 @@ fn fault_code(kind: FaultKind) -> Code {
         FaultKind::NotFound => Code::NotFound,
         FaultKind::Invalid => Code::InvalidArgument,
         FaultKind::Quota | FaultKind::NoHost => Code::ResourceExhausted,
-        FaultKind::Conflict | FaultKind::Unfit | FaultKind::Unconfigured => {
+        FaultKind::Conflict | FaultKind::Held | FaultKind::Unfit | FaultKind::Unconfigured => {
             Code::FailedPrecondition
         }
         FaultKind::Broken => Code::Internal,
@@ -166,7 +166,7 @@ fn describe_fault(fault: &Fault, reason: &str, details: &mut ErrorDetails) {
         FaultKind::Quota => {
             details.add_quota_failure_violation(fault.service.project(), message);
         }
-        FaultKind::Conflict | FaultKind::Unfit | FaultKind::Unconfigured => {
+        FaultKind::Conflict | FaultKind::Held | FaultKind::Unfit | FaultKind::Unconfigured => {
             details.add_precondition_failure_violation(reason, fault.service.project(), message);
         }
         FaultKind::Unreachable

@@ -236,7 +236,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "patience.asked_while_used",
-        "How often the deletion of what others have come to use is asked for before it is left to them.",
+        "How often in a row what is to be deleted is seen to be used by somebody else, with growing pauses between the looks, before it is left to them and told.",
     ),
     (
         "patience.tries",

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     consistency::ServerState,
     fault::Fault,
+    holder::Hold,
     id::{
         EffectKey, GroupId, ImageId, NetworkId, PortId, ProjectId, SecurityGroupId, ServerId,
         SnapshotId, Tenant, VolumeBackupId, VolumeId,
@@ -528,6 +529,8 @@ pub struct Effect {
     pub fact: Option<Fact>,
     /// What went wrong last: with `Failed` for good, else what it waits for.
     pub fault: Option<Fault>,
+    /// Who else uses the thing that is to go, as long as somebody does.
+    pub held: Option<Hold>,
     /// How often it was asked for.
     pub attempt: u32,
     /// When it last changed.
@@ -544,6 +547,14 @@ impl Effect {
             }),
             _ => None,
         }
+    }
+
+    /// The thing that goes when its time has come: what it made, or what it is there to delete.
+    pub fn thing_to_go(&self) -> Option<Thing> {
+        if let Request::Drop { thing } = &self.request {
+            return Some(thing.clone());
+        }
+        self.thing()
     }
 
     /// The sighting of what became ready.

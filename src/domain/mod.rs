@@ -32,6 +32,7 @@
 //! | sighting | a thing as a list call showed it |
 //! | fact | what an effect brought to light, kept in the ledger |
 //! | doubt | what speaks against the claim that a point can be restored; a look at its parts renews or doubts it |
+//! | holder | who uses a thing by now: what a stranger holds stays, and is told |
 //! | orphan | a thing with our mark that nothing of ours accounts for |
 //! | fault | a call to a cloud that did not end well |
 //! | planner | the pure function from an operation and its ledger to a decision |
@@ -49,6 +50,7 @@ pub mod error;
 pub mod event;
 pub mod fault;
 pub mod flavor_fit;
+pub mod holder;
 pub mod id;
 pub mod inventory;
 pub mod keeping;

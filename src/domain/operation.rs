@@ -150,6 +150,20 @@ pub struct UnderWay {
 }
 
 impl Ask {
+    /// The things that it is there to delete together.
+    pub fn things(&self) -> &[Thing] {
+        match self {
+            Self::DeleteRestoration { things, .. } => things,
+            Self::CreateDrBackup { .. }
+            | Self::UpdateDrBackup { .. }
+            | Self::DeleteDrBackup { .. }
+            | Self::CreateBackup { .. }
+            | Self::UpdateBackup { .. }
+            | Self::DeleteBackup { .. }
+            | Self::Restore(_) => &[],
+        }
+    }
+
     /// The name of the planner, for logs and metrics.
     pub fn name(&self) -> &'static str {
         match self {

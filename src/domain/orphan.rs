@@ -114,7 +114,7 @@ pub enum Outcome {
     Deleted,
     /// Nothing with our mark has that id.
     NotFound,
-    /// It is no orphan, so it was left alone.
+    /// It is no orphan, or somebody uses it, so it was left alone.
     Kept,
     /// The cloud did not delete it.
     Refused,

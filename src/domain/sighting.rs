@@ -155,7 +155,8 @@ impl Sighting {
         FaultKind::Broken
     }
 
-    /// Whether a delete of it is refused for as long as it is in this status.
+    /// Whether a delete of it is refused for as long as it is in this status, which passes by itself. What
+    /// is in use is not among these: who uses it has to be read, see [`super::holder`].
     pub fn refuses_deletion(&self) -> bool {
         match self.thing.kind {
             ThingKind::Port
@@ -172,10 +173,6 @@ impl Sighting {
                     | "backing-up"
                     | "restoring"
                     | "restoring-backup"
-                    | "in-use"
-                    | "attaching"
-                    | "detaching"
-                    | "reserved"
                     | "downloading"
                     | "uploading"
                     | "deleting"
@@ -184,6 +181,123 @@ impl Sighting {
                     | "retyping"
                     | "extending"
             ),
+        }
+    }
+}
+
+/// Whether a status that forbids the deletion of a thing, and does not end, is what the death of a service
+/// leaves behind, so that an admin may set it to `error`. Any other one tells of somebody who uses the
+/// thing, or works on it, and is never taken away by force.
+pub fn is_left_by_a_death(kind: ThingKind, status: &str) -> bool {
+    match kind {
+        // `restoring-backup` of a volume: the restore goes to pieces when its record is freed beside.
+        ThingKind::Volume => matches!(
+            status,
+            "creating"
+                | "downloading"
+                | "deleting"
+                | "error_deleting"
+                | "backing-up"
+                | "restoring-backup"
+        ),
+        ThingKind::Snapshot => matches!(
+            status,
+            "creating" | "deleting" | "error_deleting" | "backing-up"
+        ),
+        ThingKind::VolumeBackup => matches!(
+            status,
+            "creating" | "deleting" | "error_deleting" | "restoring"
+        ),
+        ThingKind::GroupSnapshot => matches!(status, "creating" | "deleting" | "error_deleting"),
+        ThingKind::SecurityGroup
+        | ThingKind::KeyPair
+        | ThingKind::Port
+        | ThingKind::Server
+        | ThingKind::Image => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All statuses that Cinder gives to volumes, snapshots, backups and group snapshots together: those of
+    /// `cinder/objects/fields.py` of 2026.1, and what older releases and Nova write beside.
+    const CINDER: [&str; 33] = [
+        "attaching",
+        "available",
+        "awaiting-transfer",
+        "backing-up",
+        "creating",
+        "deleted",
+        "deleting",
+        "detaching",
+        "downloading",
+        "error",
+        "error_attaching",
+        "error_backing-up",
+        "error_deleting",
+        "error_detaching",
+        "error_extending",
+        "error_managing",
+        "error_restoring",
+        "extending",
+        "in-use",
+        "maintenance",
+        "managing",
+        "migrating",
+        "reserved",
+        "restoring",
+        "restoring-backup",
+        "retyping",
+        "reverting",
+        "unmanaging",
+        "updating",
+        "uploading",
+        // What a service might call it that nobody knows yet.
+        "busy",
+        "unknown",
+        "",
+    ];
+
+    #[test]
+    fn only_what_a_death_leaves_behind_is_ever_forced() {
+        let forced = |kind: ThingKind| -> Vec<&str> {
+            let all = CINDER.into_iter();
+            all.filter(|status| is_left_by_a_death(kind, status))
+                .collect()
+        };
+        assert_eq!(
+            forced(ThingKind::Volume),
+            [
+                "backing-up",
+                "creating",
+                "deleting",
+                "downloading",
+                "error_deleting",
+                "restoring-backup"
+            ]
+        );
+        assert_eq!(
+            forced(ThingKind::Snapshot),
+            ["backing-up", "creating", "deleting", "error_deleting"]
+        );
+        assert_eq!(
+            forced(ThingKind::VolumeBackup),
+            ["creating", "deleting", "error_deleting", "restoring"]
+        );
+        assert_eq!(
+            forced(ThingKind::GroupSnapshot),
+            ["creating", "deleting", "error_deleting"]
+        );
+        for kind in [
+            ThingKind::SecurityGroup,
+            ThingKind::KeyPair,
+            ThingKind::Port,
+            ThingKind::Server,
+            ThingKind::Image,
+        ] {
+            assert_eq!(forced(kind), [""; 0], "{kind:?}");
         }
     }
 }

@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     domain::{
-        effect::{Effect, EffectKind},
-        fault::Fault,
+        effect::{Effect, EffectKind, Request},
+        fault::{Fault, FaultKind},
         id::{EffectKey, Lane, OperationId, Tenant},
         sighting::{Sighting, Thing, ThingKind},
         time::Timestamp,
@@ -40,7 +40,16 @@ enum Happening {
     Deleted(OperationId, EffectKey, Result<(), Fault>),
     Confirmed(OperationId, EffectKey, Result<Option<Sighting>, Fault>),
     Listed(Tenant, ThingKind, Instant, Result<Vec<Sighting>, Fault>),
-    CopyDeleted(Thing, Result<(), Fault>),
+    CopyDeleted(OperationId, EffectKey, Thing, Result<(), Fault>),
+}
+
+/// What a lost answer left behind beside the thing of an effect.
+struct Copy {
+    operation: OperationId,
+    key: EffectKey,
+    thing: Thing,
+    /// What of its operation may use it.
+    ours: Vec<Thing>,
 }
 
 /// A call under way; it answers nothing when the lease ended first.
@@ -289,16 +298,24 @@ impl Runner {
         let pace = Arc::clone(&self.shared.pace);
         let (name, request) = (effect.name.clone(), effect.request.clone());
         match leave {
-            Leave::Send => Some(self.guarded(async move {
-                let _place = pace.pass(&tenant, asked, shares).await;
-                let answer = cloud.request_perform(&tenant, &name, &request).await;
-                Happening::Answered(id, key, answer)
-            })),
+            Leave::Send => {
+                let ours = held.ours();
+                Some(self.guarded(async move {
+                    let _place = pace.pass(&tenant, asked, shares).await;
+                    let answer = if let Request::Drop { thing } = &request {
+                        let answer = cloud.thing_delete(&tenant, thing, &ours).await;
+                        Answer::of_deletion(thing, answer)
+                    } else {
+                        cloud.request_perform(&tenant, &name, &request).await
+                    };
+                    Happening::Answered(id, key, answer)
+                }))
+            }
             Leave::Delete => {
-                let thing = effect.thing()?;
+                let (thing, ours) = (effect.thing()?, held.ours());
                 Some(self.guarded(async move {
                     let _place = pace.pass(&tenant, GIVES_BACK, false).await;
-                    let answer = cloud.thing_delete(&tenant, &thing).await;
+                    let answer = cloud.thing_delete(&tenant, &thing, &ours).await;
                     Happening::Deleted(id, key, answer)
                 }))
             }
@@ -331,13 +348,19 @@ impl Runner {
     }
 
     /// A copy that a lost answer left behind; its answer is only logged, the next list tells.
-    fn delete_copy(&self, tenant: Tenant, thing: Thing) -> Call {
+    fn delete_copy(&self, tenant: Tenant, copy: Copy) -> Call {
+        let Copy {
+            operation,
+            key,
+            thing,
+            ours,
+        } = copy;
         tracing::warn!(%tenant, %thing, "a request whose answer was lost had worked twice; the younger copy goes");
         let (cloud, pace) = (self.shared.cloud.clone(), Arc::clone(&self.shared.pace));
         self.guarded(async move {
             let _place = pace.pass(&tenant, GIVES_BACK, false).await;
-            let answer = cloud.thing_delete(&tenant, &thing).await;
-            Happening::CopyDeleted(thing, answer)
+            let answer = cloud.thing_delete(&tenant, &thing, &ours).await;
+            Happening::CopyDeleted(operation, key, thing, answer)
         })
     }
 
@@ -381,9 +404,14 @@ impl Runner {
             Happening::Listed(tenant, kind, started, sightings) => {
                 self.listed(memory, tenant, kind, started, sightings);
             }
-            Happening::CopyDeleted(thing, answer) => {
-                if let Err(fault) = answer {
-                    tracing::warn!(%thing, %fault, "the copy did not go; the next list shows it again");
+            Happening::CopyDeleted(id, key, thing, answer) => {
+                let Err(fault) = answer else { return };
+                tracing::warn!(%thing, %fault, "the copy did not go");
+                // Somebody has come to use it: it is theirs, and an orphan in every list of such.
+                if fault.kind == FaultKind::Held
+                    && let Some(held) = memory.held.get_mut(&id)
+                {
+                    held.change(&key, time, |_, aside| aside.given_up.push(thing.id));
                 }
             }
         }
@@ -419,15 +447,19 @@ impl Runner {
         let listing = Listing::new(tenant, kind, started, sightings);
         let mut copies = Vec::new();
         let mut news = false;
-        for held in memory.held.values_mut() {
+        for (id, held) in &mut memory.held {
             for key in held.watched(&listing.tenant, kind) {
                 let seen = held.change(&key, time, |effect, aside| {
                     observe::seen(effect, aside, &listing, settings, now)
                 });
-                if let Some(seen) = seen {
-                    news |= seen.changed;
-                    copies.extend(seen.copies);
-                }
+                let Some(seen) = seen else { continue };
+                news |= seen.changed;
+                copies.extend(seen.copies.into_iter().map(|thing| Copy {
+                    operation: *id,
+                    key: key.clone(),
+                    thing,
+                    ours: held.ours(),
+                }));
             }
         }
         if news {

@@ -123,7 +123,8 @@ pub(super) fn seen(
     }
     aside.obstacle = None;
     let before = (effect.state, effect.status.clone(), effect.external.clone());
-    let found = listing.of(effect);
+    let mut found = listing.of(effect);
+    found.retain(|one| !aside.given_up.contains(&one.thing.id));
     let copies = match (effect.state, effect.request.kind()) {
         (EffectState::Requested, EffectKind::Fill) => {
             fill_doubted(effect, aside, found.first().copied(), listing, now);

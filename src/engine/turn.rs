@@ -21,7 +21,7 @@ use crate::{
         ledger::Ledger,
         lifecycle::{State, Transition},
         operation::Operation,
-        sighting::ThingKind,
+        sighting::{Thing, ThingKind},
         time::Timestamp,
     },
     port::store::{News, OpenOperation, Turn},
@@ -177,6 +177,20 @@ impl Held {
         self.ledger.get(key)
     }
 
+    /// The things of this operation that go together or went before: what one of them uses is used by
+    /// nobody else. Not among these is what stays because somebody else uses it; whatever it needs stays
+    /// with it.
+    pub(super) fn ours(&self) -> Vec<Thing> {
+        let asked = self.operation.ask.things().iter().cloned();
+        let made = self.ledger.iter().filter_map(Effect::thing_to_go);
+        let held = self.ledger.iter().filter(|effect| effect.held.is_some());
+        let stay: Vec<Thing> = held.filter_map(Effect::thing_to_go).collect();
+        let all: BTreeSet<Thing> = asked.chain(made).collect();
+        all.into_iter()
+            .filter(|thing| !stay.contains(thing))
+            .collect()
+    }
+
     /// Asks the planner until it has nothing new to say.
     pub(super) fn plan(
         &mut self,
@@ -232,6 +246,7 @@ impl Held {
                 status: None,
                 fact: None,
                 fault: None,
+                held: None,
                 attempt: 0,
                 changed: time,
             };

@@ -10,13 +10,14 @@ use serde_json::{Map, Value, json};
 
 use super::{
     access::{Access, Call},
+    thing::cinder,
     version::Microversion,
     wire::{cut, flag, nullable},
 };
 use crate::domain::{
     effect::Fact,
     fault::{Fault, FaultKind, Service},
-    id::{ProjectId, SnapshotId, VolumeBackupId, VolumeId},
+    id::{ProjectId, SnapshotId, Tenant, VolumeBackupId, VolumeId},
     record::{BackupRecord, Exported},
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
@@ -49,6 +50,8 @@ pub(super) struct Backup {
     #[serde(default)]
     volume_id: Option<String>,
     #[serde(default)]
+    snapshot_id: Option<String>,
+    #[serde(default)]
     fail_reason: Option<String>,
     #[serde(default)]
     container: Option<String>,
@@ -69,6 +72,16 @@ impl Backup {
     fn is_bare(&self) -> bool {
         self.container.as_deref().is_none_or(str::is_empty)
             && self.volume_id.as_deref() == Some(NO_VOLUME)
+    }
+
+    /// Whether its bytes are those of a volume itself, and not of a snapshot of it.
+    pub(super) fn is_of_volume(&self, volume: &str) -> bool {
+        self.volume_id.as_deref() == Some(volume)
+    }
+
+    /// Whether its bytes are those of a snapshot.
+    pub(super) fn is_of_snapshot(&self, snapshot: &str) -> bool {
+        self.snapshot_id.as_deref() == Some(snapshot)
     }
 
     fn use_of(&self) -> Use {
@@ -160,6 +173,19 @@ pub(super) async fn restore(
         },
         ..fault
     })
+}
+
+/// A backup that Cinder is writing at the moment, of what `is_of` looks for.
+pub(super) async fn being_written(
+    access: &Access,
+    tenant: &Tenant,
+    is_of: impl Fn(&Backup) -> bool,
+) -> Result<Option<Thing>, Fault> {
+    let doing = "look for volume backups that are being written";
+    let call = cinder(access, tenant, "backups/detail", doing).query("status", "creating");
+    let rows: Vec<Backup> = access.pages(call, "backups").await?;
+    let found = rows.into_iter().find(is_of);
+    Ok(found.map(|one| one.sighting().thing))
 }
 
 /// Gives a backup a description. A Cinder that is too old for it keeps the one it has.
@@ -288,7 +314,8 @@ pub(super) async fn import(
 }
 
 /// Frees a record that is stuck, as an admin may: one whose bytes are there gets the status `available`.
-/// What is at rest, gone or going is left alone, and so is what Cinder is still writing.
+/// What is at rest, gone or going is left alone, and so is what Cinder is still writing. It is looked at
+/// right before.
 ///
 /// One that is being restored is freed only to `cut_off` that restore: Cinder cancels it then, and leaves
 /// its volume in `error`. A record that knows of no bytes is beyond every call: Cinder takes a reset of it
@@ -308,7 +335,8 @@ pub(super) async fn free(
     };
     let doing = format!("free the volume backup {backup}, which is {}", seen.status);
     let refused = |why| Err(Fault::new(FaultKind::Invalid, CINDER, doing.as_str(), why));
-    match (seen.status.to_lowercase().as_str(), seen.is_bare()) {
+    let status = seen.status.to_lowercase();
+    match (status.as_str(), seen.is_bare()) {
         ("available" | "error" | "deleting" | "error_deleting", _) | ("creating", false) => Ok(()),
         (_, true) => refused(
             "its import has not ended, and Cinder gives one up only when its cinder-backup is started anew",
@@ -317,12 +345,19 @@ pub(super) async fn free(
             "somebody else restores it; where that restore is lost, an admin may reset the status to \
              available, which ends it",
         ),
-        (_, false) => {
+        ("restoring", false) => {
             let reset = json!({"os-reset_status": {"status": "available"}});
             let path = format!("backups/{backup}/action");
             let call = Call::post(CINDER, path, doing.as_str(), reset);
             access.send(&call).await.map(drop)
         }
+        // Nothing but a restore that was lost is ended by force.
+        (_, false) => Err(Fault::new(
+            FaultKind::Busy,
+            CINDER,
+            doing.as_str(),
+            "no service's death leaves that behind: somebody works on it",
+        )),
     }
 }
 

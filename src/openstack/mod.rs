@@ -14,6 +14,7 @@ mod entry;
 mod fault;
 mod flavor;
 mod gather;
+mod holder;
 mod image;
 mod instance;
 mod inventory;
@@ -439,7 +440,9 @@ impl Cloud for Clouds {
             }
             Request::ApplyErrorStatus { thing } => {
                 let access = self.admin_or_tenant(tenant).await?;
-                thing::give_up_status(&access, thing).await.map(done)
+                thing::give_up_status(&access, tenant, thing)
+                    .await
+                    .map(done)
             }
             Request::ApplyRecordFreed { backup, cut_off } => {
                 let access = self.admin_or_tenant(tenant).await?;
@@ -447,7 +450,7 @@ impl Cloud for Clouds {
             }
             Request::ApplySnapshotFreed { snapshot } => {
                 let access = self.admin_or_tenant(tenant).await?;
-                snapshot::free(&access, snapshot).await.map(done)
+                snapshot::free(&access, tenant, snapshot).await.map(done)
             }
             Request::RestoreVolumeBackup {
                 backup,
@@ -460,17 +463,7 @@ impl Cloud for Clouds {
                 Ok(accepted(volume.as_str().to_owned()))
             }
             Request::Drop { thing } => {
-                let there = match self.thing_delete(tenant, thing).await {
-                    Ok(()) => true,
-                    Err(fault) if fault.kind == FaultKind::NotFound => false,
-                    Err(fault) => return Err(fault),
-                };
-                Ok(Answer {
-                    external: None,
-                    // Of what takes its time, or was not there, only a list proves that it is gone.
-                    ready: there && thing.kind.goes_at_once(),
-                    fact: None,
-                })
+                Answer::of_deletion(thing, self.thing_delete(tenant, thing, &[]).await)
             }
             Request::MakeSnapshot { .. }
             | Request::TakeSnapshot { .. }
@@ -499,10 +492,15 @@ impl Cloud for Clouds {
         }
     }
 
-    async fn thing_delete(&self, tenant: &Tenant, thing: &Thing) -> Result<(), Fault> {
+    async fn thing_delete(
+        &self,
+        tenant: &Tenant,
+        thing: &Thing,
+        ours: &[Thing],
+    ) -> Result<(), Fault> {
         let place = self.place(&tenant.cloud)?;
         let access = place.keeper(&tenant.project).await?;
-        thing::delete(&access, thing).await
+        thing::delete(&access, tenant, thing, ours).await
     }
 
     async fn things_list(&self, tenant: &Tenant, kind: ThingKind) -> Result<Vec<Sighting>, Fault> {

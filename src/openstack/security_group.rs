@@ -12,6 +12,7 @@ use super::{
 };
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
+    holder::Holder,
     id::SecurityGroupId,
     manifest::{SecurityGroupFacts, SecurityGroupRule},
     sighting::{Sighting, Thing, ThingKind},
@@ -166,12 +167,14 @@ struct Reference {
 #[derive(Deserialize)]
 struct Membership {
     #[serde(default, deserialize_with = "nullable")]
+    id: String,
+    #[serde(default, deserialize_with = "nullable")]
     security_groups: Vec<String>,
 }
 
-/// `Busy` while a group that ports have refers to this one in a rule: Neutron would delete that rule
-/// with this group, without a word, and others would lose a way in.
-pub(super) async fn check_unreferenced(access: &Access, id: &str) -> Result<(), Fault> {
+/// A group that ports have and that refers to this one in a rule: Neutron would delete that rule with this
+/// group, without a word, and others would lose a way in.
+pub(super) async fn referring(access: &Access, id: &str) -> Result<Option<Holder>, Fault> {
     let doing = format!("look for rules that refer to the security group {id}");
     let rules = Call::get(NEUTRON, "security-group-rules", doing.as_str())
         .query("remote_group_id", id)
@@ -184,26 +187,35 @@ pub(super) async fn check_unreferenced(access: &Access, id: &str) -> Result<(), 
         .filter(|group| *group != id)
         .collect();
     if referring.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    let ports = Call::get(NEUTRON, "ports", doing.as_str())
-        .query("project_id", access.project.as_str())
-        .query("fields", "id")
-        .query("fields", "security_groups");
-    let ports: Vec<Membership> = access.pages(ports, "ports").await?;
+    let ports = memberships(access, &doing).await?;
     let used = ports
         .iter()
         .flat_map(|port| &port.security_groups)
         .find(|group| referring.contains(group.as_str()));
-    match used {
-        None => Ok(()),
-        Some(group) => Err(Fault::new(
-            FaultKind::Busy,
-            NEUTRON,
-            format!("delete the security group {id}"),
-            format!("a rule of the security group {group}, which ports have, refers to it"),
-        )),
-    }
+    Ok(used.map(|group| {
+        let words = format!("is named by a rule of security group {group}, which ports have");
+        Holder::itself(&words)
+    }))
+}
+
+/// The ports that have a group.
+pub(super) async fn members(access: &Access, id: &str) -> Result<Vec<Holder>, Fault> {
+    let doing = format!("look for ports that have the security group {id}");
+    let ports = memberships(access, &doing).await?;
+    let with_it = ports
+        .iter()
+        .filter(|port| port.security_groups.iter().any(|group| group == id));
+    Ok(with_it.map(|port| Holder::user("port", &port.id)).collect())
+}
+
+async fn memberships(access: &Access, doing: &str) -> Result<Vec<Membership>, Fault> {
+    let ports = Call::get(NEUTRON, "ports", doing)
+        .query("project_id", access.project.as_str())
+        .query("fields", "id")
+        .query("fields", "security_groups");
+    access.pages(ports, "ports").await
 }
 
 /// Gives a group exactly these rules: adds what it lacks, then removes what is too much.

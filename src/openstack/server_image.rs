@@ -171,7 +171,7 @@ pub(super) async fn sweep(access: &Access, tenant: &Tenant, image: &str) -> Resu
         .collect();
     let going = left.len();
     for seen in left.into_iter().filter(|seen| !seen.refuses_deletion()) {
-        match super::thing::delete(access, &seen.thing).await {
+        match super::thing::delete(access, tenant, &seen.thing, &[]).await {
             Ok(()) => {}
             Err(fault) if matches!(fault.kind, FaultKind::NotFound | FaultKind::Busy) => {}
             Err(fault) => return Err(fault),

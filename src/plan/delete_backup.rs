@@ -3,7 +3,7 @@
 //! | Phase | Effects | Disposal | Why repeating is harmless |
 //! |---|---|---|---|
 //! | Deleting snapshots | drop, all side by side | | gone is gone |
-//! | Deleting what was left behind | drop, kind by kind | | gone is gone |
+//! | Deleting what was left behind | drop, kind by kind, unless somebody uses it | | gone is gone |
 
 use super::{
     deletion::Deletion,
@@ -39,9 +39,8 @@ pub(super) fn steps(
         next.phase("Deleting what was left behind");
     }
     for wishes in deletion.leftovers(leftovers) {
-        next.all(wishes)?;
+        next.all_unless_held(wishes)?;
     }
 
-    next.phase(&deletion.ended());
-    Ok(())
+    next.end_deletion(&deletion.ended(), "")
 }

@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | Deleting volume backups | drop | | gone is gone |
 //! | Deleting mirrors | drop, after the originals | | gone is gone |
-//! | Deleting what was left behind | drop, kind by kind | | gone is gone |
+//! | Deleting what was left behind | drop, kind by kind, unless somebody uses it | | gone is gone |
 //!
 //! This is the only planner that lets an imported record go: its bytes go on purpose, and a
 //! record without bytes would promise what it cannot keep. What the DR backup inherited is not among
@@ -45,11 +45,10 @@ pub(super) fn steps(
         next.phase("Deleting what was left behind");
     }
     for wishes in deletion.leftovers(leftovers) {
-        next.all(wishes)?;
+        next.all_unless_held(wishes)?;
     }
 
-    next.phase(&deletion.ended());
-    Ok(())
+    next.end_deletion(&deletion.ended(), "")
 }
 
 fn thing(one: &Mirror) -> (Tenant, Thing) {

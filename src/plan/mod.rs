@@ -51,8 +51,8 @@ pub struct Limits {
     /// How long after its deadline an operation goes on to clean up: longer than what is stuck needs
     /// to come free.
     pub cleanup: Duration,
-    /// How often the deletion of what is in use is asked for before it is left: what of ours may still
-    /// use it is on its way out meanwhile.
+    /// How often in a row what is to go is seen to be used by somebody else before it is left to them: what
+    /// of ours may still use it is on its way out meanwhile.
     pub asked_while_used: u32,
     /// How often a volume backup, a restore into a volume, and the server of a restoration are made where
     /// the cloud took them and could not bring them to their end.

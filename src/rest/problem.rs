@@ -209,7 +209,9 @@ fn fault_status(kind: FaultKind) -> StatusCode {
         FaultKind::Unauthenticated | FaultKind::Forbidden => StatusCode::FORBIDDEN,
         FaultKind::NotFound => StatusCode::NOT_FOUND,
         FaultKind::Invalid | FaultKind::Quota => StatusCode::BAD_REQUEST,
-        FaultKind::Conflict | FaultKind::Unfit | FaultKind::Unconfigured => StatusCode::CONFLICT,
+        FaultKind::Conflict | FaultKind::Held | FaultKind::Unfit | FaultKind::Unconfigured => {
+            StatusCode::CONFLICT
+        }
         FaultKind::Broken | FaultKind::NoHost => StatusCode::BAD_GATEWAY,
     }
 }

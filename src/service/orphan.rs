@@ -16,7 +16,7 @@ use crate::{
         fault::FaultKind,
         id::{OperationId, Tenant},
         orphan::{self, Aim, Farewell, KINDS, Orphan, Outcome, Sweep, Why},
-        sighting::Sighting,
+        sighting::{Sighting, Thing},
         time::Timestamp,
     },
     port::store::StoreError,
@@ -74,14 +74,27 @@ impl Service {
         let look = self.orphans_look(&ask.tenant).await?;
         let wanted: BTreeSet<&str> = ask.ids.iter().map(String::as_str).collect();
         let mut farewells = Vec::with_capacity(wanted.len());
+        // What goes together keeps nothing of it from going; what stays keeps what it uses.
+        let mut going: Vec<Thing> = look
+            .orphans
+            .iter()
+            .filter(|one| wanted.contains(one.sighting.thing.id.as_str()))
+            .filter(|one| ask.include_unknown || one.why != Why::Unknown)
+            .map(|one| one.sighting.thing.clone())
+            .collect();
         for orphan in &look.orphans {
-            if !wanted.contains(orphan.sighting.thing.id.as_str()) {
+            let thing = &orphan.sighting.thing;
+            if !wanted.contains(thing.id.as_str()) {
                 continue;
             }
-            farewells.push(match orphan.why {
+            let farewell = match orphan.why {
                 Why::Unknown if !ask.include_unknown => kept_as_unknown(&orphan.sighting),
-                Why::Ended | Why::Unknown => self.orphan_delete(&ask.tenant, orphan).await,
-            });
+                Why::Ended | Why::Unknown => self.orphan_delete(&ask.tenant, orphan, &going).await,
+            };
+            if !matches!(farewell.outcome, Outcome::Deleted | Outcome::NotFound) {
+                going.retain(|other| other != thing);
+            }
+            farewells.push(farewell);
         }
         let mut told = BTreeSet::new();
         let answer: Vec<Farewell> = ask
@@ -173,11 +186,14 @@ impl Service {
         Ok(Look { seen, orphans })
     }
 
-    async fn orphan_delete(&self, tenant: &Tenant, orphan: &Orphan) -> Farewell {
+    async fn orphan_delete(&self, tenant: &Tenant, orphan: &Orphan, going: &[Thing]) -> Farewell {
         let seen = &orphan.sighting;
-        let (outcome, problem) = match self.cloud.thing_delete(tenant, &seen.thing).await {
+        let answer = self.cloud.thing_delete(tenant, &seen.thing, going).await;
+        let (outcome, problem) = match answer {
             Ok(()) => (Outcome::Deleted, String::new()),
             Err(fault) if fault.kind == FaultKind::NotFound => (Outcome::NotFound, String::new()),
+            // Nobody of ours accounts for it, but somebody has come to use it.
+            Err(fault) if fault.kind == FaultKind::Held => (Outcome::Kept, fault.message),
             Err(fault) => (Outcome::Refused, fault.to_string()),
         };
         info!(

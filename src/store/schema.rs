@@ -141,6 +141,7 @@ diesel::table! {
         status -> Nullable<Text>,
         fact -> Nullable<Text>,
         fault -> Nullable<Text>,
+        held -> Nullable<Text>,
         attempt -> BigInt,
         changed -> BigInt,
     }

@@ -263,6 +263,7 @@ fn effect(key: &str, state: EffectState) -> Effect {
             "make a snapshot",
             "the volume is busy",
         )),
+        held: None,
         attempt: 2,
         changed: at(5),
     }

@@ -4,17 +4,16 @@
 mod chains;
 mod consistency;
 mod deletions;
+mod held;
 mod patience;
 mod world;
 mod worth;
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use uuid::Uuid;
-
 use self::world::{
-    Story, answer, create, create_regular, inventory, of_server, operation, plan, registry,
-    restore, restore_next_door, restore_regular, row, tenant, unfold,
+    Story, answer, create, create_regular, inventory, of_server, plan, registry, restore,
+    restore_next_door, restore_regular, row, unfold,
 };
 use super::target::Target;
 use crate::domain::{
@@ -22,15 +21,13 @@ use crate::domain::{
     consistency::ConsistencyLevel,
     decision::{Detail, Ending},
     dr_backup::DrBackupDetail,
-    effect::{Disposal, Effect, EffectKind, EffectState, Fact, Request},
-    fault::{Fault, FaultKind, Service},
-    id::{FlavorId, ImageId, ResourceId, RestorationId, SnapshotId},
+    effect::{Disposal, EffectKind, EffectState, Fact, Request},
+    id::{FlavorId, ImageId, SnapshotId},
     inventory::KeyPairInfo,
     ledger::Ledger,
-    lifecycle::State,
     operation::{Ask, Operation},
     restoration::RestoreWish,
-    sighting::{Thing, ThingKind},
+    sighting::ThingKind,
     time::Timestamp,
 };
 
@@ -113,76 +110,6 @@ fn demands_the_best(operation: &Operation) -> bool {
             ..
         }
     )
-}
-
-#[test]
-fn a_security_group_that_others_use_is_left_to_them() {
-    let thing = |kind: ThingKind, id: &str| Thing {
-        kind,
-        id: id.to_owned(),
-    };
-    let things = vec![
-        thing(ThingKind::SecurityGroup, "used"),
-        thing(ThingKind::SecurityGroup, "free"),
-        thing(ThingKind::Volume, "volume"),
-    ];
-    let resource = ResourceId::Restoration(RestorationId(Uuid::from_u128(2)));
-    let ask = Ask::DeleteRestoration {
-        things,
-        missing: Vec::new(),
-    };
-    let operation = operation(resource, tenant("dr", "demo"), ask, State::Deleting);
-    let mut ledger = Ledger::default();
-    let mut asked = 0;
-    let ending = loop {
-        let decision = plan(&operation, &ledger, Timestamp(1));
-        for wish in decision.wishes {
-            let mut effect = Effect {
-                name: operation.name_of(&wish.key),
-                key: wish.key,
-                ordinal: ledger.next_ordinal(),
-                tenant: wish.tenant,
-                request: wish.request,
-                disposal: wish.disposal,
-                state: EffectState::Requested,
-                external: None,
-                status: None,
-                fact: None,
-                fault: None,
-                attempt: 0,
-                changed: Timestamp(1),
-            };
-            if effect.request.known_id() != Some("used") {
-                answer(&mut effect, 0);
-            }
-            ledger.put(effect);
-        }
-        for key in decision.drops {
-            let mut effect = ledger.get(&key).unwrap().clone();
-            assert_eq!(effect.request.known_id(), Some("used"));
-            effect.state = EffectState::Gone;
-            ledger.put(effect);
-        }
-        if decision.ending != Ending::Open {
-            break decision.ending;
-        }
-        let used = ledger
-            .iter()
-            .find(|effect| effect.state == EffectState::Requested);
-        if let Some(mut used) = used.cloned() {
-            asked += 1;
-            assert!(asked < 20, "it is asked for without end");
-            used.attempt = asked;
-            used.fault = Some(Fault::new(FaultKind::Busy, Service::Network, "x", "in use"));
-            ledger.put(used);
-        }
-    };
-    assert_eq!(ending, Ending::Done);
-    assert!(asked > 1, "what is on its way out is waited for");
-    let volume = ledger
-        .iter()
-        .find(|effect| effect.request.known_id() == Some("volume"));
-    assert_eq!(volume.map(|effect| effect.state), Some(EffectState::Done));
 }
 
 /// Where the volumes of a world are, and how a taking over moves them: the row of the giver and that of

@@ -588,6 +588,7 @@ pub(super) fn row(operation: &Operation, wish: Wish, ordinal: u32) -> Effect {
         status: None,
         fact: None,
         fault: None,
+        held: None,
         attempt: 1,
         changed: Timestamp(1),
     }

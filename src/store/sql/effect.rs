@@ -38,6 +38,7 @@ struct Row {
     status: Option<String>,
     fact: Option<String>,
     fault: Option<String>,
+    held: Option<String>,
     attempt: i64,
     changed: i64,
 }
@@ -72,6 +73,7 @@ pub(super) async fn put(conn: &mut Handle<'_>, turns: &[(&Lane, &Turn)]) -> Resu
                 effects::status.eq(excluded(effects::status)),
                 effects::fact.eq(excluded(effects::fact)),
                 effects::fault.eq(excluded(effects::fault)),
+                effects::held.eq(excluded(effects::held)),
                 effects::attempt.eq(excluded(effects::attempt)),
                 effects::changed.eq(excluded(effects::changed)),
             ))
@@ -139,6 +141,7 @@ impl Row {
             status: effect.status.clone(),
             fact: json_option(effect.fact.as_ref())?,
             fault: json_option(effect.fault.as_ref())?,
+            held: json_option(effect.held.as_ref())?,
             attempt: i64::from(effect.attempt),
             changed: effect.changed.0,
         })
@@ -161,6 +164,7 @@ impl TryFrom<Row> for Effect {
             status: row.status,
             fact: from_json_option("the fact of an effect", row.fact)?,
             fault: from_json_option("the fault of an effect", row.fault)?,
+            held: from_json_option("the holder of an effect", row.held)?,
             attempt: number("the attempts of an effect", row.attempt)?,
             changed: Timestamp(row.changed),
         })
