@@ -528,6 +528,12 @@ impl Thing {
     pub(crate) fn text(&self, field: &str) -> &str {
         self.0[field].as_str().unwrap_or_default()
     }
+
+    pub(crate) fn texts(&self, field: &str) -> Vec<String> {
+        let list = self.0[field].as_array().cloned().unwrap_or_default();
+        let texts = list.iter().filter_map(serde_json::Value::as_str);
+        texts.map(str::to_owned).collect()
+    }
 }
 
 /// What a project of a cloud holds of a kind (`volumes`, `snapshots`, `backups`, `servers`, `ports` …).

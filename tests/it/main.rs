@@ -12,6 +12,7 @@ mod cli;
 mod cloud_contract;
 mod consistency;
 mod demo;
+mod held;
 mod house;
 mod image_booted;
 mod import;

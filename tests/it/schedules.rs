@@ -486,7 +486,7 @@ async fn a_run_that_fails_is_tried_again_and_too_many_deactivate_with_the_reason
     };
     let cloud = scene.house.cloud();
     cloud
-        .thing_delete(&scene.tenant(), &server)
+        .thing_delete(&scene.tenant(), &server, &[])
         .await
         .expect("deleted");
     until(|| async {

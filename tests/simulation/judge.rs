@@ -7,6 +7,7 @@ use drbackup::{
     domain::{event::Event, id::ResourceId, lifecycle::State, operation::NAME_MARK},
     sim::{Cloud, Kind, Memory},
 };
+use serde_json::Value;
 
 /// Nothing was made twice under one of our names, and no record was imported that was there.
 pub(crate) fn nothing_twice(cloud: &Cloud) {
@@ -30,6 +31,30 @@ pub(crate) fn nothing_twice(cloud: &Cloud) {
     }
     made.retain(|_, ids| ids.len() > 1);
     assert!(made.is_empty(), "made twice in {}: {made:#?}", cloud.name());
+}
+
+/// Nothing that a server of somebody else's has was touched by anybody: each volume and port of `given` is
+/// still its own, in use, and of the requests from number `from` on none was to delete it.
+pub(crate) fn untouched(cloud: &Cloud, given: &[String], holder: &str, from: usize) {
+    let projects = cloud.state()["projects"].take();
+    let things = |kind: &str| -> Vec<Value> {
+        let projects = projects.as_object().into_iter().flatten();
+        let things = projects.flat_map(|(_, one)| one[kind].as_array().cloned());
+        things.flatten().collect()
+    };
+    let has = |kind: &str, field: &str, id: &str| {
+        let mut things = things(kind).into_iter();
+        let one = things.find(|one| one["id"] == id);
+        one.is_some_and(|one| one[field] == holder && one["status"] != "error")
+    };
+    for id in given {
+        let kept = has("volumes", "server", id) || has("ports", "device_id", id);
+        assert!(kept, "{id} was taken from {holder}");
+        let requests = cloud.requests();
+        let mut later = requests.iter().skip(from);
+        let deletion = later.find(|one| one.method == "DELETE" && one.path.contains(id));
+        assert!(deletion.is_none(), "{holder} uses it: {deletion:?}");
+    }
 }
 
 /// How many servers were ever made in a cloud, besides those that had failed to come up before the next one

@@ -15,6 +15,7 @@ use drbackup::{
         page::{Filter, Order, Query},
         restoration::{Restoration, RestoreWish, Source},
         schedule::PointKind,
+        sighting::ThingKind,
         verification::{Part, Verification},
     },
     service::{
@@ -58,6 +59,8 @@ pub(crate) struct Life<'s> {
     pub(crate) schedule: Option<(PointKind, u32)>,
     /// After how long callers cancel what is under way, the next one last.
     pub(crate) changes_of_mind: Vec<Duration>,
+    /// A server of the tenant's own in the refuge, to which it gives something of what is restored first.
+    neighbour: Option<String>,
 }
 
 impl<'s> Life<'s> {
@@ -74,6 +77,74 @@ impl<'s> Life<'s> {
             failures: Vec::new(),
             schedule: None,
             changes_of_mind: Vec::new(),
+            neighbour: None,
+        }
+    }
+
+    /// Has the tenant run a server of its own in the refuge, and give it something of what is restored there.
+    pub(crate) fn with_neighbour(mut self) -> Self {
+        let spec = sim::InstanceSpec {
+            kib_of_data: 16,
+            ..sim::InstanceSpec::new("neighbour", &[1])
+        };
+        let made = self.stage.dr.create_instance(&spec).expect("a neighbour");
+        self.neighbour = Some(made.server);
+        self.refuge = self.stage.inventory(&self.stage.refuge);
+        // It counts among the servers that were ever made there.
+        self.restorations += 1;
+        self
+    }
+
+    /// The tenant gives the last of the restored data volumes, and the port, to its own server; the deletion
+    /// of the restoration leaves them there and says so. Then it gives them back.
+    async fn lend(&mut self, id: RestorationId) {
+        let restoration = self.stage.service.restoration_get(id).await;
+        let restoration = restoration.expect("it is there");
+        if restoration.state != State::Ok {
+            return;
+        }
+        let Some(neighbour) = self.neighbour.take() else {
+            return;
+        };
+        let dr = &self.stage.dr;
+        let port = restoration
+            .detail
+            .made
+            .iter()
+            .find(|one| one.kind == ThingKind::Port);
+        let port = port.expect("it has a port").id.clone();
+        dr.give_port(&port, &neighbour).expect("given");
+        let mut given = vec![port.clone()];
+        // Nobody can take the root disk of a server away.
+        if let [_, .., data] = restoration.detail.volumes.as_slice() {
+            let data = data.volume.to_string();
+            dr.give_volume(&data, &neighbour).expect("given");
+            given.push(data);
+        }
+        let from = dr.requests().len();
+        let ask = DeleteRestoration {
+            id,
+            delete_instance: true,
+            etag: String::new(),
+            request_id: String::new(),
+        };
+        let admitted = self.stage.service.restoration_delete(ask).await;
+        admitted.expect("admitted");
+        let left = self.stage.restoration_at_rest(id).await;
+        judge::untouched(dr, &given, &neighbour, from);
+        let error = left.and_then(|left| left.error);
+        let error = error.expect("what a neighbour uses stays, and is told");
+        if error.reason == "IN_USE" {
+            for id in given.iter().chain([&neighbour]) {
+                assert!(error.message.contains(id), "{id} in {error:#?}");
+            }
+        }
+        for id in &given {
+            if *id == port {
+                dr.let_go_of_port(id).expect("free");
+            } else {
+                dr.let_go_of_volume(id).expect("free");
+            }
         }
     }
 
@@ -319,6 +390,7 @@ impl<'s> Life<'s> {
     }
 
     async fn delete_restoration(&mut self, id: RestorationId) {
+        self.lend(id).await;
         for _ in 0..TRIES {
             let ask = DeleteRestoration {
                 id,

@@ -131,7 +131,7 @@ pub(super) async fn remove(stage: &Stage, tenant: &Tenant, kind: ThingKind, id: 
         id: id.to_owned(),
     };
     until(&format!("{thing} is gone"), async || {
-        match stage.cloud.thing_delete(tenant, &thing).await {
+        match stage.cloud.thing_delete(tenant, &thing, &[]).await {
             Ok(()) => {}
             Err(fault) => assert!(
                 [FaultKind::Busy, FaultKind::NotFound].contains(&fault.kind),
@@ -277,7 +277,7 @@ async fn missing_thing_is_nothing_and_its_deletion_is_fine(stage: &Stage) {
                 Ok(None),
                 "{thing}"
             );
-            let deleted = stage.cloud.thing_delete(tenant, &thing).await;
+            let deleted = stage.cloud.thing_delete(tenant, &thing, &[]).await;
             assert_eq!(kind_of(deleted), FaultKind::NotFound, "{thing}");
         }
         let server = ServerId::new(Uuid::new_v4().to_string());
@@ -509,7 +509,7 @@ async fn security_group_that_others_need_stays(stage: &Stage) {
                 kind: ThingKind::SecurityGroup,
                 id: id.clone(),
             };
-            let refused = stage.cloud.thing_delete(tenant, &thing).await;
+            let refused = stage.cloud.thing_delete(tenant, &thing, &[]).await;
             assert_eq!(kind_of(refused), FaultKind::Busy);
         }
         let path = format!("security-groups/{base}");

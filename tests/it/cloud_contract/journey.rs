@@ -201,7 +201,7 @@ async fn back_up(stage: &Stage, volume: &VolumeId) -> Vec<Link> {
             kind: ThingKind::VolumeBackup,
             id: id.clone(),
         };
-        let early = stage.cloud.thing_delete(tenant, &held).await;
+        let early = stage.cloud.thing_delete(tenant, &held, &[]).await;
         if early.is_err() {
             assert_eq!(kind_of(early), FaultKind::Busy);
         }
@@ -242,7 +242,7 @@ async fn back_up(stage: &Stage, volume: &VolumeId) -> Vec<Link> {
         id: chain[0].id.as_str().to_owned(),
     };
     assert_eq!(
-        kind_of(stage.cloud.thing_delete(tenant, &parent).await),
+        kind_of(stage.cloud.thing_delete(tenant, &parent, &[]).await),
         FaultKind::Conflict
     );
     chain
@@ -433,7 +433,7 @@ async fn check_rebuilt(stage: &Stage, server: &str, group: &str, disks: [&str; 2
         id: disks[0].to_owned(),
     };
     assert_eq!(
-        kind_of(stage.cloud.thing_delete(dr, &used).await),
+        kind_of(stage.cloud.thing_delete(dr, &used, &[]).await),
         FaultKind::Busy
     );
     let used = Thing {
@@ -441,7 +441,7 @@ async fn check_rebuilt(stage: &Stage, server: &str, group: &str, disks: [&str; 2
         id: group.to_owned(),
     };
     assert_eq!(
-        kind_of(stage.cloud.thing_delete(dr, &used).await),
+        kind_of(stage.cloud.thing_delete(dr, &used, &[]).await),
         FaultKind::Busy
     );
 }

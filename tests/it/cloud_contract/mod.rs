@@ -34,7 +34,7 @@ use drbackup::{
     sim,
 };
 use futures::FutureExt;
-use ground::Ground;
+pub(crate) use ground::Ground;
 use uuid::Uuid;
 
 /// The clock of the machine.

@@ -87,7 +87,7 @@ pub(super) async fn volume_is_taken_over_whatever_was_left_of_it(stage: &Stage) 
         kind: ThingKind::Volume,
         id: volume.clone(),
     };
-    let deleted = two.cloud.thing_delete(away, &thing).await;
+    let deleted = two.cloud.thing_delete(away, &thing, &[]).await;
     deleted.expect("the offer goes with it");
     assert_eq!(offers().await, 0);
     remove(&two, away, ThingKind::Volume, &volume).await;

@@ -346,7 +346,10 @@ async fn only_a_snapshot_that_is_stuck_gets_another_status() {
         let refused = simulated.ask(&member, request).await.expect_err("a fault");
         assert_eq!(refused.kind, FaultKind::Forbidden, "{request:?}");
     }
-    let refused = stage.cloud.thing_delete(simulated.source(), &thing).await;
+    let refused = stage
+        .cloud
+        .thing_delete(simulated.source(), &thing, &[])
+        .await;
     assert_eq!(refused.expect_err("a fault").kind, FaultKind::Busy);
 }
 
