@@ -124,6 +124,7 @@ impl<'s> Life<'s> {
         let from = dr.requests().len();
         let ask = DeleteRestoration {
             id,
+            allow_missing_cloud: false,
             delete_instance: true,
             etag: String::new(),
             request_id: String::new(),
