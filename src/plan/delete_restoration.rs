@@ -57,5 +57,8 @@ pub(super) fn steps(next: &mut Draft<'_>, things: &[Thing], missing: &[CloudName
         next.all_unless_held(wishes.collect())?;
     }
 
-    next.end_deletion("Deleted", ", or without the instance if it is to stay there")
+    next.end_deletion(
+        "Deleted",
+        ", or without the instance if it is to stay there",
+    )
 }

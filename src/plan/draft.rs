@@ -15,7 +15,7 @@ use crate::domain::{
     decision::{Decision, Detail, Ending, Wish},
     effect::{Disposal, Effect, EffectKind, EffectState, Request},
     error::OperationError,
-    fault::{Fault, FaultKind},
+    fault::Fault,
     id::{EffectKey, Tenant},
     ledger::Ledger,
     manifest::Manifest,

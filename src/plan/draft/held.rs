@@ -54,8 +54,8 @@ impl Draft<'_> {
     }
 
     /// Ends a deletion of which something stays that holds data, or a place: it is not over as long as that
-    /// is there; `ended` is what is said when it is, and `or_else` what can be done about it beside. What is shared by its nature, a group or a
-    /// key, becomes theirs, and is only told.
+    /// is there; `ended` is what is said when it is, and `or_else` what can be done about it beside. What is
+    /// shared by its nature, a group or a key, becomes theirs, and is only told.
     pub(in crate::plan) fn end_deletion(&mut self, ended: &str, or_else: &str) -> Step<()> {
         let (ledger, limits) = (self.ledger, self.limits);
         let staying = ledger.iter().filter(|effect| {

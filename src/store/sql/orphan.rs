@@ -70,9 +70,7 @@ struct OfMirror {
 
 impl OfDrBackup {
     fn things(self) -> impl Iterator<Item = String> {
-        self.volume_backups
-            .into_iter()
-            .map(|one| one.id)
+        self.volume_backups.into_iter().map(|one| one.id)
     }
 }
 
