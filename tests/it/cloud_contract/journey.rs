@@ -427,22 +427,31 @@ async fn check_rebuilt(stage: &Stage, server: &str, group: &str, disks: [&str; 2
         .map(|port| port.mac.as_str())
         .collect();
     assert_eq!(macs, ["fa:16:3e:00:77:01", "fa:16:3e:00:77:02"]);
-    // What is in use cannot go yet.
+    // What is in use cannot go yet, and whose use it is decides whether that passes.
+    let whole = Thing {
+        kind: ThingKind::Server,
+        id: server.to_owned(),
+    };
+    for (kind, id) in [
+        (ThingKind::Volume, disks[0]),
+        (ThingKind::SecurityGroup, group),
+    ] {
+        let used = Thing {
+            kind,
+            id: id.to_owned(),
+        };
+        let refused = stage.cloud.thing_delete(dr, &used, &[]).await;
+        assert_eq!(kind_of(refused), FaultKind::Held, "{used}");
+    }
     let used = Thing {
         kind: ThingKind::Volume,
         id: disks[0].to_owned(),
     };
+    let refused = stage.cloud.thing_delete(dr, &used, &[whole]).await;
     assert_eq!(
-        kind_of(stage.cloud.thing_delete(dr, &used, &[]).await),
-        FaultKind::Busy
-    );
-    let used = Thing {
-        kind: ThingKind::SecurityGroup,
-        id: group.to_owned(),
-    };
-    assert_eq!(
-        kind_of(stage.cloud.thing_delete(dr, &used, &[]).await),
-        FaultKind::Busy
+        kind_of(refused),
+        FaultKind::Busy,
+        "it goes when its server has gone"
     );
 }
 
