@@ -1,4 +1,6 @@
 //! What an operation does in a cloud, one effect at a time; it may not know how a request is sent.
+//!
+//! One file because a request, its kind and its row are three views of the same list.
 
 mod server_plan;
 

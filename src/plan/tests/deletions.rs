@@ -1,4 +1,5 @@
-//! Deletions: what they take, what they leave to a missing cloud, and what their end says of the claim.
+//! Deletions: what they take, what they leave to a missing cloud, and what their end says of the claim; they
+//! may not know the engine.
 
 use uuid::Uuid;
 
