@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::list::page;
 use super::{
-    Ask, Volume, ZONE, check_texts, flag, limit, metadata, nowhere, only_keys, see_backup,
-    see_snapshot, see_volume, text, texts, work,
+    Ask, Volume, ZONE, check_storable, check_texts, default_type, flag, limit, metadata, nowhere,
+    only_keys, readonly, see_backup, see_snapshot, see_volume, text, texts, work,
 };
 use crate::sim::call::truth;
 use crate::sim::clock::cinder as written;
@@ -134,7 +134,7 @@ fn view(world: &World, ask: &Ask<'_>, volume: &Volume, extended: bool) -> Value 
         "created_at": written(volume.created), "updated_at": volume.updated.map(written),
         "name": volume.name, "description": volume.description,
         "volume_type": kind.map(|kind| &kind.name), "snapshot_id": volume.snapshot,
-        "source_volid": volume.cloned_from, "metadata": volume.metadata,
+        "source_volid": volume.cloned_from, "metadata": readonly::shown_metadata(volume),
         "links": ask.links(&format!("volumes/{}", volume.id)), "user_id": volume.user,
         "bootable": volume.bootable.to_string(), "encrypted": false, "replication_status": null,
         "consistencygroup_id": null, "multiattach": false, "attachments": attached,
@@ -190,12 +190,7 @@ pub(crate) struct Blueprint {
 /// Makes a volume that is still being created, and gives its id.
 pub(crate) fn make(world: &mut World, project: &str, user: &str, plan: Blueprint) -> String {
     let id = world.uuid();
-    let default = world
-        .cinder
-        .types
-        .first()
-        .map(|kind| kind.id.clone())
-        .unwrap_or_default();
+    let default = default_type(world).unwrap_or_default().to_owned();
     let volume = Volume {
         id: id.clone(),
         sequence: world.next(),
@@ -208,6 +203,7 @@ pub(crate) fn make(world: &mut World, project: &str, user: &str, plan: Blueprint
         previous_status: None,
         bootable: plan.bootable,
         metadata: plan.metadata,
+        readonly: None,
         image_metadata: plan.image_metadata,
         snapshot: plan.snapshot,
         cloned_from: plan.cloned_from,
@@ -241,6 +237,7 @@ fn create(world: &mut World, ask: &Ask<'_>) -> Answer {
         only_keys(wanted, "volume", &CREATE)?;
     }
     check_texts(wanted)?;
+    check_storable(wanted)?;
     let mut plan = blueprint(world, ask, wanted)?;
     let mut wait = world.config.times.volume_create;
     let image = text(&wanted["imageRef"]).or_else(|| text(&wanted["image_id"]));
@@ -266,7 +263,10 @@ fn create(world: &mut World, ask: &Ask<'_>) -> Answer {
             "Invalid input received: Volume size 'None' must be an integer and greater than 0",
         ));
     }
-    limit::reserve(world, &ask.who.project, "volumes", plan.size, true)?;
+    limit::check_size(world, &ask.who.project, plan.size)?;
+    let kind = plan.kind.as_deref().or_else(|| default_type(world));
+    let need = limit::Need::of("volumes", plan.size, kind);
+    limit::reserve(world, &ask.who.project, &need)?;
     let id = make(world, &ask.who.project, &ask.who.user, plan);
     match backup {
         Some(backup) => {
@@ -405,6 +405,7 @@ fn update(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
     ];
     only_keys(wanted, "volume", &known)?;
     check_texts(wanted)?;
+    check_storable(wanted)?;
     let now = world.date();
     let Some(volume) = world.cinder.volumes.get_mut(id) else {
         return Err(nowhere());
@@ -475,7 +476,8 @@ pub(crate) fn delete_with_server(world: &mut World, id: &str) {
 }
 
 fn action(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
-    let size = see_volume(world, ask, id)?.size;
+    let volume = see_volume(world, ask, id)?;
+    let (size, kind) = (volume.size, volume.kind.clone());
     let body = ask.call.json();
     let Some((name, argument)) = body.as_object().and_then(|object| object.iter().next()) else {
         return Err(bad("There is no such action: None"));
@@ -513,6 +515,7 @@ fn action(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
             }
             Ok(Reply::empty(200))
         }
+        "os-update_readonly_flag" => readonly::set(world, id, argument),
         "os-reset_status" => {
             ask.admin("volume_extension:volume_admin_actions:reset_status")?;
             if let Some(status) = argument["status"].as_str() {
@@ -520,8 +523,10 @@ fn action(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
             }
             if argument["attach_status"] == "detached"
                 && let Some(volume) = world.cinder.volumes.get_mut(id)
+                && volume.attachment.take().is_some()
             {
-                volume.attachment = None;
+                // Without its attachment Cinder takes it for free, whatever was asked for, and Nova hears nothing.
+                "available".clone_into(&mut volume.status);
             }
             Ok(Reply::empty(202))
         }
@@ -536,7 +541,12 @@ fn action(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
                     "Invalid input received: New size for extend must be greater than current size. (current: {size}, extended: {new})."
                 )));
             }
-            limit::reserve(world, &ask.who.project, "volumes", new - size, true)?;
+            limit::check_size(world, &ask.who.project, new)?;
+            let need = limit::Need {
+                count: None,
+                ..limit::Need::of("volumes", new - size, Some(kind.as_str()))
+            };
+            limit::reserve(world, &ask.who.project, &need)?;
             let Some(volume) = world.cinder.volumes.get_mut(id) else {
                 return Err(nowhere());
             };

@@ -456,10 +456,13 @@ fn update(world: &mut World, ask: &Ask<'_>, table: &'static str, one: &str, id: 
         return Err(bad(&format!("Resource body required: {one}")));
     };
     attribute::check(world, &ask.who, table, one, wanted, attribute::Verb::Put)?;
-    let changes = if table == "ports" {
-        port::check_update(world, ask, id, wanted)?
-    } else {
-        wanted.clone()
+    let changes = match table {
+        "ports" => port::check_update(world, ask, id, wanted)?,
+        "security_groups" => {
+            group::check_update(see(world, ask, table, one, id)?, wanted)?;
+            wanted.clone()
+        }
+        _ => wanted.clone(),
     };
     if table == "floatingips" {
         router::associate(world, id, wanted);

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::server::check_unlocked;
 use super::{Ask, Disk, ROOT_DEVICE, nowhere, see};
 use crate::sim::cinder::Attachment;
 use crate::sim::reply::{Answer, Reply, bad, fault, missing};
@@ -9,6 +10,9 @@ use crate::sim::world::{Event, World};
 
 pub(super) fn route(world: &mut World, ask: &Ask<'_>, id: &str, rest: &[&str]) -> Answer {
     let server = see(world, ask, id)?.clone();
+    if ask.call.method != "GET" {
+        check_unlocked(&server, ask)?;
+    }
     let absent = |volume: &str| missing(&format!("volume_id not found: {volume}"));
     match (ask.call.method.as_str(), rest) {
         ("GET", []) => {

@@ -7,6 +7,7 @@ mod group;
 mod image;
 mod keypair;
 mod limit;
+mod power;
 mod server;
 mod view;
 
@@ -48,11 +49,17 @@ pub(crate) struct Server {
     pub(crate) user: String,
     pub(crate) name: String,
     pub(crate) description: Option<String>,
-    /// As the API shows it: `BUILD`, `ACTIVE`, `SHUTOFF`, `ERROR`, `DELETED`.
+    /// What its guest calls itself; a new name of the server leaves it alone.
+    pub(crate) hostname: String,
+    /// As the API shows it: `BUILD`, `ACTIVE`, `SHUTOFF`, `PAUSED`, `SUSPENDED`, `SHELVED_OFFLOADED`, `RESCUE`,
+    /// `ERROR`, `DELETED`.
     pub(crate) status: String,
     pub(crate) task: Option<String>,
     pub(crate) flavor: String,
+    /// The image that its root disk was made from, if that is no volume.
     pub(crate) image: Option<String>,
+    /// The image that it was launched from although it boots from a volume; it is shown as if it were the other.
+    pub(crate) launched_from: Option<String>,
     pub(crate) key_name: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) tags: Vec<String>,
@@ -61,6 +68,8 @@ pub(crate) struct Server {
     pub(crate) disks: Vec<Disk>,
     /// All ports that the server began with, in the order of its network cards.
     pub(crate) cards: Vec<String>,
+    /// The tags of its cards, by their ports.
+    pub(crate) card_tags: BTreeMap<String, String>,
     /// The ports that go with the server.
     pub(crate) own_ports: Vec<String>,
     /// What Nova keeps of the properties of its image or root volume, as they were when it was made.
@@ -71,6 +80,7 @@ pub(crate) struct Server {
     pub(crate) disk: Option<Content>,
     pub(crate) hints: Value,
     pub(crate) locked: bool,
+    pub(crate) locked_reason: Option<String>,
     pub(crate) fault: Option<(u16, String, DateTime<Utc>)>,
     pub(crate) created: DateTime<Utc>,
     pub(crate) updated: DateTime<Utc>,

@@ -28,6 +28,17 @@ use super::{
         admin_of_another_project_restores_into_the_tenant,
         instance_goes_from_one_cloud_to_the_other,
     },
+    servers::{
+        image_is_shown_of_what_boots_from_a_volume, key_pair_has_a_name_and_a_type,
+        lock_binds_members, server_shows_cards_by_network, server_stands_still_in_many_ways,
+        what_is_attached_is_kept_until_somebody_lies,
+    },
+    strictness::{
+        name_of_the_default_group_is_reserved, port_has_an_address_of_either_version,
+        port_without_security_has_no_groups, readonly_is_a_flag_of_one_volume,
+        right_to_import_is_told_and_that_to_export_is_not, texts_have_other_limits_in_each_service,
+        types_and_volumes_have_quotas_of_their_own,
+    },
     transfer::volume_is_taken_over_whatever_was_left_of_it,
     until,
 };
@@ -69,6 +80,19 @@ claims! {
     admin_of_another_project_restores_into_the_tenant,
     volume_is_taken_over_whatever_was_left_of_it,
     image_of_a_server_brings_a_snapshot_of_each_volume,
+    port_has_an_address_of_either_version,
+    port_without_security_has_no_groups,
+    name_of_the_default_group_is_reserved,
+    key_pair_has_a_name_and_a_type,
+    server_shows_cards_by_network,
+    server_stands_still_in_many_ways,
+    lock_binds_members,
+    image_is_shown_of_what_boots_from_a_volume,
+    what_is_attached_is_kept_until_somebody_lies,
+    readonly_is_a_flag_of_one_volume,
+    texts_have_other_limits_in_each_service,
+    types_and_volumes_have_quotas_of_their_own,
+    right_to_import_is_told_and_that_to_export_is_not,
 }
 
 pub(super) async fn perform(

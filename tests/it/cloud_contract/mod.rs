@@ -10,6 +10,8 @@ mod capture;
 mod claims;
 mod ground;
 mod journey;
+mod servers;
+mod strictness;
 mod transfer;
 mod troubles;
 
