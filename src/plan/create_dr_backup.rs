@@ -64,10 +64,6 @@ pub(super) fn steps(next: &mut Draft<'_>, wish: &Wish<'_>) -> Step<()> {
     let manifest = root_disk::among_volumes(next, read);
     let manifest = manifest.as_ref();
     next.tell_volumes(manifest, |index| record_key(index, 0));
-    // Moving them may have taken hours.
-    if volume_backup::any_is_done(next) {
-        next.holds();
-    }
     hold(next, manifest, capture, None);
     check_capturable(manifest)?;
     instance::check_consistency(manifest, Aim::DrBackup(capture), wish.minimum)?;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::domain::{
     decision::Wish,
-    effect::{Disposal, Effect, EffectState, Request},
+    effect::{Disposal, Effect, Request},
     fault::FaultKind,
     id::{EffectKey, SnapshotId, VolumeId},
 };
@@ -69,14 +69,6 @@ fn free(next: &mut Draft<'_>, snapshot: Option<&SnapshotId>, after: &EffectKey) 
 pub(super) fn newest<'a>(next: &Draft<'a>, index: usize) -> Option<&'a Effect> {
     let asked = |incremental| next.newest_try(&first_key(index, incremental));
     asked(false).or_else(|| asked(true))
-}
-
-/// Whether any of them has all its bytes.
-pub(super) fn any_is_done(next: &Draft<'_>) -> bool {
-    next.effects().any(|effect| {
-        matches!(effect.request, Request::MakeVolumeBackup { .. })
-            && effect.state == EffectState::Done
-    })
 }
 
 /// One that has another one as the way around.

@@ -175,8 +175,8 @@ fn a_broken_increment_goes_before_the_full_one_is_made() {
             .dropped
             .contains(&EffectKey::new("volume-1-increment"))
     );
-    let gone = with_failed_increment(FaultKind::NotFound, "the volume is gone");
-    assert!(matches!(gone.ending, Ending::Erred(_)));
+    let quota = with_failed_increment(FaultKind::Quota, "no room for it");
+    assert!(matches!(quota.ending, Ending::Erred(_)));
 }
 
 #[test]

@@ -5,10 +5,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     super::Limits,
-    world::{answer, create, plan, registry, restore, restore_regular, row},
+    world::{answer, plan, registry, restore, restore_regular, row},
 };
 use crate::domain::{
-    capture::Capture,
     decision::{Detail, Ending},
     effect::{Effect, EffectKind, EffectState, Request},
     fault::{Fault, FaultKind, Service},
@@ -16,7 +15,6 @@ use crate::domain::{
     ledger::Ledger,
     operation::{Ask, Operation},
     restoration::RestoreWish,
-    sighting::ThingKind,
     time::Timestamp,
 };
 
@@ -163,14 +161,13 @@ fn holds(operation: &Operation, ledger: &Ledger, key: &EffectKey) -> bool {
     let effect = ledger.get(key).expect("a row");
     let bytes = ledger.iter().any(|row| match row.request.kind() {
         EffectKind::Fill => row.external.is_some(),
-        EffectKind::Make(ThingKind::VolumeBackup) => row.state == EffectState::Done,
         EffectKind::Make(_)
         | EffectKind::Import
         | EffectKind::Apply
         | EffectKind::Read
         | EffectKind::Drop(_) => false,
     });
-    let moves = matches!(operation.ask, Ask::Restore(_) | Ask::CreateDrBackup { .. });
+    let moves = matches!(operation.ask, Ask::Restore(_));
     // A sweep is asked for until it is done, so it never fails.
     let fails = !matches!(effect.request, Request::ApplySnapshotsGone { .. });
     moves && bytes && fails && !effect.key.as_str().ends_with("-kept")
@@ -418,28 +415,4 @@ fn what_is_done_stays_done_in_the_numbers_of_every_planner() {
             }
         }
     }
-}
-
-#[test]
-fn a_dr_backup_whose_bytes_are_there_waits_for_the_right_to_export() {
-    let operation = create(Capture::Snapshot);
-    let refuse = |effect: &mut Effect| {
-        if matches!(effect.request, Request::ReadRecord { .. }) {
-            refused(effect, FaultKind::Forbidden);
-        } else {
-            answer(effect, 3);
-        }
-    };
-    let met = (0..60).any(|at| {
-        let Some((ledger, key)) = waits_at(&operation, at, refuse) else {
-            return false;
-        };
-        if ledger.get(&key).map(|effect| effect.state) != Some(EffectState::Failed) {
-            return false;
-        }
-        let told = plan(&operation, &ledger, Timestamp(1)).report.runtime_state;
-        assert!(told.contains("give the user the role"), "{told}");
-        true
-    });
-    assert!(met, "a record is exported");
 }
