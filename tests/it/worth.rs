@@ -44,11 +44,11 @@ async fn backed_up() -> (House, String, pb::DrBackup) {
     (house, server, backup)
 }
 
-fn an_hour() -> Option<prost_types::Duration> {
-    Some(prost_types::Duration {
+fn an_hour() -> prost_types::Duration {
+    prost_types::Duration {
         seconds: 60 * 60,
         nanos: 0,
-    })
+    }
 }
 
 /// Has the next request of this kind carried out, and its answer kept back.
@@ -89,7 +89,7 @@ async fn a_service_that_was_away_past_the_deadline_looks_before_it_undoes_anythi
     for write in RESTORATION {
         let (mut house, _, backup) = backed_up().await;
         let wish = pb::CreateRestorationRequest {
-            time_limit: an_hour(),
+            time_limit: Some(an_hour()),
             ..house.wish(&backup.id)
         };
         let before = census(&house.dr, "demo");
@@ -121,7 +121,7 @@ async fn a_dr_backup_is_not_given_up_for_the_time_in_which_nobody_worked() {
         let server = house.source.create_instance(&spec).expect("made").server;
         let rule = keep_back(&house.source, write);
         let ask = pb::CreateDrBackupRequest {
-            time_limit: an_hour(),
+            time_limit: Some(an_hour()),
             ..house.plainest(&server)
         };
         let backup = house.back_up_as(ask).await;
@@ -148,7 +148,7 @@ async fn a_dr_backup_is_not_given_up_for_the_time_in_which_nobody_worked() {
 async fn a_clock_that_jumps_past_the_deadline_undoes_nothing() {
     let (house, _, backup) = backed_up().await;
     let wish = pb::CreateRestorationRequest {
-        time_limit: an_hour(),
+        time_limit: Some(an_hour()),
         ..house.wish(&backup.id)
     };
     let rule = keep_back(&house.dr, &RESTORATION[4]);
