@@ -120,7 +120,7 @@ impl Runner {
         let mut memory = Memory::default();
         let mut load = true;
         loop {
-            if load || memory.tries_again(Instant::now()) {
+            if load || memory.aside.values().any(|until| *until <= Instant::now()) {
                 // Seen only here: an admission during a turn must still wake the lane after it.
                 admissions.borrow_and_update();
                 if let Err(end) = self.load(&mut memory).await {
@@ -596,12 +596,5 @@ impl Runner {
             let expected = kind == EffectKind::Import || fault.may_pass();
             tracing::debug!(operation = %held.operation.id, %key, %fault, expected, "a cloud refused or did not answer");
         }
-    }
-}
-
-impl Memory {
-    /// Whether something that was set aside is to be tried again.
-    fn tries_again(&self, now: Instant) -> bool {
-        self.aside.values().any(|until| *until <= now)
     }
 }
