@@ -218,28 +218,32 @@ impl Scene {
             }
             Use::Group => {
                 let (group, port) = (self.group_of(server), self.port_of(resident));
-                let body = json!({"port": {"security_groups": [group]}});
-                self.tell("PUT", "network", &format!("ports/{port}"), "", body)
-                    .await;
-                used("security_groups", &group, &format!("port {port}"))
+                let own = self.group_of(resident);
+                self.give_group(&port, &group).await;
+                Used {
+                    beside: Some(own),
+                    ..used("security_groups", &group, &format!("port {port}"))
+                }
             }
             Use::Named => {
-                let (group, port) = (self.group_of(server), self.port_of(resident));
-                let groups = things(dr, "demo", "ports");
-                let theirs = groups.iter().find(|one| one.text("id") == port);
-                let theirs = theirs.expect("a port").texts("security_groups");
-                let rule = json!({"security_group_id": theirs[0], "direction": "ingress",
+                let (group, own) = (self.group_of(server), self.group_of(resident));
+                let rule = json!({"security_group_id": own, "direction": "ingress",
                     "ethertype": "IPv4", "remote_group_id": group});
                 let body = json!({"security_group_rule": rule});
                 self.tell("POST", "network", "security-group-rules", "", body)
                     .await;
-                let by = format!("security group {}", theirs[0]);
-                used("security_groups", &group, &by)
+                used("security_groups", &group, &format!("security group {own}"))
             }
         }
     }
 
-    /// The group that came with a restored server.
+    async fn give_group(&self, port: &str, group: &str) {
+        let body = json!({"port": {"security_groups": [group]}});
+        self.tell("PUT", "network", &format!("ports/{port}"), "", body)
+            .await;
+    }
+
+    /// The group of a server.
     fn group_of(&self, server: &str) -> String {
         let ports = things(&self.house.dr, "demo", "ports");
         let port = ports.iter().find(|port| port.text("device_id") == server);
@@ -277,7 +281,15 @@ impl Scene {
                 let own = used.beside.as_ref().expect("a volume");
                 dr.let_go_of_volume(own).expect("free");
             }
-            Use::Group | Use::Named => {}
+            Use::Group | Use::Named => {
+                if let Some(own) = &used.beside {
+                    self.give_group(&self.port_of(&self.resident), own).await;
+                }
+                // It is theirs by now, and they have no more use for it.
+                let path = format!("security-groups/{}", used.thing);
+                let (status, _) = self.tenant.ask("DELETE", "network", &path, "", None).await;
+                assert_eq!(status, 204);
+            }
         }
     }
 }
@@ -332,10 +344,8 @@ async fn the_deletion_of_a_restoration_leaves_to_others_what_they_use_and_names_
             assert_eq!(last.state(), pb::State::Deleted, "{how:?}: {last:?}");
         }
         let mut after = before.clone();
-        match how {
-            Use::TakesAlong => *after.get_mut("volumes").expect("counted") += 1,
-            Use::Group | Use::Named => *after.get_mut("security_groups").expect("counted") += 1,
-            Use::Attached | Use::Reserved | Use::Offered | Use::Port | Use::Locked => {}
+        if how == Use::TakesAlong {
+            *after.get_mut("volumes").expect("counted") += 1;
         }
         // The records stay.
         after.insert("backups", census(&scene.house.dr, "demo")["backups"]);
@@ -373,7 +383,7 @@ async fn an_undone_restoration_leaves_to_others_what_they_use_and_names_it() {
         };
         dr.set_times(slow);
         if !cancel {
-            // The first one does not come up; for the second one a volume is missing.
+            // The first one does not come up, and the second one is refused for good.
             let fails = Action::Fail {
                 reason: "Build of instance aborted".to_owned(),
             };
@@ -387,6 +397,16 @@ async fn an_undone_restoration_leaves_to_others_what_they_use_and_names_it() {
             made.next().map(|one| one.text("id").to_owned())
         })
         .await;
+        if !cancel {
+            let refusal = Action::Answer {
+                status: 400,
+                body: json!({"badRequest": {"code": 400, "message": "no such thing"}}),
+                headers: Vec::new(),
+                acted: false,
+            };
+            let rule = Rule::on(Service::Compute, "POST", "/servers$", refusal);
+            dr.fault(rule).expect("a rule");
+        }
         let port = scene.port_of(&server);
         let volumes = things(dr, "demo", "volumes");
         let data = volumes
@@ -475,7 +495,7 @@ async fn a_dr_backup_names_the_temporaries_that_others_use_and_takes_them_when_i
             milliseconds: None,
             acted: false,
         };
-        let rule = Rule::on(Service::Volume, "DELETE", "/volumes/", hangs).once();
+        let rule = Rule::on(Service::Volume, "DELETE", "/volumes/", hangs);
         let rule = cloud.fault(rule).expect("a rule");
         let request = pb::CreateDrBackupRequest {
             cloud: "source".to_owned(),
@@ -495,7 +515,7 @@ async fn a_dr_backup_names_the_temporaries_that_others_use_and_takes_them_when_i
             };
             client.cancel_dr_backup(request).await.expect("cancelled");
         }
-        until(|| async { (cloud.fault_happened(rule) > 0).then_some(()) }).await;
+        until(|| async { (cloud.fault_happened(rule) == 2).then_some(()) }).await;
         let copies = things(cloud, "demo", "volumes");
         let copies = copies
             .iter()
@@ -504,6 +524,7 @@ async fn a_dr_backup_names_the_temporaries_that_others_use_and_takes_them_when_i
         for copy in &copies {
             cloud.give_volume(copy, &resident).expect("given");
         }
+        cloud.fault_remove(rule);
         cloud.release();
         let ended = house.backup_at_rest(&backup.id).await;
         let told = if cancel {
