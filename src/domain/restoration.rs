@@ -82,6 +82,7 @@ impl From<Source> for ResourceId {
 
 /// What the caller chose; what is not chosen comes from the manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct RestoreWish {
     /// The name of the instance; empty means that of the manifest.
     pub name: String,

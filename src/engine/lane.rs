@@ -238,19 +238,7 @@ impl Runner {
             return Ok(now + settings.lease / 3);
         }
         let time = self.shared.clock.now();
-        // The clock runs on while the machine stands still, and jumps when it is set; what the machine
-        // counts does neither. A lane without work is let go, so its last turn may be long ago.
-        if let Some((last, counted)) = memory.last.replace((time, now)) {
-            let gap = time
-                .since(last)
-                .saturating_sub(now.saturating_duration_since(counted));
-            if gap > settings.lease {
-                tracing::warn!(tenant = %self.lane.tenant, ?gap, "nobody worked for a while, or the clock was set; that counts for no deadline");
-                for held in memory.held.values_mut() {
-                    held.stood_still(gap, time);
-                }
-            }
-        }
+        self.heed_gap(memory, time, now);
         let mut wake = acts_until;
         let mut sends: Vec<(OperationId, EffectKey, Leave)> = Vec::new();
         memory.lists.begin();
@@ -291,9 +279,8 @@ impl Runner {
             let ended: Vec<(OperationId, &'static str, Ended)> = turns
                 .iter()
                 .filter_map(|turn| {
-                    let held = memory.held.get(&turn.operation)?;
-                    let ended = Ended::of(&turn.ending)?;
-                    Some((turn.operation, held.operation.ask.name(), ended))
+                    let kind = memory.held.get(&turn.operation)?.operation.ask.name();
+                    Some((turn.operation, kind, Ended::of(&turn.ending)?))
                 })
                 .collect();
             let refused = self.record(turns, now).await?;
@@ -337,6 +324,22 @@ impl Runner {
         let wake = opens.map_or(wake, |opens| wake.min(opens));
         // What is due already was not admitted now; the pause keeps a closed cloud from a busy loop.
         Ok(wake.max(now + settings.observe_min / 10))
+    }
+
+    /// Time in which nobody worked counts for no deadline.
+    fn heed_gap(&self, memory: &mut Memory, time: Timestamp, now: Instant) {
+        // The clock runs on while the machine stands still, and jumps when it is set; what the machine
+        // counts does neither. A lane without work is let go, so its last turn may be long ago.
+        if let Some((last, counted)) = memory.last.replace((time, now)) {
+            let worked = now.saturating_duration_since(counted);
+            let gap = time.since(last).saturating_sub(worked);
+            if gap > self.shared.settings.lease {
+                tracing::warn!(tenant = %self.lane.tenant, ?gap, "nobody worked for a while, or the clock was set; that counts for no deadline");
+                for held in memory.held.values_mut() {
+                    held.stood_still(gap, time);
+                }
+            }
+        }
     }
 
     /// Writes a turn, all of it or nothing. Where the store refuses it for what is in it, each operation is

@@ -217,10 +217,10 @@ impl Held {
             self.rest = None;
             self.ledger.set_unseen(self.unseen(settings, now));
             // A planner only reads, so there is nothing that a panic could leave half done.
-            let planned = catch_unwind(AssertUnwindSafe(|| {
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
                 planner(&self.operation, &self.ledger, time)
             }));
-            let decision = match planned {
+            let decision = match outcome {
                 Ok(decision) => decision,
                 Err(panic) => {
                     self.stand_still(settings, now);

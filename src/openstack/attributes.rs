@@ -358,7 +358,12 @@ mod tests {
             for (index, (name, meaning)) in table.iter().enumerate() {
                 let twice = table[index + 1..].iter().any(|(other, _)| other == name);
                 assert!(!twice, "{what}: {name}");
-                for value in telling() {
+                let usual = match meaning {
+                    Unless(usual) => Some(*usual),
+                    Read | Own => None,
+                };
+                let says = |value: &Value| plain(value.clone()).as_deref() != usual;
+                for value in telling().into_iter().filter(says) {
                     let told = !odd(table, json!({*name: value})).is_empty();
                     assert_eq!(
                         told,

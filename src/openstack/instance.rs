@@ -15,7 +15,9 @@ use super::{
     flavor::{self, Flavor},
     image, key_pair,
     network::is_refusal,
+    port::Port,
     root,
+    security_group::SecurityGroup,
     server::{self, Server},
     server_group, server_state,
     version::Microversion,
@@ -137,15 +139,7 @@ pub(super) async fn read(
     for (facts, odd) in volumes.iter().zip(odd_of_volumes) {
         unrestored.extend(told_of(&facts.path(""), odd));
     }
-    for (index, (facts, port)) in port_facts.iter().zip(&ports).enumerate() {
-        unrestored.extend(told_of(&facts.path(index, ""), port.odd()));
-    }
-    for group in &groups {
-        for (path, odd) in group.unrestored() {
-            let path = format!("security group {} {path}", group.name);
-            unrestored.extend(told_of(&path, vec![odd]));
-        }
-    }
+    unrestored.extend(unrestored_of_network(&port_facts, &ports, &groups));
     Ok(Manifest {
         tenant: tenant.clone(),
         server: id.clone(),
@@ -181,6 +175,25 @@ pub(super) async fn read(
         gaps,
         unrestored,
     })
+}
+
+/// What of ports and security groups is read and not restored.
+fn unrestored_of_network(
+    facts: &[PortFacts],
+    ports: &[Port],
+    groups: &[SecurityGroup],
+) -> Vec<Difference> {
+    let mut unrestored = Vec::new();
+    for (index, (facts, port)) in facts.iter().zip(ports).enumerate() {
+        unrestored.extend(told_of(&facts.path(index, ""), port.odd()));
+    }
+    for group in groups {
+        for (path, odd) in group.unrestored() {
+            let path = format!("security group {} {path}", group.name);
+            unrestored.extend(told_of(&path, vec![odd]));
+        }
+    }
+    unrestored
 }
 
 /// The server as an admin is shown it, or a gap that says why nobody is.

@@ -425,6 +425,7 @@ mod tests {
             (Unfit, Compute, 409, cinder("conflictingRequest", 409, "Instance 1 is locked")),
             (Busy, Network, 409, neutron("PortBound")),
             (Conflict, Network, 409, neutron("SecurityGroupRuleExists")),
+            (Conflict, Network, 409, neutron("SubnetPoolInvalid")),
             (Conflict, Image, 409, r#"{"code": "409 Conflict", "message": "x"}"#.to_owned()),
             (Throttled, BlockStorage, 503, "<html>503</html>".to_owned()),
             (Throttled, Compute, 429, cinder("overLimit", 429, "later")),

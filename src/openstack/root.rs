@@ -161,21 +161,23 @@ mod tests {
         }
     }
 
+    /// Image, root device, what the image says, volumes: which boots, whether it is in doubt.
+    type Row<'a> = (
+        bool,
+        Option<&'a str>,
+        Mapping,
+        &'a [Disk<'a>],
+        Option<usize>,
+        bool,
+    );
+
     #[test]
     fn every_evidence_has_its_answer() {
         let volumes = [disk("/dev/vda", true), disk("/dev/vdb", true)];
         let data = [disk("/dev/vdb", true)];
         let other_bus = [disk("/dev/sda", true)];
         let (there, bytes, gone) = (Mapping::Volume, Mapping::Bytes, Mapping::Unknown);
-        // Image, root device, what the image says, volumes: which boots, whether it is in doubt.
-        let rows: [(
-            bool,
-            Option<&str>,
-            Mapping,
-            &[Disk<'_>],
-            Option<usize>,
-            bool,
-        ); 12] = [
+        let rows: [Row<'_>; 12] = [
             (false, None, gone, &volumes, Some(0), false),
             (false, Some("/dev/vdb"), gone, &volumes, Some(1), false),
             (false, Some("/dev/vdz"), gone, &data, Some(0), false),

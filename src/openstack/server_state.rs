@@ -39,8 +39,8 @@ struct Actions {
 /// One action; a list begins with the newest.
 #[derive(Deserialize)]
 struct Action {
-    #[serde(default, deserialize_with = "nullable")]
-    action: String,
+    #[serde(default, rename = "action", deserialize_with = "nullable")]
+    name: String,
     #[serde(default, deserialize_with = "nullable")]
     request_id: String,
     #[serde(default, deserialize_with = "nullable")]
@@ -96,8 +96,8 @@ async fn last_run(access: &Access, id: &str) -> Result<Option<Run>, Fault> {
     };
     let ran = actions
         .into_iter()
-        .find(|one| !HARMLESS.contains(&one.action.as_str()));
+        .find(|one| !HARMLESS.contains(&one.name.as_str()));
     Ok(Some(Run(ran.map(|one| {
-        format!("{} {} {}", one.action, one.request_id, one.start_time)
+        format!("{} {} {}", one.name, one.request_id, one.start_time)
     }))))
 }

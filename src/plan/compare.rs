@@ -500,26 +500,26 @@ mod tests {
             ("flavor", |m| m.flavor.name.push('x')),
             ("key pair", |m| m.key = None),
             ("availability_zone", |m| {
-                m.availability_zone = Some("b".to_owned())
+                m.availability_zone = Some("b".to_owned());
             }),
             ("config_drive", |m| m.config_drive = true),
             ("locked", |m| m.locked = true),
             ("hostname", |m| m.hostname = Some("x".to_owned())),
             ("OS-DCF:diskConfig", |m| {
-                m.disk_config = Some("AUTO".to_owned())
+                m.disk_config = Some("AUTO".to_owned());
             }),
             ("tags", |m| m.tags.push("x".to_owned())),
             ("metadata x", |m| {
-                drop(m.metadata.insert("x".to_owned(), "y".to_owned()))
+                drop(m.metadata.insert("x".to_owned(), "y".to_owned()));
             }),
             ("user_data", |m| m.user_data = Some("x".to_owned())),
             ("volume disk 1 name", |m| m.volumes[1].name.push('x')),
             ("volume disk 1 description", |m| {
-                m.volumes[1].description.push('x')
+                m.volumes[1].description.push('x');
             }),
             ("volume disk 1 size", |m| m.volumes[1].size_gib += 1),
             ("volume disk 1 volume_type", |m| {
-                m.volumes[1].volume_type = Some("x".to_owned())
+                m.volumes[1].volume_type = Some("x".to_owned());
             }),
             ("volume disk 1 availability_zone", |m| {
                 m.volumes[1].availability_zone = Some("x".to_owned());
@@ -527,16 +527,16 @@ mod tests {
             ("volume disk 1 bootable", |m| m.volumes[1].bootable = true),
             ("volume disk 1 encrypted", |m| m.volumes[1].encrypted = true),
             ("volume disk 1 multiattach", |m| {
-                m.volumes[1].multiattach = true
+                m.volumes[1].multiattach = true;
             }),
             ("volume disk 1 delete_on_termination", |m| {
-                m.volumes[1].delete_on_termination = true
+                m.volumes[1].delete_on_termination = true;
             }),
             ("volume disk 1 device", |m| {
-                m.volumes[1].device = Some("/dev/vdz".to_owned())
+                m.volumes[1].device = Some("/dev/vdz".to_owned());
             }),
             ("volume disk 1 tag", |m| {
-                m.volumes[1].tag = Some("x".to_owned())
+                m.volumes[1].tag = Some("x".to_owned());
             }),
             ("volume disk 1 boots", |m| m.volumes[1].boot_index = Some(0)),
             ("volume disk 1 metadata x", |m| {
@@ -548,31 +548,31 @@ mod tests {
                     .insert("x".to_owned(), "y".to_owned());
             }),
             ("volume disk 1 attached", |m| {
-                m.volumes[1].id = VolumeId::new("other")
+                m.volumes[1].id = VolumeId::new("other");
             }),
             ("port 0 (eth) network", |m| {
-                m.ports[0].network_name.push('x')
+                m.ports[0].network_name.push('x');
             }),
             ("port 0 (eth) mac_address", |m| m.ports[0].mac.push('x')),
             ("port 0 (eth) fixed_ips", |m| m.ports[0].fixed.clear()),
             ("port 0 (eth) security_groups", |m| {
-                m.ports[0].security_groups.clear()
+                m.ports[0].security_groups.clear();
             }),
             ("port 0 (eth) port_security_enabled", |m| {
-                m.ports[0].port_security = false
+                m.ports[0].port_security = false;
             }),
             ("port 0 (eth) binding:vnic_type", |m| {
-                m.ports[0].vnic_type.push('x')
+                m.ports[0].vnic_type.push('x');
             }),
             ("port 0 (eth) attached", |m| m.ports[0].id = None),
             ("security group web name", |m| {
-                m.security_groups[0].name.push('x')
+                m.security_groups[0].name.push('x');
             }),
             ("security group web description", |m| {
-                m.security_groups[0].description.push('x')
+                m.security_groups[0].description.push('x');
             }),
             ("security group web stateful", |m| {
-                m.security_groups[0].stateful = false
+                m.security_groups[0].stateful = false;
             }),
         ];
         for (path, change) in changes {

@@ -48,8 +48,12 @@ pub(super) fn look<'a>(next: &mut Draft<'a>, input: &RestorePlanInput) -> Step<T
     let looks = next.all(wishes)?;
     let inventory = inventory_of(looks[0])?;
     let presence = looks.get(1).map(|look| presence_of(look)).transpose()?;
-    let (live, hollow, begun, import) =
-        presence.unwrap_or((&[][..], &[][..], &[][..], &Right::Unknown));
+    let Presence {
+        live,
+        hollow,
+        begun,
+        import,
+    } = presence.unwrap_or(NOTHING_LIVE);
     // What is being imported where we would import it is adopted by asking for it too; anywhere else it
     // is somebody's, and waited for.
     let importer = importer(inventory, tenant);
@@ -197,14 +201,34 @@ fn inventory_of(effect: &Effect) -> Step<&Inventory> {
     }
 }
 
-fn presence_of(effect: &Effect) -> Step<(&[Held], &[Held], &[Held], &Right)> {
+/// What stands of the volume backups, see [`Fact::Presence`].
+struct Presence<'a> {
+    live: &'a [Held],
+    hollow: &'a [Held],
+    begun: &'a [Held],
+    import: &'a Right,
+}
+
+const NOTHING_LIVE: Presence<'_> = Presence {
+    live: &[],
+    hollow: &[],
+    begun: &[],
+    import: &Right::Unknown,
+};
+
+fn presence_of(effect: &Effect) -> Step<Presence<'_>> {
     match &effect.fact {
         Some(Fact::Presence {
             live,
             hollow,
             begun,
             import,
-        }) => Ok((live, hollow, begun, import)),
+        }) => Ok(Presence {
+            live,
+            hollow,
+            begun,
+            import,
+        }),
         Some(
             Fact::Instance(_)
             | Fact::Record(_)

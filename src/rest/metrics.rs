@@ -79,18 +79,6 @@ pub(super) async fn show(State(metrics): State<Metrics>) -> Result<Response, Pro
 async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
     let counted = (metrics.counted)();
     let under_way = metrics.service.operations_under_way().await?;
-    let sweeps = metrics.service.sweeps_list(&Filter::default()).await?;
-    let mut orphans: BTreeMap<(String, ThingKind), u64> = BTreeMap::new();
-    let mut failed: BTreeMap<String, u64> = BTreeMap::new();
-    for sweep in sweeps {
-        let cloud = sweep.tenant.cloud.to_string();
-        // Also a kind of which there is none: a series that is missing tells nothing.
-        for kind in KINDS {
-            let found = sweep.found.get(&kind).copied().unwrap_or(0);
-            *orphans.entry((cloud.clone(), kind)).or_default() += found;
-        }
-        *failed.entry(cloud).or_default() += u64::from(sweep.problem.is_some());
-    }
     let waiting = counted.closed.iter().map(|cloud| {
         let all = under_way.iter().filter(|one| one.cloud.as_str() == cloud);
         (vec![cloud.clone()], all.map(|one| one.count).sum())
@@ -148,6 +136,36 @@ async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
             samples: counted.calls,
         },
         Family {
+            name: "drbackup_schedule_runs_total",
+            help: "Runs of schedules that this process began, skipped, or brought to their end.",
+            kind: Kind::Counter,
+            labels: &["outcome"],
+            samples: runs
+                .map(|(outcome, count)| (vec![outcome.name().to_lowercase()], count))
+                .collect(),
+        },
+    ];
+    families.extend(of_sweeps(metrics).await?);
+    families.extend(of_points(metrics).await?);
+    Ok(families)
+}
+
+/// What the last sweeps for orphans found.
+async fn of_sweeps(metrics: &Metrics) -> Result<[Family; 2], Error> {
+    let sweeps = metrics.service.sweeps_list(&Filter::default()).await?;
+    let mut orphans: BTreeMap<(String, ThingKind), u64> = BTreeMap::new();
+    let mut failed: BTreeMap<String, u64> = BTreeMap::new();
+    for sweep in sweeps {
+        let cloud = sweep.tenant.cloud.to_string();
+        // Also a kind of which there is none: a series that is missing tells nothing.
+        for kind in KINDS {
+            let found = sweep.found.get(&kind).copied().unwrap_or(0);
+            *orphans.entry((cloud.clone(), kind)).or_default() += found;
+        }
+        *failed.entry(cloud).or_default() += u64::from(sweep.problem.is_some());
+    }
+    Ok([
+        Family {
             name: "drbackup_orphans",
             help: "Things with our mark that nothing accounts for, as the last sweeps found them.",
             kind: Kind::Gauge,
@@ -167,18 +185,7 @@ async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
                 .map(|(cloud, count)| (vec![cloud], count))
                 .collect(),
         },
-        Family {
-            name: "drbackup_schedule_runs_total",
-            help: "Runs of schedules that this process began, skipped, or brought to their end.",
-            kind: Kind::Counter,
-            labels: &["outcome"],
-            samples: runs
-                .map(|(outcome, count)| (vec![outcome.name().to_lowercase()], count))
-                .collect(),
-        },
-    ];
-    families.extend(of_points(metrics).await?);
-    Ok(families)
+    ])
 }
 
 /// What is known of points.

@@ -182,7 +182,7 @@ impl Service {
                     warn!(point = %point.point, %tenant, reason = doubt.reason, "a point is not recoverable");
                 }
                 None if told => {
-                    info!(point = %point.point, %tenant, "a point is recoverable again")
+                    info!(point = %point.point, %tenant, "a point is recoverable again");
                 }
                 Some(_) | None => {}
             }

@@ -81,10 +81,9 @@ impl Verifier {
 fn tell(sweep: &Sweep) {
     let (cloud, project) = (&sweep.tenant.cloud, &sweep.tenant.project);
     let begun = sweep.begun;
-    match &sweep.problem {
-        Some(problem) => {
-            warn!(%cloud, %project, %begun, problem, "the points of a tenant could not be looked at; they stay as they are, and grow old");
-        }
-        None => info!(%cloud, %project, %begun, "the points of a tenant were looked at"),
+    if let Some(problem) = &sweep.problem {
+        warn!(%cloud, %project, %begun, problem, "the points of a tenant could not be looked at; they stay as they are, and grow old");
+    } else {
+        info!(%cloud, %project, %begun, "the points of a tenant were looked at");
     }
 }

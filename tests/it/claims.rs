@@ -85,14 +85,14 @@ async fn last_event(house: &House, kind: Kind, id: &str) -> Event {
     events.pop().expect("there is one")
 }
 
-async fn instance(house: &House) -> sim::Instance {
+fn instance(house: &House) -> sim::Instance {
     let shop = InstanceSpec::new("shop", &[1, 1]);
     house.source.create_instance(&shop).expect("made")
 }
 
 /// A chain of three links for each volume, and a regular backup; with the ids of all parts of each.
 async fn both_kinds(house: &House) -> [(Kind, String, Vec<String>); 2] {
-    let server = instance(house).await.server;
+    let server = instance(house).server;
     house.back_up_to_end(&server).await;
     house.back_up_changes(&server).await;
     let newest = house.back_up_changes(&server).await;
@@ -228,7 +228,7 @@ async fn a_look_renews_the_age_without_another_version_and_an_unreachable_cloud_
 async fn an_imported_record_that_was_deleted_makes_doubtful_until_a_restoration_proves_it() {
     let house = House::open(Times::fast()).await;
     house.dr.create_network("demo", "internal").expect("made");
-    let server = instance(&house).await.server;
+    let server = instance(&house).server;
     let backup = house.back_up_to_end(&server).await;
     let restored = house.restore(&backup.id).await;
     let restored = house.restoration_at_rest(&restored.id).await;
@@ -261,7 +261,7 @@ async fn an_imported_record_that_was_deleted_makes_doubtful_until_a_restoration_
 async fn a_restore_that_fails_for_want_of_bytes_makes_doubtful_whatever_lists_say() {
     let house = House::open(Times::fast()).await;
     house.dr.create_network("demo", "internal").expect("made");
-    let server = instance(&house).await.server;
+    let server = instance(&house).server;
     let backup = house.back_up_to_end(&server).await;
     let broken = house
         .dr
@@ -331,7 +331,7 @@ async fn deletion_asked_for(house: &House, id: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_that_deleted_nothing_leaves_the_point_as_it_was() {
     let house = House::open(Times::fast()).await;
-    let server = instance(&house).await.server;
+    let server = instance(&house).server;
     let backup = house.back_up_to_end(&server).await;
 
     // Its cloud is away.
@@ -382,7 +382,7 @@ async fn a_deletion_that_deleted_nothing_leaves_the_point_as_it_was() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_that_deleted_something_says_so_and_cannot_be_restored() {
     let house = House::open(Times::fast()).await;
-    let server = instance(&house).await.server;
+    let server = instance(&house).server;
     let backup = house.back_up_to_end(&server).await;
     let [first, second] = [0, 1].map(|index| backup.volume_backups[index].backup_id.clone());
     house
@@ -423,7 +423,7 @@ async fn a_deletion_that_deleted_something_says_so_and_cannot_be_restored() {
 async fn what_lies_in_a_missing_cloud_is_forgotten_only_on_the_callers_word() {
     let house = House::open(Times::fast()).await;
     house.dr.create_network("demo", "internal").expect("made");
-    let server = instance(&house).await.server;
+    let server = instance(&house).server;
     let backup = house.back_up_to_end(&server).await;
     let restored = house.restore(&backup.id).await;
     let restored = house.restoration_at_rest(&restored.id).await;
@@ -453,7 +453,7 @@ async fn what_lies_in_a_missing_cloud_is_forgotten_only_on_the_callers_word() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_living_cloud_is_not_forgotten_whatever_is_allowed() {
     let house = House::open(Times::fast()).await;
-    let server = instance(&house).await.server;
+    let server = instance(&house).server;
     let backup = house.back_up_to_end(&server).await;
     delete(&house, &backup.id, true).await;
     house.backup_gone(&backup.id).await;
@@ -472,7 +472,7 @@ async fn the_level_is_that_of_a_look_after_the_last_capture() {
             Some("CONSISTENCY_NOT_REACHED"),
         ),
     ] {
-        let server = instance(&house).await.server;
+        let server = instance(&house).server;
         house
             .source
             .set_status(&server, "SHUTOFF")

@@ -828,7 +828,8 @@ async fn no_address_answers_about_a_place_that_does_not_exist() {
     ];
     let mut known: Vec<&str> = bodies.iter().map(|(path, _)| *path).collect();
     let mut takers = scoped("post");
-    (known.sort_unstable(), takers.sort_unstable());
+    known.sort_unstable();
+    takers.sort_unstable();
     assert_eq!(takers, known);
     for (path, good) in &bodies {
         for (field, value) in wrong {

@@ -196,7 +196,7 @@ async fn no_rpc_answers_about_a_place_that_does_not_exist() {
     let spec = InstanceSpec::new("shop", &[1]);
     let server = house.source.create_instance(&spec).expect("made").server;
     let backup = house.back_up_to_end(&server).await.id;
-    let admin = house.source.project_id("admin").expect("a project");
+    let second = house.source.project_id("second").expect("a project");
     let good: BTreeMap<&str, String> = BTreeMap::from([
         ("cloud", "source".to_owned()),
         ("tenant", house.home()),
@@ -207,7 +207,7 @@ async fn no_rpc_answers_about_a_place_that_does_not_exist() {
         ("tenant", "f".repeat(32)),
         ("tenant", "demo".to_owned()),
         // It exists, and the instance is not in it.
-        ("instance_id", admin),
+        ("instance_id", second),
         (
             "instance_id",
             "00000000-0000-4000-8000-000000000000".to_owned(),
@@ -298,6 +298,7 @@ async fn a_cloud_that_is_down_is_not_unknown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_of_a_restoration_tells_everything_that_is_in_the_way() {
     let house = House::open(Times::fast()).await;
+    house.prepare_refuge();
     let spec = InstanceSpec::new("shop", &[1, 1]);
     let server = house.source.create_instance(&spec).expect("made").server;
     let backup = house.back_up_to_end(&server).await;

@@ -39,7 +39,7 @@ pub(crate) fn untouched(cloud: &Cloud, given: &[String], holder: &str, from: usi
     let projects = cloud.state()["projects"].take();
     let things = |kind: &str| -> Vec<Value> {
         let projects = projects.as_object().into_iter().flatten();
-        let things = projects.flat_map(|(_, one)| one[kind].as_array().cloned());
+        let things = projects.filter_map(|(_, one)| one[kind].as_array().cloned());
         things.flatten().collect()
     };
     let has = |kind: &str, field: &str, id: &str| {

@@ -85,7 +85,7 @@ pub enum PortSetting {
     QosPolicy(String),
     /// Its tags.
     Tags(Vec<String>),
-    /// It has no address. Nova makes no server with such a port (Zed and 2026.1: 400 "requires a FixedIP"), and
+    /// It has no address. Nova makes no server with such a port (Zed and 2026.1: 400 "requires a `FixedIP`"), and
     /// minds none that loses its address when the server is up.
     NoAddress,
     /// Whether it is switched on.

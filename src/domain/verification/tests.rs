@@ -34,6 +34,10 @@ fn known(cause: Option<Cause>) -> Verification {
     }
 }
 
+#[expect(
+    clippy::option_option,
+    reason = "no judgement, and one without a doubt"
+)]
 fn cause_after(before: Option<Cause>, found: &[(Part, Found)]) -> Option<Option<Cause>> {
     let found = found.iter().map(|(part, found)| (part, found));
     let after = judged(&known(before), found, Timestamp(2))?;

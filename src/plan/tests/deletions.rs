@@ -1,4 +1,5 @@
-//! Deletions: what they take, what they leave to a missing cloud, and what their end says of the claim.
+//! Deletions: what they take, what they leave to a missing cloud, and what their end says of the claim; they
+//! may not know the engine.
 
 use uuid::Uuid;
 
@@ -55,7 +56,7 @@ fn of_backup(missing: Vec<CloudName>) -> Operation {
 }
 
 /// What is asked to go, as `CLOUD ID`, in its order.
-fn dropped(operation: Operation) -> (Vec<String>, String) {
+fn dropped(operation: &Operation) -> (Vec<String>, String) {
     let story = unfold(operation.clone(), 2, None, false);
     assert_eq!(story.ending, Ending::Done, "{}", story.text);
     let mut drops: Vec<_> = story.ledger.iter().collect();
@@ -65,7 +66,7 @@ fn dropped(operation: Operation) -> (Vec<String>, String) {
         let id = effect.request.known_id().unwrap_or_default();
         format!("{} {id}", effect.tenant.cloud)
     });
-    let last = plan(&operation, &story.ledger, Timestamp(1));
+    let last = plan(operation, &story.ledger, Timestamp(1));
     (drops.collect(), last.report.runtime_state)
 }
 
@@ -78,7 +79,7 @@ fn what_was_left_behind_goes_too_what_stands_on_it_first_and_nothing_twice() {
         left(ThingKind::VolumeBackup, "failed"),
         left(ThingKind::Image, "image"),
     ];
-    let (drops, last) = dropped(of_dr_backup(leftovers, Vec::new()));
+    let (drops, last) = dropped(&of_dr_backup(leftovers, Vec::new()));
     assert_eq!(
         drops,
         [
@@ -98,7 +99,7 @@ fn what_was_left_behind_goes_too_what_stands_on_it_first_and_nothing_twice() {
 #[test]
 fn what_lies_in_a_missing_cloud_is_named_and_the_rest_goes() {
     let source = || vec![CloudName::new("source")];
-    let (drops, last) = dropped(of_dr_backup(Vec::new(), source()));
+    let (drops, last) = dropped(&of_dr_backup(Vec::new(), source()));
     assert_eq!(drops, ["dr backup-0", "dr backup-1"]);
     for backup in ["backup-0", "backup-1"] {
         assert!(
@@ -108,10 +109,10 @@ fn what_lies_in_a_missing_cloud_is_named_and_the_rest_goes() {
             "{last}"
         );
     }
-    let (drops, last) = dropped(of_dr_backup(Vec::new(), vec![CloudName::new("dr")]));
+    let (drops, last) = dropped(&of_dr_backup(Vec::new(), vec![CloudName::new("dr")]));
     assert_eq!(drops, ["source backup-0", "source backup-1"]);
     assert!(last.contains("of cloud dr"), "{last}");
-    let (drops, last) = dropped(of_backup(source()));
+    let (drops, last) = dropped(&of_backup(source()));
     assert_eq!(drops, [""; 0]);
     assert!(last.contains("snapshot"), "{last}");
     let things = [ThingKind::Volume, ThingKind::Server].map(|kind| left(kind, "thing").thing);
@@ -121,7 +122,7 @@ fn what_lies_in_a_missing_cloud_is_named_and_the_rest_goes() {
     };
     let resource = ResourceId::DrBackup(DrBackupId(Uuid::nil()));
     let home = tenant("source", "demo");
-    let (drops, last) = dropped(operation(resource, home, ask, State::Deleting));
+    let (drops, last) = dropped(&operation(resource, home, ask, State::Deleting));
     assert_eq!(drops, [""; 0]);
     assert!(last.contains("server thing"), "{last}");
 }

@@ -442,7 +442,7 @@ fn a_root_disk_that_is_no_volume_becomes_one_by_way_of_an_image() {
     let root = detail.manifest.as_ref().and_then(|one| one.root_volume());
     let root = root.expect("a root volume");
     assert!(root.from_image);
-    assert_eq!(root.id.as_str(), "source-server", "the id of the server");
+    assert_eq!(root.id.as_str(), "image-server", "the id of the server");
     assert_eq!(detail.volume_backups[0].volume, root.id);
     let level = detail.consistency.map(|one| one.level);
     assert_eq!(level, Some(ConsistencyLevel::PerVolume));

@@ -153,6 +153,7 @@ pub(in crate::plan) fn manifest(volumes: usize) -> Manifest {
 /// The instance of this id: some are made to be captured in a better way.
 fn manifest_of(server: &ServerId, volumes: usize) -> Manifest {
     let mut manifest = manifest(volumes);
+    manifest.server = server.clone();
     match server.as_str() {
         "quiesced-server" => {
             for key in ["hw_qemu_guest_agent", "os_require_quiesce"] {

@@ -226,7 +226,7 @@ pub(super) fn reserve(world: &World, project: &str, need: &Need<'_>) -> Result<(
         Err(fault(413, &message))
     };
     let size = need.size;
-    for gigabytes in both(gigabytes).filter(|one| over(world, project, one, size)) {
+    if let Some(gigabytes) = both(gigabytes).find(|one| over(world, project, one, size)) {
         let (allowed, consumed) = (
             limit(world, project, &gigabytes),
             used(world, project, &gigabytes),
@@ -245,7 +245,7 @@ pub(super) fn reserve(world: &World, project: &str, need: &Need<'_>) -> Result<(
     let Some(count) = need.count else {
         return Ok(());
     };
-    for counted in both(count).filter(|one| over(world, project, one, 1)) {
+    if let Some(counted) = both(count).find(|one| over(world, project, one, 1)) {
         let allowed = limit(world, project, &counted);
         let (class, tail) = match count {
             "volumes" => ("VolumeLimitExceeded", format!(" for quota '{counted}'.")),

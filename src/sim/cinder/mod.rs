@@ -329,7 +329,7 @@ fn route(world: &mut World, ask: &Ask<'_>, parts: &[&str]) -> Answer {
     };
     match rest {
         ["volumes", rest @ ..] => volume::route(world, ask, rest),
-        ["attachments"] if ask.since(27) => volume::attachments(world, ask),
+        ["attachments"] if ask.since(27) => Ok(volume::attachments(world, ask)),
         ["snapshots", rest @ ..] => snapshot::route(world, ask, rest),
         ["backups", rest @ ..] => backup::route(world, ask, rest),
         ["groups", rest @ ..] => group::groups(world, ask, rest),

@@ -29,7 +29,7 @@ pub(super) fn set(world: &mut World, id: &str, argument: &Value) -> Answer {
         }
         Value::Bool(wanted) => *wanted,
         Value::String(text) if boolean(text).is_some() => boolean(text).unwrap_or_default(),
-        other => {
+        other @ (Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_)) => {
             return Err(bad(&format!(
                 "Invalid input for field/attribute readonly. Value: {other}. {other} is not one of [True, 'True', 'true', '1', False, 'False', 'false', '0']"
             )));

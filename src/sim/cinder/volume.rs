@@ -111,7 +111,7 @@ fn list(world: &World, ask: &Ask<'_>, path: &str) -> Answer {
 }
 
 /// The attachments of a project, also those that have not come to their end.
-pub(super) fn attachments(world: &World, ask: &Ask<'_>) -> Answer {
+pub(super) fn attachments(world: &World, ask: &Ask<'_>) -> Reply {
     let everybody = ask.who.is_admin() && ask.call.param("all_tenants").is_some_and(truth);
     let wanted = ask.call.param("volume_id");
     let volumes = world.cinder.volumes.values();
@@ -127,7 +127,7 @@ pub(super) fn attachments(world: &World, ask: &Ask<'_>) -> Answer {
             json!({"id": one.id, "status": status, "instance": one.server, "volume_id": volume.id})
         })
         .collect();
-    Ok(Reply::ok(json!({"attachments": views})))
+    Reply::ok(json!({"attachments": views}))
 }
 
 /// `extended`: with what extensions add to a show and a detailed list, but not to the answer of a create.

@@ -314,6 +314,9 @@ pub(super) async fn set_aside(
     (written == 1).then(|| event_of(&told)).transpose()
 }
 
+/// Revision, error, DR backup and regular backup of a row.
+type Named = (i64, Option<String>, Option<String>, Option<String>);
+
 /// Writes what a turn tells; answers the event of it, and the point that is restored.
 pub(super) async fn tell(
     conn: &mut Handle<'_>,
@@ -341,8 +344,7 @@ pub(super) async fn tell(
             restorations::dr_backup,
             restorations::backup,
         ));
-    let row: Option<(i64, Option<String>, Option<String>, Option<String>)> =
-        Prepared(told).get_result(conn).await.optional()?;
+    let row: Option<Named> = Prepared(told).get_result(conn).await.optional()?;
     let about = ResourceId::Restoration(id);
     let (revision, error, dr_backup, backup) = row.ok_or(StoreError::NotFound(about))?;
     let event = Event {

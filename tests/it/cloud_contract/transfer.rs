@@ -20,6 +20,10 @@ use super::{
 
 /// A volume is taken over from a project that another entry lives in; an offer that a crash left behind
 /// is in nobody's way, neither in that of the taking over nor in that of a deletion.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one volume after the other, in the same words"
+)]
 pub(super) async fn volume_is_taken_over_whatever_was_left_of_it(stage: &Stage) {
     let dr = stage.dr_tenant();
     let entry = format!("{}-admin", dr.cloud);
