@@ -306,20 +306,16 @@ impl Runner {
             }
         }
         let pace = &self.shared.pace;
-        for (tenant, kind) in memory
-            .lists
-            .start(now, |tenant| pace.refuses(&tenant.cloud, now).is_none())
-        {
+        let is_open = |tenant: &Tenant| pace.refuses(&tenant.cloud, now).is_none();
+        for (tenant, kind) in memory.lists.start(now, is_open) {
             memory.calls.push(self.list(tenant, kind));
         }
         if let Some(due) = memory.lists.next_due() {
             wake = wake.min(due);
         }
         // A cloud that is closed for now opens by time alone.
-        let clouds = memory
-            .held
-            .values()
-            .map(|held| &held.operation.tenant.cloud);
+        let held = memory.held.values();
+        let clouds = held.map(|held| &held.operation.tenant.cloud);
         let opens = clouds.filter_map(|cloud| pace.closed_until(cloud)).min();
         let wake = opens.map_or(wake, |opens| wake.min(opens));
         // What is due already was not admitted now; the pause keeps a closed cloud from a busy loop.

@@ -52,6 +52,17 @@ class Kept(Subject):
         say('as before: %s' % ', '.join(same))
         return restoration
 
+    def locked(self, restoration):
+        """It was locked, so it is again: nothing of it goes until somebody unlocks it."""
+        server = restoration['instance']['serverId']
+        code, _, words = self.service.run('restoration', 'delete', restoration['id'], '--instance', seconds=240)
+        seen = self.dr.tenant.get('server', server)
+        self.claim('a locked server stays when its restoration is deleted, and the answer says so', bool(
+            code and seen and seen['status'] == self.whole.portrait['status'] and 'is locked' in words))
+        self.call('compute', 'POST', '/servers/%s/action' % server, {'unlock': None})
+        self.service.ask('restoration', 'delete', restoration['id'], '--instance', seconds=300)
+        self.claim('and goes when it is unlocked', self.dr.tenant.get('server', server) is None)
+
     # -- a `default` group with one rule more -------------------------------
 
     def in_default(self, backup):
@@ -238,7 +249,7 @@ def main(given):
                 say('both are backed up')
                 everything, in_default = [one.result() for one in (
                     pool.submit(kept.everything, of_whole), pool.submit(kept.in_default, of_three))]
-            here.service.ask('restoration', 'delete', everything['id'], '--instance', seconds=300)
+            kept.locked(everything)
             kept.held(in_default)
             kept.away(of_three)
             kept.hollow(of_three)

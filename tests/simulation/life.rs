@@ -256,10 +256,12 @@ impl<'s> Life<'s> {
             }
             self.failed("the DR backup", made.error.as_ref());
             let held = self.settled_home().await;
-            let left: Vec<&String> = held.iter().filter(|one| !self.home.contains(one)).collect();
-            assert!(left.is_empty(), "left behind: {left:#?} {:#?}", made.error);
-            assert_eq!(held, self.home, "{:#?}", made.error);
+            let left = held.into_iter().filter(|one| !self.home.contains(one));
+            let left: Vec<String> = left.collect();
+            judge::left_behind(&self.stage.source, &left, made.error.as_ref());
             self.delete_backup(backup.id).await;
+            let held = self.stage.inventory(&self.stage.home);
+            assert_eq!(held, self.home, "{:#?}", made.error);
         }
         panic!("no DR backup after {TRIES} tries: {:#?}", self.failures)
     }
@@ -386,8 +388,9 @@ impl<'s> Life<'s> {
     fn only_records_in_refuge(&self, why: &Restoration) {
         let held = self.stage.inventory(&self.stage.refuge);
         let more = held.iter().filter(|one| !self.refuge.contains(one));
-        let left: Vec<&String> = more.filter(|one| !one.starts_with("backups")).collect();
-        assert!(left.is_empty(), "left behind: {left:#?}\n{:#?}", why.error);
+        let left = more.filter(|one| !one.starts_with("backups")).cloned();
+        let left: Vec<String> = left.collect();
+        judge::left_behind(&self.stage.dr, &left, why.error.as_ref());
     }
 
     async fn delete_restoration(&mut self, id: RestorationId) {
