@@ -64,21 +64,43 @@ pub(crate) fn untouched(cloud: &Cloud, given: &[String], holder: &str, from: usi
 
 /// A failure leaves nothing behind, but where a thing came to a status that nobody knows. Then all that is
 /// left is named, and an admin does what the error asks for, so that a deletion takes the rest.
-pub(crate) fn left_behind(cloud: &Cloud, left: &[String], error: Option<&OperationError>) {
-    let unknown = format!(" {UNKNOWN_STATUS}");
-    let is_excused = left.iter().any(|one| one.ends_with(&unknown));
-    assert!(
-        left.is_empty() || is_excused,
-        "left behind: {left:#?} {error:#?}"
-    );
-    for one in left {
-        let id = one.split(' ').nth(2).expect("an id");
-        let is_named = error.is_some_and(|error| error.message.contains(id));
-        assert!(is_named, "left behind without a word: {one} {error:#?}");
-        if one.ends_with(&unknown) {
+pub(crate) fn left_behind(
+    cloud: &Cloud,
+    held: &[String],
+    before: &[String],
+    error: Option<&OperationError>,
+) {
+    if !held.iter().any(|one| is_perplexed(one)) {
+        assert_eq!(held, before, "left behind: {error:#?}");
+    }
+    for one in held.iter().filter(|one| !before.contains(one)) {
+        // What Cinder made with a group goes by the name of the group.
+        let mut words = one.split(' ').skip(1);
+        let (name, id) = (words.next().expect("a name"), words.next().expect("an id"));
+        let is_named = |error: &OperationError| {
+            error.message.contains(id) || !name.is_empty() && error.message.contains(name)
+        };
+        assert!(
+            error.is_some_and(is_named),
+            "left behind without a word: {one} {error:#?}"
+        );
+        if is_perplexed(one) {
             cloud.set_status(id, "error").expect("it is there");
         }
     }
+}
+
+/// An admin gives records that came to a status that nobody knows back the one that they had.
+pub(crate) fn reset_records(cloud: &Cloud, held: &[String]) {
+    let perplexed = held.iter().filter(|one| is_perplexed(one));
+    for one in perplexed.filter(|one| one.starts_with("backups ")) {
+        let id = one.split(' ').nth(2).expect("an id");
+        cloud.set_status(id, "available").expect("it is there");
+    }
+}
+
+fn is_perplexed(one: &str) -> bool {
+    one.ends_with(&format!(" {UNKNOWN_STATUS}"))
 }
 
 /// How many servers were ever made in a cloud, besides those that had failed to come up before the next one

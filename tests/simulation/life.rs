@@ -256,9 +256,7 @@ impl<'s> Life<'s> {
             }
             self.failed("the DR backup", made.error.as_ref());
             let held = self.settled_home().await;
-            let left = held.into_iter().filter(|one| !self.home.contains(one));
-            let left: Vec<String> = left.collect();
-            judge::left_behind(&self.stage.source, &left, made.error.as_ref());
+            judge::left_behind(&self.stage.source, &held, &self.home, made.error.as_ref());
             self.delete_backup(backup.id).await;
             let held = self.stage.inventory(&self.stage.home);
             assert_eq!(held, self.home, "{:#?}", made.error);
@@ -363,6 +361,7 @@ impl<'s> Life<'s> {
                 self.stage.dr.backup_service_kill();
                 self.stage.dr.backup_service_start();
             }
+            judge::reset_records(&self.stage.dr, &self.stage.inventory(&self.stage.refuge));
         }
         panic!("no restoration after {TRIES} tries: {:#?}", self.failures)
     }
@@ -386,11 +385,9 @@ impl<'s> Life<'s> {
     }
 
     fn only_records_in_refuge(&self, why: &Restoration) {
-        let held = self.stage.inventory(&self.stage.refuge);
-        let more = held.iter().filter(|one| !self.refuge.contains(one));
-        let left = more.filter(|one| !one.starts_with("backups")).cloned();
-        let left: Vec<String> = left.collect();
-        judge::left_behind(&self.stage.dr, &left, why.error.as_ref());
+        let mut held = self.stage.inventory(&self.stage.refuge);
+        held.retain(|one| self.refuge.contains(one) || !one.starts_with("backups"));
+        judge::left_behind(&self.stage.dr, &held, &self.refuge, why.error.as_ref());
     }
 
     async fn delete_restoration(&mut self, id: RestorationId) {
@@ -493,8 +490,10 @@ impl<'s> Life<'s> {
             }
             self.failed("the regular backup", made.error.as_ref());
             let held = self.settled_home().await;
-            assert_eq!(held, self.home, "left behind: {:#?}", made.error);
+            judge::left_behind(&self.stage.source, &held, &self.home, made.error.as_ref());
             self.delete_regular(backup.id).await;
+            let held = self.stage.inventory(&self.stage.home);
+            assert_eq!(held, self.home, "{:#?}", made.error);
         }
         panic!(
             "no regular backup after {TRIES} tries: {:#?}",
@@ -549,7 +548,8 @@ impl<'s> Life<'s> {
             } else {
                 self.failed("the restoration at home", back.error.as_ref());
                 tokio::time::sleep(STRAGGLING).await;
-                assert_eq!(self.new_at_home(), before, "{:#?}", back.error);
+                let held = self.new_at_home();
+                judge::left_behind(&self.stage.source, &held, &before, back.error.as_ref());
             }
             self.delete_restoration(admitted.id).await;
             assert_eq!(self.new_at_home(), before, "left behind");
