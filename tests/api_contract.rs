@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::Path};
 use drbackup::{
     api::{pb::DESCRIPTORS, status::status},
     domain::{
-        error::{BadField, Error, ErrorKind, Shortage},
+        error::{BadField, Blocker, Concern, Error, ErrorKind, Shortage},
         fault::{Fault, FaultKind, Service},
     },
     rest::{problem, server::document},
@@ -348,6 +348,15 @@ fn every_enum_starts_unspecified() {
     }
 }
 
+fn blocker(concern: Concern) -> Blocker {
+    Blocker {
+        reason: "SOME_BLOCKER".into(),
+        message: "it is in the way".into(),
+        guidance: "do that".into(),
+        concern,
+    }
+}
+
 /// One error of each kind.
 fn errors() -> Vec<Error> {
     let new = |kind| Error::new(kind, "doing this went wrong").advise("do that");
@@ -370,6 +379,11 @@ fn errors() -> Vec<Error> {
             needed: 2,
             available: 1,
         }])),
+        new(ErrorKind::Blocked(vec![blocker(Concern::Field(
+            "flavor_id".into(),
+        ))])),
+        new(ErrorKind::Blocked(vec![blocker(Concern::State)])),
+        new(ErrorKind::Unreached),
         new(ErrorKind::Forbidden),
         new(ErrorKind::Unavailable),
         new(ErrorKind::Internal),
@@ -387,6 +401,8 @@ fn name(kind: &ErrorKind) -> String {
         ErrorKind::Outdated => "Outdated".to_owned(),
         ErrorKind::Precondition { .. } => "Precondition".to_owned(),
         ErrorKind::Short(_) => "Short".to_owned(),
+        ErrorKind::Blocked(blockers) => format!("Blocked {:?}", Concern::of(blockers)),
+        ErrorKind::Unreached => "Unreached".to_owned(),
         ErrorKind::Forbidden => "Forbidden".to_owned(),
         ErrorKind::Cloud(fault) => format!("Cloud {:?}", fault.kind),
         ErrorKind::Unavailable => "Unavailable".to_owned(),

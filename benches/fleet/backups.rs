@@ -15,7 +15,7 @@ use drbackup::{
         keeping::Keeping,
         lifecycle::State,
         manifest::{
-            FixedAddress, FlavorShape, KeyFacts, Manifest, PortFacts, Properties,
+            FixedAddress, FlavorShape, KeyFacts, Manifest, PortFacts, PortSettings, Properties,
             SecurityGroupFacts, SecurityGroupRule, VolumeFacts,
         },
         operation::{Ask, Operation},
@@ -82,6 +82,7 @@ pub(crate) fn scheduled(tenant: &Tenant, number: usize) -> (DrBackup, Operation)
         created: now,
         updated: now,
         revision: 1,
+        verification: drbackup::domain::verification::Verification::default(),
     };
     let operation = Operation {
         id: OperationId(Uuid::now_v7()),
@@ -125,6 +126,7 @@ pub(crate) fn effect(operation: &Operation, ordinal: u32) -> Effect {
         state: EffectState::Requested,
         external: None,
         status: None,
+        held: None,
         fact: None,
         fault: None,
         attempt: 1,
@@ -138,6 +140,7 @@ pub(crate) fn turn(operation: &Operation, effects: Vec<Effect>, step: u32) -> Tu
         runtime_state: format!("Creating volume backups, {step} of 1000"),
         progress: progress(step),
         detail: None,
+        verification: None,
     };
     Turn {
         operation: operation.id,
@@ -233,6 +236,7 @@ fn volume(number: usize) -> VolumeFacts {
         metadata: properties(),
         image_metadata: properties(),
         from_image: false,
+        status: Some("in-use".to_owned()),
     }
 }
 
@@ -254,8 +258,7 @@ fn manifest(tenant: &Tenant, server: &ServerId, volumes: Vec<VolumeFacts>) -> Ma
             port_min: Some(port),
             port_max: Some(port),
             remote_cidr: Some("192.0.2.0/24".to_owned()),
-            remote_group: None,
-            description: String::new(),
+            ..SecurityGroupRule::default()
         });
     Manifest {
         tenant: tenant.clone(),
@@ -263,6 +266,7 @@ fn manifest(tenant: &Tenant, server: &ServerId, volumes: Vec<VolumeFacts>) -> Ma
         name: "an instance".to_owned(),
         description: "an ordinary instance".to_owned(),
         status: "ACTIVE".to_owned(),
+        state: drbackup::domain::consistency::ServerState::default(),
         root_is_volume: true,
         volume_group: None,
         flavor: FlavorShape {
@@ -292,6 +296,8 @@ fn manifest(tenant: &Tenant, server: &ServerId, volumes: Vec<VolumeFacts>) -> Ma
             security_groups: vec![group.clone()],
             port_security: true,
             vnic_type: "normal".to_owned(),
+            id: None,
+            settings: PortSettings::default(),
         }],
         security_groups: vec![SecurityGroupFacts {
             id: group,
@@ -304,6 +310,7 @@ fn manifest(tenant: &Tenant, server: &ServerId, volumes: Vec<VolumeFacts>) -> Ma
             name: "key".to_owned(),
             public_key: Some(format!("ssh-ed25519 {}", "A".repeat(68))),
             fingerprint: Some("00:11:22:33:44:55:66:77".to_owned()),
+            kind: None,
         }),
         availability_zone: Some("nova".to_owned()),
         server_group: None,
@@ -311,7 +318,12 @@ fn manifest(tenant: &Tenant, server: &ServerId, volumes: Vec<VolumeFacts>) -> Ma
         metadata: properties(),
         tags: vec!["web".to_owned()],
         user_data: Some("#cloud-config\n".repeat(40)),
+        locked: false,
+        locked_reason: None,
+        hostname: None,
+        disk_config: None,
         gaps: Vec::new(),
+        unrestored: Vec::new(),
     }
 }
 

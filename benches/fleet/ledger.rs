@@ -149,6 +149,7 @@ impl Busy {
                 &ReplicaId::new("bench"),
                 std::time::Duration::from_secs(3600),
                 u32::MAX,
+                &[],
             )
             .await?;
         busy.into_iter()

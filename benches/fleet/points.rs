@@ -176,7 +176,12 @@ pub(crate) async fn fill(database: &str, count: usize) -> anyhow::Result<Vec<Str
         .try_collect()
         .await?;
     let lanes = store
-        .lanes_claim(&ReplicaId::new("fill"), Duration::from_secs(3600), u32::MAX)
+        .lanes_claim(
+            &ReplicaId::new("fill"),
+            Duration::from_secs(3600),
+            u32::MAX,
+            &[],
+        )
         .await?;
     for lane in &lanes {
         end_all(store.as_ref(), lane, &operations).await?;

@@ -96,7 +96,8 @@ impl Backups {
             ),
         };
         fields.done()?;
-        let page = self.service.backups_list(query).await?;
+        let page = self.service.backups_list(query).await;
+        let page = page.map_err(|error| error.within("filter"))?;
         let items = page.items.into_iter();
         let backups = if full {
             try_join_all(items.map(|backup| self.full(backup, false))).await?
@@ -222,6 +223,8 @@ impl BackupService for Backups {
     ) -> Result<Response<EventStream>, Status> {
         let filter = filter::backups(&request.into_inner().filter)
             .map_err(|problem| status(&Error::field("filter", problem)))?;
+        let places = self.service.check_filter(&filter).await;
+        places.map_err(|error| status(&error.within("filter")))?;
         self.watches
             .many(Kind::Backup, filter)
             .await

@@ -277,6 +277,26 @@ impl Cut {
         }
     }
 
+    /// The value that a field of the filter must have, if it names one.
+    pub(super) fn wanted(&self, field: &str) -> Option<&str> {
+        let mut wanted = self.wanted.iter();
+        let found = wanted.find(|(name, _)| name == field);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// Notes a word that no row can have: nothing found would look like nothing there.
+    pub(super) fn among(&self, fields: &mut Fields<'_>, field: &str, known: &[String]) {
+        if let Some(word) = self.wanted(field)
+            && !known.iter().any(|one| one == word)
+        {
+            let known = known.join(", ");
+            fields.bad(
+                "filter",
+                format!("there is no {field} `{word}`; there are: {known}"),
+            );
+        }
+    }
+
     /// The page, and the token of the next. `field` reads a field of a row by its name; `id` where
     /// a row has no such field.
     pub(super) fn page<T>(

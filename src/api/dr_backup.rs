@@ -98,7 +98,8 @@ impl DrBackups {
             ),
         };
         fields.done()?;
-        let page = self.service.dr_backups_list(query).await?;
+        let page = self.service.dr_backups_list(query).await;
+        let page = page.map_err(|error| error.within("filter"))?;
         let items = page.items.into_iter();
         let dr_backups = if full {
             try_join_all(items.map(|backup| self.full(backup, false))).await?
@@ -257,6 +258,8 @@ impl DrBackupService for DrBackups {
     ) -> Result<Response<EventStream>, Status> {
         let filter = filter::backups(&request.into_inner().filter)
             .map_err(|problem| status(&Error::field("filter", problem)))?;
+        let places = self.service.check_filter(&filter).await;
+        places.map_err(|error| status(&error.within("filter")))?;
         self.watches
             .many(Kind::DrBackup, filter)
             .await

@@ -8,7 +8,14 @@ use super::{
     dr_backup::answered,
     pb::{self, orphan_service_server::OrphanService},
 };
-use crate::{domain::error::Error, service::Service};
+use crate::{
+    domain::{
+        error::Error,
+        id::{CloudName, ProjectId},
+        page::Filter,
+    },
+    service::Service,
+};
 
 /// The service of orphans.
 pub(super) struct Orphans {
@@ -35,6 +42,7 @@ impl Orphans {
             &["id", "name", "kind", "status", "operation_id"],
         );
         let tenant = tenant(&mut fields, message.cloud, message.tenant);
+        cut.among(&mut fields, "kind", &orphan::kind_words());
         fields.done()?;
         let found = self.service.orphans_list(&tenant).await?;
         let rows = found.into_iter().map(|one| orphan::orphan(&tenant, one));
@@ -76,7 +84,13 @@ impl Orphans {
             &["cloud", "tenant"],
         );
         fields.done()?;
-        let rows = self.service.sweeps_list().await?;
+        let place = Filter {
+            cloud: cut.wanted("cloud").map(CloudName::new),
+            project: cut.wanted("tenant").map(ProjectId::new),
+            ..Filter::default()
+        };
+        let rows = self.service.sweeps_list(&place).await;
+        let rows = rows.map_err(|error| error.within("filter"))?;
         let rows = rows.iter().map(orphan::sweep).collect();
         // A page is cut by name and id: of a sweep these are its cloud and its tenant.
         let (sweeps, next_page_token) = cut.page(rows, |sweep, field| match field {

@@ -94,7 +94,8 @@ impl Restorations {
             limit: fields.take("page_size", size),
         };
         fields.done()?;
-        let page = self.service.restorations_list(query).await?;
+        let page = self.service.restorations_list(query).await;
+        let page = page.map_err(|error| error.within("filter"))?;
         Ok(pb::ListRestorationsResponse {
             restorations: page
                 .items

@@ -69,7 +69,8 @@ impl Schedules {
             ),
         };
         fields.done()?;
-        let page = self.service.schedules_list(query).await?;
+        let page = self.service.schedules_list(query).await;
+        let page = page.map_err(|error| error.within("filter"))?;
         Ok(pb::ListSchedulesResponse {
             schedules: page.items.into_iter().map(schedule::schedule).collect(),
             next_page_token: page::token(&question, page.next),

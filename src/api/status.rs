@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::domain::{
-    error::{Error, ErrorKind},
+    error::{Blocker, Concern, Error, ErrorKind},
     fault::{Fault, FaultKind},
 };
 
@@ -33,7 +33,12 @@ pub fn code(error: &Error) -> Code {
         ErrorKind::Outdated => Code::Aborted,
         ErrorKind::Precondition { .. } => Code::FailedPrecondition,
         ErrorKind::Short(_) => Code::ResourceExhausted,
-        ErrorKind::Forbidden => Code::PermissionDenied,
+        ErrorKind::Blocked(blockers) => match Concern::of(blockers) {
+            Concern::Field(_) => Code::InvalidArgument,
+            Concern::Short(_) => Code::ResourceExhausted,
+            Concern::State => Code::FailedPrecondition,
+        },
+        ErrorKind::Unreached | ErrorKind::Forbidden => Code::PermissionDenied,
         ErrorKind::Cloud(fault) => fault_code(fault.kind),
         ErrorKind::Unavailable => Code::Unavailable,
         ErrorKind::Internal => Code::Internal,
@@ -53,7 +58,7 @@ fn fault_code(kind: FaultKind) -> Code {
         FaultKind::NotFound => Code::NotFound,
         FaultKind::Invalid => Code::InvalidArgument,
         FaultKind::Quota | FaultKind::NoHost => Code::ResourceExhausted,
-        FaultKind::Conflict | FaultKind::Unfit | FaultKind::Unconfigured => {
+        FaultKind::Conflict | FaultKind::Held | FaultKind::Unfit | FaultKind::Unconfigured => {
             Code::FailedPrecondition
         }
         FaultKind::Broken => Code::Internal,
@@ -95,12 +100,17 @@ pub fn status(error: &Error) -> Status {
                 details.add_quota_failure_violation(subject, description);
             }
         }
+        ErrorKind::Blocked(blockers) => describe_blockers(blockers, &mut details),
         ErrorKind::Cloud(fault) => describe_fault(fault, error.reason(), &mut details),
         ErrorKind::RequestReused
         | ErrorKind::Outdated
+        | ErrorKind::Unreached
         | ErrorKind::Forbidden
         | ErrorKind::Unavailable
         | ErrorKind::Internal => {}
+    }
+    if let Some(field) = &error.field {
+        details.add_bad_request_violation(field.as_str(), shortened(&error.message));
     }
     Status::with_error_details(code, text(error), details)
 }
@@ -145,6 +155,7 @@ fn facts(error: &Error) -> HashMap<String, String> {
     };
     put("guidance", shortened(&error.guidance));
     put("retryable", error.is_retryable().to_string());
+    put("field", error.field.clone().unwrap_or_default());
     if let ErrorKind::Cloud(fault) = &error.kind {
         put("service", fault.service.project().to_owned());
         put(
@@ -160,13 +171,34 @@ fn facts(error: &Error) -> HashMap<String, String> {
     facts
 }
 
+/// Everything that is in the way, each by its kind, as far as it fits.
+fn describe_blockers(blockers: &[Blocker], details: &mut ErrorDetails) {
+    let texts = blockers
+        .iter()
+        .map(|one| ("", format!("{}: {}", one.reason, one.message)));
+    let kept = bounded(texts);
+    for (index, (_, text)) in kept.into_iter().enumerate() {
+        let concern = blockers
+            .get(index)
+            .map_or(&Concern::State, |one| &one.concern);
+        let reason = blockers.get(index).map_or("", |one| one.reason.as_str());
+        match concern {
+            Concern::Field(field) => details.add_bad_request_violation(field.as_str(), text),
+            Concern::Short(short) => {
+                details.add_quota_failure_violation(short.subject.as_str(), text)
+            }
+            Concern::State => details.add_precondition_failure_violation(reason, "", text),
+        };
+    }
+}
+
 fn describe_fault(fault: &Fault, reason: &str, details: &mut ErrorDetails) {
     let message = shortened(&fault.message);
     match fault.kind {
         FaultKind::Quota => {
             details.add_quota_failure_violation(fault.service.project(), message);
         }
-        FaultKind::Conflict | FaultKind::Unfit | FaultKind::Unconfigured => {
+        FaultKind::Conflict | FaultKind::Held | FaultKind::Unfit | FaultKind::Unconfigured => {
             details.add_precondition_failure_violation(reason, fault.service.project(), message);
         }
         FaultKind::Unreachable
@@ -192,6 +224,8 @@ fn retry_after(error: &Error) -> Duration {
         | ErrorKind::Outdated
         | ErrorKind::Precondition { .. }
         | ErrorKind::Short(_)
+        | ErrorKind::Blocked(_)
+        | ErrorKind::Unreached
         | ErrorKind::Forbidden
         | ErrorKind::Unavailable
         | ErrorKind::Internal => None,

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::parts::{
     Api, Engine, History, Log, LogFormat, Orphans, Patience, Requests, Rest, Retention, Schedules,
-    Store, Tls,
+    Store, Tls, Verification,
 };
 use crate::{
     cli::{
@@ -124,6 +124,7 @@ pub(super) struct Config {
     pub(super) store: Store,
     pub(super) history: History,
     pub(super) orphans: Orphans,
+    pub(super) verification: Verification,
     pub(super) schedules: Schedules,
     pub(super) retention: Retention,
     pub(super) patience: Patience,
@@ -149,6 +150,7 @@ impl Default for Config {
             store: Store::default(),
             history: History::default(),
             orphans: Orphans::default(),
+            verification: Verification::default(),
             schedules: Schedules::default(),
             retention: Retention::default(),
             patience: Patience::default(),

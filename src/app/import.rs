@@ -7,7 +7,7 @@ use clap::Args;
 use super::{
     clock::SystemClock,
     config::{self, Flags},
-    serve::open_store,
+    serve::{open_store, planner},
 };
 use crate::{
     cli::{failure::Failure, out::Out},
@@ -112,7 +112,9 @@ async fn service(import: &Import, clock: &Arc<dyn Clock>) -> Result<Service, Fai
             .map_err(|error| Failure::Usage(error.to_string()))?;
     let clouds = Arc::new(Clouds::new(clouds, clock));
     let store = open_store(&config, clock).await?;
-    Ok(Service::new(store, clouds, clock.clone(), config.limits()))
+    let planner = planner((&config.patience).into());
+    let limits = config.limits();
+    Ok(Service::new(store, clouds, clock.clone(), limits, planner))
 }
 
 fn refused(error: &Error) -> Failure {

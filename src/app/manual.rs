@@ -170,6 +170,18 @@ const MEANINGS: &[(&str, &str)] = &[
         "Orphans that one request may delete at most.",
     ),
     (
+        "verification.every",
+        "The longest time between two looks at what the points of one tenant rest on: so old a claim that one can be restored may become while its cloud answers. Retention looks too, before it deletes.",
+    ),
+    (
+        "verification.urgent",
+        "How soon is looked again where a point was never seen, or where its deletion was broken off.",
+    ),
+    (
+        "verification.at_once",
+        "Tenants that one replica takes upon itself at once to look at.",
+    ),
+    (
         "schedules.runs_per_cloud",
         "Runs of schedules that may be under way in one cloud at once; the others wait for a place.",
     ),
@@ -224,7 +236,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "patience.asked_while_used",
-        "How often the deletion of what others have come to use is asked for before it is left to them.",
+        "How often in a row what is to be deleted is seen to be used by somebody else, with growing pauses between the looks, before it is left to them and told.",
     ),
     (
         "patience.tries",
@@ -305,7 +317,11 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "engine.store_retry",
-        "How long to wait before work is loaded anew after the database failed.",
+        "How long to wait before work is loaded anew after the database failed; each further wait is twice as long, up to `retry_max`.",
+    ),
+    (
+        "engine.aside_retry",
+        "How long an operation that this version cannot read, or whose changes cannot be written, is left alone before it is tried again.",
     ),
     (
         "openstack.connect_seconds",
@@ -335,6 +351,10 @@ const MEANINGS: &[(&str, &str)] = &[
         "Pages of one list at most; a longer one is a fault, never a short list.",
     ),
     ("openstack.answer_bytes_max", "Bytes of one answer at most."),
+    (
+        "openstack.retry_after_seconds_max",
+        "Seconds at most for which a cloud can ask (`Retry-After`) not to be asked again.",
+    ),
     (
         "openstack.message_characters_max",
         "Characters of a service's message that are kept.",

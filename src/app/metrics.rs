@@ -27,6 +27,11 @@ pub(super) fn metrics(service: Service, meter: Meter, clouds: Arc<Clouds>) -> Me
                 })
             })
             .collect(),
+        set_aside: meter
+            .set_aside()
+            .into_iter()
+            .map(|(why, count)| (labels([why.name()]), count))
+            .collect(),
         closed: meter.closed().iter().map(ToString::to_string).collect(),
     };
     Metrics {

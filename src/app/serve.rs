@@ -33,10 +33,13 @@ use crate::{
     engine::{Engine, Planner},
     openstack::{self, Clouds, config::Environment},
     plan,
-    port::{clock::Clock, store::Store},
+    port::{clock::Clock, cloud::Cloud as _, store::Store},
     service::Service,
     store::{self, OpenError},
-    worker::{counter::Counter, retention::Retention, sweeper::Sweeper, ticker::Ticker},
+    worker::{
+        counter::Counter, retention::Retention, sweeper::Sweeper, ticker::Ticker,
+        verifier::Verifier,
+    },
 };
 
 /// How to serve.
@@ -119,9 +122,11 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         clouds.clone(),
         clock.clone(),
         config.limits(),
+        planner((&config.patience).into()),
     );
     let counter = Counter::new(service.clone(), (&config.orphans).into());
     let ticker = Ticker::new(service.clone(), (&config.schedules).into());
+    let verifier = Verifier::new(service.clone(), (&config.verification).into());
     let retention = Retention::new(service.clone(), (&config.retention).into());
     let limits = Limits {
         streams: config.api.streams,
@@ -140,13 +145,15 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         planner((&config.patience).into()),
         (&config.engine).into(),
     );
-    let metrics = metrics(service.clone(), engine.meter(), clouds);
+    let metrics = metrics(service.clone(), engine.meter(), clouds.clone());
     let sweeper = Sweeper::new(store.clone(), clock, (&config.history).into());
     let workers = vec![
         tokio::spawn(sweeper.run(stop.child_token())),
         tokio::spawn(counter.run(stop.child_token())),
         tokio::spawn(ticker.run(stop.child_token())),
         tokio::spawn(retention.run(stop.child_token())),
+        tokio::spawn(verifier.run(stop.child_token())),
+        tokio::spawn(tell_clouds(clouds)),
     ];
     let work = tokio::spawn(engine.run(stop.child_token()));
     let reporter = door.health.clone();
@@ -178,8 +185,21 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
     })
 }
 
+/// Says of every cloud of the configuration whether it lets us in: a wrong password, project or region is
+/// better heard of now than when a backup is due. One that does not answer keeps nobody from starting.
+async fn tell_clouds(clouds: Arc<Clouds>) {
+    for cloud in clouds.clouds_list().await {
+        match cloud.problem {
+            None => info!(cloud = %cloud.name, "the cloud lets us in"),
+            Some(problem) => {
+                warn!(cloud = %cloud.name, problem, "the cloud cannot be used as configured");
+            }
+        }
+    }
+}
+
 /// The planners, as patient as `limits` say.
-fn planner(limits: plan::Limits) -> Planner {
+pub(super) fn planner(limits: plan::Limits) -> Planner {
     Arc::new(move |operation, ledger, now| plan::plan(&limits, operation, ledger, now))
 }
 

@@ -6,7 +6,7 @@ use prost_types::FieldMask;
 use super::{
     Context,
     client::Noun,
-    config::Span,
+    config::{Settings, Span},
     consistency::Consistency,
     failure::Failure,
     follow, present, progress, resolve,
@@ -98,6 +98,17 @@ pub struct Place {
     tenant: Option<String>,
 }
 
+/// The place that a list is narrowed to.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Within {
+    /// In this cloud; empty means in all [env: `DRBACKUP_CLOUD`]
+    #[arg(long, short = 'c')]
+    cloud: Option<String>,
+    /// Of this tenant, by id or name; empty means of all [env: `DRBACKUP_TENANT`, where no cloud is named]
+    #[arg(long, short = 't')]
+    tenant: Option<String>,
+}
+
 /// How the data of the volumes is taken.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum Capture {
@@ -138,13 +149,9 @@ pub struct List {
 /// What a list is narrowed to.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Only {
-    /// In this cloud
-    #[arg(long, short = 'c')]
-    cloud: Option<String>,
-    /// Of this tenant, by id
-    #[arg(long, short = 't')]
-    tenant: Option<String>,
-    /// Of this instance, by id
+    #[command(flatten)]
+    within: Within,
+    /// Of this instance, by id or name
     #[arg(long)]
     instance: Option<String>,
     /// Of this name
@@ -201,6 +208,9 @@ pub struct Update {
 pub struct Delete {
     /// Id or name
     backup: String,
+    /// Forget what lies in a cloud that does not answer, instead of waiting for it
+    #[arg(long)]
+    allow_missing_cloud: bool,
     /// Only if it is still this version
     #[arg(long)]
     etag: Option<String>,
@@ -263,24 +273,37 @@ impl Place {
     }
 }
 
+impl Within {
+    /// The conditions of a filter that narrow a list so.
+    pub(super) async fn conditions(
+        self,
+        instance: Option<String>,
+        context: &Context<'_>,
+    ) -> Result<Vec<String>, Failure> {
+        let Settings { cloud, tenant, .. } = &context.settings;
+        // The tenant of the settings is one of their cloud.
+        let usual = tenant.as_ref().filter(|_| self.cloud.is_none());
+        let tenant = self.tenant.as_ref().or(usual);
+        let place = resolve::Place {
+            cloud: self.cloud.as_ref().or(cloud.as_ref()),
+            tenant,
+        };
+        let place = place.named();
+        resolve::conditions(&context.client, place, instance.as_deref()).await
+    }
+}
+
 impl Only {
-    pub(super) fn filter(self) -> String {
-        let mut conditions = Vec::new();
-        for (field, value) in [
-            ("cloud", self.cloud),
-            ("tenant", self.tenant),
-            ("instance_id", self.instance),
-            ("name", self.name),
-        ] {
-            if let Some(value) = value {
-                conditions.push(resolve::equals(field, &value));
-            }
+    pub(super) async fn filter(self, context: &Context<'_>) -> Result<String, Failure> {
+        let mut conditions = self.within.conditions(self.instance, context).await?;
+        if let Some(name) = self.name {
+            conditions.push(resolve::equals("name", &name));
         }
         if let Some(state) = self.state {
             conditions.push(format!("state = {}", state.to_uppercase()));
         }
         conditions.extend(self.filter);
-        conditions.join(" AND ")
+        Ok(conditions.join(" AND "))
     }
 }
 
@@ -313,7 +336,11 @@ async fn create(create: Create, context: &mut Context<'_>) -> Result<(), Failure
         .start(&request_id, service.create_dr_backup(request))
         .await?;
     if create.validate_only {
-        return present::one(context.out, context.settings.output, &answer);
+        let would = format!(
+            "would make a DR backup of instance {} of tenant {} in cloud {}",
+            answer.instance_name, answer.tenant, answer.cloud
+        );
+        return present::checked(context.out, context.settings.output, &answer, &would, &[]);
     }
     create.work.finish(context, answer).await
 }
@@ -335,7 +362,7 @@ async fn list(list: List, context: &mut Context<'_>) -> Result<(), Failure> {
         pb::View::Basic
     };
     let request = pb::ListDrBackupsRequest {
-        filter: list.only.filter(),
+        filter: list.only.filter(context).await?,
         order_by: list.order_by.unwrap_or_default(),
         view: view.into(),
         ..pb::ListDrBackupsRequest::default()
@@ -402,6 +429,7 @@ async fn delete(delete: Delete, context: &mut Context<'_>) -> Result<(), Failure
     let request = pb::DeleteDrBackupRequest {
         id: resolve::backup(&context.client, &delete.backup).await?,
         etag: delete.etag.unwrap_or_default(),
+        allow_missing_cloud: delete.allow_missing_cloud,
         request_id: request_id.clone(),
     };
     let mut service = context.client.backups();

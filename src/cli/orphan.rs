@@ -50,7 +50,7 @@ pub struct Delete {
 /// Which sweeps.
 #[derive(Debug, Args)]
 pub struct Sweeps {
-    /// In this cloud
+    /// In this cloud; empty means in all [env: `DRBACKUP_CLOUD`]
     #[arg(long, short = 'c')]
     cloud: Option<String>,
 }
@@ -106,9 +106,10 @@ async fn delete(delete: Delete, context: &mut Context<'_>) -> Result<(), Failure
 }
 
 async fn sweeps(sweeps: Sweeps, context: &mut Context<'_>) -> Result<(), Failure> {
+    let cloud = sweeps.cloud.or_else(|| context.settings.cloud.clone());
+    let cloud = cloud.filter(|cloud| !cloud.is_empty());
     let request = pb::ListOrphanSweepsRequest {
-        filter: sweeps
-            .cloud
+        filter: cloud
             .map(|cloud| equals("cloud", &cloud))
             .unwrap_or_default(),
         ..pb::ListOrphanSweepsRequest::default()

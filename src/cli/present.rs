@@ -1,5 +1,7 @@
 //! Answers in the form that was asked for; it may not know what they are about.
 
+use std::fmt::Write as _;
+
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::{
@@ -21,6 +23,27 @@ pub(super) fn one<T: Shown>(out: &mut Out, output: Output, thing: &T) -> Result<
         Output::Id => format!("{}\n", thing.id()),
     };
     out.answer(&text)
+}
+
+/// Writes what would have been begun, where it was only checked: for people in words of its own, so that
+/// nobody takes it for something that was.
+pub(super) fn checked<T: Shown>(
+    out: &mut Out,
+    output: Output,
+    thing: &T,
+    would: &str,
+    beside: &[String],
+) -> Result<(), Failure> {
+    match output {
+        Output::Table => {
+            let mut text = format!("{would}; nothing was started\n");
+            for one in beside {
+                let _written = writeln!(text, "  {one}");
+            }
+            out.answer(&text)
+        }
+        Output::Json | Output::Yaml | Output::Id => one(out, output, thing),
+    }
 }
 
 /// Writes several things.

@@ -134,6 +134,9 @@ pub struct Update {
 pub struct Delete {
     /// Id or name
     backup: String,
+    /// Forget what lies in a cloud that does not answer, instead of waiting for it
+    #[arg(long)]
+    allow_missing_cloud: bool,
     /// Only if it is still this version
     #[arg(long)]
     etag: Option<String>,
@@ -189,7 +192,11 @@ async fn create(create: Create, context: &mut Context<'_>) -> Result<(), Failure
         .start(&request_id, service.create_backup(request))
         .await?;
     if create.validate_only {
-        return present::one(context.out, context.settings.output, &answer);
+        let would = format!(
+            "would make a regular backup of instance {} of tenant {} in cloud {}",
+            answer.instance_name, answer.tenant, answer.cloud
+        );
+        return present::checked(context.out, context.settings.output, &answer, &would, &[]);
     }
     create.work.finish(context, answer).await
 }
@@ -211,7 +218,7 @@ async fn list(list: List, context: &mut Context<'_>) -> Result<(), Failure> {
         pb::View::Basic
     };
     let request = pb::ListBackupsRequest {
-        filter: list.only.filter(),
+        filter: list.only.filter(context).await?,
         order_by: list.order_by.unwrap_or_default(),
         view: view.into(),
         ..pb::ListBackupsRequest::default()
@@ -281,6 +288,7 @@ async fn delete(delete: Delete, context: &mut Context<'_>) -> Result<(), Failure
     let request = pb::DeleteBackupRequest {
         id: resolve::regular_backup(&context.client, &delete.backup).await?,
         etag: delete.etag.unwrap_or_default(),
+        allow_missing_cloud: delete.allow_missing_cloud,
         request_id: request_id.clone(),
     };
     let mut service = context.client.regular_backups();

@@ -162,6 +162,138 @@ pub(super) async fn tenant(client: &Client, cloud: &str, given: &str) -> Result<
     pick("tenant", given, candidates.collect())
 }
 
+/// The place that a list is narrowed to, as it was given.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) cloud: Option<&'a String>,
+    pub(super) tenant: Option<&'a String>,
+}
+
+impl Place<'_> {
+    /// The same, where empty words name nothing.
+    pub(super) fn named(self) -> Self {
+        Self {
+            cloud: self.cloud.filter(|cloud| !cloud.is_empty()),
+            tenant: self.tenant.filter(|tenant| !tenant.is_empty()),
+        }
+    }
+}
+
+/// The conditions of a filter that narrow a list of ours to a place. Ids are taken as they are, so that
+/// what is kept about a cloud that is down can be listed; the service refuses those that mean nothing.
+pub(super) async fn conditions(
+    client: &Client,
+    place: Place<'_>,
+    instance: Option<&str>,
+) -> Result<Vec<String>, Failure> {
+    let mut conditions = Vec::new();
+    if let Some(cloud) = place.cloud {
+        conditions.push(equals("cloud", cloud));
+    }
+    let tenant = match place.tenant {
+        Some(given) if !is_uuid(given) => Some(tenant_of(client, place.cloud, given).await?),
+        other => other.cloned(),
+    };
+    if let Some(tenant) = &tenant {
+        conditions.push(equals("tenant", tenant));
+    }
+    let instance = match instance {
+        Some(given) if !is_uuid(given) => {
+            let home = place.cloud.zip(tenant.as_ref());
+            Some(backed_up_instance(client, &conditions.join(" AND "), home, given).await?)
+        }
+        other => other.map(str::to_owned),
+    };
+    if let Some(instance) = &instance {
+        conditions.push(equals("instance_id", instance));
+    }
+    Ok(conditions)
+}
+
+/// The id of a tenant of this cloud, or of any where none is named.
+async fn tenant_of(
+    client: &Client,
+    cloud: Option<&String>,
+    given: &str,
+) -> Result<String, Failure> {
+    let clouds = if let Some(cloud) = cloud {
+        vec![cloud.clone()]
+    } else {
+        let clouds = client.list_clouds().await?;
+        clouds.into_iter().map(|cloud| cloud.name).collect()
+    };
+    let mut candidates = Vec::new();
+    let mut unasked = None;
+    for cloud in &clouds {
+        match client.list_tenants(cloud).await {
+            Ok(tenants) => candidates.extend(tenants.into_iter().map(|tenant| Candidate {
+                id: tenant.id,
+                name: tenant.name,
+                hint: format!("in cloud {cloud}, domain {}", tenant.domain_id),
+            })),
+            Err(failure) => unasked = Some(failure),
+        }
+    }
+    match (pick("tenant", given, candidates), unasked) {
+        // It may be one of the cloud that did not answer.
+        (Err(Failure::NotFound(_)), Some(failure)) => Err(failure),
+        (picked, _) => picked,
+    }
+}
+
+/// The id of an instance of which backups are kept, or that is there to be backed up.
+async fn backed_up_instance(
+    client: &Client,
+    place: &str,
+    home: Option<(&String, &String)>,
+    given: &str,
+) -> Result<String, Failure> {
+    let request = pb::ListDrBackupsRequest {
+        filter: place.to_owned(),
+        ..pb::ListDrBackupsRequest::default()
+    };
+    let dr_backups = client.list_backups(request, None).await?;
+    let request = pb::ListBackupsRequest {
+        filter: place.to_owned(),
+        ..pb::ListBackupsRequest::default()
+    };
+    let backups = client.list_regular_backups(request, None).await?;
+    let kept = dr_backups
+        .into_iter()
+        .map(|one| (one.instance_id, one.instance_name, one.cloud));
+    let others = backups
+        .into_iter()
+        .map(|one| (one.instance_id, one.instance_name, one.cloud));
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for (id, name, cloud) in kept.chain(others) {
+        if !candidates
+            .iter()
+            .any(|known| known.id == id && known.name == name)
+        {
+            let hint = format!("in cloud {cloud}");
+            candidates.push(Candidate { id, name, hint });
+        }
+    }
+    let Some((cloud, tenant)) = home else {
+        return pick("backed-up instance", given, candidates);
+    };
+    match client.list_instances(cloud, tenant).await {
+        Ok(instances) => {
+            for one in instances {
+                if candidates.iter().all(|known| known.id != one.id) {
+                    candidates.push(Candidate {
+                        id: one.id,
+                        name: one.name,
+                        hint: one.status,
+                    });
+                }
+            }
+            pick("instance", given, candidates)
+        }
+        Err(failure) => pick("instance", given, candidates).map_err(|_| failure),
+    }
+}
+
 /// The id of an instance.
 pub(super) async fn instance(
     client: &Client,

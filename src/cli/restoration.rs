@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
     Context,
@@ -11,7 +11,7 @@ use super::{
     config::{self, Span},
     failure::Failure,
     present,
-    resolve::{self, Source},
+    resolve::{self, Place, Source},
     work::{self, Sight, Work},
 };
 use crate::api::pb;
@@ -88,8 +88,14 @@ pub struct Create {
     #[arg(long, value_name = "ZONE")]
     availability_zone: Option<String>,
     /// Name of a key pair [default: that of the original]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "no_key")]
     key: Option<String>,
+    /// Without a key pair
+    #[arg(long)]
+    no_key: bool,
+    /// Whether the instance runs in the end
+    #[arg(long, value_enum, default_value_t = StartName::AsCaptured)]
+    start: StartName,
     /// File with user data, `-` for standard input [default: that of the original]
     #[arg(long, value_name = "FILE", conflicts_with = "no_user_data")]
     user_data: Option<String>,
@@ -113,6 +119,27 @@ pub struct Create {
     validate_only: bool,
     #[command(flatten)]
     work: Work,
+}
+
+/// Whether the instance runs in the end.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StartName {
+    /// If the original did
+    AsCaptured,
+    /// It runs
+    Running,
+    /// It is switched off
+    Stopped,
+}
+
+impl StartName {
+    fn message(self) -> pb::Start {
+        match self {
+            Self::AsCaptured => pb::Start::AsCaptured,
+            Self::Running => pb::Start::Running,
+            Self::Stopped => pb::Start::Stopped,
+        }
+    }
 }
 
 /// A network for one of the original's.
@@ -145,7 +172,7 @@ pub struct List {
     /// Into this cloud
     #[arg(long, short = 'c')]
     cloud: Option<String>,
-    /// Into this tenant, by id
+    /// Into this tenant, by id or name
     #[arg(long, short = 't')]
     tenant: Option<String>,
     /// Of this DR backup or regular backup, by id or name
@@ -197,6 +224,9 @@ pub struct Delete {
     /// Delete the instance too, with its volumes and their data, ports and security groups
     #[arg(long)]
     instance: bool,
+    /// Forget what lies in a cloud that does not answer, instead of waiting for it
+    #[arg(long)]
+    allow_missing_cloud: bool,
     /// Only if it is still this version
     #[arg(long)]
     etag: Option<String>,
@@ -274,6 +304,8 @@ async fn create(create: Create, context: &mut Context<'_>) -> Result<(), Failure
         request_id: request_id.clone(),
         validate_only: create.validate_only,
         keep_volumes: create.keep_volumes,
+        start: create.start.message().into(),
+        no_key_pair: create.no_key,
     };
     let mut service = context.client.restorations();
     let answer = context
@@ -281,7 +313,13 @@ async fn create(create: Create, context: &mut Context<'_>) -> Result<(), Failure
         .start(&request_id, service.create_restoration(request))
         .await?;
     if create.validate_only {
-        return present::one(context.out, context.settings.output, &answer);
+        let instance = answer.instance.clone().unwrap_or_default();
+        let would = format!(
+            "would restore instance {} into tenant {} of cloud {}",
+            instance.name, answer.tenant, answer.cloud
+        );
+        let (output, beside) = (context.settings.output, answer.adjustments.clone());
+        return present::checked(context.out, output, &answer, &would, &beside);
     }
     create.work.finish(context, answer).await
 }
@@ -358,14 +396,14 @@ async fn list(list: List, context: &mut Context<'_>) -> Result<(), Failure> {
             Source::Regular(backup) => resolve::equals("backup_id", &backup.id),
         });
     }
-    for (field, value) in [
-        ("cloud", &list.cloud),
-        ("tenant", &list.tenant),
-        ("name", &list.name),
-    ] {
-        if let Some(value) = value {
-            conditions.push(resolve::equals(field, value));
-        }
+    // The place of the settings is where backups are made, and not where they go to.
+    let place = Place {
+        cloud: list.cloud.as_ref(),
+        tenant: list.tenant.as_ref(),
+    };
+    conditions.extend(resolve::conditions(&context.client, place.named(), None).await?);
+    if let Some(name) = &list.name {
+        conditions.push(resolve::equals("name", name));
     }
     if let Some(state) = &list.state {
         conditions.push(format!("state = {}", state.to_uppercase()));
@@ -404,6 +442,7 @@ async fn delete(delete: Delete, context: &mut Context<'_>) -> Result<(), Failure
         id: resolve::restoration(&context.client, &delete.which.restoration).await?,
         etag: delete.etag.unwrap_or_default(),
         delete_instance: delete.instance,
+        allow_missing_cloud: delete.allow_missing_cloud,
         request_id: request_id.clone(),
     };
     let mut service = context.client.restorations();

@@ -5,12 +5,11 @@ use prost_types::FieldMask;
 
 use super::{
     Context,
-    backup::{Capture, Place},
+    backup::{Capture, Place, Within},
     config::{Span, new_request_id},
     consistency::Consistency,
     failure::Failure,
-    present,
-    resolve::{self, equals},
+    present, resolve,
 };
 use crate::api::pb;
 
@@ -175,13 +174,9 @@ pub struct Change {
 /// Which schedules.
 #[derive(Debug, Args)]
 pub struct List {
-    /// In this cloud
-    #[arg(long, short = 'c')]
-    cloud: Option<String>,
-    /// Of this tenant, by id
-    #[arg(long, short = 't')]
-    tenant: Option<String>,
-    /// Of this instance, by id
+    #[command(flatten)]
+    within: Within,
+    /// Of this instance, by id or name
     #[arg(long)]
     instance: Option<String>,
 }
@@ -279,14 +274,7 @@ async fn get(one: One, context: &mut Context<'_>) -> Result<(), Failure> {
 }
 
 async fn list(list: List, context: &mut Context<'_>) -> Result<(), Failure> {
-    let conditions: Vec<String> = [
-        ("cloud", list.cloud),
-        ("tenant", list.tenant),
-        ("instance_id", list.instance),
-    ]
-    .into_iter()
-    .filter_map(|(field, value)| Some(equals(field, &value?)))
-    .collect();
+    let conditions = list.within.conditions(list.instance, context).await?;
     let request = pb::ListSchedulesRequest {
         filter: conditions.join(" AND "),
         ..pb::ListSchedulesRequest::default()

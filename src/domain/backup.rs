@@ -14,6 +14,7 @@ use super::{
     manifest::Manifest,
     progress::Progress,
     time::Timestamp,
+    verification::Verification,
 };
 
 /// A regular backup as callers see it.
@@ -43,6 +44,8 @@ pub struct Backup {
     pub error: Option<OperationError>,
     /// What it holds.
     pub detail: BackupDetail,
+    /// What was last seen of it.
+    pub verification: Verification,
     /// When it was admitted.
     pub created: Timestamp,
     /// When it last changed.
@@ -73,7 +76,7 @@ pub struct VolumeSnapshot {
     pub volume: VolumeId,
     /// Its size in GiB.
     pub size_gib: u64,
-    /// Cinder's status when it was last seen.
+    /// Cinder's status when it was made; what was seen since is in the verification.
     pub status: String,
     /// When Cinder made it, by its own clock: the time of the bytes.
     pub created: Option<Timestamp>,
@@ -93,7 +96,8 @@ impl BackupDetail {
             let Some(snapshot) = snapshots.find(|one| one.volume == volume.id) else {
                 return Some(format!("volume {} has no snapshot", volume.id));
             };
-            if snapshot.status != "available" {
+            // Earlier releases wrote so what was to be deleted; now a doubt says what became of it.
+            if snapshot.status != "available" && snapshot.status != "deleting" {
                 return Some(format!("snapshot {} is {}", snapshot.id, snapshot.status));
             }
         }
@@ -117,13 +121,27 @@ impl Backup {
         })
     }
 
-    /// Nothing when a restoration may start from it, else why not.
+    /// Nothing when it is known that it can be restored, else why not.
     pub fn unrecoverable_reason(&self) -> Option<String> {
+        let doubt = self.verification.doubt.as_ref();
+        self.impossible_reason()
+            .or_else(|| doubt.map(|doubt| doubt.reason.clone()))
+    }
+
+    /// Nothing when a restoration of it may be tried, else what makes that vain.
+    fn impossible_reason(&self) -> Option<String> {
+        if let Some(error) = self.error.as_ref().filter(|error| error.is_unreadable()) {
+            return Some(error.message.clone());
+        }
         match self.state {
             // While words change, or when changing them failed, the snapshots stay good. What failed
-            // to be made or is being deleted says so in its detail.
+            // to be made says so in its detail, and what its deletion took is a doubt.
             State::Ok | State::UpdateScheduled | State::Updating | State::Erred => {
-                self.detail.unrecoverable_reason()
+                let doubt = self.verification.doubt.as_ref();
+                let certain = doubt.filter(|doubt| doubt.is_certain());
+                self.detail
+                    .unrecoverable_reason()
+                    .or_else(|| certain.map(|doubt| doubt.reason.clone()))
             }
             State::CreationScheduled
             | State::Creating
@@ -133,9 +151,10 @@ impl Backup {
         }
     }
 
-    /// Whether a restoration into `target` may start from it. Snapshots cannot leave their tenant.
+    /// Whether a restoration into `target` may start from it. Snapshots cannot leave their tenant. What is
+    /// only doubtful may be tried: nothing else proves it.
     pub fn check_restorable(&self, target: &Tenant) -> Result<(), Error> {
-        if let Some(reason) = self.unrecoverable_reason() {
+        if let Some(reason) = self.impossible_reason() {
             return Err(Error::precondition(
                 "BACKUP_NOT_RECOVERABLE",
                 format!("regular backup {} cannot be restored: {reason}", self.id),

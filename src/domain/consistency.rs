@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     capture::Capture,
     error::Error,
-    id::GroupId,
+    id::{GroupId, VolumeId},
     manifest::{Manifest, Properties},
+    time::Timestamp,
 };
 
 /// How well the volumes of a point agree, the least first.
@@ -58,6 +59,47 @@ pub struct Consistency {
     /// Milliseconds between the first and the last capture by the cloud's own clock, where it
     /// tells; Cinder tells whole seconds or better.
     pub skew_ms: Option<u64>,
+}
+
+/// How an instance stands at one moment, as far as a claim about what was captured rests on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerState {
+    /// Nova's status.
+    pub status: String,
+    /// What Nova is doing with it, if anything.
+    pub task: Option<String>,
+    /// When anything of it last changed, by Nova's clock.
+    pub changed: Option<Timestamp>,
+    /// The request of the newest action of Nova after which it may have run, where there is one: being
+    /// imaged, locked or given a volume are none. Nothing, too, where the actions could not be read.
+    pub ran: Option<String>,
+    /// Whether the actions could be read.
+    pub told: bool,
+    /// The volumes that are attached.
+    pub volumes: Vec<VolumeId>,
+}
+
+impl ServerState {
+    /// Whether it was off at this moment, and nothing was under way that ends that.
+    fn is_off(&self) -> bool {
+        self.status.eq_ignore_ascii_case("SHUTOFF")
+            && self
+                .task
+                .as_deref()
+                .is_none_or(|task| task.starts_with("image_"))
+    }
+
+    /// Whether it was off from this moment until `later`. Where its actions are not told, any change
+    /// counts as one: Nova sets `updated` when it starts and stops a server, and not `launched_at`
+    /// (`start_instance` in `nova/compute/manager.py`, 2023.1).
+    pub fn stayed_off_until(&self, later: &Self) -> bool {
+        let untouched = if self.told && later.told {
+            self.ran == later.ran
+        } else {
+            self.changed.is_some() && self.changed == later.changed
+        };
+        self.is_off() && later.is_off() && untouched
+    }
 }
 
 /// What is made of an instance, as far as it bounds how well its volumes can agree.
@@ -257,5 +299,48 @@ fn remedy(level: ConsistencyLevel) -> &'static str {
              a running guest agent, and capture by snapshots; or shut it off, or ask for less"
         }
         ConsistencyLevel::ShutOff => "shut the instance off, or ask for less",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(status: &str, changed: i64, ran: Option<&str>, told: bool) -> ServerState {
+        ServerState {
+            status: status.to_owned(),
+            task: None,
+            changed: Some(Timestamp(changed)),
+            ran: ran.map(str::to_owned),
+            told,
+            volumes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn off_is_claimed_only_of_what_was_off_all_the_time() {
+        let before = state("SHUTOFF", 1, Some("create"), true);
+        for (after, expected) in [
+            (state("SHUTOFF", 1, Some("create"), true), true),
+            // Our own image, a lock, a new name: it changed and did not run.
+            (state("SHUTOFF", 2, Some("create"), true), true),
+            // Started and stopped again meanwhile.
+            (state("SHUTOFF", 2, Some("start"), true), false),
+            (state("ACTIVE", 2, Some("start"), true), false),
+            (state("SHELVED", 1, Some("create"), true), false),
+            // The actions are hidden: any change may have been a start.
+            (state("SHUTOFF", 2, None, false), false),
+            (state("SHUTOFF", 1, None, false), true),
+        ] {
+            assert_eq!(before.stayed_off_until(&after), expected, "{after:?}");
+        }
+        let starting = ServerState {
+            task: Some("powering-on".to_owned()),
+            ..before.clone()
+        };
+        assert!(!before.stayed_off_until(&starting));
+        assert!(!starting.stayed_off_until(&before));
+        // What an earlier release read tells nothing, so nothing is claimed.
+        assert!(!ServerState::default().stayed_off_until(&before));
     }
 }

@@ -1,15 +1,23 @@
 //! What a planner decided; it may not know who carries it out.
 
+use std::sync::Arc;
+
 use super::{
     backup::BackupDetail,
     dr_backup::DrBackupDetail,
     effect::{Disposal, Request},
     error::OperationError,
     id::{EffectKey, Tenant},
+    ledger::Ledger,
+    operation::Operation,
     progress::Progress,
     restoration::RestorationDetail,
     time::Timestamp,
+    verification::Verification,
 };
+
+/// The planners, reached as one pure function that `app` hands over to whoever has to plan.
+pub type Planner = Arc<dyn Fn(&Operation, &Ledger, Timestamp) -> Decision + Send + Sync>;
 
 /// An effect that should exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +41,10 @@ pub struct Report {
     pub progress: Progress,
     /// What it holds by now; nothing leaves it as it is.
     pub detail: Option<Detail>,
+    /// What the end of the work says about the claim that the point can be restored, be it that of the
+    /// resource or the one that a restoration is made from. Nothing, and nothing of it, leaves that as it
+    /// is: a time that is not told stays the one that there was.
+    pub verification: Option<Verification>,
 }
 
 /// What a resource holds.

@@ -15,6 +15,7 @@ use super::{
     progress::Progress,
     record::BackupRecord,
     time::Timestamp,
+    verification::Verification,
 };
 
 /// A DR backup as callers see it.
@@ -46,6 +47,8 @@ pub struct DrBackup {
     pub error: Option<OperationError>,
     /// What it holds.
     pub detail: DrBackupDetail,
+    /// What was last seen of it.
+    pub verification: Verification,
     /// When it was admitted.
     pub created: Timestamp,
     /// When it last changed.
@@ -74,12 +77,6 @@ impl DrBackupDetail {
         let gib: u64 = self.own_backups().map(|one| one.size_gib).sum();
         let gib = u32::try_from(gib).ok().filter(|gib| *gib > 0)?;
         self.took.map(|took| took / gib)
-    }
-
-    /// Whether its deletion was begun and did not come to its end.
-    pub fn is_going(&self) -> bool {
-        let mut going = self.own_backups();
-        going.any(|one| one.status == "deleting")
     }
 
     /// The volume backups that it made: these are its own to describe and to delete.
@@ -138,7 +135,7 @@ pub struct VolumeBackup {
     pub incremental: bool,
     /// The parent of an incremental one.
     pub parent: Option<VolumeBackupId>,
-    /// Cinder's status when it was last seen.
+    /// Cinder's status when it was made; what was seen since is in the verification.
     pub status: String,
     /// The time of the bytes.
     pub data_timestamp: Option<Timestamp>,
@@ -152,7 +149,8 @@ pub struct VolumeBackup {
 impl VolumeBackup {
     /// Nothing when it can be restored on top of the next older link, else what is missing.
     fn unrecoverable_reason(&self, older: Option<&Self>) -> Option<String> {
-        if self.status != "available" {
+        // Earlier releases wrote so what was to be deleted; now a doubt says what became of it.
+        if self.status != "available" && self.status != "deleting" {
             return Some(format!("volume backup {} is {}", self.id, self.status));
         }
         if self.record.is_none() {
@@ -197,13 +195,27 @@ impl DrBackup {
         })
     }
 
-    /// Nothing when a restoration may start from it, else why not.
+    /// Nothing when it is known that it can be restored, else why not.
     pub fn unrecoverable_reason(&self) -> Option<String> {
+        let doubt = self.verification.doubt.as_ref();
+        self.impossible_reason()
+            .or_else(|| doubt.map(|doubt| doubt.reason.clone()))
+    }
+
+    /// Nothing when a restoration of it may be tried, else what makes that vain.
+    fn impossible_reason(&self) -> Option<String> {
+        if let Some(error) = self.error.as_ref().filter(|error| error.is_unreadable()) {
+            return Some(error.message.clone());
+        }
         match self.state {
             // While words change, or when changing them failed, the bytes stay good. What failed to
-            // be made or is being deleted says so in its detail.
+            // be made says so in its detail, and what its deletion took is a doubt.
             State::Ok | State::UpdateScheduled | State::Updating | State::Erred => {
-                self.detail.unrecoverable_reason()
+                let doubt = self.verification.doubt.as_ref();
+                let certain = doubt.filter(|doubt| doubt.is_certain());
+                self.detail
+                    .unrecoverable_reason()
+                    .or_else(|| certain.map(|doubt| doubt.reason.clone()))
             }
             State::CreationScheduled
             | State::Creating
@@ -213,9 +225,10 @@ impl DrBackup {
         }
     }
 
-    /// Whether a restoration may start from it.
+    /// Whether a restoration may start from it. What is only doubtful may be tried: it may be all there
+    /// is, and nothing else proves it.
     pub fn check_restorable(&self) -> Result<(), Error> {
-        match self.unrecoverable_reason() {
+        match self.impossible_reason() {
             None => Ok(()),
             Some(reason) => Err(Error::precondition(
                 "DR_BACKUP_NOT_RECOVERABLE",

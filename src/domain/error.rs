@@ -24,6 +24,50 @@ pub struct Shortage {
     pub available: u64,
 }
 
+/// What something that is in the way is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Concern {
+    /// A field of the request, as the API spells it: another value would do.
+    Field(String),
+    /// A quota or a limit.
+    Short(Shortage),
+    /// What is there, or is not.
+    State,
+}
+
+/// One thing that is in the way of what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocker {
+    /// A stable name by which programs branch (`FLAVOR_TOO_SMALL`, `QUOTA_SHORT` …).
+    pub reason: String,
+    /// What was wrong.
+    pub message: String,
+    /// What to do next.
+    pub guidance: String,
+    /// What it is about.
+    pub concern: Concern,
+}
+
+impl Concern {
+    /// What the whole of a refusal is about: the request, where another one would do; else the state of
+    /// things; and a shortage only where nothing else is in the way.
+    pub fn of(blockers: &[Blocker]) -> &Self {
+        let mut concerns = blockers.iter().map(|one| &one.concern);
+        let field = concerns.clone().find(|one| matches!(one, Self::Field(_)));
+        let state = || concerns.clone().find(|one| matches!(one, Self::State));
+        let found = field.or_else(state);
+        found.or_else(|| concerns.next()).unwrap_or(&Self::State)
+    }
+}
+
+impl Blocker {
+    /// Whether another value in the request would do.
+    pub fn is_of_a_field(&self) -> bool {
+        matches!(self.concern, Concern::Field(_))
+    }
+}
+
 /// Why a request cannot be done. Each kind has one gRPC code and one HTTP status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -47,6 +91,10 @@ pub enum ErrorKind {
     },
     /// Something is short.
     Short(Vec<Shortage>),
+    /// What the clouds have is in the way, all of it at once; never empty.
+    Blocked(Vec<Blocker>),
+    /// No credential of ours reaches the place that was named.
+    Unreached,
     /// The caller may not.
     Forbidden,
     /// A cloud did not do what was asked.
@@ -67,6 +115,9 @@ pub struct Error {
     pub message: String,
     /// What to do next; empty where nothing sensible can be said.
     pub guidance: String,
+    /// The field of the request that it is about, where it is about one; bad fields name theirs
+    /// themselves.
+    pub field: Option<String>,
 }
 
 impl Error {
@@ -76,7 +127,28 @@ impl Error {
             kind,
             message: message.into(),
             guidance: String::new(),
+            field: None,
         }
+    }
+
+    /// The same error, about this field of the request; nothing where no field says it.
+    #[must_use]
+    pub fn about(mut self, field: Option<String>) -> Self {
+        self.field = field;
+        self
+    }
+
+    /// The same error, where all fields that it names are parts of this one.
+    #[must_use]
+    pub fn within(mut self, field: &str) -> Self {
+        if let ErrorKind::Invalid(bad) = &mut self.kind {
+            for one in bad {
+                one.problem = format!("{}: {}", one.field, one.problem);
+                field.clone_into(&mut one.field);
+            }
+        }
+        self.field = self.field.map(|_| field.to_owned());
+        self
     }
 
     /// The same error with advice.
@@ -129,6 +201,8 @@ impl Error {
             ErrorKind::Invalid(_)
             | ErrorKind::RequestReused
             | ErrorKind::Short(_)
+            | ErrorKind::Blocked(_)
+            | ErrorKind::Unreached
             | ErrorKind::Forbidden
             | ErrorKind::Cloud(_)
             | ErrorKind::Unavailable
@@ -151,6 +225,8 @@ impl Error {
             | ErrorKind::Outdated
             | ErrorKind::Precondition { .. }
             | ErrorKind::Short(_)
+            | ErrorKind::Blocked(_)
+            | ErrorKind::Unreached
             | ErrorKind::Forbidden
             | ErrorKind::Unavailable
             | ErrorKind::Internal => RETRYABLE.contains(&self.reason()),
@@ -158,7 +234,7 @@ impl Error {
     }
 
     /// The stable reason by which a client may branch (upper snake case).
-    pub fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> &str {
         match &self.kind {
             ErrorKind::Invalid(_) => "INVALID_FIELDS",
             ErrorKind::NotFound { .. } => "NOT_FOUND",
@@ -166,6 +242,10 @@ impl Error {
             ErrorKind::Outdated => "ETAG_OUTDATED",
             ErrorKind::Precondition { reason } => reason,
             ErrorKind::Short(_) => "QUOTA_SHORT",
+            ErrorKind::Blocked(blockers) => blockers
+                .first()
+                .map_or("INTERNAL", |first| first.reason.as_str()),
+            ErrorKind::Unreached => "TENANT_NOT_REACHED",
             ErrorKind::Forbidden => "FORBIDDEN",
             ErrorKind::Cloud(fault) => fault.kind.reason(),
             ErrorKind::Unavailable => "STORE_UNAVAILABLE",
@@ -179,20 +259,34 @@ impl From<Fault> for Error {
         Self {
             message: fault.to_string(),
             guidance: fault.guidance().to_owned(),
+            field: None,
             kind: ErrorKind::Cloud(Box::new(fault)),
         }
     }
 }
 
+/// The reason of what a newer version of this service may have written and this one cannot read.
+pub const UNREADABLE: &str = "UNREADABLE_HERE";
+
+/// What people read of it.
+pub const UNREADABLE_TEXT: &str = "cannot be read by this version";
+
+/// What to do about it.
+pub const UNREADABLE_GUIDANCE: &str =
+    "ask a replica of the version that wrote it, or bring this one up to that version";
+
 /// The reasons, of those that no fault of a cloud stands behind, which the same request need not meet
 /// again.
-const RETRYABLE: [&str; 6] = [
+const RETRYABLE: [&str; 9] = [
     "CANCELLED",
     "CONSISTENCY_NOT_REACHED",
     "DEADLINE_EXCEEDED",
+    "EXPORT_FORBIDDEN",
+    "IMPORT_FORBIDDEN",
     "INSTANCE_CHANGED",
     "QUOTA_SHORT",
     "STORE_UNAVAILABLE",
+    "TENANT_NOT_REACHED",
 ];
 
 /// Why an operation ended in `ERRED`; kept on its resource, told by streams and reads alike.
@@ -215,6 +309,9 @@ pub struct OperationError {
     /// Whether the same request, unchanged, can succeed another time.
     #[serde(default)]
     pub retryable: bool,
+    /// All that is in the way, where more than this sentence is known of it.
+    #[serde(default)]
+    pub blockers: Vec<Blocker>,
 }
 
 impl OperationError {
@@ -229,21 +326,66 @@ impl OperationError {
             code: None,
             request_id: None,
             retryable: RETRYABLE.contains(&reason),
+            blockers: Vec::new(),
         }
+    }
+
+    /// An error of all that is in the way; nothing where nothing is.
+    pub fn blocked(blockers: Vec<Blocker>) -> Option<Self> {
+        let first = blockers.first()?;
+        let texts: Vec<&str> = blockers.iter().map(|one| one.message.as_str()).collect();
+        let error = Self::new(&first.reason, texts.join("; "), first.guidance.clone());
+        Some(Self { blockers, ..error })
+    }
+}
+
+impl OperationError {
+    /// What a resource says of which this version cannot read everything that is stored.
+    pub fn unreadable(problem: impl std::fmt::Display) -> Self {
+        Self::new(
+            UNREADABLE,
+            format!("{UNREADABLE_TEXT}: {problem}"),
+            UNREADABLE_GUIDANCE,
+        )
+    }
+
+    /// Whether it is that.
+    pub fn is_unreadable(&self) -> bool {
+        self.reason == UNREADABLE
     }
 }
 
 impl From<&Error> for OperationError {
     fn from(error: &Error) -> Self {
-        let new = Self::new(error.reason(), error.message.clone(), &error.guidance);
+        let mut told = Self::new(error.reason(), error.message.clone(), &error.guidance);
         if let ErrorKind::Cloud(fault) = &error.kind {
             return Self {
-                message: new.message,
-                guidance: new.guidance,
+                message: told.message,
+                guidance: told.guidance,
                 ..Self::from(fault.as_ref())
             };
         }
-        new
+        if let ErrorKind::Blocked(blockers) = &error.kind {
+            told.blockers.clone_from(blockers);
+        }
+        told
+    }
+}
+
+/// What a planner saw before anything was begun, for the one who asks whether it may be.
+impl From<OperationError> for Error {
+    fn from(error: OperationError) -> Self {
+        let blockers = if error.blockers.is_empty() {
+            vec![Blocker {
+                reason: error.reason,
+                message: error.message.clone(),
+                guidance: error.guidance.clone(),
+                concern: Concern::State,
+            }]
+        } else {
+            error.blockers
+        };
+        Self::new(ErrorKind::Blocked(blockers), error.message).advise(error.guidance)
     }
 }
 
@@ -258,6 +400,7 @@ impl From<&Fault> for OperationError {
             code: fault.code.clone(),
             request_id: fault.request_id.clone(),
             retryable: fault.kind.is_retryable(),
+            blockers: Vec::new(),
         }
     }
 }

@@ -50,6 +50,8 @@ pub enum FaultKind {
     /// The thing is in a status in which this is refused, and which does not pass by itself (a volume
     /// that is `reserved` or in `error`).
     Unfit,
+    /// Somebody else uses the thing, so it is not deleted: the message names the thing and who does.
+    Held,
     /// The credential was refused.
     Unauthenticated,
     /// The credential may not do this.
@@ -72,13 +74,14 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All kinds.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Unreachable,
         Self::Unanswered,
         Self::Throttled,
         Self::ServiceDown,
         Self::Busy,
         Self::Unfit,
+        Self::Held,
         Self::Unauthenticated,
         Self::Forbidden,
         Self::NotFound,
@@ -99,6 +102,7 @@ impl FaultKind {
             Self::ServiceDown => "CLOUD_SERVICE_DOWN",
             Self::Busy => "CLOUD_BUSY",
             Self::Unfit => "STATUS_UNFIT",
+            Self::Held => "IN_USE",
             Self::Unauthenticated => "CLOUD_LOGIN_REFUSED",
             Self::Forbidden => "CLOUD_FORBIDDEN",
             Self::NotFound => "CLOUD_NOT_FOUND",
@@ -118,7 +122,8 @@ impl FaultKind {
             | Self::Unanswered
             | Self::Throttled
             | Self::ServiceDown
-            | Self::Busy => true,
+            | Self::Busy
+            | Self::Held => true,
             Self::Unfit
             | Self::Unauthenticated
             | Self::Forbidden
@@ -147,6 +152,7 @@ impl FaultKind {
             | Self::ServiceDown
             | Self::Busy
             | Self::Unfit
+            | Self::Held
             | Self::NotFound
             | Self::Conflict
             | Self::Invalid
@@ -226,6 +232,7 @@ impl Fault {
             FaultKind::ServiceDown
             | FaultKind::Busy
             | FaultKind::Unfit
+            | FaultKind::Held
             | FaultKind::Unauthenticated
             | FaultKind::Forbidden
             | FaultKind::NotFound
@@ -262,6 +269,7 @@ impl Fault {
             FaultKind::Unfit => {
                 "bring it into a status in which this is possible, as the message says; then ask again"
             }
+            FaultKind::Held => "let it go where it is used and delete it then, or keep it there",
             FaultKind::Unauthenticated => "check the credential of this cloud in clouds.yaml",
             FaultKind::Forbidden => {
                 "give the user the role that the policy asks for, or configure an admin entry for this cloud"

@@ -1,5 +1,7 @@
 //! What a cloud offers to a tenant; it may not know how it was asked.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -89,6 +91,20 @@ pub struct Subnet {
     pub cidr: String,
     /// 4 or 6.
     pub ip_version: u8,
+    /// How addresses of IPv6 come about (`slaac`, `dhcpv6-stateful` …), where that is said.
+    #[serde(default)]
+    pub address_mode: Option<String>,
+}
+
+impl Subnet {
+    /// Whether a port's address follows from its MAC address, so that none can be asked for (Neutron of Zed,
+    /// `ipam_pluggable_backend`: "IPv6 address … can not be directly assigned").
+    pub fn makes_addresses(&self) -> bool {
+        matches!(
+            self.address_mode.as_deref(),
+            Some("slaac" | "dhcpv6-stateless")
+        )
+    }
 }
 
 /// A volume type.
@@ -107,13 +123,27 @@ pub struct VolumeType {
 /// What is left of a quota: nothing means no limit.
 pub type Headroom = Option<u64>;
 
+/// What a tenant may still make of one volume type.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TypeQuotas {
+    /// Volumes.
+    pub volumes: Headroom,
+    /// GiB of volumes and snapshots.
+    pub gigabytes: Headroom,
+    /// Snapshots.
+    pub snapshots: Headroom,
+}
+
 /// What a tenant may still make.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quotas {
     /// Volumes.
     pub volumes: Headroom,
-    /// GiB of volumes.
+    /// GiB of volumes, and of snapshots unless the cloud does not count those.
     pub gigabytes: Headroom,
+    /// Snapshots.
+    #[serde(default)]
+    pub snapshots: Headroom,
     /// Volume backups; imports count.
     pub backups: Headroom,
     /// GiB of volume backups.
@@ -128,6 +158,40 @@ pub struct Quotas {
     pub ports: Headroom,
     /// Security groups.
     pub security_groups: Headroom,
+    /// Rules of security groups.
+    #[serde(default)]
+    pub security_group_rules: Headroom,
+    /// GiB that one volume may have.
+    #[serde(default)]
+    pub per_volume_gigabytes: Headroom,
+    /// Pairs of metadata that one server may have.
+    #[serde(default)]
+    pub server_metadata: Headroom,
+    /// By the name of the volume type, in addition to what counts for all types.
+    #[serde(default)]
+    pub by_type: BTreeMap<String, TypeQuotas>,
+}
+
+/// Whether our credentials may do something that usually only an admin may.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Right {
+    /// It could not be told.
+    #[default]
+    Unknown,
+    /// They may.
+    Granted,
+    /// They may not, and how that was seen.
+    Refused(String),
+}
+
+/// What a backup of an instance has to know of its tenant before it makes anything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allowance {
+    /// What Cinder still lets the tenant make.
+    pub quotas: Quotas,
+    /// Whether records of volume backups may be exported.
+    pub export: Right,
 }
 
 /// Where an import by our admin entry would land.
@@ -172,4 +236,8 @@ pub struct Inventory {
     pub quotas: Quotas,
     /// What the admin entry can do for this tenant.
     pub admin: AdminReach,
+    /// What may still be made in the project in which imports land, where that is another one: it pays for
+    /// them.
+    #[serde(default)]
+    pub importer: Option<Quotas>,
 }

@@ -4,12 +4,20 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{
-    FlavorId, GroupId, NetworkId, SecurityGroupId, ServerId, SubnetId, Tenant, VolumeId,
+use super::{
+    consistency::ServerState,
+    difference::Difference,
+    id::{
+        FlavorId, GroupId, NetworkId, PortId, SecurityGroupId, ServerId, SubnetId, Tenant, VolumeId,
+    },
 };
 
 /// Names and values as OpenStack keeps them.
 pub type Properties = BTreeMap<String, String>;
+
+/// How the gap begins that tells that the order of the network cards is not sure, and the difference that
+/// tells that it is another one.
+pub const CARD_ORDER_GAP: &str = "order of the network cards";
 
 /// The manifest of one instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +32,9 @@ pub struct Manifest {
     pub description: String,
     /// Nova's status when it was read (`ACTIVE`, `SHUTOFF` …).
     pub status: String,
+    /// How it stood then, to be compared with how it stands once it was captured.
+    #[serde(default)]
+    pub state: ServerState,
     /// Whether the root disk is a volume. Otherwise a backup of it has a volume that was made from an
     /// image of it, the one that boots, and one without such a volume cannot be brought back.
     pub root_is_volume: bool,
@@ -54,8 +65,23 @@ pub struct Manifest {
     pub tags: Vec<String>,
     /// The user data, base64 as Nova keeps it; sensitive. Only an admin entry can read it.
     pub user_data: Option<String>,
+    /// Whether it is locked, so that only an admin can change it before it is unlocked.
+    #[serde(default)]
+    pub locked: bool,
+    /// Why it is locked, where that was said.
+    #[serde(default)]
+    pub locked_reason: Option<String>,
+    /// What the guest is told to call itself; nothing where the cloud does not tell.
+    #[serde(default)]
+    pub hostname: Option<String>,
+    /// How Nova lays out its disk (`AUTO`, `MANUAL`); nothing where that was not read.
+    #[serde(default)]
+    pub disk_config: Option<String>,
     /// What could not be read, and why, in sentences; empty for a complete manifest.
     pub gaps: Vec<String>,
+    /// What was read, has a value that says something, and is not brought back.
+    #[serde(default)]
+    pub unrestored: Vec<Difference>,
 }
 
 impl Manifest {
@@ -68,6 +94,12 @@ impl Manifest {
     pub fn min_ram_mib(&self) -> u64 {
         let image = self.image.as_ref().map_or(0, |image| image.min_ram_mib);
         self.flavor.ram_mib.max(image)
+    }
+
+    /// Everything that a restoration would not bring back, one sentence each; empty where it is complete.
+    pub fn told_gaps(&self) -> Vec<String> {
+        let unrestored = self.unrestored.iter().map(Difference::sentence);
+        self.gaps.iter().cloned().chain(unrestored).collect()
     }
 
     /// The volume that boots, where one does.
@@ -155,6 +187,31 @@ pub struct VolumeFacts {
     /// is then that of the server.
     #[serde(default)]
     pub from_image: bool,
+    /// Cinder's status when it was read, where it was.
+    #[serde(default)]
+    pub status: Option<String>,
+}
+
+impl VolumeFacts {
+    /// The path of an attribute of it, for people.
+    pub fn path(&self, attribute: &str) -> String {
+        let name = if self.name.is_empty() {
+            self.id.as_str()
+        } else {
+            &self.name
+        };
+        format!("volume {name} {attribute}")
+    }
+}
+
+impl PortFacts {
+    /// The path of an attribute of it, for people; it is the port at this place.
+    pub fn path(&self, index: usize, attribute: &str) -> String {
+        match self.name.as_str() {
+            "" => format!("port {index} {attribute}"),
+            name => format!("port {index} ({name}) {attribute}"),
+        }
+    }
 }
 
 /// A volume group of Cinder.
@@ -188,6 +245,58 @@ pub struct PortFacts {
     pub port_security: bool,
     /// Kind of virtual network card (`normal`, `direct` …).
     pub vnic_type: String,
+    /// Its id where it was read.
+    #[serde(default)]
+    pub id: Option<PortId>,
+    /// Whatever else is set on it.
+    #[serde(default)]
+    pub settings: PortSettings,
+}
+
+/// What may be set on a port, beside what every port has; as good as nothing where it is not.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PortSettings {
+    /// Its description.
+    pub description: String,
+    /// Further addresses that may be spoken with from it.
+    pub address_pairs: Vec<AddressPair>,
+    /// What the cloud's DHCP tells it in addition.
+    pub dhcp_options: Vec<DhcpOption>,
+    /// Its name in the cloud's DNS.
+    pub dns_name: String,
+    /// The domain of that name, where it is not that of the network.
+    pub dns_domain: String,
+    /// The name of the `QoS` policy on it, or its id where the name could not be read.
+    pub qos_policy: Option<String>,
+    /// Its tags in Neutron.
+    pub tags: Vec<String>,
+    /// Whether it is switched off.
+    pub down: bool,
+    /// The tag of its network card in Nova.
+    pub card_tag: Option<String>,
+    /// Whether the state of the uplink is passed on; clouds differ in what they make of nothing.
+    pub uplink_status: Option<bool>,
+}
+
+/// An address, or range, that may be spoken with from a port.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AddressPair {
+    /// The address or range.
+    pub address: String,
+    /// The MAC address with it; nothing means that of the port, whichever that is.
+    pub mac: Option<String>,
+}
+
+/// What the cloud's DHCP tells a port in addition.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DhcpOption {
+    /// The name of the option.
+    pub name: String,
+    /// Its value; nothing takes the option away.
+    pub value: Option<String>,
+    /// 4 or 6.
+    pub ip_version: u8,
 }
 
 /// A fixed address of a port.
@@ -219,7 +328,7 @@ pub struct SecurityGroupFacts {
 }
 
 /// One rule of a security group, by its content.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SecurityGroupRule {
     /// `ingress` or `egress`.
     pub direction: String,
@@ -237,6 +346,33 @@ pub struct SecurityGroupRule {
     pub remote_group: Option<SecurityGroupId>,
     /// Its description.
     pub description: String,
+    /// The address group whose addresses it lets in or out; it is written as one rule for each of them.
+    #[serde(default)]
+    pub address_group: Option<String>,
+    /// What else narrows it, and is not understood, as names and values: it must not be made without.
+    #[serde(default)]
+    pub restrictions: Vec<String>,
+}
+
+impl SecurityGroupRule {
+    /// All of it in a few words.
+    pub fn words(&self) -> String {
+        let ports = match (self.port_min, self.port_max) {
+            (None, None) => String::new(),
+            (Some(least), Some(most)) if least == most => format!(" {least}"),
+            (least, most) => {
+                let text =
+                    |port: Option<i64>| port.map_or_else(String::new, |port| port.to_string());
+                format!(" {}-{}", text(least), text(most))
+            }
+        };
+        format!(
+            "{} {} {}{ports}",
+            self.direction,
+            self.ethertype,
+            self.protocol.as_deref().unwrap_or("any")
+        )
+    }
 }
 
 impl SecurityGroupFacts {
@@ -254,12 +390,13 @@ impl SecurityGroupFacts {
                     (None, None) => "any".to_owned(),
                 };
                 format!(
-                    "{} {} {} {:?}-{:?} {remote}",
+                    "{} {} {} {:?}-{:?} {remote} {}",
                     rule.direction,
                     rule.ethertype,
                     rule.protocol.as_deref().unwrap_or("any"),
                     rule.port_min,
                     rule.port_max,
+                    rule.restrictions.join(" "),
                 )
             })
             .collect();
@@ -270,7 +407,7 @@ impl SecurityGroupFacts {
 }
 
 /// A key pair.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyFacts {
     /// Its name, within its user.
     pub name: String,
@@ -278,6 +415,9 @@ pub struct KeyFacts {
     pub public_key: Option<String>,
     /// Its fingerprint.
     pub fingerprint: Option<String>,
+    /// Its type (`ssh`, `x509`); nothing where that was not read.
+    #[serde(default)]
+    pub kind: Option<String>,
 }
 
 /// A server group.

@@ -30,7 +30,11 @@
 //! | disposal | what becomes of the thing that an effect made |
 //! | thing | a resource in a cloud, by kind and id |
 //! | sighting | a thing as a list call showed it |
+//! | difference | one thing of a restored instance that is not as it was, with was, is and why |
+//! | gap | one thing of an instance that its backup does not hold, or a restoration does not bring back |
 //! | fact | what an effect brought to light, kept in the ledger |
+//! | doubt | what speaks against the claim that a point can be restored; a look at its parts renews or doubts it |
+//! | holder | who uses a thing by now: what a stranger holds stays, and is told |
 //! | orphan | a thing with our mark that nothing of ours accounts for |
 //! | fault | a call to a cloud that did not end well |
 //! | planner | the pure function from an operation and its ledger to a decision |
@@ -42,12 +46,14 @@ pub mod calendar;
 pub mod capture;
 pub mod consistency;
 pub mod decision;
+pub mod difference;
 pub mod dr_backup;
 pub mod effect;
 pub mod error;
 pub mod event;
 pub mod fault;
 pub mod flavor_fit;
+pub mod holder;
 pub mod id;
 pub mod inventory;
 pub mod keeping;
@@ -64,4 +70,6 @@ pub mod restoration;
 pub mod retention;
 pub mod schedule;
 pub mod sighting;
+pub mod text;
 pub mod time;
+pub mod verification;

@@ -8,7 +8,7 @@ use super::{
     backup::BackupDetail,
     capture::Capture,
     consistency::ConsistencyLevel,
-    dr_backup::{DrBackupDetail, Mirror},
+    dr_backup::Mirror,
     id::{CloudName, EffectKey, OperationId, ResourceId, ServerId, SnapshotId, Tenant},
     lifecycle::State,
     restoration::RestorePlanInput,
@@ -78,12 +78,16 @@ pub enum Ask {
     },
     /// Delete a DR backup with its bytes.
     DeleteDrBackup {
-        /// What it held, so that it can be told what is being deleted of it.
-        detail: Box<DrBackupDetail>,
         /// The originals that it made; on none of them builds another DR backup.
         backups: Vec<Mirror>,
         /// The imported records, which are of no use without the bytes.
         mirrors: Vec<Mirror>,
+        /// What its making, or an earlier deletion, left behind.
+        #[serde(default)]
+        leftovers: Vec<Leftover>,
+        /// Clouds that do not answer, and in which a caller lets be forgotten what is there.
+        #[serde(default)]
+        missing: Vec<CloudName>,
     },
     /// Make a regular backup.
     CreateBackup {
@@ -106,6 +110,12 @@ pub enum Ask {
     DeleteBackup {
         /// What it held.
         detail: Box<BackupDetail>,
+        /// What its making, or an earlier deletion, left behind.
+        #[serde(default)]
+        leftovers: Vec<Leftover>,
+        /// Clouds that do not answer, and in which a caller lets be forgotten what is there.
+        #[serde(default)]
+        missing: Vec<CloudName>,
     },
     /// Restore a DR backup or a regular one.
     Restore(Box<RestorePlanInput>),
@@ -113,7 +123,19 @@ pub enum Ask {
     DeleteRestoration {
         /// What to delete, in the order in which it was made; empty to leave the instance alone.
         things: Vec<Thing>,
+        /// Clouds that do not answer, and in which a caller lets be forgotten what is there.
+        #[serde(default)]
+        missing: Vec<CloudName>,
     },
+}
+
+/// What an earlier operation made, was to remove and could not.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Leftover {
+    /// Where it is.
+    pub tenant: Tenant,
+    /// What.
+    pub thing: Thing,
 }
 
 /// How many operations of one kind are under way in a cloud.
@@ -128,6 +150,20 @@ pub struct UnderWay {
 }
 
 impl Ask {
+    /// The things that it is there to delete together.
+    pub fn things(&self) -> &[Thing] {
+        match self {
+            Self::DeleteRestoration { things, .. } => things,
+            Self::CreateDrBackup { .. }
+            | Self::UpdateDrBackup { .. }
+            | Self::DeleteDrBackup { .. }
+            | Self::CreateBackup { .. }
+            | Self::UpdateBackup { .. }
+            | Self::DeleteBackup { .. }
+            | Self::Restore(_) => &[],
+        }
+    }
+
     /// The name of the planner, for logs and metrics.
     pub fn name(&self) -> &'static str {
         match self {

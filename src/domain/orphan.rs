@@ -114,13 +114,36 @@ pub enum Outcome {
     Deleted,
     /// Nothing with our mark has that id.
     NotFound,
-    /// It is no orphan, so it was left alone.
+    /// It is no orphan, or somebody uses it, so it was left alone.
     Kept,
     /// The cloud did not delete it.
     Refused,
 }
 
-/// A look through one tenant for orphans.
+/// What a tenant is looked through for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// Orphans.
+    Orphans,
+    /// What the points of its instances rest on.
+    Points {
+        /// Where something was never seen, or may be half deleted, a tenant is due when its last sweep
+        /// began before this.
+        urgent: Timestamp,
+    },
+}
+
+impl Aim {
+    /// The name in the store.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Orphans => "orphans",
+            Self::Points { .. } => "points",
+        }
+    }
+}
+
+/// A look through one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sweep {
     /// The tenant.

@@ -91,7 +91,7 @@ pub struct Cursor {
 }
 
 /// A page that is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query {
     /// Narrowed to.
     pub filter: Filter,

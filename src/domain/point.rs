@@ -8,6 +8,7 @@ use super::{
     lifecycle::State,
     retention::Health,
     time::Timestamp,
+    verification::{Cause, Verification},
 };
 
 /// A point of either kind.
@@ -27,6 +28,8 @@ pub struct PointFacts {
     pub created: Timestamp,
     /// What can be said of its data.
     pub health: Health,
+    /// When its data was last seen.
+    pub verified: Option<Timestamp>,
     /// The volume backups that it made.
     pub made: Vec<VolumeBackupId>,
     /// The volume backups that those build on.
@@ -46,9 +49,10 @@ impl From<&DrBackup> for PointFacts {
             created: backup.created,
             health: health(
                 backup.state,
-                detail.volume_backups.is_empty() || detail.is_going(),
+                detail.volume_backups.is_empty() || is_going(&backup.verification),
                 recoverable,
             ),
+            verified: backup.verification.time,
             made: detail.own_backups().map(|one| one.id.clone()).collect(),
             builds_on: detail
                 .own_backups()
@@ -61,9 +65,7 @@ impl From<&DrBackup> for PointFacts {
 impl From<&Backup> for PointFacts {
     fn from(backup: &Backup) -> Self {
         let recoverable = backup.unrecoverable_reason().is_none();
-        let going = |status: &str| status == "deleting";
-        let snapshots = &backup.detail.snapshots;
-        let nothing = snapshots.is_empty() || snapshots.iter().any(|one| going(&one.status));
+        let nothing = backup.detail.snapshots.is_empty() || is_going(&backup.verification);
         Self {
             id: ResourceId::Backup(backup.id),
             tenant: backup.tenant.clone(),
@@ -72,10 +74,17 @@ impl From<&Backup> for PointFacts {
             keeping: backup.keeping,
             created: backup.created,
             health: health(backup.state, nothing, recoverable),
+            verified: backup.verification.time,
             made: Vec::new(),
             builds_on: Vec::new(),
         }
     }
+}
+
+/// Whether its deletion has removed something and did not come to its end.
+fn is_going(verification: &Verification) -> bool {
+    let doubt = verification.doubt.as_ref();
+    doubt.is_some_and(|doubt| doubt.cause == Cause::Deleted)
 }
 
 /// What can be said of the data of a point. Of one whose making failed nothing is left, and one whose

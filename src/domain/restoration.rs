@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     backup::VolumeSnapshot,
+    difference::Difference,
     dr_backup::{Mirror, VolumeBackup},
     error::{Error, OperationError},
     id::{
@@ -81,6 +82,7 @@ impl From<Source> for ResourceId {
 
 /// What the caller chose; what is not chosen comes from the manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct RestoreWish {
     /// The name of the instance; empty means that of the manifest.
     pub name: String,
@@ -113,6 +115,62 @@ pub struct RestoreWish {
     /// Whether volumes that have their bytes stay where the restoration cannot be brought to its end.
     #[serde(default)]
     pub keep_volumes: bool,
+    /// Whether no key pair is wished for, not that of the manifest either.
+    #[serde(default)]
+    pub no_key: bool,
+    /// Whether the instance runs in the end.
+    #[serde(default)]
+    pub start: Start,
+}
+
+/// Whether a restored instance runs in the end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// If the original did: a twin that was switched off must not come up with its old address.
+    #[default]
+    AsCaptured,
+    /// It runs.
+    Running,
+    /// It is switched off.
+    Stopped,
+}
+
+impl Start {
+    /// Whether an instance that had `status` is to be switched off.
+    pub fn stops(self, status: &str) -> bool {
+        match self {
+            Self::Running => false,
+            Self::Stopped => true,
+            // Whatever else did not run (paused, suspended, shelved) has no memory to come back to.
+            Self::AsCaptured => [
+                "shutoff",
+                "paused",
+                "suspended",
+                "shelved",
+                "shelved_offloaded",
+            ]
+            .iter()
+            .any(|one| status.eq_ignore_ascii_case(one)),
+        }
+    }
+}
+
+impl RestoreWish {
+    /// Whether it names things that the target has to have.
+    pub fn names_things(&self) -> bool {
+        self.flavor.is_some()
+            || !self.networks.is_empty()
+            || !self.security_groups.is_empty()
+            || self.key_name.is_some()
+            || self.availability_zone.is_some()
+            || self.volume_availability_zone.is_some()
+            || self.volume_type.is_some()
+            || self
+                .volumes
+                .iter()
+                .any(|one| one.volume_type.is_some() || one.availability_zone.is_some())
+    }
 }
 
 /// What the caller chose for one volume.
@@ -174,10 +232,26 @@ pub struct RestorationDetail {
     pub volumes: Vec<RestoredVolume>,
     /// The records that were imported or used.
     pub mirrors: Vec<Mirror>,
-    /// What was not put back exactly as it was, and why, in sentences.
-    pub adjustments: Vec<String>,
+    /// What is not exactly as it was; empty means an exact copy.
+    #[serde(default)]
+    pub differences: Vec<Difference>,
+    /// What a release before this one wrote in sentences in place of differences.
+    #[serde(default, rename = "adjustments")]
+    pub former_adjustments: Vec<String>,
     /// Everything that was made and that goes when the instance is removed; never a record.
     pub made: Vec<Thing>,
+}
+
+impl RestorationDetail {
+    /// What is not exactly as it was, one sentence each.
+    pub fn adjustments(&self) -> Vec<String> {
+        let told = self.differences.iter().map(Difference::sentence);
+        self.former_adjustments
+            .iter()
+            .cloned()
+            .chain(told)
+            .collect()
+    }
 }
 
 /// A restored volume.
@@ -223,5 +297,30 @@ impl Restoration {
             | State::Deleting
             | State::Deleted => self.state,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_of_an_older_release_are_still_told() {
+        let written = r#"{"server": null, "server_status": "", "volumes": [], "mirrors": [],
+            "adjustments": ["a key was left out"], "made": []}"#;
+        let mut detail: RestorationDetail = serde_json::from_str(written).unwrap();
+        assert_eq!(detail.adjustments(), ["a key was left out"]);
+        detail.differences.push(Difference::new("tags", "refused"));
+        assert_eq!(
+            detail.adjustments(),
+            ["a key was left out", "tags: refused"]
+        );
+        // An older replica that reads the row needs the word.
+        assert!(
+            serde_json::to_value(&detail)
+                .unwrap()
+                .get("adjustments")
+                .is_some()
+        );
     }
 }

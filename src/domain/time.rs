@@ -13,18 +13,34 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
+    /// The first time that can be told: the year 1.
+    pub const FIRST: Self = Self(-62_135_596_800_000_000);
+    /// The last one: the end of the year 9999.
+    pub const LAST: Self = Self(253_402_300_799_999_999);
+
+    /// Whether everybody can read it: Protobuf, JSON and RFC 3339 know the years 1 to 9999.
+    pub fn is_tellable(self) -> bool {
+        (Self::FIRST..=Self::LAST).contains(&self)
+    }
+
+    /// This time, or the nearest one that can be told.
+    #[must_use]
+    pub fn tellable(self) -> Self {
+        self.clamp(Self::FIRST, Self::LAST)
+    }
+
     /// This time and `duration` more, ending at the last time that can be told.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-        Self(self.0.saturating_add(micros))
+        Self(self.0.saturating_add(micros).min(Self::LAST.0.max(self.0)))
     }
 
     /// This time and `duration` less, ending at the first time that can be told.
     #[must_use]
     pub fn before(self, duration: Duration) -> Self {
         let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-        Self(self.0.saturating_sub(micros))
+        Self(self.0.saturating_sub(micros).max(Self::FIRST.0.min(self.0)))
     }
 
     /// How long ago `earlier` was; zero when it was not earlier.
@@ -46,7 +62,8 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = DateTime::<Utc>::from_timestamp_micros(self.0).unwrap_or_default();
+        let micros = self.tellable().0;
+        let time = DateTime::<Utc>::from_timestamp_micros(micros).unwrap_or_default();
         formatter.write_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
     }
 }
@@ -63,6 +80,27 @@ mod tests {
             bare.map(|time| time.to_string()).as_deref(),
             Some("2026-11-23T01:02:03Z")
         );
+    }
+
+    #[test]
+    fn every_time_is_told_in_four_digits_of_a_year() {
+        for time in [
+            Timestamp(i64::MIN),
+            Timestamp::FIRST,
+            Timestamp::LAST,
+            Timestamp(i64::MAX),
+        ] {
+            let told = time.to_string();
+            assert_eq!(
+                Timestamp::parse(&told).map(Timestamp::is_tellable),
+                Some(true),
+                "{told}"
+            );
+        }
+        assert_eq!(Timestamp::FIRST.to_string(), "0001-01-01T00:00:00Z");
+        assert_eq!(Timestamp::LAST.to_string(), "9999-12-31T23:59:59.999999Z");
+        assert_eq!(Timestamp(0).after(Duration::MAX), Timestamp::LAST);
+        assert_eq!(Timestamp(0).before(Duration::MAX), Timestamp::FIRST);
     }
 
     #[test]

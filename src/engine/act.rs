@@ -7,8 +7,9 @@ use tokio::time::Instant;
 use super::{Settings, pace::backoff};
 use crate::{
     domain::{
-        effect::{Effect, EffectKind, EffectState},
+        effect::{Effect, EffectKind, EffectState, Request},
         fault::{Fault, FaultKind, Service},
+        holder::Hold,
         id::Tenant,
         sighting::ThingKind,
     },
@@ -32,6 +33,8 @@ pub(super) struct Aside {
     pub(super) not_before: Option<Instant>,
     /// Faults in a row.
     pub(super) failures: u32,
+    /// Copies of its thing, by id, that somebody else has come to use.
+    pub(super) given_up: Vec<String>,
     /// What it waits for at the moment, where its row does not say so.
     pub(super) obstacle: Option<Fault>,
     /// Since when it is in its state.
@@ -51,6 +54,7 @@ impl Aside {
             held_back: false,
             not_before: None,
             failures: 0,
+            given_up: Vec::new(),
             obstacle: None,
             since: now,
             sight: Some(now),
@@ -236,7 +240,9 @@ pub(super) fn answered(
             if answer.external.is_some() {
                 effect.external = answer.external;
             }
+            mark_taken(effect);
             effect.fault = if dropping { effect.fault.take() } else { None };
+            effect.held = None;
             if dropping {
                 aside.entered(now);
                 return;
@@ -263,11 +269,15 @@ fn refused(
     settings: &Settings,
     now: Instant,
 ) {
+    note_holder(effect, &fault);
     if effect.request.is_asked_until_done() {
         aside.doubt = None;
         aside.wait(settings, &fault, now);
         effect.fault = Some(fault);
         return;
+    }
+    if fault.may_have_happened() {
+        mark_taken(effect);
     }
     let kind = effect.request.kind();
     let made_by_name = matches!(kind, EffectKind::Make(_) | EffectKind::Import);
@@ -301,6 +311,48 @@ fn refused(
     }
 }
 
+/// Notes for good that a cloud took, or may have taken, a deletion: from then on what was to go may be
+/// gone, whatever is answered later.
+fn mark_taken(effect: &mut Effect) {
+    if let Request::Drop { thing } = &effect.request {
+        effect.external = Some(thing.id.clone());
+    }
+}
+
+/// Keeps in the row who else uses the thing that is to go, and how often in a row that was seen: what
+/// becomes of the rest of the work is decided by that.
+fn note_holder(effect: &mut Effect, fault: &Fault) {
+    let looks = effect.held.as_ref().map_or(0, |hold| hold.looks);
+    match fault.kind {
+        FaultKind::Held if effect.thing_to_go().is_some() => {
+            effect.held = Some(Hold {
+                by: fault.message.clone(),
+                looks: looks.saturating_add(1),
+            });
+        }
+        // It was looked at, and something else keeps it.
+        FaultKind::Busy
+        | FaultKind::Unfit
+        | FaultKind::NotFound
+        | FaultKind::Conflict
+        | FaultKind::Invalid => {
+            effect.held = None;
+        }
+        // Nobody was heard.
+        FaultKind::Held
+        | FaultKind::Unreachable
+        | FaultKind::Unanswered
+        | FaultKind::Throttled
+        | FaultKind::ServiceDown
+        | FaultKind::Unauthenticated
+        | FaultKind::Forbidden
+        | FaultKind::Quota
+        | FaultKind::Broken
+        | FaultKind::NoHost
+        | FaultKind::Unconfigured => {}
+    }
+}
+
 /// Applies the answer to a deletion.
 pub(super) fn deleted(
     effect: &mut Effect,
@@ -311,6 +363,10 @@ pub(super) fn deleted(
 ) {
     aside.under_way = false;
     let at_once = matches!(effect.request.kind(), EffectKind::Make(kind) if kind.goes_at_once());
+    match &answer {
+        Ok(()) => effect.held = None,
+        Err(fault) => note_holder(effect, fault),
+    }
     match answer {
         Ok(()) if at_once => enter(effect, aside, EffectState::Gone, now),
         Ok(()) => enter(effect, aside, EffectState::Leaving, now),
@@ -341,6 +397,12 @@ pub(super) fn not_awaited(effect: &Effect) -> Fault {
     let doing = format!("bring {} {} to its end", effect.key, effect.name);
     let message = format!("it was still {status}");
     Fault::new(FaultKind::Busy, service_of(effect), doing, message)
+}
+
+/// What an effect waits for that its thing's status tells.
+pub(super) fn waits(effect: &Effect, why: String) -> Fault {
+    let doing = format!("bring {} {} to its end", effect.key, effect.name);
+    Fault::new(FaultKind::Busy, service_of(effect), doing, why)
 }
 
 /// Notes that something that was asked for or accepted went wrong inside the cloud.

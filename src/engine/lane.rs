@@ -13,16 +13,18 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Shared,
     act::{self, Leave},
+    aside::{SetAside, Why, is_about_a_row, panicked},
     guard::Guarded,
     meter::Ended,
     observe::{self, Listing, Lists},
-    pace::GIVES_BACK,
+    pace::{GIVES_BACK, backoff},
     turn::Held,
 };
 use crate::{
     domain::{
-        effect::{Effect, EffectKind},
-        fault::Fault,
+        effect::{Effect, EffectKind, Request},
+        error::UNREADABLE_TEXT,
+        fault::{Fault, FaultKind},
         id::{EffectKey, Lane, OperationId, Tenant},
         sighting::{Sighting, Thing, ThingKind},
         time::Timestamp,
@@ -40,7 +42,16 @@ enum Happening {
     Deleted(OperationId, EffectKey, Result<(), Fault>),
     Confirmed(OperationId, EffectKey, Result<Option<Sighting>, Fault>),
     Listed(Tenant, ThingKind, Instant, Result<Vec<Sighting>, Fault>),
-    CopyDeleted(Thing, Result<(), Fault>),
+    CopyDeleted(OperationId, EffectKey, Thing, Result<(), Fault>),
+}
+
+/// What a lost answer left behind beside the thing of an effect.
+struct Copy {
+    operation: OperationId,
+    key: EffectKey,
+    thing: Thing,
+    /// What of its operation may use it.
+    ours: Vec<Thing>,
 }
 
 /// A call under way; it answers nothing when the lease ended first.
@@ -70,6 +81,8 @@ struct Memory {
     calls: FuturesUnordered<Call>,
     /// When the last turn was, by the clock and by what the machine itself counts.
     last: Option<(Timestamp, Instant)>,
+    /// Those that are left alone, each until then.
+    aside: HashMap<OperationId, Instant>,
 }
 
 impl Runner {
@@ -89,20 +102,25 @@ impl Runner {
 
     /// Runs until the lane is lost or the engine stops.
     pub(super) async fn run(mut self) {
+        let mut failures = 0;
         loop {
-            match self.live().await {
+            match self.live(&mut failures).await {
                 Break::End => return,
-                Break::Reload => sleep(self.shared.settings.store_retry).await,
+                Break::Reload => {
+                    failures += 1;
+                    let settings = &self.shared.settings;
+                    sleep(backoff(settings.store_retry, settings.retry_max, failures)).await;
+                }
             }
         }
     }
 
-    async fn live(&mut self) -> Break {
+    async fn live(&mut self, failures: &mut u32) -> Break {
         let mut admissions = self.shared.store.admissions();
         let mut memory = Memory::default();
         let mut load = true;
         loop {
-            if load {
+            if load || memory.aside.values().any(|until| *until <= Instant::now()) {
                 // Seen only here: an admission during a turn must still wake the lane after it.
                 admissions.borrow_and_update();
                 if let Err(end) = self.load(&mut memory).await {
@@ -113,6 +131,7 @@ impl Runner {
                 Ok(wake) => wake,
                 Err(end) => return end,
             };
+            *failures = 0;
             load = false;
             tokio::select! {
                 () = self.stop.cancelled() => return Break::End,
@@ -138,21 +157,74 @@ impl Runner {
         }
     }
 
-    /// Takes in what was admitted or cancelled since.
+    /// Takes in what was admitted or cancelled since, and tries again what was set aside for long enough.
     async fn load(&self, memory: &mut Memory) -> Result<(), Break> {
-        let known: Vec<OperationId> = memory.held.keys().copied().collect();
-        let open = self.shared.store.lane_load(&self.lane, &known).await;
+        let now = Instant::now();
+        memory.aside.retain(|_, until| now < *until);
+        let known = memory.held.keys().chain(memory.aside.keys());
+        let known: Vec<OperationId> = known.copied().collect();
+        let loaded = self.shared.store.lane_load(&self.lane, &known).await;
+        let loaded = loaded.map_err(|error| self.broke(&error))?;
         let time = self.shared.clock.now();
-        for open in open.map_err(|error| self.broke(&error))? {
-            let cancelled = open.operation.cancelled;
+        for open in loaded.open {
+            let (id, cancelled) = (open.operation.id, open.operation.cancelled);
             let keeps_volumes = open.operation.cancel_keeps_volumes;
+            if memory.aside.remove(&id).is_some() || !memory.held.contains_key(&id) {
+                self.shared.asides.remove(id);
+            }
             memory
                 .held
-                .entry(open.operation.id)
+                .entry(id)
                 .or_insert_with(|| Held::load(open, time, Instant::now()))
                 .cancel(cancelled, keeps_volumes);
         }
+        let until = now + self.shared.settings.aside_retry;
+        for unread in loaded.unread {
+            self.set_aside(
+                memory,
+                SetAside {
+                    operation: unread.operation,
+                    resource: unread.resource,
+                    why: Why::Unread,
+                    told: format!("{UNREADABLE_TEXT}: {}", unread.problem),
+                    until,
+                },
+            )
+            .await?;
+        }
         Ok(())
+    }
+
+    /// Leaves one operation alone, and says so on its resource; everything else goes on.
+    async fn set_aside(&self, memory: &mut Memory, aside: SetAside) -> Result<(), Break> {
+        let SetAside {
+            operation,
+            resource,
+            why,
+            told,
+            until,
+        } = aside;
+        self.shared.asides.put(operation, why, until);
+        // One whose planner failed stays in memory, with whatever is under way for it.
+        if why != Why::Planner {
+            memory.held.remove(&operation);
+            memory.aside.insert(operation, until);
+        }
+        let Some(resource) = resource else {
+            return Ok(());
+        };
+        let store = &self.shared.store;
+        match store.operation_set_aside(&self.lane, resource, &told).await {
+            Ok(()) => Ok(()),
+            Err(error @ (StoreError::Fenced(_) | StoreError::Unavailable(_))) => {
+                Err(self.broke(&error))
+            }
+            // What cannot be told there stands in the log and in the metrics.
+            Err(error) => {
+                tracing::warn!(%operation, %resource, %error, "a resource cannot say that nothing is done for it");
+                Ok(())
+            }
+        }
     }
 
     /// One turn: plan, record in one transaction, act. Answers when to look again at the latest.
@@ -166,26 +238,18 @@ impl Runner {
             return Ok(now + settings.lease / 3);
         }
         let time = self.shared.clock.now();
-        // The clock runs on while the machine stands still, and jumps when it is set; what the machine
-        // counts does neither. A lane without work is let go, so its last turn may be long ago.
-        if let Some((last, counted)) = memory.last.replace((time, now)) {
-            let gap = time
-                .since(last)
-                .saturating_sub(now.saturating_duration_since(counted));
-            if gap > settings.lease {
-                tracing::warn!(tenant = %self.lane.tenant, ?gap, "nobody worked for a while, or the clock was set; that counts for no deadline");
-                for held in memory.held.values_mut() {
-                    held.stood_still(gap, time);
-                }
-            }
-        }
+        self.heed_gap(memory, time, now);
         let mut wake = acts_until;
         let mut sends: Vec<(OperationId, EffectKey, Leave)> = Vec::new();
         memory.lists.begin();
+        let mut asides: Vec<SetAside> = Vec::new();
         for (id, held) in &mut memory.held {
+            let stood_still = held.has_stood_still();
             // A thing that never was settles at once, and the planner has to hear of it.
             loop {
-                held.plan(&self.shared.planner, settings, time, now);
+                if let Err(panic) = held.plan(&self.shared.planner, settings, time, now) {
+                    asides.push(panicked(held, &panic, now));
+                }
                 if let Some(rest) = held.rest(now) {
                     wake = memory.lists.wait(rest, wake, settings, now);
                     break;
@@ -199,7 +263,10 @@ impl Runner {
                     break;
                 }
             }
-            if let Some(again) = held.again() {
+            if stood_still && !held.has_stood_still() {
+                self.shared.asides.remove(*id);
+            }
+            if let Some(again) = held.again().filter(|_| !held.has_stood_still()) {
                 wake = wake.min(now + again.since(time));
             }
         }
@@ -209,18 +276,28 @@ impl Runner {
             .filter_map(Held::take_turn)
             .collect();
         if !turns.is_empty() {
-            let ended: Vec<(&'static str, Ended)> = turns
+            let ended: Vec<(OperationId, &'static str, Ended)> = turns
                 .iter()
                 .filter_map(|turn| {
-                    let held = memory.held.get(&turn.operation)?;
-                    Some((held.operation.ask.name(), Ended::of(&turn.ending)?))
+                    let kind = memory.held.get(&turn.operation)?.operation.ask.name();
+                    Some((turn.operation, kind, Ended::of(&turn.ending)?))
                 })
                 .collect();
-            let recorded = self.shared.store.turn_record(&self.lane, turns).await;
-            recorded.map_err(|error| self.broke(&error))?;
-            for (kind, ended) in ended {
-                self.shared.meter.count(kind, ended);
+            let refused = self.record(turns, now).await?;
+            for (id, kind, ended) in ended {
+                if refused.iter().all(|one| one.operation != id) {
+                    self.shared.meter.count(kind, ended);
+                }
             }
+            // What was to follow from what was not written does not leave.
+            sends.retain(|(id, ..)| refused.iter().all(|one| one.operation != *id));
+            asides.extend(refused);
+        }
+        for aside in asides {
+            self.set_aside(memory, aside).await?;
+        }
+        if let Some(until) = memory.aside.values().min() {
+            wake = wake.min(*until);
         }
         memory.held.retain(|_, held| !held.has_ended());
         for (id, key, leave) in sends {
@@ -229,24 +306,68 @@ impl Runner {
             }
         }
         let pace = &self.shared.pace;
-        for (tenant, kind) in memory
-            .lists
-            .start(now, |tenant| pace.refuses(&tenant.cloud, now).is_none())
-        {
+        let is_open = |tenant: &Tenant| pace.refuses(&tenant.cloud, now).is_none();
+        for (tenant, kind) in memory.lists.start(now, is_open) {
             memory.calls.push(self.list(tenant, kind));
         }
         if let Some(due) = memory.lists.next_due() {
             wake = wake.min(due);
         }
         // A cloud that is closed for now opens by time alone.
-        let clouds = memory
-            .held
-            .values()
-            .map(|held| &held.operation.tenant.cloud);
+        let held = memory.held.values();
+        let clouds = held.map(|held| &held.operation.tenant.cloud);
         let opens = clouds.filter_map(|cloud| pace.closed_until(cloud)).min();
         let wake = opens.map_or(wake, |opens| wake.min(opens));
         // What is due already was not admitted now; the pause keeps a closed cloud from a busy loop.
         Ok(wake.max(now + settings.observe_min / 10))
+    }
+
+    /// Time in which nobody worked counts for no deadline.
+    fn heed_gap(&self, memory: &mut Memory, time: Timestamp, now: Instant) {
+        // The clock runs on while the machine stands still, and jumps when it is set; what the machine
+        // counts does neither. A lane without work is let go, so its last turn may be long ago.
+        if let Some((last, counted)) = memory.last.replace((time, now)) {
+            let worked = now.saturating_duration_since(counted);
+            let gap = time.since(last).saturating_sub(worked);
+            if gap > self.shared.settings.lease {
+                tracing::warn!(tenant = %self.lane.tenant, ?gap, "nobody worked for a while, or the clock was set; that counts for no deadline");
+                for held in memory.held.values_mut() {
+                    held.stood_still(gap, time);
+                }
+            }
+        }
+    }
+
+    /// Writes a turn, all of it or nothing. Where the store refuses it for what is in it, each operation is
+    /// written by itself, and those that are refused then are set aside.
+    async fn record(&self, turns: Vec<Turn>, now: Instant) -> Result<Vec<SetAside>, Break> {
+        let store = &self.shared.store;
+        let Err(error) = store.turn_record(&self.lane, turns.clone()).await else {
+            return Ok(Vec::new());
+        };
+        if !is_about_a_row(&error) {
+            return Err(self.broke(&error));
+        }
+        let until = now + self.shared.settings.aside_retry;
+        let mut refused = Vec::new();
+        for turn in turns {
+            let (operation, resource) = (turn.operation, turn.resource);
+            match store.turn_record(&self.lane, vec![turn]).await {
+                Ok(()) => {}
+                Err(error) if is_about_a_row(&error) => {
+                    tracing::error!(%operation, %error, "what happened to an operation cannot be written; it is set aside");
+                    refused.push(SetAside {
+                        operation,
+                        resource: Some(resource),
+                        why: Why::Unwritten,
+                        told: format!("Held: what happened cannot be written ({error})"),
+                        until,
+                    });
+                }
+                Err(error) => return Err(self.broke(&error)),
+            }
+        }
+        Ok(refused)
     }
 
     /// What to do after the store failed.
@@ -262,7 +383,8 @@ impl Runner {
             | StoreError::InUse(_)
             | StoreError::BuiltUpon(_)
             | StoreError::Unavailable(_)
-            | StoreError::Unreadable(_) => {
+            | StoreError::Unreadable(_)
+            | StoreError::Defect(_) => {
                 tracing::warn!(tenant = %self.lane.tenant, %error, "the store failed; the lane is loaded anew");
                 Break::Reload
             }
@@ -289,16 +411,24 @@ impl Runner {
         let pace = Arc::clone(&self.shared.pace);
         let (name, request) = (effect.name.clone(), effect.request.clone());
         match leave {
-            Leave::Send => Some(self.guarded(async move {
-                let _place = pace.pass(&tenant, asked, shares).await;
-                let answer = cloud.request_perform(&tenant, &name, &request).await;
-                Happening::Answered(id, key, answer)
-            })),
+            Leave::Send => {
+                let ours = held.ours();
+                Some(self.guarded(async move {
+                    let _place = pace.pass(&tenant, asked, shares).await;
+                    let answer = if let Request::Drop { thing } = &request {
+                        let answer = cloud.thing_delete(&tenant, thing, &ours).await;
+                        Answer::of_deletion(thing, answer)
+                    } else {
+                        cloud.request_perform(&tenant, &name, &request).await
+                    };
+                    Happening::Answered(id, key, answer)
+                }))
+            }
             Leave::Delete => {
-                let thing = effect.thing()?;
+                let (thing, ours) = (effect.thing()?, held.ours());
                 Some(self.guarded(async move {
                     let _place = pace.pass(&tenant, GIVES_BACK, false).await;
-                    let answer = cloud.thing_delete(&tenant, &thing).await;
+                    let answer = cloud.thing_delete(&tenant, &thing, &ours).await;
                     Happening::Deleted(id, key, answer)
                 }))
             }
@@ -331,13 +461,19 @@ impl Runner {
     }
 
     /// A copy that a lost answer left behind; its answer is only logged, the next list tells.
-    fn delete_copy(&self, tenant: Tenant, thing: Thing) -> Call {
+    fn delete_copy(&self, tenant: Tenant, copy: Copy) -> Call {
+        let Copy {
+            operation,
+            key,
+            thing,
+            ours,
+        } = copy;
         tracing::warn!(%tenant, %thing, "a request whose answer was lost had worked twice; the younger copy goes");
         let (cloud, pace) = (self.shared.cloud.clone(), Arc::clone(&self.shared.pace));
         self.guarded(async move {
             let _place = pace.pass(&tenant, GIVES_BACK, false).await;
-            let answer = cloud.thing_delete(&tenant, &thing).await;
-            Happening::CopyDeleted(thing, answer)
+            let answer = cloud.thing_delete(&tenant, &thing, &ours).await;
+            Happening::CopyDeleted(operation, key, thing, answer)
         })
     }
 
@@ -381,9 +517,14 @@ impl Runner {
             Happening::Listed(tenant, kind, started, sightings) => {
                 self.listed(memory, tenant, kind, started, sightings);
             }
-            Happening::CopyDeleted(thing, answer) => {
-                if let Err(fault) = answer {
-                    tracing::warn!(%thing, %fault, "the copy did not go; the next list shows it again");
+            Happening::CopyDeleted(id, key, thing, answer) => {
+                let Err(fault) = answer else { return };
+                tracing::warn!(%thing, %fault, "the copy did not go");
+                // Somebody has come to use it: it is theirs, and an orphan in every list of such.
+                if fault.kind == FaultKind::Held
+                    && let Some(held) = memory.held.get_mut(&id)
+                {
+                    held.change(&key, time, |_, aside| aside.given_up.push(thing.id));
                 }
             }
         }
@@ -419,15 +560,19 @@ impl Runner {
         let listing = Listing::new(tenant, kind, started, sightings);
         let mut copies = Vec::new();
         let mut news = false;
-        for held in memory.held.values_mut() {
+        for (id, held) in &mut memory.held {
             for key in held.watched(&listing.tenant, kind) {
                 let seen = held.change(&key, time, |effect, aside| {
                     observe::seen(effect, aside, &listing, settings, now)
                 });
-                if let Some(seen) = seen {
-                    news |= seen.changed;
-                    copies.extend(seen.copies);
-                }
+                let Some(seen) = seen else { continue };
+                news |= seen.changed;
+                copies.extend(seen.copies.into_iter().map(|thing| Copy {
+                    operation: *id,
+                    key: key.clone(),
+                    thing,
+                    ours: held.ours(),
+                }));
             }
         }
         if news {

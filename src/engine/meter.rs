@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::pace::Pace;
+use super::{
+    aside::{Asides, Why},
+    pace::Pace,
+};
 use crate::domain::{decision::Ending, id::CloudName};
 
 /// How an operation ended.
@@ -40,14 +43,16 @@ impl Ended {
 #[derive(Debug, Clone)]
 pub struct Meter {
     pace: Arc<Pace>,
+    asides: Asides,
     ended: Arc<Mutex<BTreeMap<(&'static str, Ended), u64>>>,
 }
 
 impl Meter {
     /// One that counts nothing yet.
-    pub(super) fn new(pace: Arc<Pace>) -> Self {
+    pub(super) fn new(pace: Arc<Pace>, asides: Asides) -> Self {
         Self {
             pace,
+            asides,
             ended: Arc::default(),
         }
     }
@@ -66,6 +71,11 @@ impl Meter {
         counts
             .map(|((kind, ended), count)| (*kind, *ended, *count))
             .collect()
+    }
+
+    /// How many operations are set aside here, for each reason.
+    pub fn set_aside(&self) -> Vec<(Why, u64)> {
+        self.asides.count()
     }
 
     /// The clouds that are not asked for now, because they do not answer.

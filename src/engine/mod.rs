@@ -6,6 +6,7 @@
 //! moment; a lane that is loaded anew doubts every request that it finds without an answer.
 
 mod act;
+pub mod aside;
 mod guard;
 mod lane;
 pub mod meter;
@@ -24,20 +25,13 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use self::{meter::Meter, pace::Pace};
+use self::{aside::Asides, meter::Meter, pace::Pace};
 use crate::{
-    domain::{
-        decision::Decision,
-        id::{Lane, ReplicaId, Tenant},
-        ledger::Ledger,
-        operation::Operation,
-        time::Timestamp,
-    },
+    domain::id::{Lane, ReplicaId, Tenant},
     port::{clock::Clock, cloud::Cloud, store::Store},
 };
 
-/// The planners, reached as one pure function that `app` hands over.
-pub type Planner = Arc<dyn Fn(&Operation, &Ledger, Timestamp) -> Decision + Send + Sync>;
+pub use crate::domain::decision::Planner;
 
 /// The paces and limits of an engine; each has its name in the configuration.
 #[derive(Debug, Clone)]
@@ -75,8 +69,11 @@ pub struct Settings {
     pub requests_per_tenant: usize,
     /// Instances of one tenant read at once; what many want together is read together.
     pub reads_per_tenant: usize,
-    /// How long a lane waits before it loads itself anew after the store failed.
+    /// How long a lane waits before it loads itself anew after the store failed; each further wait is
+    /// twice as long.
     pub store_retry: Duration,
+    /// How long an operation that cannot be read or written is left alone before it is tried again.
+    pub aside_retry: Duration,
 }
 
 impl Default for Settings {
@@ -99,6 +96,7 @@ impl Default for Settings {
             requests_per_tenant: 96,
             reads_per_tenant: 256,
             store_retry: Duration::from_secs(1),
+            aside_retry: Duration::from_secs(60),
         }
     }
 }
@@ -112,6 +110,7 @@ struct Shared {
     planner: Planner,
     settings: Arc<Settings>,
     pace: Arc<Pace>,
+    asides: Asides,
     meter: Meter,
 }
 
@@ -153,7 +152,8 @@ impl Engine {
     ) -> Self {
         let pace = Arc::new(Pace::new(&settings));
         let settings = Arc::new(settings);
-        let meter = Meter::new(Arc::clone(&pace));
+        let asides = Asides::default();
+        let meter = Meter::new(Arc::clone(&pace), asides.clone());
         Self {
             replica,
             shared: Shared {
@@ -163,6 +163,7 @@ impl Engine {
                 planner,
                 settings,
                 pace,
+                asides,
                 meter,
             },
         }
@@ -204,10 +205,13 @@ impl Engine {
     async fn claim(&self, running: &mut HashMap<Tenant, Running>, stop: &CancellationToken) {
         let settings = &self.shared.settings;
         let asked = Instant::now();
-        let claim =
-            self.shared
-                .store
-                .lanes_claim(&self.replica, settings.lease, settings.lanes_max);
+        let unread = self.shared.asides.unread(asked);
+        let claim = self.shared.store.lanes_claim(
+            &self.replica,
+            settings.lease,
+            settings.lanes_max,
+            &unread,
+        );
         let claimed = match claim.await {
             Ok(claimed) => claimed,
             Err(error) => {

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     Settings,
-    act::{Aside, Look, broken, broken_as, enter},
+    act::{Aside, Look, broken, broken_as, enter, waits},
     turn::Rest,
 };
 use crate::domain::{
@@ -123,7 +123,8 @@ pub(super) fn seen(
     }
     aside.obstacle = None;
     let before = (effect.state, effect.status.clone(), effect.external.clone());
-    let found = listing.of(effect);
+    let mut found = listing.of(effect);
+    found.retain(|one| !aside.given_up.contains(&one.thing.id));
     let copies = match (effect.state, effect.request.kind()) {
         (EffectState::Requested, EffectKind::Fill) => {
             fill_doubted(effect, aside, found.first().copied(), listing, now);
@@ -189,7 +190,10 @@ fn judged(effect: &mut Effect, aside: &mut Aside, sighting: &Sighting, now: Inst
     aside.sighted(now);
     effect.status = Some(sighting.status.clone());
     match sighting.verdict() {
-        Verdict::Waiting => effect.fault = None,
+        // Nobody is left to wonder why nothing moves.
+        Verdict::Waiting => {
+            effect.fault = sighting.what_it_waits_for().map(|why| waits(effect, why));
+        }
         Verdict::Ready => {
             effect.fact = Some(Fact::Seen(Box::new(sighting.clone())));
             effect.fault = None;

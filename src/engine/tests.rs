@@ -44,6 +44,7 @@ fn effect(request: Request) -> Effect {
         status: None,
         fact: None,
         fault: None,
+        held: None,
         attempt: 1,
         changed: Timestamp(0),
     }
@@ -491,4 +492,89 @@ fn observe_look(from: Instant, since: Instant) -> act::Look {
         from,
         since,
     }
+}
+
+/// What a cloud answers about a thing that somebody else uses.
+fn in_use() -> Fault {
+    let message = "data is used by server production (s-1)";
+    Fault::new(FaultKind::Held, Service::BlockStorage, "delete it", message)
+}
+
+#[test]
+fn who_uses_what_is_to_go_is_kept_in_its_row_and_asked_again_ever_later() {
+    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (mut volume, mut aside) = (make_volume(), Aside::fresh(watch.0));
+    volume.external = Some("v".to_owned());
+    act::enter(&mut volume, &mut aside, EffectState::Dropping, watch.0);
+    let mut pauses = Vec::new();
+    for looks in 1..=3 {
+        assert_eq!(
+            next_move(&volume, &aside, &settings, watch.0),
+            Move::Leave(Leave::Delete),
+            "nothing but a look at the thing itself tells that it is free"
+        );
+        act::deleted(&mut volume, &mut aside, Err(in_use()), &settings, watch.0);
+        let hold = volume.held.clone().expect("a holder");
+        assert_eq!((hold.looks, hold.by), (looks, in_use().message));
+        assert_eq!(volume.fault, None, "it is not why the effect failed");
+        let Move::Later(later) = next_move(&volume, &aside, &settings, watch.0) else {
+            panic!("it is asked again at once");
+        };
+        pauses.push(later - watch.0);
+        watch.0 = later;
+    }
+    assert!(pauses.is_sorted() && pauses[0] < pauses[2], "{pauses:?}");
+    // Not to be heard is no sight of it; to be kept by something else ends the row.
+    let silent = Fault::new(FaultKind::Unreachable, Service::BlockStorage, "x", "away");
+    act::deleted(&mut volume, &mut aside, Err(silent), &settings, watch.0);
+    assert_eq!(volume.held.as_ref().map(|hold| hold.looks), Some(3));
+    let busy = Fault::new(
+        FaultKind::Busy,
+        Service::BlockStorage,
+        "x",
+        "it is detaching",
+    );
+    act::deleted(&mut volume, &mut aside, Err(busy), &settings, watch.0);
+    assert_eq!(volume.held, None);
+
+    act::deleted(&mut volume, &mut aside, Err(in_use()), &settings, watch.0);
+    act::deleted(&mut volume, &mut aside, Ok(()), &settings, watch.0);
+    assert_eq!((volume.held, volume.state), (None, EffectState::Leaving));
+}
+
+#[test]
+fn a_deletion_of_its_own_that_is_held_is_counted_too_and_goes_on() {
+    let (settings, watch) = (Settings::default(), Watch::start());
+    let thing = Thing {
+        kind: ThingKind::Port,
+        id: "p".to_owned(),
+    };
+    let (mut drop, mut aside) = (effect(Request::Drop { thing }), Aside::fresh(watch.0));
+    for looks in 1..=2 {
+        act::answered(&mut drop, &mut aside, Err(in_use()), &settings, watch.0);
+        assert_eq!(drop.state, EffectState::Requested);
+        assert_eq!(drop.held.as_ref().map(|hold| hold.looks), Some(looks));
+    }
+    let answer = Answer {
+        external: None,
+        ready: true,
+        fact: None,
+    };
+    act::answered(&mut drop, &mut aside, Ok(answer), &settings, watch.0);
+    assert_eq!((drop.held, drop.state), (None, EffectState::Done));
+}
+
+#[test]
+fn a_copy_that_somebody_uses_is_left_and_the_oldest_is_adopted() {
+    let (settings, watch) = (Settings::default(), Watch::start());
+    let (mut volume, mut aside) = (make_volume(), Aside::doubtful(watch.0));
+    let there = ["old", "young"].map(|id| sighting(ThingKind::Volume, id, NAME, "available"));
+    let list = listing(ThingKind::Volume, watch.0, there.to_vec());
+    let seen = observe::seen(&mut volume, &mut aside, &list, &settings, watch.0);
+    let copies: Vec<String> = seen.copies.into_iter().map(|copy| copy.id).collect();
+    assert_eq!(copies, ["young"]);
+    aside.given_up.extend(copies);
+    let seen = observe::seen(&mut volume, &mut aside, &list, &settings, watch.0);
+    assert_eq!(seen.copies, []);
+    assert_eq!((volume.id(), volume.state), ("old", EffectState::Done));
 }

@@ -2,7 +2,9 @@
 //! may not know lanes or calls.
 
 use std::{
+    any::Any,
     collections::{BTreeSet, HashMap},
+    panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
 
@@ -11,6 +13,7 @@ use tokio::time::Instant;
 use super::{
     Planner, Settings,
     act::{self, Aside, Leave, Look, Move},
+    pace::backoff,
 };
 use crate::{
     domain::{
@@ -21,7 +24,7 @@ use crate::{
         ledger::Ledger,
         lifecycle::{State, Transition},
         operation::Operation,
-        sighting::ThingKind,
+        sighting::{Thing, ThingKind},
         time::Timestamp,
     },
     port::store::{News, OpenOperation, Turn},
@@ -48,6 +51,8 @@ pub(super) struct Held {
     /// What was to be done when it was last asked, where that was only to wait; until something happens
     /// to it, that is the answer.
     rest: Option<Rest>,
+    /// Its planner panicked, so often in a row; nothing is done for it until the rest is over.
+    standstill: Option<(u32, Rest)>,
     ending: Ending,
     /// How long nobody worked at it differs from the store.
     idled: bool,
@@ -106,6 +111,7 @@ impl Held {
             news: None,
             again: None,
             rest: None,
+            standstill: None,
             ending: Ending::Open,
             idled: false,
             looks_only: false,
@@ -177,26 +183,81 @@ impl Held {
         self.ledger.get(key)
     }
 
-    /// Asks the planner until it has nothing new to say.
+    /// The things of this operation that go together or went before: what one of them uses is used by
+    /// nobody else. Not among these is what stays because somebody else uses it; whatever it needs stays
+    /// with it.
+    pub(super) fn ours(&self) -> Vec<Thing> {
+        let asked = self.operation.ask.things().iter().cloned();
+        let made = self.ledger.iter().filter_map(Effect::thing_to_go);
+        let held = self.ledger.iter().filter(|effect| effect.held.is_some());
+        let stay: Vec<Thing> = held.filter_map(Effect::thing_to_go).collect();
+        let all: BTreeSet<Thing> = asked.chain(made).collect();
+        all.into_iter()
+            .filter(|thing| !stay.contains(thing))
+            .collect()
+    }
+
+    /// Asks the planner until it has nothing new to say. One that panics is asked again after a pause, in
+    /// which nothing is done for the operation: what it would have wished for nobody knows. Answers what it
+    /// panicked with.
     pub(super) fn plan(
         &mut self,
         planner: &Planner,
         settings: &Settings,
         time: Timestamp,
         now: Instant,
-    ) {
+    ) -> Result<(), String> {
+        if self.stands_still(now).is_some() {
+            return Ok(());
+        }
         let late = self.again.is_some_and(|again| time >= again);
         // Each round settles at least one effect or ends the loop, so the ledger bounds it.
         while (self.stale || late) && self.ending == Ending::Open {
             self.stale = false;
             self.rest = None;
             self.ledger.set_unseen(self.unseen(settings, now));
-            let decision = planner(&self.operation, &self.ledger, time);
+            // A planner only reads, so there is nothing that a panic could leave half done.
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                planner(&self.operation, &self.ledger, time)
+            }));
+            let decision = match outcome {
+                Ok(decision) => decision,
+                Err(panic) => {
+                    self.stand_still(settings, now);
+                    return Err(words_of(panic.as_ref()));
+                }
+            };
+            self.standstill = None;
             self.apply(decision, time, now);
             if !self.stale {
                 break;
             }
         }
+        Ok(())
+    }
+
+    fn stand_still(&mut self, settings: &Settings, now: Instant) {
+        let panics = self.standstill.take().map_or(0, |(panics, _)| panics) + 1;
+        let pause = backoff(settings.retry_first, settings.retry_max, panics);
+        let rest = Rest {
+            until: Some(now + pause),
+            looks: Vec::new(),
+        };
+        self.standstill = Some((panics, rest));
+        self.stale = true;
+        // What it told last is not what its resource says from now on.
+        self.told = None;
+    }
+
+    /// Whether its planner panicked when it was asked last.
+    pub(super) fn has_stood_still(&self) -> bool {
+        self.standstill.is_some()
+    }
+
+    /// Until when nothing is done for it, where that is so.
+    pub(super) fn stands_still(&self, now: Instant) -> Option<&Rest> {
+        let (_, rest) = self.standstill.as_ref()?;
+        Some(rest).filter(|rest| rest.until.is_some_and(|until| now < until))
     }
 
     /// The effects whose rows are history.
@@ -232,6 +293,7 @@ impl Held {
                 status: None,
                 fact: None,
                 fault: None,
+                held: None,
                 attempt: 0,
                 changed: time,
             };
@@ -373,7 +435,8 @@ impl Held {
     /// What is still known to be all there is to do, which is to wait.
     pub(super) fn rest(&self, now: Instant) -> Option<&Rest> {
         let rest = self.rest.as_ref();
-        rest.filter(|rest| !self.stale && rest.until.is_none_or(|until| now < until))
+        let rest = rest.filter(|rest| !self.stale && rest.until.is_none_or(|until| now < until));
+        self.stands_still(now).or(rest)
     }
 
     /// What to do next about every open effect, and what to wait for. A request that will be sent is
@@ -477,4 +540,11 @@ impl Held {
             ending: self.ending.clone(),
         })
     }
+}
+
+/// What a panic said.
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "it gave no reason".to_owned())
 }

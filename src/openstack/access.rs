@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::Method;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -196,6 +197,11 @@ impl Access {
     }
 
     async fn send_with(&self, call: &Call, token: &Token) -> Result<Reply, Fault> {
+        if let Some(odd) = call.path.split('/').find(|part| leads_elsewhere(part)) {
+            let message = format!("`{odd}` is no id of anything");
+            let doing = call.doing.clone();
+            return Err(Fault::new(FaultKind::Invalid, call.service, doing, message));
+        }
         let root = self.root(call.service, &call.doing, token)?;
         let url = match call.service {
             Service::BlockStorage => format!("{root}/{}/{}", self.project, call.path),
@@ -431,6 +437,24 @@ impl Access {
     }
 }
 
+/// What an id may have as it is in a path.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// An id, a caller's or one that a cloud told, as one segment of a path, whatever is in it.
+pub(super) fn segment(id: &impl ToString) -> String {
+    utf8_percent_encode(&id.to_string(), SEGMENT).to_string()
+}
+
+/// Whether a segment is none, or one that leads up or nowhere; dots mean that in every spelling.
+fn leads_elsewhere(segment: &str) -> bool {
+    let plain = segment.to_ascii_lowercase().replace("%2e", ".");
+    matches!(plain.as_str(), "" | "." | "..")
+}
+
 /// The service's name in the microversion header.
 fn header_name(service: Service) -> Option<&'static str> {
     match service {
@@ -513,6 +537,25 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_id_is_one_segment_of_a_path_and_leads_nowhere_else() {
+        for (id, told) in [
+            ("f3a9-1_x~.y", "f3a9-1_x~.y"),
+            ("a/../b", "a%2F..%2Fb"),
+            ("%2e%2e", "%252e%252e"),
+            ("x?y#z", "x%3Fy%23z"),
+            ("ü\n", "%C3%BC%0A"),
+        ] {
+            assert_eq!(segment(&id), told);
+        }
+        for odd in ["", ".", "..", "%2E%2e", ".%2e"] {
+            assert!(leads_elsewhere(odd), "{odd}");
+        }
+        for good in ["detail", "a%2F..%2Fb", "...", "a.b"] {
+            assert!(!leads_elsewhere(good), "{good}");
+        }
+    }
 
     #[test]
     fn next_page_begins_where_the_link_says() {

@@ -2,21 +2,23 @@
 
 use base64::{
     Engine, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
+    thing::cinder,
     version::Microversion,
     wire::{cut, flag, nullable},
 };
 use crate::domain::{
     effect::Fact,
     fault::{Fault, FaultKind, Service},
-    id::{ProjectId, SnapshotId, VolumeBackupId, VolumeId},
+    id::{ProjectId, SnapshotId, Tenant, VolumeBackupId, VolumeId},
+    inventory::Right,
     record::{BackupRecord, Exported},
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
@@ -49,6 +51,8 @@ pub(super) struct Backup {
     #[serde(default)]
     volume_id: Option<String>,
     #[serde(default)]
+    snapshot_id: Option<String>,
+    #[serde(default)]
     fail_reason: Option<String>,
     #[serde(default)]
     container: Option<String>,
@@ -69,6 +73,16 @@ impl Backup {
     fn is_bare(&self) -> bool {
         self.container.as_deref().is_none_or(str::is_empty)
             && self.volume_id.as_deref() == Some(NO_VOLUME)
+    }
+
+    /// Whether its bytes are those of a volume itself, and not of a snapshot of it.
+    pub(super) fn is_of_volume(&self, volume: &str) -> bool {
+        self.volume_id.as_deref() == Some(volume)
+    }
+
+    /// Whether its bytes are those of a snapshot.
+    pub(super) fn is_of_snapshot(&self, snapshot: &str) -> bool {
+        self.snapshot_id.as_deref() == Some(snapshot)
     }
 
     fn use_of(&self) -> Use {
@@ -136,7 +150,7 @@ pub(super) async fn restore(
 ) -> Result<(), Fault> {
     let call = Call::post(
         CINDER,
-        format!("backups/{backup}/restore"),
+        format!("backups/{}/restore", segment(&backup)),
         format!("restore the volume backup {backup} into the volume {volume}"),
         json!({"restore": {"volume_id": volume}}),
     );
@@ -162,6 +176,19 @@ pub(super) async fn restore(
     })
 }
 
+/// A backup that Cinder is writing at the moment, of what `is_of` looks for.
+pub(super) async fn being_written(
+    access: &Access,
+    tenant: &Tenant,
+    is_of: impl Fn(&Backup) -> bool,
+) -> Result<Option<Thing>, Fault> {
+    let doing = "look for volume backups that are being written";
+    let call = cinder(access, tenant, "backups/detail", doing).query("status", "creating");
+    let rows: Vec<Backup> = access.pages(call, "backups").await?;
+    let found = rows.into_iter().find(is_of);
+    Ok(found.map(|one| one.sighting().thing))
+}
+
 /// Gives a backup a description. A Cinder that is too old for it keeps the one it has.
 pub(super) async fn describe(
     access: &Access,
@@ -175,12 +202,17 @@ pub(super) async fn describe(
     }
     let call = Call::put(
         CINDER,
-        format!("backups/{backup}"),
+        format!("backups/{}", segment(&backup)),
         format!("describe the volume backup {backup}"),
         json!({"backup": {"description": cut(description)}}),
     );
     access.send(&call.at(version)).await?;
     Ok(())
+}
+
+#[derive(Deserialize)]
+struct First {
+    backups: Vec<Backup>,
 }
 
 #[derive(Deserialize)]
@@ -217,7 +249,7 @@ pub(super) async fn export(access: &Access, backup: &VolumeBackupId) -> Result<E
     let doing = format!("export the record of the volume backup {backup}");
     let call = Call::get(
         CINDER,
-        format!("backups/{backup}/export_record"),
+        format!("backups/{}/export_record", segment(&backup)),
         doing.as_str(),
     );
     let exported: Export = access.read(&call).await?;
@@ -242,6 +274,58 @@ pub(super) async fn export(access: &Access, backup: &VolumeBackupId) -> Result<E
         size_gib: fields.get("size").and_then(Value::as_u64),
         data_timestamp: text("data_timestamp").and_then(Timestamp::parse),
     })
+}
+
+/// Whether records may be exported with this access. By default only the role `admin` lets one do it, so
+/// that is taken at its word; any other policy shows in a record of a volume backup that is there. Cinder
+/// looks for the volume backup first and asks the policy second (seen on Zed and 2026.1), so one that is not
+/// there tells nothing.
+pub(super) async fn export_right(access: &Access) -> Result<Right, Fault> {
+    if access.token().await?.is_admin() {
+        return Ok(Right::Granted);
+    }
+    let list = Call::get(CINDER, "backups", "list the volume backups").query("limit", "1");
+    let first: First = access.read(&list).await?;
+    let Some(one) = first.backups.into_iter().next() else {
+        return Ok(Right::Refused(
+            "no admin entry is configured, the user does not have the role `admin`, and there is no \
+             volume backup in the project by which another policy could be seen"
+                .to_owned(),
+        ));
+    };
+    let call = Call::get(
+        CINDER,
+        format!("backups/{}/export_record", one.id),
+        "see whether records may be exported",
+    );
+    judged(access.send(&call).await)
+}
+
+/// Whether records may be imported with this access. Cinder asks the policy before it looks into the record,
+/// and takes none without an id: so one without is refused in any case, and how tells (403 to a member, 400
+/// to an admin, seen on Zed and 2026.1).
+async fn import_right(access: &Access) -> Result<Right, Fault> {
+    if access.token().await?.is_admin() {
+        return Ok(Right::Granted);
+    }
+    let call = Call::post(
+        CINDER,
+        "backups/import_record",
+        "see whether records may be imported",
+        json!({"backup-record": {"backup_service": "none", "backup_url": STANDARD.encode("{}")}}),
+    );
+    judged(access.send(&call).await)
+}
+
+/// What an answer says about the right to ask: anything but a refusal comes behind the policy.
+fn judged<T>(answer: Result<T, Fault>) -> Result<Right, Fault> {
+    match answer {
+        Err(fault) if fault.kind == FaultKind::Forbidden => Ok(Right::Refused(fault.to_string())),
+        Err(fault) if fault.concerns_the_cloud() || fault.kind == FaultKind::Unanswered => {
+            Err(fault)
+        }
+        Ok(_) | Err(_) => Ok(Right::Granted),
+    }
 }
 
 /// The fields of a record; nothing when it cannot be read.
@@ -288,7 +372,8 @@ pub(super) async fn import(
 }
 
 /// Frees a record that is stuck, as an admin may: one whose bytes are there gets the status `available`.
-/// What is at rest, gone or going is left alone, and so is what Cinder is still writing.
+/// What is at rest, gone or going is left alone, and so is what Cinder is still writing. It is looked at
+/// right before.
 ///
 /// One that is being restored is freed only to `cut_off` that restore: Cinder cancels it then, and leaves
 /// its volume in `error`. A record that knows of no bytes is beyond every call: Cinder takes a reset of it
@@ -300,7 +385,7 @@ pub(super) async fn free(
 ) -> Result<(), Fault> {
     let call = Call::get(
         CINDER,
-        format!("backups/{backup}"),
+        format!("backups/{}", segment(&backup)),
         format!("look at the volume backup {backup}"),
     );
     let Some(One { backup: seen }) = access.read_if_there(&call).await? else {
@@ -308,7 +393,8 @@ pub(super) async fn free(
     };
     let doing = format!("free the volume backup {backup}, which is {}", seen.status);
     let refused = |why| Err(Fault::new(FaultKind::Invalid, CINDER, doing.as_str(), why));
-    match (seen.status.to_lowercase().as_str(), seen.is_bare()) {
+    let status = seen.status.to_lowercase();
+    match (status.as_str(), seen.is_bare()) {
         ("available" | "error" | "deleting" | "error_deleting", _) | ("creating", false) => Ok(()),
         (_, true) => refused(
             "its import has not ended, and Cinder gives one up only when its cinder-backup is started anew",
@@ -317,12 +403,19 @@ pub(super) async fn free(
             "somebody else restores it; where that restore is lost, an admin may reset the status to \
              available, which ends it",
         ),
-        (_, false) => {
+        ("restoring", false) => {
             let reset = json!({"os-reset_status": {"status": "available"}});
-            let path = format!("backups/{backup}/action");
+            let path = format!("backups/{}/action", segment(&backup));
             let call = Call::post(CINDER, path, doing.as_str(), reset);
             access.send(&call).await.map(drop)
         }
+        // Nothing but a restore that was lost is ended by force.
+        (_, false) => Err(Fault::new(
+            FaultKind::Busy,
+            CINDER,
+            doing.as_str(),
+            "no service's death leaves that behind: somebody works on it",
+        )),
     }
 }
 
@@ -384,10 +477,17 @@ pub(super) async fn presence(
             .map(|(id, project, _)| (id.clone(), project.clone()))
             .collect()
     };
+    let lacks = |id: &VolumeBackupId| seen.iter().all(|(known, _, _)| known != id);
+    let import = match admin.or(projects.first()) {
+        // It is asked for only where something has to be imported.
+        Some(importer) if wanted.iter().any(lacks) => import_right(importer).await?,
+        Some(_) | None => Right::Unknown,
+    };
     Ok(Fact::Presence {
         live: of_use(Use::Live),
         hollow: of_use(Use::Hollow),
         begun: of_use(Use::Begun),
+        import,
     })
 }
 
@@ -398,7 +498,7 @@ async fn look_for(
 ) -> Result<Option<Place>, Fault> {
     let call = Call::get(
         CINDER,
-        format!("backups/{wanted}"),
+        format!("backups/{}", segment(&wanted)),
         format!("look for the volume backup {wanted}"),
     );
     let found: Option<One> = admin.read_if_there(&call.at(version)).await?;

@@ -2,10 +2,16 @@
 //! how any one of them is asked for.
 
 use super::{
-    accepted, access::Access, done, fact, not_of_a_tenant, server_image, snapshot, volume_group,
+    accepted, access::Access, done, fact, not_of_a_tenant, server_image, server_state, snapshot,
+    volume_group,
 };
 use crate::{
-    domain::{effect::Request, fault::Fault, id::Tenant, sighting::ThingKind},
+    domain::{
+        effect::{Fact, Request},
+        fault::Fault,
+        id::Tenant,
+        sighting::ThingKind,
+    },
     port::cloud::Answer,
 };
 
@@ -36,6 +42,10 @@ pub(super) async fn perform(
         Request::MakeGroupSnapshot { group, description } => {
             let id = volume_group::snapshot(access, name, group, description);
             id.await.map(accepted)
+        }
+        Request::ReadServerState { server } => {
+            let state = server_state::read(access, tenant, server).await?;
+            Ok(fact(Fact::Server(Box::new(state))))
         }
         Request::ApplySnapshotsGone { image } => {
             server_image::sweep(access, tenant, image).await.map(done)
@@ -69,6 +79,8 @@ pub(super) async fn perform(
         | Request::ApplySecurityGroupRules { .. }
         | Request::ApplySecurityGroupName { .. }
         | Request::ApplyPortName { .. }
+        | Request::ApplyPortSetting { .. }
+        | Request::ApplyServerSetting { .. }
         | Request::ApplyServerTags { .. }
         | Request::ApplyVolumeBackup { .. }
         | Request::ApplyErrorStatus { .. }
@@ -78,6 +90,7 @@ pub(super) async fn perform(
         | Request::ReadParents { .. }
         | Request::ReadRecord { .. }
         | Request::ReadInventory
+        | Request::ReadAllowance { .. }
         | Request::ReadPresence { .. }
         | Request::Drop { .. } => Err(not_of_a_tenant()),
     }

@@ -2,20 +2,20 @@
 
 use serde_json::Value;
 
-use super::limits::Limits;
-use crate::domain::fault::{Fault, FaultKind, Service};
+use super::{
+    limits::Limits,
+    refusals::{Words, judge},
+};
+use crate::domain::fault::{Fault, Service};
 
-/// What an answer says about its own failure.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Words {
-    /// The key of the body, or Neutron's type of error.
-    code: Option<String>,
-    message: String,
-    /// Whether the body is one that the service itself writes.
-    own: bool,
-    /// Seconds, where the body tells.
-    retry_after: Option<u32>,
-}
+/// A code is a name; what is longer is none.
+const CODE_CHARACTERS_MAX: usize = 80;
+
+/// `req-` and a UUID are 40.
+const REQUEST_ID_CHARACTERS_MAX: usize = 80;
+
+/// No service tells more about a refusal; a front door may send a page.
+const READ_BYTES_MAX: usize = 64 << 10;
 
 /// An answer that is not a success, as far as it counts here.
 pub(super) struct Refusal<'a> {
@@ -33,7 +33,8 @@ pub(super) struct Refusal<'a> {
 
 /// The fault that a refusal is.
 pub(super) fn of_refusal(refusal: &Refusal<'_>, limits: &Limits) -> Fault {
-    let words = read_words(refusal.body);
+    let body = refusal.body;
+    let words = read_words(&body[..body.len().min(READ_BYTES_MAX)]);
     let kind = judge(refusal.service, refusal.status, &words);
     let message = if let Some(location) = refusal.location.filter(|_| refusal.status < 400) {
         let location = location.split('?').next().unwrap_or_default();
@@ -56,104 +57,27 @@ pub(super) fn of_refusal(refusal: &Refusal<'_>, limits: &Limits) -> Fault {
         service: refusal.service,
         doing: refusal.doing.to_owned(),
         status: Some(refusal.status),
-        code: words.code,
+        code: words
+            .code
+            .as_deref()
+            .map(|code| presentable(code, refusal.secrets, CODE_CHARACTERS_MAX)),
         message,
-        request_id: refusal.request_id.clone(),
+        request_id: refusal.request_id.as_deref().map(request_id),
         retry_after: refusal
             .retry_after
             .or(words.retry_after)
-            // A quota's `Retry-After: 0` says nothing.
-            .filter(|seconds| *seconds > 0),
+            // A quota's `Retry-After: 0` says nothing, and a day of it says too much.
+            .filter(|seconds| *seconds > 0)
+            .map(|seconds| seconds.min(limits.retry_after_seconds_max)),
     }
 }
 
-/// The table: which answer means what.
-fn judge(service: Service, status: u16, words: &Words) -> FaultKind {
-    let message = words.message.to_lowercase();
-    let says = |part: &str| message.contains(part);
-    let code = words.code.as_deref().unwrap_or_default();
-    match status {
-        401 => FaultKind::Unauthenticated,
-        403 if service == Service::Compute && says_quota(&message) => FaultKind::Quota,
-        403 => FaultKind::Forbidden,
-        // "Service cinder-backup could not be found" is about the service, not about the backup.
-        404 if says("service ") && says("could not be found") => FaultKind::ServiceDown,
-        // A front door that knows no such place says nothing about the thing.
-        404 if !words.own => FaultKind::Unanswered,
-        404 => FaultKind::NotFound,
-        // The cached range of microversions is dropped by the caller: the next call will fit.
-        406 if words.own => FaultKind::Throttled,
-        409 if service == Service::Network => judge_network_conflict(code),
-        409 if says("already exists") => FaultKind::Conflict,
-        409 if says("while it is in") || says("in use") || says("is locked") => FaultKind::Busy,
-        409 => FaultKind::Conflict,
-        413 if says("rate-limited") || says("rate limit") => FaultKind::Throttled,
-        413 if words.own => FaultKind::Quota,
-        400 => judge_bad_request(service, &message),
-        // A service that says so itself means another one behind it.
-        503 if words.own => FaultKind::ServiceDown,
-        429 | 503 => FaultKind::Throttled,
-        300..=399 => FaultKind::Unconfigured,
-        402..=499 => FaultKind::Invalid,
-        _ => FaultKind::Unanswered,
-    }
+/// The request id of an answer, as long as one can be.
+pub(super) fn request_id(told: &str) -> String {
+    presentable(told, &[], REQUEST_ID_CHARACTERS_MAX)
 }
 
-fn judge_network_conflict(kind: &str) -> FaultKind {
-    match kind {
-        "OverQuota" | "IpAddressGenerationFailure" | "IPAddressGenerationFailure" => {
-            FaultKind::Quota
-        }
-        // These mean an address or a name that is taken, although they end like a thing in use.
-        "IpAddressInUse"
-        | "IpAddressAlreadyAllocated"
-        | "MacAddressInUse"
-        | "SecurityGroupDefaultAlreadyExists"
-        | "SecurityGroupRuleExists"
-        | "SecurityGroupCannotRemoveDefault"
-        | "SecurityGroupCannotUpdateDefault" => FaultKind::Conflict,
-        kind if kind.ends_with("InUse") || kind == "PortBound" || kind == "RetryRequest" => {
-            FaultKind::Busy
-        }
-        _ => FaultKind::Conflict,
-    }
-}
-
-fn judge_bad_request(service: Service, message: &str) -> FaultKind {
-    let says = |part: &str| message.contains(part);
-    let exists = says("already exists in database") || says("is already in use");
-    if exists {
-        return FaultKind::Conflict;
-    }
-    // What builds on a volume backup goes when somebody wants it to, and not by itself; so does what
-    // a volume has instead of a backup to build on.
-    if says("incremental backups exist for this backup") {
-        return FaultKind::Conflict;
-    }
-    if says("parent backup must be available") {
-        return FaultKind::Invalid;
-    }
-    let status = says("must be available") || says("status must be") || says("invalid status");
-    let in_a_passing_state = status && matches!(service, Service::BlockStorage | Service::Compute);
-    if in_a_passing_state {
-        return FaultKind::Busy;
-    }
-    FaultKind::Invalid
-}
-
-/// Nova tells a quota by 403 and words only.
-fn says_quota(message: &str) -> bool {
-    [
-        "quota",
-        "maximum number of",
-        "too many",
-        "number of ports exceeded",
-    ]
-    .iter()
-    .any(|part| message.contains(part))
-}
-
-fn read_words(body: &[u8]) -> Words {
+pub(super) fn read_words(body: &[u8]) -> Words {
     let Ok(Value::Object(body)) = serde_json::from_slice::<Value>(body) else {
         return Words {
             message: from_page(&String::from_utf8_lossy(body)),
@@ -286,61 +210,30 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_has_its_meaning() {
-        use FaultKind::{
-            Busy, Conflict, Forbidden, Invalid, NotFound, Quota, ServiceDown, Throttled,
-            Unanswered, Unauthenticated, Unconfigured,
-        };
-        use Service::{BlockStorage, Compute, Identity, Image, Network};
-        let cinder = |key: &str, code: u16, message: &str| {
-            format!(r#"{{"{key}": {{"code": {code}, "message": "{message}"}}}}"#)
-        };
-        let neutron = |kind: &str| {
-            format!(r#"{{"NeutronError": {{"type": "{kind}", "message": "m", "detail": ""}}}}"#)
-        };
-        let cases: Vec<(FaultKind, Service, u16, String)> = vec![
-            (Unauthenticated, Identity, 401, r#"{"error": {"code": 401, "message": "The request you have made requires authentication.", "title": "Unauthorized"}}"#.to_owned()),
-            (Forbidden, BlockStorage, 403, cinder("forbidden", 403, "Policy doesn't allow backup:export-import to be performed.")),
-            (Quota, Compute, 403, cinder("forbidden", 403, "Quota exceeded for instances: Requested 1, but already used 10 of 10 instances")),
-            (Forbidden, Network, 403, neutron("PolicyNotAuthorized")),
-            (ServiceDown, BlockStorage, 404, cinder("itemNotFound", 404, "Service cinder-backup could not be found.")),
-            (NotFound, BlockStorage, 404, cinder("itemNotFound", 404, "Backup 1 could not be found.")),
-            (NotFound, Network, 404, neutron("PortNotFound")),
-            (Unanswered, BlockStorage, 404, "<html><h1>404 Not Found</h1> nginx</html>".to_owned()),
-            (Throttled, Compute, 406, r#"{"computeFault": {"code": 406, "message": "Version 2.200 is not supported by the API."}}"#.to_owned()),
-            (Quota, BlockStorage, 413, cinder("overLimit", 413, "BackupLimitExceeded: Maximum number of backups allowed (10) exceeded")),
-            (Throttled, BlockStorage, 413, cinder("overLimit", 413, "This request was rate-limited.")),
-            (Invalid, BlockStorage, 413, "<html>413 Request Entity Too Large</html>".to_owned()),
-            (Throttled, Image, 429, String::new()),
-            (Quota, Network, 409, neutron("OverQuota")),
-            (Conflict, Network, 409, neutron("IpAddressAlreadyAllocated")),
-            (Conflict, Network, 409, neutron("MacAddressInUse")),
-            (Busy, Network, 409, neutron("SecurityGroupInUse")),
-            (Conflict, Compute, 409, cinder("conflictingRequest", 409, "Key pair 'k' already exists.")),
-            (Busy, Compute, 409, cinder("conflictingRequest", 409, "Cannot 'delete' instance 1 while it is in task_state deleting")),
-            (Busy, Compute, 409, cinder("conflictingRequest", 409, "Port 1 is still in use.")),
-            (Conflict, BlockStorage, 400, cinder("badRequest", 400, "Invalid backup: Backup already exists in database.")),
-            (Busy, BlockStorage, 400, cinder("badRequest", 400, "Invalid backup: Backup status must be available")),
-            (Busy, BlockStorage, 400, cinder("badRequest", 400, "Invalid volume: Volume to be restored to must be available")),
-            (Conflict, BlockStorage, 400, cinder("badRequest", 400, "Invalid backup: Incremental backups exist for this backup.")),
-            (Invalid, BlockStorage, 400, cinder("badRequest", 400, "Invalid backup: No backups available to do an incremental backup.")),
-            (Invalid, BlockStorage, 400, cinder("badRequest", 400, "Invalid backup: The parent backup must be available for incremental backup.")),
-            (Invalid, BlockStorage, 400, cinder("badRequest", 400, "Can't parse backup record.")),
-            (Conflict, Compute, 400, cinder("badRequest", 400, "Fixed IP address 10.0.0.3 is already in use on instance 1.")),
-            (Invalid, Compute, 400, cinder("badRequest", 400, "Block Device 1 is not bootable.")),
-            (ServiceDown, BlockStorage, 503, cinder("serviceUnavailable", 503, "Service temporarily unavailable")),
-            (Throttled, Compute, 503, "<html>503 Service Unavailable</html>".to_owned()),
-            (Unanswered, Compute, 500, cinder("computeFault", 500, "Unexpected API Error.")),
-            (Unanswered, Network, 502, "<html>Bad Gateway</html>".to_owned()),
-            (Unanswered, Network, 504, String::new()),
-            (Unconfigured, Identity, 301, String::new()),
-        ];
-        for (expected, service, status, body) in cases {
-            assert_eq!(
-                fault(service, status, &body).kind,
-                expected,
-                "{status} {body}"
-            );
+    fn what_a_cloud_says_of_a_refusal_is_bounded() {
+        let code = "c".repeat(1 << 20);
+        let words = "m ".repeat(1 << 20);
+        let body =
+            format!(r#"{{"{code}": {{"code": 503, "message": "{words}", "retryAfter": 86400}}}}"#);
+        for (body, header) in [
+            (body, None),
+            (String::new(), Some(u32::MAX)),
+            ("<p>x</p>".repeat(1 << 20), Some(86_400)),
+        ] {
+            let refusal = Refusal {
+                service: Service::Compute,
+                doing: "do it",
+                status: 503,
+                body: body.as_bytes(),
+                request_id: Some("r".repeat(100_000)),
+                retry_after: header,
+                location: None,
+                secrets: &[],
+            };
+            let fault = of_refusal(&refusal, &Limits::default());
+            let told = serde_json::to_string(&fault).unwrap();
+            assert!(told.len() < 2_000, "{} bytes", told.len());
+            assert!(fault.retry_after.unwrap_or(0) <= Limits::default().retry_after_seconds_max);
         }
     }
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
     version::Microversion,
     wire::{nullable, number, properties},
 };
@@ -85,7 +85,7 @@ pub(super) async fn get(access: &Access, id: &str) -> Result<Option<Flavor>, Fau
     let version = access.first_of(NOVA, &[EXTRA_SPECS]).await?;
     let call = Call::get(
         NOVA,
-        format!("flavors/{id}"),
+        format!("flavors/{}", segment(&id)),
         format!("read the flavor {id}"),
     );
     let found: Option<One> = access.read_if_there(&call.at(version)).await?;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
     wire::plain,
 };
 use crate::domain::{
@@ -50,7 +50,7 @@ const OWN_KEYS: [&str; 31] = [
 pub(super) async fn get(access: &Access, id: &str) -> Result<Option<ImageFacts>, Fault> {
     let call = Call::get(
         Service::Image,
-        format!("images/{id}"),
+        format!("images/{}", segment(&id)),
         format!("read the image {id}"),
     );
     let image: Map<String, Value> = match access.read(&call).await {

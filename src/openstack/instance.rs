@@ -10,13 +10,16 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
+    attributes::Odd,
     flavor::{self, Flavor},
     image, key_pair,
     network::is_refusal,
+    port::Port,
+    root,
     security_group::SecurityGroup,
     server::{self, Server},
-    server_group,
+    server_group, server_state,
     version::Microversion,
     volume::{self, Volume},
     volume_group,
@@ -24,9 +27,13 @@ use super::{
     wiring,
 };
 use crate::domain::{
+    difference::Difference,
     fault::{Fault, FaultKind, Service},
     id::{ServerId, Tenant, VolumeId},
-    manifest::{FlavorShape, ImageFacts, KeyFacts, Manifest, Properties, VolumeFacts},
+    manifest::{
+        CARD_ORDER_GAP, FlavorShape, ImageFacts, KeyFacts, Manifest, PortFacts, Properties,
+        VolumeFacts,
+    },
 };
 
 const NOVA: Service = Service::Compute;
@@ -75,10 +82,11 @@ pub(super) async fn read(
     id: &ServerId,
 ) -> Result<Manifest, Fault> {
     let mut gaps = Vec::new();
-    let ((server, volumes), attachments, ports, admin_server) = futures::try_join!(
+    let ((server, volumes), attachments, ports, cards, admin_server) = futures::try_join!(
         read_server(access, tenant, id),
         read_attachments(access, id),
         wiring::read_ports(access, tenant, id),
+        wiring::read_cards(access, id),
         read_admin_view(admin, tenant, id),
     )?;
     // A cell that is down leaves hardly more than the id.
@@ -90,67 +98,173 @@ pub(super) async fn read(
             "its cell of Nova is down",
         ));
     };
-    let (user_data, root_device) = match (admin, admin_server) {
-        (AdminView::Own, _) => admin_facts(&server, &mut gaps),
-        (AdminView::Of(_), Some(Ok(seen))) => admin_facts(&seen, &mut gaps),
-        (AdminView::Of(_), Some(Err(fault))) => {
-            gaps.push(format!("the user data could not be read: {fault}"));
-            (None, None)
-        }
-        (AdminView::Of(_), None) => (None, None),
-        (AdminView::None(why), _) => {
-            gaps.push(format!("the user data could not be read: {why}"));
-            (None, None)
-        }
-    };
-    let ports = wiring::in_order(ports, &server);
+    let shown = shown_to_admin(admin, &server, admin_server.as_ref(), &mut gaps);
+    let user_data = shown.and_then(|shown| user_data(shown, &mut gaps));
     let mut group_ids: Vec<String> = ports
         .iter()
         .flat_map(|port| port.security_groups.iter().cloned())
         .collect();
     group_ids.sort();
     group_ids.dedup();
-    let (volumes, wires, groups, flavor, key, server_group) = futures::try_join!(
+    let (volumes, wires, (groups, address_groups), flavor, key, server_group, state) = futures::try_join!(
         attached(access, &attachments, volumes),
         wiring::read_wires(access, &ports),
         wiring::read_groups(access, group_ids),
         read_flavor(access, &server),
         read_key(access, admin, &server),
         server_group::of_server(access, &server),
+        server_state::of(access, &server),
     )?;
     let volume_group = volume_group::of_volumes(access, admin, &volumes).await?;
-    let volumes = volume_facts(&server, attachments, volumes, root_device.as_deref());
+    let mut pairs: Vec<(Attachment, Volume)> = attachments.into_iter().zip(volumes).collect();
+    let root_device = shown.and_then(|shown| shown.root_device.as_deref());
+    let root = root_first(access, &server, root_device, &mut pairs).await?;
+    gaps.extend(root.doubt);
+    let odd_of_volumes: Vec<Vec<Odd>> = pairs.iter().map(|(_, volume)| volume.odd()).collect();
+    let volumes = volume_facts(&server, pairs, root.volume.is_some());
     let image = read_image(access, &server, &volumes).await?;
     gaps.extend(flavor.1);
     gaps.extend(key.1);
     gaps.extend(server_group.1);
     gaps.extend(image.1);
+    let (ports, sure) = wiring::in_order(ports, &server, &wires);
+    if !sure {
+        gaps.push(format!(
+            "{CARD_ORDER_GAP}: Nova tells it within each network only, so it was taken from the times at \
+             which the ports were made"
+        ));
+    }
+    let port_facts: Vec<PortFacts> = ports.iter().map(|port| wires.facts(port, &cards)).collect();
+    let mut unrestored = told_of("server ", server_odd(&server, shown));
+    for (facts, odd) in volumes.iter().zip(odd_of_volumes) {
+        unrestored.extend(told_of(&facts.path(""), odd));
+    }
+    unrestored.extend(unrestored_of_network(&port_facts, &ports, &groups));
     Ok(Manifest {
         tenant: tenant.clone(),
         server: id.clone(),
         name,
         description: server.description.clone(),
         status: server.status.clone(),
-        root_is_volume: server.boots_from_volume(),
+        state,
+        root_is_volume: root.is_volume,
         flavor: flavor.0,
         image: image.0,
         volumes,
         volume_group,
-        ports: ports.iter().map(|port| wires.facts(port)).collect(),
-        security_groups: groups.into_iter().map(SecurityGroup::facts).collect(),
+        ports: port_facts,
+        security_groups: groups
+            .into_iter()
+            .map(|group| group.facts(&address_groups))
+            .collect(),
         key: key.0,
         availability_zone: server.zone.clone().filter(|zone| !zone.is_empty()),
         server_group: server_group.0,
         config_drive: server.config_drive,
+        locked: server.locked,
+        locked_reason: server.locked_reason.clone(),
+        hostname: shown
+            .unwrap_or(&server)
+            .hostname
+            .clone()
+            .or(server.hostname.clone()),
+        disk_config: server.disk_config.clone(),
         metadata: server.metadata,
         tags: server.tags,
         user_data: user_data.filter(|data| !data.is_empty()),
         gaps,
+        unrestored,
     })
 }
 
-/// User data and root device of a server that was read by an admin.
-fn admin_facts(server: &Server, gaps: &mut Vec<String>) -> (Option<String>, Option<String>) {
+/// What of ports and security groups is read and not restored.
+fn unrestored_of_network(
+    facts: &[PortFacts],
+    ports: &[Port],
+    groups: &[SecurityGroup],
+) -> Vec<Difference> {
+    let mut unrestored = Vec::new();
+    for (index, (facts, port)) in facts.iter().zip(ports).enumerate() {
+        unrestored.extend(told_of(&facts.path(index, ""), port.odd()));
+    }
+    for group in groups {
+        for (path, odd) in group.unrestored() {
+            let path = format!("security group {} {path}", group.name);
+            unrestored.extend(told_of(&path, vec![odd]));
+        }
+    }
+    unrestored
+}
+
+/// The server as an admin is shown it, or a gap that says why nobody is.
+fn shown_to_admin<'a>(
+    admin: &AdminView<'_>,
+    server: &'a Server,
+    seen: Option<&'a Result<Server, Fault>>,
+    gaps: &mut Vec<String>,
+) -> Option<&'a Server> {
+    let why = match (admin, seen) {
+        (AdminView::Own, _) => return Some(server),
+        (AdminView::Of(_), Some(Ok(seen))) => return Some(seen),
+        (AdminView::Of(_), Some(Err(fault))) => fault.to_string(),
+        (AdminView::Of(_), None) => return None,
+        (AdminView::None(why), _) => why.clone(),
+    };
+    gaps.push(format!("the user data could not be read: {why}"));
+    None
+}
+
+/// Puts the volumes in the order of their devices, and the one that boots first.
+async fn root_first(
+    access: &Access,
+    server: &Server,
+    root_device: Option<&str>,
+    pairs: &mut Vec<(Attachment, Volume)>,
+) -> Result<root::Root, Fault> {
+    // Stable, so that volumes without a device stay in Nova's order, at the end.
+    pairs.sort_by_key(|(attachment, _)| device_order(attachment.device.as_deref()));
+    let mapping = match root_device {
+        Some(_) => root::Mapping::Unknown,
+        None => root::read_mapping(access, server).await?,
+    };
+    let disks = pairs.iter().map(|(attachment, volume)| root::Disk {
+        device: attachment.device.as_deref(),
+        bootable: volume.bootable,
+    });
+    let evidence = root::Evidence {
+        has_image: !server.has_no_image(),
+        root_device,
+        mapping,
+    };
+    let root = root::find(&disks.collect::<Vec<_>>(), &evidence);
+    if let Some(place) = root.volume {
+        let pair = pairs.remove(place);
+        pairs.insert(0, pair);
+    }
+    Ok(root)
+}
+
+/// What is not restored of the thing at this path.
+fn told_of(path: &str, odd: Vec<Odd>) -> Vec<Difference> {
+    let told =
+        |odd: Odd| Difference::new(format!("{path}{}", odd.name), "is not restored").was(odd.value);
+    odd.into_iter().map(told).collect()
+}
+
+/// What says something and is not restored, of both views of a server.
+fn server_odd(server: &Server, shown: Option<&Server>) -> Vec<Odd> {
+    let mut odd = server.odd.clone();
+    let further = shown.into_iter().flat_map(|shown| &shown.odd);
+    for one in further {
+        if !odd.iter().any(|known| known.name == one.name) {
+            odd.push(one.clone());
+        }
+    }
+    odd
+}
+
+/// The user data of a server that was read by an admin.
+fn user_data(server: &Server, gaps: &mut Vec<String>) -> Option<String> {
     if server.user_data.is_none() {
         gaps.push(
             "the user data could not be read: the policy of this cloud does not show it to the \
@@ -158,8 +272,7 @@ fn admin_facts(server: &Server, gaps: &mut Vec<String>) -> (Option<String>, Opti
                 .to_owned(),
         );
     }
-    let user_data = server.user_data.clone().and_then(plain);
-    (user_data, server.root_device.clone())
+    server.user_data.clone().and_then(plain)
 }
 
 /// What the admin sees of the server; a refusal is a gap, a cloud that does not answer is a fault.
@@ -194,7 +307,11 @@ pub(super) async fn tie_volumes(
         }
         let call = Call::put(
             NOVA,
-            format!("servers/{server}/os-volume_attachments/{volume}"),
+            format!(
+                "servers/{}/os-volume_attachments/{}",
+                segment(&server),
+                segment(&volume)
+            ),
             doing,
             json!({"volumeAttachment": {"volumeId": volume, "delete_on_termination": true}}),
         );
@@ -207,7 +324,7 @@ async fn read_attachments(access: &Access, id: &ServerId) -> Result<Vec<Attachme
     let version = access.first_of(NOVA, &ATTACHMENTS).await?;
     let call = Call::get(
         NOVA,
-        format!("servers/{id}/os-volume_attachments"),
+        format!("servers/{}/os-volume_attachments", segment(&id)),
         format!("list the volumes of the server {id}"),
     );
     let found: Attachments = access.read(&call.at(version)).await?;
@@ -249,26 +366,12 @@ async fn attached(
     Ok(volumes)
 }
 
-/// The volumes in the order of their devices, the root volume first.
+/// The volumes in this order; whether the first one boots.
 fn volume_facts(
     server: &Server,
-    attachments: Vec<Attachment>,
-    volumes: Vec<Volume>,
-    root_device: Option<&str>,
+    pairs: Vec<(Attachment, Volume)>,
+    first_boots: bool,
 ) -> Vec<VolumeFacts> {
-    let mut pairs: Vec<(Attachment, Volume)> = attachments.into_iter().zip(volumes).collect();
-    // Stable, so that volumes without a device stay in Nova's order, at the end.
-    pairs.sort_by_key(|(attachment, _)| device_order(attachment.device.as_deref()));
-    if server.boots_from_volume() {
-        let named = pairs.iter().position(|(attachment, _)| {
-            root_device.is_some() && attachment.device.as_deref() == root_device
-        });
-        let root = named.or_else(|| pairs.iter().position(|(_, volume)| volume.bootable));
-        if let Some(root) = root {
-            let pair = pairs.remove(root);
-            pairs.insert(0, pair);
-        }
-    }
     pairs
         .into_iter()
         .enumerate()
@@ -279,7 +382,7 @@ fn volume_facts(
                     .iter()
                     .any(|attached| attached.id == volume.id && attached.delete_on_termination)
             }),
-            boot_index: (index == 0 && server.boots_from_volume()).then_some(0),
+            boot_index: (index == 0 && first_boots).then_some(0),
             id: VolumeId::new(volume.id),
             name: volume.name,
             description: volume.description,
@@ -291,9 +394,10 @@ fn volume_facts(
             encrypted: volume.encrypted,
             multiattach: volume.multiattach,
             tag: attachment.tag,
-            metadata: volume.metadata,
+            metadata: volume::own_metadata(volume.metadata),
             image_metadata: volume.volume_image_metadata,
             from_image: false,
+            status: Some(volume.status.to_lowercase()).filter(|status| !status.is_empty()),
         })
         .collect()
 }
@@ -374,14 +478,17 @@ async fn read_key(
     let gap = found.is_none().then(|| {
         format!("the key pair {name} could not be read: it belongs to another user, or was deleted")
     });
-    let (public_key, fingerprint) = match found {
-        Some(pair) => (Some(pair.public_key), Some(pair.fingerprint)),
-        None => (None, None),
-    };
-    let facts = KeyFacts {
-        name,
-        public_key,
-        fingerprint,
+    let facts = match found {
+        Some(pair) => KeyFacts {
+            name,
+            public_key: Some(pair.public_key),
+            fingerprint: Some(pair.fingerprint),
+            kind: pair.kind,
+        },
+        None => KeyFacts {
+            name,
+            ..KeyFacts::default()
+        },
     };
     Ok((Some(facts), gap))
 }

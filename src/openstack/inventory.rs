@@ -4,16 +4,16 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
     flavor, key_pair,
     network::{self, is_refusal},
-    security_group::SecurityGroup,
+    security_group::{self, SecurityGroup},
     wire::{flag, nullable},
 };
 use crate::domain::{
     fault::{Fault, Service},
-    id::Tenant,
-    inventory::{AdminReach, Headroom, Inventory, Quotas, VolumeType},
+    id::{ProjectId, Tenant},
+    inventory::{AdminReach, Headroom, Inventory, Quotas, TypeQuotas, VolumeType},
 };
 
 #[derive(Deserialize)]
@@ -65,6 +65,11 @@ struct AbsoluteLimits {
 }
 
 #[derive(Deserialize)]
+struct VolumeQuota {
+    quota_set: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
 struct NetworkQuota {
     quota: Map<String, Value>,
 }
@@ -73,7 +78,7 @@ struct NetworkQuota {
 pub(super) async fn read(
     access: &Access,
     tenant: &Tenant,
-    admin: AdminReach,
+    admin: Importer<'_>,
 ) -> Result<Inventory, Fault> {
     let (flavors, networks, volume_types, groups, keys, compute, volume, quotas) = futures::try_join!(
         flavor::list(access),
@@ -85,16 +90,22 @@ pub(super) async fn read(
         zones(access, Service::BlockStorage),
         quotas(access, tenant),
     )?;
+    let address_groups = security_group::address_groups(access, &groups).await?;
+    let (reach, importer) = admin.read().await?;
     Ok(Inventory {
         flavors,
         networks,
         volume_types,
-        security_groups: groups.into_iter().map(SecurityGroup::facts).collect(),
+        security_groups: groups
+            .into_iter()
+            .map(|group| group.facts(&address_groups))
+            .collect(),
         key_pairs: keys.into_iter().map(key_pair::KeyPair::info).collect(),
         compute_zones: compute,
         volume_zones: volume,
         quotas,
-        admin,
+        admin: reach,
+        importer,
     })
 }
 
@@ -150,50 +161,124 @@ async fn zones(access: &Access, service: Service) -> Result<Vec<String>, Fault> 
         .collect())
 }
 
+async fn limits(access: &Access, service: Service) -> Result<Map<String, Value>, Fault> {
+    let doing = format!("read the limits of {}", service.project());
+    let limits: Limits = access.read(&Call::get(service, "limits", doing)).await?;
+    Ok(limits.limits.absolute)
+}
+
 async fn quotas(access: &Access, tenant: &Tenant) -> Result<Quotas, Fault> {
-    let limits = |service: Service| {
-        let doing = format!("read the limits of {}", service.project());
-        let call = Call::get(service, "limits", doing);
-        async move {
-            let limits: Limits = access.read(&call).await?;
-            Ok(limits.limits.absolute)
-        }
-    };
     let (cinder, nova, neutron) = futures::try_join!(
-        limits(Service::BlockStorage),
-        limits(Service::Compute),
+        volume_quotas(access, &tenant.project),
+        limits(access, Service::Compute),
         network_quotas(access, tenant),
     )?;
-    let of = |map: &Map<String, Value>, max: &str, used: &str| -> Headroom {
-        left(map.get(max), map.get(used))
-    };
+    let of = |max: &str, used: &str| left(nova.get(max), nova.get(used));
     let of_network = |resource: &str| -> Headroom {
         let found = neutron.get(resource)?;
         let used = found.get("used")?.as_i64()? + reserved(found);
         headroom(found.get("limit")?.as_i64()?, used)
     };
     Ok(Quotas {
-        volumes: of(&cinder, "maxTotalVolumes", "totalVolumesUsed"),
-        gigabytes: of(&cinder, "maxTotalVolumeGigabytes", "totalGigabytesUsed"),
-        backups: of(&cinder, "maxTotalBackups", "totalBackupsUsed"),
-        backup_gigabytes: of(
-            &cinder,
-            "maxTotalBackupGigabytes",
-            "totalBackupGigabytesUsed",
-        ),
-        instances: of(&nova, "maxTotalInstances", "totalInstancesUsed"),
-        cores: of(&nova, "maxTotalCores", "totalCoresUsed"),
-        ram_mib: of(&nova, "maxTotalRAMSize", "totalRAMUsed"),
+        instances: of("maxTotalInstances", "totalInstancesUsed"),
+        cores: of("maxTotalCores", "totalCoresUsed"),
+        ram_mib: of("maxTotalRAMSize", "totalRAMUsed"),
+        server_metadata: of("maxServerMeta", ""),
         ports: of_network("port"),
         security_groups: of_network("security_group"),
+        security_group_rules: of_network("security_group_rule"),
+        ..cinder
     })
+}
+
+/// What Cinder still lets a project make. Its quotas tell what is counted by type, and what one volume may
+/// have; where they are not shown, its limits have the rest.
+pub(super) async fn volume_quotas(access: &Access, project: &ProjectId) -> Result<Quotas, Fault> {
+    let call = Call::get(
+        Service::BlockStorage,
+        format!("os-quota-sets/{project}"),
+        "read the quotas of Cinder",
+    )
+    .query("usage", "True");
+    match access.read::<VolumeQuota>(&call).await {
+        Ok(found) => Ok(of_quota_set(&found.quota_set)),
+        Err(fault) if is_refusal(&fault) => {
+            Ok(of_limits(&limits(access, Service::BlockStorage).await?))
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+fn of_quota_set(set: &Map<String, Value>) -> Quotas {
+    let of = |resource: &str| -> Headroom {
+        let found = set.get(resource)?;
+        let used = found.get("in_use")?.as_i64()? + reserved(found);
+        headroom(found.get("limit")?.as_i64()?, used)
+    };
+    let names = set.keys().filter_map(|key| key.strip_prefix("gigabytes_"));
+    let by_type = names.map(|name| {
+        let quotas = TypeQuotas {
+            volumes: of(&format!("volumes_{name}")),
+            gigabytes: of(&format!("gigabytes_{name}")),
+            snapshots: of(&format!("snapshots_{name}")),
+        };
+        (name.to_owned(), quotas)
+    });
+    Quotas {
+        volumes: of("volumes"),
+        gigabytes: of("gigabytes"),
+        snapshots: of("snapshots"),
+        backups: of("backups"),
+        backup_gigabytes: of("backup_gigabytes"),
+        per_volume_gigabytes: of("per_volume_gigabytes"),
+        by_type: by_type
+            .filter(|(_, quotas)| *quotas != TypeQuotas::default())
+            .collect(),
+        ..Quotas::default()
+    }
+}
+
+fn of_limits(limits: &Map<String, Value>) -> Quotas {
+    let of = |max: &str, used: &str| left(limits.get(max), limits.get(used));
+    Quotas {
+        volumes: of("maxTotalVolumes", "totalVolumesUsed"),
+        gigabytes: of("maxTotalVolumeGigabytes", "totalGigabytesUsed"),
+        snapshots: of("maxTotalSnapshots", "totalSnapshotsUsed"),
+        backups: of("maxTotalBackups", "totalBackupsUsed"),
+        backup_gigabytes: of("maxTotalBackupGigabytes", "totalBackupGigabytesUsed"),
+        ..Quotas::default()
+    }
+}
+
+/// Who imports records for a tenant.
+pub(super) enum Importer<'a> {
+    /// The tenant's own credential, there being no admin entry.
+    Tenant,
+    /// The admin entry, and where it stands.
+    Admin(&'a Access, AdminReach),
+}
+
+impl Importer<'_> {
+    /// Where the admin stands, and what its project may still make where imports land there.
+    async fn read(self) -> Result<(AdminReach, Option<Quotas>), Fault> {
+        match self {
+            Self::Tenant => Ok((AdminReach::None, None)),
+            Self::Admin(admin, reach) => {
+                let quotas = match &reach {
+                    AdminReach::Other(project) => Some(volume_quotas(admin, project).await?),
+                    AdminReach::Tenant | AdminReach::None => None,
+                };
+                Ok((reach, quotas))
+            }
+        }
+    }
 }
 
 /// Neutron's quotas with their use; empty, so without limits, where it does not tell them.
 async fn network_quotas(access: &Access, tenant: &Tenant) -> Result<Map<String, Value>, Fault> {
     let call = Call::get(
         Service::Network,
-        format!("quotas/{}/details", tenant.project),
+        format!("quotas/{}/details", segment(&tenant.project)),
         "read the quotas of Neutron",
     );
     match access.read::<NetworkQuota>(&call).await {

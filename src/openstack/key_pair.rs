@@ -21,6 +21,10 @@ const NOVA: Service = Service::Compute;
 
 /// From here on an admin may name another user.
 const OF_USER: Microversion = Microversion(2, 10);
+/// From here on it has a type.
+const TYPE: Microversion = Microversion(2, 2);
+/// From here on a name may hold `@` and `.` too.
+const ANY_NAME: Microversion = Microversion(2, 92);
 /// From here on the list has pages.
 const PAGES: Microversion = Microversion(2, 35);
 
@@ -32,6 +36,8 @@ pub(super) struct KeyPair {
     pub(super) public_key: String,
     #[serde(default, deserialize_with = "nullable")]
     pub(super) fingerprint: String,
+    #[serde(default, rename = "type")]
+    pub(super) kind: Option<String>,
     #[serde(default)]
     created_at: Option<String>,
 }
@@ -148,6 +154,8 @@ async fn read_one(
             return Ok(None);
         }
         call = call.query("user_id", user).at(version);
+    } else {
+        call = call.at(access.first_of(NOVA, &[OF_USER, TYPE]).await?);
     }
     Ok(access
         .read_if_there::<One>(&call)
@@ -156,12 +164,18 @@ async fn read_one(
 }
 
 /// Imports a public key.
-pub(super) async fn make(access: &Access, name: &str, public_key: &str) -> Result<String, Fault> {
-    let call = Call::post(
-        NOVA,
-        "os-keypairs",
-        format!("create the key pair {name}"),
-        json!({"keypair": {"name": name, "public_key": public_key}}),
-    );
-    Ok(access.read::<One>(&call).await?.keypair.name)
+pub(super) async fn make(
+    access: &Access,
+    name: &str,
+    public_key: &str,
+    kind: Option<&str>,
+) -> Result<String, Fault> {
+    let version = access.first_of(NOVA, &[ANY_NAME, TYPE]).await?;
+    let mut pair = json!({"name": name, "public_key": public_key});
+    if let Some(kind) = kind.filter(|_| version.is_some()) {
+        pair["type"] = json!(kind);
+    }
+    let doing = format!("create the key pair {name}");
+    let call = Call::post(NOVA, "os-keypairs", doing, json!({ "keypair": pair }));
+    Ok(access.read::<One>(&call.at(version)).await?.keypair.name)
 }

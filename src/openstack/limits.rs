@@ -28,6 +28,8 @@ pub struct Limits {
     pub pages_max: u32,
     /// Bytes of one answer.
     pub answer_bytes_max: usize,
+    /// Seconds at most for which a cloud can ask not to be asked again.
+    pub retry_after_seconds_max: u32,
     /// Characters of a service's message that are kept in a fault.
     pub message_characters_max: usize,
     /// Calls of one read that are under way at the same time.
@@ -60,6 +62,7 @@ impl Default for Limits {
             page_size: 500,
             pages_max: 200,
             answer_bytes_max: 64 << 20,
+            retry_after_seconds_max: 300,
             message_characters_max: 500,
             side_by_side: 32,
             gather_millis: 10,

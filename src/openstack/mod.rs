@@ -1,10 +1,13 @@
 //! The OpenStack client: Keystone, Cinder, Nova, Neutron and Glance over HTTP behind
 //! [`Cloud`]; it may not know operations, ledgers or the store.
 //!
+//! One file because all that is asked of a cloud is given to the noun that answers it here.
+//!
 //! Read [`Clouds`] first, then `place` (whose token is used), `access` (how a call is made), `fault`
 //! (what a refusal means); the other files have one noun of OpenStack each.
 
 mod access;
+mod attributes;
 mod backup;
 mod capture;
 mod carrier;
@@ -14,6 +17,7 @@ mod entry;
 mod fault;
 mod flavor;
 mod gather;
+mod holder;
 mod image;
 mod instance;
 mod inventory;
@@ -23,10 +27,13 @@ mod network;
 mod pace;
 mod place;
 mod port;
+mod refusals;
+mod root;
 mod security_group;
 mod server;
 mod server_group;
 mod server_image;
+mod server_state;
 mod session;
 mod snapshot;
 mod thing;
@@ -49,14 +56,16 @@ pub use transport::{TrafficCount, install_crypto};
 
 use self::{
     access::Access, carrier::Connections, config::Config, entry::Entry, instance::AdminView,
-    limits::Limits, pace::Waiter, place::Place,
+    inventory::Importer, limits::Limits, pace::Waiter, place::Place,
 };
 use crate::{
     domain::{
         effect::{Fact, Request},
         fault::{Fault, FaultKind, Service},
         id::{CloudName, ImageId, ProjectId, ServerId, SnapshotId, Tenant, VolumeBackupId},
-        inventory::{AdminReach, CloudInfo, Flavor, InstanceInfo, Network, TenantInfo, VolumeType},
+        inventory::{
+            Allowance, CloudInfo, Flavor, InstanceInfo, Network, Right, TenantInfo, VolumeType,
+        },
         manifest::Manifest,
         sighting::{Sighting, Thing, ThingKind},
     },
@@ -176,7 +185,7 @@ impl Clouds {
 
     /// The access with which a caller of the service looks into a project, and waits for it.
     async fn look(&self, tenant: &Tenant) -> Result<Access, Fault> {
-        let access = self.place(&tenant.cloud)?.keeper(&tenant.project).await?;
+        let access = self.place(&tenant.cloud)?.tenant(&tenant.project).await?;
         Ok(access.waited_for_by(Waiter::Caller))
     }
 
@@ -184,12 +193,40 @@ impl Clouds {
         let place = self.place(&tenant.cloud)?;
         let access = place.tenant(&tenant.project).await?;
         let admin = match place.admin(&tenant.project).await {
-            Ok((_, reach)) => reach,
+            Ok((admin, reach)) => Some((admin, reach)),
             Err(fault) if fault.may_pass() => return Err(fault),
-            Err(_) => AdminReach::None,
+            Err(_) => None,
         };
-        let inventory = Box::pin(inventory::read(&access, tenant, admin)).await?;
+        let importer = match &admin {
+            Some((admin, reach)) => Importer::Admin(admin, reach.clone()),
+            None => Importer::Tenant,
+        };
+        let inventory = Box::pin(inventory::read(&access, tenant, importer)).await?;
         Ok(Fact::Inventory(Box::new(inventory)))
+    }
+
+    async fn allowance_in_time(&self, tenant: &Tenant, export: bool) -> Result<Fact, Fault> {
+        let doing = "read what the tenant may still make";
+        let read = self.allowance_read(tenant, export);
+        self.in_time(Service::BlockStorage, doing, read).await
+    }
+
+    async fn allowance_read(&self, tenant: &Tenant, export: bool) -> Result<Fact, Fault> {
+        let access = self.place(&tenant.cloud)?.tenant(&tenant.project).await?;
+        let right = async {
+            if !export {
+                return Ok(Right::Unknown);
+            }
+            let exporter = match self.admin_or_tenant(tenant).await {
+                Ok(exporter) => exporter,
+                Err(fault) if fault.may_pass() => return Err(fault),
+                Err(fault) => return Ok(Right::Refused(fault.to_string())),
+            };
+            backup::export_right(&exporter).await
+        };
+        let quotas = inventory::volume_quotas(&access, &tenant.project);
+        let (quotas, export) = futures::try_join!(quotas, right)?;
+        Ok(Fact::Allowance(Box::new(Allowance { quotas, export })))
     }
 
     /// What is asked of a tenant with its own token.
@@ -209,7 +246,8 @@ impl Clouds {
             | Request::MakeGroupSnapshot { .. }
             | Request::ApplySnapshot { .. }
             | Request::ApplySnapshotsGone { .. }
-            | Request::ReadCaptured { .. } => {
+            | Request::ReadCaptured { .. }
+            | Request::ReadServerState { .. } => {
                 capture::perform(&access, tenant, name, request).await
             }
             Request::MakeVolumeBackup {
@@ -251,9 +289,13 @@ impl Clouds {
             } => security_group::make(&access, name, description, *stateful)
                 .await
                 .map(ready),
-            Request::MakeKeyPair { name, public_key } => {
-                key_pair::make(&access, name, public_key).await.map(ready)
-            }
+            Request::MakeKeyPair {
+                name,
+                public_key,
+                kind,
+            } => key_pair::make(&access, name, public_key, kind.as_deref())
+                .await
+                .map(ready),
             Request::MakePort { .. } => {
                 let (id, addresses) = port::make(&access, name, request).await?;
                 let fact = Some(Fact::Port { addresses });
@@ -283,12 +325,10 @@ impl Clouds {
             Request::ApplySecurityGroupName { group, name } => {
                 security_group::rename(&access, group, name).await.map(done)
             }
-            Request::ApplyPortName { port, name } => {
-                port::rename(&access, port, name).await.map(done)
-            }
-            Request::ApplyServerTags { server, tags } => {
-                server::apply_tags(&access, server, tags).await.map(done)
-            }
+            Request::ApplyPortName { .. }
+            | Request::ApplyPortSetting { .. }
+            | Request::ApplyServerSetting { .. }
+            | Request::ApplyServerTags { .. } => set(&access, request).await.map(done),
             Request::ApplyVolumeBackup {
                 backup,
                 description,
@@ -303,6 +343,7 @@ impl Clouds {
             | Request::ReadParents { .. }
             | Request::ReadRecord { .. }
             | Request::ReadInventory
+            | Request::ReadAllowance { .. }
             | Request::ReadPresence { .. }
             | Request::Drop { .. } => Err(not_of_a_tenant()),
         }
@@ -348,6 +389,23 @@ impl Clouds {
         }
         backup::presence(&seen, admin.as_ref(), backups).await
     }
+}
+
+/// Sets what is set on a port or server that is there.
+async fn set(access: &Access, request: &Request) -> Result<(), Fault> {
+    if let Request::ApplyPortName { port, name } = request {
+        return port::rename(access, port, name).await;
+    }
+    if let Request::ApplyPortSetting { port, setting } = request {
+        return port::set(access, port, setting).await;
+    }
+    if let Request::ApplyServerSetting { server, setting } = request {
+        return server::set(access, server, setting).await;
+    }
+    if let Request::ApplyServerTags { server, tags } = request {
+        return server::apply_tags(access, server, tags).await;
+    }
+    Err(not_of_a_tenant())
 }
 
 fn not_of_a_tenant() -> Fault {
@@ -413,6 +471,9 @@ impl Cloud for Clouds {
                 )
                 .await
                 .map(fact),
+            Request::ReadAllowance { export } => {
+                self.allowance_in_time(tenant, *export).await.map(fact)
+            }
             Request::ReadPresence { backups, projects } => self
                 .in_time(
                     Service::BlockStorage,
@@ -437,7 +498,9 @@ impl Cloud for Clouds {
             }
             Request::ApplyErrorStatus { thing } => {
                 let access = self.admin_or_tenant(tenant).await?;
-                thing::give_up_status(&access, thing).await.map(done)
+                thing::give_up_status(&access, tenant, thing)
+                    .await
+                    .map(done)
             }
             Request::ApplyRecordFreed { backup, cut_off } => {
                 let access = self.admin_or_tenant(tenant).await?;
@@ -445,7 +508,7 @@ impl Cloud for Clouds {
             }
             Request::ApplySnapshotFreed { snapshot } => {
                 let access = self.admin_or_tenant(tenant).await?;
-                snapshot::free(&access, snapshot).await.map(done)
+                snapshot::free(&access, tenant, snapshot).await.map(done)
             }
             Request::RestoreVolumeBackup {
                 backup,
@@ -458,23 +521,14 @@ impl Cloud for Clouds {
                 Ok(accepted(volume.as_str().to_owned()))
             }
             Request::Drop { thing } => {
-                let there = match self.thing_delete(tenant, thing).await {
-                    Ok(()) => true,
-                    Err(fault) if fault.kind == FaultKind::NotFound => false,
-                    Err(fault) => return Err(fault),
-                };
-                Ok(Answer {
-                    external: None,
-                    // Of what takes its time, or was not there, only a list proves that it is gone.
-                    ready: there && thing.kind.goes_at_once(),
-                    fact: None,
-                })
+                Answer::of_deletion(thing, self.thing_delete(tenant, thing, &[]).await)
             }
             Request::MakeSnapshot { .. }
             | Request::TakeSnapshot { .. }
             | Request::MakeImage { .. }
             | Request::MakeGroupSnapshot { .. }
             | Request::ApplySnapshotsGone { .. }
+            | Request::ReadServerState { .. }
             | Request::ReadCaptured { .. }
             | Request::MakeVolumeBackup { .. }
             | Request::MakeVolume { .. }
@@ -490,16 +544,23 @@ impl Cloud for Clouds {
             | Request::ApplySecurityGroupRules { .. }
             | Request::ApplySecurityGroupName { .. }
             | Request::ApplyPortName { .. }
+            | Request::ApplyPortSetting { .. }
+            | Request::ApplyServerSetting { .. }
             | Request::ApplyServerTags { .. }
             | Request::ApplyVolumeBackup { .. }
             | Request::ApplySnapshot { .. } => self.perform_as_tenant(tenant, name, request).await,
         }
     }
 
-    async fn thing_delete(&self, tenant: &Tenant, thing: &Thing) -> Result<(), Fault> {
+    async fn thing_delete(
+        &self,
+        tenant: &Tenant,
+        thing: &Thing,
+        ours: &[Thing],
+    ) -> Result<(), Fault> {
         let place = self.place(&tenant.cloud)?;
         let access = place.keeper(&tenant.project).await?;
-        thing::delete(&access, thing).await
+        thing::delete(&access, tenant, thing, ours).await
     }
 
     async fn things_list(&self, tenant: &Tenant, kind: ThingKind) -> Result<Vec<Sighting>, Fault> {
@@ -529,6 +590,14 @@ impl Cloud for Clouds {
 
     async fn tenants_list(&self, cloud: &CloudName) -> Result<Vec<TenantInfo>, Fault> {
         self.place(cloud)?.tenants().await
+    }
+
+    async fn tenant_reached(&self, tenant: &Tenant) -> Result<bool, Fault> {
+        match self.place(&tenant.cloud)?.tenant(&tenant.project).await {
+            Ok(_) => Ok(true),
+            Err(fault) if fault.kind == FaultKind::Unconfigured => Ok(false),
+            Err(fault) => Err(fault),
+        }
     }
 
     async fn instances_list(&self, tenant: &Tenant) -> Result<Vec<InstanceInfo>, Fault> {

@@ -43,6 +43,8 @@ pub(super) struct Subnet {
     ip_version: u8,
     #[serde(default, deserialize_with = "nullable")]
     network_id: String,
+    #[serde(default)]
+    ipv6_address_mode: Option<String>,
 }
 
 /// A floating address as Neutron shows it.
@@ -137,6 +139,7 @@ pub(super) async fn list(
                         name: subnet.name.clone(),
                         cidr: subnet.cidr.clone(),
                         ip_version: subnet.ip_version,
+                        address_mode: subnet.ipv6_address_mode.clone(),
                     })
                     .collect(),
                 id: NetworkId::new(network.id),

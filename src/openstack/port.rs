@@ -4,13 +4,16 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call},
-    wire::nullable,
+    access::{Access, Call, segment},
+    attributes::{self, Odd},
+    network::is_refusal,
+    wire::{cut, nullable},
 };
 use crate::domain::{
-    effect::Request,
-    fault::{Fault, Service},
+    effect::{PortSetting, Request},
+    fault::{Fault, FaultKind, Service},
     id::PortId,
+    manifest::{AddressPair, DhcpOption, PortSettings},
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
 };
@@ -44,7 +47,65 @@ pub(super) struct Port {
     pub(super) vnic_type: Option<String>,
     #[serde(default)]
     pub(super) created_at: Option<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) description: String,
+    #[serde(default, deserialize_with = "nullable")]
+    allowed_address_pairs: Vec<Pair>,
+    #[serde(default, deserialize_with = "nullable")]
+    extra_dhcp_opts: Vec<DhcpOpt>,
+    #[serde(default)]
+    admin_state_up: Option<bool>,
+    #[serde(default, deserialize_with = "nullable")]
+    dns_name: String,
+    #[serde(default, deserialize_with = "nullable")]
+    dns_domain: String,
+    #[serde(default)]
+    pub(super) qos_policy_id: Option<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    tags: Vec<String>,
+    #[serde(default)]
+    propagate_uplink_status: Option<bool>,
+    /// Told to admins only.
+    #[serde(default, rename = "binding:profile", deserialize_with = "nullable")]
+    profile: Map<String, Value>,
+    /// What says something and is not restored.
+    #[serde(flatten, deserialize_with = "attributes::of_port")]
+    pub(super) odd: Vec<Odd>,
 }
+
+#[derive(Debug, Clone, Deserialize)]
+struct Pair {
+    #[serde(default, deserialize_with = "nullable")]
+    ip_address: String,
+    #[serde(default)]
+    mac_address: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct DhcpOpt {
+    #[serde(default, deserialize_with = "nullable")]
+    opt_name: String,
+    #[serde(default)]
+    opt_value: Option<String>,
+    #[serde(default)]
+    ip_version: Option<u8>,
+}
+
+/// What Nova itself writes into the profile of a port that it binds (`nova/network/neutron.py` of 2026.1),
+/// and will write again.
+const OF_NOVA: [&str; 11] = [
+    "os_vif_delegation",
+    "pci_slot",
+    "pci_vendor_info",
+    "physical_network",
+    "card_serial_number",
+    "pf_mac_address",
+    "vf_num",
+    "migrating_to",
+    "allocation",
+    "capabilities",
+    "device_mac_address",
+];
 
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct FixedIp {
@@ -60,6 +121,54 @@ pub(super) struct One {
 }
 
 impl Port {
+    /// What else is set on it; `policy` is the name of its `QoS` policy, and `card_tag` what Nova calls it.
+    pub(super) fn settings(
+        &self,
+        policy: Option<String>,
+        card_tag: Option<String>,
+    ) -> PortSettings {
+        PortSettings {
+            description: self.description.clone(),
+            address_pairs: self
+                .allowed_address_pairs
+                .iter()
+                .map(|pair| AddressPair {
+                    address: pair.ip_address.clone(),
+                    // Neutron writes the port's own where none was named.
+                    mac: pair
+                        .mac_address
+                        .clone()
+                        .filter(|mac| !mac.eq_ignore_ascii_case(&self.mac_address)),
+                })
+                .collect(),
+            dhcp_options: self
+                .extra_dhcp_opts
+                .iter()
+                .map(|option| DhcpOption {
+                    name: option.opt_name.clone(),
+                    value: option.opt_value.clone(),
+                    ip_version: option.ip_version.unwrap_or(4),
+                })
+                .collect(),
+            dns_name: self.dns_name.clone(),
+            dns_domain: self.dns_domain.clone(),
+            qos_policy: policy,
+            tags: self.tags.clone(),
+            down: self.admin_state_up == Some(false),
+            card_tag,
+            uplink_status: self.propagate_uplink_status,
+        }
+    }
+
+    /// What says something and is not restored.
+    pub(super) fn odd(&self) -> Vec<Odd> {
+        let mut profile = self.profile.clone();
+        profile.retain(|key, _| !OF_NOVA.contains(&key.as_str()));
+        let profile =
+            (!profile.is_empty()).then(|| Odd::new("binding:profile", &Value::Object(profile)));
+        self.odd.iter().cloned().chain(profile).collect()
+    }
+
     pub(super) fn sighting(self) -> Sighting {
         Sighting {
             thing: Thing {
@@ -112,6 +221,9 @@ fn body(name: &str, request: &Request) -> Map<String, Value> {
         security_groups,
         port_security,
         vnic_type,
+        bare,
+        down,
+        default_group,
     } = request
     else {
         return port;
@@ -132,14 +244,16 @@ fn body(name: &str, request: &Request) -> Map<String, Value> {
             Value::Object(fixed)
         })
         .collect();
-    if !fixed.is_empty() {
+    // An empty list means no address at all; without one Neutron chooses.
+    if *bare || !fixed.is_empty() {
         put("fixed_ips", Value::Array(fixed));
     }
     if let Some(mac) = mac {
         put("mac_address", json!(mac));
     }
-    // Neutron refuses groups on a port without port security.
-    if !security_groups.is_empty() && *port_security != Some(false) {
+    // Neutron refuses groups on a port without port security, and puts the tenant's default group on one
+    // with it where no list is sent: an empty list says that nothing may come in.
+    if *port_security != Some(false) && !default_group {
         put("security_groups", json!(security_groups));
     }
     if let Some(enabled) = port_security {
@@ -148,14 +262,95 @@ fn body(name: &str, request: &Request) -> Map<String, Value> {
     if let Some(kind) = vnic_type {
         put("binding:vnic_type", json!(kind));
     }
+    if *down {
+        put("admin_state_up", json!(false));
+    }
     port
+}
+
+/// Sets one thing on a port.
+pub(super) async fn set(access: &Access, id: &PortId, setting: &PortSetting) -> Result<(), Fault> {
+    let doing = format!("set the {} of the port {id}", setting.attribute());
+    let (key, value) = match setting {
+        PortSetting::Description(text) => ("description", json!(cut(text))),
+        PortSetting::AddressPairs(pairs) => ("allowed_address_pairs", pairs_of(pairs)),
+        PortSetting::DhcpOptions(options) => ("extra_dhcp_opts", options_of(options)),
+        PortSetting::DnsName(name) => ("dns_name", json!(name)),
+        PortSetting::DnsDomain(domain) => ("dns_domain", json!(domain)),
+        PortSetting::QosPolicy(name) => (
+            "qos_policy_id",
+            json!(policy_named(access, name, &doing).await?),
+        ),
+        PortSetting::NoAddress => ("fixed_ips", json!([])),
+        PortSetting::Up(up) => ("admin_state_up", json!(up)),
+        PortSetting::Tags(tags) => {
+            let path = format!("ports/{}/tags", segment(&id));
+            let call = Call::put(NEUTRON, path, doing, json!({ "tags": tags }));
+            return access.send(&call).await.map(drop);
+        }
+    };
+    let body = json!({"port": {key: value}});
+    let call = Call::put(NEUTRON, format!("ports/{}", segment(&id)), doing, body);
+    access.send(&call).await.map(drop)
+}
+
+fn pairs_of(pairs: &[AddressPair]) -> Value {
+    let pairs = pairs.iter().map(|pair| match &pair.mac {
+        Some(mac) => json!({"ip_address": pair.address, "mac_address": mac}),
+        None => json!({"ip_address": pair.address}),
+    });
+    pairs.collect()
+}
+
+fn options_of(options: &[DhcpOption]) -> Value {
+    let options = options.iter().map(|option| {
+        json!({"opt_name": option.name, "opt_value": option.value, "ip_version": option.ip_version})
+    });
+    options.collect()
+}
+
+#[derive(Deserialize)]
+struct Policy {
+    id: String,
+    #[serde(default, deserialize_with = "nullable")]
+    name: String,
+}
+
+/// The one `QoS` policy of this name, of those that the tenant may use.
+async fn policy_named(access: &Access, name: &str, doing: &str) -> Result<String, Fault> {
+    let call = Call::get(NEUTRON, "qos/policies", doing).query("name", name);
+    let mut found: Vec<Policy> = access.pages(call, "policies").await?;
+    found.retain(|policy| policy.name == name);
+    match found.as_slice() {
+        [one] => Ok(one.id.clone()),
+        several => {
+            let count = several.len();
+            let message = format!("there are {count} QoS policies named `{name}`");
+            Err(Fault::new(FaultKind::Invalid, NEUTRON, doing, message))
+        }
+    }
+}
+
+/// The name of a `QoS` policy; nothing where it may not be seen.
+pub(super) async fn policy_name(access: &Access, id: &str) -> Result<Option<String>, Fault> {
+    #[derive(Deserialize)]
+    struct One {
+        policy: Policy,
+    }
+    let doing = format!("read the QoS policy {id}");
+    let call = Call::get(NEUTRON, format!("qos/policies/{}", segment(&id)), doing);
+    match access.read::<One>(&call).await {
+        Ok(found) => Ok(Some(found.policy.name)),
+        Err(fault) if is_refusal(&fault) => Ok(None),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// Gives a port a name.
 pub(super) async fn rename(access: &Access, id: &PortId, name: &str) -> Result<(), Fault> {
     let call = Call::put(
         NEUTRON,
-        format!("ports/{id}"),
+        format!("ports/{}", segment(&id)),
         format!("name the port {id}"),
         json!({"port": {"name": name}}),
     );
@@ -168,19 +363,55 @@ mod tests {
     use super::*;
     use crate::domain::id::{NetworkId, SecurityGroupId};
 
-    #[test]
-    fn only_what_is_wished_for_is_named() {
-        let request = Request::MakePort {
+    fn request(groups: &[&str], port_security: Option<bool>, bare: bool) -> Request {
+        let groups = groups.iter().map(|id| SecurityGroupId::new(*id));
+        Request::MakePort {
             network: NetworkId::new("n"),
             fixed: Vec::new(),
             mac: None,
-            security_groups: vec![SecurityGroupId::new("g")],
-            port_security: Some(false),
+            security_groups: groups.collect(),
+            port_security,
             vnic_type: None,
-        };
+            bare,
+            down: false,
+            default_group: false,
+        }
+    }
+
+    #[test]
+    fn only_what_is_wished_for_is_named() {
         assert_eq!(
-            Value::Object(body("p", &request)),
+            Value::Object(body("p", &request(&["g"], Some(false), false))),
             json!({"name": "p", "network_id": "n", "port_security_enabled": false})
         );
+    }
+
+    #[test]
+    fn no_groups_and_no_addresses_are_said_and_not_left_to_neutron() {
+        assert_eq!(
+            Value::Object(body("p", &request(&[], None, true))),
+            json!({"name": "p", "network_id": "n", "security_groups": [], "fixed_ips": []})
+        );
+    }
+
+    #[test]
+    fn what_nova_writes_into_a_profile_is_not_told() {
+        let port = |profile: Value| -> Port {
+            serde_json::from_value(json!({"id": "p", "binding:profile": profile})).unwrap()
+        };
+        assert_eq!(port(json!({"os_vif_delegation": true})).odd(), []);
+        let odd = port(json!({"os_vif_delegation": true, "trusted": "true"})).odd();
+        assert_eq!(odd[0].value, r#"{"trusted":"true"}"#);
+    }
+
+    #[test]
+    fn an_address_pair_with_the_ports_own_mac_follows_the_port() {
+        let port: Port = serde_json::from_value(json!({"id": "p", "mac_address": "fa:16:3e:00:00:01",
+            "allowed_address_pairs": [{"ip_address": "10.0.0.9", "mac_address": "FA:16:3E:00:00:01"},
+                {"ip_address": "10.0.0.8", "mac_address": "fa:16:3e:00:00:02"}]}))
+        .unwrap();
+        let pairs = port.settings(None, None).address_pairs;
+        assert_eq!(pairs[0].mac, None);
+        assert_eq!(pairs[1].mac.as_deref(), Some("fa:16:3e:00:00:02"));
     }
 }

@@ -7,11 +7,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
+    attributes::{self, Odd},
+    network,
     wire::{cut, nullable, plain},
 };
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
+    holder::Holder,
     id::SecurityGroupId,
     manifest::{SecurityGroupFacts, SecurityGroupRule},
     sighting::{Sighting, Thing, ThingKind},
@@ -29,7 +32,7 @@ const NEUTRON: Service = Service::Network;
 pub(super) struct SecurityGroup {
     pub(super) id: String,
     #[serde(default, deserialize_with = "nullable")]
-    name: String,
+    pub(super) name: String,
     #[serde(default, deserialize_with = "nullable")]
     description: String,
     /// Missing where the extension is; then every group is stateful.
@@ -39,6 +42,9 @@ pub(super) struct SecurityGroup {
     security_group_rules: Vec<Rule>,
     #[serde(default)]
     created_at: Option<String>,
+    /// What says something and is not restored.
+    #[serde(flatten, deserialize_with = "attributes::of_security_group")]
+    pub(super) odd: Vec<Odd>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -59,8 +65,23 @@ struct Rule {
     remote_ip_prefix: Option<String>,
     #[serde(default)]
     remote_group_id: Option<String>,
+    #[serde(default)]
+    remote_address_group_id: Option<String>,
     #[serde(default, deserialize_with = "nullable")]
     description: String,
+    /// What may narrow it and is not understood.
+    #[serde(flatten, deserialize_with = "attributes::of_rule")]
+    odd: Vec<Odd>,
+}
+
+/// Addresses under one name, which rules may refer to.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct AddressGroup {
+    id: String,
+    #[serde(default, deserialize_with = "nullable")]
+    name: String,
+    #[serde(default, deserialize_with = "nullable")]
+    addresses: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -69,8 +90,40 @@ pub(super) struct One {
 }
 
 impl Rule {
+    /// The rule, or one for each address where it refers to an address group: a group of addresses of one
+    /// cloud is not there in another. One that may not be seen leaves a restriction that is not understood.
+    fn facts(&self, known: &[AddressGroup]) -> Vec<SecurityGroupRule> {
+        let Some(id) = &self.remote_address_group_id else {
+            return vec![self.fact()];
+        };
+        let Some(group) = known.iter().find(|group| group.id == *id) else {
+            return vec![self.fact()];
+        };
+        let v6 = self.ethertype.eq_ignore_ascii_case("IPv6");
+        let of_version = group.addresses.iter().filter(|one| one.contains(':') == v6);
+        of_version
+            .map(|address| SecurityGroupRule {
+                remote_cidr: Some(address.clone()),
+                address_group: Some(label(&group.name, id)),
+                restrictions: self.restrictions(),
+                ..self.fact()
+            })
+            .collect()
+    }
+
+    /// Tags narrow nothing.
+    fn restrictions(&self) -> Vec<String> {
+        let odd = self.odd.iter().filter(|odd| odd.name != "tags");
+        odd.map(|odd| format!("{}={}", odd.name, odd.value))
+            .collect()
+    }
+
     fn fact(&self) -> SecurityGroupRule {
+        let group = self.remote_address_group_id.as_ref();
+        let group = group.map(|id| format!("remote_address_group_id={id}"));
         SecurityGroupRule {
+            address_group: None,
+            restrictions: self.restrictions().into_iter().chain(group).collect(),
             direction: self.direction.clone(),
             ethertype: self.ethertype.clone(),
             protocol: plain(self.protocol.clone()),
@@ -102,13 +155,24 @@ impl SecurityGroup {
         }
     }
 
-    pub(super) fn facts(self) -> SecurityGroupFacts {
+    /// What of it and its rules says something and is not restored, with what it is of.
+    pub(super) fn unrestored(&self) -> Vec<(String, Odd)> {
+        let own = self.odd.iter().map(|odd| (String::new(), odd.clone()));
+        let of_rules = self.security_group_rules.iter().flat_map(|rule| {
+            let tags = rule.odd.iter().filter(|odd| odd.name == "tags");
+            tags.map(|odd| (format!("rule {} ", rule.fact().words()), odd.clone()))
+        });
+        own.chain(of_rules).collect()
+    }
+
+    pub(super) fn facts(self, address_groups: &[AddressGroup]) -> SecurityGroupFacts {
+        let rules = self.security_group_rules.iter();
         SecurityGroupFacts {
             id: SecurityGroupId::new(self.id),
             name: self.name,
             description: self.description,
             stateful: self.stateful.unwrap_or(true),
-            rules: self.security_group_rules.iter().map(Rule::fact).collect(),
+            rules: rules.flat_map(|rule| rule.facts(address_groups)).collect(),
         }
     }
 
@@ -117,6 +181,31 @@ impl SecurityGroup {
         self.security_group_rules
             .iter()
             .filter_map(|rule| rule.remote_group_id.as_deref())
+    }
+}
+
+/// A name with its id.
+fn label(name: &str, id: &str) -> String {
+    if name.is_empty() {
+        id.to_owned()
+    } else {
+        format!("{name} ({id})")
+    }
+}
+
+/// The address groups that the rules of these groups refer to, as far as they may be seen.
+pub(super) async fn address_groups(
+    access: &Access,
+    groups: &[SecurityGroup],
+) -> Result<Vec<AddressGroup>, Fault> {
+    let rules = groups.iter().flat_map(|group| &group.security_group_rules);
+    let ids: BTreeSet<String> = rules
+        .filter_map(|rule| rule.remote_address_group_id.clone())
+        .collect();
+    let ids: Vec<String> = ids.into_iter().collect();
+    match network::having(access, "address-groups", "id", &ids).await {
+        Err(fault) if network::is_refusal(&fault) => Ok(Vec::new()),
+        other => other,
     }
 }
 
@@ -147,7 +236,7 @@ pub(super) async fn make(
 pub(super) async fn rename(access: &Access, id: &SecurityGroupId, name: &str) -> Result<(), Fault> {
     let call = Call::put(
         NEUTRON,
-        format!("security-groups/{id}"),
+        format!("security-groups/{}", segment(&id)),
         format!("name the security group {id}"),
         json!({"security_group": {"name": name}}),
     );
@@ -166,12 +255,14 @@ struct Reference {
 #[derive(Deserialize)]
 struct Membership {
     #[serde(default, deserialize_with = "nullable")]
+    id: String,
+    #[serde(default, deserialize_with = "nullable")]
     security_groups: Vec<String>,
 }
 
-/// `Busy` while a group that ports have refers to this one in a rule: Neutron would delete that rule
-/// with this group, without a word, and others would lose a way in.
-pub(super) async fn check_unreferenced(access: &Access, id: &str) -> Result<(), Fault> {
+/// A group that ports have and that refers to this one in a rule: Neutron would delete that rule with this
+/// group, without a word, and others would lose a way in.
+pub(super) async fn referring(access: &Access, id: &str) -> Result<Option<Holder>, Fault> {
     let doing = format!("look for rules that refer to the security group {id}");
     let rules = Call::get(NEUTRON, "security-group-rules", doing.as_str())
         .query("remote_group_id", id)
@@ -184,26 +275,35 @@ pub(super) async fn check_unreferenced(access: &Access, id: &str) -> Result<(), 
         .filter(|group| *group != id)
         .collect();
     if referring.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    let ports = Call::get(NEUTRON, "ports", doing.as_str())
-        .query("project_id", access.project.as_str())
-        .query("fields", "id")
-        .query("fields", "security_groups");
-    let ports: Vec<Membership> = access.pages(ports, "ports").await?;
+    let ports = memberships(access, &doing).await?;
     let used = ports
         .iter()
         .flat_map(|port| &port.security_groups)
         .find(|group| referring.contains(group.as_str()));
-    match used {
-        None => Ok(()),
-        Some(group) => Err(Fault::new(
-            FaultKind::Busy,
-            NEUTRON,
-            format!("delete the security group {id}"),
-            format!("a rule of the security group {group}, which ports have, refers to it"),
-        )),
-    }
+    Ok(used.map(|group| {
+        let words = format!("is named by a rule of security group {group}, which ports have");
+        Holder::itself(&words)
+    }))
+}
+
+/// The ports that have a group.
+pub(super) async fn members(access: &Access, id: &str) -> Result<Vec<Holder>, Fault> {
+    let doing = format!("look for ports that have the security group {id}");
+    let ports = memberships(access, &doing).await?;
+    let with_it = ports
+        .iter()
+        .filter(|port| port.security_groups.iter().any(|group| group == id));
+    Ok(with_it.map(|port| Holder::user("port", &port.id)).collect())
+}
+
+async fn memberships(access: &Access, doing: &str) -> Result<Vec<Membership>, Fault> {
+    let ports = Call::get(NEUTRON, "ports", doing)
+        .query("project_id", access.project.as_str())
+        .query("fields", "id")
+        .query("fields", "security_groups");
+    access.pages(ports, "ports").await
 }
 
 /// Gives a group exactly these rules: adds what it lacks, then removes what is too much.
@@ -214,7 +314,7 @@ pub(super) async fn apply_rules(
 ) -> Result<(), Fault> {
     let doing = format!("set the rules of the security group {id}");
     // Read in one piece with its group: a list of rules is empty for a group that is not there.
-    let path = format!("security-groups/{id}");
+    let path = format!("security-groups/{}", segment(&id));
     let group = access
         .read::<One>(&Call::get(NEUTRON, path, doing.as_str()))
         .await?
@@ -234,15 +334,24 @@ pub(super) async fn apply_rules(
         .map(|(_, rule)| body(id, rule))
         .collect();
     if !lacking.is_empty() {
-        let body = json!({ "security_group_rules": lacking });
-        access
-            .send(&Call::post(
-                NEUTRON,
-                "security-group-rules",
-                doing.as_str(),
-                body,
-            ))
-            .await?;
+        let post = |rules: &[Map<String, Value>]| {
+            let body = json!({ "security_group_rules": rules });
+            Call::post(NEUTRON, "security-group-rules", doing.as_str(), body)
+        };
+        match access.send(&post(&lacking)).await {
+            // One rule that this Neutron does not know takes all with it, so each is asked for by itself.
+            // What is left out lets in less than before, and is seen when all is compared in the end.
+            Err(fault) if is_of_one_rule(&fault) && lacking.len() > 1 => {
+                for rule in &lacking {
+                    match access.send(&post(std::slice::from_ref(rule))).await {
+                        Err(fault) if is_of_one_rule(&fault) => {}
+                        other => drop(other?),
+                    }
+                }
+            }
+            Err(fault) if is_of_one_rule(&fault) => {}
+            other => drop(other?),
+        }
     }
     let surplus: Vec<_> = present
         .iter()
@@ -255,8 +364,17 @@ pub(super) async fn apply_rules(
         .await
 }
 
+/// Whether a refusal is about the content of a rule, or says that its like is there.
+fn is_of_one_rule(fault: &Fault) -> bool {
+    matches!(fault.kind, FaultKind::Invalid | FaultKind::Conflict)
+}
+
 async fn delete_rule(access: &Access, rule: &str, doing: &str) -> Result<(), Fault> {
-    let call = Call::delete(NEUTRON, format!("security-group-rules/{rule}"), doing);
+    let call = Call::delete(
+        NEUTRON,
+        format!("security-group-rules/{}", segment(&rule)),
+        doing,
+    );
     match access.send(&call).await {
         Err(fault) if fault.kind == FaultKind::NotFound => Ok(()),
         other => other.map(drop),
@@ -292,6 +410,7 @@ struct Meaning {
     protocol: String,
     ports: (Option<i64>, Option<i64>),
     remote: String,
+    restrictions: Vec<String>,
 }
 
 impl Meaning {
@@ -316,6 +435,7 @@ impl Meaning {
             protocol: protocol.to_owned(),
             ports: (rule.port_min, rule.port_max),
             remote: remote.to_owned(),
+            restrictions: rule.restrictions.clone(),
         }
     }
 }
@@ -329,11 +449,8 @@ mod tests {
             direction: "ingress".to_owned(),
             ethertype: "IPv4".to_owned(),
             protocol: protocol.map(str::to_owned),
-            port_min: None,
-            port_max: None,
             remote_cidr: cidr.map(str::to_owned),
-            remote_group: None,
-            description: String::new(),
+            ..SecurityGroupRule::default()
         }
     }
 
@@ -345,6 +462,44 @@ mod tests {
         assert!(same(&rule(None, None), &rule(None, Some("0.0.0.0/0"))));
         assert!(same(&rule(Some("6"), None), &rule(Some("tcp"), None)));
         assert!(!same(&rule(Some("udp"), None), &rule(Some("tcp"), None)));
+    }
+
+    #[test]
+    fn an_address_group_becomes_its_addresses_and_one_that_is_hidden_is_never_forgotten() {
+        let group: SecurityGroup =
+            serde_json::from_value(json!({"id": "g", "security_group_rules": [
+            {"id": "r", "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp",
+             "remote_address_group_id": "a"},
+            {"id": "s", "direction": "ingress", "ethertype": "IPv4", "only_at": "night",
+             "tags": ["x"]}]}))
+            .unwrap();
+        let known = AddressGroup {
+            id: "a".to_owned(),
+            name: "admins".to_owned(),
+            addresses: vec![
+                "10.0.0.0/8".to_owned(),
+                "fd00::/8".to_owned(),
+                "192.0.2.1/32".to_owned(),
+            ],
+        };
+        let facts = group.clone().facts(&[known]);
+        let cidrs: Vec<_> = facts
+            .rules
+            .iter()
+            .map(|rule| rule.remote_cidr.as_deref())
+            .collect();
+        assert_eq!(cidrs, [Some("10.0.0.0/8"), Some("192.0.2.1/32"), None]);
+        assert_eq!(facts.rules[0].address_group.as_deref(), Some("admins (a)"));
+        assert!(facts.rules[0].restrictions.is_empty());
+        assert_eq!(facts.rules[2].restrictions, ["only_at=night"]);
+        let hidden = group.facts(&[]);
+        assert_eq!(hidden.rules[0].restrictions, ["remote_address_group_id=a"]);
+        let name = |_: &SecurityGroupId| String::new();
+        assert_ne!(
+            hidden.content(name),
+            facts.content(name),
+            "not the same content"
+        );
     }
 
     #[test]

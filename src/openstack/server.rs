@@ -1,11 +1,14 @@
 //! Nova servers; this file may not know what is on their disks or behind their ports.
+//!
+//! One file because a server is shown, made and set in one and the same document, by one list of versions.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
+    attributes::{self, Odd},
     fault::presentable,
     gather::worth_a_list,
     server_group,
@@ -13,7 +16,7 @@ use super::{
     wire::{InOrder, cut, flag, nullable, present, properties},
 };
 use crate::domain::{
-    effect::ServerPlan,
+    effect::{ServerPlan, ServerSetting},
     fault::{Fault, FaultKind, Service},
     id::{ServerId, Tenant},
     inventory::InstanceInfo,
@@ -28,18 +31,26 @@ const NOVA: Service = Service::Compute;
 /// before, it leaves them out without a word.
 const LIST: [Microversion; 2] = [Microversion(2, 69), Microversion(2, 26)];
 /// Description (2.19), device tags (2.42), no networks at all (2.37), tags at once (2.52).
-const MAKE: [Microversion; 3] = [
+/// The name of the host (2.90).
+const MAKE: [Microversion; 4] = [
+    Microversion(2, 90),
     Microversion(2, 52),
     Microversion(2, 42),
     Microversion(2, 19),
 ];
-/// Server groups (2.71), the flavor in full (2.47), tags (2.26), description (2.19), what goes with
-/// the server (2.3).
-const SHOW: [Microversion; 5] = [
+/// Hints (2.100), the zone that it is bound to (2.96), the name of the host (2.90), why it is locked (2.73),
+/// server groups (2.71), the flavor in full (2.47), tags (2.26), description (2.19), whether it is locked
+/// (2.9), what goes with the server (2.3).
+const SHOW: [Microversion; 10] = [
+    Microversion(2, 100),
+    Microversion(2, 96),
+    Microversion(2, 90),
+    Microversion(2, 73),
     Microversion(2, 71),
     Microversion(2, 47),
     Microversion(2, 26),
     Microversion(2, 19),
+    Microversion(2, 9),
     Microversion(2, 3),
 ];
 /// From here on an admin sees user data and root device.
@@ -49,6 +60,8 @@ const TAGS_AT_ONCE: Microversion = Microversion(2, 52);
 const NO_NETWORK: Microversion = Microversion(2, 37);
 const DEVICE_TAGS: Microversion = Microversion(2, 42);
 const DESCRIPTION: Microversion = Microversion(2, 19);
+const HOSTNAME: Microversion = Microversion(2, 90);
+const LOCKED_REASON: Microversion = Microversion(2, 73);
 
 /// Nova keeps as many tags on a server.
 const TAGS_MAX: usize = 50;
@@ -70,7 +83,13 @@ pub(super) struct Server {
     #[serde(default, deserialize_with = "nullable")]
     pub(super) status: String,
     #[serde(default)]
+    tenant_id: Option<String>,
+    #[serde(default)]
     created: Option<String>,
+    #[serde(default)]
+    pub(super) updated: Option<String>,
+    #[serde(default, rename = "OS-EXT-STS:task_state")]
+    pub(super) task: Option<String>,
     #[serde(default)]
     pub(super) user_id: Option<String>,
     /// An empty text for a server that boots from a volume.
@@ -102,7 +121,7 @@ pub(super) struct Server {
     pub(super) server_groups: Vec<String>,
     /// By network, in the order of the network cards.
     #[serde(default)]
-    pub(super) addresses: InOrder<Vec<Address>>,
+    pub(super) addresses: InOrder<(String, Vec<Address>)>,
     /// `null` where there is none, missing where it may not be seen.
     #[serde(
         default,
@@ -112,6 +131,18 @@ pub(super) struct Server {
     pub(super) user_data: Option<Value>,
     #[serde(default, rename = "OS-EXT-SRV-ATTR:root_device_name")]
     pub(super) root_device: Option<String>,
+    /// Told to everybody from 2.90 on, before that to admins.
+    #[serde(default, rename = "OS-EXT-SRV-ATTR:hostname")]
+    pub(super) hostname: Option<String>,
+    #[serde(default, deserialize_with = "flag")]
+    pub(super) locked: bool,
+    #[serde(default)]
+    pub(super) locked_reason: Option<String>,
+    #[serde(default, rename = "OS-DCF:diskConfig")]
+    pub(super) disk_config: Option<String>,
+    /// What says something and is not restored.
+    #[serde(flatten, deserialize_with = "attributes::of_server")]
+    pub(super) odd: Vec<Odd>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -149,7 +180,9 @@ struct MadeServer {
 }
 
 impl Server {
-    pub(super) fn boots_from_volume(&self) -> bool {
+    /// Whether Nova knows of no image: then it boots from a volume, for else it could not boot. With one it
+    /// may boot from a volume all the same: see [`super::root`].
+    pub(super) fn has_no_image(&self) -> bool {
         match &self.image {
             Value::String(text) => text.is_empty(),
             Value::Null => true,
@@ -183,7 +216,7 @@ impl Server {
     fn info(self, tenant: &Tenant) -> InstanceInfo {
         InstanceInfo {
             tenant: tenant.clone(),
-            root_is_volume: self.boots_from_volume(),
+            root_is_volume: self.has_no_image(),
             volumes: u32::try_from(self.volumes.len()).unwrap_or(u32::MAX),
             server: ServerId::new(self.id),
             name: self.name.unwrap_or_default(),
@@ -236,7 +269,7 @@ async fn get(access: &Access, id: &str) -> Result<Server, Fault> {
     let version = access.first_of(NOVA, &LIST).await?;
     let call = Call::get(
         NOVA,
-        format!("servers/{id}"),
+        format!("servers/{}", segment(&id)),
         format!("read the server {id}"),
     );
     Ok(access.read::<One>(&call.at(version)).await?.server)
@@ -288,10 +321,20 @@ async fn show(
             |ids| show_together(access, tenant, ids, version),
         )
         .await?;
-    match found.into_iter().next() {
-        Some(server) => Ok(server),
+    let server = match found.into_iter().next() {
+        Some(server) => server,
         // What a list does not show may still be there; and if not, this says so.
-        None => show_one(access, id.as_str(), version).await,
+        None => show_one(access, id.as_str(), version).await?,
+    };
+    // An admin is shown the servers of every project, whatever its token is scoped to.
+    match &server.tenant_id {
+        Some(project) if project != tenant.project.as_str() => Err(Fault::new(
+            FaultKind::NotFound,
+            NOVA,
+            format!("read the server {id}"),
+            format!("it is not in project {}", tenant.project),
+        )),
+        Some(_) | None => Ok(server),
     }
 }
 
@@ -302,7 +345,7 @@ async fn show_one(
 ) -> Result<Server, Fault> {
     let call = Call::get(
         NOVA,
-        format!("servers/{id}"),
+        format!("servers/{}", segment(&id)),
         format!("read the server {id}"),
     );
     Ok(access.read::<One>(&call.at(version)).await?.server)
@@ -443,10 +486,16 @@ fn body(name: &str, plan: &ServerPlan, version: Option<Microversion>) -> Map<Str
     put("flavorRef", json!(plan.flavor));
     put("block_device_mapping_v2", Value::Array(disks));
     put("config_drive", json!(plan.config_drive));
+    let tags = plan.card_tags.iter().map(Option::as_ref);
+    let tags = tags.chain(std::iter::repeat(None));
     let ports: Vec<Value> = plan
         .ports
         .iter()
-        .map(|port| json!({"port": port}))
+        .zip(tags)
+        .map(|(port, tag)| match tag.filter(|_| speaks(DEVICE_TAGS)) {
+            Some(tag) => json!({"port": port, "tag": tag}),
+            None => json!({"port": port}),
+        })
         .collect();
     if !ports.is_empty() {
         put("networks", Value::Array(ports));
@@ -456,7 +505,11 @@ fn body(name: &str, plan: &ServerPlan, version: Option<Microversion>) -> Map<Str
     if speaks(DESCRIPTION) && !plan.description.is_empty() {
         put("description", json!(cut(&plan.description)));
     }
+    let hostname = plan.hostname.clone();
+    let hostname = hostname.filter(|name| speaks(HOSTNAME) && is_host_name(name));
     let optional = [
+        ("hostname", &hostname),
+        ("OS-DCF:diskConfig", &plan.disk_config),
         ("key_name", &plan.key_name),
         ("availability_zone", &plan.availability_zone),
         ("user_data", &plan.user_data),
@@ -480,6 +533,17 @@ fn body(name: &str, plan: &ServerPlan, version: Option<Microversion>) -> Map<Str
     server
 }
 
+/// Whether Nova takes it: at 2.90 no dots, and letters and digits at both ends (schema `hostname`); a name
+/// that it refuses would refuse the server.
+fn is_host_name(text: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_alphanumeric();
+    let bytes = text.as_bytes();
+    (2..=63).contains(&bytes.len())
+        && bytes.iter().all(|byte| good(*byte) || *byte == b'-')
+        && bytes.first().is_some_and(|byte| good(*byte))
+        && bytes.last().is_some_and(|byte| good(*byte))
+}
+
 fn is_tag(text: &str) -> bool {
     text.chars().count() <= TAG_CHARACTERS_MAX && !text.contains(['/', ','])
 }
@@ -494,7 +558,7 @@ pub(super) async fn apply_tags(
     if version.is_some() {
         let call = Call::put(
             NOVA,
-            format!("servers/{id}/tags"),
+            format!("servers/{}/tags", segment(&id)),
             format!("set the tags of the server {id}"),
             json!({ "tags": tags }),
         );
@@ -505,13 +569,74 @@ pub(super) async fn apply_tags(
     }
     let call = Call::delete(
         NOVA,
-        format!("servers/{id}/metadata/{MARK}"),
+        format!("servers/{}/metadata/{MARK}", segment(&id)),
         format!("take our mark off the server {id}"),
     );
     match access.send(&call).await {
         Err(fault) if fault.kind == FaultKind::NotFound => Ok(()),
         other => other.map(drop),
     }
+}
+
+/// Sets one thing on a server that is up; `Busy` until it is so.
+pub(super) async fn set(
+    access: &Access,
+    id: &ServerId,
+    setting: &ServerSetting,
+) -> Result<(), Fault> {
+    match setting {
+        ServerSetting::Stopped => stop(access, id).await,
+        ServerSetting::Locked(reason) => {
+            let version = access.first_of(NOVA, &[LOCKED_REASON]).await?;
+            let body = match reason.as_ref().filter(|_| version.is_some()) {
+                Some(reason) => json!({"lock": {"locked_reason": cut(reason)}}),
+                None => json!({"lock": null}),
+            };
+            act(access, id, format!("lock the server {id}"), body, version).await
+        }
+    }
+}
+
+/// Nova makes no server that is switched off, so one that is up is; what is down already stays.
+async fn stop(access: &Access, id: &ServerId) -> Result<(), Fault> {
+    let doing = format!("stop the server {id}");
+    let seen = get(access, id.as_str()).await?;
+    if seen.status.eq_ignore_ascii_case("SHUTOFF") {
+        return Ok(());
+    }
+    if seen.task.is_none() {
+        act(access, id, doing.clone(), json!({"os-stop": null}), None).await?;
+    }
+    Err(Fault::new(
+        FaultKind::Busy,
+        NOVA,
+        doing,
+        "it is on its way down",
+    ))
+}
+
+/// Takes a lock off a server.
+pub(super) async fn unlock(access: &Access, id: &str) -> Result<(), Fault> {
+    let id = ServerId::new(id);
+    let doing = format!("unlock the server {id}");
+    act(access, &id, doing, json!({"unlock": null}), None).await
+}
+
+async fn act(
+    access: &Access,
+    id: &ServerId,
+    doing: String,
+    body: Value,
+    version: Option<Microversion>,
+) -> Result<(), Fault> {
+    let call = Call::post(
+        NOVA,
+        format!("servers/{}/action", segment(&id)),
+        doing,
+        body,
+    );
+    access.send(&call.at(version)).await?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -541,6 +666,9 @@ mod tests {
             user_data: None,
             metadata: Properties::new(),
             tags: (0..60).map(|n| format!("t{n}")).collect(),
+            card_tags: vec![Some("uplink".to_owned())],
+            hostname: Some("old-host".to_owned()),
+            disk_config: None,
         }
     }
 
@@ -561,8 +689,27 @@ mod tests {
     fn old_nova_gets_no_unknown_key() {
         let body = body("drb-1", &plan(), None);
         assert!(!body.contains_key("tags") && !body.contains_key("description"));
+        assert!(!body.contains_key("hostname") && body["networks"][0].get("tag").is_none());
         assert!(body["block_device_mapping_v2"][0].get("tag").is_none());
         assert_eq!(body["metadata"], json!({"drbackup": "drb-1"}));
+    }
+
+    #[test]
+    fn a_name_of_the_host_is_sent_where_it_is_taken() {
+        let mut plan = plan();
+        let sent = |plan: &ServerPlan, minor| {
+            let body = body("drb-1", plan, Some(Microversion(2, minor)));
+            (
+                body.get("hostname").cloned(),
+                body["networks"][0]["tag"].clone(),
+            )
+        };
+        assert_eq!(sent(&plan, 90), (Some(json!("old-host")), json!("uplink")));
+        assert_eq!(sent(&plan, 52).0, None);
+        for name in ["a.b", "-a", "a", "a_b"] {
+            plan.hostname = Some(name.to_owned());
+            assert_eq!(sent(&plan, 90).0, None, "{name} would refuse the server");
+        }
     }
 
     #[test]
@@ -576,7 +723,7 @@ mod tests {
     #[test]
     fn server_without_image_boots_from_a_volume() {
         let read = |text| serde_json::from_str::<Server>(text).unwrap();
-        assert!(read(r#"{"id": "s", "image": ""}"#).boots_from_volume());
-        assert!(!read(r#"{"id": "s", "image": {"id": "i"}}"#).boots_from_volume());
+        assert!(read(r#"{"id": "s", "image": ""}"#).has_no_image());
+        assert!(!read(r#"{"id": "s", "image": {"id": "i"}}"#).has_no_image());
     }
 }

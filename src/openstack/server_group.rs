@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
     network::is_refusal,
     server::Server,
     version::Microversion,
@@ -84,7 +84,7 @@ pub(super) async fn of_server(
         let Some(id) = server.server_groups.first() else {
             return Ok((None, None));
         };
-        let call = Call::get(NOVA, format!("os-server-groups/{id}"), doing).at(version);
+        let call = Call::get(NOVA, format!("os-server-groups/{}", segment(&id)), doing).at(version);
         access
             .read::<OneGroup>(&call)
             .await

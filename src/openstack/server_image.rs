@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
     server, snapshot,
     version::Microversion,
     wire::{nullable, plain},
@@ -95,7 +95,7 @@ pub(super) async fn make(access: &Access, name: &str, server: &ServerId) -> Resu
     let version = access.first_of(NOVA, &[IN_BODY]).await?;
     let call = Call::post(
         NOVA,
-        format!("servers/{server}/action"),
+        format!("servers/{}/action", segment(&server)),
         format!("create the image {name} of the server {server}"),
         json!({"createImage": {"name": name, "metadata": {}}}),
     );
@@ -133,7 +133,7 @@ pub(super) async fn captured(
     server: &ServerId,
 ) -> Result<Fact, Fault> {
     let doing = format!("read the image {image}");
-    let call = Call::get(GLANCE, format!("images/{image}"), doing.clone());
+    let call = Call::get(GLANCE, format!("images/{}", segment(&image)), doing.clone());
     let seen: Map<String, Value> = access.read(&call).await?;
     // Older releases of Glance hand out a text with the list in it.
     let mapping = match seen.get("block_device_mapping") {
@@ -171,7 +171,7 @@ pub(super) async fn sweep(access: &Access, tenant: &Tenant, image: &str) -> Resu
         .collect();
     let going = left.len();
     for seen in left.into_iter().filter(|seen| !seen.refuses_deletion()) {
-        match super::thing::delete(access, &seen.thing).await {
+        match super::thing::delete(access, tenant, &seen.thing, &[]).await {
             Ok(()) => {}
             Err(fault) if matches!(fault.kind, FaultKind::NotFound | FaultKind::Busy) => {}
             Err(fault) => return Err(fault),

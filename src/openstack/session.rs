@@ -206,15 +206,17 @@ impl Session {
         Ok(projects)
     }
 
-    /// Asks Keystone now, whatever is remembered: whether it answers and takes the credential.
+    /// Asks Keystone now, whatever is remembered: whether it answers, takes the credential, and tells where
+    /// all services are that are called.
     pub(super) async fn hail(&self) -> Result<(), Fault> {
         let patience = Duration::from_secs(self.line.limits().login_seconds);
         let asked = async {
             let home = self.token(&Scope::Home, None).await?;
-            self.read_projects(&home).await
+            self.read_projects(&home).await?;
+            self.find_services(&home)
         };
         match tokio::time::timeout(patience, asked).await {
-            Ok(answered) => answered.map(drop),
+            Ok(answered) => answered,
             Err(_elapsed) => Err(Fault::new(
                 FaultKind::Unreachable,
                 Service::Identity,
@@ -222,6 +224,27 @@ impl Session {
                 "no answer within the deadline",
             )),
         }
+    }
+
+    /// Refuses a token whose catalogue lacks one of the services in our region; one without a project has
+    /// no catalogue.
+    fn find_services(&self, token: &Token) -> Result<(), Fault> {
+        let Some(project) = &token.project else {
+            return Ok(());
+        };
+        for service in [
+            Service::BlockStorage,
+            Service::Compute,
+            Service::Network,
+            Service::Image,
+        ] {
+            let found = catalogue::root(service, &self.entry, &token.catalogue, project.as_str());
+            found.map_err(|problem| {
+                let doing = format!("tell where {} is", service.project());
+                Fault::new(FaultKind::Unconfigured, Service::Identity, doing, problem)
+            })?;
+        }
+        Ok(())
     }
 
     async fn read_projects(&self, home: &Arc<Token>) -> Result<Vec<Project>, Fault> {

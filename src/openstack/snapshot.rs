@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    access::{Access, Call},
-    thing::cinder,
+    access::{Access, Call, segment},
+    thing::{check_idle, cinder},
     volume_group::SNAPSHOTS,
     wire::{cut, nullable},
 };
@@ -113,7 +113,7 @@ pub(super) async fn of_group(
 pub(super) async fn get(access: &Access, id: &str) -> Result<Sighting, Fault> {
     let call = Call::get(
         CINDER,
-        format!("snapshots/{id}"),
+        format!("snapshots/{}", segment(&id)),
         format!("read the snapshot {id}"),
     );
     Ok(access.read::<One>(&call).await?.snapshot.sighting())
@@ -128,7 +128,7 @@ pub(super) async fn take(
 ) -> Result<(), Fault> {
     let call = Call::put(
         CINDER,
-        format!("snapshots/{snapshot}"),
+        format!("snapshots/{}", segment(&snapshot)),
         format!("call the snapshot {snapshot} {name}"),
         json!({"snapshot": {"name": name, "description": cut(description)}}),
     );
@@ -137,15 +137,20 @@ pub(super) async fn take(
 }
 
 /// Gives a snapshot that a volume backup which died has left busy its status back, as an admin may. Any
-/// other status is left alone.
-pub(super) async fn free(access: &Access, snapshot: &SnapshotId) -> Result<(), Fault> {
+/// other status is left alone, and `Busy` is the answer while a volume backup of it is being written.
+pub(super) async fn free(
+    access: &Access,
+    tenant: &Tenant,
+    snapshot: &SnapshotId,
+) -> Result<(), Fault> {
     let seen = get(access, snapshot.as_str()).await?;
     if seen.status != "backing-up" {
         return Ok(());
     }
+    check_idle(access, tenant, &seen).await?;
     let call = Call::post(
         CINDER,
-        format!("snapshots/{snapshot}/action"),
+        format!("snapshots/{}/action", segment(&snapshot)),
         format!("free the snapshot {snapshot}, which is {}", seen.status),
         json!({"os-reset_status": {"status": "available"}}),
     );
@@ -161,7 +166,7 @@ pub(super) async fn describe(
 ) -> Result<(), Fault> {
     let call = Call::put(
         CINDER,
-        format!("snapshots/{snapshot}"),
+        format!("snapshots/{}", segment(&snapshot)),
         format!("describe the snapshot {snapshot}"),
         json!({"snapshot": {"description": cut(description)}}),
     );

@@ -4,15 +4,15 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{
-    access::{Access, Call},
-    backup, key_pair, port, security_group, server, server_image, snapshot, transfer,
+    access::{Access, Call, segment},
+    backup, holder, key_pair, port, security_group, server, server_image, snapshot, transfer,
     version::Microversion,
     volume, volume_group,
 };
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
     id::Tenant,
-    sighting::{Sighting, Thing, ThingKind},
+    sighting::{Sighting, Thing, ThingKind, is_left_by_a_death},
 };
 
 pub(super) fn service(kind: ThingKind) -> Service {
@@ -30,15 +30,15 @@ pub(super) fn service(kind: ThingKind) -> Service {
 fn path(thing: &Thing) -> String {
     let id = &thing.id;
     match thing.kind {
-        ThingKind::Snapshot => format!("snapshots/{id}"),
-        ThingKind::Volume => format!("volumes/{id}"),
-        ThingKind::VolumeBackup => format!("backups/{id}"),
-        ThingKind::SecurityGroup => format!("security-groups/{id}"),
+        ThingKind::Snapshot => format!("snapshots/{}", segment(&id)),
+        ThingKind::Volume => format!("volumes/{}", segment(&id)),
+        ThingKind::VolumeBackup => format!("backups/{}", segment(&id)),
+        ThingKind::SecurityGroup => format!("security-groups/{}", segment(&id)),
         ThingKind::KeyPair => key_pair::path(id),
-        ThingKind::Port => format!("ports/{id}"),
-        ThingKind::Server => format!("servers/{id}"),
-        ThingKind::GroupSnapshot => format!("group_snapshots/{id}"),
-        ThingKind::Image => format!("images/{id}"),
+        ThingKind::Port => format!("ports/{}", segment(&id)),
+        ThingKind::Server => format!("servers/{}", segment(&id)),
+        ThingKind::GroupSnapshot => format!("group_snapshots/{}", segment(&id)),
+        ThingKind::Image => format!("images/{}", segment(&id)),
     }
 }
 
@@ -185,25 +185,44 @@ async fn version_of(access: &Access, kind: ThingKind) -> Result<Option<Microvers
     access.first_of(service(kind), &version).await
 }
 
-/// Gives what is stuck the status `error`, as an admin may. What is there no more, or may be deleted as
-/// it is, is left alone: a status given to what has just moved on by itself would be a lie.
-pub(super) async fn give_up_status(access: &Access, thing: &Thing) -> Result<(), Fault> {
-    let status = match get(access, thing).await? {
-        Some(seen) => seen.status,
-        None => return Ok(()),
+/// Gives what a service's death has left stuck the status `error`, as an admin may. It is looked at right
+/// before: what is there no more, or may be deleted as it is, is left alone, because a status given to what
+/// has just moved on by itself would be a lie; and what somebody uses, or works on, is refused.
+///
+/// No `attach_status` is ever given: `detached` makes Cinder forget every attachment and detach the volume
+/// from the server that runs on it (`_clean_volume_attachment` of `cinder/api/contrib/admin_actions.py`).
+pub(super) async fn give_up_status(
+    access: &Access,
+    tenant: &Tenant,
+    thing: &Thing,
+) -> Result<(), Fault> {
+    let Some(seen) = get(access, thing).await? else {
+        return Ok(());
     };
-    if ["available", "error"].contains(&status.as_str()) {
+    let status = seen.status.as_str();
+    if ["available", "error"].contains(&status) {
         return Ok(());
     }
-    let mut reset = json!({"status": "error"});
-    if thing.kind == ThingKind::Volume {
-        // Its server is gone, or it would not have to go.
-        reset["attach_status"] = json!("detached");
+    let doing = format!("give up the {thing}, which is {status}");
+    // Whatever of ours uses it is no reason to take it away by force.
+    if holder::check(access, tenant, thing, &[]).await?.is_none() {
+        return Ok(());
     }
+    if !is_left_by_a_death(thing.kind, status) {
+        let message = "no service's death leaves that behind: somebody works on it";
+        return Err(Fault::new(
+            FaultKind::Busy,
+            service(thing.kind),
+            doing,
+            message,
+        ));
+    }
+    check_idle(access, tenant, &seen).await?;
+    let reset = json!({"status": "error"});
     let call = Call::post(
         service(thing.kind),
         format!("{}/action", path(thing)),
-        format!("give up the {thing}, which is {status}"),
+        doing,
         if thing.kind == ThingKind::GroupSnapshot {
             json!({"reset_status": reset})
         } else {
@@ -228,16 +247,78 @@ pub(super) async fn give_up_status(access: &Access, thing: &Thing) -> Result<(),
     Ok(())
 }
 
-/// Asks for the deletion of a thing.
-pub(super) async fn delete(access: &Access, thing: &Thing) -> Result<(), Fault> {
-    if thing.kind == ThingKind::SecurityGroup {
-        security_group::check_unreferenced(access, &thing.id).await?;
+/// Refuses to give up what something else is made of at the moment: a volume or a snapshot of which a
+/// volume backup is being written, a volume backup while a volume is being restored.
+pub(super) async fn check_idle(
+    access: &Access,
+    tenant: &Tenant,
+    seen: &Sighting,
+) -> Result<(), Fault> {
+    let thing = &seen.thing;
+    let at_it: Option<Thing> = match (thing.kind, seen.status.as_str()) {
+        (ThingKind::Volume, "backing-up") => {
+            backup::being_written(access, tenant, |one| one.is_of_volume(&thing.id)).await?
+        }
+        (ThingKind::Snapshot, "backing-up") => {
+            backup::being_written(access, tenant, |one| one.is_of_snapshot(&thing.id)).await?
+        }
+        // No release tells which volume a backup is restored into.
+        (ThingKind::VolumeBackup, "restoring") => {
+            let call = cinder(
+                access,
+                tenant,
+                "volumes/detail",
+                "look for volumes that are being restored",
+            );
+            let call = call.query("status", "restoring-backup");
+            let rows: Vec<volume::Volume> = access.pages(call, "volumes").await?;
+            rows.into_iter().next().map(|one| one.sighting().thing)
+        }
+        (
+            ThingKind::Snapshot
+            | ThingKind::Volume
+            | ThingKind::VolumeBackup
+            | ThingKind::SecurityGroup
+            | ThingKind::KeyPair
+            | ThingKind::Port
+            | ThingKind::Server
+            | ThingKind::GroupSnapshot
+            | ThingKind::Image,
+            _,
+        ) => None,
+    };
+    match at_it {
+        None => Ok(()),
+        Some(other) => Err(Fault::new(
+            FaultKind::Busy,
+            service(thing.kind),
+            format!("free the {thing}, which is {}", seen.status),
+            format!("the {other} may be what it is busy with"),
+        )),
     }
-    let call = Call::delete(
-        service(thing.kind),
-        path(thing),
-        format!("delete the {thing}"),
-    );
+}
+
+/// Asks for the deletion of a thing that nobody uses besides `ours`.
+pub(super) async fn delete(
+    access: &Access,
+    tenant: &Tenant,
+    thing: &Thing,
+    ours: &[Thing],
+) -> Result<(), Fault> {
+    let doing = format!("delete the {thing}");
+    let Some(used) = holder::check(access, tenant, thing, ours).await? else {
+        let message = "it is not there";
+        return Err(Fault::new(
+            FaultKind::NotFound,
+            service(thing.kind),
+            doing,
+            message,
+        ));
+    };
+    if let Some(why) = used.busy {
+        return Err(Fault::new(FaultKind::Busy, service(thing.kind), doing, why));
+    }
+    let call = Call::delete(service(thing.kind), path(thing), doing);
     let call = call.at(version_of(access, thing.kind).await?);
     let mut outcome = access.send(&call).await;
     let refused = matches!(&outcome, Err(fault) if fault.status == Some(400));
@@ -245,9 +326,21 @@ pub(super) async fn delete(access: &Access, thing: &Thing) -> Result<(), Fault> 
     if refused && thing.kind == ThingKind::Volume && transfer::withdraw(access, &thing.id).await? {
         outcome = access.send(&call).await;
     }
-    outcome
-        .map(drop)
-        .map_err(|fault| refused_deletion(fault, thing.kind))
+    // Nova refuses the deletion of what is locked, also to whoever locked it (409, Zed and 2026.1), and a
+    // restored lock would stand in the way of its own undoing. Who may delete the server may unlock it.
+    let locked = matches!(&outcome, Err(fault) if fault.status == Some(409)
+        && fault.message.contains("is locked"));
+    if locked && thing.kind == ThingKind::Server {
+        server::unlock(access, &thing.id).await?;
+        outcome = access.send(&call).await;
+    }
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(fault) if thing.kind == ThingKind::SecurityGroup => {
+            Err(holder::of_refused_group(access, &thing.id, ours, fault).await)
+        }
+        Err(fault) => Err(refused_deletion(fault, thing.kind)),
+    }
 }
 
 /// A deletion is refused because of what else there is, which passes: whatever uses it goes first.

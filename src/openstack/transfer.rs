@@ -11,10 +11,13 @@ use super::{
     access::{Access, Call},
     version::Microversion,
     volume,
+    wire::nullable,
 };
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
+    holder::Holder,
     id::VolumeId,
+    operation::NAME_MARK,
 };
 
 const CINDER: Service = Service::BlockStorage;
@@ -24,11 +27,13 @@ const TRANSFERS: Microversion = Microversion(3, 55);
 /// From here on encrypted volumes are transferred together with their keys.
 const ENCRYPTED: Microversion = Microversion(3, 70);
 /// The status of a volume that is offered.
-const OFFERED: &str = "awaiting-transfer";
+pub(super) const OFFERED: &str = "awaiting-transfer";
 
 #[derive(Deserialize)]
 struct Offer {
     id: String,
+    #[serde(default, deserialize_with = "nullable")]
+    name: String,
     /// Told only to the one who makes it.
     #[serde(default)]
     auth_key: Option<SecretString>,
@@ -81,6 +86,11 @@ async fn hand_over(
 ) -> Result<(), Fault> {
     let found = volume::get(giver, volume.clone()).await?;
     if found.status.eq_ignore_ascii_case(OFFERED) {
+        if let Some(holder) = foreign_offer(giver, volume.as_str()).await? {
+            let doing = format!("offer the volume {volume} to another project");
+            let message = format!("it {holder}");
+            return Err(Fault::new(FaultKind::Conflict, CINDER, doing, message));
+        }
         withdraw(giver, volume.as_str()).await?;
     }
     let version = version(giver).await?;
@@ -119,23 +129,25 @@ async fn hand_over(
     Ok(())
 }
 
-/// Withdraws every offer of a volume, so that it is a plain volume of its project again; whether
-/// there was one.
+/// Whether we made an offer: its name is that of the effect that did.
+fn is_ours(offer: &Offer) -> bool {
+    offer.name.starts_with(NAME_MARK)
+}
+
+/// An offer of a volume that somebody else made, who is giving it away.
+pub(super) async fn foreign_offer(giver: &Access, volume: &str) -> Result<Option<Holder>, Fault> {
+    let offers = offers(giver, volume).await?;
+    let foreign = offers.iter().find(|offer| !is_ours(offer));
+    Ok(foreign.map(|offer| Holder::user("transfer", &offer.id)))
+}
+
+/// Withdraws every offer of a volume that we made, so that it is a plain volume of its project again;
+/// whether there was one.
 pub(super) async fn withdraw(giver: &Access, volume: &str) -> Result<bool, Fault> {
+    let offers = offers(giver, volume).await?;
     let version = version(giver).await?;
-    // Before 3.59 any other key in the query, a limit above all, makes this an empty list.
-    let mut list = Call::get(
-        CINDER,
-        path(version),
-        format!("list the offers of the volume {volume}"),
-    )
-    .query("volume_id", volume)
-    .at(version);
-    if giver.foreign {
-        list = list.query("all_tenants", "1");
-    }
-    let All { transfers } = giver.read(&list).await?;
-    for offer in &transfers {
+    let ours: Vec<&Offer> = offers.iter().filter(|offer| is_ours(offer)).collect();
+    for offer in &ours {
         let call = Call::delete(
             CINDER,
             format!("{}/{}", path(version), offer.id),
@@ -149,7 +161,24 @@ pub(super) async fn withdraw(giver: &Access, volume: &str) -> Result<bool, Fault
             Err(fault) => return Err(fault),
         }
     }
-    Ok(!transfers.is_empty())
+    Ok(!ours.is_empty())
+}
+
+async fn offers(giver: &Access, volume: &str) -> Result<Vec<Offer>, Fault> {
+    let version = version(giver).await?;
+    // Before 3.59 any other key in the query, a limit above all, makes this an empty list.
+    let mut list = Call::get(
+        CINDER,
+        path(version),
+        format!("list the offers of the volume {volume}"),
+    )
+    .query("volume_id", volume)
+    .at(version);
+    if giver.foreign {
+        list = list.query("all_tenants", "1");
+    }
+    let All { transfers } = giver.read(&list).await?;
+    Ok(transfers)
 }
 
 async fn version(access: &Access) -> Result<Option<Microversion>, Fault> {

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{
     carrier::{Carrier, Trouble},
-    fault::presentable,
+    fault::{presentable, request_id},
     limits::Limits,
     pace::{Pace, Waiter},
 };
@@ -171,7 +171,7 @@ impl Reply {
     pub(super) fn request_id(&self) -> Option<String> {
         self.header("x-openstack-request-id")
             .or_else(|| self.header("x-compute-request-id"))
-            .map(str::to_owned)
+            .map(request_id)
     }
 
     pub(super) fn retry_after(&self) -> Option<u32> {

@@ -5,7 +5,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
+    attributes::{self, Odd},
     gather::worth_a_list,
     volume_group,
     wire::{cut, flag, nullable, properties},
@@ -59,6 +60,9 @@ pub(super) struct Volume {
     pub(super) metadata: Properties,
     #[serde(default, deserialize_with = "properties")]
     pub(super) volume_image_metadata: Properties,
+    /// What says something and is not restored.
+    #[serde(flatten, deserialize_with = "attributes::of_volume")]
+    pub(super) odd: Vec<Odd>,
 }
 
 #[derive(Deserialize)]
@@ -66,7 +70,32 @@ pub(super) struct One {
     pub(super) volume: Volume,
 }
 
+/// What Cinder mixes into the metadata of a volume that it shows (`add_visible_admin_metadata`): it is not
+/// the user's, and setting it sets nothing.
+const OF_CINDER: [&str; 2] = ["readonly", "attached_mode"];
+
+/// Metadata as its user set it.
+pub(super) fn own_metadata(mut metadata: Properties) -> Properties {
+    metadata.retain(|key, _| !OF_CINDER.contains(&key.as_str()));
+    metadata
+}
+
 impl Volume {
+    /// What says something and is not restored.
+    pub(super) fn odd(&self) -> Vec<Odd> {
+        let readonly = self.metadata.get("readonly");
+        let readonly = readonly.filter(|text| text.eq_ignore_ascii_case("true"));
+        let readonly = readonly.map(|text| Odd::new("readonly", &json!(text)));
+        let group = self.group_id.as_ref().filter(|id| !id.is_empty());
+        let group = group.map(|id| Odd::new("group_id", &json!(id)));
+        self.odd
+            .iter()
+            .cloned()
+            .chain(readonly)
+            .chain(group)
+            .collect()
+    }
+
     pub(super) fn sighting(self) -> Sighting {
         Sighting {
             thing: Thing {
@@ -128,7 +157,7 @@ pub(super) async fn make(access: &Access, name: &str, wish: &Wish<'_>) -> Result
 pub(super) async fn get(access: &Access, volume: VolumeId) -> Result<Volume, Fault> {
     let call = Call::get(
         CINDER,
-        format!("volumes/{volume}"),
+        format!("volumes/{}", segment(&volume)),
         format!("read the volume {volume}"),
     );
     let call = call.at(volume_group::version(access).await?);
@@ -188,7 +217,8 @@ async fn read_together(access: &Access, ids: Vec<String>) -> Result<Vec<Volume>,
         .await
 }
 
-/// Gives a volume its final look, touching only what differs.
+/// Gives a volume its final look, touching only what differs; what is refused takes nothing else with it,
+/// and what a server needs comes first.
 pub(super) async fn apply(access: &Access, request: &Request) -> Result<(), Fault> {
     let Request::ApplyVolume {
         volume: id,
@@ -202,20 +232,7 @@ pub(super) async fn apply(access: &Access, request: &Request) -> Result<(), Faul
         return Ok(());
     };
     let volume = get(access, id.clone()).await?;
-    let description = cut(description);
-    if volume.name != *name || volume.description != description {
-        let body = json!({"volume": {"name": name, "description": description}});
-        let doing = format!("name the volume {id}");
-        access
-            .send(&Call::put(CINDER, format!("volumes/{id}"), doing, body))
-            .await?;
-    }
-    if volume.metadata != *metadata {
-        let body = json!({ "metadata": metadata });
-        let doing = format!("set the metadata of the volume {id}");
-        let path = format!("volumes/{id}/metadata");
-        access.send(&Call::put(CINDER, path, doing, body)).await?;
-    }
+    let mut refused = None;
     if bootable.is_some_and(|bootable| volume.bootable != bootable) {
         mark_bootable(access, id, !volume.bootable).await?;
     }
@@ -227,9 +244,35 @@ pub(super) async fn apply(access: &Access, request: &Request) -> Result<(), Faul
     if !lacking.is_empty() {
         let body = json!({"os-set_image_metadata": {"metadata": lacking}});
         let doing = format!("set the image metadata of the volume {id}");
-        act(access, id, doing, body).await?;
+        note(&mut refused, act(access, id, doing, body).await)?;
     }
-    Ok(())
+    if own_metadata(volume.metadata) != *metadata {
+        let body = json!({ "metadata": metadata });
+        let doing = format!("set the metadata of the volume {id}");
+        let path = format!("volumes/{}/metadata", segment(&id));
+        let answer = access.send(&Call::put(CINDER, path, doing, body)).await;
+        note(&mut refused, answer.map(drop))?;
+    }
+    let description = cut(description);
+    if volume.name != *name || volume.description != description {
+        let body = json!({"volume": {"name": name, "description": description}});
+        let doing = format!("name the volume {id}");
+        let call = Call::put(CINDER, format!("volumes/{}", segment(&id)), doing, body);
+        note(&mut refused, access.send(&call).await.map(drop))?;
+    }
+    refused.map_or(Ok(()), Err)
+}
+
+/// Keeps the first refusal for later; what may pass is asked for again with all the rest.
+fn note(refused: &mut Option<Fault>, answer: Result<(), Fault>) -> Result<(), Fault> {
+    match answer {
+        Err(fault) if fault.may_pass() => Err(fault),
+        Err(fault) => {
+            refused.get_or_insert(fault);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Marks a volume as one that boots, or as one that does not.
@@ -247,7 +290,7 @@ async fn act(access: &Access, id: &VolumeId, doing: String, body: Value) -> Resu
     access
         .send(&Call::post(
             CINDER,
-            format!("volumes/{id}/action"),
+            format!("volumes/{}/action", segment(&id)),
             doing,
             body,
         ))

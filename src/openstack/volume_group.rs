@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    access::{Access, Call},
+    access::{Access, Call, segment},
     instance::AdminView,
     network::is_refusal,
     snapshot,
@@ -161,14 +161,14 @@ async fn promise(
     let version = access.first_of(CINDER, &[GROUPS]).await?;
     let call = Call::get(
         CINDER,
-        format!("groups/{id}"),
+        format!("groups/{}", segment(&id)),
         format!("read the volume group {id}"),
     );
     let kind = access.read::<OneGroup>(&call.at(version)).await?;
     let kind = kind.group.group_type;
     let call = Call::get(
         CINDER,
-        format!("group_types/{kind}"),
+        format!("group_types/{}", segment(&kind)),
         format!("read the type of the volume group {id}"),
     );
     let read: OneType = admin.read(&call.at(version)).await?;
@@ -201,7 +201,7 @@ async fn kept(admin: &Access, volumes: &[Volume]) -> Result<Option<bool>, Fault>
     for volume in volumes {
         let call = Call::get(
             CINDER,
-            format!("volumes/{}", volume.id),
+            format!("volumes/{}", segment(&volume.id)),
             format!("read the pool of the volume {}", volume.id),
         );
         let place = admin.read::<OnePlace>(&call).await?.volume.pool;

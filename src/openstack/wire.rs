@@ -65,7 +65,7 @@ pub(super) fn plain(value: Value) -> Option<String> {
     }
 }
 
-/// The values of an object in the order of the document, which a map would lose.
+/// The names and values of an object in the order of the document, which a map would lose.
 #[derive(Debug, Clone)]
 pub(super) struct InOrder<T>(pub(super) Vec<T>);
 
@@ -75,12 +75,12 @@ impl<T> Default for InOrder<T> {
     }
 }
 
-impl<'de, T: DeserializeOwned> Deserialize<'de> for InOrder<T> {
+impl<'de, T: DeserializeOwned> Deserialize<'de> for InOrder<(String, T)> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Entries<T>(std::marker::PhantomData<T>);
 
         impl<'de, T: DeserializeOwned> Visitor<'de> for Entries<T> {
-            type Value = InOrder<T>;
+            type Value = InOrder<(String, T)>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("an object")
@@ -89,8 +89,8 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for InOrder<T> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut values = Vec::new();
                 // Ends with the object.
-                while let Some((_, value)) = map.next_entry::<String, T>()? {
-                    values.push(value);
+                while let Some(entry) = map.next_entry::<String, T>()? {
+                    values.push(entry);
                 }
                 Ok(InOrder(values))
             }
@@ -121,7 +121,7 @@ mod tests {
         #[serde(default, deserialize_with = "properties")]
         metadata: Properties,
         #[serde(default)]
-        addresses: InOrder<u32>,
+        addresses: InOrder<(String, u32)>,
     }
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
         .unwrap();
         assert_eq!((row.swap, row.drive, row.name.as_str()), (0, true, ""));
         assert_eq!(row.metadata["a"], "1");
-        assert_eq!(row.addresses.0, [1, 2]);
+        assert_eq!(row.addresses.0, [("z".to_owned(), 1), ("a".to_owned(), 2)]);
     }
 
     #[test]

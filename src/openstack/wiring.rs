@@ -1,18 +1,23 @@
 //! The ports of a server and what they are wired to: networks, subnets, floating addresses and
 //! security groups; this file may not know what else a server has.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+
+use futures::future::try_join_all;
+use serde::Deserialize;
 
 use super::{
-    access::Access,
+    access::{Access, Call, segment},
     network::{self, FloatingAddress, Network, Subnet},
-    port::Port,
-    security_group::SecurityGroup,
+    port::{self, Port},
+    security_group::{self, AddressGroup, SecurityGroup},
     server::Server,
+    version::Microversion,
+    wire::nullable,
 };
 use crate::domain::{
-    fault::Fault,
-    id::{NetworkId, SecurityGroupId, ServerId, SubnetId, Tenant},
+    fault::{Fault, Service},
+    id::{NetworkId, PortId, SecurityGroupId, ServerId, SubnetId, Tenant},
     manifest::{FixedAddress, PortFacts},
 };
 
@@ -37,26 +42,89 @@ pub(super) async fn read_ports(
         .await
 }
 
-/// Nova tells the addresses in the order of the network cards, Neutron the ports in none.
-pub(super) fn in_order(mut ports: Vec<Port>, server: &Server) -> Vec<Port> {
-    let macs: Vec<&str> = server
-        .addresses
-        .0
-        .iter()
-        .flatten()
-        .filter_map(|address| address.mac.as_deref())
-        .collect();
-    ports.sort_by_key(|port| {
-        let position = macs
+/// The tags of the network cards, which Nova tells from here on.
+const CARD_TAGS: Microversion = Microversion(2, 70);
+
+#[derive(Deserialize)]
+struct Cards {
+    #[serde(rename = "interfaceAttachments")]
+    cards: Vec<Card>,
+}
+
+/// A network card as Nova shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Card {
+    #[serde(default, deserialize_with = "nullable")]
+    port_id: String,
+    #[serde(default)]
+    tag: Option<String>,
+}
+
+/// The network cards of a server, for their tags; none where Nova does not tell them, so that nobody asks.
+pub(super) async fn read_cards(access: &Access, id: &ServerId) -> Result<Vec<Card>, Fault> {
+    let version = access.first_of(Service::Compute, &[CARD_TAGS]).await?;
+    if version.is_none() {
+        return Ok(Vec::new());
+    }
+    let call = Call::get(
+        Service::Compute,
+        format!("servers/{}/os-interface", segment(&id)),
+        format!("list the network cards of the server {id}"),
+    );
+    match access.read::<Cards>(&call.at(version)).await {
+        Ok(found) => Ok(found.cards),
+        Err(fault) if network::is_refusal(&fault) => Ok(Vec::new()),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// The ports in the order of the network cards, and whether it is sure.
+///
+/// Nova knows that order and shows it only by network (`addresses`): in the order of the first card in
+/// each, and within it in that of its cards (`get_networks_for_nw_info` of Zed and 2026.1). `os-interface`
+/// is in the order of Neutron, which is none. So cards on the networks A, B, A are told as A, A, B: where
+/// that may be, the times at which the ports were made decide, and whoever reads it is told that they did.
+pub(super) fn in_order(ports: Vec<Port>, server: &Server, wires: &Wires) -> (Vec<Port>, bool) {
+    let made = |port: &Port| (port.created_at.clone(), port.id.clone());
+    let mut left = ports;
+    let mut lanes: Vec<VecDeque<Port>> = Vec::new();
+    for (label, addresses) in &server.addresses.0 {
+        let macs: Vec<&str> = addresses
             .iter()
-            .position(|mac| mac.eq_ignore_ascii_case(&port.mac_address));
-        (
-            position.unwrap_or(usize::MAX),
-            port.created_at.clone(),
-            port.id.clone(),
-        )
-    });
-    ports
+            .filter_map(|one| one.mac.as_deref())
+            .collect();
+        let place = |port: &Port| {
+            let mut macs = macs.iter();
+            macs.position(|mac| mac.eq_ignore_ascii_case(&port.mac_address))
+        };
+        // One without an address has only its network to be found by.
+        let (mut lane, others): (Vec<Port>, Vec<Port>) = left.into_iter().partition(|port| {
+            place(port).is_some()
+                || port.fixed_ips.is_empty() && wires.name_of(&port.network_id) == label
+        });
+        left = others;
+        lane.sort_by_key(|port| (place(port).unwrap_or(usize::MAX), made(port)));
+        lanes.push(lane.into());
+    }
+    lanes.retain(|lane| !lane.is_empty());
+    let sure = lanes.len() < 2 || lanes.iter().all(|lane| lane.len() == 1);
+    let mut ordered = Vec::new();
+    // So many networks have shown a card; the next one may show its first.
+    let mut opened = 0;
+    // Ends with the lanes: each round takes a port out of one.
+    while lanes.iter().any(|lane| !lane.is_empty()) {
+        let heads = lanes.iter().take(opened + 1).enumerate();
+        let first = heads
+            .filter_map(|(index, lane)| Some((index, lane.front()?)))
+            .min_by_key(|(index, port)| (port.created_at.clone(), *index))
+            .map(|(index, _)| index);
+        let Some(index) = first else { break };
+        opened = opened.max(index + 1);
+        ordered.extend(lanes[index].pop_front());
+    }
+    left.sort_by_key(made);
+    ordered.extend(left);
+    (ordered, sure)
 }
 
 /// What the ports of a server are wired to.
@@ -64,6 +132,8 @@ pub(super) struct Wires {
     networks: Vec<Network>,
     subnets: Vec<Subnet>,
     floating: Vec<FloatingAddress>,
+    /// The names of `QoS` policies, by their ids.
+    policies: Vec<(String, Option<String>)>,
 }
 
 /// What the ports are wired to.
@@ -84,21 +154,52 @@ pub(super) async fn read_wires(access: &Access, ports: &[Port]) -> Result<Wires,
             .collect(),
     );
     let port_ids: Vec<String> = ports.iter().map(|port| port.id.clone()).collect();
-    let (networks, subnets, floating) = futures::try_join!(
+    let policy_ids = unique(
+        ports
+            .iter()
+            .filter_map(|port| port.qos_policy_id.clone())
+            .collect(),
+    );
+    let policies = try_join_all(policy_ids.into_iter().map(|id| async move {
+        let name = port::policy_name(access, &id).await?;
+        Ok((id, name))
+    }));
+    let (networks, subnets, floating, policies) = futures::try_join!(
         network::having(access, "networks", "id", &network_ids),
         network::having(access, "subnets", "id", &subnet_ids),
         network::floating(access, &port_ids),
+        policies,
     )?;
     Ok(Wires {
         networks,
         subnets,
         floating,
+        policies,
     })
 }
 
 impl Wires {
+    fn name_of(&self, network: &str) -> &str {
+        let mut known = self.networks.iter();
+        known
+            .find(|known| known.id == network)
+            .map_or("", |known| &known.name)
+    }
+
+    /// The name of the `QoS` policy of a port, else its id.
+    fn policy_of(&self, port: &Port) -> Option<String> {
+        let id = port.qos_policy_id.as_ref()?;
+        let name = self.policies.iter().find(|(known, _)| known == id);
+        Some(
+            name.and_then(|(_, name)| name.clone())
+                .unwrap_or_else(|| id.clone()),
+        )
+    }
+
     /// A port with the names of what it is wired to.
-    pub(super) fn facts(&self, port: &Port) -> PortFacts {
+    pub(super) fn facts(&self, port: &Port, cards: &[Card]) -> PortFacts {
+        let card = cards.iter().find(|card| card.port_id == port.id);
+        let card_tag = card.and_then(|card| card.tag.clone());
         let network = self
             .networks
             .iter()
@@ -140,15 +241,17 @@ impl Wires {
                 .vnic_type
                 .clone()
                 .unwrap_or_else(|| "normal".to_owned()),
+            id: Some(PortId::new(port.id.clone())),
+            settings: port.settings(self.policy_of(port), card_tag),
         }
     }
 }
 
-/// The groups, and those that their rules refer to.
+/// The groups, and those that their rules refer to, with the address groups.
 pub(super) async fn read_groups(
     access: &Access,
     ids: Vec<String>,
-) -> Result<Vec<SecurityGroup>, Fault> {
+) -> Result<(Vec<SecurityGroup>, Vec<AddressGroup>), Fault> {
     let mut asked: BTreeSet<String> = ids.iter().cloned().collect();
     let mut groups: Vec<SecurityGroup> = Vec::new();
     let mut next = ids;
@@ -169,5 +272,74 @@ pub(super) async fn read_groups(
         asked.extend(next.iter().cloned());
         groups.extend(found);
     }
-    Ok(groups)
+    let addresses = security_group::address_groups(access, &groups).await?;
+    Ok((groups, addresses))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The names of ports on networks, made in these seconds, in the order that is found for them.
+    fn order(addresses: &str, ports: &[(&str, &str, u32)]) -> (Vec<String>, bool) {
+        let document = format!(r#"{{"id": "s", "addresses": {addresses}}}"#);
+        let server: Server = serde_json::from_str(&document).unwrap();
+        let port = |(name, network, second): &(&str, &str, u32)| -> Port {
+            let fixed = if name.starts_with("bare") {
+                json!([])
+            } else {
+                json!([{"ip_address": "10.0.0.1"}])
+            };
+            serde_json::from_value(json!({"id": name, "name": name, "network_id": network,
+                "mac_address": name, "fixed_ips": fixed,
+                "created_at": format!("2026-01-01T00:00:{second:02}Z")}))
+            .unwrap()
+        };
+        let networks = ["a", "b"].map(|id| -> Network {
+            serde_json::from_value::<Value>(json!({"id": id, "name": id}))
+                .and_then(serde_json::from_value)
+                .unwrap()
+        });
+        let wires = Wires {
+            networks: networks.to_vec(),
+            subnets: Vec::new(),
+            floating: Vec::new(),
+            policies: Vec::new(),
+        };
+        let (ports, sure) = in_order(ports.iter().map(port).collect(), &server, &wires);
+        (ports.into_iter().map(|port| port.name).collect(), sure)
+    }
+
+    fn cards(network: &str, macs: &[&str]) -> String {
+        let cards = macs
+            .iter()
+            .map(|mac| json!({"OS-EXT-IPS-MAC:mac_addr": mac}));
+        format!("{}: {}", json!(network), Value::Array(cards.collect()))
+    }
+
+    #[test]
+    fn one_card_in_each_network_is_in_the_order_that_nova_tells() {
+        let addresses = format!("{{{}, {}}}", cards("b", &["x"]), cards("a", &["y"]));
+        let (names, sure) = order(&addresses, &[("y", "a", 0), ("x", "b", 1)]);
+        assert_eq!((names, sure), (vec!["x".to_owned(), "y".to_owned()], true));
+    }
+
+    #[test]
+    fn several_cards_in_one_of_several_networks_go_by_their_times_and_that_is_told() {
+        let addresses = format!("{{{}, {}}}", cards("a", &["x", "z"]), cards("b", &["y"]));
+        let (names, sure) = order(&addresses, &[("x", "a", 0), ("y", "b", 1), ("z", "a", 2)]);
+        assert_eq!((names.concat().as_str(), sure), ("xyz", false));
+        // The first card is that of the first network, whatever its time says.
+        let (names, _) = order(&addresses, &[("x", "a", 9), ("y", "b", 1), ("z", "a", 2)]);
+        assert_eq!(names.concat(), "xyz");
+    }
+
+    #[test]
+    fn a_card_without_an_address_is_found_by_its_network() {
+        let addresses = format!("{{{}, {}}}", cards("b", &[]), cards("a", &["y"]));
+        let (names, sure) = order(&addresses, &[("y", "a", 0), ("bare", "b", 5)]);
+        assert_eq!((names.concat().as_str(), sure), ("barey", true));
+    }
 }

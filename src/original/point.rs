@@ -10,6 +10,7 @@ use super::{
 };
 use crate::domain::{
     capture::Capture,
+    consistency::ServerState,
     dr_backup::{DrBackup, DrBackupDetail, VolumeBackup},
     error::OperationError,
     id::{
@@ -17,10 +18,14 @@ use crate::domain::{
     },
     keeping::Keeping,
     lifecycle::State,
-    manifest::{FlavorShape, ImageFacts, KeyFacts, Manifest, PortFacts, Properties, VolumeFacts},
+    manifest::{
+        FlavorShape, ImageFacts, KeyFacts, Manifest, PortFacts, PortSettings, Properties,
+        VolumeFacts,
+    },
     progress::Progress,
     record::BackupRecord,
     time::Timestamp,
+    verification::Verification,
 };
 
 const MIB_PER_GIB: u64 = 1024;
@@ -94,6 +99,8 @@ pub(super) fn of(
             )
         }),
         detail,
+        // Nobody of ours has seen it yet.
+        verification: Verification::default(),
         created,
         updated: time(&fields.modified).unwrap_or(created),
         revision: 1,
@@ -285,6 +292,7 @@ fn manifest_of(
         name: text(noted, "name"),
         description: text(noted, "description"),
         status: "ACTIVE".to_owned(),
+        state: ServerState::default(),
         root_is_volume: true,
         flavor: FlavorShape {
             id: None,
@@ -316,6 +324,8 @@ fn manifest_of(
             security_groups: Vec::new(),
             port_security: true,
             vnic_type: "normal".to_owned(),
+            id: None,
+            settings: PortSettings::default(),
         }],
         security_groups: Vec::new(),
         key: Some(text(noted, "key_name"))
@@ -325,6 +335,7 @@ fn manifest_of(
                 public_key: None,
                 fingerprint: Some(text(noted, "key_fingerprint"))
                     .filter(|fingerprint| !fingerprint.is_empty()),
+                kind: None,
             }),
         availability_zone: None,
         server_group: None,
@@ -341,6 +352,11 @@ fn manifest_of(
                 .to_owned(),
             "the original noted no cores of the flavor".to_owned(),
         ],
+        locked: false,
+        locked_reason: None,
+        hostname: None,
+        disk_config: None,
+        unrestored: Vec::new(),
     }
 }
 
@@ -362,6 +378,7 @@ fn volume_of(link: &Link<'_>, is_root: bool) -> VolumeFacts {
         volume_type: Some(text(noted, "source_volume_type")).filter(|name| !name.is_empty()),
         availability_zone: None,
         from_image: false,
+        status: None,
         bootable: is_root || flag(noted, "source_volume_bootable"),
         device: None,
         boot_index: is_root.then_some(0),

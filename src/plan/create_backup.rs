@@ -2,8 +2,9 @@
 //!
 //! | Phase | Effects | Disposal | Why repeating is harmless |
 //! |---|---|---|---|
-//! | Reading the instance | read | keep | it only reads; the first answer stays |
+//! | Reading the instance | read, with the quotas that it takes (see `allowance`) | keep | it only reads; the first answer stays |
 //! | Creating snapshots | as the instance allows (see `snapshots`) | product | found by name |
+//! | Looking at the instance again | read: what is claimed rests on a look after the last capture | keep | it only reads |
 //! | Removing temporaries | drop | | gone is gone |
 //!
 //! The snapshots are the backup: one that fails takes all of this backup with it, and nothing else.
@@ -11,16 +12,18 @@
 use std::time::Duration;
 
 use super::{
+    allowance,
     draft::{Draft, Step},
     instance, snapshots,
 };
 use crate::domain::{
     backup::{BackupDetail, VolumeSnapshot},
-    consistency::{Aim, ConsistencyLevel},
+    consistency::{Aim, Consistency, ConsistencyLevel},
     decision::Detail,
     effect::{Disposal, EffectState},
     id::{ServerId, SnapshotId},
     manifest::Manifest,
+    verification::Verification,
 };
 
 /// The steps, in order.
@@ -31,12 +34,19 @@ pub(super) fn steps(
     minimum: Option<ConsistencyLevel>,
 ) -> Step<()> {
     next.phase("Reading the instance");
+    let allowance = allowance::read(next, false);
     let manifest = instance::read(next, server)?;
     next.tell_volumes(manifest, snapshots::key);
     hold(next, manifest, None);
     instance::check_root(manifest)?;
+    instance::check_volumes(manifest)?;
 
     instance::check_consistency(manifest, Aim::Backup, minimum)?;
+    let needs = allowance::Needs {
+        snapshots: manifest.volumes.iter().collect(),
+        ..allowance::Needs::default()
+    };
+    allowance::check(allowance?, &needs)?;
 
     next.phase("Creating snapshots");
     let plan = snapshots::Plan {
@@ -49,6 +59,11 @@ pub(super) fn steps(
     };
     snapshots::take(next, &plan)?;
 
+    next.phase("Looking at the instance again");
+    instance::look_again(next, manifest)?;
+    instance::check_complete(next, manifest)?;
+    instance::check_reached(manifest, consistency(next, manifest).as_ref(), minimum)?;
+
     next.phase("Removing temporaries");
     hold(next, manifest, None);
     let gone = next.drop_temporaries();
@@ -56,6 +71,10 @@ pub(super) fn steps(
 
     next.phase("Available");
     hold(next, manifest, Some(next.spent()));
+    next.claim(Verification {
+        time: next.sighted(),
+        doubt: None,
+    });
     Ok(())
 }
 
@@ -74,12 +93,17 @@ fn hold(next: &mut Draft<'_>, manifest: &Manifest, took: Option<Duration>) {
         })
     });
     let snapshots = snapshots.collect();
-    let consistency = snapshots::reached(next, manifest, Aim::Backup)
-        .and_then(|(level, taken)| instance::consistency(manifest, &taken, level));
+    let consistency = consistency(next, manifest);
     next.hold(Detail::Backup(Box::new(BackupDetail {
         manifest: Some(Box::new(manifest.clone())),
         snapshots,
         consistency,
         took,
     })));
+}
+
+/// What was reached.
+fn consistency(next: &Draft<'_>, manifest: &Manifest) -> Option<Consistency> {
+    let (level, taken) = snapshots::reached(next, manifest, Aim::Backup)?;
+    instance::consistency(next, manifest, &taken, level)
 }

@@ -2,9 +2,10 @@
 //!
 //! | Phase | Effects | Disposal | Why repeating is harmless |
 //! |---|---|---|---|
-//! | Reading the instance | read | keep | it only reads; the first answer stays |
+//! | Reading the instance | read, with the rights and quotas that it takes (see `allowance`) | keep | it only reads; the first answer stays |
 //! | Creating temporary snapshots | as the instance allows (see `snapshots`) | temporary | found by name |
 //! | | an image of a root disk that is no volume (see `root_disk`) | temporary | found by name |
+//! | Looking at the instance again (after the last capture) | read: what is claimed rests on it | keep | it only reads |
 //! | Creating temporary volumes (of that image; snapshot-then-copy: of all) | make | temporary | found by name |
 //! | Creating volume backups | make; another one where that fails (see `volume_backup`) | product | found by name |
 //! | | free a snapshot that a volume backup which failed has left busy | keep | any other status stays |
@@ -18,6 +19,7 @@
 use std::time::Duration;
 
 use super::{
+    allowance,
     draft::{Draft, Step, Stop, record_key},
     instance, root_disk, snapshots, volume_backup,
 };
@@ -31,6 +33,7 @@ use crate::domain::{
     manifest::{Manifest, VolumeFacts},
     sighting::Sighting,
     time::Timestamp,
+    verification::Verification,
 };
 
 /// What is asked for.
@@ -56,6 +59,7 @@ pub(super) fn steps(next: &mut Draft<'_>, wish: &Wish<'_>) -> Step<()> {
         ..
     } = *wish;
     next.phase("Reading the instance");
+    let allowance = allowance::read(next, true);
     let read = instance::read(next, wish.server)?;
     let manifest = root_disk::among_volumes(next, read);
     let manifest = manifest.as_ref();
@@ -63,6 +67,7 @@ pub(super) fn steps(next: &mut Draft<'_>, wish: &Wish<'_>) -> Step<()> {
     hold(next, manifest, capture, None);
     check_capturable(manifest)?;
     instance::check_consistency(manifest, Aim::DrBackup(capture), wish.minimum)?;
+    allowance::check(allowance?, &needs(manifest, capture))?;
 
     // A copy is a new volume, which has nothing to build on.
     let parents = match capture {
@@ -90,6 +95,9 @@ pub(super) fn steps(next: &mut Draft<'_>, wish: &Wish<'_>) -> Step<()> {
         }
     };
     image?;
+    if capture != Capture::VolumeInUse {
+        look_again(next, manifest, wish)?;
+    }
     copy(next, manifest, capture, &snapshots)?;
 
     next.phase("Creating volume backups");
@@ -115,6 +123,9 @@ pub(super) fn steps(next: &mut Draft<'_>, wish: &Wish<'_>) -> Step<()> {
     }
     let backups = next.all(wishes);
     let backups = others_wait.and(backups)?;
+    if capture == Capture::VolumeInUse {
+        look_again(next, manifest, wish)?;
+    }
 
     // Nothing needs the snapshots any more, so they go meanwhile.
     next.phase("Exporting records");
@@ -126,7 +137,45 @@ pub(super) fn steps(next: &mut Draft<'_>, wish: &Wish<'_>) -> Step<()> {
 
     next.phase("Available");
     hold(next, manifest, capture, Some(next.spent()));
+    next.claim(Verification {
+        time: next.sighted(),
+        doubt: None,
+    });
     Ok(())
+}
+
+/// Looks at the instance once more when all of it was captured.
+fn look_again(next: &mut Draft<'_>, manifest: &Manifest, wish: &Wish<'_>) -> Step<()> {
+    next.phase("Looking at the instance again");
+    instance::look_again(next, manifest)?;
+    // What took hours stays, and tells what it lacks.
+    if wish.capture != Capture::VolumeInUse {
+        instance::check_complete(next, manifest)?;
+    }
+    let reached = consistency(next, manifest, wish.capture);
+    instance::check_reached(manifest, reached.as_ref(), wish.minimum)
+}
+
+/// What will be made of the volumes.
+fn needs(manifest: &Manifest, capture: Capture) -> allowance::Needs<'_> {
+    let of = |from_image: bool| {
+        let volumes = manifest.volumes.iter();
+        volumes.filter(move |volume| volume.from_image == from_image)
+    };
+    let mut needs = allowance::Needs {
+        copies: of(true).collect(),
+        backups: manifest.volumes.iter().collect(),
+        ..allowance::Needs::default()
+    };
+    match capture {
+        Capture::VolumeInUse => {}
+        Capture::Snapshot => needs.snapshots.extend(of(false)),
+        Capture::SnapshotThenCopy => {
+            needs.snapshots.extend(of(false));
+            needs.copies.extend(of(false));
+        }
+    }
+    needs
 }
 
 /// Makes the temporary volumes: that of a root disk which is none, and where they are wished for those of
@@ -184,7 +233,9 @@ fn read_parents<'a>(next: &mut Draft<'a>, manifest: &Manifest) -> Step<&'a [Sigh
             | Fact::Captured { .. }
             | Fact::Presence { .. }
             | Fact::Seen(_)
-            | Fact::Port { .. },
+            | Fact::Allowance(_)
+            | Fact::Port { .. }
+            | Fact::Server(_),
         )
         | None => Ok(&[]),
     }
@@ -249,6 +300,7 @@ fn check_capturable(manifest: &Manifest) -> Step<()> {
     if manifest.root_is_volume {
         instance::check_root(manifest)?;
     }
+    instance::check_volumes(manifest)?;
     let encrypted: Vec<&str> = manifest
         .volumes
         .iter()
@@ -274,8 +326,10 @@ fn hold(next: &mut Draft<'_>, manifest: &Manifest, capture: Capture, took: Optio
     let links = volumes.flat_map(|(index, volume)| links_of(next, index, volume));
     let volume_backups = links.collect();
     let consistency = consistency(next, manifest, capture);
+    let mut manifest = manifest.clone();
+    manifest.gaps.extend(instance::missed(next, &manifest));
     next.hold(Detail::DrBackup(Box::new(DrBackupDetail {
-        manifest: Some(Box::new(manifest.clone())),
+        manifest: Some(Box::new(manifest)),
         volume_backups,
         consistency,
         took,
@@ -351,5 +405,5 @@ fn consistency(next: &Draft<'_>, manifest: &Manifest, capture: Capture) -> Optio
             taken.push(ended);
         }
     }
-    instance::consistency(manifest, &taken, level)
+    instance::consistency(next, manifest, &taken, level)
 }

@@ -3,35 +3,44 @@
 //! | Phase | Effects | Disposal | Why repeating is harmless |
 //! |---|---|---|---|
 //! | Deleting snapshots | drop, all side by side | | gone is gone |
+//! | Deleting what was left behind | drop, kind by kind, unless somebody uses it | | gone is gone |
 
-use super::draft::{Draft, Step};
+use super::{
+    deletion::Deletion,
+    draft::{Draft, Step},
+};
 use crate::domain::{
     backup::BackupDetail,
-    decision::Detail,
-    effect::{Disposal, Request},
+    id::CloudName,
+    operation::Leftover,
     sighting::{Thing, ThingKind},
 };
 
 /// The steps, in order.
-pub(super) fn steps(next: &mut Draft<'_>, detail: &BackupDetail) -> Step<()> {
-    // From here on nobody may restore from it, also when the deletion fails half-way.
-    let mut going = detail.clone();
-    for snapshot in &mut going.snapshots {
-        "deleting".clone_into(&mut snapshot.status);
-    }
-    next.hold(Detail::Backup(Box::new(going)));
-
+pub(super) fn steps(
+    next: &mut Draft<'_>,
+    detail: &BackupDetail,
+    leftovers: &[Leftover],
+    missing: &[CloudName],
+) -> Step<()> {
+    let mut deletion = Deletion::without(missing);
+    let home = next.tenant().clone();
     next.phase("Deleting snapshots");
-    let wishes = detail.snapshots.iter().enumerate().map(|(index, one)| {
+    let snapshots = detail.snapshots.iter().map(|one| {
         let thing = Thing {
             kind: ThingKind::Snapshot,
             id: one.id.to_string(),
         };
-        let key = format!("snapshot-{index}");
-        next.wish(key, Request::Drop { thing }, Disposal::Keep)
+        (home.clone(), thing)
     });
-    next.all(wishes.collect())?;
+    next.all(deletion.drops("snapshot", snapshots))?;
 
-    next.phase("Deleted");
-    Ok(())
+    if !leftovers.is_empty() {
+        next.phase("Deleting what was left behind");
+    }
+    for wishes in deletion.leftovers(leftovers) {
+        next.all_unless_held(wishes)?;
+    }
+
+    next.end_deletion(&deletion.ended(), "")
 }

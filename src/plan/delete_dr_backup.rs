@@ -4,57 +4,57 @@
 //! |---|---|---|---|
 //! | Deleting volume backups | drop | | gone is gone |
 //! | Deleting mirrors | drop, after the originals | | gone is gone |
+//! | Deleting what was left behind | drop, kind by kind, unless somebody uses it | | gone is gone |
 //!
 //! This is the only planner that lets an imported record go: its bytes go on purpose, and a
 //! record without bytes would promise what it cannot keep. What the DR backup inherited is not among
 //! these: it stays where its owner, or nobody of ours, made and imported it.
+//!
+//! The originals go first, because only their cloud knows what builds on them, and refuses then: a mirror
+//! has no children there, and its deletion would take the bytes from under those of the original. So
+//! while that cloud is away nothing goes, and a caller may take the word back; that it is gone for good
+//! only the caller can say.
 
-use super::draft::{Draft, Step};
+use super::{
+    deletion::Deletion,
+    draft::{Draft, Step},
+};
 use crate::domain::{
-    decision::{Detail, Wish},
-    dr_backup::{DrBackupDetail, Mirror},
-    effect::{Disposal, Request},
+    dr_backup::Mirror,
+    id::{CloudName, Tenant},
+    operation::Leftover,
     sighting::{Thing, ThingKind},
 };
 
 /// The steps, in order.
 pub(super) fn steps(
     next: &mut Draft<'_>,
-    detail: &DrBackupDetail,
     backups: &[Mirror],
     mirrors: &[Mirror],
+    leftovers: &[Leftover],
+    missing: &[CloudName],
 ) -> Step<()> {
-    // From here on nobody may restore from it, also when the deletion fails half-way.
-    let mut going = detail.clone();
-    let own = going.volume_backups.iter_mut();
-    for backup in own.filter(|one| !one.inherited) {
-        "deleting".clone_into(&mut backup.status);
-    }
-    next.hold(Detail::DrBackup(Box::new(going)));
-
+    let mut deletion = Deletion::without(missing);
     next.phase("Deleting volume backups");
-    next.all(drops("backup", backups))?;
+    next.all(deletion.drops("backup", backups.iter().map(thing)))?;
 
     next.phase("Deleting mirrors");
-    next.all(drops("mirror", mirrors))?;
+    next.all(deletion.drops("mirror", mirrors.iter().map(thing)))?;
 
-    next.phase("Deleted");
-    Ok(())
+    if !leftovers.is_empty() {
+        next.phase("Deleting what was left behind");
+    }
+    for wishes in deletion.leftovers(leftovers) {
+        next.all_unless_held(wishes)?;
+    }
+
+    next.end_deletion(&deletion.ended(), "")
 }
 
-fn drops(word: &str, backups: &[Mirror]) -> Vec<Wish> {
-    let drop = |(index, one): (usize, &Mirror)| {
-        let thing = Thing {
-            kind: ThingKind::VolumeBackup,
-            id: one.backup.to_string(),
-        };
-        let key = format!("{word}-{index}");
-        Draft::wish_in(
-            one.tenant.clone(),
-            key,
-            Request::Drop { thing },
-            Disposal::Keep,
-        )
+fn thing(one: &Mirror) -> (Tenant, Thing) {
+    let thing = Thing {
+        kind: ThingKind::VolumeBackup,
+        id: one.backup.to_string(),
     };
-    backups.iter().enumerate().map(drop).collect()
+    (one.tenant.clone(), thing)
 }

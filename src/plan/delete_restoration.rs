@@ -4,13 +4,21 @@
 //! |---|---|---|---|
 //! | Deleting the server, ports, security groups, volumes | drop, kind by kind | | gone is gone |
 //!
-//! A security group that was made for this restoration may have been found by a later one, or taken
-//! by its tenant for something else: one that is still in use after our ports are gone is left.
+//! What was made may be somebody's by now: a volume or a port that its tenant gave to another server, a
+//! server that it locked, a security group that a later restoration found. Who uses a thing is read right
+//! before its deletion; what somebody else uses is looked at again a few times, then it stays and is told.
+//! A group or a key pair is theirs then and the deletion ends; a server, port, volume or snapshot keeps the
+//! restoration there, `ERRED` with the holder in its error, to be deleted again later or without the
+//! instance.
 //! Imported records are never among the things: see [`crate::domain::effect::Disposal::Keep`].
 
-use super::draft::{Draft, Step};
+use super::{
+    deletion::Deletion,
+    draft::{Draft, Step},
+};
 use crate::domain::{
     effect::{Disposal, Request},
+    id::CloudName,
     sighting::{Thing, ThingKind},
 };
 
@@ -25,7 +33,15 @@ const ORDER: [ThingKind; 6] = [
 ];
 
 /// The steps, in order.
-pub(super) fn steps(next: &mut Draft<'_>, things: &[Thing]) -> Step<()> {
+pub(super) fn steps(next: &mut Draft<'_>, things: &[Thing], missing: &[CloudName]) -> Step<()> {
+    let mut deletion = Deletion::without(missing);
+    let home = next.tenant().clone();
+    if missing.contains(&home.cloud) {
+        let all = things.iter().map(|thing| (home.clone(), thing.clone()));
+        deletion.drops("thing", all);
+        next.phase(&deletion.ended());
+        return Ok(());
+    }
     for kind in ORDER {
         let of_kind = things
             .iter()
@@ -38,19 +54,11 @@ pub(super) fn steps(next: &mut Draft<'_>, things: &[Thing]) -> Step<()> {
             };
             next.wish(format!("thing-{index}"), request, Disposal::Keep)
         });
-        match kind {
-            ThingKind::SecurityGroup => next.all_unless_used(wishes.collect())?,
-            ThingKind::Server
-            | ThingKind::Port
-            | ThingKind::KeyPair
-            | ThingKind::Volume
-            | ThingKind::Snapshot
-            | ThingKind::VolumeBackup
-            | ThingKind::GroupSnapshot
-            | ThingKind::Image => drop(next.all(wishes.collect())?),
-        }
+        next.all_unless_held(wishes.collect())?;
     }
 
-    next.phase("Deleted");
-    Ok(())
+    next.end_deletion(
+        "Deleted",
+        ", or without the instance if it is to stay there",
+    )
 }

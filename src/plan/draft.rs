@@ -4,22 +4,25 @@
 //! One file because everything that a planner says passes through one value, and how it gives up has to
 //! know what it wished for.
 
+mod held;
 mod stuck;
 
 use std::{collections::BTreeSet, time::Duration};
 
+use self::held::stays;
 use super::{Limits, is_gone};
 use crate::domain::{
     decision::{Decision, Detail, Ending, Wish},
     effect::{Disposal, Effect, EffectKind, EffectState, Request},
     error::OperationError,
-    fault::{Fault, FaultKind},
+    fault::Fault,
     id::{EffectKey, Tenant},
     ledger::Ledger,
     manifest::Manifest,
     operation::Operation,
     progress::{Progress, VolumeProgress},
     time::Timestamp,
+    verification::Verification,
 };
 
 /// Why a run of a planner ends before its last line.
@@ -141,6 +144,11 @@ impl<'a> Draft<'a> {
         self.limits
     }
 
+    /// The time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// How long the operation has taken by now.
     pub(super) fn spent(&self) -> Duration {
         self.now.since(self.operation.created)
@@ -149,6 +157,21 @@ impl<'a> Draft<'a> {
     /// What the resource holds by now.
     pub(super) fn hold(&mut self, detail: Detail) {
         self.decision.report.detail = Some(detail);
+    }
+
+    /// What the end of this says about the claim that the point can be restored.
+    pub(super) fn claim(&mut self, verification: Verification) {
+        self.decision.report.verification = Some(verification);
+    }
+
+    /// The oldest sight of what it makes: everything was there from then on.
+    pub(super) fn sighted(&self) -> Option<Timestamp> {
+        self.ledger
+            .iter()
+            .filter(|effect| effect.disposal == Disposal::Product)
+            .filter(|effect| effect.state == EffectState::Done)
+            .map(|effect| effect.changed)
+            .min()
     }
 
     /// A wish in the operation's own tenant.
@@ -264,28 +287,6 @@ impl<'a> Draft<'a> {
         pause.min(self.limits.hold_pause.max(self.limits.pause))
     }
 
-    /// The same for things that must go unless others have come to use them: one that is refused
-    /// again and again because it is in use is theirs now, and is left.
-    pub(super) fn all_unless_used(&mut self, wishes: Vec<Wish>) -> Step<()> {
-        let ledger = self.ledger;
-        let mut waited_for = Vec::with_capacity(wishes.len());
-        for wish in wishes {
-            match ledger.get(&wish.key) {
-                Some(effect) if effect.state == EffectState::Gone => {}
-                Some(effect) if self.is_used_by_others(effect) => {
-                    self.decision.drops.push(effect.key.clone());
-                }
-                Some(_) | None => waited_for.push(wish),
-            }
-        }
-        self.all(waited_for)?;
-        if self.decision.drops.is_empty() {
-            Ok(())
-        } else {
-            Err(Stop::Pending)
-        }
-    }
-
     /// Whether the effect of this key was refused for good, in a way that has another way around; what is
     /// left of it goes first.
     pub(super) fn has_refused(
@@ -310,9 +311,9 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// What an effect made goes; answers when nothing of it is left.
+    /// What an effect made goes; answers when nothing of it is left, or others use it.
     pub(super) fn gone(&mut self, effect: &Effect) -> Step<()> {
-        if is_gone(effect) {
+        if is_gone(effect) || stays(self.limits, effect) {
             return Ok(());
         }
         self.let_go(effect);
@@ -349,7 +350,8 @@ impl<'a> Draft<'a> {
         gone
     }
 
-    /// Lets the newest of what `goes` go, all of one kind side by side; answers when all is gone.
+    /// Lets the newest of what `goes` go, all of one kind side by side; answers when all is gone but what
+    /// others use.
     fn drop_next(&mut self, goes: impl Fn(&Effect) -> bool) -> Step<()> {
         let left: Vec<&Effect> = self
             .ledger
@@ -357,6 +359,7 @@ impl<'a> Draft<'a> {
             .into_iter()
             .filter(|effect| matches!(effect.request.kind(), EffectKind::Make(_)))
             .filter(|effect| goes(effect) && !is_gone(effect))
+            .filter(|effect| !stays(self.limits, effect))
             .collect();
         let Some(kind) = left.first().map(|effect| effect.request.kind()) else {
             return Ok(());
@@ -521,6 +524,15 @@ impl<'a> Draft<'a> {
     /// The goal is reached.
     pub(super) fn done(mut self) -> Decision {
         self.decision.wishes.clear();
+        let temporary = |effect: &&Effect| {
+            effect.disposal == Disposal::Temporary && effect.thing().is_some() && !is_gone(effect)
+        };
+        let left: Vec<&Effect> = self.ledger.iter().filter(temporary).collect();
+        if !left.is_empty() {
+            let told: Vec<String> = left.iter().map(|effect| standing(effect)).collect();
+            let report = &mut self.decision.report;
+            report.runtime_state = format!("{}; left behind: {}", self.phase, told.join(", "));
+        }
         self.decision.ending = Ending::Done;
         self.count();
         self.decision
@@ -573,21 +585,26 @@ impl<'a> Draft<'a> {
                                    instance, which deletes it"
                     .clone_into(&mut reason.guidance);
             }
-            let made = self.ledger.iter().filter(|effect| {
+            let is_left = |effect: &&Effect| {
                 matches!(effect.request.kind(), EffectKind::Make(_))
                     && goes(effect)
                     && !is_gone(effect)
-            });
+            };
+            let made: Vec<&Effect> = self.ledger.iter().filter(is_left).collect();
             let unswept = self.ledger.iter().filter(|effect| {
                 matches!(effect.request, Request::ApplySnapshotsGone { .. })
                     && effect.state != EffectState::Done
             });
-            let left: Vec<String> = made.map(standing).chain(unswept.map(unswept_of)).collect();
+            let left: Vec<String> = made
+                .into_iter()
+                .map(standing)
+                .chain(unswept.map(unswept_of))
+                .collect();
             if !left.is_empty() {
                 reason.message = format!("{}; left behind: {}", reason.message, left.join(", "));
                 reason.guidance = format!(
-                    "let an admin reset the status of what was left behind and delete it, or look into \
-                     the list of orphans; then {}",
+                    "let go of what was left behind where it is used, or let an admin reset its status \
+                     where it is stuck, and delete this, which takes it; then {}",
                     reason.guidance
                 );
             }
@@ -612,16 +629,6 @@ impl<'a> Draft<'a> {
         self.look_again(ends);
         self.count();
         self.decision
-    }
-
-    /// Whether the deletion of a thing is refused because others use it.
-    fn is_used_by_others(&self, effect: &Effect) -> bool {
-        effect.state == EffectState::Requested
-            && effect.attempt >= self.limits.asked_while_used
-            && effect
-                .fault
-                .as_ref()
-                .is_some_and(|fault| fault.kind == FaultKind::Busy)
     }
 
     /// The numbers of the report.
@@ -679,8 +686,11 @@ pub(super) fn number_of_try(key: &EffectKey) -> u32 {
     number.and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
-/// What an effect is at, for an error: `volume drb-… (ID) is creating`.
+/// What an effect is at, for an error: `volume drb-… (ID) is creating`, or who uses it.
 fn standing(effect: &Effect) -> String {
+    if let Some(held) = held::standing(effect) {
+        return held;
+    }
     let id = match effect.id() {
         "" => String::new(),
         id => format!(" ({id})"),

@@ -3,11 +3,13 @@
 
 use super::draft::{Draft, Step, Stop};
 use crate::domain::{
-    consistency::{self, Aim, Consistency, ConsistencyLevel},
-    effect::{Disposal, Effect, Fact, Request},
+    consistency::{self, Aim, Consistency, ConsistencyLevel, ServerState},
+    effect::{Disposal, Effect, EffectState, Fact, Request},
     error::OperationError,
+    fault::FaultKind,
     id::{ServerId, VolumeId},
     manifest::Manifest,
+    sighting::{self, Standing, ThingKind},
     time::Timestamp,
 };
 
@@ -29,7 +31,9 @@ fn manifest_of(effect: &Effect) -> Step<&Manifest> {
             | Fact::Captured { .. }
             | Fact::Presence { .. }
             | Fact::Seen(_)
-            | Fact::Port { .. },
+            | Fact::Allowance(_)
+            | Fact::Port { .. }
+            | Fact::Server(_),
         )
         | None => Err(Stop::give_up(
             "INTERNAL",
@@ -54,6 +58,36 @@ pub(super) fn check_root(manifest: &Manifest) -> Step<()> {
     ))
 }
 
+/// Refuses an instance of which a volume is in a status that forbids its capture and does not end by itself:
+/// to wait for it would be in vain, and nothing has been made yet.
+pub(super) fn check_volumes(manifest: &Manifest) -> Step<()> {
+    let told = manifest.volumes.iter().filter_map(|volume| {
+        let status = volume.status.as_deref()?;
+        match sighting::standing(ThingKind::Volume, status) {
+            Standing::Staying | Standing::Failed => Some((volume, status)),
+            Standing::Ready | Standing::Passing | Standing::Unknown => None,
+        }
+    });
+    let unfit: Vec<_> = told.collect();
+    let Some((_, status)) = unfit.first() else {
+        return Ok(());
+    };
+    let each = unfit.iter().map(|(volume, status)| {
+        let (name, id) = (&volume.name, &volume.id);
+        format!("volume `{name}` ({id}) is {status}")
+    });
+    let each: Vec<String> = each.collect();
+    Err(Stop::give_up(
+        FaultKind::Unfit.reason(),
+        format!(
+            "instance `{}` cannot be captured now, and this does not pass by itself: {}",
+            manifest.name,
+            each.join(", ")
+        ),
+        sighting::way_out(status),
+    ))
+}
+
 /// One wish for each volume that there is.
 pub(super) fn each<T>(manifest: &Manifest, wish: impl Fn(usize, &VolumeId) -> T) -> Vec<T> {
     let volumes = manifest.volumes.iter().enumerate();
@@ -73,19 +107,113 @@ pub(super) fn check_consistency(
         .map_err(|error| Stop::GiveUp(Box::new(OperationError::from(&error))))
 }
 
+const AFTER: &str = "server-after";
+
+/// How the instance stands after the last capture: what is claimed of it rests on that.
+enum After<'a> {
+    /// It was not read yet.
+    Pending,
+    /// It cannot be read any more: nothing is claimed, and what was captured stays.
+    Unknown,
+    /// So.
+    Read(&'a ServerState),
+}
+
+fn after<'a>(next: &Draft<'a>) -> After<'a> {
+    let Some(read) = next.effect(AFTER) else {
+        return After::Pending;
+    };
+    if let (EffectState::Done, Some(Fact::Server(state))) = (read.state, &read.fact) {
+        return After::Read(state);
+    }
+    if read.state.is_settled() {
+        After::Unknown
+    } else {
+        After::Pending
+    }
+}
+
+/// A read after the captures that failed for good: the server may be gone by now.
+pub(super) fn forgives(effect: &Effect) -> bool {
+    effect.key.as_str() == AFTER
+}
+
+/// Looks at the instance once more, now that all of it was captured.
+pub(super) fn look_again(next: &mut Draft<'_>, manifest: &Manifest) -> Step<()> {
+    let read = Request::ReadServerState {
+        server: manifest.server.clone(),
+    };
+    let wish = next.wish(AFTER, read, Disposal::Keep);
+    match after(next) {
+        After::Pending => next.one(wish).map(drop),
+        After::Unknown | After::Read(_) => Ok(()),
+    }
+}
+
+/// Refuses what would miss a volume, as long as little was done for it.
+pub(super) fn check_complete(next: &Draft<'_>, manifest: &Manifest) -> Step<()> {
+    let missed = missed(next, manifest);
+    if missed.is_empty() {
+        return Ok(());
+    }
+    Err(Stop::give_up(
+        "INSTANCE_CHANGED",
+        missed.join("; "),
+        "ask again when nobody changes the instance",
+    ))
+}
+
+/// What came to the instance while it was captured, and is missing, in sentences.
+pub(super) fn missed(next: &Draft<'_>, manifest: &Manifest) -> Vec<String> {
+    let After::Read(state) = after(next) else {
+        return Vec::new();
+    };
+    let is_held = |volume: &VolumeId| manifest.volumes.iter().any(|one| one.id == *volume);
+    let missed = state.volumes.iter().filter(|volume| !is_held(volume));
+    missed
+        .map(|volume| {
+            format!("volume {volume} was attached while the instance was captured, and is missing")
+        })
+        .collect()
+}
+
+/// Refuses what turned out to agree less well than is wished for at least.
+pub(super) fn check_reached(
+    manifest: &Manifest,
+    reached: Option<&Consistency>,
+    minimum: Option<ConsistencyLevel>,
+) -> Step<()> {
+    // Where the cloud does not date its snapshots nothing is claimed, but what they are is known.
+    let level = reached.map_or(ConsistencyLevel::Quiesced, |reached| reached.level);
+    if consistency::is_enough(minimum, level, manifest.volumes.len()) {
+        return Ok(());
+    }
+    Err(Stop::give_up(
+        "CONSISTENCY_NOT_REACHED",
+        format!(
+            "no more was reached than `{}`: instance `{}` did not stay shut off until all of it was \
+             captured",
+            level.words(),
+            manifest.name
+        ),
+        "ask again when nobody starts the instance, or ask for less",
+    ))
+}
+
 /// What was reached, by the cloud's own clock: from when each volume was taken, at `level` while the
-/// instance runs.
+/// instance runs. Nothing before the last look at it.
 pub(super) fn consistency(
+    next: &Draft<'_>,
     manifest: &Manifest,
     taken: &[Timestamp],
     level: ConsistencyLevel,
 ) -> Option<Consistency> {
     let (first, last) = (taken.iter().min()?, taken.iter().max()?);
     let skew_ms = u64::try_from(last.since(*first).as_millis()).ok();
-    let level = if manifest.status.eq_ignore_ascii_case("SHUTOFF") {
-        ConsistencyLevel::ShutOff
-    } else {
-        level
+    let level = match after(next) {
+        After::Pending => return None,
+        After::Read(state) if manifest.state.stayed_off_until(state) => ConsistencyLevel::ShutOff,
+        After::Unknown | After::Read(_) => level,
     };
     Some(Consistency { level, skew_ms })
 }

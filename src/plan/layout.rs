@@ -1,17 +1,23 @@
 //! How an instance fits into another tenant: every choice of a restoration, computed before
 //! anything is made; it may not know effects or the order of the work.
+//!
+//! One file because all that is in the way is told at once, out of one set of findings.
 
+mod findings;
 mod snapshot;
 
+pub(super) use self::findings::Findings;
+use self::findings::Named;
 use super::{headroom, target::Target};
 use crate::domain::{
+    difference::Difference,
     dr_backup::head_of,
     effect::FixedWish,
     error::OperationError,
     flavor_fit,
     id::{FlavorId, NetworkId, ProjectId, SecurityGroupId, SnapshotId},
     inventory::{Inventory, Network},
-    manifest::{KeyFacts, Manifest, PortFacts, SecurityGroupFacts, VolumeFacts},
+    manifest::{FlavorShape, KeyFacts, Manifest, PortFacts, SecurityGroupFacts, VolumeFacts},
     restoration::RestorePlanInput,
 };
 
@@ -28,8 +34,8 @@ pub(super) struct Layout {
     pub(super) groups: Vec<GroupLayout>,
     /// The key pair.
     pub(super) key: KeyLayout,
-    /// What is not put back exactly as it was, and why.
-    pub(super) adjustments: Vec<String>,
+    /// What will not be exactly as it was.
+    pub(super) differences: Vec<Difference>,
 }
 
 /// A volume to make.
@@ -52,12 +58,28 @@ pub(super) struct VolumeLayout {
 pub(super) struct PortLayout {
     /// The network.
     pub(super) network: NetworkId,
-    /// The addresses to keep, where that may be possible.
-    pub(super) kept: Vec<FixedWish>,
-    /// The MAC address to keep.
-    pub(super) mac: Option<String>,
+    /// What is to be as it was, where that may be possible.
+    pub(super) kept: Kept,
     /// An address that the caller demands.
     pub(super) demanded: Vec<FixedWish>,
+}
+
+/// What of a port is to be as it was, each by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// The addresses.
+    pub(super) fixed: Vec<FixedWish>,
+    /// The MAC address.
+    pub(super) mac: Option<String>,
+    /// That it has no address.
+    pub(super) bare: bool,
+}
+
+impl Kept {
+    /// Whether nothing is.
+    pub(super) fn is_empty(&self) -> bool {
+        self.fixed.is_empty() && self.mac.is_none() && !self.bare
+    }
 }
 
 /// A security group to use.
@@ -66,7 +88,10 @@ pub(super) enum GroupLayout {
     /// One of the same content is there.
     Found(SecurityGroupId),
     /// It is made.
-    Make,
+    Make {
+        /// The name that it gets in the end.
+        name: String,
+    },
 }
 
 /// The key pair to use.
@@ -82,24 +107,9 @@ pub(super) enum KeyLayout {
         name: String,
         /// The key.
         public_key: String,
+        /// Its type, where it is known.
+        kind: Option<String>,
     },
-}
-
-/// Collects what is in the way, so that a user hears of everything at once.
-#[derive(Default)]
-pub(super) struct Findings {
-    problems: Vec<(&'static str, String, &'static str)>,
-    adjustments: Vec<String>,
-}
-
-impl Findings {
-    pub(super) fn problem(&mut self, reason: &'static str, text: String, guidance: &'static str) {
-        self.problems.push((reason, text, guidance));
-    }
-
-    fn adjust(&mut self, text: String) {
-        self.adjustments.push(text);
-    }
 }
 
 /// Chooses everything, or says all that is in the way.
@@ -119,35 +129,38 @@ pub(super) fn choose(
     let ports: Vec<PortLayout> = (0..input.manifest.ports.len())
         .filter_map(|index| port(index, input, inventory, &mut findings))
         .collect();
-    let groups = groups(input, inventory);
+    let groups = groups(input, inventory, &mut findings);
     let key = key(input, inventory, &mut findings);
     zone(input, inventory, &mut findings);
+    let chosen = inventory
+        .flavors
+        .iter()
+        .find(|one| Some(&one.id) == flavor.as_ref());
+    if let Some(chosen) = chosen {
+        compare_flavors(&input.manifest.flavor, &chosen.shape, &mut findings);
+    }
     what_stays_behind(&input.manifest, &mut findings);
-    headroom::check(input, target, &volumes, &groups, &mut findings);
-    match (findings.problems.first(), flavor) {
+    security_groups(input, inventory, &mut findings);
+    let choice = headroom::Choice {
+        flavor: chosen,
+        volumes: &volumes,
+        groups: &groups,
+    };
+    headroom::check(input, target, &choice, &mut findings);
+    let refusal = findings.refusal();
+    match (refusal, flavor) {
         (None, Some(flavor)) => {
-            let adjustments = findings.adjustments;
+            let differences = findings.differences;
             Ok(Layout {
                 flavor,
                 volumes,
                 ports,
                 groups,
                 key,
-                adjustments,
+                differences,
             })
         }
-        (Some((reason, _, guidance)), _) => {
-            let texts: Vec<&str> = findings
-                .problems
-                .iter()
-                .map(|(_, text, _)| text.as_str())
-                .collect();
-            Err(Box::new(OperationError::new(
-                reason,
-                texts.join("; "),
-                *guidance,
-            )))
-        }
+        (Some(refusal), _) => Err(refusal),
         (None, None) => Err(Box::new(OperationError::new(
             "FLAVOR_TOO_SMALL",
             "no flavor of the target fits the instance",
@@ -174,27 +187,30 @@ fn flavor(
                 ),
                 GUIDANCE,
             ),
-            Some(best) if best.shape.name != manifest.flavor.name => findings.adjust(format!(
-                "flavor `{}` was taken in place of `{}`",
-                best.shape.name, manifest.flavor.name
-            )),
+            Some(best) if best.shape.name != manifest.flavor.name => findings.differs(
+                Difference::new("flavor", "another flavor that fits was taken")
+                    .was(&manifest.flavor.name)
+                    .is(&best.shape.name),
+            ),
             Some(_) => {}
         }
         return best.map(|flavor| flavor.id.clone());
     };
     let Some(flavor) = inventory.flavors.iter().find(|one| one.id == *wished) else {
-        findings.problem(
+        findings.field(
+            "flavor_id",
             "FLAVOR_NOT_FOUND",
-            format!("flavor_id: the target has no flavor {wished}"),
+            &format!("the target has no flavor {wished}"),
             "list the flavors of the target and name one of them",
         );
         return None;
     };
     for short in flavor_fit::shortages(manifest, &flavor.shape) {
-        findings.problem(
+        findings.field(
+            "flavor_id",
             "FLAVOR_TOO_SMALL",
-            format!(
-                "flavor_id: flavor `{}` is short of {} {}: the instance needs {}, it has {}",
+            &format!(
+                "flavor `{}` is short of {} {}: the instance needs {}, it has {}",
                 flavor.shape.name,
                 short.needed - short.available,
                 short.subject,
@@ -218,6 +234,7 @@ fn volume(
     }
     let wish = &input.wish;
     let own = wish.volumes.iter().find(|one| one.volume == source.id);
+    let named = Named::of(wish, &source.id);
     let backed_up = head_of(&input.volume_backups, &source.id);
     let least = source
         .size_gib
@@ -241,9 +258,10 @@ fn volume(
     let volume_type = match (wished, &source.volume_type) {
         (Some(name), _) => match lacking(name) {
             Some(place) => {
-                findings.problem(
+                findings.field(
+                    named.volume_type(),
                     "VOLUME_TYPE_NOT_FOUND",
-                    format!("volume_type: {place} has no volume type `{name}`"),
+                    &format!("{place} has no volume type `{name}`"),
                     "list the volume types of the target and name one of them",
                 );
                 None
@@ -252,10 +270,8 @@ fn volume(
         },
         (None, Some(name)) => match lacking(name) {
             Some(place) => {
-                findings.adjust(format!(
-                    "volume `{}` gets the default type: {place} has no type `{name}`",
-                    label(&source.name, source.id.as_str())
-                ));
+                let why = format!("it gets the default type: {place} has no type `{name}`");
+                findings.differs(Difference::new(source.path("volume_type"), why).was(name));
                 None
             }
             None => Some(name.clone()),
@@ -268,17 +284,17 @@ fn volume(
     if let Some(zone) = zone
         && !target.inventory.volume_zones.contains(zone)
     {
-        findings.problem(
+        findings.field(
+            named.zone(),
             "AVAILABILITY_ZONE_NOT_FOUND",
-            format!("volume availability zone: the target has no zone `{zone}` for volumes"),
+            &format!("the target has no zone `{zone}` for volumes"),
             "name one of the target's zones, or none",
         );
     }
     if source.encrypted && giver.is_some() {
-        findings.adjust(format!(
-            "volume `{}` is encrypted: its transfer takes its key along, for which Cinder needs \
-             microversion 3.70",
-            label(&source.name, source.id.as_str())
+        findings.differs(Difference::new(
+            source.path("encrypted"),
+            "its transfer takes its key along, for which Cinder needs microversion 3.70",
         ));
     }
     let size_gib = own.and_then(|one| one.size_gib).unwrap_or(least).max(least);
@@ -291,11 +307,6 @@ fn volume(
     }
 }
 
-/// A name for people, or the id where there is none.
-fn label<'a>(name: &'a str, id: &'a str) -> &'a str {
-    if name.is_empty() { id } else { name }
-}
-
 fn port(
     index: usize,
     input: &RestorePlanInput,
@@ -303,20 +314,19 @@ fn port(
     findings: &mut Findings,
 ) -> Option<PortLayout> {
     let source = &input.manifest.ports[index];
-    let wish = input
-        .wish
-        .networks
-        .iter()
-        .find(|one| one.source == source.network);
-    let network = match wish {
-        Some(wish) => inventory
+    let mut mapped = input.wish.networks.iter().enumerate();
+    let mapped = mapped.find(|(_, one)| one.source == source.network);
+    let wish = mapped.map(|(_, wish)| wish);
+    let network = match mapped {
+        Some((index, wish)) => inventory
             .networks
             .iter()
             .find(|one| one.id == wish.target)
             .or_else(|| {
-                findings.problem(
+                findings.field(
+                    format!("networks[{index}].target_network_id"),
                     "NETWORK_NOT_FOUND",
-                    format!("networks: the target has no network {}", wish.target),
+                    &format!("the target has no network {}", wish.target),
                     "list the networks of the target and name one of them",
                 );
                 None
@@ -339,21 +349,28 @@ fn port(
             address: Some(address),
         })
         .collect();
-    let kept = if input.wish.keep_fixed_addresses && demanded.is_empty() {
-        kept_addresses(source, network, findings)
-    } else {
-        Vec::new()
+    let mut kept = Kept {
+        mac: input.wish.keep_mac_addresses.then(|| source.mac.clone()),
+        ..Kept::default()
     };
-    let mac = input.wish.keep_mac_addresses.then(|| source.mac.clone());
+    if demanded.is_empty() {
+        kept.bare = source.fixed.is_empty() && source.id.is_some();
+        if input.wish.keep_fixed_addresses {
+            kept.fixed = kept_addresses(index, source, network, findings);
+        }
+    }
+    if source.security_groups.is_empty() && source.id.is_none() && source.port_security {
+        let what = source.path(index, "security_groups");
+        let why = "the backup does not tell which they were, so it gets the tenant's default group";
+        findings.differs(Difference::new(what, why));
+    }
     for address in &source.floating {
-        findings.adjust(format!(
-            "floating address {address} was not put back: it belongs to the source cloud"
-        ));
+        let what = source.path(index, "floating address");
+        findings.differs(Difference::new(what, "it belongs to the source cloud").was(address));
     }
     Some(PortLayout {
         network: network.id.clone(),
         kept,
-        mac,
         demanded,
     })
 }
@@ -376,10 +393,11 @@ fn by_name<'a>(
         ([one], _) => Some(one),
         (_, [one]) => Some(one),
         ([], _) => {
-            findings.problem(
+            findings.field(
+                "networks",
                 "NETWORK_NOT_MAPPED",
-                format!(
-                    "networks: the target has no network named `{name}` for source network {}",
+                &format!(
+                    "the target has no network named `{name}` for source network {}",
                     source.network
                 ),
                 GUIDANCE,
@@ -387,12 +405,10 @@ fn by_name<'a>(
             None
         }
         _ => {
-            findings.problem(
+            findings.field(
+                "networks",
                 "NETWORK_AMBIGUOUS",
-                format!(
-                    "networks: the target has {} networks named `{name}`",
-                    named.len()
-                ),
+                &format!("the target has {} networks named `{name}`", named.len()),
                 GUIDANCE,
             );
             None
@@ -401,6 +417,7 @@ fn by_name<'a>(
 }
 
 fn kept_addresses(
+    index: usize,
     source: &PortFacts,
     network: &Network,
     findings: &mut Findings,
@@ -412,14 +429,24 @@ fn kept_addresses(
             .iter()
             .find(|subnet| holds(&subnet.cidr, &fixed.address));
         match subnet {
+            // One wish for such an address takes all others of the port with it.
+            Some(subnet) if subnet.makes_addresses() => {
+                let why = format!(
+                    "subnet `{}` makes addresses out of MAC addresses, so none can be asked for",
+                    subnet.name
+                );
+                let what = source.path(index, "fixed_ips");
+                findings.differs(Difference::new(what, why).was(&fixed.address));
+            }
             Some(subnet) => kept.push(FixedWish {
                 subnet: Some(subnet.id.clone()),
                 address: Some(fixed.address.clone()),
             }),
-            None => findings.adjust(format!(
-                "address {} was not kept: no subnet of network `{}` holds it",
-                fixed.address, network.name
-            )),
+            None => {
+                let why = format!("no subnet of network `{}` holds it", network.name);
+                let what = source.path(index, "fixed_ips");
+                findings.differs(Difference::new(what, why).was(&fixed.address));
+            }
         }
     }
     kept
@@ -452,9 +479,26 @@ fn holds(cidr: &str, address: &str) -> bool {
     }
 }
 
+/// The name that a group gets when it is made. Every project has a group of its own named `default`, and
+/// Neutron lets no other one have that name in any case of its letters, neither in POST nor in PUT (409
+/// `SecurityGroupDefaultAlreadyExists`, `_validate_name_not_default`, Zed to 2026.1). The name of the
+/// instance tells whose default it was.
+fn name_of_made(group: &SecurityGroupFacts, instance: &str) -> String {
+    const CHARACTERS_MAX: usize = 255;
+    if !group.name.eq_ignore_ascii_case("default") {
+        return group.name.clone();
+    }
+    let name = format!("{} ({instance})", group.name);
+    name.chars().take(CHARACTERS_MAX).collect()
+}
+
 /// Finds each group by its content, or has it made. Groups that another restoration is still
 /// making carry our mark in their name and are left alone: they may go with its failure.
-fn groups(input: &RestorePlanInput, inventory: &Inventory) -> Vec<GroupLayout> {
+fn groups(
+    input: &RestorePlanInput,
+    inventory: &Inventory,
+    findings: &mut Findings,
+) -> Vec<GroupLayout> {
     if !input.wish.security_groups.is_empty() {
         return Vec::new();
     }
@@ -464,8 +508,9 @@ fn groups(input: &RestorePlanInput, inventory: &Inventory) -> Vec<GroupLayout> {
             .find(|group| group.id == *id)
             .map_or_else(String::new, |one| one.name.clone())
     };
+    let instance = &input.manifest.name;
     let same = |one: &SecurityGroupFacts, other: &SecurityGroupFacts| {
-        one.name == other.name
+        (one.name == other.name || name_of_made(one, instance) == other.name)
             && one.stateful == other.stateful
             && one.content(|id| name_in(&input.manifest.security_groups, id))
                 == other.content(|id| name_in(&inventory.security_groups, id))
@@ -475,25 +520,64 @@ fn groups(input: &RestorePlanInput, inventory: &Inventory) -> Vec<GroupLayout> {
         .security_groups
         .iter()
         .map(|wanted| {
-            match inventory
-                .security_groups
-                .iter()
-                .find(|there| same(wanted, there))
-            {
-                Some(found) => GroupLayout::Found(found.id.clone()),
-                None => GroupLayout::Make,
+            let mut there = inventory.security_groups.iter();
+            if let Some(found) = there.find(|there| same(wanted, there)) {
+                return GroupLayout::Found(found.id.clone());
             }
+            let name = name_of_made(wanted, instance);
+            tell_made_group(wanted, &name, findings);
+            GroupLayout::Make { name }
         })
         .collect()
 }
 
+/// What differs in a group that is made: its name, and the rules that no rule of the target can be.
+fn tell_made_group(wanted: &SecurityGroupFacts, name: &str, findings: &mut Findings) {
+    let path = |attribute: &str| format!("security group {} {attribute}", wanted.name);
+    if *name != wanted.name {
+        let why = "Neutron lets no other group have the name of a project's default group";
+        findings.differs(
+            Difference::new(path("name"), why)
+                .was(&wanted.name)
+                .is(name),
+        );
+    }
+    let mut told = Vec::new();
+    for rule in &wanted.rules {
+        if !rule.restrictions.is_empty() {
+            let why = "it was left out: it is narrowed by what cannot be put back, and without that it would \
+                       let in or out more than before";
+            let was = format!("{}, {}", rule.words(), rule.restrictions.join(", "));
+            findings.differs(Difference::new(path("rule"), why).was(was));
+            continue;
+        }
+        let words = (rule.words(), rule.address_group.clone());
+        if let (words, Some(group)) = &words
+            && !told.contains(&(words.clone(), group.clone()))
+        {
+            told.push((words.clone(), group.clone()));
+            let why = "each address of the address group is a rule of its own, and does not follow the group";
+            findings.differs(
+                Difference::new(path("rule"), why).was(format!("{words}, address group {group}")),
+            );
+        }
+    }
+}
+
 fn key(input: &RestorePlanInput, inventory: &Inventory, findings: &mut Findings) -> KeyLayout {
     let there = |name: &str| inventory.key_pairs.iter().find(|pair| pair.name == name);
+    if input.wish.no_key {
+        if let Some(key) = &input.manifest.key {
+            findings.differs(Difference::new("key pair", "none was wished for").was(&key.name));
+        }
+        return KeyLayout::None;
+    }
     if let Some(name) = &input.wish.key_name {
         if there(name).is_none() {
-            findings.problem(
+            findings.field(
+                "key_name",
                 "KEY_PAIR_NOT_FOUND",
-                format!("key_name: the acting user has no key pair `{name}` in the target"),
+                &format!("the acting user has no key pair `{name}` in the target"),
                 "import the key pair for that user, or name none",
             );
         }
@@ -503,6 +587,7 @@ fn key(input: &RestorePlanInput, inventory: &Inventory, findings: &mut Findings)
         name,
         public_key,
         fingerprint,
+        kind,
     }) = &input.manifest.key
     else {
         return KeyLayout::None;
@@ -513,26 +598,44 @@ fn key(input: &RestorePlanInput, inventory: &Inventory, findings: &mut Findings)
         (None, Some(public_key)) => KeyLayout::Make {
             name: name.clone(),
             public_key: public_key.clone(),
+            kind: kind.clone(),
         },
         (Some(_), Some(public_key)) => {
             let print = fingerprint.as_deref().unwrap_or_default().replace(':', "");
             let own: String = format!("{name}-{}", print.chars().take(8).collect::<String>());
-            findings.adjust(format!(
-                "key pair `{own}` was made: the acting user has another key named `{name}`"
-            ));
+            let why = format!("the acting user has another key named `{name}`");
+            findings.differs(Difference::new("key pair", why).was(name).is(&own));
             if there(&own).is_some() {
                 return KeyLayout::Found(own);
             }
             KeyLayout::Make {
                 name: own,
                 public_key: public_key.clone(),
+                kind: kind.clone(),
             }
         }
         (_, None) => {
-            findings.adjust(format!(
-                "key pair `{name}` was not put back: its public key could not be read in the source"
-            ));
+            let why = "its public key could not be read in the source";
+            findings.differs(Difference::new("key pair", why).was(name));
             KeyLayout::None
+        }
+    }
+}
+
+/// Groups that are wished for have to be there: Neutron refuses the first port otherwise.
+fn security_groups(input: &RestorePlanInput, inventory: &Inventory, findings: &mut Findings) {
+    for (index, wished) in input.wish.security_groups.iter().enumerate() {
+        if inventory
+            .security_groups
+            .iter()
+            .all(|one| one.id != *wished)
+        {
+            findings.field(
+                format!("security_group_ids[{index}]"),
+                "SECURITY_GROUP_NOT_FOUND",
+                &format!("the target tenant has no security group {wished}"),
+                "list the security groups of the target tenant and name one of them, or none",
+            );
         }
     }
 }
@@ -541,38 +644,64 @@ fn zone(input: &RestorePlanInput, inventory: &Inventory, findings: &mut Findings
     if let Some(zone) = &input.wish.availability_zone
         && !inventory.compute_zones.contains(zone)
     {
-        findings.problem(
+        findings.field(
+            "availability_zone",
             "AVAILABILITY_ZONE_NOT_FOUND",
-            format!("availability_zone: the target has no zone `{zone}`"),
+            &format!("the target has no zone `{zone}`"),
             "name one of the target's zones, or none",
         );
     }
 }
 
+/// What the chosen flavor gives otherwise than the original's.
+fn compare_flavors(was: &FlavorShape, is: &FlavorShape, findings: &mut Findings) {
+    let sizes = [
+        ("ephemeral disk", was.ephemeral_gib, is.ephemeral_gib, "GiB"),
+        ("swap disk", was.swap_mib, is.swap_mib, "MiB"),
+    ];
+    for (what, was, is, unit) in sizes {
+        let text = |size: u64| match size {
+            0 => String::new(),
+            size => format!("{size} {unit}"),
+        };
+        let why = match (was, is) {
+            (0, 0) => continue,
+            (0, _) => "the flavor gives one, which is empty",
+            (_, 0) => "the flavor gives none, and its bytes are on no volume",
+            (_, _) => "it comes back empty: its bytes are on no volume",
+        };
+        findings.differs(Difference::new(what, why).was(text(was)).is(text(is)));
+    }
+    let mut names: Vec<&String> = was.properties.keys().chain(is.properties.keys()).collect();
+    names.sort();
+    names.dedup();
+    for name in names {
+        let value = |shape: &FlavorShape| shape.properties.get(name).cloned();
+        let (was, is) = (value(was), value(is));
+        if was != is {
+            let what = format!("flavor extra spec {name}");
+            let why = "the chosen flavor has it otherwise";
+            let difference = Difference::new(what, why).was(was.unwrap_or_default());
+            findings.differs(difference.is(is.unwrap_or_default()));
+        }
+    }
+}
+
 fn what_stays_behind(manifest: &Manifest, findings: &mut Findings) {
     if let Some(group) = &manifest.server_group {
-        findings.adjust(format!(
-            "server group `{}` ({}) was not put back: a group means nothing without its other members",
-            group.name, group.policy
-        ));
-    }
-    // Of an instance that was booted from an image the backup says so itself.
-    if manifest.root_is_volume && manifest.flavor.ephemeral_gib > 0 {
-        findings.adjust(
-            "the ephemeral disk comes back empty: its bytes are not on a volume".to_owned(),
-        );
-    }
-    if manifest.root_is_volume && manifest.flavor.swap_mib > 0 {
-        findings.adjust("the swap disk comes back empty".to_owned());
+        let why = "a group means nothing without its other members";
+        let was = format!("{} ({})", group.name, group.policy);
+        findings.differs(Difference::new("server group", why).was(was));
     }
     if let Some(root) = manifest.volumes.iter().find(|one| one.from_image) {
-        findings.adjust(format!(
-            "the instance was booted from an image and comes back booted from a volume, `{}`",
-            root.name
-        ));
+        let why = "the instance was booted from an image and comes back booted from a volume";
+        findings.differs(Difference::new("root disk", why).is(&root.name));
     }
     for gap in &manifest.gaps {
-        findings.adjust(format!("not in the backup: {gap}"));
+        findings.differs(Difference::new("not in the backup", gap));
+    }
+    for lost in &manifest.unrestored {
+        findings.differs(lost.clone());
     }
 }
 

@@ -5,11 +5,14 @@
 //! done answers at once, what is not there yet ends the run. A cancel, a deadline and a failure
 //! are the same thing to it: a reason to give up, and giving up is the ledger read backwards.
 
+mod allowance;
+mod compare;
 mod create_backup;
 mod create_dr_backup;
 mod delete_backup;
 mod delete_dr_backup;
 mod delete_restoration;
+mod deletion;
 mod draft;
 mod headroom;
 mod instance;
@@ -50,8 +53,8 @@ pub struct Limits {
     /// How long after its deadline an operation goes on to clean up: longer than what is stuck needs
     /// to come free.
     pub cleanup: Duration,
-    /// How often the deletion of what is in use is asked for before it is left: what of ours may still
-    /// use it is on its way out meanwhile.
+    /// How often in a row what is to go is seen to be used by somebody else before it is left to them: what
+    /// of ours may still use it is on its way out meanwhile.
     pub asked_while_used: u32,
     /// How often a volume backup, a restore into a volume, and the server of a restoration are made where
     /// the cloud took them and could not bring them to their end.
@@ -107,10 +110,11 @@ pub fn plan(limits: &Limits, operation: &Operation, ledger: &Ledger, now: Timest
             backups,
         } => update_dr_backup::steps(&mut next, description, backups),
         Ask::DeleteDrBackup {
-            detail,
             backups,
             mirrors,
-        } => delete_dr_backup::steps(&mut next, detail, backups, mirrors),
+            leftovers,
+            missing,
+        } => delete_dr_backup::steps(&mut next, backups, mirrors, leftovers, missing),
         Ask::CreateBackup {
             server,
             description,
@@ -120,17 +124,29 @@ pub fn plan(limits: &Limits, operation: &Operation, ledger: &Ledger, now: Timest
             description,
             snapshots,
         } => update_backup::steps(&mut next, description, snapshots),
-        Ask::DeleteBackup { detail } => delete_backup::steps(&mut next, detail),
+        Ask::DeleteBackup {
+            detail,
+            leftovers,
+            missing,
+        } => delete_backup::steps(&mut next, detail, leftovers, missing),
         Ask::Restore(input) => restore::steps(&mut next, input),
-        Ask::DeleteRestoration { things } => delete_restoration::steps(&mut next, things),
+        Ask::DeleteRestoration { things, missing } => {
+            delete_restoration::steps(&mut next, things, missing)
+        }
     };
-    let why = next.reason_to_give_up(|effect| forgiven(limits, &operation.ask, effect));
-    match (outcome, why) {
+    let forgives = |effect: &Effect| forgiven(limits, &operation.ask, effect);
+    let why = next.reason_to_give_up(forgives);
+    let mut decision = match (outcome, why) {
         (Ok(()), _) => next.done(),
         (Err(Stop::GiveUp(why)), _) => next.give_up(&why),
         (Err(Stop::Pending), Some(why)) => next.give_up(&why),
         (Err(Stop::Pending), None) => next.open(),
+    };
+    let failed = ledger.first_failure(forgives).map(|(effect, _)| effect);
+    if let Some(claim) = deletion::claim(&operation.ask, ledger, &decision.ending, failed) {
+        decision.report.verification = Some(claim);
     }
+    decision
 }
 
 /// A failed effect that its planner has another way around, so that it is no reason to give up.
@@ -138,16 +154,23 @@ fn forgiven(limits: &Limits, ask: &Ask, effect: &Effect) -> bool {
     // Without the right to it, an admin has to do it by hand; the thing is waited for all the same.
     if matches!(
         effect.request,
-        Request::ApplyErrorStatus { .. } | Request::ApplyRecordFreed { .. }
+        Request::ApplyErrorStatus { .. }
+            | Request::ApplyRecordFreed { .. }
+            // What could not be looked at beforehand shows when it is asked for.
+            | Request::ReadAllowance { .. }
     ) {
         return true;
     }
     match ask {
         Ask::Restore(_) => restore::forgives(limits, effect),
         Ask::CreateDrBackup { minimum, .. } => {
-            volume_backup::forgives(limits, effect) || snapshots::forgives(effect, *minimum)
+            volume_backup::forgives(limits, effect)
+                || snapshots::forgives(effect, *minimum)
+                || instance::forgives(effect)
         }
-        Ask::CreateBackup { minimum, .. } => snapshots::forgives(effect, *minimum),
+        Ask::CreateBackup { minimum, .. } => {
+            snapshots::forgives(effect, *minimum) || instance::forgives(effect)
+        }
         Ask::UpdateDrBackup { .. }
         | Ask::DeleteDrBackup { .. }
         | Ask::UpdateBackup { .. }

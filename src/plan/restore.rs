@@ -12,9 +12,11 @@
 //! | | drop a volume whose restore failed, and make another | product | found by name |
 //! | Transferring volumes | take over from the giver | product | one that is there already stays; an offer that was left over is withdrawn first |
 //! | Preparing volumes | apply name, metadata, bootable, image metadata | | idempotent |
-//! | Creating ports | make | product | found by name |
+//! | Creating ports | make, with fewer wishes where one is refused; apply what else is set on them | product | found by name |
 //! | Creating the server | make; drop one that did not come up, and make another | product | found by tag |
-//! | Finishing | apply final names, tags and what goes with the server | | idempotent |
+//! | Finishing | apply final names, tags, DNS names and what goes with the server | | idempotent |
+//! | | switch off what was switched off, then switch on its ports, then lock | | seen before it is asked for |
+//! | Comparing | read the instance that came of it | keep | it only reads |
 //!
 //! What it does not go back for:
 //!
@@ -22,31 +24,46 @@
 //! |---|---|---|
 //! | the first volume that is being filled on | a login, a right, a quota, a server that does not come up | it is held until the deadline, and asked for again |
 //! | the same, where volumes are to be kept | a cancel, the deadline, any failure | what has its bytes stays |
-//! | always | what is optional is refused (see `is_optional`) | it is told as an adjustment |
+//! | always | what is optional is refused (see `is_optional`) | it is told as a difference |
 //! | the server is up | the deadline | it ends well; what is unfinished is told |
 //!
 //! A giver is a project that holds a record out of which nobody else may restore (see `target`). Its
 //! volume is made and filled there, and taken over after that: two rows, one for each project, and each
 //! lets go of what is there. So whatever moment a transfer ends in, the volume is found and deleted.
 //!
+//! What is optional falls alone: where it is refused the rest goes on, and the refusal is told as a
+//! difference. What is to be switched off comes up once, because Nova makes no server that is off; its
+//! ports are off meanwhile, so that it never speaks with an address that may be its twin's. (Nova does not
+//! wait for the wiring of a port that is off: `_build_vif_model` of Zed and 2026.1.)
+//!
+//! One file because the table above is the plan, and its lines are the steps below in their order.
+//!
 //! An imported record shares its bytes with the original, so nothing here ever lets one go.
 //! The key pair stays too: other restorations may boot with it, and a public key harms nobody.
 
+mod kept;
+
+use self::kept::was_wish_refused;
 use super::{
-    Limits,
+    Limits, compare,
     draft::{Draft, Step, Stop},
-    layout::{self, GroupLayout, KeyLayout, Layout, PortLayout},
+    layout::{self, GroupLayout, Kept, KeyLayout, Layout, PortLayout},
     server,
     target::{self, Held},
     volumes,
 };
 use crate::domain::{
-    decision::Detail,
+    decision::{Detail, Wish},
+    difference::Difference,
     dr_backup::Mirror,
-    effect::{Disk, Disposal, Effect, EffectKind, EffectState, Request, ServerPlan},
+    effect::{
+        Disk, Disposal, Effect, EffectKind, EffectState, Fact, PortSetting, Request, ServerPlan,
+        ServerSetting,
+    },
     id::{PortId, SecurityGroupId, ServerId, Tenant, VolumeBackupId, VolumeId},
-    manifest::{Properties, SecurityGroupRule, VolumeFacts},
+    manifest::{Manifest, Properties, SecurityGroupRule, VolumeFacts},
     restoration::{RestorationDetail, RestorePlanInput, RestoredVolume},
+    verification::Verification,
 };
 
 /// The steps, in order.
@@ -94,6 +111,7 @@ pub(super) fn steps(next: &mut Draft<'_>, input: &RestorePlanInput) -> Step<()> 
     next.phase("Creating ports");
     let (groups, key_name) = (groups?, key_name?);
     let ports = create_ports(next, input, &layout, &groups)?;
+    set_ports(next, input, &ports)?;
 
     next.phase("Creating the server");
     let plan = server_plan(input, &layout, &volumes, &ports, key_name);
@@ -101,83 +119,109 @@ pub(super) fn steps(next: &mut Draft<'_>, input: &RestorePlanInput) -> Step<()> 
 
     next.phase("Finishing");
     let finished = finish(next, input, &layout, &groups, &ports, &volumes, server);
+    let finished = finished.and_then(|()| {
+        next.phase("Comparing");
+        let request = Request::ReadInstance {
+            server: ServerId::new(server.id()),
+        };
+        let look = next.wish(COMPARED, request, Disposal::Keep);
+        next.all_that_can(vec![look])
+    });
     if finished.is_err() {
         if !next.is_late() {
             return finished;
         }
         // The server is up, which is worth more than what is left to do.
         next.phase("Restored, not finished");
+        prove(next);
         hold(next, input, &target.live, Some(&layout));
         return Ok(());
     }
 
+    hold(next, input, &target.live, Some(&layout));
+
     next.phase("Restored");
+    prove(next);
     Ok(())
 }
 
-/// A port whose kept address is taken or not allowed, where another address is the way around; a server
-/// and what is restored into a volume, where another one is.
+/// Says that the bytes are there, which nothing but this proves.
+fn prove(next: &mut Draft<'_>) {
+    let time = Some(next.now());
+    next.claim(Verification { time, doubt: None });
+}
+
+const ORDER_OF_DISKS: &str = "order of data disks";
+
+/// The look at the instance that came of it.
+const COMPARED: &str = "compared";
+
+/// What is optional; a port with wishes that may fall; a server and what is restored into a volume, where
+/// another one is the way around.
 pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
     is_optional(&effect.request)
-        || keeps_address(effect)
+        || was_wish_refused(effect)
         || server::forgives(effect)
         || volumes::forgives(limits, effect)
 }
 
-/// What was to be put back by something optional that is not done.
-fn lacking(request: &Request) -> Option<String> {
-    let lacking = match request {
-        Request::MakeKeyPair { name, .. } => format!("key pair `{name}`"),
-        Request::ApplyVolume { name, volume, .. } => {
-            format!("name `{name}`, description, metadata and image metadata of volume {volume}")
-        }
-        Request::ApplySecurityGroupName { group, name } => {
-            format!("name `{name}` of security group {group}")
-        }
-        Request::ApplyPortName { port, name } => format!("name `{name}` of port {port}"),
-        Request::ApplyServerTags { tags, .. } => format!("tags {} of the server", tags.join(", ")),
-        Request::ApplyDeleteOnTermination { .. } => {
-            "that volumes are deleted with the server".to_owned()
-        }
-        Request::MakeSnapshot { .. }
-        | Request::MakeImage { .. }
-        | Request::MakeGroupSnapshot { .. }
-        | Request::TakeSnapshot { .. }
-        | Request::MakeVolumeBackup { .. }
-        | Request::MakeVolume { .. }
-        | Request::TakeVolume { .. }
-        | Request::MakeSecurityGroup { .. }
-        | Request::MakePort { .. }
-        | Request::MakeServer(_)
-        | Request::ImportRecord { .. }
-        | Request::RestoreVolumeBackup { .. }
-        | Request::ApplyBootable { .. }
-        | Request::ApplySecurityGroupRules { .. }
-        | Request::ApplyVolumeBackup { .. }
-        | Request::ApplySnapshot { .. }
-        | Request::ApplyErrorStatus { .. }
-        | Request::ApplyRecordFreed { .. }
-        | Request::ApplySnapshotFreed { .. }
-        | Request::ApplySnapshotsGone { .. }
-        | Request::ReadCaptured { .. }
-        | Request::ReadInstance { .. }
-        | Request::ReadParents { .. }
-        | Request::ReadRecord { .. }
-        | Request::ReadInventory
-        | Request::ReadPresence { .. }
-        | Request::Drop { .. } => return None,
-    };
-    Some(lacking)
-}
-
-/// What is worth less than the instance that it is for: where it is refused, or the deadline passes before
-/// it is done, that is told.
+/// What a restoration is whole without: refused, it is told, and everything else goes on.
 pub(super) fn is_optional(request: &Request) -> bool {
-    lacking(request).is_some()
+    Optional::of(request).is_some()
 }
 
-fn keeps_address(effect: &Effect) -> bool {
-    effect.key.as_str().ends_with("-kept")
+/// What is optional, by what is told of it.
+enum Optional<'a> {
+    KeyPair(&'a str),
+    Volume,
+    GroupName,
+    Port(&'static str),
+    Server(&'static str),
+    Look,
+}
+
+impl<'a> Optional<'a> {
+    fn of(request: &'a Request) -> Option<Self> {
+        match request {
+            Request::MakeKeyPair { name, .. } => Some(Self::KeyPair(name)),
+            Request::ApplyVolume { .. } => Some(Self::Volume),
+            Request::ApplySecurityGroupName { .. } => Some(Self::GroupName),
+            Request::ApplyPortName { .. } => Some(Self::Port("name")),
+            Request::ApplyPortSetting { setting, .. } => Some(Self::Port(setting.attribute())),
+            Request::ApplyServerSetting { setting, .. } => Some(Self::Server(setting.attribute())),
+            Request::ApplyServerTags { .. } => Some(Self::Server("tags")),
+            Request::ApplyDeleteOnTermination { .. } => Some(Self::Server("delete_on_termination")),
+            Request::ReadInstance { .. } => Some(Self::Look),
+            Request::MakeSnapshot { .. }
+            | Request::MakeImage { .. }
+            | Request::MakeGroupSnapshot { .. }
+            | Request::TakeSnapshot { .. }
+            | Request::MakeVolumeBackup { .. }
+            | Request::MakeVolume { .. }
+            | Request::TakeVolume { .. }
+            | Request::MakeSecurityGroup { .. }
+            | Request::MakePort { .. }
+            | Request::MakeServer(_)
+            | Request::ImportRecord { .. }
+            | Request::RestoreVolumeBackup { .. }
+            | Request::ApplyBootable { .. }
+            | Request::ApplySecurityGroupRules { .. }
+            | Request::ApplyVolumeBackup { .. }
+            | Request::ApplySnapshot { .. }
+            | Request::ApplyErrorStatus { .. }
+            | Request::ApplyRecordFreed { .. }
+            | Request::ApplySnapshotFreed { .. }
+            | Request::ApplySnapshotsGone { .. }
+            | Request::ReadCaptured { .. }
+            | Request::ReadServerState { .. }
+            | Request::ReadParents { .. }
+            | Request::ReadRecord { .. }
+            | Request::ReadInventory
+            | Request::ReadAllowance { .. }
+            | Request::ReadPresence { .. }
+            | Request::Drop { .. } => None,
+        }
+    }
 }
 
 /// The groups of the target in the order of the manifest's: found by content, or made with rules.
@@ -190,7 +234,7 @@ fn create_groups(
     let wishes = layout.groups.iter().zip(facts).enumerate().filter_map(
         |(index, (group, facts))| match group {
             GroupLayout::Found(_) => None,
-            GroupLayout::Make => {
+            GroupLayout::Make { .. } => {
                 let request = Request::MakeSecurityGroup {
                     description: facts.description.clone(),
                     stateful: facts.stateful,
@@ -205,7 +249,7 @@ fn create_groups(
         let made = next.effect(&format!("group-{index}")).map(Effect::id);
         ids.push(match group {
             GroupLayout::Found(id) => id.clone(),
-            GroupLayout::Make => SecurityGroupId::new(made.unwrap_or_default()),
+            GroupLayout::Make { .. } => SecurityGroupId::new(made.unwrap_or_default()),
         });
     }
     // Rules come second, because they may name any of the groups.
@@ -226,16 +270,18 @@ fn create_groups(
                 if matches!(group, GroupLayout::Found(_)) {
                     return None;
                 }
-                let rules = facts
+                // A rule without what narrows it would let in or out more than it did.
+                let whole = facts
                     .rules
                     .iter()
-                    .filter_map(|rule| match &rule.remote_group {
-                        None => Some(rule.clone()),
-                        Some(source) => Some(SecurityGroupRule {
-                            remote_group: Some(target_of(source)?),
-                            ..rule.clone()
-                        }),
-                    });
+                    .filter(|rule| rule.restrictions.is_empty());
+                let rules = whole.filter_map(|rule| match &rule.remote_group {
+                    None => Some(rule.clone()),
+                    Some(source) => Some(SecurityGroupRule {
+                        remote_group: Some(target_of(source)?),
+                        ..rule.clone()
+                    }),
+                });
                 let request = Request::ApplySecurityGroupRules {
                     group: ids[index].clone(),
                     rules: rules.collect(),
@@ -250,10 +296,15 @@ fn create_key(next: &mut Draft<'_>, layout: &Layout) -> Step<Option<String>> {
     match &layout.key {
         KeyLayout::None => Ok(None),
         KeyLayout::Found(name) => Ok(Some(name.clone())),
-        KeyLayout::Make { name, public_key } => {
+        KeyLayout::Make {
+            name,
+            public_key,
+            kind,
+        } => {
             let request = Request::MakeKeyPair {
                 name: name.clone(),
                 public_key: public_key.clone(),
+                kind: kind.clone(),
             };
             next.all_that_can(vec![next.wish("key", request, Disposal::Keep)])?;
             let made = next.effect("key").is_some_and(|key| !was_refused(key));
@@ -262,7 +313,7 @@ fn create_key(next: &mut Draft<'_>, layout: &Layout) -> Step<Option<String>> {
     }
 }
 
-/// The ports in the order of the manifest's; where a kept address is refused, another one is taken.
+/// The ports in the order of the manifest's; a wish that is refused falls, and the others stay.
 fn create_ports<'a>(
     next: &mut Draft<'a>,
     input: &RestorePlanInput,
@@ -271,21 +322,49 @@ fn create_ports<'a>(
 ) -> Step<Vec<&'a Effect>> {
     let mut wishes = Vec::new();
     for (index, port) in layout.ports.iter().enumerate() {
-        let keeps = !port.kept.is_empty() || port.mac.is_some();
-        let refused = next.effect(&kept_key(index)).is_some_and(was_refused);
-        if keeps && !refused {
-            let request = port_request(input, index, port, groups, true);
-            wishes.push(next.wish(kept_key(index), request, Disposal::Product));
-        } else {
-            let request = port_request(input, index, port, groups, false);
-            wishes.push(next.wish(format!("port-{index}"), request, Disposal::Product));
-        }
+        let tried = kept::tried(next, index, &port.kept);
+        let request = port_request(input, index, port, groups, &tried.kept);
+        wishes.push(next.wish(tried.key, request, Disposal::Product));
     }
     next.all(wishes)
 }
 
-fn kept_key(index: usize) -> String {
-    format!("port-{index}-kept")
+/// Sets what else was set on the ports, before the guest comes up and asks for it.
+fn set_ports(next: &mut Draft<'_>, input: &RestorePlanInput, ports: &[&Effect]) -> Step<()> {
+    let mut wishes = Vec::new();
+    for (index, (facts, port)) in input.manifest.ports.iter().zip(ports).enumerate() {
+        let set = &facts.settings;
+        let mut all = Vec::new();
+        if !set.description.is_empty() {
+            all.push(PortSetting::Description(set.description.clone()));
+        }
+        if !set.address_pairs.is_empty() {
+            all.push(PortSetting::AddressPairs(set.address_pairs.clone()));
+        }
+        if !set.dhcp_options.is_empty() {
+            all.push(PortSetting::DhcpOptions(set.dhcp_options.clone()));
+        }
+        if let Some(policy) = &set.qos_policy {
+            all.push(PortSetting::QosPolicy(policy.clone()));
+        }
+        if !set.tags.is_empty() {
+            all.push(PortSetting::Tags(set.tags.clone()));
+        }
+        wishes.extend(
+            all.into_iter()
+                .map(|setting| port_setting(next, index, port, setting)),
+        );
+    }
+    next.all_that_can(wishes)
+}
+
+fn port_setting(next: &Draft<'_>, index: usize, port: &Effect, setting: PortSetting) -> Wish {
+    let key = format!("port-{index}-{}", setting.attribute());
+    let request = Request::ApplyPortSetting {
+        port: PortId::new(port.id()),
+        setting,
+    };
+    next.wish(key, request, Disposal::Keep)
 }
 
 fn was_refused(effect: &Effect) -> bool {
@@ -297,7 +376,7 @@ fn port_request(
     index: usize,
     port: &PortLayout,
     groups: &[SecurityGroupId],
-    keep: bool,
+    kept: &Kept,
 ) -> Request {
     let facts = &input.manifest.ports[index];
     let wished = &input.wish.security_groups;
@@ -314,19 +393,27 @@ fn port_request(
     } else {
         wished.clone()
     };
-    let kept = if keep { port.kept.clone() } else { Vec::new() };
     Request::MakePort {
         network: port.network.clone(),
         fixed: if port.demanded.is_empty() {
-            kept
+            kept.fixed.clone()
         } else {
             port.demanded.clone()
         },
-        mac: port.mac.clone().filter(|_| keep),
+        mac: kept.mac.clone(),
         security_groups,
         port_security: (!facts.port_security).then_some(false),
         vnic_type: (facts.vnic_type != "normal").then(|| facts.vnic_type.clone()),
+        // It loses its address when the server has it.
+        bare: false,
+        down: facts.settings.down || stops(input),
+        default_group: facts.security_groups.is_empty() && facts.id.is_none() && wished.is_empty(),
     }
+}
+
+/// Whether the instance is switched off in the end.
+fn stops(input: &RestorePlanInput) -> bool {
+    input.wish.start.stops(&input.manifest.status)
 }
 
 fn server_plan(
@@ -361,6 +448,9 @@ fn server_plan(
             })
             .collect(),
         ports: ports.iter().map(|port| PortId::new(port.id())).collect(),
+        card_tags: (manifest.ports.iter())
+            .map(|port| port.settings.card_tag.clone())
+            .collect(),
         key_name,
         availability_zone: wish.availability_zone.clone(),
         config_drive: wish.config_drive.unwrap_or(manifest.config_drive),
@@ -370,10 +460,22 @@ fn server_plan(
             .or_else(|| manifest.user_data.clone()),
         metadata,
         tags: manifest.tags.clone(),
+        // One that Nova made from the name is made from the name again, whichever that is.
+        hostname: (manifest.hostname.clone()).filter(|host| *host != host_name_of(&manifest.name)),
+        disk_config: (manifest.disk_config.clone()).filter(|config| config == "AUTO"),
     }
 }
 
-/// Gives what was made under our names the names of the originals.
+/// What Nova makes of a name (`sanitize_hostname` of Zed and 2026.1).
+fn host_name_of(name: &str) -> String {
+    let dashed = name.to_lowercase().replace([' ', '_'], "-");
+    let kept = dashed
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || "-.".contains(*c));
+    kept.collect::<String>().trim_matches(['-', '.']).to_owned()
+}
+
+/// Gives what was made under our names the names of the originals, and the instance the state that it had.
 fn finish(
     next: &mut Draft<'_>,
     input: &RestorePlanInput,
@@ -407,22 +509,64 @@ fn finish(
             name: facts.name.clone(),
         };
         wishes.push(next.wish(format!("port-{index}-name"), request, Disposal::Keep));
+        if facts.fixed.is_empty() && facts.id.is_some() && layout.ports[index].demanded.is_empty() {
+            wishes.push(port_setting(next, index, port, PortSetting::NoAddress));
+        }
+        // Nova refuses a server whose port has another DNS name than its own (`PortNotUsableDNS`).
+        let set = &facts.settings;
+        if !set.dns_name.is_empty() {
+            let setting = PortSetting::DnsName(set.dns_name.clone());
+            wishes.push(port_setting(next, index, port, setting));
+        }
+        if !set.dns_domain.is_empty() {
+            let setting = PortSetting::DnsDomain(set.dns_domain.clone());
+            wishes.push(port_setting(next, index, port, setting));
+        }
     }
-    for (index, (group, facts)) in layout
-        .groups
-        .iter()
-        .zip(&manifest.security_groups)
-        .enumerate()
-    {
-        if matches!(group, GroupLayout::Make) {
+    for (index, group) in layout.groups.iter().enumerate() {
+        if let GroupLayout::Make { name } = group {
             let request = Request::ApplySecurityGroupName {
                 group: groups[index].clone(),
-                name: facts.name.clone(),
+                name: name.clone(),
             };
             wishes.push(next.wish(format!("group-{index}-name"), request, Disposal::Keep));
         }
     }
-    next.all_that_can(wishes)
+    next.all_that_can(wishes)?;
+    if stops(input) {
+        let stop = server_setting(next, server, ServerSetting::Stopped);
+        next.all_that_can(vec![stop])?;
+        // One that could not be switched off keeps its ports off: they may have the address of its twin.
+        let runs = next
+            .effect(&server_key(&ServerSetting::Stopped))
+            .is_some_and(was_refused);
+        let ports = manifest.ports.iter().zip(ports).enumerate();
+        let wishes = ports
+            .filter(|(_, (facts, _))| !facts.settings.down && !runs)
+            .map(|(index, (_, port))| port_setting(next, index, port, PortSetting::Up(true)));
+        let wishes = wishes.collect();
+        next.all_that_can(wishes)?;
+    }
+    if manifest.locked {
+        // The last of all: a lock stands in the way of whatever comes after it.
+        let lock = ServerSetting::Locked(manifest.locked_reason.clone());
+        let lock = server_setting(next, server, lock);
+        next.all_that_can(vec![lock])?;
+    }
+    Ok(())
+}
+
+fn server_setting(next: &Draft<'_>, server: &Effect, setting: ServerSetting) -> Wish {
+    let key = server_key(&setting);
+    let request = Request::ApplyServerSetting {
+        server: ServerId::new(server.id()),
+        setting,
+    };
+    next.wish(key, request, Disposal::Keep)
+}
+
+fn server_key(setting: &ServerSetting) -> String {
+    format!("set-{}", setting.attribute())
 }
 
 /// What the restoration holds by now.
@@ -449,11 +593,11 @@ fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &[&Held], layout: 
         }
         let disks = volumes::data_disks(&input.manifest);
         if !disks.is_sorted_by_key(|place| given[*place].id()) {
-            order_may_differ = Some(
-                "data disks that are not alike may come up in another order, where the hypervisor \
-                 names devices itself"
-                    .to_owned(),
-            );
+            order_may_differ = Some(Difference::new(
+                ORDER_OF_DISKS,
+                "disks that are not alike may come up in another order, where the hypervisor names \
+                 devices itself",
+            ));
         }
     }
     // An import that was asked for may have worked whatever we heard, so it counts as a mirror.
@@ -492,41 +636,118 @@ fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &[&Held], layout: 
         .filter(|effect| effect.tenant == *next.tenant())
         .filter_map(Effect::thing)
         .collect();
-    detail.adjustments = layout
-        .map(|layout| layout.adjustments.clone())
+    detail.differences = layout
+        .map(|layout| layout.differences.clone())
         .unwrap_or_default();
-    detail.adjustments.extend(order_may_differ);
-    let late = next.is_late();
-    detail
-        .adjustments
-        .extend(next.asked().filter_map(|(request, effect)| {
-            let lacking = lacking(request)?;
-            match effect.map(|effect| effect.state) {
-                Some(EffectState::Failed) => {
-                    let fault = effect?.fault.as_ref()?;
-                    Some(format!("{lacking} could not be put back: {fault}"))
-                }
-                None | Some(EffectState::Requested | EffectState::Accepted) if late => Some(
-                    format!("{lacking} could not be put back before the deadline passed"),
-                ),
-                None
-                | Some(
-                    EffectState::Requested
-                    | EffectState::Accepted
-                    | EffectState::Done
-                    | EffectState::Dropping
-                    | EffectState::Leaving
-                    | EffectState::Gone,
-                ) => None,
-            }
+    detail.differences.extend(order_may_differ);
+    let ports = layout.into_iter().flat_map(|layout| &layout.ports);
+    for ((index, facts), port) in input.manifest.ports.iter().enumerate().zip(ports) {
+        let lost = kept::tried(next, index, &port.kept).lost;
+        detail.differences.extend(lost.into_iter().map(|lost| {
+            Difference::new(facts.path(index, lost.attribute), lost.why).was(lost.was)
         }));
-    detail.adjustments.extend(
-        next.effects()
-            .filter(|one| keeps_address(one) && was_refused(one))
-            .filter_map(|effect| {
-                let fault = effect.fault.as_ref()?;
-                Some(format!("an address was not kept: {}", fault.message))
-            }),
-    );
+    }
+    let late = next.is_late();
+    let lacking: Vec<Difference> = next
+        .asked()
+        .filter_map(|(request, effect)| lacking(&input.manifest, request, effect, late))
+        .collect();
+    detail.differences.extend(lacking);
+    if let Some(layout) = layout {
+        compare(next, input, layout, &mut detail);
+    }
     next.hold(Detail::Restoration(Box::new(detail)));
+}
+
+/// What is lacking of something optional that was refused, or that it is too late for.
+fn lacking(
+    manifest: &Manifest,
+    request: &Request,
+    effect: Option<&Effect>,
+    late: bool,
+) -> Option<Difference> {
+    let optional = Optional::of(request)?;
+    let why = match effect.map(|effect| effect.state) {
+        Some(EffectState::Failed) => {
+            format!("could not be put back: {}", effect?.fault.as_ref()?)
+        }
+        None | Some(EffectState::Requested | EffectState::Accepted) if late => {
+            "could not be put back before the deadline passed".to_owned()
+        }
+        None
+        | Some(
+            EffectState::Requested
+            | EffectState::Accepted
+            | EffectState::Done
+            | EffectState::Dropping
+            | EffectState::Leaving
+            | EffectState::Gone,
+        ) => return None,
+    };
+    let key = effect.map_or("", |effect| effect.key.as_str());
+    let place: Option<usize> = key.split('-').nth(1).and_then(|part| part.parse().ok());
+    let volume = || place.and_then(|place| manifest.volumes.get(place));
+    let group = || place.and_then(|place| manifest.security_groups.get(place));
+    let port = || place.and_then(|place| Some((place, manifest.ports.get(place)?)));
+    let (attribute, was) = match optional {
+        Optional::KeyPair(name) => ("key pair".to_owned(), name),
+        Optional::Volume => {
+            let path = volume().map(|volume| volume.path("properties"));
+            (path.unwrap_or_else(|| "volume properties".to_owned()), "")
+        }
+        Optional::GroupName => {
+            let path = group().map(|group| format!("security group {} name", group.name));
+            (path.unwrap_or_else(|| "security group name".to_owned()), "")
+        }
+        Optional::Port(attribute) => {
+            let path = port().map(|(place, port)| port.path(place, attribute));
+            (path.unwrap_or_else(|| format!("port {attribute}")), "")
+        }
+        Optional::Server(attribute) => (attribute.to_owned(), ""),
+        Optional::Look => ("comparison with the original".to_owned(), ""),
+    };
+    Some(Difference::new(attribute, why).was(was))
+}
+
+/// What the look at the instance brought to light.
+fn compare(
+    next: &Draft<'_>,
+    input: &RestorePlanInput,
+    layout: &Layout,
+    detail: &mut RestorationDetail,
+) {
+    let look = next.effect(COMPARED).and_then(|look| look.fact.as_ref());
+    let Some(Fact::Instance(is)) = look else {
+        return;
+    };
+    let was = &input.manifest;
+    detail.server_status.clone_from(&is.status);
+    let ports = layout.ports.iter().enumerate();
+    let ports = ports.filter_map(|(index, port)| {
+        let made = next.effect(&kept::tried(next, index, &port.kept).key)?;
+        Some(PortId::new(made.id()))
+    });
+    let groups = layout.groups.iter().enumerate();
+    let groups = groups.map(|(index, group)| match group {
+        GroupLayout::Found(id) => id.clone(),
+        GroupLayout::Make { .. } => {
+            let made = next.effect(&format!("group-{index}"));
+            SecurityGroupId::new(made.map(Effect::id).unwrap_or_default())
+        }
+    });
+    let pairs = compare::Pairs {
+        volumes: &detail.volumes.clone(),
+        ports: ports.collect(),
+        groups: groups.collect(),
+    };
+    let found = compare::differences(was, is, &pairs, &input.wish);
+    let came_back = compare::came_back(was, is);
+    detail.differences.retain(|one| !came_back.contains(one));
+    if !found.iter().any(|one| one.attribute.ends_with(" device")) {
+        // It might have been; now it is seen that it is not.
+        detail
+            .differences
+            .retain(|one| one.attribute != ORDER_OF_DISKS);
+    }
+    compare::merge(&mut detail.differences, found);
 }

@@ -58,6 +58,7 @@ pub(super) fn among_volumes<'a>(next: &Draft<'a>, read: &'a Manifest) -> Cow<'a,
             .map(|image| image.properties.clone())
             .unwrap_or_default(),
         from_image: true,
+        status: None,
     };
     manifest.volumes.insert(0, root);
     manifest.gaps.extend(left_out(read));
@@ -69,8 +70,7 @@ fn left_out(manifest: &Manifest) -> Vec<String> {
     let mut left = Vec::new();
     if manifest.flavor.ephemeral_gib > 0 {
         left.push(format!(
-            "the ephemeral disk of {} GiB is on no volume: its bytes were not captured, and it comes back \
-             empty",
+            "the ephemeral disk of {} GiB is on no volume: its bytes were not captured",
             manifest.flavor.ephemeral_gib
         ));
     }

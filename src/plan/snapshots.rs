@@ -221,7 +221,9 @@ fn fact_of(read: &Effect) -> Option<(bool, &[Sighting])> {
             | Fact::Inventory(_)
             | Fact::Presence { .. }
             | Fact::Seen(_)
-            | Fact::Port { .. },
+            | Fact::Allowance(_)
+            | Fact::Port { .. }
+            | Fact::Server(_),
         )
         | None => None,
     }

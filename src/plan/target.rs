@@ -9,7 +9,7 @@ use super::draft::{Draft, Step, Stop};
 use crate::domain::{
     effect::{Disposal, Effect, Fact, Request},
     id::{ProjectId, Tenant, VolumeBackupId},
-    inventory::{AdminReach, Inventory},
+    inventory::{AdminReach, Inventory, Right},
     restoration::RestorePlanInput,
 };
 
@@ -26,6 +26,8 @@ pub(super) struct Target<'a> {
     hollow: &'a [Held],
     /// Which records are there whose import has not ended, and would be asked for again.
     begun: Vec<&'a Held>,
+    /// Whether records may be imported, where one has to be.
+    pub(super) import: &'a Right,
     /// What the givers offer.
     givers: Vec<(&'a ProjectId, &'a Inventory)>,
 }
@@ -46,7 +48,12 @@ pub(super) fn look<'a>(next: &mut Draft<'a>, input: &RestorePlanInput) -> Step<T
     let looks = next.all(wishes)?;
     let inventory = inventory_of(looks[0])?;
     let presence = looks.get(1).map(|look| presence_of(look)).transpose()?;
-    let (live, hollow, begun) = presence.unwrap_or_default();
+    let Presence {
+        live,
+        hollow,
+        begun,
+        import,
+    } = presence.unwrap_or(NOTHING_LIVE);
     // What is being imported where we would import it is adopted by asking for it too; anywhere else it
     // is somebody's, and waited for.
     let importer = importer(inventory, tenant);
@@ -77,6 +84,7 @@ pub(super) fn look<'a>(next: &mut Draft<'a>, input: &RestorePlanInput) -> Step<T
         live,
         hollow,
         begun,
+        import,
         givers: givers.collect::<Step<_>>()?,
     })
 }
@@ -111,6 +119,7 @@ impl<'a> Target<'a> {
             live: live.iter().collect(),
             hollow: &[],
             begun: Vec::new(),
+            import: &Right::Granted,
             givers: Vec::new(),
         }
     }
@@ -184,19 +193,42 @@ fn inventory_of(effect: &Effect) -> Step<&Inventory> {
             | Fact::Captured { .. }
             | Fact::Presence { .. }
             | Fact::Seen(_)
-            | Fact::Port { .. },
+            | Fact::Allowance(_)
+            | Fact::Port { .. }
+            | Fact::Server(_),
         )
         | None => Err(no_fact("inventory")),
     }
 }
 
-fn presence_of(effect: &Effect) -> Step<(&[Held], &[Held], &[Held])> {
+/// What stands of the volume backups, see [`Fact::Presence`].
+struct Presence<'a> {
+    live: &'a [Held],
+    hollow: &'a [Held],
+    begun: &'a [Held],
+    import: &'a Right,
+}
+
+const NOTHING_LIVE: Presence<'_> = Presence {
+    live: &[],
+    hollow: &[],
+    begun: &[],
+    import: &Right::Unknown,
+};
+
+fn presence_of(effect: &Effect) -> Step<Presence<'_>> {
     match &effect.fact {
         Some(Fact::Presence {
             live,
             hollow,
             begun,
-        }) => Ok((live, hollow, begun)),
+            import,
+        }) => Ok(Presence {
+            live,
+            hollow,
+            begun,
+            import,
+        }),
         Some(
             Fact::Instance(_)
             | Fact::Record(_)
@@ -204,7 +236,9 @@ fn presence_of(effect: &Effect) -> Step<(&[Held], &[Held], &[Held])> {
             | Fact::Inventory(_)
             | Fact::Captured { .. }
             | Fact::Seen(_)
-            | Fact::Port { .. },
+            | Fact::Allowance(_)
+            | Fact::Port { .. }
+            | Fact::Server(_),
         )
         | None => Err(no_fact("presence")),
     }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use crate::domain::{
     effect::{Fact, Request},
-    fault::Fault,
+    fault::{Fault, FaultKind},
     id::{CloudName, ServerId, Tenant},
     inventory::{CloudInfo, Flavor, InstanceInfo, Network, TenantInfo, VolumeType},
     manifest::Manifest,
@@ -27,6 +27,23 @@ pub struct Answer {
     pub fact: Option<Fact>,
 }
 
+impl Answer {
+    /// What the answer to a deletion means for the one who asked for it.
+    pub fn of_deletion(thing: &Thing, answer: Result<(), Fault>) -> Result<Self, Fault> {
+        let there = match answer {
+            Ok(()) => true,
+            Err(fault) if fault.kind == FaultKind::NotFound => false,
+            Err(fault) => return Err(fault),
+        };
+        Ok(Self {
+            external: None,
+            // Of what takes its time, or was not there, only a list proves that it is gone.
+            ready: there && thing.kind.goes_at_once(),
+            fact: None,
+        })
+    }
+}
+
 /// The clouds of the configuration.
 #[async_trait]
 pub trait Cloud: Send + Sync {
@@ -39,7 +56,9 @@ pub trait Cloud: Send + Sync {
     /// Faults worth knowing: a record that is live already is `Conflict`; a volume backup that is
     /// being restored or a volume that is not available yet is `Busy`; Cinder's 404 because a
     /// service is down is `ServiceDown`; 413 of Cinder, 403 of Nova and 409 of Neutron about quota
-    /// are `Quota`. `export_record`, `import_record`, `ApplyErrorStatus`, `ApplyRecordFreed`,
+    /// are `Quota`. A status is reset only where a service's death left it behind, and after a look at
+    /// who uses the thing: else it is `Held` or `Busy`. A `Drop` is a deletion with nothing of ours beside.
+    /// `export_record`, `import_record`, `ApplyErrorStatus`, `ApplyRecordFreed`,
     /// `ApplySnapshotFreed` and a restore out of another project go through the cloud's admin entry and
     /// are `Forbidden` or `Unconfigured` without the right. A server is made with `name` as an additional
     /// tag and keeps the name of its plan.
@@ -50,11 +69,21 @@ pub trait Cloud: Send + Sync {
         request: &Request,
     ) -> Result<Answer, Fault>;
 
-    /// Asks for the deletion of a thing. Harmless to repeat. A thing that is not there is `NotFound`,
+    /// Asks for the deletion of a thing that nobody uses besides `ours`, which go together with it or
+    /// have gone before. Who uses it is read in the same call, right before the deletion is sent: what
+    /// somebody else uses, a locked server, and a server with which Nova would delete a volume that is
+    /// none of `ours`, stay, and the answer is `Held` and names the holder.
+    ///
+    /// Harmless to repeat. A thing that is not there is `NotFound`,
     /// but only a later list proves that it is gone: the id may be wrong, and a 404 may come from
-    /// something in between. `Busy` while its status forbids it. A volume that is
+    /// something in between. `Busy` while its status forbids it. A volume that we
     /// offered to another project goes together with the offer.
-    async fn thing_delete(&self, tenant: &Tenant, thing: &Thing) -> Result<(), Fault>;
+    async fn thing_delete(
+        &self,
+        tenant: &Tenant,
+        thing: &Thing,
+        ours: &[Thing],
+    ) -> Result<(), Fault>;
 
     /// All things of a kind in a tenant, every page. Harmless to repeat. A project that no tenant
     /// entry reaches is listed through the admin entry.
@@ -72,13 +101,17 @@ pub trait Cloud: Send + Sync {
     /// The projects that the credentials of a cloud can be scoped to.
     async fn tenants_list(&self, cloud: &CloudName) -> Result<Vec<TenantInfo>, Fault>;
 
+    /// Whether a credential of the configuration can be scoped to a tenant. What is known of it is answered
+    /// without asking the cloud, for some minutes.
+    async fn tenant_reached(&self, tenant: &Tenant) -> Result<bool, Fault>;
+
     /// The instances of a tenant.
     async fn instances_list(&self, tenant: &Tenant) -> Result<Vec<InstanceInfo>, Fault>;
 
-    /// Everything about an instance.
+    /// Everything about an instance; `NotFound` for one of another tenant, whoever may see it.
     async fn instance_get(&self, tenant: &Tenant, server: &ServerId) -> Result<Manifest, Fault>;
 
-    /// One short read: the instance as a list shows it, or `NotFound`.
+    /// One short read: the instance as a list shows it, or `NotFound`, as for one of another tenant.
     async fn instance_peek(
         &self,
         tenant: &Tenant,

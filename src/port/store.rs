@@ -17,16 +17,18 @@ use crate::domain::{
     effect::Effect,
     event::Event,
     id::{
-        BackupId, DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId, RestorationId,
-        Tenant,
+        BackupId, CloudName, DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId,
+        RestorationId, Tenant,
     },
     ledger::Ledger,
     lifecycle::State,
-    operation::{Operation, UnderWay},
-    orphan::{Farewell, Known, Sweep},
+    operation::{Leftover, Operation, UnderWay},
+    orphan::{Aim, Farewell, Known, Sweep},
     page::{Page, Query},
     restoration::{Restoration, Source},
+    schedule::PointKind,
     time::Timestamp,
+    verification::Verification,
 };
 
 /// Why the store did not do something.
@@ -53,9 +55,12 @@ pub enum StoreError {
     /// The database does not answer, is full or locked; trying again later can help.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// What is stored cannot be read; a defect or a foreign hand.
+    /// What is stored cannot be read: a newer version of this service wrote it, or a foreign hand.
     #[error("the store holds something unreadable: {0}")]
     Unreadable(String),
+    /// The database said no to what was to be written; a defect.
+    #[error("the store refused what was written: {0}")]
+    Defect(String),
 }
 
 /// The key by which a repeated request is recognised.
@@ -120,7 +125,59 @@ pub struct OpenOperation {
     pub detail: Option<Detail>,
 }
 
-/// The store.
+/// What a look at one point brought to light.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Looked {
+    /// The point, of either kind.
+    pub point: ResourceId,
+    /// The revision that it had before the look.
+    pub revision: i64,
+    /// What is known from now on.
+    pub known: Verification,
+    /// Whether that is news, which callers are told by an event.
+    pub told: bool,
+}
+
+/// How the points of one kind in one cloud stand that are `OK`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PointsStanding {
+    /// The cloud.
+    pub cloud: CloudName,
+    /// The kind.
+    pub kind: PointKind,
+    /// Something speaks against them.
+    pub doubtful: u64,
+    /// Nobody has seen them yet.
+    pub unverified: u64,
+    /// They were seen, and nothing speaks against them.
+    pub verified: u64,
+    /// When the one of these that was not seen for longest was seen last.
+    pub oldest: Option<Timestamp>,
+}
+
+/// An open operation that this version cannot read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadOperation {
+    /// Which one.
+    pub operation: OperationId,
+    /// The resource that it works on, where that can be read.
+    pub resource: Option<ResourceId>,
+    /// What cannot be read.
+    pub problem: String,
+}
+
+/// What a lane has to do.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Loaded {
+    /// The open operations with their ledgers.
+    pub open: Vec<OpenOperation>,
+    /// Those that this version cannot read; they are left as they are.
+    pub unread: Vec<UnreadOperation>,
+}
+
+/// The store. Rows are read one by one. Of a resource that cannot be read in full a question for it and
+/// a list show what can be read, with an error that says so; whatever works through many goes on without
+/// it, and nothing is written over it: a change of it is `Unreadable`.
 #[async_trait]
 pub trait Store: Schedules {
     /// What a repeat of a request about DR backups answers, if one of that key was admitted before:
@@ -197,6 +254,26 @@ pub trait Store: Schedules {
 
     /// The known mirrors of the volume backups of a DR backup.
     async fn mirrors_list(&self, id: DrBackupId) -> Result<Vec<Mirror>, StoreError>;
+
+    /// The known mirrors of the DR backups of instances of a tenant, each with whether it was ever seen
+    /// to be there: one that was only asked for may never have been.
+    async fn mirrors_of(&self, tenant: &Tenant) -> Result<Vec<(Mirror, bool)>, StoreError>;
+
+    /// Writes what a look at points brought to light, each where nothing has happened to its point since
+    /// it was read, with an event where that is news; and of mirrors which were seen, and which are gone
+    /// and are known no more. Harmless to repeat.
+    async fn points_verified(
+        &self,
+        looks: Vec<Looked>,
+        seen: Vec<Mirror>,
+        gone: Vec<Mirror>,
+    ) -> Result<(), StoreError>;
+
+    /// How the points of each kind stand in each cloud.
+    async fn points_standing(&self) -> Result<Vec<PointsStanding>, StoreError>;
+
+    /// What an earlier operation of a resource made, was to remove and could not, each with its tenant.
+    async fn leftovers(&self, resource: ResourceId) -> Result<Vec<Leftover>, StoreError>;
 
     /// Writes the request key, the restoration (`CREATION_SCHEDULED`), its operation and its first
     /// event; `Outdated` when its backup is being deleted or gone.
@@ -275,12 +352,14 @@ pub trait Store: Schedules {
     /// that take part, rounded up. The time since anybody attended to a lane that is taken over is added
     /// to how long nobody worked at its operations. What it owns already stays its own, also beyond its share; a lane
     /// without open operations is not renewed. A lane that changes owner gets the next epoch.
-    /// Harmless to repeat.
+    /// The operations in `unread` count as none, because `replica` cannot read them: a lane that has no
+    /// others is left to one that can. Harmless to repeat.
     async fn lanes_claim(
         &self,
         replica: &ReplicaId,
         lease: Duration,
         limit: u32,
+        unread: &[OperationId],
     ) -> Result<Vec<Lane>, StoreError>;
 
     /// Gives a lane back, so that another replica need not wait for its lease to end.
@@ -292,11 +371,20 @@ pub trait Store: Schedules {
 
     /// The open operations of a lane with their ledgers, except those in `known` that were not
     /// cancelled. `Fenced` when the epoch is old.
-    async fn lane_load(
+    async fn lane_load(&self, lane: &Lane, known: &[OperationId]) -> Result<Loaded, StoreError>;
+
+    /// Says on the resource of an open operation, by its runtime state and an event, why nothing is done
+    /// for it here. Nothing else of it changes, and nothing at all where it says so already or cannot be
+    /// read itself. `Fenced` when the epoch is old. Harmless to repeat.
+    async fn operation_set_aside(
         &self,
         lane: &Lane,
-        known: &[OperationId],
-    ) -> Result<Vec<OpenOperation>, StoreError>;
+        resource: ResourceId,
+        why: &str,
+    ) -> Result<(), StoreError>;
+
+    /// How many rows of each kind this process could not read.
+    fn unread(&self) -> Vec<(&'static str, u64)>;
 
     /// Writes what one turn of a lane changed, in all its operations: ledger rows, resources, events
     /// and mirrors of restorations change together or not at all. `Fenced` when the epoch is old,
@@ -330,16 +418,21 @@ pub trait Store: Schedules {
     async fn orphans_answer(&self, key: &RequestKey, answer: &[Farewell])
     -> Result<(), StoreError>;
 
-    /// Takes up to `limit` tenants in which we ever worked and whose last sweep began before `before`,
-    /// if there was one: from now on it began now. However many replicas ask, each tenant is given to
-    /// one of them.
-    async fn sweeps_claim(&self, before: Timestamp, limit: u32) -> Result<Vec<Tenant>, StoreError>;
+    /// Takes up to `limit` tenants that have something of this aim and whose last sweep with it began
+    /// before `before`, if there was one: from now on it began now. However many replicas ask, each
+    /// tenant is given to one of them.
+    async fn sweeps_claim(
+        &self,
+        aim: Aim,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Tenant>, StoreError>;
 
     /// Writes how a sweep that was claimed has ended; of one that failed the number stays as it was.
-    async fn sweep_record(&self, sweep: &Sweep) -> Result<(), StoreError>;
+    async fn sweep_record(&self, aim: Aim, sweep: &Sweep) -> Result<(), StoreError>;
 
-    /// The last sweep of every tenant, by cloud and project.
-    async fn sweeps_list(&self) -> Result<Vec<Sweep>, StoreError>;
+    /// The last sweep of every tenant with this aim, by cloud and project.
+    async fn sweeps_list(&self, aim: Aim) -> Result<Vec<Sweep>, StoreError>;
 
     /// Whether the store answers and takes what is written.
     async fn ping(&self) -> Result<(), StoreError>;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     asked::{self, Paging},
-    given::{Body, Id, Key, Parameters, Wanted, moment, nullable, once},
+    given::{Body, Id, Key, MissingCloud, Parameters, Wanted, moment, nullable, once},
     listing::{Accepted, Created, Listing},
     problem::{ChangeRefusals, Names, Problem, Refusals},
     restoration::{self, RestorationSummary},
@@ -41,6 +41,9 @@ pub(super) const PATH: &str = "/api/openstack-backups/";
 
 /// What fields are called elsewhere, and here.
 const NAMES: Names = &[("instance_id", "instance")];
+
+/// What the parameters of its list are called elsewhere.
+const PARAMETERS: Names = &[("instance_id", "instance_uuid")];
 
 /// A regular backup: snapshots that bring an instance back in its own tenant.
 #[expect(clippy::struct_field_names, reason = "the original named it so")]
@@ -92,6 +95,9 @@ pub(super) struct Backup {
     recoverable: bool,
     /// Why not; empty where it can.
     unrecoverable_reason: String,
+    /// When all of it was last seen: the age of the claim that it can be restored.
+    #[schema(format = DateTime)]
+    verified_time: Option<String>,
     /// What is known of the instance, as soon as it was read.
     metadata: Option<Metadata>,
     /// Its restorations, newest first.
@@ -246,7 +252,8 @@ async fn list(
         order: asked.o,
     };
     let (query, page) = asked::query(fields, filter, &paging, face.sizes)?;
-    let found = face.service.backups_list(query).await?;
+    let found = face.service.backups_list(query).await;
+    let found = found.map_err(|error| Problem::of(error, PARAMETERS))?;
     let rows = found.items.into_iter().map(|backup| tell(&face, backup));
     let rows = try_join_all(rows).await?;
     Ok(Listing {
@@ -420,6 +427,7 @@ async fn change(
     tag = "Regular backups",
     params(
         ("uuid" = Uuid, Path),
+        MissingCloud,
         Key
     ),
     responses((status = 202, body = Accepted), ChangeRefusals)
@@ -427,10 +435,12 @@ async fn change(
 async fn delete(
     State(face): State<Face>,
     Id(id): Id,
+    Parameters(asked): Parameters<MissingCloud>,
     Key(request_id): Key,
 ) -> Result<Accepted, Problem> {
     let mut fields = Fields::new(face.service.limits());
     let ask = DeleteBackup {
+        allow_missing_cloud: asked.allow_missing_cloud,
         id: BackupId(id),
         etag: String::new(),
         request_id: fields.request_id(request_id),
@@ -472,6 +482,7 @@ async fn tell(face: &Face, backup: Kept) -> Result<Backup, Problem> {
         held: backup.keeping.held,
         recoverable: unrecoverable_reason.is_none(),
         unrecoverable_reason: unrecoverable_reason.unwrap_or_default(),
+        verified_time: backup.verification.time.map(told::time),
         metadata: manifest.map(told::metadata),
         restorations: restorations.iter().map(restoration::summary).collect(),
         name: backup.name,

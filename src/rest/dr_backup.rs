@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     asked::{self, Paging},
-    given::{Body, Id, Key, Parameters, Wanted, moment, nullable, once},
+    given::{Body, Id, Key, MissingCloud, Parameters, Wanted, moment, nullable, once},
     listing::{Accepted, Created, Listing},
     problem::{ChangeRefusals, Names, Problem, Refusals},
     restoration::{self, RestorationSummary},
@@ -42,6 +42,9 @@ pub(super) const PATH: &str = "/api/openstack-dr-backups/";
 
 /// What fields are called elsewhere, and here.
 const NAMES: Names = &[("instance_id", "source_instance")];
+
+/// What the parameters of its list are called elsewhere.
+const PARAMETERS: Names = &[("instance_id", "source_instance_uuid")];
 
 /// A DR backup: what brings an instance back in another cloud.
 #[derive(Debug, Serialize, ToSchema)]
@@ -94,6 +97,9 @@ pub(super) struct DrBackup {
     recoverable: bool,
     /// Why not; empty where it can.
     unrecoverable_reason: String,
+    /// When all of it was last seen: the age of the claim that it can be restored.
+    #[schema(format = DateTime)]
+    verified_time: Option<String>,
     /// What is known of the instance, as soon as it was read.
     metadata: Option<Metadata>,
     /// Its restorations, newest first.
@@ -249,7 +255,8 @@ async fn list(
         order: asked.o,
     };
     let (query, page) = asked::query(fields, filter, &paging, face.sizes)?;
-    let found = face.service.dr_backups_list(query).await?;
+    let found = face.service.dr_backups_list(query).await;
+    let found = found.map_err(|error| Problem::of(error, PARAMETERS))?;
     let rows = found.items.into_iter().map(|backup| tell(&face, backup));
     let rows = try_join_all(rows).await?;
     Ok(Listing {
@@ -425,6 +432,7 @@ async fn change(
     tag = "DR backups",
     params(
         ("uuid" = Uuid, Path),
+        MissingCloud,
         Key
     ),
     responses((status = 202, body = Accepted), ChangeRefusals)
@@ -432,10 +440,12 @@ async fn change(
 async fn delete(
     State(face): State<Face>,
     Id(id): Id,
+    Parameters(asked): Parameters<MissingCloud>,
     Key(request_id): Key,
 ) -> Result<Accepted, Problem> {
     let mut fields = Fields::new(face.service.limits());
     let ask = DeleteDrBackup {
+        allow_missing_cloud: asked.allow_missing_cloud,
         id: DrBackupId(id),
         etag: String::new(),
         request_id: fields.request_id(request_id),
@@ -478,6 +488,7 @@ async fn tell(face: &Face, backup: Kept) -> Result<DrBackup, Problem> {
         held: backup.keeping.held,
         recoverable: unrecoverable_reason.is_none(),
         unrecoverable_reason: unrecoverable_reason.unwrap_or_default(),
+        verified_time: backup.verification.time.map(told::time),
         metadata: manifest.map(told::metadata),
         restorations: restorations.iter().map(restoration::summary).collect(),
         name: backup.name,

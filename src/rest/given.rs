@@ -186,6 +186,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
+/// Whether a deletion may do without a cloud.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct MissingCloud {
+    /// True forgets what lies in a cloud that does not answer, instead of waiting for it.
+    #[serde(default)]
+    pub(super) allow_missing_cloud: bool,
+}
+
 /// The word that makes a repeat safe; empty where none is given.
 pub(super) struct Key(pub(super) String);
 
@@ -240,6 +250,10 @@ pub(super) fn moment(
     field: &str,
     given: Option<&str>,
 ) -> Option<Timestamp> {
-    let read = given.map(|text| Timestamp::parse(text).ok_or("is not a time as of RFC 3339"));
+    let read = given.map(|text| {
+        Timestamp::parse(text)
+            .filter(|time| time.is_tellable())
+            .ok_or("is not a time as of RFC 3339 of the years 1 to 9999")
+    });
     fields.take(field, read.transpose())
 }

@@ -14,7 +14,7 @@ use axum::{
 
 use super::problem::Problem;
 use crate::{
-    domain::{error::Error, orphan::KINDS, sighting::ThingKind},
+    domain::{error::Error, orphan::KINDS, page::Filter, schedule::PointKind, sighting::ThingKind},
     service::Service,
 };
 
@@ -64,6 +64,8 @@ pub struct Counted {
     pub ended: Vec<Sample>,
     /// Calls to clouds, by cloud, kind of call and outcome.
     pub calls: Vec<Sample>,
+    /// Operations that are set aside here, by reason.
+    pub set_aside: Vec<Sample>,
     /// Clouds that are not asked for now, because they do not answer.
     pub closed: Vec<String>,
 }
@@ -77,24 +79,12 @@ pub(super) async fn show(State(metrics): State<Metrics>) -> Result<Response, Pro
 async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
     let counted = (metrics.counted)();
     let under_way = metrics.service.operations_under_way().await?;
-    let sweeps = metrics.service.sweeps_list().await?;
-    let mut orphans: BTreeMap<(String, ThingKind), u64> = BTreeMap::new();
-    let mut failed: BTreeMap<String, u64> = BTreeMap::new();
-    for sweep in sweeps {
-        let cloud = sweep.tenant.cloud.to_string();
-        // Also a kind of which there is none: a series that is missing tells nothing.
-        for kind in KINDS {
-            let found = sweep.found.get(&kind).copied().unwrap_or(0);
-            *orphans.entry((cloud.clone(), kind)).or_default() += found;
-        }
-        *failed.entry(cloud).or_default() += u64::from(sweep.problem.is_some());
-    }
     let waiting = counted.closed.iter().map(|cloud| {
         let all = under_way.iter().filter(|one| one.cloud.as_str() == cloud);
         (vec![cloud.clone()], all.map(|one| one.count).sum())
     });
     let runs = metrics.service.runs_counted().into_iter();
-    Ok(vec![
+    let mut families = vec![
         Family {
             name: "drbackup_operations_waiting",
             help: "Operations under way whose cloud is not asked for now, because it does not answer.",
@@ -120,12 +110,61 @@ async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
             samples: counted.ended,
         },
         Family {
+            name: "drbackup_operations_set_aside",
+            help: "Operations for which this process does nothing now: it cannot read them, their planner fails, or what happened cannot be written.",
+            kind: Kind::Gauge,
+            labels: &["reason"],
+            samples: counted.set_aside,
+        },
+        Family {
+            name: "drbackup_rows_unread",
+            help: "Rows of the store that this process could not read; a newer version may have written them.",
+            kind: Kind::Gauge,
+            labels: &["kind"],
+            samples: metrics
+                .service
+                .rows_unread()
+                .into_iter()
+                .map(|(kind, count)| (vec![kind.replace(' ', "_")], count))
+                .collect(),
+        },
+        Family {
             name: "drbackup_cloud_calls_total",
             help: "Calls of this process to a cloud.",
             kind: Kind::Counter,
             labels: &["cloud", "method", "outcome"],
             samples: counted.calls,
         },
+        Family {
+            name: "drbackup_schedule_runs_total",
+            help: "Runs of schedules that this process began, skipped, or brought to their end.",
+            kind: Kind::Counter,
+            labels: &["outcome"],
+            samples: runs
+                .map(|(outcome, count)| (vec![outcome.name().to_lowercase()], count))
+                .collect(),
+        },
+    ];
+    families.extend(of_sweeps(metrics).await?);
+    families.extend(of_points(metrics).await?);
+    Ok(families)
+}
+
+/// What the last sweeps for orphans found.
+async fn of_sweeps(metrics: &Metrics) -> Result<[Family; 2], Error> {
+    let sweeps = metrics.service.sweeps_list(&Filter::default()).await?;
+    let mut orphans: BTreeMap<(String, ThingKind), u64> = BTreeMap::new();
+    let mut failed: BTreeMap<String, u64> = BTreeMap::new();
+    for sweep in sweeps {
+        let cloud = sweep.tenant.cloud.to_string();
+        // Also a kind of which there is none: a series that is missing tells nothing.
+        for kind in KINDS {
+            let found = sweep.found.get(&kind).copied().unwrap_or(0);
+            *orphans.entry((cloud.clone(), kind)).or_default() += found;
+        }
+        *failed.entry(cloud).or_default() += u64::from(sweep.problem.is_some());
+    }
+    Ok([
         Family {
             name: "drbackup_orphans",
             help: "Things with our mark that nothing accounts for, as the last sweeps found them.",
@@ -146,16 +185,57 @@ async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
                 .map(|(cloud, count)| (vec![cloud], count))
                 .collect(),
         },
+    ])
+}
+
+/// What is known of points.
+async fn of_points(metrics: &Metrics) -> Result<[Family; 3], Error> {
+    let looks = metrics.service.looks_counted().into_iter();
+    let (mut points, mut ages) = (Vec::new(), Vec::new());
+    for one in metrics.service.points_standing().await? {
+        let of = vec![one.cloud.to_string(), kind_of(one.kind).to_owned()];
+        for (standing, count) in [
+            ("recoverable", one.verified),
+            ("doubtful", one.doubtful),
+            ("unverified", one.unverified),
+        ] {
+            let labels = of.iter().cloned().chain([standing.to_owned()]);
+            points.push((labels.collect(), count));
+        }
+        ages.extend(one.oldest.map(|seen| (of, metrics.service.age_of(seen))));
+    }
+    Ok([
         Family {
-            name: "drbackup_schedule_runs_total",
-            help: "Runs of schedules that this process began, skipped, or brought to their end.",
+            name: "drbackup_points",
+            help: "Points that are OK, by what is known of their data: seen and good, doubtful, or never seen.",
+            kind: Kind::Gauge,
+            labels: &["cloud", "kind", "standing"],
+            samples: points,
+        },
+        Family {
+            name: "drbackup_points_verified_age_seconds",
+            help: "How long ago the good point that was not seen for longest was seen.",
+            kind: Kind::Gauge,
+            labels: &["cloud", "kind"],
+            samples: ages,
+        },
+        Family {
+            name: "drbackup_point_looks_total",
+            help: "Looks at points by this process, by what came of them.",
             kind: Kind::Counter,
             labels: &["outcome"],
-            samples: runs
-                .map(|(outcome, count)| (vec![outcome.name().to_lowercase()], count))
+            samples: looks
+                .map(|(outcome, count)| (vec![outcome.name().to_owned()], count))
                 .collect(),
         },
     ])
+}
+
+fn kind_of(kind: PointKind) -> &'static str {
+    match kind {
+        PointKind::DrBackup => "dr_backup",
+        PointKind::Backup => "backup",
+    }
 }
 
 fn text(families: &[Family]) -> String {

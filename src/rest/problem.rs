@@ -20,7 +20,7 @@ use utoipa::{
 };
 
 use crate::domain::{
-    error::{Error, ErrorKind},
+    error::{Blocker, Concern, Error, ErrorKind},
     fault::FaultKind,
 };
 
@@ -37,7 +37,11 @@ pub(super) struct Refusal {
     #[schema(required = false)]
     guidance: String,
     /// A stable name of it, for programs.
-    reason: &'static str,
+    reason: String,
+    /// The field or the parameter that it is about; missing where it is about none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    field: Option<String>,
 }
 
 /// Why a request was bad: what is wrong with each of its fields, or with the whole of it.
@@ -70,7 +74,8 @@ impl Problem {
         let refusal = Refusal {
             detail: detail.into(),
             guidance: guidance.into(),
-            reason,
+            reason: reason.to_owned(),
+            field: None,
         };
         Self {
             status,
@@ -100,6 +105,7 @@ impl Problem {
     /// there, or not in a state for it, is a bad field and not a missing address or a conflict.
     pub(super) fn about(error: Error, field: &'static str, names: Names) -> Self {
         if error.is_about_the_resource() {
+            let field = error.field.clone().unwrap_or_else(|| field.to_owned());
             let problem = if error.guidance.is_empty() {
                 error.message
             } else {
@@ -114,8 +120,18 @@ impl Problem {
     pub(super) fn of(error: Error, names: Names) -> Self {
         let status = status(&error);
         let retry = retry_after(&error, status);
-        let reason = error.reason();
+        let reason = error.reason().to_owned();
         let body = match error.kind {
+            ErrorKind::Blocked(blockers) if blockers.iter().all(Blocker::is_of_a_field) => {
+                let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
+                for one in blockers {
+                    if let Concern::Field(field) = &one.concern {
+                        let problems = fields.entry(called(field, names)).or_default();
+                        problems.push(one.message);
+                    }
+                }
+                BadRequest::Fields(fields)
+            }
             ErrorKind::Invalid(bad) => {
                 let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
                 for one in bad {
@@ -129,6 +145,8 @@ impl Problem {
             | ErrorKind::Outdated
             | ErrorKind::Precondition { .. }
             | ErrorKind::Short(_)
+            | ErrorKind::Blocked(_)
+            | ErrorKind::Unreached
             | ErrorKind::Forbidden
             | ErrorKind::Cloud(_)
             | ErrorKind::Unavailable
@@ -136,6 +154,7 @@ impl Problem {
                 detail: error.message,
                 guidance: error.guidance,
                 reason,
+                field: error.field.map(|field| called(&field, names)),
             }),
         };
         Self {
@@ -186,11 +205,15 @@ pub fn status(error: &Error) -> StatusCode {
     match &error.kind {
         // A quota that is short was a validation error in the original.
         ErrorKind::Invalid(_) | ErrorKind::Short(_) => StatusCode::BAD_REQUEST,
+        ErrorKind::Blocked(blockers) => match Concern::of(blockers) {
+            Concern::Field(_) | Concern::Short(_) => StatusCode::BAD_REQUEST,
+            Concern::State => StatusCode::CONFLICT,
+        },
         ErrorKind::NotFound { .. } => StatusCode::NOT_FOUND,
         ErrorKind::RequestReused | ErrorKind::Outdated | ErrorKind::Precondition { .. } => {
             StatusCode::CONFLICT
         }
-        ErrorKind::Forbidden => StatusCode::FORBIDDEN,
+        ErrorKind::Unreached | ErrorKind::Forbidden => StatusCode::FORBIDDEN,
         ErrorKind::Cloud(fault) => fault_status(fault.kind),
         ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -209,7 +232,9 @@ fn fault_status(kind: FaultKind) -> StatusCode {
         FaultKind::Unauthenticated | FaultKind::Forbidden => StatusCode::FORBIDDEN,
         FaultKind::NotFound => StatusCode::NOT_FOUND,
         FaultKind::Invalid | FaultKind::Quota => StatusCode::BAD_REQUEST,
-        FaultKind::Conflict | FaultKind::Unfit | FaultKind::Unconfigured => StatusCode::CONFLICT,
+        FaultKind::Conflict | FaultKind::Held | FaultKind::Unfit | FaultKind::Unconfigured => {
+            StatusCode::CONFLICT
+        }
         FaultKind::Broken | FaultKind::NoHost => StatusCode::BAD_GATEWAY,
     }
 }
@@ -223,6 +248,8 @@ fn retry_after(error: &Error, status: StatusCode) -> Option<u32> {
         | ErrorKind::Outdated
         | ErrorKind::Precondition { .. }
         | ErrorKind::Short(_)
+        | ErrorKind::Blocked(_)
+        | ErrorKind::Unreached
         | ErrorKind::Forbidden
         | ErrorKind::Unavailable
         | ErrorKind::Internal => None,

@@ -72,14 +72,29 @@ pub(super) struct Restoration {
     runtime_state: String,
     /// Why it failed, and what to do; empty where it did not.
     error_message: String,
-    /// What was not put back exactly as it was, and why.
+    /// What is not exactly as it was, and why, one sentence each.
     adjustments: Vec<String>,
+    /// The same by its parts; empty means an exact copy.
+    differences: Vec<Difference>,
     /// When it was asked for.
     #[schema(format = DateTime)]
     created: String,
     /// When it last changed.
     #[schema(format = DateTime)]
     modified: String,
+}
+
+/// One thing of a restored instance that is not exactly as it was.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Difference {
+    /// What differs, as a path, such as `port 0 (eth-a) security_groups`.
+    attribute: String,
+    /// As it was; empty where it was nothing, or is not known.
+    was: String,
+    /// As it is; empty where it is nothing, or is not known.
+    is: String,
+    /// Why it differs.
+    why: String,
 }
 
 /// A restoration, as its backup lists it.
@@ -373,7 +388,7 @@ async fn get(face: &Face, id: Uuid, kind: PointKind) -> Result<Json<Restoration>
 
 fn wish(fields: &mut Fields<'_>, flavor: Option<String>, name: Option<String>) -> RestoreWish {
     RestoreWish {
-        name: fields.name("name", name.unwrap_or_default()),
+        name: fields.instance_name("name", name.unwrap_or_default()),
         flavor: fields
             .optional("flavor", flavor.unwrap_or_default())
             .map(FlavorId::new),
@@ -449,6 +464,17 @@ fn tell(restoration: Kept) -> Restoration {
         modified: told::time(restoration.updated),
         instance_name: restoration.instance_name,
         runtime_state: restoration.runtime_state,
-        adjustments: restoration.detail.adjustments,
+        adjustments: restoration.detail.adjustments(),
+        differences: restoration
+            .detail
+            .differences
+            .into_iter()
+            .map(|one| Difference {
+                attribute: one.attribute,
+                was: one.was,
+                is: one.is,
+                why: one.why,
+            })
+            .collect(),
     }
 }

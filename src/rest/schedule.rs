@@ -45,7 +45,13 @@ use crate::{
 const PATH: &str = "/api/openstack-backup-schedules/";
 
 /// What fields are called elsewhere, and here.
-const NAMES: Names = &[("schedule.time_zone", "timezone")];
+const NAMES: Names = &[
+    ("schedule.time_zone", "timezone"),
+    ("schedule.instance_id", "instance"),
+];
+
+/// What the parameters of its list are called elsewhere.
+const PARAMETERS: Names = &[("instance_id", "instance_uuid")];
 
 /// Which kind of backup a schedule makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -261,7 +267,8 @@ async fn list(
         order: asked.o,
     };
     let (query, page) = asked::query(fields, filter, &paging, face.sizes)?;
-    let found = face.service.schedules_list(query).await?;
+    let found = face.service.schedules_list(query).await;
+    let found = found.map_err(|error| Problem::of(error, PARAMETERS))?;
     Ok(Listing {
         rows: found.items.into_iter().map(tell).collect(),
         page,

@@ -7,6 +7,7 @@ use super::{
     dr_backup::nothing_to_cancel,
     refused,
     request::{Check, answer, check_etag},
+    scope::Fields,
 };
 use crate::{
     domain::{
@@ -20,6 +21,7 @@ use crate::{
         page::{Page, Query},
         progress::Progress,
         restoration::{Restoration, Source},
+        verification::Verification,
     },
     port::store::RequestKey,
 };
@@ -69,6 +71,8 @@ pub struct UpdateBackup {
 pub struct DeleteBackup {
     /// Which.
     pub id: BackupId,
+    /// Whether what lies in a cloud that does not answer may be forgotten.
+    pub allow_missing_cloud: bool,
     /// The etag it was read with; empty means any.
     pub etag: String,
     /// Makes a repeat harmless; empty means none.
@@ -89,7 +93,6 @@ impl Service {
             self.limits.request_id_characters,
         );
         check.done()?;
-        self.check_cloud("cloud", &ask.tenant.cloud)?;
         let content = format!(
             "{:?}",
             (
@@ -102,13 +105,18 @@ impl Service {
             return Ok(answer);
         }
         let instance_name = self
-            .peek_instance(&ask.tenant, &ask.server, Aim::Backup)
-            .await?;
-        self.check_consistency(&ask.tenant, &ask.server, Aim::Backup, ask.minimum)
+            .look_at_instance(
+                &ask.tenant,
+                &ask.server,
+                Aim::Backup,
+                ask.minimum,
+                Fields::PLAIN,
+            )
             .await?;
         let validate_only = ask.validate_only;
         let (backup, operation) = self.backup_prepare(ask, instance_name);
         if validate_only {
+            self.rehearse(&operation).await?;
             return Ok(backup);
         }
         let admitted = self
@@ -145,6 +153,7 @@ impl Service {
             progress: Progress::default(),
             error: None,
             detail: BackupDetail::default(),
+            verification: Verification::default(),
             created: now,
             updated: now,
             revision: 1,
@@ -172,7 +181,8 @@ impl Service {
 
     /// A page of regular backups.
     pub async fn backups_list(&self, query: Query) -> Result<Page<Backup>, Error> {
-        self.store.backups_list(query).await.map_err(refused)
+        let page = self.store.backups_list(query.clone()).await;
+        self.honest(&query, page.map_err(refused)?).await
     }
 
     /// The restorations of a backup of either kind, newest first.
@@ -249,7 +259,7 @@ impl Service {
         let key = Self::request_key(
             "DeleteBackup",
             &ask.request_id,
-            &format!("{:?}", (ask.id, &ask.etag)),
+            &format!("{:?}", (ask.id, &ask.etag, ask.allow_missing_cloud)),
         );
         if let Some(answer) = self.backup_answered(key.as_ref()).await? {
             return Ok(answer);
@@ -261,7 +271,18 @@ impl Service {
             .check_deletable(&ResourceId::Backup(backup.id))?;
         let scheduled = backup.moved(Transition::ScheduleDeletion)?;
         let detail = Box::new(backup.detail.clone());
-        let operation = self.backup_operation(&backup, scheduled, Ask::DeleteBackup { detail });
+        let resource = ResourceId::Backup(backup.id);
+        let leftovers = self.store.leftovers(resource).await.map_err(refused)?;
+        let places = leftovers.iter().map(|one| &one.tenant);
+        let missing = self
+            .missing_clouds(ask.allow_missing_cloud, places.chain([&backup.tenant]))
+            .await;
+        let deletion = Ask::DeleteBackup {
+            detail,
+            leftovers,
+            missing,
+        };
+        let operation = self.backup_operation(&backup, scheduled, deletion);
         backup.state = scheduled;
         "Deletion scheduled".clone_into(&mut backup.runtime_state);
         backup.updated = self.clock.now();

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::{
     Service, refused,
     request::{Check, answer, check_etag},
+    scope::{Fields, may_pass},
 };
 use crate::{
     domain::{
@@ -12,13 +15,13 @@ use crate::{
         consistency::{self, Aim, ConsistencyLevel},
         dr_backup::{DrBackup, DrBackupDetail, Mirror},
         error::{Error, ErrorKind},
-        fault::FaultKind,
         id::{DrBackupId, ResourceId, ServerId, Tenant},
         keeping::{Keeping, Rekeeping},
         lifecycle::{State, Transition},
         operation::{Ask, Operation},
         page::{Filter, Order, Page, Query},
         progress::Progress,
+        verification::Verification,
     },
     port::store::RequestKey,
 };
@@ -72,6 +75,8 @@ pub struct UpdateDrBackup {
 pub struct DeleteDrBackup {
     /// Which.
     pub id: DrBackupId,
+    /// Whether what lies in a cloud that does not answer may be forgotten.
+    pub allow_missing_cloud: bool,
     /// The etag it was read with; empty means any.
     pub etag: String,
     /// Makes a repeat harmless; empty means none.
@@ -92,7 +97,6 @@ impl Service {
             self.limits.request_id_characters,
         );
         check.done()?;
-        self.check_cloud("cloud", &ask.tenant.cloud)?;
         let key = Self::request_key(
             "CreateDRBackup",
             &ask.request_id,
@@ -113,12 +117,13 @@ impl Service {
             return Ok(answer);
         }
         let aim = Aim::DrBackup(ask.capture);
-        let instance_name = self.peek_instance(&ask.tenant, &ask.server, aim).await?;
-        self.check_consistency(&ask.tenant, &ask.server, aim, ask.minimum)
+        let instance_name = self
+            .look_at_instance(&ask.tenant, &ask.server, aim, ask.minimum, Fields::PLAIN)
             .await?;
         let validate_only = ask.validate_only;
         let (backup, operation) = self.dr_backup_prepare(ask, instance_name).await?;
         if validate_only {
+            self.rehearse(&operation).await?;
             return Ok(backup);
         }
         let admitted = self
@@ -157,6 +162,7 @@ impl Service {
             progress: Progress::default(),
             error: None,
             detail: DrBackupDetail::default(),
+            verification: Verification::default(),
             created: now,
             updated: now,
             revision: 1,
@@ -179,47 +185,37 @@ impl Service {
         Ok((backup, operation))
     }
 
-    /// One short read: refuses an instance that is not there or cannot be captured, and admits
-    /// when the cloud does not answer, because the operation waits for it better than a caller can.
-    pub(super) async fn peek_instance(
-        &self,
-        tenant: &Tenant,
-        server: &ServerId,
-        aim: Aim,
-    ) -> Result<String, Error> {
-        let peek = self.cloud.instance_peek(tenant, server);
-        match tokio::time::timeout(self.limits.peek, peek).await {
-            Ok(Ok(instance)) if instance.root_is_volume || aim != Aim::Backup => Ok(instance.name),
-            Ok(Ok(instance)) => Err(root_not_volume(&instance.name)),
-            Ok(Err(fault)) if fault.may_pass() => Ok(String::new()),
-            Ok(Err(fault)) if fault.kind == FaultKind::NotFound => {
-                Err(Error::not_found("instance", server))
-            }
-            Ok(Err(fault)) => Err(fault.into()),
-            Err(_) => Ok(String::new()),
-        }
-    }
-
-    /// Where more than nothing is wished for, a longer read: refuses what cannot be reached with the
-    /// instance as it is, and admits when the cloud does not answer, because the operation looks again
-    /// before it makes anything.
-    pub(super) async fn check_consistency(
+    /// Refuses an instance that is not there or cannot be captured, in one short read; and where more than
+    /// nothing is wished for, in a longer one, what cannot be reached with the instance as it is. Admits
+    /// when the cloud does not answer, because the operation looks again before it makes anything, and
+    /// waits for it better than a caller can. Answers the name of the instance, where it is known.
+    pub(super) async fn look_at_instance(
         &self,
         tenant: &Tenant,
         server: &ServerId,
         aim: Aim,
         minimum: Option<ConsistencyLevel>,
-    ) -> Result<(), Error> {
-        if minimum.is_none() {
-            return Ok(());
+        fields: Fields,
+    ) -> Result<String, Error> {
+        let Some(inside) = self.gate.enter_later(tenant, fields).await? else {
+            return Ok(String::new());
+        };
+        let name = match timeout(self.limits.peek, inside.peek(server)).await {
+            Ok(Ok(instance)) if instance.root_is_volume || aim != Aim::Backup => instance.name,
+            Ok(Ok(instance)) => return Err(root_not_volume(&instance.name)),
+            Ok(Err(error)) if may_pass(&error) => return Ok(String::new()),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => return Ok(String::new()),
+        };
+        if minimum.is_some() {
+            match timeout(self.limits.peek, inside.instance(server)).await {
+                Ok(Ok(manifest)) => consistency::check(minimum, &manifest, aim)?,
+                Ok(Err(error)) if may_pass(&error) => {}
+                Ok(Err(error)) => return Err(error),
+                Err(_) => {}
+            }
         }
-        let read = self.cloud.instance_get(tenant, server);
-        match tokio::time::timeout(self.limits.peek, read).await {
-            Ok(Ok(manifest)) => consistency::check(minimum, &manifest, aim),
-            Ok(Err(fault)) if fault.may_pass() => Ok(()),
-            Ok(Err(fault)) => Err(fault.into()),
-            Err(_) => Ok(()),
-        }
+        Ok(name)
     }
 
     /// How long a GiB took when the instance was backed up the last time, if it ever was.
@@ -241,7 +237,8 @@ impl Service {
             skip: 0,
             limit: 1,
         };
-        let last = self.dr_backups_list(last).await?.items.pop();
+        let last = self.store.dr_backups_list(last).await.map_err(refused)?;
+        let last = last.items.into_iter().next();
         Ok(last.and_then(|backup| backup.detail.took_per_gib()))
     }
 
@@ -252,7 +249,8 @@ impl Service {
 
     /// A page of DR backups.
     pub async fn dr_backups_list(&self, query: Query) -> Result<Page<DrBackup>, Error> {
-        self.store.dr_backups_list(query).await.map_err(refused)
+        let page = self.store.dr_backups_list(query.clone()).await;
+        self.honest(&query, page.map_err(refused)?).await
     }
 
     /// The imported records that are known of every link that a DR backup holds.
@@ -325,7 +323,7 @@ impl Service {
         let key = Self::request_key(
             "DeleteDRBackup",
             &ask.request_id,
-            &format!("{:?}", (ask.id, &ask.etag)),
+            &format!("{:?}", (ask.id, &ask.etag, ask.allow_missing_cloud)),
         );
         if let Some(answer) = self.dr_backup_answered(key.as_ref()).await? {
             return Ok(answer);
@@ -340,15 +338,20 @@ impl Service {
         let backups = originals(&backup);
         // The mirror of what was inherited is the owner's, or that of nobody here.
         let is_own = |mirror: &Mirror| backups.iter().any(|own| own.backup == mirror.backup);
-        let mirrors = mirrors
+        let mirrors: Vec<Mirror> = mirrors
             .into_iter()
             .filter(|mirror| is_own(mirror) && !backups.contains(mirror))
             .collect();
-        let detail = Box::new(backup.detail.clone());
+        let resource = ResourceId::DrBackup(backup.id);
+        let leftovers = self.store.leftovers(resource).await.map_err(refused)?;
+        let places = backups.iter().chain(&mirrors).map(|one| &one.tenant);
+        let places = places.chain(leftovers.iter().map(|one| &one.tenant));
+        let missing = self.missing_clouds(ask.allow_missing_cloud, places).await;
         let deletion = Ask::DeleteDrBackup {
-            detail,
             backups,
             mirrors,
+            leftovers,
+            missing,
         };
         let operation = self.follow_up(&backup, scheduled, deletion);
         backup.state = scheduled;

@@ -5,7 +5,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use uuid::Uuid;
 
 use super::Limits;
-use crate::domain::error::{BadField, Error};
+use crate::domain::{
+    error::{BadField, Error},
+    text::Text,
+};
 
 /// Characters of an id that OpenStack gave.
 const FOREIGN_ID_CHARACTERS: usize = 255;
@@ -93,9 +96,29 @@ impl<'a> Fields<'a> {
         self.words(field, given, self.limits.name_characters)
     }
 
-    /// A description for people.
+    /// A description for people, which goes to things in a cloud.
     pub fn description(&mut self, field: &str, given: String) -> String {
-        self.words(field, given, self.limits.description_characters)
+        self.at_most(field, &given, self.limits.description_characters);
+        self.fits(field, Text::Description, &given);
+        given
+    }
+
+    /// The name of an instance that is to be made; empty means another one.
+    pub fn instance_name(&mut self, field: &str, given: String) -> String {
+        if given.is_empty() {
+            return given;
+        }
+        self.at_most(field, &given, self.limits.name_characters);
+        self.fits(field, Text::InstanceName, &given);
+        given
+    }
+
+    /// Notes what the service that a text goes into has against it.
+    pub fn fits(&mut self, field: &str, text: Text, given: &str) {
+        let noted = self.bad.last().is_some_and(|bad| bad.field == field);
+        if let Some(problem) = text.problem(given).filter(|_| !noted) {
+            self.bad(field, problem);
+        }
     }
 
     /// The word that makes a repeat safe.
@@ -155,7 +178,8 @@ mod tests {
         fields.required("cloud", " ".to_owned());
         fields.required("tenant", "../admin".to_owned());
         fields.name("name", "n".repeat(256));
-        fields.description("description", "a\0b".to_owned());
+        fields.description("description", "a\nb".to_owned());
+        fields.instance_name("instance", "shop ".to_owned());
         fields.user_data("user_data", "#!/bin/sh".to_owned());
 
         let error = fields.done().expect_err("bad");
@@ -165,7 +189,15 @@ mod tests {
         let names: Vec<&str> = bad.iter().map(|one| one.field.as_str()).collect();
         assert_eq!(
             names,
-            ["id", "cloud", "tenant", "name", "description", "user_data"]
+            [
+                "id",
+                "cloud",
+                "tenant",
+                "name",
+                "description",
+                "instance",
+                "user_data"
+            ]
         );
     }
 

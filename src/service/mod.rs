@@ -6,20 +6,24 @@ pub mod cloud;
 pub mod dr_backup;
 pub mod fields;
 pub mod orphan;
+mod rehearsal;
 pub mod request;
 pub mod restoration;
 pub mod retention;
 pub mod run;
 pub mod schedule;
+mod scope;
 pub mod story;
 pub mod take_in;
+pub mod verification;
 
 use std::{sync::Arc, time::Duration};
 
-use self::run::RunCounts;
+use self::{run::RunCounts, scope::Gate, verification::LookCounts};
 use crate::{
     domain::{
-        error::{Error, ErrorKind},
+        decision::Planner,
+        error::{Error, ErrorKind, UNREADABLE, UNREADABLE_GUIDANCE, UNREADABLE_TEXT},
         schedule::Pace,
     },
     port::{
@@ -98,27 +102,37 @@ impl Default for Limits {
 #[derive(Clone)]
 pub struct Service {
     store: Arc<dyn Store>,
-    cloud: Arc<dyn Cloud>,
+    gate: Gate,
     clock: Arc<dyn Clock>,
     limits: Limits,
+    planner: Planner,
     runs: Arc<RunCounts>,
+    looks: Arc<LookCounts>,
 }
 
 impl Service {
-    /// A service over these.
+    /// A service over these; `planner` is the one by which the work is done that it admits.
     pub fn new(
         store: Arc<dyn Store>,
         cloud: Arc<dyn Cloud>,
         clock: Arc<dyn Clock>,
         limits: Limits,
+        planner: Planner,
     ) -> Self {
         Self {
             store,
-            cloud,
+            gate: Gate::new(cloud, limits.peek),
             clock,
             limits,
+            planner,
             runs: Arc::default(),
+            looks: Arc::default(),
         }
+    }
+
+    /// How many rows of each kind this process could not read.
+    pub fn rows_unread(&self) -> Vec<(&'static str, u64)> {
+        self.store.unread()
     }
 
     /// The limits in force.
@@ -161,7 +175,11 @@ fn refused(error: StoreError) -> Error {
             Error::new(ErrorKind::Unavailable, "the store does not answer")
                 .advise("try again; the same request_id makes that safe")
         }
-        StoreError::Fenced(_) | StoreError::Unreadable(_) => {
+        StoreError::Unreadable(problem) => {
+            Error::precondition(UNREADABLE, format!("it {UNREADABLE_TEXT}: {problem}"))
+                .advise(UNREADABLE_GUIDANCE)
+        }
+        StoreError::Fenced(_) | StoreError::Defect(_) => {
             tracing::error!(%error, "the store answered something that a caller cannot be told");
             Error::new(ErrorKind::Internal, "an internal error happened")
                 .advise("look into the log of this service")

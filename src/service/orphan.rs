@@ -9,14 +9,19 @@ use std::{
 use futures::future::try_join_all;
 use tracing::info;
 
-use super::{Service, refused, request::Check};
+use super::{
+    Service, refused,
+    request::Check,
+    scope::{Fields, Inside},
+};
 use crate::{
     domain::{
         error::Error,
         fault::FaultKind,
         id::{OperationId, Tenant},
-        orphan::{self, Farewell, KINDS, Orphan, Outcome, Sweep, Why},
-        sighting::Sighting,
+        orphan::{self, Aim, Farewell, KINDS, Orphan, Outcome, Sweep, Why},
+        page::Filter,
+        sighting::{Sighting, Thing},
         time::Timestamp,
     },
     port::store::StoreError,
@@ -38,8 +43,9 @@ pub struct DeleteOrphans {
 impl Service {
     /// The orphans of a tenant as they are now, in an order in which they can be deleted.
     pub async fn orphans_list(&self, tenant: &Tenant) -> Result<Vec<Orphan>, Error> {
-        self.check_cloud("cloud", &tenant.cloud)?;
-        self.orphans_look(tenant).await.map(|look| look.orphans)
+        let inside = self.gate.enter(tenant, Fields::PLAIN).await?;
+        let look = self.orphans_look(tenant, &inside).await?;
+        Ok(look.orphans)
     }
 
     /// Deletes things, each only if it is an orphan at this moment, and tells what became of each in
@@ -63,7 +69,7 @@ impl Service {
             );
         }
         check.done()?;
-        self.check_cloud("cloud", &ask.tenant.cloud)?;
+        self.gate.check_cloud(&ask.tenant.cloud, Fields::PLAIN)?;
         let content = format!("{:?}", (&ask.tenant, &ask.ids, ask.include_unknown));
         let key = Self::request_key("DeleteOrphans", &ask.request_id, &content);
         if let Some(key) = &key
@@ -71,17 +77,33 @@ impl Service {
         {
             return Ok(answer);
         }
-        let look = self.orphans_look(&ask.tenant).await?;
+        let inside = self.gate.enter(&ask.tenant, Fields::PLAIN).await?;
+        let look = self.orphans_look(&ask.tenant, &inside).await?;
         let wanted: BTreeSet<&str> = ask.ids.iter().map(String::as_str).collect();
         let mut farewells = Vec::with_capacity(wanted.len());
+        // What goes together keeps nothing of it from going; what stays keeps what it uses.
+        let mut going: Vec<Thing> = look
+            .orphans
+            .iter()
+            .filter(|one| wanted.contains(one.sighting.thing.id.as_str()))
+            .filter(|one| ask.include_unknown || one.why != Why::Unknown)
+            .map(|one| one.sighting.thing.clone())
+            .collect();
         for orphan in &look.orphans {
-            if !wanted.contains(orphan.sighting.thing.id.as_str()) {
+            let thing = &orphan.sighting.thing;
+            if !wanted.contains(thing.id.as_str()) {
                 continue;
             }
-            farewells.push(match orphan.why {
+            let farewell = match orphan.why {
                 Why::Unknown if !ask.include_unknown => kept_as_unknown(&orphan.sighting),
-                Why::Ended | Why::Unknown => self.orphan_delete(&ask.tenant, orphan).await,
-            });
+                Why::Ended | Why::Unknown => {
+                    orphan_delete(&ask.tenant, &inside, orphan, &going).await
+                }
+            };
+            if !matches!(farewell.outcome, Outcome::Deleted | Outcome::NotFound) {
+                going.retain(|other| other != thing);
+            }
+            farewells.push(farewell);
         }
         let mut told = BTreeSet::new();
         let answer: Vec<Farewell> = ask
@@ -102,9 +124,24 @@ impl Service {
         Ok(answer)
     }
 
-    /// The last sweep of every tenant.
-    pub async fn sweeps_list(&self) -> Result<Vec<Sweep>, Error> {
-        self.store.sweeps_list().await.map_err(refused)
+    /// The last sweep of every tenant in a place.
+    pub async fn sweeps_list(&self, place: &Filter) -> Result<Vec<Sweep>, Error> {
+        fn is_in<T: PartialEq>(wanted: Option<&T>, is: &T) -> bool {
+            wanted.is_none_or(|wanted| wanted == is)
+        }
+        let mut sweeps = self
+            .store
+            .sweeps_list(Aim::Orphans)
+            .await
+            .map_err(refused)?;
+        sweeps.retain(|sweep| {
+            is_in(place.cloud.as_ref(), &sweep.tenant.cloud)
+                && is_in(place.project.as_ref(), &sweep.tenant.project)
+        });
+        if sweeps.is_empty() {
+            self.check_filter(place).await?;
+        }
+        Ok(sweeps)
     }
 
     /// The time before which the last sweep of a tenant must have begun for the next one to be due.
@@ -119,13 +156,14 @@ impl Service {
         due: Timestamp,
         at_once: u32,
     ) -> Result<Vec<Sweep>, StoreError> {
-        let tenants = self.store.sweeps_claim(due, at_once).await?;
+        let tenants = self.store.sweeps_claim(Aim::Orphans, due, at_once).await?;
         let mut sweeps = Vec::with_capacity(tenants.len());
         for tenant in tenants {
             let begun = self.clock.now();
-            let look = self.orphans_list(&tenant).await;
+            let inside = self.gate.ours(&tenant, Fields::PLAIN);
+            let look = self.orphans_look(&tenant, &inside).await;
             let (orphans, problem) = match look {
-                Ok(orphans) => (orphans, None),
+                Ok(look) => (look.orphans, None),
                 Err(error) => (Vec::new(), Some(error.message)),
             };
             let mut found = BTreeMap::new();
@@ -139,7 +177,7 @@ impl Service {
                 found,
                 problem,
             };
-            self.store.sweep_record(&sweep).await?;
+            self.store.sweep_record(Aim::Orphans, &sweep).await?;
             sweeps.push(sweep);
         }
         Ok(sweeps)
@@ -147,9 +185,9 @@ impl Service {
 
     /// One list of each kind, and then what is known: whatever came to an end between the two is
     /// known as what it became, or gone.
-    async fn orphans_look(&self, tenant: &Tenant) -> Result<Look, Error> {
+    async fn orphans_look(&self, tenant: &Tenant, inside: &Inside<'_>) -> Result<Look, Error> {
         let young = self.clock.now().before(self.limits.orphan_grace);
-        let lists = KINDS.map(|kind| self.cloud.things_list(tenant, kind));
+        let lists = KINDS.map(|kind| inside.things(kind));
         let seen = try_join_all(lists).await?.concat();
         let marked: Vec<(&Sighting, OperationId)> = seen
             .iter()
@@ -172,30 +210,37 @@ impl Service {
         let orphans = orphan::orphans(&seen, &known, young);
         Ok(Look { seen, orphans })
     }
+}
 
-    async fn orphan_delete(&self, tenant: &Tenant, orphan: &Orphan) -> Farewell {
-        let seen = &orphan.sighting;
-        let (outcome, problem) = match self.cloud.thing_delete(tenant, &seen.thing).await {
-            Ok(()) => (Outcome::Deleted, String::new()),
-            Err(fault) if fault.kind == FaultKind::NotFound => (Outcome::NotFound, String::new()),
-            Err(fault) => (Outcome::Refused, fault.to_string()),
-        };
-        info!(
-            %tenant,
-            thing = %seen.thing,
-            name = seen.name,
-            operation = %orphan.operation,
-            ?outcome,
-            problem,
-            "an orphan was to be deleted"
-        );
-        Farewell {
-            id: seen.thing.id.clone(),
-            thing: Some(seen.thing.clone()),
-            name: seen.name.clone(),
-            outcome,
-            problem,
-        }
+async fn orphan_delete(
+    tenant: &Tenant,
+    inside: &Inside<'_>,
+    orphan: &Orphan,
+    going: &[Thing],
+) -> Farewell {
+    let seen = &orphan.sighting;
+    let (outcome, problem) = match inside.delete(&seen.thing, going).await {
+        Ok(()) => (Outcome::Deleted, String::new()),
+        Err(fault) if fault.kind == FaultKind::NotFound => (Outcome::NotFound, String::new()),
+        // Nobody of ours accounts for it, but somebody has come to use it.
+        Err(fault) if fault.kind == FaultKind::Held => (Outcome::Kept, fault.message),
+        Err(fault) => (Outcome::Refused, fault.to_string()),
+    };
+    info!(
+        %tenant,
+        thing = %seen.thing,
+        name = seen.name,
+        operation = %orphan.operation,
+        ?outcome,
+        problem,
+        "an orphan was to be deleted"
+    );
+    Farewell {
+        id: seen.thing.id.clone(),
+        thing: Some(seen.thing.clone()),
+        name: seen.name.clone(),
+        outcome,
+        problem,
     }
 }
 

@@ -2,19 +2,23 @@
 
 use std::{fmt::Debug, time::Duration};
 
+use tokio::time::timeout;
+
 use super::{
     Service,
     dr_backup::nothing_to_cancel,
     refused,
     request::{Check, answer, check_etag},
+    scope::Fields,
 };
 use crate::{
     domain::{
-        error::Error,
+        decision::Detail,
+        error::{Blocker, Error, ErrorKind},
         id::{InstanceId, ResourceId, RestorationId, ServerId, Tenant},
         lifecycle::{State, Transition},
         manifest::Manifest,
-        operation::Ask,
+        operation::{Ask, Operation},
         page::{Filter, Order, Page, Query},
         progress::Progress,
         restoration::{Restoration, RestorationDetail, RestorePlanInput, RestoreWish, Source},
@@ -47,6 +51,8 @@ pub struct DeleteRestoration {
     pub id: RestorationId,
     /// Whether the instance goes too, with its volumes, ports and groups; imported records stay.
     pub delete_instance: bool,
+    /// Whether what lies in a cloud that does not answer may be forgotten.
+    pub allow_missing_cloud: bool,
     /// The etag it was read with; empty means any.
     pub etag: String,
     /// Makes a repeat harmless; empty means none.
@@ -69,6 +75,13 @@ impl Service {
         if let Some(answer) = self.restoration_answered(key.as_ref()).await? {
             return Ok(answer);
         }
+        let answers = if ask.validate_only {
+            self.gate.enter(&ask.tenant, Fields::PLAIN).await?;
+            true
+        } else {
+            let inside = self.gate.enter_later(&ask.tenant, Fields::PLAIN).await?;
+            inside.is_some()
+        };
         let (input, seen) = self.restorable(&ask).await?;
         let manifest = &input.manifest;
         check_wish(&ask.wish, manifest)?;
@@ -80,7 +93,7 @@ impl Service {
         } else {
             ask.wish.name.clone()
         };
-        let restoration = Restoration {
+        let mut restoration = Restoration {
             id,
             source: ask.source,
             tenant: ask.tenant.clone(),
@@ -96,9 +109,8 @@ impl Service {
             updated: now,
             revision: 1,
         };
-        if ask.validate_only {
-            return Ok(restoration);
-        }
+        let names_things = ask.wish.names_things();
+        let validate_only = ask.validate_only;
         let operation = self.operation(
             ResourceId::Restoration(id),
             ask.tenant,
@@ -107,12 +119,30 @@ impl Service {
             ask.deadline,
             seen,
         );
+        if validate_only {
+            if let Some(Detail::Restoration(detail)) = self.rehearse(&operation).await?.detail {
+                restoration.detail = *detail;
+            }
+            return Ok(restoration);
+        }
+        if names_things && answers {
+            self.check_named(&operation).await?;
+        }
         let admitted = self
             .store
             .restoration_admit(key, restoration, operation)
             .await
             .map_err(refused)?;
         Ok(answer(admitted))
+    }
+
+    /// Refuses what names things that the target does not have, together with all else that is in the way.
+    /// What is not about a name the operation meets itself, and soon: before it makes anything.
+    async fn check_named(&self, operation: &Operation) -> Result<(), Error> {
+        match timeout(self.limits.peek, self.rehearse(operation)).await {
+            Ok(Err(error)) if is_about_a_name(&error) => Err(error),
+            Ok(Ok(_) | Err(_)) | Err(_) => Ok(()),
+        }
     }
 
     /// What is restored, once that may begin, and how long a GiB of it took to be saved, where moving it
@@ -169,8 +199,7 @@ impl Service {
         if let Some(data) = &wish.user_data {
             check.at_most("user_data", data, self.limits.user_data_characters);
         }
-        check.done()?;
-        self.check_cloud("cloud", &ask.tenant.cloud)
+        check.done()
     }
 
     /// One restoration.
@@ -180,7 +209,8 @@ impl Service {
 
     /// A page of restorations.
     pub async fn restorations_list(&self, query: Query) -> Result<Page<Restoration>, Error> {
-        self.store.restorations_list(query).await.map_err(refused)
+        let page = self.store.restorations_list(query.clone()).await;
+        self.honest(&query, page.map_err(refused)?).await
     }
 
     /// The restoration that makes the instance of this id of ours.
@@ -203,8 +233,8 @@ impl Service {
         let Some(server) = &restoration.detail.server else {
             return Ok(None);
         };
-        let instance = self.cloud.instance_get(&restoration.tenant, server).await?;
-        Ok(Some(instance))
+        let inside = self.gate.ours(&restoration.tenant, Fields::PLAIN);
+        Ok(Some(inside.instance(server).await?))
     }
 
     /// Admits the removal of a restoration; the instance stays unless its deletion is asked for.
@@ -212,7 +242,15 @@ impl Service {
         let key = Self::request_key(
             "DeleteRestoration",
             &ask.request_id,
-            &format!("{:?}", (ask.id, ask.delete_instance, &ask.etag)),
+            &format!(
+                "{:?}",
+                (
+                    ask.id,
+                    ask.delete_instance,
+                    &ask.etag,
+                    ask.allow_missing_cloud
+                )
+            ),
         );
         if let Some(answer) = self.restoration_answered(key.as_ref()).await? {
             return Ok(answer);
@@ -226,10 +264,13 @@ impl Service {
             Vec::new()
         };
         self.check_not_kept(&restoration.tenant, &things).await?;
+        let missing = self
+            .missing_clouds(ask.allow_missing_cloud, [&restoration.tenant])
+            .await;
         let operation = self.operation(
             ResourceId::Restoration(restoration.id),
             restoration.tenant.clone(),
-            Ask::DeleteRestoration { things },
+            Ask::DeleteRestoration { things, missing },
             scheduled,
             None,
             None,
@@ -265,7 +306,8 @@ impl Service {
                 skip: 0,
                 limit: 1,
             };
-            if let Some(backup) = self.backups_list(query).await?.items.first() {
+            let kept = self.store.backups_list(query).await.map_err(refused)?;
+            if let Some(backup) = kept.items.first() {
                 let message = format!("the instance has the regular backup {}", backup.id);
                 return Err(Error::precondition("INSTANCE_HAS_BACKUPS", message)
                     .advise("delete its regular backups first, or keep the instance"));
@@ -314,6 +356,23 @@ impl Service {
             None => Ok(None),
             Some(key) => self.store.restoration_answered(key).await.map_err(refused),
         }
+    }
+}
+
+fn is_about_a_name(error: &Error) -> bool {
+    match &error.kind {
+        ErrorKind::Blocked(blockers) => blockers.iter().any(Blocker::is_of_a_field),
+        ErrorKind::Invalid(_)
+        | ErrorKind::NotFound { .. }
+        | ErrorKind::RequestReused
+        | ErrorKind::Outdated
+        | ErrorKind::Precondition { .. }
+        | ErrorKind::Short(_)
+        | ErrorKind::Unreached
+        | ErrorKind::Forbidden
+        | ErrorKind::Cloud(_)
+        | ErrorKind::Unavailable
+        | ErrorKind::Internal => false,
     }
 }
 

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tracing::{info, warn};
 
-use super::{Service, backup::DeleteBackup, dr_backup::DeleteDrBackup, refused};
+use super::{
+    Service, backup::DeleteBackup, dr_backup::DeleteDrBackup, refused, verification::Sights,
+};
 use crate::{
     domain::{
         calendar::Calendar,
@@ -13,7 +15,7 @@ use crate::{
         id::{ResourceId, ServerId, Tenant},
         page::{Filter, Order, Query},
         point::PointFacts,
-        retention::{Judgement, Point, Policy, judge},
+        retention::{Health, Judgement, Point, Policy, judge},
         schedule::Schedule,
         time::Timestamp,
     },
@@ -21,16 +23,18 @@ use crate::{
 };
 
 impl Service {
-    /// What retention thinks of the points of a schedule.
+    /// What retention thinks of the points of a schedule, where only those count as good that were seen
+    /// `since` then, if that is named.
     pub(super) async fn judge(
         &self,
         schedule: &Schedule,
         calendar: &Calendar,
         now: Timestamp,
+        since: Option<Timestamp>,
     ) -> Result<Judgement<ResourceId>, Error> {
         let points = self.store.points_of(schedule.id).await.map_err(refused)?;
         let policy = schedule.plan.keep.policy(calendar);
-        Ok(judge(&seen_by_retention(&points), &policy, now))
+        Ok(judge(&seen_by_retention(&points, since), &policy, now))
     }
 
     /// Lets go what the retention of every active schedule does not keep any more; answers how many
@@ -47,10 +51,15 @@ impl Service {
             limit: at_once,
         };
         let mut asked = 0;
+        let mut sights = self.sights();
         loop {
-            let page = self.schedules_list(query.clone()).await?;
+            let page = self
+                .store
+                .schedules_list(query.clone())
+                .await
+                .map_err(refused)?;
             for schedule in &page.items {
-                match self.schedule_prune(schedule).await {
+                match self.schedule_prune(schedule, &mut sights).await {
                     Ok(deletions) => asked += deletions,
                     Err(error) if error.kind == ErrorKind::Unavailable => return Err(error),
                     // One that cannot be judged must not keep the others from it.
@@ -68,9 +77,22 @@ impl Service {
 
     /// Lets go what the retention of a schedule does not keep any more; answers how many deletions it
     /// asked for. What another point is built on goes in a later call, when that one is gone.
-    pub(super) async fn schedule_prune(&self, schedule: &Schedule) -> Result<usize, Error> {
+    ///
+    /// Looks first: what goes does so only because others are good, so only those count that were seen
+    /// with these sights. While their cloud does not answer nothing goes.
+    pub(super) async fn schedule_prune(
+        &self,
+        schedule: &Schedule,
+        sights: &mut Sights,
+    ) -> Result<usize, Error> {
         let calendar = schedule.plan.calendar()?;
-        let judgement = self.judge(schedule, &calendar, self.clock.now()).await?;
+        if let Err(error) = self.points_look(&schedule.tenant, sights).await {
+            info!(schedule = %schedule.id, %error, "its points could not all be looked at: those do not count");
+        }
+        let now = self.clock.now();
+        let judgement = self
+            .judge(schedule, &calendar, now, Some(sights.since))
+            .await?;
         let mut asked = 0;
         for point in judgement.deletions {
             asked += usize::from(self.let_go(point, "retention").await?);
@@ -98,7 +120,11 @@ impl Service {
             .map(|one| (one.point.tenant, one.point.server))
             .collect();
         let mut asked = 0;
+        let mut sights = self.sights();
         for (tenant, server) in instances {
+            if let Err(error) = self.points_look(&tenant, &mut sights).await {
+                info!(%tenant, %error, "its points could not all be looked at: those do not count");
+            }
             // A regular backup goes with its cloud, so neither kind stands in for the other.
             for points in self.points_of_instance(tenant, server).await? {
                 let points: Vec<KeptPoint> = points
@@ -109,7 +135,12 @@ impl Service {
                     })
                     .collect();
                 let policy = Policy::keep_all(chrono_tz::UTC);
-                let goes = judge(&seen_by_retention(&points), &policy, now).deletions;
+                let goes = judge(
+                    &seen_by_retention(&points, Some(sights.since)),
+                    &policy,
+                    now,
+                )
+                .deletions;
                 for point in goes.into_iter().filter(|id| over.contains(id)) {
                     asked += usize::from(self.let_go(point, "the end of its time").await?);
                 }
@@ -139,7 +170,11 @@ impl Service {
         let (mut dr_backups, mut backups) = (Vec::new(), Vec::new());
         let mut rest = Some(query.clone());
         while let Some(query) = rest.take() {
-            let page = self.dr_backups_list(query.clone()).await?;
+            let page = self
+                .store
+                .dr_backups_list(query.clone())
+                .await
+                .map_err(refused)?;
             dr_backups.extend(page.items.iter().map(PointFacts::from));
             rest = page.next.map(|next| Query {
                 after: Some(next),
@@ -148,7 +183,11 @@ impl Service {
         }
         let mut rest = Some(query);
         while let Some(query) = rest.take() {
-            let page = self.backups_list(query.clone()).await?;
+            let page = self
+                .store
+                .backups_list(query.clone())
+                .await
+                .map_err(refused)?;
             backups.extend(page.items.iter().map(PointFacts::from));
             rest = page.next.map(|next| Query {
                 after: Some(next),
@@ -166,6 +205,7 @@ impl Service {
             ResourceId::DrBackup(id) => {
                 let ask = DeleteDrBackup {
                     id,
+                    allow_missing_cloud: false,
                     etag,
                     request_id,
                 };
@@ -174,6 +214,7 @@ impl Service {
             ResourceId::Backup(id) => {
                 let ask = DeleteBackup {
                     id,
+                    allow_missing_cloud: false,
                     etag,
                     request_id,
                 };
@@ -192,8 +233,9 @@ impl Service {
     }
 }
 
-/// Points as retention judges them.
-fn seen_by_retention(points: &[KeptPoint]) -> Vec<Point<ResourceId>> {
+/// Points as retention judges them: good ones that were not seen `since` then are doubtful, if that is
+/// named.
+fn seen_by_retention(points: &[KeptPoint], since: Option<Timestamp>) -> Vec<Point<ResourceId>> {
     let owner: BTreeMap<&str, ResourceId> = points
         .iter()
         .flat_map(|one| {
@@ -205,10 +247,14 @@ fn seen_by_retention(points: &[KeptPoint]) -> Vec<Point<ResourceId>> {
         .collect();
     let seen = |KeptPoint { point, used }: &KeptPoint| {
         let mut parents = point.builds_on.iter();
+        let is_stale = since.is_some_and(|since| point.verified.is_none_or(|seen| seen < since));
         Point {
             id: point.id,
             taken: point.created,
-            health: point.health,
+            health: match point.health {
+                Health::Good if is_stale => Health::Doubtful,
+                Health::Good | Health::Doubtful | Health::Failed => point.health,
+            },
             busy: point.state.is_busy(),
             used: *used,
             held: point.keeping.held,

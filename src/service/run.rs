@@ -9,7 +9,7 @@ use std::{
 
 use tracing::{info, warn};
 
-use super::{Service, backup::CreateBackup, dr_backup::CreateDrBackup, refused};
+use super::{Service, backup::CreateBackup, dr_backup::CreateDrBackup, refused, scope::Fields};
 use crate::{
     domain::{
         calendar::Calendar,
@@ -18,6 +18,7 @@ use crate::{
         keeping::Keeping,
         lifecycle::State,
         schedule::{Due, PointKind, Run, RunCause, RunOutcome, Schedule, Slot},
+        text::Text,
         time::Timestamp,
     },
     port::{
@@ -41,7 +42,8 @@ impl Service {
     pub async fn schedules_tick(&self, at_once: u32) -> Result<Ticked, StoreError> {
         let mut ticked = Ticked::default();
         for (run, made) in self.store.runs_rested(at_once).await? {
-            ticked.runs += usize::from(first(self.run_ended(run, made).await)?.is_some());
+            let ended = self.run_ended(run, made).await;
+            ticked.runs += usize::from(first(ended)?.is_some());
         }
         let now = self.clock.now();
         let (due, next) = self.store.schedules_due(now, at_once).await?;
@@ -49,6 +51,7 @@ impl Service {
         let full = u32::try_from(due.len()).is_ok_and(|count| count >= at_once);
         let mut under_way: BTreeMap<CloudName, u64> = BTreeMap::new();
         let mut waiting: BTreeMap<CloudName, u32> = BTreeMap::new();
+        let mut got_on = false;
         for schedule in due {
             let cloud = schedule.tenant.cloud.clone();
             let busy = match under_way.get(&cloud) {
@@ -56,10 +59,12 @@ impl Service {
                 None => self.store.runs_under_way(&cloud).await?,
             };
             let outcome = if busy < u64::from(self.limits.runs_per_cloud) {
-                first(self.schedule_fire(schedule).await)?.flatten()
+                let fired = first(self.schedule_fire(schedule).await)?;
+                got_on |= fired.is_some();
+                fired.flatten()
             } else {
                 let before = waiting.entry(cloud.clone()).or_default();
-                first(self.schedule_defer(schedule, busy, *before).await)?;
+                got_on |= first(self.schedule_defer(schedule, busy, *before).await)?.is_some();
                 *before += 1;
                 None
             };
@@ -68,7 +73,8 @@ impl Service {
             let begun = outcome == Some(RunOutcome::Started);
             under_way.insert(cloud, busy + u64::from(begun));
         }
-        if full {
+        // Where none of them can be got on with, more looks would show the same.
+        if full && got_on {
             ticked.wait = Some(Duration::ZERO);
         }
         Ok(ticked)
@@ -138,11 +144,9 @@ impl Service {
             )
             .advise("wait for it, or cancel it"));
         }
+        let (tenant, server, plan) = (&schedule.tenant, &schedule.server, &schedule.plan);
         let instance_name = self
-            .peek_instance(&schedule.tenant, &schedule.server, schedule.plan.aim())
-            .await?;
-        let plan = &schedule.plan;
-        self.check_consistency(&schedule.tenant, &schedule.server, plan.aim(), plan.minimum)
+            .look_at_instance(tenant, server, plan.aim(), plan.minimum, Fields::SCHEDULE)
             .await?;
         let called = if schedule.plan.name.is_empty() {
             &instance_name
@@ -154,7 +158,8 @@ impl Service {
             .take(self.limits.name_characters)
             .collect();
         let (tenant, server) = (schedule.tenant.clone(), schedule.server.clone());
-        let description = schedule.plan.description.clone();
+        // It may have been written before the limits of the services were heeded.
+        let description = Text::Description.fitted(&schedule.plan.description);
         let keeping = Keeping {
             schedule: Some(schedule.id),
             ..Keeping::default()
@@ -280,7 +285,8 @@ impl Service {
         let good = outcome == RunOutcome::Succeeded;
         self.store.run_end(schedule.clone(), run).await?;
         self.runs.count(outcome);
-        if good && let Err(error) = self.schedule_prune(&schedule).await {
+        let mut sights = self.sights();
+        if good && let Err(error) = self.schedule_prune(&schedule, &mut sights).await {
             warn!(schedule = %schedule.id, %error, "what may go was not let go; it is tried again later");
         }
         Ok(())
@@ -373,11 +379,16 @@ fn is_busy(error: &Error) -> bool {
     error.reason() == RUN_UNDER_WAY
 }
 
-/// Whether it was this replica that did it: another one may have been first.
+/// Whether it was this replica that did it: another one may have been first. What the store cannot read
+/// or take of one schedule holds up no other.
 fn first<T>(done: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match done {
         Ok(done) => Ok(Some(done)),
         Err(StoreError::Outdated(_) | StoreError::NotFound(_)) => Ok(None),
+        Err(error @ (StoreError::Unreadable(_) | StoreError::Defect(_))) => {
+            warn!(%error, "one schedule is passed over; it is tried again later");
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }

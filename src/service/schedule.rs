@@ -3,6 +3,7 @@
 use super::{
     Service, refused,
     request::{Check, answer, check_etag},
+    scope::Fields,
 };
 use crate::{
     domain::{
@@ -79,7 +80,6 @@ pub struct Preview {
 impl Service {
     /// Admits a new schedule.
     pub async fn schedule_create(&self, ask: CreateSchedule) -> Result<Schedule, Error> {
-        self.check_cloud("schedule.cloud", &ask.tenant.cloud)?;
         let calendar = self.check_plan(&ask.plan)?;
         let content = format!("{:?}", (&ask.tenant, &ask.server, &ask.plan, ask.active));
         let key = Self::request_key("CreateSchedule", &ask.request_id, &content);
@@ -87,8 +87,8 @@ impl Service {
             return Ok(answer);
         }
         let (aim, minimum) = (ask.plan.aim(), ask.plan.minimum);
-        let instance_name = self.peek_instance(&ask.tenant, &ask.server, aim).await?;
-        self.check_consistency(&ask.tenant, &ask.server, aim, minimum)
+        let instance_name = self
+            .look_at_instance(&ask.tenant, &ask.server, aim, minimum, Fields::SCHEDULE)
             .await?;
         let now = self.clock.now();
         let mut plan = ask.plan;
@@ -146,7 +146,8 @@ impl Service {
 
     /// A page of schedules.
     pub async fn schedules_list(&self, query: Query) -> Result<Page<Schedule>, Error> {
-        self.store.schedules_list(query).await.map_err(refused)
+        let page = self.store.schedules_list(query.clone()).await;
+        self.honest(&query, page.map_err(refused)?).await
     }
 
     /// A page of the runs of a schedule, newest first.
@@ -254,7 +255,7 @@ impl Service {
         let schedule = self.schedule_get(id).await?;
         let calendar = schedule.plan.calendar()?;
         let now = self.clock.now();
-        let judgement = self.judge(&schedule, &calendar, now).await?;
+        let judgement = self.judge(&schedule, &calendar, now, None).await?;
         let runs = usize::try_from(runs).unwrap_or(usize::MAX);
         Ok(Preview {
             runs: calendar.runs_after(now).take(runs).collect(),

@@ -1,6 +1,6 @@
 //! What another system made, taken in as it is; this file may not know how it was read.
 
-use super::{Service, refused};
+use super::{Service, refused, scope::Fields};
 use crate::{
     domain::{dr_backup::DrBackup, error::Error, schedule::Schedule},
     port::store::{Admitted, StoreError},
@@ -10,7 +10,7 @@ impl Service {
     /// Takes in a DR backup at rest; answers whether it is new. One of the same id that is there already
     /// stays as it is, so repeating it is harmless. No cloud is asked: it may be gone.
     pub async fn dr_backup_take_in(&self, backup: DrBackup) -> Result<bool, Error> {
-        self.check_cloud("cloud", &backup.tenant.cloud)?;
+        self.gate.check_cloud(&backup.tenant.cloud, Fields::PLAIN)?;
         let taken = self.store.dr_backup_take_in(backup).await;
         match taken.map_err(refused)? {
             Admitted::New(_) => Ok(true),
@@ -20,7 +20,8 @@ impl Service {
 
     /// The same for a schedule.
     pub async fn schedule_take_in(&self, schedule: Schedule) -> Result<bool, Error> {
-        self.check_cloud("cloud", &schedule.tenant.cloud)?;
+        self.gate
+            .check_cloud(&schedule.tenant.cloud, Fields::PLAIN)?;
         match self.store.schedule_get(schedule.id).await {
             Ok(_) => return Ok(false),
             Err(StoreError::NotFound(_)) => {}

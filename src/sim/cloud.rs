@@ -20,7 +20,7 @@ use super::faults::Rule;
 use super::http::{Connection, Cut, Door, LoggedRequest, Shared, carry, serve};
 use super::seed::{self, Instance, InstanceSpec};
 use super::world::{Memory, World};
-use super::{cinder, control, keystone, nova};
+use super::{cinder, control, keystone, neutron, nova};
 
 /// Why a cloud could not be started or looked into.
 #[derive(Debug, thiserror::Error)]
@@ -292,6 +292,80 @@ impl Cloud {
         found.then_some(()).ok_or_else(|| missing("resource", id))
     }
 
+    /// Takes a resource away without a trace, whatever stands on it, as a lost row of a database is.
+    pub fn vanish(&self, id: &str) {
+        self.shared.world().vanish(id);
+    }
+
+    /// Gives a snapshot or a backup another size in GiB, as nobody could from outside; answers the one that
+    /// it had.
+    pub fn set_size(&self, id: &str, gib: u64) -> Result<u64, CloudError> {
+        let cinder = &mut self.shared.world().cinder;
+        let snapshot = cinder.snapshots.get_mut(id).map(|one| &mut one.size);
+        let backup = cinder.backups.get_mut(id).map(|one| &mut one.size);
+        let size = snapshot.or(backup).ok_or_else(|| missing("resource", id))?;
+        Ok(std::mem::replace(size, gib))
+    }
+
+    /// Gives a server, volume, port, security group or rule an attribute as it is shown from then on: one of
+    /// an extension that nobody has heard of, or one that no call of a client sets.
+    pub fn set_attribute(&self, id: &str, name: &str, value: Value) -> Result<(), CloudError> {
+        let found = self.shared.world().set_attribute(id, name, value);
+        found.then_some(()).ok_or_else(|| missing("resource", id))
+    }
+
+    // ---- other hands ----
+
+    /// Gives a volume to a server, as its tenant would who detaches it and attaches it there.
+    pub fn give_volume(&self, volume: &str, server: &str) -> Result<(), CloudError> {
+        let mut world = self.shared.world();
+        let known = world.cinder.volumes.contains_key(volume);
+        known
+            .then_some(())
+            .ok_or_else(|| missing("volume", volume))?;
+        known_server(&world, server)?;
+        nova::volume_hand_over(&mut world, volume, server);
+        Ok(())
+    }
+
+    /// The same with a port.
+    pub fn give_port(&self, port: &str, server: &str) -> Result<(), CloudError> {
+        let mut world = self.shared.world();
+        let known = neutron::port_device(&world, None, port);
+        known.ok_or_else(|| missing("port", port))?;
+        known_server(&world, server)?;
+        nova::port_hand_over(&mut world, port, server);
+        Ok(())
+    }
+
+    /// Lets go of a volume that a server has, as its tenant would who detaches it.
+    pub fn let_go_of_volume(&self, volume: &str) -> Result<(), CloudError> {
+        let mut world = self.shared.world();
+        let known = world.cinder.volumes.contains_key(volume);
+        known
+            .then_some(())
+            .ok_or_else(|| missing("volume", volume))?;
+        nova::volume_let_go(&mut world, volume);
+        Ok(())
+    }
+
+    /// Lets go of a port that a server has, as its tenant would who detaches it.
+    pub fn let_go_of_port(&self, port: &str) -> Result<(), CloudError> {
+        let mut world = self.shared.world();
+        let known = neutron::port_device(&world, None, port);
+        known.ok_or_else(|| missing("port", port))?;
+        nova::port_let_go(&mut world, port);
+        Ok(())
+    }
+
+    /// Locks a server, or lets it be unlocked.
+    pub fn lock_server(&self, server: &str, locked: bool) -> Result<(), CloudError> {
+        let mut world = self.shared.world();
+        let found = world.nova.servers.get_mut(server);
+        found.ok_or_else(|| missing("server", server))?.locked = locked;
+        Ok(())
+    }
+
     // ---- memory ----
 
     /// All requests so far, oldest first.
@@ -434,6 +508,11 @@ impl Drop for Cloud {
             running.closing.cancel();
         }
     }
+}
+
+fn known_server(world: &World, id: &str) -> Result<(), CloudError> {
+    let known = world.nova.servers.contains_key(id);
+    known.then_some(()).ok_or_else(|| missing("server", id))
 }
 
 pub(crate) fn missing(kind: &'static str, id: &str) -> CloudError {

@@ -4,6 +4,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+/// Whether a text has nothing in it that cannot be printed: no line ends and no other control characters, and
+/// nothing beyond the first plane of Unicode, which the pattern of the services does not know.
+pub(crate) fn is_printable(text: &str) -> bool {
+    text.chars()
+        .all(|c| !c.is_control() && u32::from(c) <= 0xffff)
+}
+
 /// What a service answers; an `Err` is an answer too, one that ends the work early.
 pub(crate) type Answer = Result<Reply, Reply>;
 

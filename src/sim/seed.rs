@@ -166,7 +166,7 @@ pub(crate) fn create_instance(
         user_data: Some(STANDARD.encode(format!("#cloud-config\nhostname: {}\n", spec.name))),
         config_drive: false,
         disks,
-        nics: vec![Nic::Port(port.clone())],
+        nics: vec![(Nic::Port(port.clone()), None)],
         hints: serde_json::json!({}),
         ..ServerWish::default()
     };

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::clock::Clock;
 use super::config::Config;
@@ -161,6 +162,8 @@ pub(crate) struct World {
     pub(crate) fates: HashMap<String, Fate>,
     pub(crate) requests: Vec<LoggedRequest>,
     pub(crate) events: BTreeMap<(Duration, u64), Event>,
+    /// What servers and volumes are shown with, by their ids, whatever else they are.
+    dresses: BTreeMap<String, serde_json::Map<String, Value>>,
     history: Vec<Memory>,
     random: StdRng,
     sequence: u64,
@@ -180,6 +183,7 @@ impl World {
             fates: HashMap::new(),
             requests: Vec::new(),
             events: BTreeMap::new(),
+            dresses: BTreeMap::new(),
             history: Vec::new(),
             random: StdRng::seed_from_u64(config.seed),
             sequence: 0,
@@ -279,6 +283,27 @@ impl World {
         };
         status.clone_into(place);
         true
+    }
+
+    /// Gives a server, volume or whatever Neutron has an attribute as it is shown from then on; says
+    /// whether there is such a one.
+    pub(crate) fn set_attribute(&mut self, id: &str, name: &str, value: Value) -> bool {
+        if self.neutron.set_attribute(id, name, &value) {
+            return true;
+        }
+        let known = self.nova.servers.contains_key(id) || self.cinder.volumes.contains_key(id);
+        if known {
+            let dress = self.dresses.entry(id.to_owned()).or_default();
+            dress.insert(name.to_owned(), value);
+        }
+        known
+    }
+
+    /// Puts on what was set by hand.
+    pub(crate) fn dress(&self, id: &str, view: &mut Value) {
+        for (name, value) in self.dresses.get(id).into_iter().flatten() {
+            view[name] = value.clone();
+        }
     }
 
     /// Removes a resource as if it had never been.

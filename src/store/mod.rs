@@ -8,6 +8,7 @@
 //! lives on a thread of its own, and a transaction of PostgreSQL runs in a task, because a caller
 //! whose future is dropped halfway would leave it open.
 
+mod aside;
 mod lock;
 mod migrate;
 mod postgres;

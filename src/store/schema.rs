@@ -36,6 +36,8 @@ diesel::table! {
         created -> BigInt,
         updated -> BigInt,
         revision -> BigInt,
+        verified -> Nullable<BigInt>,
+        doubt -> Nullable<Text>,
     }
 }
 
@@ -59,6 +61,8 @@ diesel::table! {
         created -> BigInt,
         updated -> BigInt,
         revision -> BigInt,
+        verified -> Nullable<BigInt>,
+        doubt -> Nullable<Text>,
     }
 }
 
@@ -97,6 +101,7 @@ diesel::table! {
         backup -> Text,
         cloud -> Text,
         project -> Text,
+        seen -> BigInt,
     }
 }
 
@@ -136,6 +141,7 @@ diesel::table! {
         status -> Nullable<Text>,
         fact -> Nullable<Text>,
         fault -> Nullable<Text>,
+        held -> Nullable<Text>,
         attempt -> BigInt,
         changed -> BigInt,
     }
@@ -181,7 +187,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    sweeps (cloud, project) {
+    sweeps (aim, cloud, project) {
+        aim -> Text,
         cloud -> Text,
         project -> Text,
         begun -> BigInt,
@@ -231,4 +238,7 @@ diesel::allow_tables_to_appear_in_same_query!(effects, operations);
 diesel::allow_tables_to_appear_in_same_query!(lanes, operations);
 diesel::allow_tables_to_appear_in_same_query!(links, mirrors);
 diesel::allow_tables_to_appear_in_same_query!(lanes, sweeps);
+diesel::allow_tables_to_appear_in_same_query!(dr_backups, mirrors);
+diesel::allow_tables_to_appear_in_same_query!(dr_backups, sweeps);
+diesel::allow_tables_to_appear_in_same_query!(backups, sweeps);
 diesel::allow_tables_to_appear_in_same_query!(mirrors, sweeps);

@@ -18,15 +18,18 @@ use crate::{
 
 impl From<DieselError> for StoreError {
     fn from(error: DieselError) -> Self {
-        if is_defect(&error) {
+        if matches!(error, DieselError::DeserializationError(_)) {
             return Self::Unreadable(error.to_string());
+        }
+        if is_defect(&error) {
+            return Self::Defect(error.to_string());
         }
         Self::Unavailable(error.to_string())
     }
 }
 
-/// Whether the database said no to what was written or we cannot read what it holds: asking again
-/// would not help. A broken reference is a race with a deletion, so it passes like all the others.
+/// Whether the database said no to what was written: asking again would not help. A broken reference is
+/// a race with a deletion, so it passes like all the others.
 fn is_defect(error: &DieselError) -> bool {
     matches!(
         error,
@@ -35,8 +38,7 @@ fn is_defect(error: &DieselError) -> bool {
                 | DatabaseErrorKind::NotNullViolation
                 | DatabaseErrorKind::CheckViolation,
             _,
-        ) | DieselError::DeserializationError(_)
-            | DieselError::SerializationError(_)
+        ) | DieselError::SerializationError(_)
             | DieselError::InvalidCString(_)
             | DieselError::QueryBuilderError(_)
     )
@@ -49,7 +51,7 @@ pub(super) fn unreadable(what: &str, problem: impl std::fmt::Display) -> StoreEr
 
 /// A structured value as a column holds it.
 pub(super) fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| unreadable("a value to write", error))
+    serde_json::to_string(value).map_err(|error| StoreError::Defect(error.to_string()))
 }
 
 /// The same, where there may be nothing.
@@ -74,8 +76,8 @@ pub(super) fn from_json_option<T: DeserializeOwned>(
 pub(super) fn word<T: Serialize>(value: &T) -> Result<String, StoreError> {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => Ok(word),
-        Ok(other) => Err(unreadable("a word to write", other)),
-        Err(error) => Err(unreadable("a word to write", error)),
+        Ok(other) => Err(StoreError::Defect(format!("{other} is no word"))),
+        Err(error) => Err(StoreError::Defect(error.to_string())),
     }
 }
 

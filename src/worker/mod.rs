@@ -4,3 +4,4 @@ pub mod counter;
 pub mod retention;
 pub mod sweeper;
 pub mod ticker;
+pub mod verifier;

@@ -240,7 +240,7 @@ async fn what_another_tool_made_is_built_on_and_left_alone() {
     };
     let cloud = house.cloud();
     cloud
-        .thing_delete(&home(&house), &above)
+        .thing_delete(&home(&house), &above, &[])
         .await
         .expect("gone");
     until(|| async { (things(&house.source, "demo", "backups").len() == 2).then_some(()) }).await;

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path, process::Stdio, time::Duration};
 
-use drbackup::sim::Times;
+use drbackup::sim::{Quotas, Times};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
 use crate::stage::{Stage, finish, signal, until};
@@ -80,16 +80,95 @@ async fn work_that_fails_ends_with_its_reason() {
         .json("backup create shop -c source -t demo --name friday")
         .await;
 
+    stage.dr.set_quotas(Quotas {
+        instances: 0,
+        ..Quotas::default()
+    });
     let answer = stage
-        .run("restoration create friday -c dr -t demo --flavor m1.nano -q -o json")
+        .run("restoration create friday -c dr -t demo -q -o json")
         .await;
 
     assert_eq!(answer.code, 1, "{answer:?}");
     let restoration: serde_json::Value = serde_json::from_str(&answer.stdout).expect("JSON");
     assert_eq!(restoration["state"], "STATE_ERRED");
-    assert!(answer.stderr.contains("RAM"), "{answer:?}");
+    assert!(
+        answer.stderr.contains("quota of instances is short"),
+        "{answer:?}"
+    );
     assert!(answer.stderr.contains("what to do: "), "{answer:?}");
     assert!(answer.stderr.contains("reason: "), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_check_says_that_nothing_was_started_or_all_that_is_in_the_way() {
+    let stage = Stage::set(Times::instant()).await;
+    stage.instance("shop", &[1]);
+    let friday = "backup create shop -c source -t demo --name friday";
+    stage.json(friday).await;
+
+    let good = "restoration create friday -c dr -t demo --name shop-2 --validate-only";
+    let answer = stage.run(good).await;
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert!(
+        answer
+            .stdout
+            .starts_with("would restore instance shop-2 into"),
+        "{answer:?}"
+    );
+    let answer = stage.run(&format!("{friday} --validate-only")).await;
+    assert!(
+        answer
+            .stdout
+            .starts_with("would make a DR backup of instance shop"),
+        "{answer:?}"
+    );
+    assert!(answer.stdout.contains("nothing was started"), "{answer:?}");
+
+    let bad = format!("{good} --flavor m1.nano --key nokey --volume-zone mars --volume-type nope");
+    for line in [bad.clone(), bad.replace(" --validate-only", " -q")] {
+        let answer = stage.run(&line).await;
+        assert_ne!(answer.code, 0, "{answer:?}");
+        for word in ["flavor_id", "RAM", "nokey", "mars", "nope"] {
+            assert!(answer.stderr.contains(word), "{word}: {answer:?}");
+        }
+    }
+    assert_eq!(stage.json("restoration list").await, serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn lists_take_names_and_refuse_places_that_do_not_exist() {
+    let stage = Stage::set(Times::instant()).await;
+    stage.instance("shop", &[1]);
+    stage
+        .json("backup create shop -c source -t demo --name friday")
+        .await;
+
+    for line in [
+        "backup list -c source --tenant demo --instance shop -o id",
+        "backup list --instance shop -o id",
+        "backup list --tenant demo -c source -o id",
+    ] {
+        let answer = stage.run(line).await;
+        assert_eq!(answer.code, 0, "{line}: {answer:?}");
+        assert_eq!(answer.stdout.lines().count(), 1, "{line}: {answer:?}");
+    }
+    for (line, word) in [
+        ("backup list --cloud nowhere", "nowhere"),
+        ("backup list --tenant nobody", "nobody"),
+        ("backup list --instance nothing", "nothing"),
+        ("regular-backup list -c nowhere", "nowhere"),
+        ("schedule list -c nowhere", "nowhere"),
+        ("restoration list -c nowhere", "nowhere"),
+        ("orphan sweeps -c nowhere", "nowhere"),
+        (
+            "orphan list -c source -t demo --filter kind=VOLUMES",
+            "VOLUMES",
+        ),
+    ] {
+        let answer = stage.run(line).await;
+        assert_ne!(answer.code, 0, "{line}: {answer:?}");
+        assert!(answer.stderr.contains(word), "{line}: {answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -290,6 +290,15 @@ async fn what_nova_left_of_an_image_that_never_came_to_be_goes_too() {
     })
     .await;
     let instance = made(&house, &spec().quiesced());
+    // What is not shown cannot be looked at beforehand.
+    let hidden = Action::Answer {
+        status: 200,
+        body: serde_json::json!({"quota_set": {}}),
+        headers: Vec::new(),
+        acted: false,
+    };
+    let rule = Rule::on(Service::Volume, "GET", "os-quota-sets", hidden);
+    house.source.fault(rule).expect("armed");
     let before = all(&house);
     let backup = backed_up(&house, wish(&house, &instance.server, Level::Quiesced)).await;
     assert_eq!(backup.state(), pb::State::Erred);

@@ -25,7 +25,7 @@ use drbackup::{
         server,
     },
     domain::{id::ReplicaId, time::Timestamp},
-    engine::{Engine, Settings},
+    engine::{Engine, Planner, Settings},
     openstack::{
         Clouds,
         config::{CloudMapping, Config, Environment},
@@ -85,8 +85,20 @@ fn settings() -> Settings {
         retry_first: Duration::from_millis(20),
         retry_max: Duration::from_millis(200),
         store_retry: Duration::from_millis(20),
+        aside_retry: Duration::from_millis(200),
         ..Settings::default()
     }
+}
+
+/// The planners of a house, which do not pause for long.
+fn planner() -> Planner {
+    Arc::new(|operation, ledger, now| {
+        let limits = plan::Limits {
+            pause: Duration::from_millis(20),
+            ..plan::Limits::default()
+        };
+        plan::plan(&limits, operation, ledger, now)
+    })
 }
 
 impl House {
@@ -126,6 +138,7 @@ impl House {
             Arc::clone(&cloud),
             Arc::clone(&clock),
             without_grace(),
+            planner(),
         );
         let stop = CancellationToken::new();
         let door = server::door(service, server::Limits::default(), stop.clone())
@@ -162,7 +175,8 @@ impl House {
     /// A service over `store` and the same clouds, with other limits.
     pub(crate) fn service(&self, store: &Arc<dyn Store>, limits: service::Limits) -> Service {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        Service::new(Arc::clone(store), Arc::clone(&self.cloud), clock, limits)
+        let cloud = Arc::clone(&self.cloud);
+        Service::new(Arc::clone(store), cloud, clock, limits, planner())
     }
 
     /// A service over the same store and clouds that goes by another clock.
@@ -172,6 +186,7 @@ impl House {
             Arc::clone(&self.cloud),
             clock,
             limits,
+            planner(),
         )
     }
 
@@ -191,8 +206,18 @@ impl House {
         self.cloud.as_ref()
     }
 
+    /// The file of the store.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.directory.path().join("store.db")
+    }
+
     /// Starts an engine; another one must not run.
     pub(crate) fn start_engine(&mut self) {
+        self.start_engine_with(planner());
+    }
+
+    /// The same, with planners of its own.
+    pub(crate) fn start_engine_with(&mut self, planner: Planner) {
         assert!(self.engine.is_none(), "one engine at a time");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -204,13 +229,7 @@ impl House {
             Arc::clone(&self.store),
             Arc::clone(&self.cloud),
             Arc::new(self.clock.clone()),
-            Arc::new(|operation, ledger, now| {
-                let limits = plan::Limits {
-                    pause: Duration::from_millis(20),
-                    ..plan::Limits::default()
-                };
-                plan::plan(&limits, operation, ledger, now)
-            }),
+            planner,
             settings(),
         );
         runtime.spawn(engine.run(self.stop.clone()));
@@ -527,6 +546,12 @@ pub(crate) struct Thing(serde_json::Value);
 impl Thing {
     pub(crate) fn text(&self, field: &str) -> &str {
         self.0[field].as_str().unwrap_or_default()
+    }
+
+    pub(crate) fn texts(&self, field: &str) -> Vec<String> {
+        let list = self.0[field].as_array().cloned().unwrap_or_default();
+        let texts = list.iter().filter_map(serde_json::Value::as_str);
+        texts.map(str::to_owned).collect()
     }
 }
 

@@ -6,11 +6,14 @@
     reason = "helpers of tests are tests, which the lint does not see"
 )]
 
+mod attributes;
 mod chains;
+mod claims;
 mod cli;
 mod cloud_contract;
 mod consistency;
 mod demo;
+mod held;
 mod house;
 mod image_booted;
 mod import;
@@ -28,10 +31,13 @@ mod replicas;
 mod rest;
 mod schedule_store;
 mod schedules;
+mod scope;
 mod stage;
+mod statuses;
 mod store_contract;
 mod store_opening;
 mod sweeper;
 mod tls;
 mod transfer;
+mod unread;
 mod worth;

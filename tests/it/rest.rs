@@ -756,3 +756,96 @@ async fn the_door_can_be_shut_or_be_elsewhere() {
     assert_eq!(far.code, 2, "{far:?}");
     assert!(far.stderr.contains("rest.listen"), "{far:?}");
 }
+
+/// The addresses at which `method` takes fields that name a cloud, by the document of the door.
+fn scoped(method: &str) -> Vec<String> {
+    let document = drbackup::rest::server::document().to_json().expect("JSON");
+    let document: Value = serde_json::from_str(&document).expect("JSON");
+    let paths = document["paths"].as_object().expect("addresses");
+    let takes_cloud = |operation: &Value| {
+        let parameters = operation["parameters"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let body = &operation["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+        let schema = body.as_str().and_then(|name| name.rsplit('/').next());
+        let schema = schema.map(|name| &document["components"]["schemas"][name]);
+        parameters.iter().any(|one| one["name"] == "cloud")
+            || schema.is_some_and(|schema| schema["properties"]["cloud"].is_object())
+    };
+    let found = paths.iter().filter(|(_, item)| takes_cloud(&item[method]));
+    found.map(|(path, _)| path.clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_address_answers_about_a_place_that_does_not_exist() {
+    let stage = Stage::set(Times::instant()).await;
+    let client = Client::of(&stage);
+    let instance = stage.instance("shop", &[1]);
+    let made = client
+        .post(DR_BACKUPS, &wanted(&stage, &instance.server))
+        .await;
+    let address = made.header("location").to_owned();
+    let backup = client.settled(&address).await["uuid"].clone();
+    let home = home(&stage);
+    let stranger = "f".repeat(32);
+    let wrong = [
+        ("cloud", "nowhere"),
+        ("tenant", stranger.as_str()),
+        ("tenant", "demo"),
+        ("instance", NOBODY),
+    ];
+
+    let lists = scoped("get");
+    assert!(lists.len() >= 4, "{lists:?}");
+    for path in &lists {
+        for (field, value) in wrong {
+            let field = match (field, path.as_str()) {
+                ("instance", DR_BACKUPS) => "source_instance_uuid",
+                ("instance", DR_RESTORATIONS | RESTORATIONS) => continue,
+                ("instance", _) => "instance_uuid",
+                (other, _) => other,
+            };
+            let answer = client.get(&format!("{path}?{field}={value}")).await;
+            assert!(
+                [400, 403, 404].contains(&answer.status),
+                "{path} {field}: {answer:?}"
+            );
+            assert!(answer.text.contains(field), "{path} {field}: {answer:?}");
+        }
+    }
+
+    let mut schedule = of_instance(&stage, &instance.server);
+    schedule["schedule"] = json!("0 2 * * *");
+    let bodies = [
+        (BACKUPS, of_instance(&stage, &instance.server)),
+        (SCHEDULES, schedule),
+        (
+            DR_RESTORATIONS,
+            json!({"backup": backup, "cloud": "source", "tenant": home}),
+        ),
+        (DR_BACKUPS, wanted(&stage, &instance.server)),
+    ];
+    let mut known: Vec<&str> = bodies.iter().map(|(path, _)| *path).collect();
+    let mut takers = scoped("post");
+    known.sort_unstable();
+    takers.sort_unstable();
+    assert_eq!(takers, known);
+    for (path, good) in &bodies {
+        for (field, value) in wrong {
+            let field = match (field, *path) {
+                ("instance", DR_BACKUPS) => "source_instance",
+                ("instance", DR_RESTORATIONS) => continue,
+                (other, _) => other,
+            };
+            let mut body = good.clone();
+            body[field] = json!(value);
+            let answer = client.post(path, &body).await;
+            assert!(
+                [400, 403, 404].contains(&answer.status),
+                "{path} {field}: {answer:?}"
+            );
+            assert!(answer.text.contains(field), "{path} {field}: {answer:?}");
+        }
+    }
+}

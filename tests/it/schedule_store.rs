@@ -7,6 +7,7 @@ use drbackup::{
     domain::{
         capture::Capture,
         dr_backup::DrBackup,
+        error::{OperationError, UNREADABLE_TEXT},
         id::{CloudName, ResourceId, RunId, ScheduleId, ServerId},
         keeping::Keeping,
         lifecycle::State,
@@ -333,6 +334,142 @@ async fn points_expire_only_at_rest_unheld_and_without_a_schedule(site: Site) {
     assert_eq!(Some(expired[0].point.id), expected);
 }
 
+async fn a_schedule_that_cannot_be_read_says_so_and_stops_no_other(site: Site) {
+    let store = site.open().await;
+    let spoilt = admit(&*store, &schedule(Some(slot(1)))).await;
+    let good = admit(&*store, &schedule(Some(slot(2)))).await;
+    for (column, value) in [
+        ("plan", r#"{"name":"nightly","missed":"catch_up_all"}"#),
+        ("next", r#"{"time":"soon"}"#),
+        ("error", r#"{"reason":3}"#),
+    ] {
+        let id = spoilt.id;
+        site.sql("CREATE TABLE kept AS SELECT * FROM schedules");
+        site.sql(&format!(
+            "UPDATE schedules SET {column} = '{value}' WHERE id = '{id}'"
+        ));
+        // Also where no more than one is asked for, and the one that cannot be read is due for longer.
+        let due = store.schedules_due(NOON.after(HOUR * 3), 1).await;
+        let due: Vec<ScheduleId> = due.expect("read").0.iter().map(|one| one.id).collect();
+        assert_eq!(due, [good.id], "{column}");
+        let told = store.schedule_get(id).await.expect("there");
+        assert!(
+            told.runtime_state.starts_with(UNREADABLE_TEXT),
+            "{column}: {told:#?}"
+        );
+        assert!(
+            told.error
+                .as_ref()
+                .is_some_and(OperationError::is_unreadable)
+        );
+        let query = Query {
+            filter: Filter::default(),
+            order: Order::default(),
+            after: None,
+            skip: 0,
+            limit: 9,
+        };
+        let listed = store.schedules_list(query).await.expect("listed").items;
+        assert!(listed.contains(&told) && listed.contains(&good), "{column}");
+        for refused in [
+            store.schedule_change(None, told.clone()).await.map(drop),
+            store
+                .run_begin(None, told.clone(), run_of(&told), None)
+                .await
+                .map(drop),
+        ] {
+            assert!(
+                matches!(refused, Err(StoreError::Unreadable(_))),
+                "{column}: {refused:?}"
+            );
+        }
+        site.sql(&format!(
+            "UPDATE schedules SET {column} = (SELECT {column} FROM kept WHERE kept.id = '{id}') WHERE id = '{id}'"
+        ));
+        site.sql("DROP TABLE kept");
+        assert_eq!(store.schedule_get(id).await, Ok(spoilt.clone()));
+    }
+}
+
+async fn a_run_that_cannot_be_read_says_so_and_holds_up_no_other(site: Site) {
+    let store = site.open().await;
+    let (one, two) = (schedule(Some(slot(1))), schedule(Some(slot(1))));
+    let (one, two) = (admit(&*store, &one).await, admit(&*store, &two).await);
+    let (one, spoilt, made) = begin(&*store, &one).await;
+    let (two, good, other) = begin(&*store, &two).await;
+    for id in [made.id, other.id] {
+        let rested = DrBackup {
+            state: State::Ok,
+            ..store.dr_backup_get(id).await.expect("there")
+        };
+        let changed = store.dr_backup_change(None, rested, None).await;
+        changed.expect("changed");
+    }
+    let ended = async || -> Vec<RunId> {
+        let rested = store.runs_rested(1).await.expect("read");
+        rested.iter().map(|(run, _)| run.id).collect()
+    };
+    site.sql(&format!(
+        "UPDATE runs SET cause = 'whim' WHERE id = '{}'",
+        spoilt.id
+    ));
+    assert_eq!(ended().await, [good.id]);
+    let page = store
+        .runs_list(one.id, None, None, 9)
+        .await
+        .expect("listed");
+    assert!(
+        page.items[0].reason.starts_with(UNREADABLE_TEXT),
+        "{page:?}"
+    );
+    site.sql(&format!(
+        "UPDATE runs SET cause = 'calendar' WHERE id = '{}'",
+        spoilt.id
+    ));
+    // The end of a run is written on its schedule, and of its point too it has to be known how it stands.
+    site.sql(&format!(
+        "UPDATE schedules SET plan = 'x' WHERE id = '{}'",
+        one.id
+    ));
+    assert_eq!(ended().await, [good.id]);
+    site.sql(&format!(
+        "UPDATE dr_backups SET state = 'PAUSED' WHERE id = '{}'",
+        other.id
+    ));
+    assert_eq!(ended().await, []);
+    // Retention neither counts nor takes what it cannot judge.
+    assert_eq!(store.points_of(two.id).await, Ok(Vec::new()));
+}
+
+async fn points_that_cannot_be_read_take_no_place_from_those_that_expire(site: Site) {
+    let store = site.open().await;
+    let mut expiring = Vec::new();
+    for hour in [1, 2] {
+        let point = DrBackup {
+            state: State::Ok,
+            keeping: Keeping {
+                until: Some(NOON.after(HOUR * hour)),
+                ..Keeping::default()
+            },
+            ..backup()
+        };
+        let taken = store.dr_backup_take_in(point.clone()).await;
+        taken.expect("taken in");
+        expiring.push(point.id);
+    }
+    site.sql(&format!(
+        "UPDATE dr_backups SET detail = '3' WHERE id = '{}'",
+        expiring[0]
+    ));
+    let expired = store.points_expired(NOON.after(HOUR * 3), 1).await;
+    let expired: Vec<ResourceId> = expired
+        .expect("read")
+        .iter()
+        .map(|one| one.point.id)
+        .collect();
+    assert_eq!(expired, [ResourceId::DrBackup(expiring[1])]);
+}
+
 /// Every claim once for each database.
 macro_rules! contract {
     ($($claim:ident),* $(,)?) => {
@@ -363,4 +500,7 @@ contract! {
     a_run_rests_with_its_point,
     lists_of_schedules_and_runs_go_on_where_a_page_ended,
     points_expire_only_at_rest_unheld_and_without_a_schedule,
+    a_schedule_that_cannot_be_read_says_so_and_stops_no_other,
+    a_run_that_cannot_be_read_says_so_and_holds_up_no_other,
+    points_that_cannot_be_read_take_no_place_from_those_that_expire,
 }

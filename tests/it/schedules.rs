@@ -486,7 +486,7 @@ async fn a_run_that_fails_is_tried_again_and_too_many_deactivate_with_the_reason
     };
     let cloud = scene.house.cloud();
     cloud
-        .thing_delete(&scene.tenant(), &server)
+        .thing_delete(&scene.tenant(), &server, &[])
         .await
         .expect("deleted");
     until(|| async {
@@ -863,4 +863,49 @@ async fn a_bad_schedule_tells_every_bad_field() {
         fields,
         ["schedule.instance_id", "schedule.failures_maximum"]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hollow_point_costs_no_real_one_and_a_cloud_that_is_away_costs_none() {
+    let scene = Scene::set().await;
+    let schedule = scene.schedule(|plan| plan.keep.last = 2).await;
+    let first = scene.next_hour(&schedule).await;
+    let second = scene.next_hour(&schedule).await;
+    // A colleague, another tool, a lost bucket.
+    let link = &second.volume_backups[0].backup_id;
+    scene.house.source.vanish(link);
+    let third = scene.next_hour(&schedule).await;
+    assert_eq!(third.state(), pb::State::Ok, "{:?}", third.error);
+    assert_eq!(scene.service.schedules_prune(10).await, Ok(0));
+    let all = [first.id.clone(), second.id.clone(), third.id.clone()];
+    assert_eq!(scene.points(&schedule).await, all);
+    let request = pb::GetDrBackupRequest {
+        id: second.id.clone(),
+        ..Default::default()
+    };
+    let hollow = scene.house.dr_backups().await.get_dr_backup(request).await;
+    let hollow = hollow.expect("it is there").into_inner();
+    assert!(!hollow.recoverable);
+    assert!(hollow.unrecoverable_reason.contains(link), "{hollow:?}");
+
+    // With a fourth one two good ones stay in any case, as far as that can be seen.
+    scene.hands.wind(HOUR);
+    assert_eq!(scene.tick().await, 1);
+    let fourth = scene.points(&schedule).await.pop().expect("it is made");
+    let fourth = scene.house.backup_at_rest(&fourth).await;
+    assert_eq!(fourth.state(), pb::State::Ok, "{:?}", fourth.error);
+    scene.house.source.stop().await;
+    assert_eq!(
+        scene.service.schedules_prune(10).await,
+        Ok(0),
+        "nobody looks"
+    );
+    scene.house.source.start_again().await.expect("up");
+    // Now it is seen that two newer ones are good.
+    until(|| async {
+        scene.service.schedules_prune(10).await.expect("judged");
+        let left = scene.points(&schedule).await;
+        (left == [third.id.clone(), fourth.id.clone()]).then_some(())
+    })
+    .await;
 }

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection as _};
 use drbackup::{
     domain::{
         capture::Capture,
@@ -26,11 +27,12 @@ use drbackup::{
             CloudName, DrBackupId, EffectKey, InstanceId, Lane, OperationId, ProjectId, ReplicaId,
             ResourceId, RestorationId, ServerId, Tenant, VolumeBackupId, VolumeId,
         },
+        inventory::Right,
         keeping::Keeping,
         ledger::Ledger,
         lifecycle::State,
         operation::{Ask, Operation},
-        orphan::{Farewell, Outcome, Sweep},
+        orphan::{Aim, Farewell, Outcome, Sweep},
         page::{Cursor, Filter, Order, OrderField, OrderValue, Query},
         progress::Progress,
         record::BackupRecord,
@@ -38,10 +40,11 @@ use drbackup::{
         schedule::PointKind,
         sighting::ThingKind,
         time::Timestamp,
+        verification::{Cause, Doubt, Verification},
     },
     port::{
         clock::Clock,
-        store::{Admitted, News, RequestKey, Store, StoreError, Turn},
+        store::{Admitted, Loaded, Looked, News, RequestKey, Store, StoreError, Turn},
     },
     store::{self, Config, OpenError},
 };
@@ -94,6 +97,17 @@ impl Site {
 
     pub(crate) async fn open(&self) -> Arc<dyn Store> {
         self.try_open().await.expect("the store opens")
+    }
+
+    /// Runs statements beside the store, as another hand would.
+    pub(crate) fn sql(&self, statements: &str) {
+        if let Some(path) = self.url.strip_prefix("sqlite:") {
+            let mut other = SqliteConnection::establish(path).expect("opened");
+            other.batch_execute(statements).expect("done");
+        } else {
+            let database = self.url.rsplit('/').next().expect("a name");
+            crate::postgres::server().sql(database, statements);
+        }
     }
 
     pub(crate) async fn try_open(&self) -> Result<Arc<dyn Store>, OpenError> {
@@ -150,6 +164,7 @@ pub(crate) fn backup() -> DrBackup {
         progress: Progress::default(),
         error: None,
         detail: DrBackupDetail::default(),
+        verification: Verification::default(),
         created: at(0),
         updated: at(0),
         revision: 1,
@@ -183,9 +198,10 @@ pub(crate) fn creation(of: &DrBackup) -> Operation {
 fn deletion(of: &DrBackup) -> Operation {
     Operation {
         ask: Ask::DeleteDrBackup {
-            detail: Box::new(of.detail.clone()),
             backups: Vec::new(),
             mirrors: Vec::new(),
+            leftovers: Vec::new(),
+            missing: Vec::new(),
         },
         resource_state: State::DeletionScheduled,
         ..creation(of)
@@ -219,7 +235,10 @@ pub(crate) fn restoring(of: &Restoration) -> Operation {
         id: OperationId(Uuid::now_v7()),
         resource: ResourceId::Restoration(of.id),
         tenant: of.tenant.clone(),
-        ask: Ask::DeleteRestoration { things: Vec::new() },
+        ask: Ask::DeleteRestoration {
+            things: Vec::new(),
+            missing: Vec::new(),
+        },
         resource_state: State::CreationScheduled,
         created: of.created,
         deadline: at(3_600),
@@ -250,6 +269,7 @@ fn effect(key: &str, state: EffectState) -> Effect {
             live: vec![(VolumeBackupId::new("backup-1"), ProjectId::new("blue"))],
             hollow: vec![(VolumeBackupId::new("backup-2"), ProjectId::new("blue"))],
             begun: vec![(VolumeBackupId::new("backup-3"), ProjectId::new("blue"))],
+            import: Right::Granted,
         }),
         fault: Some(Fault::new(
             FaultKind::Busy,
@@ -257,6 +277,7 @@ fn effect(key: &str, state: EffectState) -> Effect {
             "make a snapshot",
             "the volume is busy",
         )),
+        held: None,
         attempt: 2,
         changed: at(5),
     }
@@ -274,6 +295,7 @@ fn news(state: State, second: i64) -> News {
                 ..Progress::default()
             },
             detail: None,
+            verification: None,
         },
         detail_changed: false,
         time: at(second),
@@ -324,7 +346,7 @@ pub(crate) async fn admit(store: &dyn Store, backup: &DrBackup) -> Operation {
 
 pub(crate) async fn lane_of(store: &dyn Store, owner: &str, tenant: &Tenant) -> Lane {
     let lanes = store
-        .lanes_claim(&replica(owner), LEASE, 100)
+        .lanes_claim(&replica(owner), LEASE, 100, &[])
         .await
         .expect("claimed");
     lanes
@@ -395,7 +417,7 @@ async fn a_dr_backup_of_another_system_is_taken_in_once(site: Site) {
     let told = events(&*store, ResourceId::DrBackup(other.id)).await;
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].state, State::Ok);
-    let lanes = store.lanes_claim(&replica("one"), LEASE, 9).await;
+    let lanes = store.lanes_claim(&replica("one"), LEASE, 9, &[]).await;
     assert_eq!(lanes, Ok(Vec::new()), "there is nothing to do about it");
     let (parent, _) = holding(&*store, &[("b1", false)]).await;
     let going = scheduled_for_deletion(&parent);
@@ -425,7 +447,7 @@ async fn an_admitted_dr_backup_reads_back_with_its_first_event(site: Site) {
         }]
     );
     let lane = lane_of(&*store, "one", &home()).await;
-    let open = store.lane_load(&lane, &[]).await.expect("loaded");
+    let open = store.lane_load(&lane, &[]).await.expect("loaded").open;
     assert_eq!(open.len(), 1);
     assert_eq!(worked(&open[0].operation), operation);
     assert_eq!(open[0].ledger, Ledger::default());
@@ -943,7 +965,7 @@ async fn a_turn_changes_ledger_resource_and_events_together(site: Site) {
         .await
         .expect("recorded");
 
-    let open = store.lane_load(&lane, &[]).await.expect("loaded");
+    let open = store.lane_load(&lane, &[]).await.expect("loaded").open;
     assert_eq!(
         open[0].ledger,
         Ledger::new([done, effect("volume-2-snapshot", EffectState::Requested)])
@@ -989,7 +1011,7 @@ async fn a_failed_operation_leaves_its_error_and_the_next_success_takes_it_away(
     assert_eq!(erred.error, Some(why.clone()));
     let told = events(&*store, ResourceId::DrBackup(backup.id)).await;
     assert_eq!(told[1].error, Some(why));
-    assert_eq!(store.lane_load(&lane, &[]).await, Ok(Vec::new()));
+    assert_eq!(store.lane_load(&lane, &[]).await, Ok(Loaded::default()));
 
     let update = Operation {
         ask: Ask::UpdateDrBackup {
@@ -1032,7 +1054,7 @@ async fn a_turn_that_fails_in_part_writes_nothing(site: Site) {
 
     assert_eq!(store.dr_backup_get(one.id).await, Ok(one.clone()));
     assert_eq!(events(&*store, ResourceId::DrBackup(one.id)).await.len(), 1);
-    let open = store.lane_load(&lane, &[]).await.expect("loaded");
+    let open = store.lane_load(&lane, &[]).await.expect("loaded").open;
     assert!(open.iter().all(|open| open.ledger == Ledger::default()));
 }
 
@@ -1074,7 +1096,7 @@ async fn deletion_removes_the_resource_and_leaves_its_events(site: Site) {
         store.dr_backup_get(backup.id).await,
         Err(StoreError::NotFound(about))
     );
-    assert_eq!(store.lane_load(&lane, &[]).await, Ok(Vec::new()));
+    assert_eq!(store.lane_load(&lane, &[]).await, Ok(Loaded::default()));
     let told = events(&*store, about).await;
     let states: Vec<State> = told.iter().map(|event| event.state).collect();
     assert_eq!(
@@ -1538,9 +1560,12 @@ async fn filters_narrow_restorations_too(site: Site) {
 async fn a_lane_with_work_is_claimed_once_and_renewed_in_its_epoch(site: Site) {
     let store = site.open().await;
     let one = replica("one");
-    assert_eq!(store.lanes_claim(&one, LEASE, 9).await, Ok(Vec::new()));
+    assert_eq!(store.lanes_claim(&one, LEASE, 9, &[]).await, Ok(Vec::new()));
     admit(&*store, &backup()).await;
-    let claimed = store.lanes_claim(&one, LEASE, 9).await.expect("claimed");
+    let claimed = store
+        .lanes_claim(&one, LEASE, 9, &[])
+        .await
+        .expect("claimed");
     assert_eq!(
         claimed,
         [Lane {
@@ -1548,8 +1573,8 @@ async fn a_lane_with_work_is_claimed_once_and_renewed_in_its_epoch(site: Site) {
             epoch: 1
         }]
     );
-    assert_eq!(store.lanes_claim(&one, LEASE, 9).await, Ok(claimed));
-    let two = store.lanes_claim(&replica("two"), LEASE, 9).await;
+    assert_eq!(store.lanes_claim(&one, LEASE, 9, &[]).await, Ok(claimed));
+    let two = store.lanes_claim(&replica("two"), LEASE, 9, &[]).await;
     assert_eq!(two, Ok(Vec::new()));
 }
 
@@ -1563,15 +1588,24 @@ async fn claims_stop_at_the_limit(site: Site) {
         admit(&*store, &one).await;
     }
     let one = replica("one");
-    let few = store.lanes_claim(&one, LEASE, 2).await.expect("claimed");
+    let few = store
+        .lanes_claim(&one, LEASE, 2, &[])
+        .await
+        .expect("claimed");
     assert_eq!(few.len(), 2);
-    let more = store.lanes_claim(&one, LEASE, 4).await.expect("claimed");
+    let more = store
+        .lanes_claim(&one, LEASE, 4, &[])
+        .await
+        .expect("claimed");
     assert_eq!(more.len(), 4);
     assert!(few.iter().all(|lane| more.contains(lane)));
-    let rest = store.lanes_claim(&replica("two"), LEASE, 9).await;
+    let rest = store.lanes_claim(&replica("two"), LEASE, 9, &[]).await;
     assert_eq!(rest.map(|lanes| lanes.len()), Ok(1));
     assert_eq!(
-        store.lanes_claim(&one, LEASE, 3).await.map(|l| l.len()),
+        store
+            .lanes_claim(&one, LEASE, 3, &[])
+            .await
+            .map(|l| l.len()),
         Ok(3)
     );
 }
@@ -1581,7 +1615,7 @@ async fn an_expired_lane_changes_owner_and_its_old_epoch_writes_nothing(site: Si
     let backup = backup();
     let operation = admit(&*store, &backup).await;
     let brief = store
-        .lanes_claim(&replica("one"), Duration::ZERO, 9)
+        .lanes_claim(&replica("one"), Duration::ZERO, 9, &[])
         .await
         .expect("claimed");
     site.clock.wind(Duration::from_secs(1));
@@ -1599,10 +1633,10 @@ async fn an_expired_lane_changes_owner_and_its_old_epoch_writes_nothing(site: Si
         Err(StoreError::Fenced(home()))
     );
     assert_eq!(store.dr_backup_get(backup.id).await, Ok(backup));
-    let open = store.lane_load(&taken, &[]).await.expect("loaded");
+    let open = store.lane_load(&taken, &[]).await.expect("loaded").open;
     assert_eq!(open[0].ledger, Ledger::default());
     assert_eq!(
-        store.lanes_claim(&replica("one"), LEASE, 9).await,
+        store.lanes_claim(&replica("one"), LEASE, 9, &[]).await,
         Ok(Vec::new())
     );
 }
@@ -1631,7 +1665,10 @@ async fn replicas_take_their_share_and_leave_it_to_the_others(site: Site) {
     let (one, two) = (replica("one"), replica("two"));
     // Both take part before there is anything to do.
     for name in [&one, &two] {
-        assert_eq!(store.lanes_claim(name, LEASE, 100).await, Ok(Vec::new()));
+        assert_eq!(
+            store.lanes_claim(name, LEASE, 100, &[]).await,
+            Ok(Vec::new())
+        );
     }
     for number in 0..5 {
         let backup = DrBackup {
@@ -1640,11 +1677,20 @@ async fn replicas_take_their_share_and_leave_it_to_the_others(site: Site) {
         };
         admit(&*store, &backup).await;
     }
-    let first = store.lanes_claim(&one, LEASE, 100).await.expect("claimed");
+    let first = store
+        .lanes_claim(&one, LEASE, 100, &[])
+        .await
+        .expect("claimed");
     assert_eq!(first.len(), 3, "half of five, rounded up");
-    let second = store.lanes_claim(&two, LEASE, 100).await.expect("claimed");
+    let second = store
+        .lanes_claim(&two, LEASE, 100, &[])
+        .await
+        .expect("claimed");
     assert_eq!(second.len(), 2, "the rest");
-    assert_eq!(store.lanes_claim(&one, LEASE, 100).await, Ok(first.clone()));
+    assert_eq!(
+        store.lanes_claim(&one, LEASE, 100, &[]).await,
+        Ok(first.clone())
+    );
     let mut admissions = store.admissions();
     admissions.mark_unchanged();
     store.replica_leave(&one).await.expect("left");
@@ -1654,7 +1700,10 @@ async fn replicas_take_their_share_and_leave_it_to_the_others(site: Site) {
         store.lane_load(&first[0], &[]).await,
         Err(StoreError::Fenced(first[0].tenant.clone()))
     );
-    let all = store.lanes_claim(&two, LEASE, 100).await.expect("claimed");
+    let all = store
+        .lanes_claim(&two, LEASE, 100, &[])
+        .await
+        .expect("claimed");
     assert_eq!(all.len(), 5, "nobody else takes part");
     assert!(second.iter().all(|lane| all.contains(lane)), "{all:?}");
 }
@@ -1662,11 +1711,11 @@ async fn replicas_take_their_share_and_leave_it_to_the_others(site: Site) {
 async fn a_lane_without_work_is_not_renewed(site: Site) {
     let store = site.open().await;
     let (_, lane) = finished(&*store).await;
-    let claimed = store.lanes_claim(&replica("one"), LEASE, 9).await;
+    let claimed = store.lanes_claim(&replica("one"), LEASE, 9, &[]).await;
     assert_eq!(claimed, Ok(Vec::new()));
     // It is still ours until its lease ends, so work that comes meanwhile goes on in its epoch.
     admit(&*store, &backup()).await;
-    let claimed = store.lanes_claim(&replica("one"), LEASE, 9).await;
+    let claimed = store.lanes_claim(&replica("one"), LEASE, 9, &[]).await;
     assert_eq!(claimed, Ok(vec![lane]));
 }
 
@@ -1684,7 +1733,10 @@ async fn replicas_share_lanes_without_overlap(site: Site) {
             let store = Arc::clone(&store);
             tokio::spawn(async move {
                 let name = replica(&format!("replica-{number}"));
-                store.lanes_claim(&name, LEASE, 100).await.expect("claimed")
+                store
+                    .lanes_claim(&name, LEASE, 100, &[])
+                    .await
+                    .expect("claimed")
             })
         })
         .collect();
@@ -1703,8 +1755,12 @@ async fn a_load_skips_what_is_known_unless_it_was_cancelled(site: Site) {
     let two = admit(&*store, &backup()).await;
     let lane = lane_of(&*store, "one", &home()).await;
     let known = [one.id, two.id];
-    assert_eq!(store.lane_load(&lane, &known).await, Ok(Vec::new()));
-    let new = store.lane_load(&lane, &[one.id]).await.expect("loaded");
+    assert_eq!(store.lane_load(&lane, &known).await, Ok(Loaded::default()));
+    let new = store
+        .lane_load(&lane, &[one.id])
+        .await
+        .expect("loaded")
+        .open;
     assert_eq!(new.len(), 1);
     assert_eq!(new[0].operation.id, two.id);
 
@@ -1720,7 +1776,7 @@ async fn a_load_skips_what_is_known_unless_it_was_cancelled(site: Site) {
             .await,
         Ok(true)
     );
-    let cancelled = store.lane_load(&lane, &known).await.expect("loaded");
+    let cancelled = store.lane_load(&lane, &known).await.expect("loaded").open;
     assert_eq!(cancelled.len(), 1);
     assert_eq!(
         worked(&cancelled[0].operation),
@@ -1759,7 +1815,7 @@ async fn a_cancellation_hits_the_operation_it_was_meant_for(site: Site) {
         .expect("changed");
 
     assert_eq!(cancel("x").await, Ok(true), "it was done the first time");
-    let open = store.lane_load(&lane, &[]).await.expect("loaded");
+    let open = store.lane_load(&lane, &[]).await.expect("loaded").open;
     assert_eq!(open[0].operation.cancelled, None);
 }
 
@@ -1966,7 +2022,7 @@ async fn large_turns_are_written_whole(site: Site) {
         .turn_record(&lane, vec![large])
         .await
         .expect("recorded");
-    let open = store.lane_load(&lane, &[]).await.expect("loaded");
+    let open = store.lane_load(&lane, &[]).await.expect("loaded").open;
     assert_eq!(open[0].ledger, Ledger::new(effects));
 }
 
@@ -2041,7 +2097,7 @@ async fn history_goes_when_it_is_old_and_what_lives_stays(site: Site) {
     let sequences: Vec<u64> = told.iter().map(|event| event.sequence).collect();
     assert_eq!(sequences, [1, 2, 3], "its story is whole, however old");
     let lane = lane_of(&*store, "one", &home()).await;
-    let loaded = store.lane_load(&lane, &[]).await.expect("loaded");
+    let loaded = store.lane_load(&lane, &[]).await.expect("loaded").open;
     let work = loaded.iter().find(|one| one.operation.id == open.id);
     assert_eq!(
         work.map(|work| work.ledger.clone()),
@@ -2130,7 +2186,7 @@ async fn reopening_keeps_all_that_was_committed(site: Site) {
     admit(&*store, &self::backup()).await;
     site.clock.wind(LEASE);
     let next = store
-        .lanes_claim(&replica("one"), LEASE, 9)
+        .lanes_claim(&replica("one"), LEASE, 9, &[])
         .await
         .expect("claimed");
     assert!(next[0].epoch >= lane.epoch);
@@ -2285,15 +2341,149 @@ async fn an_answer_about_orphans_is_that_of_the_first_time(site: Site) {
     assert_eq!(store.orphans_answered(&key("same")).await, Ok(None));
 }
 
+async fn what_a_look_saw_is_written_unless_something_happened_meanwhile(site: Site) {
+    let store = site.open().await;
+    let (backup, _) = finished(&*store).await;
+    let id = ResourceId::DrBackup(backup.id);
+    let doubt = Doubt::new(Cause::Seen, "volume backup x is missing");
+    let looked = |revision: i64, doubt: Option<Doubt>, told: bool| Looked {
+        point: id,
+        revision,
+        known: Verification {
+            time: Some(at(90)),
+            doubt,
+        },
+        told,
+    };
+    let verified = |look: Looked| store.points_verified(vec![look], Vec::new(), Vec::new());
+    let before = events(&*store, id).await.len();
+
+    verified(looked(backup.revision - 1, Some(doubt.clone()), true))
+        .await
+        .expect("nothing");
+    assert_eq!(store.dr_backup_get(backup.id).await, Ok(backup.clone()));
+
+    verified(looked(backup.revision, None, false))
+        .await
+        .expect("renewed");
+    let renewed = store.dr_backup_get(backup.id).await.expect("there");
+    assert_eq!(renewed.verification.time, Some(at(90)));
+    assert_eq!(renewed.revision, backup.revision, "no other version");
+    assert_eq!(events(&*store, id).await.len(), before);
+
+    verified(looked(backup.revision, Some(doubt.clone()), true))
+        .await
+        .expect("told");
+    let doubtful = store.dr_backup_get(backup.id).await.expect("there");
+    assert_eq!(doubtful.verification.doubt, Some(doubt));
+    assert_eq!(doubtful.revision, backup.revision + 1);
+    let told = events(&*store, id).await;
+    assert_eq!(told.len(), before + 1);
+    let last = told.last().expect("told");
+    assert_eq!(
+        last.sequence,
+        u64::try_from(doubtful.revision).expect("it counts up")
+    );
+    assert!(last.runtime_state.contains("volume backup x is missing"));
+    let standing = store.points_standing().await.expect("counted");
+    assert_eq!((standing[0].doubtful, standing[0].verified), (1, 0));
+}
+
+async fn points_that_were_never_seen_are_due_sooner(site: Site) {
+    const EVERY: Duration = Duration::from_secs(1_000);
+    const URGENT: Duration = Duration::from_secs(10);
+    let store = site.open().await;
+    let claim = || {
+        let now = site.clock.now();
+        let aim = Aim::Points {
+            urgent: now.before(URGENT),
+        };
+        store.sweeps_claim(aim, now.before(EVERY), 10)
+    };
+    assert_eq!(claim().await, Ok(Vec::new()), "there are no points");
+    let (backup, _) = finished(&*store).await;
+    assert_eq!(claim().await, Ok(vec![home()]));
+    assert_eq!(claim().await, Ok(Vec::new()), "it is being looked at");
+    site.clock.wind(URGENT + Duration::from_secs(1));
+    assert_eq!(claim().await, Ok(vec![home()]), "nobody has seen it yet");
+    let look = |doubt: Option<Doubt>| Looked {
+        point: ResourceId::DrBackup(backup.id),
+        revision: backup.revision,
+        known: Verification {
+            time: Some(site.clock.now()),
+            doubt,
+        },
+        told: false,
+    };
+    let verified = |look: Looked| store.points_verified(vec![look], Vec::new(), Vec::new());
+    verified(look(None)).await.expect("written");
+    site.clock.wind(URGENT + Duration::from_secs(1));
+    assert_eq!(claim().await, Ok(Vec::new()), "it was seen lately");
+    let broken_off = Doubt::new(Cause::BrokenOff, "it may be gone");
+    verified(look(Some(broken_off))).await.expect("written");
+    assert_eq!(claim().await, Ok(vec![home()]), "it may be half deleted");
+    verified(look(None)).await.expect("written");
+    site.clock.wind(EVERY + Duration::from_secs(1));
+    assert_eq!(claim().await, Ok(vec![home()]), "it is time");
+    assert_eq!(
+        store.sweeps_list(Aim::Orphans).await,
+        Ok(Vec::new()),
+        "they are not swept for orphans by that"
+    );
+}
+
+async fn what_work_that_ended_has_left_behind_is_known(site: Site) {
+    let store = site.open().await;
+    let backup = backup();
+    let operation = admit(&*store, &backup).await;
+    let lane = lane_of(&*store, "one", &home()).await;
+    let row = |key: &str, disposal: Disposal, state: EffectState| Effect {
+        external: Some(key.to_owned()),
+        disposal,
+        ..effect(key, state)
+    };
+    let turn = Turn {
+        effects: vec![
+            row("stuck", Disposal::Temporary, EffectState::Leaving),
+            row("gone", Disposal::Temporary, EffectState::Gone),
+            row("broken", Disposal::Product, EffectState::Failed),
+            row("own", Disposal::Product, EffectState::Done),
+            row("kept", Disposal::Keep, EffectState::Failed),
+        ],
+        ..told(&operation, State::Creating, 6)
+    };
+    store
+        .turn_record(&lane, vec![turn])
+        .await
+        .expect("recorded");
+    let id = ResourceId::DrBackup(backup.id);
+    assert_eq!(store.leftovers(id).await, Ok(Vec::new()), "it is at work");
+    let failed = Turn {
+        ending: Ending::Erred(OperationError::new("X", "x", "x")),
+        ..told(&operation, State::Erred, 7)
+    };
+    store
+        .turn_record(&lane, vec![failed])
+        .await
+        .expect("recorded");
+    let left = store.leftovers(id).await.expect("read");
+    let ids: Vec<&str> = left.iter().map(|one| one.thing.id.as_str()).collect();
+    assert_eq!(ids, ["broken", "stuck"]);
+    assert!(left.iter().all(|one| one.tenant == home()));
+}
+
 async fn a_tenant_is_swept_by_one_and_not_again_before_its_time(site: Site) {
     const EVERY: Duration = Duration::from_secs(100);
     let store = site.open().await;
     let due = || site.clock.now().before(EVERY);
-    assert_eq!(store.sweeps_claim(due(), 10).await, Ok(Vec::new()));
+    assert_eq!(
+        store.sweeps_claim(Aim::Orphans, due(), 10).await,
+        Ok(Vec::new())
+    );
     let (_, lane) = finished(&*store).await;
     store.lane_release(&lane).await.expect("released");
 
-    let claims = (0..8).map(|_| store.sweeps_claim(due(), 10));
+    let claims = (0..8).map(|_| store.sweeps_claim(Aim::Orphans, due(), 10));
     let claimed: Vec<Tenant> = futures::future::try_join_all(claims)
         .await
         .expect("claimed")
@@ -2307,26 +2497,44 @@ async fn a_tenant_is_swept_by_one_and_not_again_before_its_time(site: Site) {
         found: BTreeMap::new(),
         problem: None,
     };
-    assert_eq!(store.sweeps_list().await, Ok(vec![sweep.clone()]));
+    assert_eq!(
+        store.sweeps_list(Aim::Orphans).await,
+        Ok(vec![sweep.clone()])
+    );
     sweep.ended = Some(begun.after(Duration::from_secs(5)));
     let found = BTreeMap::from([(ThingKind::Volume, 2), (ThingKind::Port, 1)]);
     sweep.found = found.clone();
-    store.sweep_record(&sweep).await.expect("recorded");
-    assert_eq!(store.sweeps_list().await, Ok(vec![sweep.clone()]));
+    store
+        .sweep_record(Aim::Orphans, &sweep)
+        .await
+        .expect("recorded");
+    assert_eq!(
+        store.sweeps_list(Aim::Orphans).await,
+        Ok(vec![sweep.clone()])
+    );
 
     site.clock.wind(EVERY);
-    assert_eq!(store.sweeps_claim(due(), 10).await, Ok(Vec::new()));
+    assert_eq!(
+        store.sweeps_claim(Aim::Orphans, due(), 10).await,
+        Ok(Vec::new())
+    );
     site.clock.wind(Duration::from_secs(1));
-    assert_eq!(store.sweeps_claim(due(), 10).await, Ok(vec![home()]));
+    assert_eq!(
+        store.sweeps_claim(Aim::Orphans, due(), 10).await,
+        Ok(vec![home()])
+    );
     let failed = Sweep {
         begun: site.clock.now(),
         found: BTreeMap::new(),
         problem: Some("the cloud is away".to_owned()),
         ..sweep
     };
-    store.sweep_record(&failed).await.expect("recorded");
+    store
+        .sweep_record(Aim::Orphans, &failed)
+        .await
+        .expect("recorded");
     let before = Sweep { found, ..failed };
-    assert_eq!(store.sweeps_list().await, Ok(vec![before]));
+    assert_eq!(store.sweeps_list(Aim::Orphans).await, Ok(vec![before]));
 }
 
 macro_rules! contract {
@@ -2353,6 +2561,7 @@ macro_rules! contract {
 
 mod backups;
 mod turns;
+mod unread;
 
 contract! {
     a_dr_backup_of_another_system_is_taken_in_once,
@@ -2407,6 +2616,9 @@ contract! {
     many_prune_at_once_and_each_row_goes_once,
     what_is_known_of_things_tells_open_work_from_ended_and_held_from_not,
     an_answer_about_orphans_is_that_of_the_first_time,
+    what_a_look_saw_is_written_unless_something_happened_meanwhile,
+    points_that_were_never_seen_are_due_sooner,
+    what_work_that_ended_has_left_behind_is_known,
     a_tenant_is_swept_by_one_and_not_again_before_its_time,
     a_dropped_caller_leaves_no_transaction_open,
     reopening_keeps_all_that_was_committed,

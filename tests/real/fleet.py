@@ -11,6 +11,8 @@ import portrait
 from claims import say
 
 LONGEST = 255
+# Nobody has the other half.
+PUBLIC_KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFSL2Z8G6cRIvTQ4W5fQ5V0a2pQ5h8s2y7kZgqf3Vq1C journey'
 
 
 @dataclasses.dataclass
@@ -42,6 +44,8 @@ class Fleet:
         self.networks = {}
         self.groups = {}
         self.image = None
+        # A group of addresses that the whole one has.
+        self.addresses = None
         self.instances = {}
         flavors = sorted(self.view.call('compute', 'GET', '/flavors/detail')['flavors'],
                          key=lambda one: (one['ram'], one['vcpus'], one['disk']))
@@ -109,12 +113,12 @@ class Fleet:
         """A port."""
         return self.view.call('network', 'POST', '/ports', {'port': more})['port']['id']
 
-    def boot(self, label, name, devices, **more):
+    def boot(self, label, name, devices, version=None, **more):
         """A server, waited for."""
         body = {'name': name, 'flavorRef': self.flavor['id'], **more}
         if devices:
             body['block_device_mapping_v2'] = devices
-        made = self.view.call('compute', 'POST', '/servers', {'server': body})['server']['id']
+        made = self.view.call('compute', 'POST', '/servers', {'server': body}, version=version)['server']['id']
         instance = Instance(label, made, name)
         self.instances[label] = instance
         self.view.until('server', made, 'active', seconds=240)
@@ -209,6 +213,58 @@ class Fleet:
         self.look(instance)
         return instance
 
+    def build_whole(self):
+        """One with everything on it that an instance of this pair can carry."""
+        call = self.view.call
+        key = self.mark + '@laptop.example'
+        call('compute', 'POST', '/os-keypairs', {'keypair': {'name': key, 'public_key': PUBLIC_KEY}},
+             version='2.92')
+        group = call('network', 'POST', '/security-groups', {'security_group': {
+            'name': self.mark + '-whole', 'description': 'of the whole'}})['security_group']['id']
+        self.addresses = call('network', 'POST', '/address-groups', {'address_group': {
+            'name': self.mark, 'addresses': ['192.0.2.0/25', '2001:db8:9::/64']}})['address_group']['id']
+        for rule in ({'port_range_min': 443, 'port_range_max': 443, 'remote_address_group_id': self.addresses},
+                     {'port_range_min': 22, 'port_range_max': 22, 'remote_ip_prefix': '192.0.2.128/25'}):
+            call('network', 'POST', '/security-group-rules', {'security_group_rule': {
+                'security_group_id': group, 'direction': 'ingress', 'protocol': 'tcp', 'ethertype': 'IPv4', **rule}})
+        dual = make_dual(self.view, self.mark + '-dual')
+        net = self.networks['net']
+        front = self.port(
+            network_id=net['id'], name=self.mark + ' front', description='the front ☃', security_groups=[group],
+            fixed_ips=[{'ip_address': '10.77.0.90'}], allowed_address_pairs=[{'ip_address': '10.77.0.200'}],
+            extra_dhcp_opts=[{'opt_name': 'bootfile-name', 'opt_value': 'x.pxe'}])
+        call('network', 'PUT', '/ports/%s/tags' % front, {'tags': ['first']})
+        both = self.port(network_id=dual['id'], name=self.mark + ' both', security_groups=[])
+        bare = self.port(network_id=net['id'], name=self.mark + ' bare', admin_state_up=False,
+                         port_security_enabled=False)
+        root = self.volume(name=self.mark + ' whole root', description='the root')
+        data = self.volume(name=self.mark + ' whole data', volume_type=self.types[-1], size=2)
+        call('volume', 'POST', '/volumes/%s/action' % root, {'os-set_bootable': {'bootable': True}})
+        call('volume', 'POST', '/volumes/%s/action' % root, {
+            'os-set_image_metadata': {'metadata': {'hw_disk_bus': 'scsi'}}})
+        call('volume', 'POST', '/volumes/%s/action' % data, {'os-update_readonly_flag': {'readonly': True}})
+        for volume in (root, data):
+            self.fill(volume, (20 * content.MIB, 2 * content.MIB))
+        networks = [{'port': front, 'tag': 'one'}, {'port': both, 'tag': 'two'}, {'port': bare, 'tag': 'three'}]
+        instance = self.boot(
+            'whole', self.mark + ' whole', [disk(root, 0), disk(data, -1, tag='data', delete_on_termination=True)],
+            version='2.90', description='all of it', hostname='whole-host', key_name=key, config_drive=True,
+            networks=networks, metadata={'role': 'all'}, tags=['whole'], accessIPv4='192.0.2.7',
+            user_data=base64.b64encode(b'#cloud-config\n').decode())
+        # Nova takes no port without an address, and minds no one that loses it later.
+        call('network', 'PUT', '/ports/' + bare, {'port': {'fixed_ips': []}})
+        action = '/servers/%s/action' % instance.server
+        call('compute', 'POST', action, {'os-stop': None})
+        self.view.until('server', instance.server, 'shutoff')
+        call('compute', 'POST', action, {'lock': {'locked_reason': 'not yet'}})
+        self.look(instance)
+        return instance
+
+    def forget_whole(self):
+        """Takes away what of it no list of things has."""
+        if self.addresses:
+            self.view.call('network', 'DELETE', '/address-groups/' + self.addresses, allow=(404, 409))
+
     def build_image(self):
         """One whose root is no volume."""
         return self.boot('image', '%s image' % self.mark, None, imageRef=self.image,
@@ -250,6 +306,15 @@ def make_network(view, name, cidr):
         'name': name, 'network_id': network['id'], 'ip_version': 4, 'cidr': cidr,
         'enable_dhcp': False}})['subnet']
     return {'id': network['id'], 'name': name, 'subnet': subnet['id']}
+
+
+def make_dual(view, name):
+    """A network with a subnet of either version of IP, where cards give themselves the address of the newer."""
+    made = make_network(view, name, '10.92.0.0/24')
+    view.call('network', 'POST', '/subnets', {'subnet': {
+        'name': name + '-six', 'network_id': made['id'], 'ip_version': 6, 'cidr': '2001:db8:92::/64',
+        'ipv6_address_mode': 'slaac', 'ipv6_ra_mode': 'slaac'}})
+    return made
 
 
 def new_mark():

@@ -18,6 +18,7 @@ sys.dont_write_bytecode = True
 
 import figures  # noqa: E402
 import fleet  # noqa: E402
+import kept  # noqa: E402
 import points  # noqa: E402
 import portrait  # noqa: E402
 import troubles  # noqa: E402
@@ -441,10 +442,10 @@ class Journey:
                 self.dr.project, '--flavor', small[0]['id'])
             short = small[0]['shortages'][0]
             missing = str(int(short['needed']) - int(short['available']))
-            check.check('a flavor that is too small ends it, and it tells by how much',
-                        code == 1 and 'FLAVOR_TOO_SMALL' in words and missing in words, (code, words))
+            check.check('a flavor that is too small is refused at the door, which tells by how much',
+                        code not in (0, 1) and 'FLAVOR_TOO_SMALL' in words and missing in words, (code, words))
         else:
-            check.skip('a flavor that is too small ends it', 'the cloud has none')
+            check.skip('a flavor that is too small is refused at the door', 'the cloud has none')
         self.judge_records('the imported records stay')
 
     def drop_restore(self):
@@ -791,6 +792,8 @@ def options():
                         'consistency instead')
     parser.add_argument('--troubles', action='store_true',
                         help='show what becomes of work while parts of a cloud are out of order instead')
+    parser.add_argument('--kept', action='store_true',
+                        help='show what is never lost, whatever a cloud or somebody else does, instead')
     given = parser.parse_args()
     given.foreign = given.source is not None
     if given.foreign and not given.dr:
@@ -807,15 +810,11 @@ def main():
     def ended(number, _frame):
         journey.service.break_off()
         raise SystemExit('ended by signal %d' % number)
-    if given.figures:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended by a signal'))
-        return figures.main(given)
-    if given.points:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended by a signal'))
-        return points.main(given)
-    if given.troubles:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended by a signal'))
-        return troubles.main(given)
+    for asked, instead in ((given.figures, figures), (given.points, points), (given.troubles, troubles),
+                           (given.kept, kept)):
+        if asked:
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended by a signal'))
+            return instead.main(given)
     try:
         journey = Journey(given)
     except Exception as error:

@@ -4,7 +4,7 @@
 def take(site, server):
     """The portrait of a server. Points that only an admin sees are None without one."""
     call = site.tenant.call
-    one = call('compute', 'GET', '/servers/' + server)['server']
+    one = call('compute', 'GET', '/servers/' + server, version='2.90')['server']
     inside = site.admin.call('compute', 'GET', '/servers/' + server)['server'] if site.admin else {}
     attachments = call('compute', 'GET', '/servers/%s/os-volume_attachments' % server)['volumeAttachments']
     attachments.sort(key=lambda item: (len(item['device']), item['device']))
@@ -17,7 +17,11 @@ def take(site, server):
         'network', 'GET', '/ports?device_id=' + server)['ports']]
     return {
         'status': one['status'],
+        'locked': one['locked'],
+        'why locked': one['locked_reason'],
         'name': one['name'],
+        'hostname': one['OS-EXT-SRV-ATTR:hostname'],
+        'addresses of its own': (one['accessIPv4'], one['accessIPv6']),
         'description': one['description'] or '',
         'metadata': one['metadata'],
         'tags': sorted(one['tags']),
@@ -26,6 +30,7 @@ def take(site, server):
         'user data': inside.get('OS-EXT-SRV-ATTR:user_data'),
         'flavor': one['flavor']['original_name'],
         'ports': sorted(ports, key=lambda item: item['name'] + item['network']),
+        'cards': cards(site, server, one),
         'volume count': len(volumes),
         'root device': len(attachments) and inside.get('OS-EXT-SRV-ATTR:root_device_name') in (
             None, attachments[0]['device']),
@@ -54,6 +59,17 @@ def image_metadata(volume):
             if key != 'image_id'}
 
 
+def cards(site, server, one):
+    """The networks and tags of its cards, those of one network in their order; Nova tells no other order."""
+    interfaces = site.tenant.call('compute', 'GET', '/servers/%s/os-interface' % server)['interfaceAttachments']
+    tags = {item['mac_addr']: item['tag'] for item in interfaces}
+    names = {}
+    for network, addresses in sorted(one['addresses'].items()):
+        seen = dict.fromkeys(address['OS-EXT-IPS-MAC:mac_addr'] for address in addresses)
+        names[network] = [tags.get(mac) for mac in seen]
+    return names
+
+
 def port(site, item):
     """One port."""
     network = site.tenant.call('network', 'GET', '/networks/' + item['network_id'])['network']['name']
@@ -63,8 +79,17 @@ def port(site, item):
         'id': item['id'],
         'name': item['name'],
         'network': network,
+        'MAC': item['mac_address'],
         'addresses': sorted(one['ip_address'] for one in item['fixed_ips']),
         'port security': item.get('port_security_enabled', True),
+        'description': item.get('description', ''),
+        'admin state': item['admin_state_up'],
+        'pairs': sorted((pair['ip_address'], pair['mac_address'] != item['mac_address'] and pair['mac_address'])
+                        for pair in item.get('allowed_address_pairs', ())),
+        'DHCP options': sorted((option['opt_name'], option['opt_value'], option['ip_version'])
+                               for option in item.get('extra_dhcp_opts', ())),
+        'kind of card': item.get('binding:vnic_type', 'normal'),
+        'tags': sorted(item.get('tags', ())),
         'groups': sorted((group_content(site, group) for group in groups), key=lambda one: one['name']),
     }
 
@@ -87,9 +112,17 @@ def group_content(site, group):
                                           'port_range_max')},
             'remote_ip_prefix': rule.get('remote_ip_prefix'),
             'remote_group': name(rule.get('remote_group_id')),
+            'remote_addresses': addresses(site, rule.get('remote_address_group_id')),
             'description': rule.get('description') or '',
         }) for rule in group['security_group_rules']),
     }
+
+
+def addresses(site, identifier):
+    """What is in a group of addresses."""
+    if identifier is None:
+        return None
+    return sorted(site.tenant.call('network', 'GET', '/address-groups/' + identifier)['address_group']['addresses'])
 
 
 def differences(original, restored, changed):
@@ -105,5 +138,5 @@ def differences(original, restored, changed):
 
 
 def without_ids(ports):
-    """Ports by content alone."""
-    return [{key: value for key, value in one.items() if key != 'id'} for one in ports]
+    """Ports by content alone; a new card has an address of its own unless somebody asks for the old one."""
+    return [{key: value for key, value in one.items() if key not in ('id', 'MAC')} for one in ports]

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::{
     crash::live,
+    judge,
     life::Life,
     stage::{Guest, Scene, Stage, by_hand, scratch},
     sweep,
@@ -53,7 +54,7 @@ pub(crate) fn actions() -> Vec<Action> {
         Action::Stale { requests: 1 },
         Action::Stuck,
         Action::Status {
-            status: "perplexed".to_owned(),
+            status: judge::UNKNOWN_STATUS.to_owned(),
         },
         Action::Fail {
             reason: "no valid host".to_owned(),

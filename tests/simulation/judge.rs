@@ -4,9 +4,15 @@
 use std::collections::BTreeMap;
 
 use drbackup::{
-    domain::{event::Event, lifecycle::State, operation::NAME_MARK},
+    domain::{
+        error::OperationError, event::Event, id::ResourceId, lifecycle::State, operation::NAME_MARK,
+    },
     sim::{Cloud, Kind, Memory},
 };
+use serde_json::Value;
+
+/// A status that no release of Cinder has.
+pub(crate) const UNKNOWN_STATUS: &str = "perplexed";
 
 /// Nothing was made twice under one of our names, and no record was imported that was there.
 pub(crate) fn nothing_twice(cloud: &Cloud) {
@@ -32,6 +38,71 @@ pub(crate) fn nothing_twice(cloud: &Cloud) {
     assert!(made.is_empty(), "made twice in {}: {made:#?}", cloud.name());
 }
 
+/// Nothing that a server of somebody else's has was touched by anybody: each volume and port of `given` is
+/// still its own, in use, and of the requests from number `from` on none was to delete it.
+pub(crate) fn untouched(cloud: &Cloud, given: &[String], holder: &str, from: usize) {
+    let projects = cloud.state()["projects"].take();
+    let things = |kind: &str| -> Vec<Value> {
+        let projects = projects.as_object().into_iter().flatten();
+        let things = projects.filter_map(|(_, one)| one[kind].as_array().cloned());
+        things.flatten().collect()
+    };
+    let has = |kind: &str, field: &str, id: &str| {
+        let mut things = things(kind).into_iter();
+        let one = things.find(|one| one["id"] == id);
+        one.is_some_and(|one| one[field] == holder && one["status"] != "error")
+    };
+    for id in given {
+        let kept = has("volumes", "server", id) || has("ports", "device_id", id);
+        assert!(kept, "{id} was taken from {holder}");
+        let requests = cloud.requests();
+        let mut later = requests.iter().skip(from);
+        let deletion = later.find(|one| one.method == "DELETE" && one.path.contains(id));
+        assert!(deletion.is_none(), "{holder} uses it: {deletion:?}");
+    }
+}
+
+/// A failure leaves nothing behind, but where a thing came to a status that nobody knows. Then all that is
+/// left is named, and an admin does what the error asks for, so that a deletion takes the rest.
+pub(crate) fn left_behind(
+    cloud: &Cloud,
+    held: &[String],
+    before: &[String],
+    error: Option<&OperationError>,
+) {
+    if !held.iter().any(|one| is_perplexed(one)) {
+        assert_eq!(held, before, "left behind: {error:#?}");
+    }
+    for one in held.iter().filter(|one| !before.contains(one)) {
+        // What Cinder made with a group goes by the name of the group.
+        let mut words = one.split(' ').skip(1);
+        let (name, id) = (words.next().expect("a name"), words.next().expect("an id"));
+        let is_named = |error: &OperationError| {
+            error.message.contains(id) || !name.is_empty() && error.message.contains(name)
+        };
+        assert!(
+            error.is_some_and(is_named),
+            "left behind without a word: {one} {error:#?}"
+        );
+        if is_perplexed(one) {
+            cloud.set_status(id, "error").expect("it is there");
+        }
+    }
+}
+
+/// An admin gives records that came to a status that nobody knows back the one that they had.
+pub(crate) fn reset_records(cloud: &Cloud, held: &[String]) {
+    let perplexed = held.iter().filter(|one| is_perplexed(one));
+    for one in perplexed.filter(|one| one.starts_with("backups ")) {
+        let id = one.split(' ').nth(2).expect("an id");
+        cloud.set_status(id, "available").expect("it is there");
+    }
+}
+
+fn is_perplexed(one: &str) -> bool {
+    one.ends_with(&format!(" {UNKNOWN_STATUS}"))
+}
+
 /// How many servers were ever made in a cloud, besides those that had failed to come up before the next one
 /// was made.
 pub(crate) fn servers_made(cloud: &Cloud) -> usize {
@@ -45,6 +116,19 @@ pub(crate) fn servers_made(cloud: &Cloud) -> usize {
         .filter(|pair| pair[0].broken.is_some_and(|at| at < pair[1].created))
         .count();
     servers.len() - replaced
+}
+
+/// Nothing of what is claimed is gone: each of these points, which are said to be recoverable on a fresh
+/// sight, has all that it rests on. What the cloud remembers is read first, because what is gone stays gone.
+pub(crate) fn claims_hold(history: &[Memory], claimed: &[(ResourceId, Vec<String>)]) {
+    for (point, parts) in claimed {
+        for part in parts {
+            let gone = history
+                .iter()
+                .find(|one| one.id == *part && one.deleted.is_some());
+            assert!(gone.is_none(), "{point} is claimed without {gone:?}");
+        }
+    }
 }
 
 /// The events of one resource have no gap, and every step is one that a resource may take.

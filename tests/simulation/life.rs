@@ -12,8 +12,11 @@ use drbackup::{
         id::{BackupId, DrBackupId, ResourceId, RestorationId, ServerId},
         keeping::{Keeping, Rekeeping},
         lifecycle::State,
+        page::{Filter, Order, Query},
         restoration::{Restoration, RestoreWish, Source},
         schedule::PointKind,
+        sighting::ThingKind,
+        verification::{Part, Verification},
     },
     service::{
         backup::{CreateBackup, DeleteBackup, UpdateBackup},
@@ -34,6 +37,9 @@ pub(crate) const TRIES: usize = 10;
 /// How long something that nobody waits for any more may still be on its way.
 pub(crate) const STRAGGLING: Duration = Duration::from_secs(120);
 
+/// How old a sight may be on which a claim rests.
+const INTERVAL: Duration = Duration::from_secs(60 * 60);
+
 /// One life on a stage.
 pub(crate) struct Life<'s> {
     pub(crate) stage: &'s Stage,
@@ -53,6 +59,8 @@ pub(crate) struct Life<'s> {
     pub(crate) schedule: Option<(PointKind, u32)>,
     /// After how long callers cancel what is under way, the next one last.
     pub(crate) changes_of_mind: Vec<Duration>,
+    /// A server of the tenant's own in the refuge, to which it gives something of what is restored first.
+    neighbour: Option<String>,
 }
 
 impl<'s> Life<'s> {
@@ -69,6 +77,75 @@ impl<'s> Life<'s> {
             failures: Vec::new(),
             schedule: None,
             changes_of_mind: Vec::new(),
+            neighbour: None,
+        }
+    }
+
+    /// Has the tenant run a server of its own in the refuge, and give it something of what is restored there.
+    pub(crate) fn with_neighbour(mut self) -> Self {
+        let spec = sim::InstanceSpec {
+            kib_of_data: 16,
+            ..sim::InstanceSpec::new("neighbour", &[1])
+        };
+        let made = self.stage.dr.create_instance(&spec).expect("a neighbour");
+        self.neighbour = Some(made.server);
+        self.refuge = self.stage.inventory(&self.stage.refuge);
+        // It counts among the servers that were ever made there.
+        self.restorations += 1;
+        self
+    }
+
+    /// The tenant gives the last of the restored data volumes, and the port, to its own server; the deletion
+    /// of the restoration leaves them there and says so. Then it gives them back.
+    async fn lend(&mut self, id: RestorationId) {
+        let restoration = self.stage.service.restoration_get(id).await;
+        let restoration = restoration.expect("it is there");
+        if restoration.state != State::Ok {
+            return;
+        }
+        let Some(neighbour) = self.neighbour.take() else {
+            return;
+        };
+        let dr = &self.stage.dr;
+        let port = restoration
+            .detail
+            .made
+            .iter()
+            .find(|one| one.kind == ThingKind::Port);
+        let port = port.expect("it has a port").id.clone();
+        dr.give_port(&port, &neighbour).expect("given");
+        let mut given = vec![port.clone()];
+        // Nobody can take the root disk of a server away.
+        if let [_, .., data] = restoration.detail.volumes.as_slice() {
+            let data = data.volume.to_string();
+            dr.give_volume(&data, &neighbour).expect("given");
+            given.push(data);
+        }
+        let from = dr.requests().len();
+        let ask = DeleteRestoration {
+            id,
+            allow_missing_cloud: false,
+            delete_instance: true,
+            etag: String::new(),
+            request_id: String::new(),
+        };
+        let admitted = self.stage.service.restoration_delete(ask).await;
+        admitted.expect("admitted");
+        let left = self.stage.restoration_at_rest(id).await;
+        judge::untouched(dr, &given, &neighbour, from);
+        let error = left.and_then(|left| left.error);
+        let error = error.expect("what a neighbour uses stays, and is told");
+        if error.reason == "IN_USE" {
+            for id in given.iter().chain([&neighbour]) {
+                assert!(error.message.contains(id), "{id} in {error:#?}");
+            }
+        }
+        for id in &given {
+            if *id == port {
+                dr.let_go_of_port(id).expect("free");
+            } else {
+                dr.let_go_of_volume(id).expect("free");
+            }
         }
     }
 
@@ -82,10 +159,15 @@ impl<'s> Life<'s> {
             self.home = self.stage.inventory(&self.stage.home);
         }
         let backup = self.create(self.incremental).await;
+        self.judge_claims().await;
         self.update(backup).await;
+        self.judge_claims().await;
         let restoration = self.restore(backup).await;
+        self.judge_claims().await;
         self.delete_restoration(restoration).await;
+        self.judge_claims().await;
         self.delete_backup(backup).await;
+        self.judge_claims().await;
         if let Some(base) = base {
             self.delete_backup(base).await;
         }
@@ -174,12 +256,47 @@ impl<'s> Life<'s> {
             }
             self.failed("the DR backup", made.error.as_ref());
             let held = self.settled_home().await;
-            let left: Vec<&String> = held.iter().filter(|one| !self.home.contains(one)).collect();
-            assert!(left.is_empty(), "left behind: {left:#?} {:#?}", made.error);
-            assert_eq!(held, self.home, "{:#?}", made.error);
+            judge::left_behind(&self.stage.source, &held, &self.home, made.error.as_ref());
             self.delete_backup(backup.id).await;
+            let held = self.stage.inventory(&self.stage.home);
+            assert_eq!(held, self.home, "{:#?}", made.error);
         }
         panic!("no DR backup after {TRIES} tries: {:#?}", self.failures)
+    }
+
+    /// What is claimed at this moment on a sight within the interval, all of it.
+    pub(crate) async fn judge_claims(&self) {
+        let history = self.stage.source.history();
+        let all = || Query {
+            filter: Filter::default(),
+            order: Order::default(),
+            after: None,
+            skip: 0,
+            limit: 1_000,
+        };
+        let service = &self.stage.service;
+        let is_fresh = |known: &Verification| {
+            let seen = known.time;
+            seen.is_some_and(|seen| service.age_of(seen) <= INTERVAL.as_secs())
+        };
+        let ids = |parts: Vec<Part>| parts.into_iter().map(|part| part.thing.id).collect();
+        let mut claimed: Vec<(ResourceId, Vec<String>)> = Vec::new();
+        // A store that does not answer claims nothing.
+        if let Ok(page) = service.dr_backups_list(all()).await {
+            let good = page
+                .items
+                .into_iter()
+                .filter(|one| one.unrecoverable_reason().is_none() && is_fresh(&one.verification));
+            claimed.extend(good.map(|one| (ResourceId::DrBackup(one.id), ids(one.parts([])))));
+        }
+        if let Ok(page) = service.backups_list(all()).await {
+            let good = page
+                .items
+                .into_iter()
+                .filter(|one| one.unrecoverable_reason().is_none() && is_fresh(&one.verification));
+            claimed.extend(good.map(|one| (ResourceId::Backup(one.id), ids(one.parts()))));
+        }
+        judge::claims_hold(&history, &claimed);
     }
 
     async fn update(&mut self, id: DrBackupId) {
@@ -244,6 +361,7 @@ impl<'s> Life<'s> {
                 self.stage.dr.backup_service_kill();
                 self.stage.dr.backup_service_start();
             }
+            judge::reset_records(&self.stage.dr, &self.stage.inventory(&self.stage.refuge));
         }
         panic!("no restoration after {TRIES} tries: {:#?}", self.failures)
     }
@@ -267,16 +385,17 @@ impl<'s> Life<'s> {
     }
 
     fn only_records_in_refuge(&self, why: &Restoration) {
-        let held = self.stage.inventory(&self.stage.refuge);
-        let more = held.iter().filter(|one| !self.refuge.contains(one));
-        let left: Vec<&String> = more.filter(|one| !one.starts_with("backups")).collect();
-        assert!(left.is_empty(), "left behind: {left:#?}\n{:#?}", why.error);
+        let mut held = self.stage.inventory(&self.stage.refuge);
+        held.retain(|one| self.refuge.contains(one) || !one.starts_with("backups"));
+        judge::left_behind(&self.stage.dr, &held, &self.refuge, why.error.as_ref());
     }
 
     async fn delete_restoration(&mut self, id: RestorationId) {
+        self.lend(id).await;
         for _ in 0..TRIES {
             let ask = DeleteRestoration {
                 id,
+                allow_missing_cloud: false,
                 delete_instance: true,
                 etag: String::new(),
                 request_id: String::new(),
@@ -305,6 +424,7 @@ impl<'s> Life<'s> {
         for _ in 0..TRIES {
             let ask = DeleteDrBackup {
                 id,
+                allow_missing_cloud: false,
                 etag: String::new(),
                 request_id: String::new(),
             };
@@ -317,6 +437,7 @@ impl<'s> Life<'s> {
                 None => return,
                 Some(left) => self.failed("the DR backup's deletion", left.error.as_ref()),
             }
+            self.judge_claims().await;
         }
         panic!("no deletion after {TRIES} tries: {:#?}", self.failures)
     }
@@ -369,8 +490,10 @@ impl<'s> Life<'s> {
             }
             self.failed("the regular backup", made.error.as_ref());
             let held = self.settled_home().await;
-            assert_eq!(held, self.home, "left behind: {:#?}", made.error);
+            judge::left_behind(&self.stage.source, &held, &self.home, made.error.as_ref());
             self.delete_regular(backup.id).await;
+            let held = self.stage.inventory(&self.stage.home);
+            assert_eq!(held, self.home, "{:#?}", made.error);
         }
         panic!(
             "no regular backup after {TRIES} tries: {:#?}",
@@ -425,7 +548,8 @@ impl<'s> Life<'s> {
             } else {
                 self.failed("the restoration at home", back.error.as_ref());
                 tokio::time::sleep(STRAGGLING).await;
-                assert_eq!(self.new_at_home(), before, "{:#?}", back.error);
+                let held = self.new_at_home();
+                judge::left_behind(&self.stage.source, &held, &before, back.error.as_ref());
             }
             self.delete_restoration(admitted.id).await;
             assert_eq!(self.new_at_home(), before, "left behind");
@@ -443,6 +567,7 @@ impl<'s> Life<'s> {
         for _ in 0..TRIES {
             let ask = DeleteBackup {
                 id,
+                allow_missing_cloud: false,
                 etag: String::new(),
                 request_id: String::new(),
             };
@@ -452,6 +577,7 @@ impl<'s> Life<'s> {
                 None => return,
                 Some(left) => self.failed("the regular backup's deletion", left.error.as_ref()),
             }
+            self.judge_claims().await;
         }
         panic!("no deletion after {TRIES} tries: {:#?}", self.failures)
     }

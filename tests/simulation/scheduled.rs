@@ -84,6 +84,7 @@ impl Life<'_> {
 
     /// Whether enough runs succeeded; judges what is there at this moment.
     async fn has_enough(&self, schedule: ScheduleId, had_a_good_one: &mut bool) -> bool {
+        self.judge_claims().await;
         let points = self.points(schedule).await;
         let being_made = points
             .iter()

@@ -41,6 +41,9 @@ fn run(seed: u64) {
         }
         let capture = capture(&mut dice);
         let mut life = Life::new(&stage, capture, true);
+        if lends(seed) {
+            life = life.with_neighbour();
+        }
         life.incremental = dice.random_bool(0.3);
         life.schedule = schedule;
         life.changes_of_mind = (0..dice.random_range(0..3))
@@ -130,6 +133,12 @@ fn schedule(seed: u64, scene: &Scene) -> Option<(PointKind, u32)> {
         PointKind::DrBackup
     };
     wanted.then(|| (kind, dice.random_range(1..4)))
+}
+
+/// Whether the tenant gives something of what is restored to another server of its own, in a third of all
+/// lives. Dice of its own, as for schedules.
+fn lends(seed: u64) -> bool {
+    StdRng::seed_from_u64(seed.rotate_left(32)).random_bool(0.3)
 }
 
 fn capture(dice: &mut StdRng) -> Capture {

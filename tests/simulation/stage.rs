@@ -41,6 +41,7 @@ use drbackup::{
     worker::{
         retention::{self, Retention},
         ticker::{self, Ticker},
+        verifier::{self, Verifier},
     },
 };
 use tokio::{runtime::Handle, sync::watch, time::Instant};
@@ -269,6 +270,7 @@ impl Stage {
                 cloud,
                 calendar,
                 service::Limits::default(),
+                Arc::new(scene.planner),
             ),
             source,
             dr,
@@ -303,11 +305,19 @@ impl Stage {
         );
         let mut work = vec![tokio::spawn(engine.run(CancellationToken::new()))];
         if self.scene.ticks {
-            let service = Service::new(store, cloud, calendar, service::Limits::default());
+            let service = Service::new(
+                store,
+                cloud,
+                calendar,
+                service::Limits::default(),
+                Arc::new(self.scene.planner),
+            );
             let ticker = Ticker::new(service.clone(), ticker::Settings::default());
+            let verifier = Verifier::new(service.clone(), verifier::Settings::default());
             let retention = Retention::new(service, retention::Settings::default());
             work.push(tokio::spawn(ticker.run(CancellationToken::new())));
             work.push(tokio::spawn(retention.run(CancellationToken::new())));
+            work.push(tokio::spawn(verifier.run(CancellationToken::new())));
         }
         Replica {
             tap,

@@ -17,8 +17,8 @@ use drbackup::{
             BackupId, CloudName, DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId,
             RestorationId, ScheduleId, Tenant,
         },
-        operation::{Operation, UnderWay},
-        orphan::{Farewell, Known, Sweep},
+        operation::{Leftover, Operation, UnderWay},
+        orphan::{Aim, Farewell, Known, Sweep},
         page::{Cursor, Page, Query},
         restoration::{Restoration, Source},
         schedule::{Run, RunOutcome, Schedule},
@@ -26,7 +26,7 @@ use drbackup::{
     },
     port::{
         schedules::{KeptPoint, Made, NewPoint, Schedules},
-        store::{Admitted, OpenOperation, RequestKey, Store, StoreError, Turn},
+        store::{Admitted, Loaded, Looked, PointsStanding, RequestKey, Store, StoreError, Turn},
     },
 };
 use futures::executor::block_on;
@@ -256,16 +256,21 @@ impl Store for TappedStore {
         write!(self, self.store.orphans_answer(key, answer))
     }
 
-    async fn sweeps_claim(&self, before: Timestamp, limit: u32) -> Result<Vec<Tenant>, StoreError> {
-        write!(self, self.store.sweeps_claim(before, limit))
+    async fn sweeps_claim(
+        &self,
+        aim: Aim,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Tenant>, StoreError> {
+        write!(self, self.store.sweeps_claim(aim, before, limit))
     }
 
-    async fn sweep_record(&self, sweep: &Sweep) -> Result<(), StoreError> {
-        write!(self, self.store.sweep_record(sweep))
+    async fn sweep_record(&self, aim: Aim, sweep: &Sweep) -> Result<(), StoreError> {
+        write!(self, self.store.sweep_record(aim, sweep))
     }
 
-    async fn sweeps_list(&self) -> Result<Vec<Sweep>, StoreError> {
-        read!(self, self.store.sweeps_list())
+    async fn sweeps_list(&self, aim: Aim) -> Result<Vec<Sweep>, StoreError> {
+        read!(self, self.store.sweeps_list(aim))
     }
 
     async fn dr_backup_admit(
@@ -330,6 +335,27 @@ impl Store for TappedStore {
         limit: u32,
     ) -> Result<Vec<Restoration>, StoreError> {
         read!(self, self.store.restorations_of(source, limit))
+    }
+
+    async fn mirrors_of(&self, tenant: &Tenant) -> Result<Vec<(Mirror, bool)>, StoreError> {
+        read!(self, self.store.mirrors_of(tenant))
+    }
+
+    async fn points_verified(
+        &self,
+        looks: Vec<Looked>,
+        seen: Vec<Mirror>,
+        gone: Vec<Mirror>,
+    ) -> Result<(), StoreError> {
+        write!(self, self.store.points_verified(looks, seen, gone))
+    }
+
+    async fn points_standing(&self) -> Result<Vec<PointsStanding>, StoreError> {
+        read!(self, self.store.points_standing())
+    }
+
+    async fn leftovers(&self, resource: ResourceId) -> Result<Vec<Leftover>, StoreError> {
+        read!(self, self.store.leftovers(resource))
     }
 
     async fn mirrors_list(&self, id: DrBackupId) -> Result<Vec<Mirror>, StoreError> {
@@ -403,12 +429,21 @@ impl Store for TappedStore {
         read!(self, self.store.changes_list(after, limit))
     }
 
-    async fn lane_load(
+    async fn lane_load(&self, lane: &Lane, known: &[OperationId]) -> Result<Loaded, StoreError> {
+        read!(self, self.store.lane_load(lane, known))
+    }
+
+    async fn operation_set_aside(
         &self,
         lane: &Lane,
-        known: &[OperationId],
-    ) -> Result<Vec<OpenOperation>, StoreError> {
-        read!(self, self.store.lane_load(lane, known))
+        resource: ResourceId,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        write!(self, self.store.operation_set_aside(lane, resource, why))
+    }
+
+    fn unread(&self) -> Vec<(&'static str, u64)> {
+        self.store.unread()
     }
 
     async fn lane_release(&self, lane: &Lane) -> Result<(), StoreError> {
@@ -424,8 +459,9 @@ impl Store for TappedStore {
         replica: &ReplicaId,
         lease: Duration,
         limit: u32,
+        unread: &[OperationId],
     ) -> Result<Vec<Lane>, StoreError> {
-        let answer = read!(self, self.store.lanes_claim(replica, lease, limit));
+        let answer = read!(self, self.store.lanes_claim(replica, lease, limit, unread));
         if let Ok(lanes) = &answer {
             self.epochs.claimed(lanes);
         }

@@ -73,6 +73,7 @@ pub(in crate::api) fn backup(backup: Backup, depth: Depth<'_>) -> pb::Backup {
         consistency: detail.consistency.as_ref().map(consistency),
         recoverable: unrecoverable_reason.is_none(),
         unrecoverable_reason: unrecoverable_reason.unwrap_or_default(),
+        verified_time: backup.verification.time.map(time),
         restorations,
         schedule_id: text(backup.keeping.schedule.as_ref()),
         kept_until: backup.keeping.until.map(time),
@@ -167,6 +168,7 @@ pub(in crate::api) fn delete(
 ) -> Result<DeleteBackup, Error> {
     let mut fields = Fields::new(limits);
     let ask = DeleteBackup {
+        allow_missing_cloud: message.allow_missing_cloud,
         id: BackupId(fields.id("id", &message.id)),
         etag: message.etag,
         request_id: fields.request_id(message.request_id),

@@ -83,6 +83,7 @@ pub(in crate::api) fn dr_backup(backup: DrBackup, depth: Depth<'_>) -> pb::DrBac
         consistency: detail.consistency.as_ref().map(consistency),
         recoverable: unrecoverable_reason.is_none(),
         unrecoverable_reason: unrecoverable_reason.unwrap_or_default(),
+        verified_time: backup.verification.time.map(time),
         restorations,
         capture: capture(backup.capture).into(),
         create_time: Some(time(backup.created)),
@@ -313,6 +314,7 @@ pub(in crate::api) fn delete(
 ) -> Result<DeleteDrBackup, Error> {
     let mut fields = Fields::new(limits);
     let ask = DeleteDrBackup {
+        allow_missing_cloud: message.allow_missing_cloud,
         id: DrBackupId(fields.id("id", &message.id)),
         etag: message.etag,
         request_id: fields.request_id(message.request_id),

@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::domain::time::Timestamp;
 pub(in crate::api) use crate::service::fields::{Fields, brief};
 
+/// The longest span that a message can tell, 10,000 years of Protobuf's.
+const SPAN_SECONDS_MAX: u64 = 315_576_000_000;
+
 /// The times of messages.
 pub(in crate::api) trait Times {
     /// A span of time, more than nothing.
@@ -27,13 +30,18 @@ impl Times for Fields<'_> {
         if span.is_none() {
             self.bad(field, "is not more than 0");
         }
-        span
+        let told = span.filter(|span| span.as_secs() <= SPAN_SECONDS_MAX);
+        if span.is_some() && told.is_none() {
+            self.bad(field, "is more than 10,000 years");
+        }
+        told
     }
 
     fn moment(&mut self, field: &str, given: Option<prost_types::Timestamp>) -> Option<Timestamp> {
         let given = given?;
         let micros = (i128::from(given.seconds) * 1_000_000) + i128::from(given.nanos / 1_000);
         let moment = i64::try_from(micros).map(Timestamp).ok();
+        let moment = moment.filter(|moment| moment.is_tellable());
         if moment.is_none() || !(0..1_000_000_000).contains(&given.nanos) {
             self.bad(field, "is not a time that can be told");
         }
@@ -45,6 +53,27 @@ impl Times for Fields<'_> {
 mod tests {
     use super::*;
     use crate::service::Limits;
+
+    #[test]
+    fn a_moment_is_one_that_can_be_told() {
+        let limits = Limits::default();
+        for (seconds, nanos, good) in [
+            (0, 0, true),
+            (-62_135_596_800, 0, true),
+            (253_402_300_799, 999_999_999, true),
+            (-62_135_596_801, 0, false),
+            (253_402_300_800, 0, false),
+            (2_534_023_007_990, 0, false),
+            (i64::MAX, 0, false),
+            (0, 1_000_000_000, false),
+            (0, -1, false),
+        ] {
+            let mut fields = Fields::new(&limits);
+            let given = prost_types::Timestamp { seconds, nanos };
+            fields.moment("kept_until", Some(given));
+            assert_eq!(fields.done().is_ok(), good, "{seconds} {nanos}");
+        }
+    }
 
     #[test]
     fn a_span_is_more_than_nothing() {

@@ -40,7 +40,7 @@ pub(in crate::api) fn manifest(manifest: &Manifest, sensitive: bool) -> pb::Mani
         tags: manifest.tags.clone(),
         user_data_held: user_data.is_some(),
         user_data: user_data.filter(|_| sensitive).unwrap_or_default(),
-        gaps: manifest.gaps.clone(),
+        gaps: manifest.told_gaps(),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     domain::{
         error::Error,
         id::Tenant,
-        orphan::{Farewell, Orphan, Outcome, Sweep, Why},
+        orphan::{Farewell, KINDS, Orphan, Outcome, Sweep, Why},
         sighting::ThingKind,
     },
     service::{Limits, orphan::DeleteOrphans},
@@ -88,6 +88,11 @@ pub(in crate::api) fn delete(
         request_id: fields.request_id(message.request_id),
     };
     fields.done().map(|()| ask)
+}
+
+/// The kinds that an orphan may have, as filters spell them.
+pub(in crate::api) fn kind_words() -> Vec<String> {
+    KINDS.map(|one| kind_word(kind(one))).into()
 }
 
 /// A kind as filters spell it.

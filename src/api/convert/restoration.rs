@@ -12,10 +12,14 @@ use super::{
 use crate::{
     api::pb,
     domain::{
+        difference::Difference,
         error::Error,
         id::{BackupId, DrBackupId, FlavorId, NetworkId, RestorationId, SecurityGroupId, VolumeId},
         manifest::Properties,
-        restoration::{NetworkWish, Restoration, RestoreWish, RestoredVolume, Source, VolumeWish},
+        restoration::{
+            NetworkWish, Restoration, RestoreWish, RestoredVolume, Source, Start, VolumeWish,
+        },
+        text::Text,
     },
     service::{
         Limits,
@@ -24,12 +28,11 @@ use crate::{
     },
 };
 
-/// Characters of a key and of a value of metadata, as Nova takes them.
-const METADATA_CHARACTERS: usize = 255;
-
 /// A restoration.
 pub(in crate::api) fn restoration(restoration: Restoration) -> pb::Restoration {
     let (dr_backup_id, backup_id) = ids(restoration.source);
+    let adjustments = restoration.detail.adjustments();
+    let differences = restoration.detail.differences.clone();
     pb::Restoration {
         id: restoration.id.to_string(),
         dr_backup_id,
@@ -43,11 +46,21 @@ pub(in crate::api) fn restoration(restoration: Restoration) -> pb::Restoration {
         error: restoration.error.map(progress::error),
         volumes: restoration.detail.volumes.into_iter().map(volume).collect(),
         mirrors: restoration.detail.mirrors.iter().map(mirror).collect(),
-        adjustments: restoration.detail.adjustments,
+        adjustments,
+        differences: differences.into_iter().map(difference).collect(),
         flavor_id: text(restoration.wish.flavor.as_ref()),
         create_time: Some(time(restoration.created)),
         update_time: Some(time(restoration.updated)),
         etag: etag(restoration.revision),
+    }
+}
+
+fn difference(difference: Difference) -> pb::Difference {
+    pb::Difference {
+        attribute: difference.attribute,
+        was: difference.was,
+        is: difference.is,
+        why: difference.why,
     }
 }
 
@@ -111,7 +124,7 @@ pub(in crate::api) fn create(
     let source = source(&mut fields, &message.dr_backup_id, &message.backup_id);
     let tenant = tenant(&mut fields, message.cloud, message.tenant);
     let wish = RestoreWish {
-        name: fields.name("name", message.name),
+        name: fields.instance_name("name", message.name),
         flavor: fields
             .optional("flavor_id", message.flavor_id)
             .map(FlavorId::new),
@@ -131,7 +144,12 @@ pub(in crate::api) fn create(
         config_drive: message.config_drive,
         metadata: metadata(&mut fields, message.metadata),
         keep_volumes: message.keep_volumes,
+        no_key: message.no_key_pair,
+        start: start(&mut fields, message.start),
     };
+    if wish.no_key && wish.key_name.is_some() {
+        fields.bad("key_name", "cannot be given beside no_key_pair");
+    }
     let ask = CreateRestoration {
         source,
         tenant,
@@ -141,6 +159,18 @@ pub(in crate::api) fn create(
         request_id: fields.request_id(message.request_id),
     };
     fields.done().map(|()| ask)
+}
+
+fn start(fields: &mut Fields<'_>, number: i32) -> Start {
+    match pb::Start::try_from(number) {
+        Ok(pb::Start::Unspecified | pb::Start::AsCaptured) => Start::AsCaptured,
+        Ok(pb::Start::Running) => Start::Running,
+        Ok(pb::Start::Stopped) => Start::Stopped,
+        Err(_) => {
+            fields.bad("start", "is not a Start");
+            Start::AsCaptured
+        }
+    }
 }
 
 fn volume_wishes(fields: &mut Fields<'_>, messages: Vec<pb::VolumeOverride>) -> Vec<VolumeWish> {
@@ -206,11 +236,8 @@ fn metadata(fields: &mut Fields<'_>, given: HashMap<String, String>) -> Properti
     let sorted: Properties = given.into_iter().collect();
     for (key, value) in &sorted {
         let field = format!("metadata[{}]", super::fields::brief(key));
-        if key.is_empty() {
-            fields.bad(&field, "has no key");
-        }
-        fields.words(&field, key.clone(), METADATA_CHARACTERS);
-        fields.words(&field, value.clone(), METADATA_CHARACTERS);
+        fields.fits(&field, Text::MetadataKey, key);
+        fields.fits(&field, Text::MetadataValue, value);
     }
     sorted
 }
@@ -222,6 +249,7 @@ pub(in crate::api) fn delete(
 ) -> Result<DeleteRestoration, Error> {
     let mut fields = Fields::new(limits);
     let ask = DeleteRestoration {
+        allow_missing_cloud: message.allow_missing_cloud,
         id: RestorationId(fields.id("id", &message.id)),
         delete_instance: message.delete_instance,
         etag: message.etag,

@@ -10,7 +10,7 @@ use crate::{
     api,
     cli::config::Span,
     engine, plan, rest, service,
-    worker::{counter, retention, sweeper, ticker},
+    worker::{counter, retention, sweeper, ticker, verifier},
 };
 
 /// What is logged, and how.
@@ -107,6 +107,15 @@ pub(in crate::app) struct Orphans {
     pub(in crate::app) deleted_at_once: usize,
 }
 
+/// How the claim that points can be restored is renewed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::app) struct Verification {
+    pub(in crate::app) every: Span,
+    pub(in crate::app) urgent: Span,
+    pub(in crate::app) at_once: u32,
+}
+
 /// How schedules are driven.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -165,6 +174,7 @@ pub(in crate::app) struct Engine {
     pub(in crate::app) requests_per_tenant: usize,
     pub(in crate::app) reads_per_tenant: usize,
     pub(in crate::app) store_retry: Span,
+    pub(in crate::app) aside_retry: Span,
 }
 
 impl Default for Log {
@@ -292,6 +302,27 @@ impl From<&Orphans> for counter::Settings {
     }
 }
 
+impl Default for Verification {
+    fn default() -> Self {
+        let settings = verifier::Settings::default();
+        Self {
+            every: Span(settings.every),
+            urgent: Span(settings.urgent),
+            at_once: settings.at_once,
+        }
+    }
+}
+
+impl From<&Verification> for verifier::Settings {
+    fn from(verification: &Verification) -> Self {
+        Self {
+            every: verification.every.0,
+            urgent: verification.urgent.0,
+            at_once: verification.at_once,
+        }
+    }
+}
+
 impl Default for Schedules {
     fn default() -> Self {
         let (limits, ticker) = (service::Limits::default(), ticker::Settings::default());
@@ -390,6 +421,7 @@ impl Default for Engine {
             requests_per_tenant: settings.requests_per_tenant,
             reads_per_tenant: settings.reads_per_tenant,
             store_retry: Span(settings.store_retry),
+            aside_retry: Span(settings.aside_retry),
         }
     }
 }
@@ -414,6 +446,7 @@ impl From<&Engine> for engine::Settings {
             requests_per_tenant: engine.requests_per_tenant,
             reads_per_tenant: engine.reads_per_tenant,
             store_retry: engine.store_retry.0,
+            aside_retry: engine.aside_retry.0,
         }
     }
 }

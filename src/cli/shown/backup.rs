@@ -56,6 +56,7 @@ impl Shown for pb::DrBackup {
             "Recoverable",
             recoverable(self.recoverable, &self.unrecoverable_reason),
         );
+        page.fact("Verified", time(self.verified_time.as_ref()));
         page.fact("Captured", captured(self));
         if let Some(manifest) = &self.metadata {
             page.fact("Needs", needs(manifest));

@@ -57,6 +57,7 @@ impl Shown for pb::Backup {
             "Recoverable",
             recoverable(self.recoverable, &self.unrecoverable_reason),
         );
+        page.fact("Verified", time(self.verified_time.as_ref()));
         page.fact(
             "Captured",
             together("by snapshots", self.consistency.as_ref()),

@@ -65,10 +65,27 @@ impl Shown for pb::Restoration {
             &["ID", "NAME", "GIB", "MADE FROM"],
             volumes.collect(),
         );
-        let adjustments = self.adjustments.iter().map(|text| vec![text.clone()]);
-        page.table("Not exactly as it was", &["WHAT"], adjustments.collect());
+        differences(&mut page, self);
         page
     }
+}
+
+/// What differs; a restoration of an older release has only sentences.
+fn differences(page: &mut Page, restoration: &pb::Restoration) {
+    const TITLE: &str = "Not exactly as it was";
+    let told = restoration.differences.len();
+    let former = restoration.adjustments.len().saturating_sub(told);
+    let rows = restoration.adjustments.iter().take(former);
+    let rows = rows.map(|text| vec![String::new(), String::new(), String::new(), text.clone()]);
+    let rows = rows.chain(restoration.differences.iter().map(|one| {
+        vec![
+            one.attribute.clone(),
+            one.was.clone(),
+            one.is.clone(),
+            one.why.clone(),
+        ]
+    }));
+    page.table(TITLE, &["WHAT", "WAS", "IS", "WHY"], rows.collect());
 }
 
 impl Shown for pb::RestoredInstance {

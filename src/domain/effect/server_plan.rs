@@ -1,10 +1,10 @@
-//! What a port and a server are asked to be; it may not know what asks.
+//! What a port and a server are asked to be, and what is set on them afterwards; it may not know what asks.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     id::{FlavorId, PortId, SubnetId, VolumeId},
-    manifest::Properties,
+    manifest::{AddressPair, DhcpOption, Properties},
 };
 
 /// An address to ask for.
@@ -29,6 +29,9 @@ pub struct ServerPlan {
     pub disks: Vec<Disk>,
     /// Its ports in their order.
     pub ports: Vec<PortId>,
+    /// The tags of the network cards, in the same order; missing ones have none.
+    #[serde(default)]
+    pub card_tags: Vec<Option<String>>,
     /// Its key pair.
     pub key_name: Option<String>,
     /// Nova's zone.
@@ -41,6 +44,12 @@ pub struct ServerPlan {
     pub metadata: Properties,
     /// Tags, without ours.
     pub tags: Vec<String>,
+    /// What the guest is told to call itself; nothing leaves it to Nova, and to its name.
+    #[serde(default)]
+    pub hostname: Option<String>,
+    /// How Nova lays out its disk; nothing leaves it to Nova.
+    #[serde(default)]
+    pub disk_config: Option<String>,
 }
 
 /// A volume of a server to make.
@@ -55,4 +64,67 @@ pub struct Disk {
     pub device: Option<String>,
     /// Whether it goes with the server.
     pub delete_on_termination: bool,
+}
+
+/// One thing that is set on a port that is there: each is asked for by itself, so that one that is refused
+/// takes no other with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PortSetting {
+    /// Its description.
+    Description(String),
+    /// Further addresses that may be spoken with from it.
+    AddressPairs(Vec<AddressPair>),
+    /// What the cloud's DHCP tells it in addition.
+    DhcpOptions(Vec<DhcpOption>),
+    /// Its name in the cloud's DNS.
+    DnsName(String),
+    /// The domain of that name.
+    DnsDomain(String),
+    /// The `QoS` policy of this name.
+    QosPolicy(String),
+    /// Its tags.
+    Tags(Vec<String>),
+    /// It has no address. Nova makes no server with such a port (Zed and 2026.1: 400 "requires a `FixedIP`"), and
+    /// minds none that loses its address when the server is up.
+    NoAddress,
+    /// Whether it is switched on.
+    Up(bool),
+}
+
+impl PortSetting {
+    /// The attribute of Neutron that it sets.
+    pub fn attribute(&self) -> &'static str {
+        match self {
+            Self::Description(_) => "description",
+            Self::AddressPairs(_) => "allowed_address_pairs",
+            Self::DhcpOptions(_) => "extra_dhcp_opts",
+            Self::DnsName(_) => "dns_name",
+            Self::DnsDomain(_) => "dns_domain",
+            Self::QosPolicy(_) => "qos_policy",
+            Self::Tags(_) => "tags",
+            Self::NoAddress => "fixed_ips",
+            Self::Up(_) => "admin_state_up",
+        }
+    }
+}
+
+/// One thing that is set on a server that is up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerSetting {
+    /// It is switched off.
+    Stopped,
+    /// It is locked, for this reason where there is one.
+    Locked(Option<String>),
+}
+
+impl ServerSetting {
+    /// The attribute of Nova that it sets.
+    pub fn attribute(&self) -> &'static str {
+        match self {
+            Self::Stopped => "status",
+            Self::Locked(_) => "locked",
+        }
+    }
 }

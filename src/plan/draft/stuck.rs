@@ -9,21 +9,24 @@ use crate::domain::{
     effect::{Disposal, Effect, EffectKind, EffectState, Request},
     fault::FaultKind,
     id::{ProjectId, Tenant, VolumeBackupId},
-    sighting::{Thing, ThingKind},
+    sighting::{Thing, ThingKind, is_left_by_a_death},
 };
 
 impl Draft<'_> {
-    /// What must go and cannot, because its status forbids it for good, gets another status from an
-    /// admin. Everything that was built on it was wished for later, so it is gone or done by now.
+    /// What must go and cannot, because a service's death left it in a status that forbids it for good,
+    /// gets another status from an admin. Everything that was built on it was wished for later, so it is
+    /// gone or done by now. What somebody uses is never forced: see [`is_left_by_a_death`].
     pub(super) fn free_thing(&mut self, effect: &Effect) {
-        let dropped = if let Request::Drop { thing } = &effect.request {
-            Some(thing.clone())
-        } else {
-            effect.thing()
-        };
-        let Some(thing) = dropped.filter(|thing| may_be_stuck(thing.kind)) else {
+        let thing = effect.thing_to_go();
+        let Some(thing) = thing.filter(|thing| may_be_stuck(thing.kind)) else {
             return;
         };
+        // A status that nobody has seen yet is judged by the one who resets it.
+        let status = effect.status.as_deref();
+        let forced = status.is_none_or(|status| is_left_by_a_death(thing.kind, status));
+        if !forced || effect.held.is_some() {
+            return;
+        }
         let key = format!("{}-reset", effect.key);
         if self.effect(&key).is_some() {
             return;
@@ -43,7 +46,7 @@ impl Draft<'_> {
             | EffectState::Failed
             | EffectState::Gone => return,
         };
-        let hopeless = match effect.status.as_deref() {
+        let hopeless = match status {
             Some("error_deleting") => true,
             // A backup that died leaves what it was made of so; nobody else backs up a temporary volume.
             Some("backing-up") => {
@@ -57,7 +60,7 @@ impl Draft<'_> {
             return self.look_again(patience);
         }
         // Nothing else tells our restore from somebody else's for which ours has waited.
-        if effect.status.as_deref() == Some("restoring-backup") {
+        if status == Some("restoring-backup") {
             self.free_source(&thing);
         }
         let request = Request::ApplyErrorStatus { thing };

@@ -4,9 +4,9 @@
 //! type only where one back end serves both, and another zone only where it is configured to: it refuses
 //! the volume otherwise, so whoever wishes for another one is told.
 
-use super::{Findings, VolumeLayout, label};
+use super::{Findings, Named, VolumeLayout};
 use crate::domain::{
-    backup::VolumeSnapshot, inventory::Inventory, manifest::VolumeFacts,
+    backup::VolumeSnapshot, difference::Difference, inventory::Inventory, manifest::VolumeFacts,
     restoration::RestorePlanInput,
 };
 
@@ -20,6 +20,7 @@ pub(super) fn volume(
 ) -> VolumeLayout {
     let wish = &input.wish;
     let own = wish.volumes.iter().find(|one| one.volume == source.id);
+    let named = Named::of(wish, &source.id);
     let least = source.size_gib.max(snapshot.size_gib);
     let wished = own.and_then(|one| one.volume_type.as_ref());
     let volume_type = wished.or(wish.volume_type.as_ref());
@@ -27,34 +28,35 @@ pub(super) fn volume(
     let wished = own.and_then(|one| one.availability_zone.as_ref());
     let zone = wished.or(wish.volume_availability_zone.as_ref());
     let zone = zone.filter(|name| source.availability_zone.as_ref() != Some(*name));
-    let mut differs = |what: &str, name: &str| {
-        findings.adjust(format!(
-            "volume `{}` is wished for in {what} `{name}`, which is not that of its snapshot: many \
-             releases and back ends of Cinder refuse that, and then nothing is restored",
-            label(&source.name, source.id.as_str())
-        ));
+    let mut differs = |what: &str, was: &Option<String>, name: &str| {
+        let why = "it was wished for, and is not that of its snapshot: many releases and back ends of \
+                   Cinder refuse that, and then nothing is restored";
+        let was = was.as_deref().unwrap_or_default();
+        findings.differs(Difference::new(source.path(what), why).was(was).is(name));
     };
     if let Some(name) = volume_type {
-        differs("type", name);
+        differs("volume_type", &source.volume_type, name);
     }
     if let Some(name) = zone {
-        differs("zone", name);
+        differs("availability_zone", &source.availability_zone, name);
     }
     if let Some(name) = volume_type
         && !inventory.volume_types.iter().any(|one| one.name == *name)
     {
-        findings.problem(
+        findings.field(
+            named.volume_type(),
             "VOLUME_TYPE_NOT_FOUND",
-            format!("volume_type: the target has no volume type `{name}`"),
+            &format!("the target has no volume type `{name}`"),
             "list the volume types of the target and name one of them, or none",
         );
     }
     if let Some(name) = zone
         && !inventory.volume_zones.contains(name)
     {
-        findings.problem(
+        findings.field(
+            named.zone(),
             "AVAILABILITY_ZONE_NOT_FOUND",
-            format!("volume availability zone: the target has no zone `{name}` for volumes"),
+            &format!("the target has no zone `{name}` for volumes"),
             "name one of the target's zones, or none",
         );
     }

@@ -2,8 +2,7 @@
 //! may not know the engine.
 
 use super::world::{
-    Story, answer, chains, create, increment, manifest, operation, plan, restore_chains, row,
-    tenant, unfold,
+    Story, answer, chains, create, increment, manifest, plan, restore_chains, row, unfold,
 };
 use crate::domain::{
     capture::Capture,
@@ -11,10 +10,9 @@ use crate::domain::{
     dr_backup::{DrBackupDetail, VolumeBackup},
     effect::{Effect, EffectKind, EffectState, Fact, Request},
     fault::{Fault, FaultKind, Service},
-    id::{DrBackupId, EffectKey, ResourceId, VolumeBackupId},
+    id::{EffectKey, VolumeBackupId},
     ledger::Ledger,
-    lifecycle::State,
-    operation::{Ask, Operation},
+    operation::Operation,
     time::Timestamp,
 };
 
@@ -257,27 +255,4 @@ fn every_link_needs_room_in_the_quota() {
     ] {
         assert!(error.message.contains(text), "{}", error.message);
     }
-}
-
-#[test]
-fn a_deletion_leaves_what_was_inherited_as_it_is() {
-    let manifest = manifest(1);
-    let detail = DrBackupDetail {
-        volume_backups: chains(&manifest, &[1]),
-        manifest: Some(Box::new(manifest)),
-        ..DrBackupDetail::default()
-    };
-    let ask = Ask::DeleteDrBackup {
-        detail: Box::new(detail),
-        backups: Vec::new(),
-        mirrors: Vec::new(),
-    };
-    let resource = ResourceId::DrBackup(DrBackupId(uuid::Uuid::nil()));
-    let operation = operation(resource, tenant("source", "demo"), ask, State::Deleting);
-    let story = unfold(operation, 1, None, false);
-    let Some(Detail::DrBackup(detail)) = story.detail else {
-        panic!("a DR backup")
-    };
-    let told = detail.volume_backups.iter().map(|one| one.status.as_str());
-    assert_eq!(told.collect::<Vec<_>>(), ["deleting", "available"]);
 }

@@ -101,7 +101,7 @@ fn what_cannot_be_reached_is_refused_before_anything_is_made() {
         assert_eq!(why.reason, "CONSISTENCY_NOT_REACHABLE");
         assert!(why.message.contains(says), "{}", why.message);
         assert!(!why.guidance.is_empty());
-        assert_eq!(story.wished.len(), 1, "it only read: {}", story.text);
+        assert_eq!(story.wished.len(), 2, "it only read: {}", story.text);
     }
 }
 

@@ -10,9 +10,9 @@ use super::super::Limits;
 use crate::domain::{
     backup::{BackupDetail, VolumeSnapshot},
     capture::Capture,
-    consistency::ConsistencyLevel,
+    consistency::{ConsistencyLevel, ServerState},
     decision::{Decision, Detail, Ending, Wish},
-    dr_backup::{DrBackupDetail, Mirror, VolumeBackup},
+    dr_backup::{Mirror, VolumeBackup},
     effect::{Disposal, Effect, EffectKind, EffectState, Fact, Request},
     fault::{Fault, FaultKind, Service},
     id::{
@@ -20,12 +20,14 @@ use crate::domain::{
         ProjectId, ResourceId, RestorationId, SecurityGroupId, ServerId, SnapshotId, SubnetId,
         Tenant, VolumeBackupId, VolumeId,
     },
-    inventory::{AdminReach, Flavor, Inventory, Network, Quotas, Subnet, VolumeType},
+    inventory::{
+        AdminReach, Allowance, Flavor, Inventory, Network, Quotas, Right, Subnet, VolumeType,
+    },
     ledger::Ledger,
     lifecycle::State,
     manifest::{
-        FixedAddress, FlavorShape, KeyFacts, Manifest, PortFacts, Properties, SecurityGroupFacts,
-        SecurityGroupRule, VolumeFacts, VolumeGroupFacts,
+        FixedAddress, FlavorShape, KeyFacts, Manifest, PortFacts, PortSettings, Properties,
+        SecurityGroupFacts, SecurityGroupRule, VolumeFacts, VolumeGroupFacts,
     },
     operation::{Ask, Operation},
     record::{BackupRecord, Exported},
@@ -58,7 +60,7 @@ pub(super) fn flavor_shape(name: &str, cores: u64, ram_mib: u64) -> FlavorShape 
     }
 }
 
-pub(super) fn manifest(volumes: usize) -> Manifest {
+pub(in crate::plan) fn manifest(volumes: usize) -> Manifest {
     let group = SecurityGroupId::new("source-group");
     let volume = |index: usize| VolumeFacts {
         id: VolumeId::new(format!("source-volume-{index}")),
@@ -80,6 +82,7 @@ pub(super) fn manifest(volumes: usize) -> Manifest {
         metadata: Properties::new(),
         image_metadata: Properties::new(),
         from_image: false,
+        status: None,
     };
     Manifest {
         tenant: tenant("source", "demo"),
@@ -87,6 +90,7 @@ pub(super) fn manifest(volumes: usize) -> Manifest {
         name: "web".to_owned(),
         description: String::new(),
         status: "ACTIVE".to_owned(),
+        state: ServerState::default(),
         root_is_volume: true,
         flavor: flavor_shape("m1.tiny", 1, 512),
         image: None,
@@ -107,6 +111,8 @@ pub(super) fn manifest(volumes: usize) -> Manifest {
             security_groups: vec![group.clone()],
             port_security: true,
             vnic_type: "normal".to_owned(),
+            id: None,
+            settings: PortSettings::default(),
         }],
         security_groups: vec![SecurityGroupFacts {
             id: group.clone(),
@@ -119,15 +125,15 @@ pub(super) fn manifest(volumes: usize) -> Manifest {
                 protocol: Some("tcp".to_owned()),
                 port_min: Some(22),
                 port_max: Some(22),
-                remote_cidr: None,
                 remote_group: Some(group),
-                description: String::new(),
+                ..SecurityGroupRule::default()
             }],
         }],
         key: Some(KeyFacts {
             name: "ops".to_owned(),
             public_key: Some("ssh-ed25519 AAAA".to_owned()),
             fingerprint: Some("aa:bb".to_owned()),
+            kind: None,
         }),
         availability_zone: None,
         server_group: None,
@@ -135,13 +141,19 @@ pub(super) fn manifest(volumes: usize) -> Manifest {
         metadata: Properties::new(),
         tags: vec!["blue".to_owned()],
         user_data: None,
+        locked: false,
+        locked_reason: None,
+        hostname: None,
+        disk_config: None,
         gaps: Vec::new(),
+        unrestored: Vec::new(),
     }
 }
 
 /// The instance of this id: some are made to be captured in a better way.
 fn manifest_of(server: &ServerId, volumes: usize) -> Manifest {
     let mut manifest = manifest(volumes);
+    manifest.server = server.clone();
     match server.as_str() {
         "quiesced-server" => {
             for key in ["hw_qemu_guest_agent", "os_require_quiesce"] {
@@ -202,6 +214,7 @@ pub(super) fn inventory() -> Inventory {
                 name: "inside".to_owned(),
                 cidr: "10.0.0.0/24".to_owned(),
                 ip_version: 4,
+                address_mode: None,
             }],
         }],
         volume_types: vec![VolumeType {
@@ -216,6 +229,7 @@ pub(super) fn inventory() -> Inventory {
         volume_zones: vec!["nova".to_owned()],
         quotas: Quotas::default(),
         admin: AdminReach::Tenant,
+        importer: None,
     }
 }
 
@@ -365,12 +379,6 @@ pub(super) fn restore_next_door(volumes: usize) -> Operation {
 /// Every planner with what it is asked; a planner that is not here is not swept, so the match in
 /// [`plan`] and this list have to grow together.
 pub(super) fn registry(volumes: usize) -> Vec<Operation> {
-    let detail = Box::new(DrBackupDetail {
-        manifest: Some(Box::new(manifest(volumes))),
-        volume_backups: volume_backups(&manifest(volumes)),
-        consistency: None,
-        took: None,
-    });
     let mirror = |cloud: &str| -> Vec<Mirror> {
         (0..volumes)
             .map(|index| Mirror {
@@ -386,9 +394,10 @@ pub(super) fn registry(volumes: usize) -> Vec<Operation> {
         backups: mirror("source"),
     };
     let delete = Ask::DeleteDrBackup {
-        detail,
         backups: mirror("source"),
         mirrors: mirror("dr"),
+        leftovers: Vec::new(),
+        missing: Vec::new(),
     };
     let things = [ThingKind::Volume, ThingKind::Port, ThingKind::Server];
     let things = things
@@ -398,7 +407,10 @@ pub(super) fn registry(volumes: usize) -> Vec<Operation> {
         })
         .to_vec();
     let restoration = ResourceId::Restoration(RestorationId(Uuid::from_u128(2)));
-    let remove = Ask::DeleteRestoration { things };
+    let remove = Ask::DeleteRestoration {
+        things,
+        missing: Vec::new(),
+    };
     let snapshots = backup_detail(volumes).snapshots;
     let describe = Ask::UpdateBackup {
         description: "new".to_owned(),
@@ -406,6 +418,8 @@ pub(super) fn registry(volumes: usize) -> Vec<Operation> {
     };
     let discard = Ask::DeleteBackup {
         detail: Box::new(backup_detail(volumes)),
+        leftovers: Vec::new(),
+        missing: Vec::new(),
     };
     vec![
         create_regular(),
@@ -475,10 +489,22 @@ pub(super) fn answer(effect: &mut Effect, volumes: usize) {
                 .map(|volume| captured(&volume.id))
                 .collect(),
         }),
+        Request::ReadServerState { server } => Some(Fact::Server(Box::new(ServerState {
+            volumes: manifest_of(server, volumes)
+                .volumes
+                .into_iter()
+                .map(|one| one.id)
+                .collect(),
+            ..ServerState::default()
+        }))),
         Request::ReadParents { volumes } => Some(Fact::Parents {
             newest: volumes.iter().map(parent_of).collect(),
         }),
         Request::ReadRecord { backup } => Some(Fact::Record(exported(backup))),
+        Request::ReadAllowance { .. } => Some(Fact::Allowance(Box::new(Allowance {
+            quotas: Quotas::default(),
+            export: Right::Granted,
+        }))),
         Request::ReadInventory => Some(Fact::Inventory(Box::new(Inventory {
             // There is an admin in one of the clouds only.
             admin: if effect.tenant.cloud.as_str() == "dr" {
@@ -497,6 +523,7 @@ pub(super) fn answer(effect: &mut Effect, volumes: usize) {
                 .collect(),
             hollow: Vec::new(),
             begun: Vec::new(),
+            import: Right::Granted,
         }),
         request => request.watched().map(|kind| {
             Fact::Seen(Box::new(Sighting {
@@ -579,6 +606,7 @@ pub(super) fn row(operation: &Operation, wish: Wish, ordinal: u32) -> Effect {
         status: None,
         fact: None,
         fault: None,
+        held: None,
         attempt: 1,
         changed: Timestamp(1),
     }

@@ -261,10 +261,10 @@ fn what_is_optional_is_told_and_undoes_nothing() {
                 panic!("a restoration");
             };
             let told = detail
-                .adjustments
+                .adjustments()
                 .iter()
                 .any(|one| one.contains("could not do it"));
-            assert!(told, "{key} is told: {:?}", detail.adjustments);
+            assert!(told, "{key} is told: {:?}", detail.adjustments());
         }
     }
     assert!(optional > 20, "the sweep has met {optional}");
@@ -291,10 +291,10 @@ fn a_server_that_is_up_outlives_the_deadline() {
                 panic!("a restoration");
             };
             let told = detail
-                .adjustments
+                .adjustments()
                 .iter()
                 .any(|one| one.contains("before the deadline"));
-            assert!(told, "{key} is told: {:?}", detail.adjustments);
+            assert!(told, "{key} is told: {:?}", detail.adjustments());
         }
     }
     assert!(met > 2, "there is something to finish");

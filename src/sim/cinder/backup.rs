@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::list::page;
 use super::volume::{Blueprint, make};
 use super::{
-    Ask, Backup, Snapshot, Volume, ZONE, check_texts, flag, limit, nowhere, only_keys, record,
-    required, see_backup, see_snapshot, see_volume, text, texts, work,
+    Ask, Backup, Snapshot, Volume, ZONE, check_printable, check_texts, default_type, flag, limit,
+    nowhere, only_keys, record, required, see_backup, see_snapshot, see_volume, text, texts, work,
 };
 use crate::sim::clock::cinder as written;
 use crate::sim::reply::{Answer, Reply, bad, missing};
@@ -183,6 +183,7 @@ fn create(world: &mut World, ask: &Ask<'_>) -> Answer {
     }
     only_keys(wanted, "backup", &known)?;
     check_texts(wanted)?;
+    check_printable(wanted)?;
     let volume = see_volume(world, ask, required(wanted, "backup", "volume_id")?)?.clone();
     let snapshot = match wanted["snapshot_id"].as_str() {
         Some(id) => Some(see_snapshot(world, ask, id)?.clone()),
@@ -190,7 +191,11 @@ fn create(world: &mut World, ask: &Ask<'_>) -> Answer {
     };
     check_source(&volume, snapshot.as_ref(), flag(&wanted["force"]))?;
     let project = ask.who.project.as_str();
-    limit::reserve(world, project, "backups", volume.size, true)?;
+    limit::reserve(
+        world,
+        project,
+        &limit::Need::of("backups", volume.size, None),
+    )?;
     let parent = if flag(&wanted["incremental"]) {
         Some(parent_of(world, project, &volume.id, snapshot.as_ref())?)
     } else {
@@ -271,6 +276,7 @@ fn update(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
     };
     only_keys(wanted, "backup", known)?;
     check_texts(wanted)?;
+    check_printable(wanted)?;
     let now = world.date();
     let Some(backup) = world.cinder.backups.get_mut(id) else {
         return Err(nowhere());
@@ -325,7 +331,11 @@ fn restore(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
     let (volume, making) = if let Some(volume) = wanted["volume_id"].as_str() {
         (see_volume(world, ask, volume)?.id.clone(), Duration::ZERO)
     } else {
-        limit::reserve(world, &ask.who.project, "volumes", size, false)?;
+        let need = limit::Need {
+            named: false,
+            ..limit::Need::of("volumes", size, default_type(world))
+        };
+        limit::reserve(world, &ask.who.project, &need)?;
         let name = text(&wanted["name"]).unwrap_or_else(|| format!("restore_backup_{id}"));
         let plan = Blueprint {
             name: Some(name),

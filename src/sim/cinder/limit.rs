@@ -134,14 +134,25 @@ pub(super) fn limit(world: &World, project: &str, resource: &str) -> i64 {
 
 pub(super) fn used(world: &World, project: &str, resource: &str) -> i64 {
     let cinder = &world.cinder;
+    // `volumes_fast` counts what `volumes` does, of one type.
+    let named = cinder.types.iter().find_map(|kind| {
+        let rest = resource.strip_suffix(kind.name.as_str())?;
+        Some((rest.strip_suffix('_')?, Some(kind.id.as_str())))
+    });
+    let (resource, kind) = named.unwrap_or((resource, None));
     let volumes = cinder
         .volumes
         .values()
-        .filter(|one| one.project == project && !one.temporary);
+        .filter(|one| one.project == project && !one.temporary)
+        .filter(|one| kind.is_none_or(|kind| one.kind == kind));
     let snapshots = cinder
         .snapshots
         .values()
-        .filter(|one| one.project == project);
+        .filter(|one| one.project == project)
+        .filter(|one| {
+            let of = cinder.volumes.get(&one.volume);
+            kind.is_none_or(|kind| of.is_some_and(|of| of.kind == kind))
+        });
     let backups = cinder.backups.values().filter(|one| one.project == project);
     let total = match resource {
         "volumes" => volumes.count() as u64,
@@ -168,50 +179,78 @@ fn over(world: &World, project: &str, resource: &str, more: u64) -> bool {
     limit >= 0 && used(world, project, resource).saturating_add(more) > limit
 }
 
-/// Refuses what would go over a quota: `count` is `volumes`, `snapshots` or `backups`. With `named`, the
-/// error begins with the name of its class, as where nothing catches it on its way out.
-pub(super) fn reserve(
-    world: &World,
-    project: &str,
-    count: &str,
-    size: u64,
-    named: bool,
-) -> Result<(), Reply> {
-    let gigabytes = if count == "backups" {
+/// What is to be made, as far as a quota asks.
+pub(super) struct Need<'need> {
+    /// `volumes`, `snapshots` or `backups`; nothing where something only grows.
+    pub(super) count: Option<&'need str>,
+    pub(super) size: u64,
+    /// The id of the type of the volume, which has limits of its own; backups have none.
+    pub(super) kind: Option<&'need str>,
+    /// Whether the error begins with the name of its class, as where nothing catches it on its way out.
+    pub(super) named: bool,
+}
+
+impl<'need> Need<'need> {
+    pub(super) fn of(count: &'need str, size: u64, kind: Option<&'need str>) -> Self {
+        Self {
+            count: Some(count),
+            size,
+            kind,
+            named: true,
+        }
+    }
+}
+
+/// Refuses what would go over a quota.
+pub(super) fn reserve(world: &World, project: &str, need: &Need<'_>) -> Result<(), Reply> {
+    let backups = need.count == Some("backups");
+    let gigabytes = if backups {
         "backup_gigabytes"
     } else {
         "gigabytes"
     };
+    let types = &world.cinder.types;
+    let kind = types
+        .iter()
+        .find(|kind| Some(kind.id.as_str()) == need.kind);
+    let both = |resource: &str| {
+        let of_type = kind.map(|kind| format!("{resource}_{}", kind.name));
+        [Some(resource.to_owned()), of_type].into_iter().flatten()
+    };
     let refuse = |class: &str, text: String| {
-        let message = if named {
+        let message = if need.named {
             format!("{class}: {text}")
         } else {
             text
         };
         Err(fault(413, &message))
     };
-    if over(world, project, gigabytes, size) {
+    let size = need.size;
+    if let Some(gigabytes) = both(gigabytes).find(|one| over(world, project, one, size)) {
         let (allowed, consumed) = (
-            limit(world, project, gigabytes),
-            used(world, project, gigabytes),
+            limit(world, project, &gigabytes),
+            used(world, project, &gigabytes),
         );
         let facts =
             format!("Requested {size}G, quota is {allowed}G and {consumed}G has been consumed.");
-        return if count == "backups" {
+        return if backups {
             let text = format!("Requested backup exceeds allowed Backup gigabytes quota. {facts}");
             refuse("VolumeBackupSizeExceedsAvailableQuota", text)
         } else {
             let text =
-                format!("Requested volume or snapshot exceeds allowed gigabytes quota. {facts}");
+                format!("Requested volume or snapshot exceeds allowed {gigabytes} quota. {facts}");
             refuse("VolumeSizeExceedsAvailableQuota", text)
         };
     }
-    if over(world, project, count, 1) {
-        let allowed = limit(world, project, count);
+    let Some(count) = need.count else {
+        return Ok(());
+    };
+    if let Some(counted) = both(count).find(|one| over(world, project, one, 1)) {
+        let allowed = limit(world, project, &counted);
         let (class, tail) = match count {
-            "volumes" => ("VolumeLimitExceeded", " for quota 'volumes'."),
-            "snapshots" => ("SnapshotLimitExceeded", ""),
-            _ => ("BackupLimitExceeded", ""),
+            "volumes" => ("VolumeLimitExceeded", format!(" for quota '{counted}'.")),
+            "snapshots" => ("SnapshotLimitExceeded", String::new()),
+            _ => ("BackupLimitExceeded", String::new()),
         };
         return refuse(
             class,
@@ -219,6 +258,20 @@ pub(super) fn reserve(
         );
     }
     Ok(())
+}
+
+/// Refuses a volume that is larger than any may be.
+pub(super) fn check_size(world: &World, project: &str, size: u64) -> Result<(), Reply> {
+    let most = limit(world, project, "per_volume_gigabytes");
+    if most < 0 || i64::try_from(size).unwrap_or(i64::MAX) <= most {
+        return Ok(());
+    }
+    Err(fault(
+        413,
+        &format!(
+            "VolumeSizeExceedsLimit: Requested volume size {size}G is larger than maximum allowed limit {most}G."
+        ),
+    ))
 }
 
 fn quota_set(world: &World, project: &str, usage: bool, id: bool) -> Value {

@@ -6,6 +6,7 @@ mod group;
 mod limit;
 mod list;
 mod metadata;
+mod readonly;
 mod record;
 mod snapshot;
 mod transfer;
@@ -21,7 +22,7 @@ use serde_json::{Value, json};
 use crate::sim::call::{Asked, Call};
 use crate::sim::content::{Content, GIB};
 use crate::sim::keystone::{Who, unauthorised};
-use crate::sim::reply::{Answer, Reply, bad, fault, missing};
+use crate::sim::reply::{Answer, Reply, bad, fault, is_printable, missing};
 use crate::sim::world::{Event, World};
 
 pub(crate) use group::put_together;
@@ -58,6 +59,8 @@ pub(crate) struct Volume {
     pub(crate) previous_status: Option<String>,
     pub(crate) bootable: bool,
     pub(crate) metadata: BTreeMap<String, String>,
+    /// Whether it may be written into, once somebody has said so; no snapshot and no backup carries it along.
+    pub(crate) readonly: Option<bool>,
     pub(crate) image_metadata: BTreeMap<String, String>,
     pub(crate) snapshot: Option<String>,
     pub(crate) cloned_from: Option<String>,
@@ -187,6 +190,11 @@ impl Default for State {
             waiting: Vec::new(),
         }
     }
+}
+
+/// The id of the type that a volume gets by itself.
+fn default_type(world: &World) -> Option<&str> {
+    world.cinder.types.first().map(|kind| kind.id.as_str())
 }
 
 pub(crate) fn furnish(world: &mut World) {
@@ -321,6 +329,7 @@ fn route(world: &mut World, ask: &Ask<'_>, parts: &[&str]) -> Answer {
     };
     match rest {
         ["volumes", rest @ ..] => volume::route(world, ask, rest),
+        ["attachments"] if ask.since(27) => Ok(volume::attachments(world, ask)),
         ["snapshots", rest @ ..] => snapshot::route(world, ask, rest),
         ["backups", rest @ ..] => backup::route(world, ask, rest),
         ["groups", rest @ ..] => group::groups(world, ask, rest),
@@ -385,6 +394,39 @@ fn check_texts(wanted: &Value) -> Result<(), Reply> {
                 wanted[key]
             )));
         }
+    }
+    Ok(())
+}
+
+/// Refuses what the schemas of snapshots and backups do not take in a name or description; that of volumes takes
+/// line ends.
+fn check_printable(wanted: &Value) -> Result<(), Reply> {
+    for key in ["name", "description"] {
+        if let Some(text) = wanted[key].as_str().filter(|text| !is_printable(text)) {
+            return Err(bad(&format!(
+                "Invalid input for field/attribute {key}. Value: {text}. {text:?} does not match the regex"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A data base of three bytes a character has no room for what is beyond the first plane of Unicode.
+fn check_storable(wanted: &Value) -> Result<(), Reply> {
+    let beyond = |value: &Value| {
+        value
+            .as_str()
+            .is_some_and(|text| text.chars().any(|c| u32::from(c) > 0xffff))
+    };
+    let texts = ["name", "description", "display_name", "display_description"];
+    let metadata = wanted["metadata"].as_object();
+    if texts.iter().any(|key| beyond(&wanted[*key]))
+        || metadata.is_some_and(|all| all.values().any(beyond))
+    {
+        return Err(fault(
+            500,
+            "The server has either erred or is incapable of performing the requested operation.",
+        ));
     }
     Ok(())
 }

@@ -69,7 +69,11 @@ pub(super) fn import(world: &mut World, ask: &Ask<'_>) -> Answer {
     if world.cinder.backups.contains_key(id) {
         return Err(bad("Invalid backup: Backup already exists in database."));
     }
-    limit::reserve(world, &ask.who.project, "backups", size, true)?;
+    limit::reserve(
+        world,
+        &ask.who.project,
+        &limit::Need::of("backups", size, None),
+    )?;
     let imported = Backup {
         id: id.to_owned(),
         sequence: world.next(),

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::list::page;
 use super::{
-    Ask, Snapshot, check_texts, flag, limit, metadata, nowhere, only_keys, required, see_snapshot,
-    see_volume, text, texts,
+    Ask, Snapshot, check_printable, check_texts, flag, limit, metadata, nowhere, only_keys,
+    required, see_snapshot, see_volume, text, texts,
 };
 use crate::sim::clock::cinder as written;
 use crate::sim::keystone::Who;
@@ -120,6 +120,7 @@ fn create(world: &mut World, ask: &Ask<'_>) -> Answer {
         ],
     )?;
     check_texts(wanted)?;
+    check_printable(wanted)?;
     let volume = see_volume(world, ask, required(wanted, "snapshot", "volume_id")?)?;
     let force = flag(&wanted["force"]);
     if ask.since(66) && !wanted["force"].is_null() && !force {
@@ -183,7 +184,8 @@ pub(crate) fn make(
         .get(volume)
         .cloned()
         .ok_or_else(absent)?;
-    limit::reserve(world, &who.project, "snapshots", source.size, true)?;
+    let need = limit::Need::of("snapshots", source.size, Some(source.kind.as_str()));
+    limit::reserve(world, &who.project, &need)?;
     let id = world.uuid();
     let snapshot = Snapshot {
         id: id.clone(),
@@ -231,6 +233,7 @@ fn update(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
         &["name", "description", "display_name", "display_description"],
     )?;
     check_texts(wanted)?;
+    check_printable(wanted)?;
     let now = world.date();
     let Some(snapshot) = world.cinder.snapshots.get_mut(id) else {
         return Err(nowhere());

@@ -165,12 +165,14 @@ fn accept(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
             transfer.volume
         )));
     }
-    let size = world
-        .cinder
-        .volumes
-        .get(&transfer.volume)
-        .map_or(0, |volume| volume.size);
-    limit::reserve(world, &ask.who.project, "volumes", size, true)?;
+    let volume = world.cinder.volumes.get(&transfer.volume);
+    let size = volume.map_or(0, |volume| volume.size);
+    let kind = volume.map(|volume| volume.kind.as_str());
+    limit::reserve(
+        world,
+        &ask.who.project,
+        &limit::Need::of("volumes", size, kind),
+    )?;
     if let Some(volume) = world.cinder.volumes.get_mut(&transfer.volume) {
         ask.who.project.clone_into(&mut volume.project);
         ask.who.user.clone_into(&mut volume.user);

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::list::page;
 use super::{
-    Ask, Volume, ZONE, check_texts, flag, limit, metadata, nowhere, only_keys, see_backup,
-    see_snapshot, see_volume, text, texts, work,
+    Ask, Volume, ZONE, check_storable, check_texts, default_type, flag, limit, metadata, nowhere,
+    only_keys, readonly, see_backup, see_snapshot, see_volume, text, texts, work,
 };
 use crate::sim::call::truth;
 use crate::sim::clock::cinder as written;
@@ -110,6 +110,26 @@ fn list(world: &World, ask: &Ask<'_>, path: &str) -> Answer {
     })))
 }
 
+/// The attachments of a project, also those that have not come to their end.
+pub(super) fn attachments(world: &World, ask: &Ask<'_>) -> Reply {
+    let everybody = ask.who.is_admin() && ask.call.param("all_tenants").is_some_and(truth);
+    let wanted = ask.call.param("volume_id");
+    let volumes = world.cinder.volumes.values();
+    let views: Vec<Value> = volumes
+        .filter(|volume| everybody || volume.project == ask.who.project)
+        .filter(|volume| wanted.is_none_or(|wanted| volume.id == wanted))
+        .filter_map(|volume| Some((volume, volume.attachment.as_ref()?)))
+        .map(|(volume, one)| {
+            let status = match volume.status.as_str() {
+                "reserved" | "attaching" => volume.status.as_str(),
+                _ => "attached",
+            };
+            json!({"id": one.id, "status": status, "instance": one.server, "volume_id": volume.id})
+        })
+        .collect();
+    Reply::ok(json!({"attachments": views}))
+}
+
 /// `extended`: with what extensions add to a show and a detailed list, but not to the answer of a create.
 fn view(world: &World, ask: &Ask<'_>, volume: &Volume, extended: bool) -> Value {
     let admin = ask.who.is_admin();
@@ -121,7 +141,8 @@ fn view(world: &World, ask: &Ask<'_>, volume: &Volume, extended: bool) -> Value 
     let attached: Vec<Value> = volume
         .attachment
         .iter()
-        .filter(|_| volume.status != "reserved")
+        // Only what is attached, see `_get_attachments` of `cinder/api/v3/views/volumes.py`.
+        .filter(|_| !["reserved", "attaching"].contains(&volume.status.as_str()))
         .map(|one| {
             let host = admin.then(|| format!("{}-host", world.config.name));
             json!({"id": volume.id, "attachment_id": one.id, "volume_id": volume.id,
@@ -134,7 +155,7 @@ fn view(world: &World, ask: &Ask<'_>, volume: &Volume, extended: bool) -> Value 
         "created_at": written(volume.created), "updated_at": volume.updated.map(written),
         "name": volume.name, "description": volume.description,
         "volume_type": kind.map(|kind| &kind.name), "snapshot_id": volume.snapshot,
-        "source_volid": volume.cloned_from, "metadata": volume.metadata,
+        "source_volid": volume.cloned_from, "metadata": readonly::shown_metadata(volume),
         "links": ask.links(&format!("volumes/{}", volume.id)), "user_id": volume.user,
         "bootable": volume.bootable.to_string(), "encrypted": false, "replication_status": null,
         "consistencygroup_id": null, "multiattach": false, "attachments": attached,
@@ -169,6 +190,7 @@ fn view(world: &World, ask: &Ask<'_>, volume: &Volume, extended: bool) -> Value 
     if admin && ask.since(21) {
         view["provider_id"] = Value::Null;
     }
+    world.dress(&volume.id, &mut view);
     view
 }
 
@@ -190,12 +212,7 @@ pub(crate) struct Blueprint {
 /// Makes a volume that is still being created, and gives its id.
 pub(crate) fn make(world: &mut World, project: &str, user: &str, plan: Blueprint) -> String {
     let id = world.uuid();
-    let default = world
-        .cinder
-        .types
-        .first()
-        .map(|kind| kind.id.clone())
-        .unwrap_or_default();
+    let default = default_type(world).unwrap_or_default().to_owned();
     let volume = Volume {
         id: id.clone(),
         sequence: world.next(),
@@ -208,6 +225,7 @@ pub(crate) fn make(world: &mut World, project: &str, user: &str, plan: Blueprint
         previous_status: None,
         bootable: plan.bootable,
         metadata: plan.metadata,
+        readonly: None,
         image_metadata: plan.image_metadata,
         snapshot: plan.snapshot,
         cloned_from: plan.cloned_from,
@@ -241,6 +259,7 @@ fn create(world: &mut World, ask: &Ask<'_>) -> Answer {
         only_keys(wanted, "volume", &CREATE)?;
     }
     check_texts(wanted)?;
+    check_storable(wanted)?;
     let mut plan = blueprint(world, ask, wanted)?;
     let mut wait = world.config.times.volume_create;
     let image = text(&wanted["imageRef"]).or_else(|| text(&wanted["image_id"]));
@@ -266,7 +285,10 @@ fn create(world: &mut World, ask: &Ask<'_>) -> Answer {
             "Invalid input received: Volume size 'None' must be an integer and greater than 0",
         ));
     }
-    limit::reserve(world, &ask.who.project, "volumes", plan.size, true)?;
+    limit::check_size(world, &ask.who.project, plan.size)?;
+    let kind = plan.kind.as_deref().or_else(|| default_type(world));
+    let need = limit::Need::of("volumes", plan.size, kind);
+    limit::reserve(world, &ask.who.project, &need)?;
     let id = make(world, &ask.who.project, &ask.who.user, plan);
     match backup {
         Some(backup) => {
@@ -405,6 +427,7 @@ fn update(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
     ];
     only_keys(wanted, "volume", &known)?;
     check_texts(wanted)?;
+    check_storable(wanted)?;
     let now = world.date();
     let Some(volume) = world.cinder.volumes.get_mut(id) else {
         return Err(nowhere());
@@ -475,7 +498,8 @@ pub(crate) fn delete_with_server(world: &mut World, id: &str) {
 }
 
 fn action(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
-    let size = see_volume(world, ask, id)?.size;
+    let volume = see_volume(world, ask, id)?;
+    let (size, kind) = (volume.size, volume.kind.clone());
     let body = ask.call.json();
     let Some((name, argument)) = body.as_object().and_then(|object| object.iter().next()) else {
         return Err(bad("There is no such action: None"));
@@ -513,6 +537,7 @@ fn action(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
             }
             Ok(Reply::empty(200))
         }
+        "os-update_readonly_flag" => readonly::set(world, id, argument),
         "os-reset_status" => {
             ask.admin("volume_extension:volume_admin_actions:reset_status")?;
             if let Some(status) = argument["status"].as_str() {
@@ -520,8 +545,10 @@ fn action(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
             }
             if argument["attach_status"] == "detached"
                 && let Some(volume) = world.cinder.volumes.get_mut(id)
+                && volume.attachment.take().is_some()
             {
-                volume.attachment = None;
+                // Without its attachment Cinder takes it for free, whatever was asked for, and Nova hears nothing.
+                "available".clone_into(&mut volume.status);
             }
             Ok(Reply::empty(202))
         }
@@ -536,7 +563,12 @@ fn action(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
                     "Invalid input received: New size for extend must be greater than current size. (current: {size}, extended: {new})."
                 )));
             }
-            limit::reserve(world, &ask.who.project, "volumes", new - size, true)?;
+            limit::check_size(world, &ask.who.project, new)?;
+            let need = limit::Need {
+                count: None,
+                ..limit::Need::of("volumes", new - size, Some(kind.as_str()))
+            };
+            limit::reserve(world, &ask.who.project, &need)?;
             let Some(volume) = world.cinder.volumes.get_mut(id) else {
                 return Err(nowhere());
             };

@@ -154,6 +154,7 @@ pub(super) fn make_temporary(world: &mut World, backup: &str, source: &Volume) {
         description: None,
         status: "backing-up".to_owned(),
         previous_status: None,
+        readonly: None,
         attachment: None,
         created: world.date(),
         updated: None,

@@ -53,10 +53,28 @@ impl Block {
         written(self.base + n, self.six)
     }
 
+    /// The address of the gateway: the first one, which in version 6 is that of the block itself.
+    pub(super) fn gateway(self) -> String {
+        self.nth(u128::from(!self.six))
+    }
+
     /// The first and last address that a port may get by itself.
     pub(super) fn pool(self) -> (String, String) {
-        let last = self.size().saturating_sub(if self.six { 1 } else { 2 });
-        (self.nth(2.min(last)), self.nth(last))
+        let (first, kept) = if self.six { (1, 1) } else { (2, 2) };
+        let last = self.size().saturating_sub(kept);
+        (self.nth(first.min(last)), self.nth(last))
+    }
+
+    /// The address that a card with this MAC address gives itself here (EUI-64).
+    pub(super) fn of_card(self, mac: &str) -> Option<String> {
+        let mut bytes = [0_u8; 6];
+        let mut parts = mac.split(':');
+        for byte in &mut bytes {
+            *byte = u8::from_str_radix(parts.next()?, 16).ok()?;
+        }
+        let [one, two, three, four, five, six] = bytes;
+        let own = u64::from_be_bytes([one ^ 2, two, three, 0xff, 0xfe, four, five, six]);
+        Some(self.nth(u128::from(own)))
     }
 
     pub(super) fn written(self) -> String {
@@ -99,6 +117,12 @@ mod tests {
         );
         assert!(block.contains("10.0.0.200") && !block.contains("10.0.1.1"));
         assert!(block.overlaps(Block::parse("10.0.0.128/25").unwrap()));
-        assert!(Block::parse("fd00::/64").unwrap().contains("fd00::1"));
+        let six = Block::parse("fd00::/64").unwrap();
+        assert!(six.contains("fd00::1"));
+        assert_eq!(six.gateway(), "fd00::");
+        assert_eq!(
+            six.of_card("fa:16:3e:11:22:33").as_deref(),
+            Some("fd00::f816:3eff:fe11:2233")
+        );
     }
 }

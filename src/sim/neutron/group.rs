@@ -69,17 +69,38 @@ pub(crate) fn add_rule(world: &mut World, project: &str, group: &str, sketch: &S
 
 pub(super) fn create(world: &mut World, project: &str, wanted: &Row) -> Result<String, Reply> {
     let name = text(wanted, "name");
-    if name == "default" {
-        return Err(conflict(
-            "SecurityGroupDefaultAlreadyExists",
-            "Default security group already exists.",
-        ));
-    }
+    check_name(name)?;
     let id = make(world, project, name, text(wanted, "description"));
     if let Some(row) = world.neutron.row_mut("security_groups", &id) {
         fill(row, wanted);
     }
     Ok(id)
+}
+
+/// Refuses the name that only the group of Neutron's own may have, however it is written.
+fn check_name(name: &str) -> Result<(), Reply> {
+    if !name.eq_ignore_ascii_case("default") {
+        return Ok(());
+    }
+    Err(conflict(
+        "SecurityGroupDefaultAlreadyExists",
+        "Default security group already exists.",
+    ))
+}
+
+/// Refuses a new name that is reserved, and any for the group whose name that is.
+pub(super) fn check_update(row: &Row, wanted: &Row) -> Result<(), Reply> {
+    if !wanted.contains_key("name") {
+        return Ok(());
+    }
+    check_name(text(wanted, "name"))?;
+    if text(row, "name") == "default" {
+        return Err(conflict(
+            "SecurityGroupCannotUpdateDefault",
+            "Updating default security group not allowed.",
+        ));
+    }
+    Ok(())
 }
 
 fn put_rule(world: &mut World, project: &str, wanted: &Value) -> String {

@@ -26,7 +26,8 @@ use crate::sim::world::{Kind, World};
 pub(crate) use group::{Sketch as RuleSketch, add_rule, make as group_make};
 pub(crate) use network::{make as network_make, make_subnet as subnet_make};
 pub(crate) use port::{
-    Sketch as PortSketch, bind as port_bind, make as port_make, release as ports_release,
+    Sketch as PortSketch, bind as port_bind, device as port_device, make as port_make,
+    release as ports_release, unbind as port_unbind,
 };
 
 /// One resource, as it is shown.
@@ -64,6 +65,16 @@ impl State {
 
     fn remove(&mut self, table: &str, id: &str) -> Option<Row> {
         self.tables.get_mut(table)?.remove(id)
+    }
+
+    /// Gives any row an attribute; says whether there is such a one.
+    pub(crate) fn set_attribute(&mut self, id: &str, name: &str, value: &Value) -> bool {
+        let row = self.tables.values_mut().find_map(|table| table.get_mut(id));
+        let found = row.is_some();
+        if let Some(row) = row {
+            row.insert(name.to_owned(), value.clone());
+        }
+        found
     }
 
     pub(crate) fn vanish(&mut self, id: &str) {
@@ -456,10 +467,13 @@ fn update(world: &mut World, ask: &Ask<'_>, table: &'static str, one: &str, id: 
         return Err(bad(&format!("Resource body required: {one}")));
     };
     attribute::check(world, &ask.who, table, one, wanted, attribute::Verb::Put)?;
-    let changes = if table == "ports" {
-        port::check_update(world, ask, id, wanted)?
-    } else {
-        wanted.clone()
+    let changes = match table {
+        "ports" => port::check_update(world, ask, id, wanted)?,
+        "security_groups" => {
+            group::check_update(see(world, ask, table, one, id)?, wanted)?;
+            wanted.clone()
+        }
+        _ => wanted.clone(),
     };
     if table == "floatingips" {
         router::associate(world, id, wanted);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::address::Block;
-use super::{Ask, Row, absent, bad, conflict, fresh, see, text, truth};
+use super::{Ask, Row, absent, bad, conflict, fresh, port, see, text, truth};
 use crate::sim::config::Release;
 use crate::sim::reply::{Reply, neutron_fault};
 use crate::sim::world::{Kind, World};
@@ -106,14 +106,9 @@ fn put_subnet(
 ) -> String {
     let mut row = fresh(world, project, wanted);
     let (first, last) = block.pool();
-    let mode = if block.is_six() {
-        wanted.get("ipv6_address_mode").cloned()
-    } else {
-        None
-    };
     let defaults = json!({"network_id": network, "ip_version": if block.is_six() { 6 } else { 4 },
-        "enable_dhcp": true, "ipv6_ra_mode": mode, "ipv6_address_mode": mode,
-        "gateway_ip": block.nth(1), "allocation_pools": [{"start": first, "end": last}],
+        "enable_dhcp": true, "ipv6_ra_mode": null, "ipv6_address_mode": null,
+        "gateway_ip": block.gateway(), "allocation_pools": [{"start": first, "end": last}],
         "host_routes": [], "dns_nameservers": [], "service_types": [], "subnetpool_id": null});
     row.extend(defaults.as_object().cloned().unwrap_or_default());
     if world.config.release.is_newer() {
@@ -127,7 +122,15 @@ fn put_subnet(
     world.remember(Kind::Subnet, &id, text(&row, "name"), project);
     world.neutron.put("subnets", row);
     list_subnets(world, network);
+    port::join(world, network, &id);
     id
+}
+
+/// Whether cards give themselves their addresses in a subnet.
+pub(super) fn is_automatic(subnet: &Row) -> bool {
+    ["ipv6_address_mode", "ipv6_ra_mode"]
+        .iter()
+        .any(|key| ["slaac", "dhcpv6-stateless"].contains(&text(subnet, key)))
 }
 
 /// Brings a network's list of its subnets up to date.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::address::{Block, between};
-use super::network::fill;
+use super::network::{fill, is_automatic};
 use super::{Ask, Row, absent, bad, conflict, denied, fresh, group, see, text, touch};
 use crate::sim::reply::{Reply, neutron_fault};
 use crate::sim::world::{Kind, World};
@@ -65,15 +65,28 @@ pub(crate) fn release(world: &mut World, server: &str, made: &[String]) {
             world.forget(&port);
             continue;
         }
-        let changes = json!({"device_id": "", "device_owner": "", "status": "DOWN",
-            "binding:host_id": "", "binding:vif_type": "unbound"});
-        touch(
-            world,
-            "ports",
-            &port,
-            changes.as_object().cloned().unwrap_or_default(),
-        );
+        unbind(world, &port);
     }
+}
+
+/// Lets a port go.
+pub(crate) fn unbind(world: &mut World, port: &str) {
+    let changes = json!({"device_id": "", "device_owner": "", "status": "DOWN",
+        "binding:host_id": "", "binding:vif_type": "unbound"});
+    touch(
+        world,
+        "ports",
+        port,
+        changes.as_object().cloned().unwrap_or_default(),
+    );
+}
+
+/// The server or whatever else has a port, empty where nothing has; nothing where the port is not there, or
+/// not in the project that is named.
+pub(crate) fn device(world: &World, project: Option<&str>, port: &str) -> Option<String> {
+    let row = world.neutron.row("ports", port)?;
+    let theirs = project.is_none_or(|project| text(row, "project_id") == project);
+    theirs.then(|| text(row, "device_id").to_owned())
 }
 
 pub(super) fn create(
@@ -130,7 +143,6 @@ fn foreign(wanted: &Row, verb: &str) -> Result<(), Reply> {
 }
 
 fn put(world: &mut World, project: &str, network: &str, wanted: &Row) -> Result<String, Reply> {
-    let addresses = allocate(world, network, wanted.get("fixed_ips"), None)?;
     let mac = match wanted.get("mac_address").and_then(Value::as_str) {
         Some(mac) => {
             check_mac(world, network, mac, None)?;
@@ -138,11 +150,18 @@ fn put(world: &mut World, project: &str, network: &str, wanted: &Row) -> Result<
         }
         None => fresh_mac(world),
     };
-    let mut row = fresh(world, project, wanted);
+    let card = Card {
+        network,
+        mac: &mac,
+        own: None,
+    };
+    let addresses = allocate(world, &card, wanted.get("fixed_ips"))?;
     let secure = wanted
         .get("port_security_enabled")
         .and_then(Value::as_bool)
         .unwrap_or(true);
+    check_secured(secure, wanted)?;
+    let mut row = fresh(world, project, wanted);
     let default = if secure {
         vec![group::default_of(world, project)]
     } else {
@@ -158,10 +177,72 @@ fn put(world: &mut World, project: &str, network: &str, wanted: &Row) -> Result<
     row.insert("network_id".to_owned(), json!(network));
     row.insert("fixed_ips".to_owned(), json!(addresses));
     row.insert("mac_address".to_owned(), json!(mac));
+    let pairs = pairs(wanted.get("allowed_address_pairs"), &mac);
+    row.insert("allowed_address_pairs".to_owned(), pairs);
+    let options = options(&[], wanted.get("extra_dhcp_opts"));
+    row.insert("extra_dhcp_opts".to_owned(), options);
     let id = text(&row, "id").to_owned();
     world.remember(Kind::Port, &id, text(&row, "name"), project);
     world.neutron.put("ports", row);
     Ok(id)
+}
+
+/// Refuses what only a port with port security may have.
+fn check_secured(secure: bool, wanted: &Row) -> Result<(), Reply> {
+    let some = |key: &str| {
+        let list = wanted.get(key).and_then(Value::as_array);
+        list.is_some_and(|list| !list.is_empty())
+    };
+    if secure {
+        return Ok(());
+    }
+    if some("security_groups") {
+        return Err(neutron_fault(
+            400,
+            "PortSecurityAndIPRequiredForSecurityGroups",
+            "Port security must be enabled and port must have an IP address in order to use security groups.",
+        ));
+    }
+    if some("allowed_address_pairs") {
+        return Err(conflict(
+            "AddressPairAndPortSecurityRequired",
+            "Port Security must be enabled in order to have allowed address pairs on a port.",
+        ));
+    }
+    Ok(())
+}
+
+/// Address pairs as they are shown: each with a MAC address, that of the port itself where none was given.
+fn pairs(wanted: Option<&Value>, mac: &str) -> Value {
+    let mut pairs = wanted
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    for pair in &mut pairs {
+        if pair["mac_address"].is_null() {
+            pair["mac_address"] = json!(mac);
+        }
+    }
+    json!(pairs)
+}
+
+/// DHCP options as they are after a wish: what is named is set, or taken away where its value is null, and what is
+/// not named stays.
+fn options(before: &[Value], wanted: Option<&Value>) -> Value {
+    let mut options = before.to_vec();
+    for wish in wanted.and_then(Value::as_array).into_iter().flatten() {
+        let version = wish.get("ip_version").cloned().unwrap_or_else(|| json!(4));
+        let same =
+            |one: &Value| one["opt_name"] == wish["opt_name"] && one["ip_version"] == version;
+        options.retain(|one| !same(one));
+        if !wish["opt_value"].is_null() {
+            options.push(
+                json!({"opt_name": wish["opt_name"], "opt_value": wish["opt_value"],
+                "ip_version": version}),
+            );
+        }
+    }
+    json!(options)
 }
 
 fn fresh_mac(world: &mut World) -> String {
@@ -210,59 +291,59 @@ fn taken(world: &World, subnet: &str, address: &str, own: Option<&str>) -> bool 
             .any(|row| text(row, "floating_ip_address") == address)
 }
 
-/// The addresses that a port gets: what was asked for, or one of the first subnet.
+/// Who asks for addresses, and what of it decides which ones.
+pub(super) struct Card<'card> {
+    pub(super) network: &'card str,
+    pub(super) mac: &'card str,
+    /// The port itself, if it is there already.
+    pub(super) own: Option<&'card str>,
+}
+
+/// The addresses that a port gets: what was asked for, or one of the first subnet of either version; and
+/// beside these, whatever was asked for, the one that its card gives itself in each subnet in which cards
+/// do that (seen in Zed and 2026.1, also for an empty list).
 pub(super) fn allocate(
     world: &World,
-    network: &str,
+    card: &Card<'_>,
     wanted: Option<&Value>,
-    own: Option<&str>,
 ) -> Result<Vec<Value>, Reply> {
-    let subnets: Vec<&Row> = world
+    let network = card.network;
+    let all: Vec<&Row> = world
         .neutron
         .rows("subnets")
         .filter(|row| text(row, "network_id") == network)
         .collect();
     let asked = match wanted.and_then(Value::as_array) {
         Some(list) => list.clone(),
-        None => subnets
+        None => [4, 6]
             .iter()
-            .take(1)
+            .filter_map(|version| {
+                all.iter().find(|row| {
+                    row.get("ip_version") == Some(&json!(version)) && !is_automatic(row)
+                })
+            })
             .map(|row| json!({"subnet_id": text(row, "id")}))
             .collect(),
     };
     let mut addresses: Vec<Value> = Vec::new();
     for one in &asked {
-        let address = one["ip_address"].as_str();
-        let named = one["subnet_id"].as_str();
-        let holds = |row: &&&Row| {
-            let block = Block::parse(text(row, "cidr"));
-            address.is_none_or(|address| block.is_some_and(|block| block.contains(address)))
-        };
-        let subnet = match named {
-            Some(id) => {
-                let row = subnets.iter().find(|row| text(row, "id") == id);
-                let row = row.ok_or_else(|| neutron_fault(400, "InvalidInput", &format!(
-                    "Invalid input for operation: Failed to create port on network {network}, because fixed_ips included invalid subnet {id}."
-                )))?;
-                if !holds(&row) {
-                    let address = address.unwrap_or_default();
-                    return Err(neutron_fault(400, "InvalidIpForSubnet", &format!(
-                        "IP address {address} is not a valid IP for the specified subnet."
-                    )));
-                }
-                row
-            }
-            None => subnets.iter().find(holds).ok_or_else(|| {
-                let address = address.unwrap_or_default();
-                neutron_fault(400, "InvalidIpForNetwork", &format!(
-                    "IP address {address} is not a valid IP for any of the subnets on the specified network."
-                ))
-            })?,
-        };
+        let subnet = subnet_of(&all, network, one)?;
         let id = text(subnet, "id");
+        if is_automatic(subnet) {
+            if let Some(address) = one["ip_address"].as_str() {
+                return Err(neutron_fault(
+                    400,
+                    "AllocationOnAutoAddressSubnet",
+                    &format!(
+                        "IPv6 address {address} cannot be directly assigned to a port on subnet {id} as the subnet is configured for automatic addresses"
+                    ),
+                ));
+            }
+            continue;
+        }
         let mine = |candidate: &str| addresses.iter().any(|one| one["ip_address"] == candidate);
-        let address = match address {
-            Some(address) if taken(world, id, address, own) || mine(address) => {
+        let address = match one["ip_address"].as_str() {
+            Some(address) if taken(world, id, address, card.own) || mine(address) => {
                 return Err(conflict(
                     "IpAddressAlreadyAllocated",
                     &format!("IP address {address} already allocated in subnet {id}"),
@@ -270,7 +351,7 @@ pub(super) fn allocate(
             }
             Some(address) => address.to_owned(),
             None => free(subnet, |candidate| {
-                !taken(world, id, candidate, own) && !mine(candidate)
+                !taken(world, id, candidate, card.own) && !mine(candidate)
             })
             .ok_or_else(|| {
                 conflict(
@@ -281,7 +362,70 @@ pub(super) fn allocate(
         };
         addresses.push(json!({"subnet_id": id, "ip_address": address}));
     }
+    let automatic = all.into_iter().filter(|row| is_automatic(row));
+    addresses.extend(automatic.filter_map(|subnet| of_card(subnet, card.mac)));
     Ok(addresses)
+}
+
+/// The subnet that one wish for an address means.
+fn subnet_of<'row>(all: &[&'row Row], network: &str, wish: &Value) -> Result<&'row Row, Reply> {
+    let address = wish["ip_address"].as_str();
+    let holds = |row: &Row| {
+        let block = Block::parse(text(row, "cidr"));
+        address.is_none_or(|address| block.is_some_and(|block| block.contains(address)))
+    };
+    let shown = address.unwrap_or_default();
+    let Some(id) = wish["subnet_id"].as_str() else {
+        let found = all.iter().copied().find(|row| holds(row));
+        return found.ok_or_else(|| neutron_fault(400, "InvalidIpForNetwork", &format!(
+            "IP address {shown} is not a valid IP for any of the subnets on the specified network."
+        )));
+    };
+    let found = all.iter().copied().find(|row| text(row, "id") == id);
+    let row = found.ok_or_else(|| neutron_fault(400, "InvalidInput", &format!(
+        "Invalid input for operation: Failed to create port on network {network}, because fixed_ips included invalid subnet {id}."
+    )))?;
+    if holds(row) {
+        return Ok(row);
+    }
+    Err(neutron_fault(
+        400,
+        "InvalidIpForSubnet",
+        &format!("IP address {shown} is not a valid IP for the specified subnet."),
+    ))
+}
+
+fn of_card(subnet: &Row, mac: &str) -> Option<Value> {
+    let address = Block::parse(text(subnet, "cidr"))?.of_card(mac)?;
+    Some(json!({"subnet_id": text(subnet, "id"), "ip_address": address}))
+}
+
+/// Gives the ports that a network has already their addresses in a new subnet, if cards give themselves some.
+pub(super) fn join(world: &mut World, network: &str, subnet: &str) {
+    let Some(subnet) = world.neutron.row("subnets", subnet).cloned() else {
+        return;
+    };
+    if !is_automatic(&subnet) {
+        return;
+    }
+    let ports: Vec<Row> = world
+        .neutron
+        .rows("ports")
+        .filter(|port| text(port, "network_id") == network)
+        .filter(|port| !text(port, "device_owner").starts_with("network:router"))
+        .cloned()
+        .collect();
+    for port in ports {
+        let mut addresses = port
+            .get("fixed_ips")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
+        addresses.extend(of_card(&subnet, text(&port, "mac_address")));
+        let mut changes = Row::new();
+        changes.insert("fixed_ips".to_owned(), json!(addresses));
+        touch(world, "ports", text(&port, "id"), changes);
+    }
 }
 
 /// The first address of a subnet's pools that is good.
@@ -319,8 +463,28 @@ pub(super) fn check_update(
     }
     let mut changes = wanted.clone();
     if wanted.contains_key("fixed_ips") {
-        let addresses = allocate(world, &network, wanted.get("fixed_ips"), Some(id))?;
+        let card = Card {
+            network: &network,
+            mac: text(row, "mac_address"),
+            own: Some(id),
+        };
+        let addresses = allocate(world, &card, wanted.get("fixed_ips"))?;
         changes.insert("fixed_ips".to_owned(), json!(addresses));
+    }
+    if wanted.contains_key("allowed_address_pairs") {
+        let pairs = pairs(
+            wanted.get("allowed_address_pairs"),
+            text(row, "mac_address"),
+        );
+        changes.insert("allowed_address_pairs".to_owned(), pairs);
+    }
+    if wanted.contains_key("extra_dhcp_opts") {
+        let before = row.get("extra_dhcp_opts").and_then(Value::as_array);
+        let options = options(
+            before.map_or(&[], Vec::as_slice),
+            wanted.get("extra_dhcp_opts"),
+        );
+        changes.insert("extra_dhcp_opts".to_owned(), options);
     }
     Ok(changes)
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::server::check_unlocked;
 use super::{Ask, Disk, ROOT_DEVICE, nowhere, see};
 use crate::sim::cinder::Attachment;
 use crate::sim::reply::{Answer, Reply, bad, fault, missing};
@@ -9,6 +10,9 @@ use crate::sim::world::{Event, World};
 
 pub(super) fn route(world: &mut World, ask: &Ask<'_>, id: &str, rest: &[&str]) -> Answer {
     let server = see(world, ask, id)?.clone();
+    if ask.call.method != "GET" {
+        check_unlocked(&server, ask)?;
+    }
     let absent = |volume: &str| missing(&format!("volume_id not found: {volume}"));
     match (ask.call.method.as_str(), rest) {
         ("GET", []) => {
@@ -154,6 +158,14 @@ fn attach(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
     Ok(Reply::ok(json!({"volumeAttachment": shown})).touching(volume))
 }
 
+/// Takes a volume away from the server that has it.
+pub(crate) fn let_go(world: &mut World, volume: &str) {
+    for server in world.nova.servers.values_mut() {
+        server.disks.retain(|disk| disk.volume != volume);
+    }
+    release(world, volume);
+}
+
 /// Keeps a volume for a server that does not have it yet.
 pub(super) fn reserve(world: &mut World, server: &str, disk: &Disk) {
     let at = world.date();
@@ -167,6 +179,29 @@ pub(super) fn reserve(world: &mut World, server: &str, disk: &Disk) {
             device: disk.device.clone(),
             at,
         });
+    }
+}
+
+/// Takes a volume away from whom it belongs to and gives it to a server, at once.
+pub(crate) fn hand_over(world: &mut World, volume: &str, server: &str) {
+    let_go(world, volume);
+    let used = world
+        .nova
+        .servers
+        .get(server)
+        .map_or(0, |one| one.disks.len());
+    let disk = Disk {
+        volume: volume.to_owned(),
+        device: device(used + 1),
+        tag: None,
+        delete_on_termination: false,
+        attachment: world.uuid(),
+        mapping: world.uuid(),
+    };
+    reserve(world, server, &disk);
+    world.set_status(volume, "in-use");
+    if let Some(server) = world.nova.servers.get_mut(server) {
+        server.disks.push(disk);
     }
 }
 

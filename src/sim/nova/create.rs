@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::attachment::{device, reserve};
-use super::{Ask, Disk as Attached, ROOT_DEVICE, Server, image, limit};
+use super::view::hostname;
+use super::{Action, Ask, Disk as Attached, ROOT_DEVICE, Server, image, limit};
 use crate::sim::cinder::{Blueprint, volume_make};
 use crate::sim::keystone::Who;
 use crate::sim::neutron::{PortSketch, port_bind, port_make, text, truth};
-use crate::sim::reply::{Answer, Body, Reply, bad, fault};
+use crate::sim::reply::{Answer, Body, Reply, bad, fault, is_printable};
 use crate::sim::world::{Event, Kind, World};
 
 /// Where a disk comes from.
@@ -57,20 +58,27 @@ pub(crate) enum Nic {
     Network { id: String, address: Option<String> },
 }
 
+/// What a server is to have of a network: a connection, and the tag of its card.
+type Card = (Nic, Option<String>);
+
 /// A server as it is asked for, all names looked up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wish {
     pub(crate) name: String,
+    /// What the guest is to call itself, if not by the name.
+    pub(crate) hostname: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) flavor: String,
     pub(crate) image: Option<String>,
+    /// An image that it is launched from although it boots from a volume.
+    pub(crate) launched_from: Option<String>,
     pub(crate) key_name: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) tags: Vec<String>,
     pub(crate) user_data: Option<String>,
     pub(crate) config_drive: bool,
     pub(crate) disks: Vec<Disk>,
-    pub(crate) nics: Vec<Nic>,
+    pub(crate) nics: Vec<Card>,
     /// Ids, for the ports that Nova makes.
     pub(crate) security_groups: Vec<String>,
     pub(crate) hints: Value,
@@ -127,16 +135,11 @@ fn read(world: &World, ask: &Ask<'_>, wanted: &Value, body: &Value) -> Result<Wi
     let Some(found) = world.nova.flavors.iter().find(|one| one.id == flavor) else {
         return Err(bad(&format!("Flavor {flavor} could not be found.")));
     };
-    let name = wanted["name"]
-        .as_str()
-        .unwrap_or_default()
-        .trim()
-        .to_owned();
-    if name.is_empty() || name.chars().count() > 255 {
-        return Err(bad(&format!(
-            "Invalid input for field/attribute name. Value: {name}. '{name}' is too short or too long"
-        )));
-    }
+    let name = wanted["name"].as_str().unwrap_or_default().to_owned();
+    check_name(&name)?;
+    check_description(&wanted["description"])?;
+    let hostname = wanted["hostname"].as_str().map(str::to_owned);
+    check_hostname(world, hostname.as_deref())?;
     let key_name = wanted["key_name"].as_str().map(str::to_owned);
     if let Some(key) = &key_name {
         let mine = world
@@ -170,7 +173,17 @@ fn read(world: &World, ask: &Ask<'_>, wanted: &Value, body: &Value) -> Result<Wi
     {
         return Err(bad("Can not find requested image"));
     }
-    let disks = disks(world, ask, wanted, image.as_deref())?;
+    let mut disks = disks(world, ask, wanted, image.as_deref())?;
+    if let Some(image) = &image
+        && !disks.iter().any(|disk| disk.boot_index == Some(0))
+    {
+        disks.extend(disks_of(world, image));
+    }
+    // The first one is the root.
+    disks.sort_by_key(|disk| {
+        let index = disk.boot_index.filter(|index| *index >= 0);
+        index.unwrap_or(i64::MAX)
+    });
     let volume_boot = disks.iter().any(|disk| disk.boot_index == Some(0));
     if !volume_boot && image.is_none() {
         return Err(bad(
@@ -190,8 +203,10 @@ fn read(world: &World, ask: &Ask<'_>, wanted: &Value, body: &Value) -> Result<Wi
     };
     Ok(Wish {
         name,
+        hostname,
         description,
         flavor,
+        launched_from: image.clone().filter(|_| volume_boot),
         image: image.filter(|_| !volume_boot),
         key_name,
         metadata: texts(&wanted["metadata"])?,
@@ -209,6 +224,74 @@ fn read(world: &World, ask: &Ask<'_>, wanted: &Value, body: &Value) -> Result<Wi
             .find_map(|key| body.get(key).cloned())
             .unwrap_or_else(|| json!({})),
     })
+}
+
+/// The disks that an image of a volume-backed server names: a new volume of each snapshot.
+fn disks_of(world: &World, image: &str) -> Vec<Disk> {
+    let image = world.glance.images.get(image);
+    let text = image.and_then(|image| image.properties.get("block_device_mapping"));
+    let mapping: Vec<Value> = text
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    mapping
+        .iter()
+        .filter_map(|one| {
+            Some(Disk {
+                source: Source::Snapshot(one["snapshot_id"].as_str()?.to_owned()),
+                size: number(&one["volume_size"]),
+                boot_index: one["boot_index"].as_i64(),
+                tag: one["tag"].as_str().map(str::to_owned),
+                device: wished_device(&one["device_name"]).ok().flatten(),
+                delete_on_termination: one["delete_on_termination"] == true,
+            })
+        })
+        .collect()
+}
+
+/// Refuses names that Nova does not take: one that is empty or longer than 255, with a blank at an end, or with
+/// what cannot be printed.
+pub(super) fn check_name(name: &str) -> Result<(), Reply> {
+    if name.is_empty() || name.chars().count() > 255 {
+        return Err(bad(&format!(
+            "Invalid input for field/attribute name. Value: {name}. '{name}' is too short or too long"
+        )));
+    }
+    if name.trim() == name && is_printable(name) {
+        return Ok(());
+    }
+    Err(bad(
+        "An invalid 'name' value was provided. The name must be: printable characters. Can not start or end with whitespace.",
+    ))
+}
+
+pub(super) fn check_description(value: &Value) -> Result<(), Reply> {
+    match value.as_str() {
+        Some(text) if text.chars().count() > 255 => Err(bad(&format!(
+            "Invalid input for field/attribute description. Value: {text}. '{text}' is too long"
+        ))),
+        Some(text) if !is_printable(text) => Err(bad(&format!(
+            "Invalid input for field/attribute description. Value: {text}. {text:?} does not match the regex"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Newer releases take any name of a host (seen in 2026.1: dots, `_`, more than 63 characters).
+pub(super) fn check_hostname(world: &World, name: Option<&str>) -> Result<(), Reply> {
+    let Some(name) = name.filter(|_| !world.config.release.is_newer()) else {
+        return Ok(());
+    };
+    let of_label = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let good = (2..=63).contains(&name.len())
+        && name.chars().all(of_label)
+        && !name.starts_with('-')
+        && !name.ends_with('-');
+    if good {
+        return Ok(());
+    }
+    Err(bad(&format!(
+        "Invalid input for field/attribute hostname. Value: {name}. '{name}' does not match '^[a-zA-Z0-9]+[a-zA-Z0-9-]*[a-zA-Z0-9]+$'"
+    )))
 }
 
 pub(super) fn texts(value: &Value) -> Result<BTreeMap<String, String>, Reply> {
@@ -284,11 +367,6 @@ fn disks(
         check_disk(world, ask, &disk)?;
         disks.push(disk);
     }
-    disks.sort_by_key(|disk| {
-        disk.boot_index
-            .filter(|index| *index >= 0)
-            .unwrap_or(i64::MAX)
-    });
     Ok(disks)
 }
 
@@ -365,7 +443,7 @@ fn check_disk(world: &World, ask: &Ask<'_>, disk: &Disk) -> Result<(), Reply> {
     }
 }
 
-fn nics(world: &World, ask: &Ask<'_>, wanted: &Value) -> Result<Vec<Nic>, Reply> {
+fn nics(world: &World, ask: &Ask<'_>, wanted: &Value) -> Result<Vec<Card>, Reply> {
     let mine = |project: &str| ask.who.is_admin() || project == ask.who.project;
     let Some(list) = wanted["networks"].as_array() else {
         if wanted["networks"] == "none" {
@@ -382,10 +460,13 @@ fn nics(world: &World, ask: &Ask<'_>, wanted: &Value) -> Result<Vec<Nic>, Reply>
             .collect();
         return match own.as_slice() {
             [] => Ok(Vec::new()),
-            [only] => Ok(vec![Nic::Network {
-                id: only.clone(),
-                address: None,
-            }]),
+            [only] => {
+                let nic = Nic::Network {
+                    id: only.clone(),
+                    address: None,
+                };
+                Ok(vec![(nic, None)])
+            }
             _ => Err(fault(
                 409,
                 "Multiple possible networks found, use a Network ID to be more specific.",
@@ -394,6 +475,12 @@ fn nics(world: &World, ask: &Ask<'_>, wanted: &Value) -> Result<Vec<Nic>, Reply>
     };
     let mut nics = Vec::new();
     for one in list {
+        if one.get("tag").is_some() && !ask.since(42) && ask.minor != 32 {
+            return Err(bad(
+                "Invalid input for field/attribute networks. Additional properties are not allowed ('tag' was unexpected)",
+            ));
+        }
+        let tag = one["tag"].as_str().map(str::to_owned);
         if let Some(id) = one["port"].as_str() {
             let found = world
                 .neutron
@@ -405,7 +492,13 @@ fn nics(world: &World, ask: &Ask<'_>, wanted: &Value) -> Result<Vec<Nic>, Reply>
             if !text(port, "device_id").is_empty() {
                 return Err(fault(409, &format!("Port {id} is still in use.")));
             }
-            nics.push(Nic::Port(id.to_owned()));
+            let addresses = port.get("fixed_ips").and_then(Value::as_array);
+            if addresses.is_none_or(Vec::is_empty) {
+                return Err(bad(&format!(
+                    "Port {id} requires a FixedIP in order to be used."
+                )));
+            }
+            nics.push((Nic::Port(id.to_owned()), tag));
             continue;
         }
         let id = one["uuid"].as_str().unwrap_or_default();
@@ -431,10 +524,11 @@ fn nics(world: &World, ask: &Ask<'_>, wanted: &Value) -> Result<Vec<Nic>, Reply>
                 "Network {id} requires a subnet in order to boot instances on."
             )));
         }
-        nics.push(Nic::Network {
+        let nic = Nic::Network {
             id: id.to_owned(),
             address: one["fixed_ip"].as_str().map(str::to_owned),
-        });
+        };
+        nics.push((nic, tag));
     }
     Ok(nics)
 }
@@ -463,11 +557,12 @@ fn security_groups(world: &World, ask: &Ask<'_>, wanted: &Value) -> Result<Vec<S
 pub(crate) fn build(world: &mut World, who: &Who, wish: Wish) -> Result<String, Reply> {
     let id = world.uuid();
     let (mut cards, mut own_ports) = (Vec::new(), Vec::new());
-    for nic in &wish.nics {
-        match nic {
+    let mut card_tags = BTreeMap::new();
+    for (nic, tag) in &wish.nics {
+        let port = match nic {
             Nic::Port(port) => {
                 port_bind(world, port, &id);
-                cards.push(port.clone());
+                port.clone()
             }
             Nic::Network {
                 id: network,
@@ -482,10 +577,12 @@ pub(crate) fn build(world: &mut World, who: &Who, wish: Wish) -> Result<String, 
                 };
                 let port = port_make(world, &who.project, &sketch)
                     .map_err(|reply| port_refused(&reply))?;
-                cards.push(port.clone());
-                own_ports.push(port);
+                own_ports.push(port.clone());
+                port
             }
-        }
+        };
+        card_tags.extend(tag.clone().map(|tag| (port.clone(), tag)));
+        cards.push(port);
     }
     let mut disks: Vec<Attached> = Vec::new();
     for disk in &wish.disks {
@@ -508,12 +605,14 @@ pub(crate) fn build(world: &mut World, who: &Who, wish: Wish) -> Result<String, 
         sequence: world.next(),
         project: who.project.clone(),
         user: who.user.clone(),
+        hostname: wish.hostname.unwrap_or_else(|| hostname(&wish.name, &id)),
         name: wish.name,
         description: wish.description,
         status: "BUILD".to_owned(),
         task: None,
         flavor: wish.flavor,
         image: wish.image,
+        launched_from: wish.launched_from,
         key_name: wish.key_name,
         metadata: wish.metadata,
         tags: wish.tags,
@@ -521,16 +620,22 @@ pub(crate) fn build(world: &mut World, who: &Who, wish: Wish) -> Result<String, 
         config_drive: wish.config_drive,
         disks,
         cards,
+        card_tags,
         own_ports,
         properties,
         agent: true,
         disk,
         hints: wish.hints,
         locked: false,
+        locked_reason: None,
         fault: None,
         created: now,
         updated: now,
         launched: None,
+        actions: vec![Action {
+            name: "create".to_owned(),
+            time: now,
+        }],
     };
     world.remember(Kind::Server, &id, &server.name, &who.project);
     if let Some(memory) = world.recall(&id) {

@@ -120,6 +120,17 @@ fn create(world: &mut World, ask: &Ask<'_>, user: &str) -> Answer {
     {
         return Err(fault(409, &format!("Key pair '{name}' already exists.")));
     }
+    check_name(name, ask)?;
+    let kind = match wanted["type"].as_str() {
+        None => "ssh",
+        Some("ssh") if ask.since(2) => "ssh",
+        Some("x509") if ask.since(2) => "x509",
+        Some(other) => {
+            return Err(bad(&format!(
+                "Invalid input for field/attribute type. Value: {other}. '{other}' is not one of ['ssh', 'x509']"
+            )));
+        }
+    };
     let given = wanted["public_key"].as_str().map(str::to_owned);
     let private = given.is_none();
     if private && ask.since(92) {
@@ -129,15 +140,27 @@ fn create(world: &mut World, ask: &Ask<'_>, user: &str) -> Answer {
     }
     let public =
         given.unwrap_or_else(|| format!("ssh-rsa AAAA{} Generated-by-Nova", world.hex_id()));
-    if !public.starts_with("ssh-") && !public.starts_with("ecdsa-") {
+    if kind == "x509" && !public.starts_with("-----BEGIN CERTIFICATE-----") {
+        return Err(bad(
+            "Keypair data is invalid: failed to generate X509 fingerprint. Error message: Unable to load PEM file.",
+        ));
+    }
+    // The keys of tokens came later (Zed refuses them, 2026.1 does not).
+    let known: &[&str] = if world.config.release.is_newer() {
+        &["ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-"]
+    } else {
+        &["ssh-", "ecdsa-"]
+    };
+    if kind == "ssh" && !known.iter().any(|prefix| public.starts_with(prefix)) {
         return Err(bad(
             "Keypair data is invalid: failed to generate fingerprint",
         ));
     }
     make(world, user, name, &public);
-    let Some(keypair) = world.nova.keypairs.last() else {
+    let Some(keypair) = world.nova.keypairs.last_mut() else {
         return Err(nowhere());
     };
+    kind.clone_into(&mut keypair.kind);
     let mut view = view(ask, keypair, true);
     if private {
         view["private_key"] =
@@ -147,4 +170,21 @@ fn create(world: &mut World, ask: &Ask<'_>, user: &str) -> Answer {
         if ask.since(2) { 201 } else { 200 },
         json!({"keypair": view}),
     ))
+}
+
+/// Which names Nova takes: `@` and `.` are newer than the rest.
+fn check_name(name: &str, ask: &Ask<'_>) -> Result<(), Reply> {
+    if name.chars().count() > 255 {
+        return Err(bad(&format!(
+            "Invalid input for field/attribute name. Value: {name}. '{name}' is too long"
+        )));
+    }
+    let more = if ask.since(92) { "@." } else { "" };
+    let known = |c: char| c.is_ascii_alphanumeric() || "_- ".contains(c) || more.contains(c);
+    if name.chars().all(known) {
+        return Ok(());
+    }
+    Err(bad(&format!(
+        "An invalid 'name' value was provided. The name must be: Only expected characters: [{more}_- 0-9a-zA-Z]"
+    )))
 }

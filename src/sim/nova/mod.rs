@@ -5,8 +5,10 @@ mod create;
 mod flavor;
 mod group;
 mod image;
+mod interface;
 mod keypair;
 mod limit;
+mod power;
 mod server;
 mod view;
 
@@ -21,8 +23,10 @@ use crate::sim::keystone::{Who, unauthorised};
 use crate::sim::reply::{Answer, Reply, fault, missing};
 use crate::sim::world::World;
 
+pub(crate) use attachment::{hand_over as volume_hand_over, let_go as volume_let_go};
 pub(crate) use create::{Disk as DiskWish, Nic, Wish as ServerWish, build as server_build};
 pub(crate) use image::gone as image_gone;
+pub(crate) use interface::{hand_over as port_hand_over, let_go as port_let_go};
 pub(crate) use keypair::make as keypair_make;
 pub(crate) use server::settle;
 
@@ -48,11 +52,17 @@ pub(crate) struct Server {
     pub(crate) user: String,
     pub(crate) name: String,
     pub(crate) description: Option<String>,
-    /// As the API shows it: `BUILD`, `ACTIVE`, `SHUTOFF`, `ERROR`, `DELETED`.
+    /// What its guest calls itself; a new name of the server leaves it alone.
+    pub(crate) hostname: String,
+    /// As the API shows it: `BUILD`, `ACTIVE`, `SHUTOFF`, `PAUSED`, `SUSPENDED`, `SHELVED_OFFLOADED`, `RESCUE`,
+    /// `ERROR`, `DELETED`.
     pub(crate) status: String,
     pub(crate) task: Option<String>,
     pub(crate) flavor: String,
+    /// The image that its root disk was made from, if that is no volume.
     pub(crate) image: Option<String>,
+    /// The image that it was launched from although it boots from a volume; it is shown as if it were the other.
+    pub(crate) launched_from: Option<String>,
     pub(crate) key_name: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) tags: Vec<String>,
@@ -61,6 +71,8 @@ pub(crate) struct Server {
     pub(crate) disks: Vec<Disk>,
     /// All ports that the server began with, in the order of its network cards.
     pub(crate) cards: Vec<String>,
+    /// The tags of its cards, by their ports.
+    pub(crate) card_tags: BTreeMap<String, String>,
     /// The ports that go with the server.
     pub(crate) own_ports: Vec<String>,
     /// What Nova keeps of the properties of its image or root volume, as they were when it was made.
@@ -71,10 +83,20 @@ pub(crate) struct Server {
     pub(crate) disk: Option<Content>,
     pub(crate) hints: Value,
     pub(crate) locked: bool,
+    pub(crate) locked_reason: Option<String>,
     pub(crate) fault: Option<(u16, String, DateTime<Utc>)>,
     pub(crate) created: DateTime<Utc>,
     pub(crate) updated: DateTime<Utc>,
     pub(crate) launched: Option<DateTime<Utc>>,
+    /// What was done with it, the newest last.
+    pub(crate) actions: Vec<Action>,
+}
+
+/// Something that was done with a server.
+#[derive(Clone, Debug)]
+pub(crate) struct Action {
+    pub(crate) name: String,
+    pub(crate) time: DateTime<Utc>,
 }
 
 #[derive(Debug, Default)]
@@ -230,6 +252,9 @@ fn route(world: &mut World, ask: &Ask<'_>, parts: &[&str]) -> Answer {
     match rest {
         ["servers", id, "os-volume_attachments", rest @ ..] => {
             attachment::route(world, ask, id, rest)
+        }
+        ["servers", id, "os-interface", rest @ ..] if !reads => {
+            interface::route(world, ask, id, rest)
         }
         ["servers", rest @ ..] => server::route(world, ask, rest),
         ["flavors", rest @ ..] => flavor::route(world, ask, rest),

@@ -7,11 +7,13 @@ use regex::RegexBuilder;
 use serde_json::{Value, json};
 
 use super::attachment::release;
-use super::create::{create, tags, texts};
-use super::view::view;
-use super::{Ask, Server, forbidden, image, nowhere, see};
+use super::create::{check_description, check_hostname, check_name, create, tags, texts};
+use super::power;
+use super::view::{interfaces, view};
+use super::{Action, Ask, Server, forbidden, image, nowhere, see};
 use crate::sim::call::truth;
 use crate::sim::cinder::delete_with_server;
+use crate::sim::clock::zulu;
 use crate::sim::neutron::ports_release;
 use crate::sim::reply::{Answer, Reply, bad, fault, missing};
 use crate::sim::world::{Event, World};
@@ -27,7 +29,7 @@ pub(super) fn route(world: &mut World, ask: &Ask<'_>, rest: &[&str]) -> Answer {
         }
         ("PUT", [id]) => update(world, ask, id),
         ("DELETE", [id]) => {
-            see(world, ask, id)?;
+            check_unlocked(see(world, ask, id)?, ask)?;
             let now = world.date();
             if let Some(server) = world.nova.servers.get_mut(*id) {
                 server.task = Some("deleting".to_owned());
@@ -39,9 +41,29 @@ pub(super) fn route(world: &mut World, ask: &Ask<'_>, rest: &[&str]) -> Answer {
             );
             Ok(Reply::empty(204).touching(id))
         }
-        ("POST", [id, "action"]) => action(world, ask, id),
+        ("POST", [id, "action"]) => {
+            let done = action(world, ask, id)?;
+            acted(world, ask, id);
+            Ok(done)
+        }
+        ("GET", [id, "os-instance-actions"]) => {
+            let server = see(world, ask, id)?;
+            // The newest first.
+            let actions = server.actions.iter().enumerate().rev();
+            let actions: Vec<Value> = actions
+                .map(|(number, one)| {
+                    json!({"action": one.name, "instance_uuid": id, "message": null,
+                        "project_id": server.project, "user_id": server.user,
+                        "request_id": format!("req-{id}-{number}"), "start_time": zulu(one.time)})
+                })
+                .collect();
+            Ok(Reply::ok(json!({"instanceActions": actions})))
+        }
         (_, [id, "metadata", rest @ ..]) => {
-            see(world, ask, id)?;
+            let server = see(world, ask, id)?;
+            if ask.call.method != "GET" {
+                check_unlocked(server, ask)?;
+            }
             metadata(world, ask, id, rest)
         }
         (_, [id, "tags", rest @ ..]) if ask.since(26) => {
@@ -49,8 +71,8 @@ pub(super) fn route(world: &mut World, ask: &Ask<'_>, rest: &[&str]) -> Answer {
             server_tags(world, ask, id, rest)
         }
         ("GET", [id, "os-interface"]) => {
-            see(world, ask, id)?;
-            Ok(Reply::ok(json!({"interfaceAttachments": []})))
+            let server = see(world, ask, id)?;
+            Ok(Reply::ok(interfaces(world, ask, server)))
         }
         _ => Err(nowhere()),
     }
@@ -114,7 +136,10 @@ fn list(world: &World, ask: &Ask<'_>, path: &str) -> Answer {
                 rows.retain(|server| !wanted.iter().any(|tag| server.tags.contains(tag)));
             }
             "flavor" => rows.retain(|server| server.flavor == *value),
-            "image" => rows.retain(|server| server.image.as_ref() == Some(value)),
+            "image" => rows.retain(|server| {
+                let image = server.image.as_ref().or(server.launched_from.as_ref());
+                image == Some(value)
+            }),
             "uuid" => rows.retain(|server| server.id == *value),
             "key_name" => rows.retain(|server| server.key_name.as_ref() == Some(value)),
             "project_id" | "tenant_id" if everybody => {
@@ -164,8 +189,22 @@ fn update(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
     see(world, ask, id)?;
     let body = ask.call.json();
     let wanted = &body["server"];
+    if let Some(name) = wanted["name"].as_str() {
+        check_name(name)?;
+    }
+    check_description(&wanted["description"])?;
+    let hostname = wanted["hostname"].as_str();
+    if wanted.get("hostname").is_some() && !ask.since(90) {
+        return Err(bad(
+            "Invalid input for field/attribute server. Additional properties are not allowed ('hostname' was unexpected)",
+        ));
+    }
+    check_hostname(world, hostname)?;
     let now = world.date();
     if let Some(server) = world.nova.servers.get_mut(id) {
+        if let Some(name) = hostname {
+            name.clone_into(&mut server.hostname);
+        }
         if let Some(name) = wanted["name"].as_str() {
             name.clone_into(&mut server.name);
         }
@@ -178,48 +217,37 @@ fn update(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
     Ok(Reply::ok(json!({"server": view(world, ask, server, true)})))
 }
 
+/// Refuses what a lock forbids to all but admins.
+pub(super) fn check_unlocked(server: &Server, ask: &Ask<'_>) -> Result<(), Reply> {
+    if !server.locked || ask.who.is_admin() {
+        return Ok(());
+    }
+    Err(fault(409, &format!("Instance {} is locked", server.id)))
+}
+
 fn action(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
     let server = see(world, ask, id)?.clone();
     let body = ask.call.json();
     let Some((name, argument)) = body.as_object().and_then(|object| object.iter().next()) else {
         return Err(bad("Malformed request body"));
     };
-    let wrong = |needed: &str| {
-        (server.status != needed).then(|| {
-            let state = match server.status.as_str() {
-                "SHUTOFF" => "stopped".to_owned(),
-                other => other.to_lowercase(),
-            };
-            fault(
-                409,
-                &format!(
-                    "Cannot '{}' instance {id} while it is in vm_state {state}",
-                    name.trim_start_matches("os-")
-                ),
-            )
-        })
-    };
-    let power = world.config.times.server_power;
+    // Whoever may act may also lift the lock, and an image changes nothing.
+    let free = ["createImage", "lock", "unlock", "os-resetState"];
+    if !free.contains(&name.as_str()) {
+        check_unlocked(&server, ask)?;
+    }
     match name.as_str() {
         "createImage" => image::create(world, ask, id, argument),
-        "os-stop" | "os-start" => {
-            let on = name == "os-start";
-            if let Some(refusal) = wrong(if on { "SHUTOFF" } else { "ACTIVE" }) {
-                return Err(refusal);
-            }
-            if let Some(server) = world.nova.servers.get_mut(id) {
-                server.task = Some(if on { "powering-on" } else { "powering-off" }.to_owned());
-            }
-            world.later(power, Event::ServerPower(id.to_owned(), on));
-            Ok(Reply::empty(202).touching(id))
-        }
-        "reboot" => {
-            world.later(power, Event::ServerPower(id.to_owned(), true));
-            Ok(Reply::empty(202).touching(id))
-        }
         "lock" | "unlock" => {
+            let reason = argument["locked_reason"].as_str();
+            if argument.get("locked_reason").is_some() && !ask.since(73) {
+                return Err(bad(&format!(
+                    "Invalid input for field/attribute lock. Value: {argument}. {argument} is not of type 'null'"
+                )));
+            }
             if let Some(server) = world.nova.servers.get_mut(id) {
                 server.locked = name == "lock";
+                server.locked_reason = reason.map(str::to_owned);
             }
             Ok(Reply::empty(202))
         }
@@ -239,7 +267,19 @@ fn action(world: &mut World, ask: &Ask<'_>, id: &str) -> Answer {
         "createBackup" if server.image.is_none() => Err(bad(
             "Invalid input received: Backup is not supported for volume-backed instances.",
         )),
-        other => Err(bad(&format!("There is no such action: {other}"))),
+        other => power::act(world, &server, other)
+            .unwrap_or_else(|| Err(bad(&format!("There is no such action: {other}")))),
+    }
+}
+
+/// Notes an action, as Nova does in the words of its own.
+fn acted(world: &mut World, ask: &Ask<'_>, id: &str) {
+    let body = ask.call.json();
+    let name = body.as_object().and_then(|object| object.keys().next());
+    let name = name.map(|name| name.trim_start_matches("os-").to_owned());
+    let time = world.date();
+    if let (Some(name), Some(server)) = (name, world.nova.servers.get_mut(id)) {
+        server.actions.push(Action { name, time });
     }
 }
 
@@ -350,14 +390,7 @@ pub(crate) fn settle(world: &mut World, event: &Event, failure: Option<&str>) {
             bury(world, id);
         }
         Event::ImageReady { image, server } => image::settle(world, image, server, failure),
-        Event::ServerPower(id, on) => {
-            if let Some(server) = world.nova.servers.get_mut(id) {
-                let status = if *on { "ACTIVE" } else { "SHUTOFF" };
-                status.clone_into(&mut server.status);
-                server.task = None;
-                server.updated = now;
-            }
-        }
+        Event::ServerPower(id, on) => power::settle(world, id, *on),
         Event::VolumeAttached { server, volume } => {
             let status = if failure.is_some() {
                 "error_attaching"

@@ -15,6 +15,10 @@ pub(super) fn view(world: &World, ask: &Ask<'_>, server: &Server, alone: bool) -
         "BUILD" => ("building", 0),
         "ACTIVE" | "REBOOT" => ("active", 1),
         "SHUTOFF" => ("stopped", 4),
+        "PAUSED" => ("paused", 3),
+        "SUSPENDED" => ("suspended", 4),
+        "SHELVED_OFFLOADED" => ("shelved_offloaded", 4),
+        "RESCUE" => ("rescued", 1),
         "DELETED" => ("deleted", 0),
         _ => ("error", 0),
     };
@@ -22,7 +26,8 @@ pub(super) fn view(world: &World, ask: &Ask<'_>, server: &Server, alone: bool) -
         .task
         .clone()
         .or_else(|| building.then(|| "spawning".to_owned()));
-    let image = server.image.as_ref().map_or(
+    let image = server.image.as_ref().or(server.launched_from.as_ref());
+    let image = image.map_or(
         json!(""),
         |id| json!({"id": id, "links": ask.bookmark(&format!("images/{id}"))}),
     );
@@ -56,12 +61,8 @@ pub(super) fn view(world: &World, ask: &Ask<'_>, server: &Server, alone: bool) -
         (19, "description", json!(server.description)),
         (26, "tags", json!(server.tags)),
         (63, "trusted_image_certificates", Value::Null),
-        (73, "locked_reason", Value::Null),
-        (
-            90,
-            "OS-EXT-SRV-ATTR:hostname",
-            json!(hostname(&server.name)),
-        ),
+        (73, "locked_reason", json!(server.locked_reason)),
+        (90, "OS-EXT-SRV-ATTR:hostname", json!(server.hostname)),
         (96, "pinned_availability_zone", Value::Null),
         (100, "scheduler_hints", server.hints.clone()),
     ];
@@ -78,6 +79,7 @@ pub(super) fn view(world: &World, ask: &Ask<'_>, server: &Server, alone: bool) -
             .filter(|group| group.members.contains(&server.id));
         view["server_groups"] = json!(groups.map(|group| &group.id).collect::<Vec<_>>());
     }
+    world.dress(&server.id, &mut view);
     view
 }
 
@@ -91,7 +93,7 @@ fn administer(world: &World, ask: &Ask<'_>, server: &Server, view: &mut Value) {
         view["OS-EXT-SRV-ATTR:reservation_id"] =
             json!(format!("r-{}", server.id.get(..8).unwrap_or_default()));
         view["OS-EXT-SRV-ATTR:launch_index"] = json!(0);
-        view["OS-EXT-SRV-ATTR:hostname"] = json!(hostname(&server.name));
+        view["OS-EXT-SRV-ATTR:hostname"] = json!(server.hostname);
         view["OS-EXT-SRV-ATTR:kernel_id"] = json!("");
         view["OS-EXT-SRV-ATTR:ramdisk_id"] = json!("");
         view["OS-EXT-SRV-ATTR:root_device_name"] = json!(ROOT_DEVICE);
@@ -103,13 +105,27 @@ fn administer(world: &World, ask: &Ask<'_>, server: &Server, view: &mut Value) {
 }
 
 /// A server's name as its guest may call itself.
-fn hostname(name: &str) -> String {
-    let kept = name.trim().to_lowercase().replace([' ', '_'], "-");
-    let kept: String = kept
+pub(super) fn hostname(name: &str, id: &str) -> String {
+    const LONGEST: usize = 63;
+    let kept: String = name
         .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
+        .filter(|c| u32::from(*c) <= 0xff)
+        .take(LONGEST)
+        .map(|c| {
+            if c.is_whitespace() || "_.".contains(c) {
+                '-'
+            } else {
+                c
+            }
+        })
+        .filter(|c| c.is_alphanumeric() || *c == '-')
         .collect();
-    kept.trim_matches('-').to_owned()
+    let kept = kept.to_lowercase();
+    let kept = kept.trim_matches('-');
+    if kept.is_empty() {
+        return format!("server-{id}");
+    }
+    kept.to_owned()
 }
 
 fn host_id(world: &World, server: &Server) -> String {
@@ -146,6 +162,25 @@ fn disks(ask: &Ask<'_>, server: &Server) -> Value {
         })
         .collect();
     json!(views)
+}
+
+/// The cards of a server in the order of the ids of their ports, which is all the order that this list has.
+pub(super) fn interfaces(world: &World, ask: &Ask<'_>, server: &Server) -> Value {
+    let ports = world.neutron.rows("ports");
+    let views: Vec<Value> = ports
+        .filter(|port| text(port, "device_id") == server.id)
+        .map(|port| {
+            let id = text(port, "id");
+            let mut view = json!({"port_id": id, "net_id": text(port, "network_id"),
+                "mac_addr": text(port, "mac_address"), "port_state": text(port, "status"),
+                "fixed_ips": port.get("fixed_ips")});
+            if ask.since(70) {
+                view["tag"] = json!(server.card_tags.get(id));
+            }
+            view
+        })
+        .collect();
+    json!({"interfaceAttachments": views})
 }
 
 fn addresses(world: &World, server: &Server) -> Value {

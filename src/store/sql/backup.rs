@@ -20,9 +20,11 @@ use crate::{
         lifecycle::State,
         page::{Cursor, OrderField, OrderValue, Page, Query},
         time::Timestamp,
+        verification::Verification,
     },
     port::store::{News, StoreError},
     store::{
+        aside::{Gaps, Stored, readable, readable_one},
         schema::backups,
         text::{
             from_json, from_json_option, json, json_option, number, state, tenant, unreadable, uuid,
@@ -52,6 +54,10 @@ struct Row {
     created: i64,
     updated: i64,
     revision: i64,
+    #[serde(default)]
+    verified: Option<i64>,
+    #[serde(default)]
+    doubt: Option<String>,
 }
 
 /// What a turn writes; what is `None` stays as it is.
@@ -69,6 +75,8 @@ struct Told {
     instance_name: Option<String>,
     detail: Option<String>,
     updated: i64,
+    verified: Option<i64>,
+    doubt: Option<Option<String>>,
 }
 
 /// Writes a new one.
@@ -88,7 +96,7 @@ pub(super) async fn get(conn: &mut Conn, id: BackupId) -> Result<Option<Backup>,
         .first(conn)
         .await
         .optional()?;
-    row.map(Backup::try_from).transpose()
+    Ok(row.map(Row::salvaged))
 }
 
 /// The details of several, by id.
@@ -98,7 +106,7 @@ pub(super) async fn of_ids(conn: &mut Conn, ids: &[String]) -> Result<Vec<Backup
         .select(Row::as_select())
         .load(conn)
         .await?;
-    rows.into_iter().map(Backup::try_from).collect()
+    Ok(readable(rows))
 }
 
 /// Those that a schedule made, oldest first.
@@ -112,7 +120,7 @@ pub(super) async fn of_schedule(
         .select(Row::as_select())
         .load(conn)
         .await?;
-    rows.into_iter().map(Backup::try_from).collect()
+    Ok(readable(rows))
 }
 
 /// Those that no schedule made, that rest and are not held, and that were to be kept until `now` or
@@ -122,35 +130,47 @@ pub(super) async fn expired(
     now: Timestamp,
     limit: i64,
 ) -> Result<Vec<Backup>, StoreError> {
-    let rows: Vec<Row> = backups::table
-        .filter(backups::kept_until.le(now.0))
-        .filter(backups::schedule.is_null())
-        .filter(backups::held.eq(0))
-        .filter(backups::state.eq_any([State::Ok.name(), State::Erred.name()]))
-        .order((backups::kept_until, backups::id))
-        .limit(limit)
-        .select(Row::as_select())
-        .load(conn)
-        .await?;
-    rows.into_iter().map(Backup::try_from).collect()
+    let (mut found, mut passed) = (Vec::new(), 0);
+    // What cannot be read must not take the places of what can.
+    loop {
+        let rows: Vec<Row> = backups::table
+            .filter(backups::kept_until.le(now.0))
+            .filter(backups::schedule.is_null())
+            .filter(backups::held.eq(0))
+            .filter(backups::state.eq_any([State::Ok.name(), State::Erred.name()]))
+            .order((backups::kept_until, backups::id))
+            .limit(limit)
+            .offset(passed)
+            .select(Row::as_select())
+            .load(conn)
+            .await?;
+        let count = i64::try_from(rows.len()).unwrap_or(limit);
+        passed += count;
+        found.extend(readable::<Row, Backup>(rows));
+        if count < limit || found.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+            found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            return Ok(found);
+        }
+    }
 }
 
-/// The states and errors of several, by id.
+/// The states and errors of several, by id; of a state that cannot be read there is none.
 pub(super) async fn standing(
     conn: &mut Conn,
     ids: &[String],
-) -> Result<Vec<(String, (State, Option<OperationError>))>, StoreError> {
+) -> Result<Vec<(String, Option<(State, Option<OperationError>)>)>, StoreError> {
     let rows: Vec<(String, String, Option<String>)> = backups::table
         .filter(backups::id.eq_any(ids))
         .select((backups::id, backups::state, backups::error))
         .load(conn)
         .await?;
-    rows.into_iter()
-        .map(|(id, is, error)| {
-            let error = from_json_option("the error of a regular backup", error)?;
-            Ok((id, (state(&is)?, error)))
-        })
-        .collect()
+    let told = rows.into_iter().map(|(id, is, error)| {
+        let error =
+            Gaps::default().or_default(from_json_option("the error of a regular backup", error));
+        let state = state(&is).ok();
+        (id, state.map(|state| (state, error)))
+    });
+    Ok(told.collect())
 }
 
 /// A page, of at most `limit` rows.
@@ -186,10 +206,7 @@ pub(super) async fn page(
     }
     let rows = ordered!(rows, order, after, backups, name);
     let rows: Vec<Row> = rows.load(conn).await?;
-    let items = rows
-        .into_iter()
-        .map(Backup::try_from)
-        .collect::<Result<Vec<_>, _>>()?;
+    let items = rows.into_iter().map(Row::salvaged).collect();
     Ok(cut(items, limit as usize, |backup| Cursor {
         value: match order.field {
             OrderField::Created => OrderValue::Time(backup.created),
@@ -200,8 +217,20 @@ pub(super) async fn page(
     }))
 }
 
+/// Refuses one that cannot be read in full: what would be written over it is not all that it held.
+async fn check_readable(conn: &mut Conn, id: BackupId) -> Result<(), StoreError> {
+    let row: Option<Row> = backups::table
+        .find(id.to_string())
+        .select(Row::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(Backup::try_from).transpose().map(drop)
+}
+
 /// Writes what a caller changed, at the revision that the caller saw.
 pub(super) async fn change(conn: &mut Conn, backup: &Backup) -> Result<Backup, StoreError> {
+    check_readable(conn, backup.id).await?;
     let row: Option<Row> = diesel::update(
         backups::table
             .find(backup.id.to_string())
@@ -233,6 +262,47 @@ pub(super) async fn change(conn: &mut Conn, backup: &Backup) -> Result<Backup, S
     Err(StoreError::NotFound(about))
 }
 
+/// Says why nothing is done for one, and changes nothing else of it; answers the event of it. Of one that
+/// says so already, that is not there or that cannot be read there is none.
+pub(super) async fn set_aside(
+    conn: &mut Conn,
+    id: BackupId,
+    why: &str,
+    now: Timestamp,
+) -> Result<Option<Event>, StoreError> {
+    let row: Option<Row> = backups::table
+        .find(id.to_string())
+        .select(Row::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    let Some(before) = row.and_then(readable_one::<Row, Backup>) else {
+        return Ok(None);
+    };
+    if before.runtime_state == why {
+        return Ok(None);
+    }
+    let told = Backup {
+        runtime_state: why.to_owned(),
+        updated: now,
+        revision: before.revision + 1,
+        ..before
+    };
+    let written = diesel::update(
+        backups::table
+            .find(id.to_string())
+            .filter(backups::revision.eq(told.revision - 1)),
+    )
+    .set((
+        backups::runtime_state.eq(why),
+        backups::updated.eq(now.0),
+        backups::revision.eq(told.revision),
+    ))
+    .execute(conn)
+    .await?;
+    (written == 1).then(|| event_of(&told)).transpose()
+}
+
 /// Writes what a turn tells; answers the event of it.
 pub(super) async fn tell(
     conn: &mut Handle<'_>,
@@ -241,6 +311,7 @@ pub(super) async fn tell(
     ending: &Ending,
 ) -> Result<Event, StoreError> {
     let detail = written_detail(news)?;
+    let verification = news.report.verification.as_ref();
     let told = Told {
         state: news.state.name().to_owned(),
         runtime_state: news.report.runtime_state.clone(),
@@ -255,6 +326,10 @@ pub(super) async fn tell(
             .map(|manifest| manifest.name.clone()),
         detail: json_option(detail)?,
         updated: news.time.0,
+        verified: verification.and_then(|told| told.time).map(|time| time.0),
+        doubt: verification
+            .map(|told| json_option(told.doubt.as_ref()))
+            .transpose()?,
     };
     let told = diesel::update(backups::table.find(id.to_string()))
         .set((told, backups::revision.eq(backups::revision + 1)))
@@ -269,7 +344,7 @@ pub(super) async fn tell(
         state: news.state,
         runtime_state: news.report.runtime_state.clone(),
         progress: news.report.progress.clone(),
-        error: from_json_option("the error of a regular backup", error)?,
+        error: Gaps::default().or_default(from_json_option("the error of a regular backup", error)),
     })
 }
 
@@ -354,7 +429,17 @@ impl Row {
             created: backup.created.0,
             updated: backup.updated.0,
             revision: backup.revision,
+            verified: backup.verification.time.map(|time| time.0),
+            doubt: json_option(backup.verification.doubt.as_ref())?,
         })
+    }
+}
+
+impl Stored for Row {
+    const KIND: &'static str = "regular backup";
+
+    fn key(&self) -> &str {
+        &self.id
     }
 }
 
@@ -362,31 +447,61 @@ impl TryFrom<Row> for Backup {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: BackupId(uuid(&row.id)?),
-            name: row.name,
-            description: row.description,
-            tenant: tenant(row.cloud, row.project),
-            server: ServerId::new(row.server),
-            instance_name: row.instance_name,
+        let mut gaps = Gaps::default();
+        let read = row.read(&mut gaps);
+        gaps.refused().map(|()| read)
+    }
+}
+
+impl Row {
+    /// What can be read of it.
+    fn read(self, gaps: &mut Gaps) -> Backup {
+        Backup {
+            id: BackupId(gaps.or_default(uuid(&self.id))),
+            name: self.name,
+            description: self.description,
+            tenant: tenant(self.cloud, self.project),
+            server: ServerId::new(self.server),
+            instance_name: self.instance_name,
             keeping: Keeping {
-                schedule: row
-                    .schedule
-                    .as_deref()
-                    .map(uuid)
-                    .transpose()?
+                schedule: gaps
+                    .or_default(self.schedule.as_deref().map(uuid).transpose())
                     .map(ScheduleId),
-                until: row.kept_until.map(Timestamp),
-                held: row.held != 0,
+                until: self.kept_until.map(Timestamp),
+                held: self.held != 0,
             },
-            state: state(&row.state)?,
-            runtime_state: row.runtime_state,
-            progress: from_json("the progress of a regular backup", &row.progress)?,
-            error: from_json_option("the error of a regular backup", row.error)?,
-            detail: from_json("the detail of a regular backup", &row.detail)?,
-            created: Timestamp(row.created),
-            updated: Timestamp(row.updated),
-            revision: row.revision,
-        })
+            state: gaps.fill(state(&self.state), State::Erred),
+            runtime_state: self.runtime_state,
+            progress: gaps.or_default(from_json(
+                "the progress of a regular backup",
+                &self.progress,
+            )),
+            error: gaps.or_default(from_json_option(
+                "the error of a regular backup",
+                self.error,
+            )),
+            detail: gaps.or_default(from_json("the detail of a regular backup", &self.detail)),
+            created: Timestamp(self.created),
+            updated: Timestamp(self.updated),
+            revision: self.revision,
+            verification: Verification {
+                time: self.verified.map(Timestamp),
+                doubt: gaps.or_default(from_json_option(
+                    "the doubt about a regular backup",
+                    self.doubt,
+                )),
+            },
+        }
+    }
+
+    /// What can be read of it; where that is not all, it says so.
+    fn salvaged(self) -> Backup {
+        let (mut gaps, key) = (Gaps::default(), self.id.clone());
+        let mut read = self.read(&mut gaps);
+        if let Some((told, error)) = gaps.told(Self::KIND, &key) {
+            read.runtime_state = told;
+            read.error = Some(error);
+        }
+        read
     }
 }

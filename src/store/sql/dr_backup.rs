@@ -20,9 +20,11 @@ use crate::{
         lifecycle::State,
         page::{Cursor, OrderField, OrderValue, Page, Query},
         time::Timestamp,
+        verification::Verification,
     },
     port::store::{News, StoreError},
     store::{
+        aside::{Gaps, Stored, readable, readable_one},
         schema::dr_backups,
         text::{
             from_json, from_json_option, from_word, json, json_option, number, state, tenant,
@@ -57,6 +59,10 @@ struct Row {
     created: i64,
     updated: i64,
     revision: i64,
+    #[serde(default)]
+    verified: Option<i64>,
+    #[serde(default)]
+    doubt: Option<String>,
 }
 
 /// What a turn writes; what is `None` stays as it is.
@@ -74,6 +80,8 @@ struct Told {
     instance_name: Option<String>,
     detail: Option<String>,
     updated: i64,
+    verified: Option<i64>,
+    doubt: Option<Option<String>>,
 }
 
 /// Writes a new one.
@@ -93,7 +101,7 @@ pub(super) async fn get(conn: &mut Conn, id: DrBackupId) -> Result<Option<DrBack
         .first(conn)
         .await
         .optional()?;
-    row.map(DrBackup::try_from).transpose()
+    Ok(row.map(Row::salvaged))
 }
 
 /// The details of several, by id.
@@ -103,7 +111,7 @@ pub(super) async fn of_ids(conn: &mut Conn, ids: &[String]) -> Result<Vec<DrBack
         .select(Row::as_select())
         .load(conn)
         .await?;
-    rows.into_iter().map(DrBackup::try_from).collect()
+    Ok(readable(rows))
 }
 
 /// Those that a schedule made, oldest first.
@@ -117,7 +125,7 @@ pub(super) async fn of_schedule(
         .select(Row::as_select())
         .load(conn)
         .await?;
-    rows.into_iter().map(DrBackup::try_from).collect()
+    Ok(readable(rows))
 }
 
 /// Those that no schedule made, that rest and are not held, and that were to be kept until `now` or
@@ -127,35 +135,46 @@ pub(super) async fn expired(
     now: Timestamp,
     limit: i64,
 ) -> Result<Vec<DrBackup>, StoreError> {
-    let rows: Vec<Row> = dr_backups::table
-        .filter(dr_backups::kept_until.le(now.0))
-        .filter(dr_backups::schedule.is_null())
-        .filter(dr_backups::held.eq(0))
-        .filter(dr_backups::state.eq_any([State::Ok.name(), State::Erred.name()]))
-        .order((dr_backups::kept_until, dr_backups::id))
-        .limit(limit)
-        .select(Row::as_select())
-        .load(conn)
-        .await?;
-    rows.into_iter().map(DrBackup::try_from).collect()
+    let (mut found, mut passed) = (Vec::new(), 0);
+    // What cannot be read must not take the places of what can.
+    loop {
+        let rows: Vec<Row> = dr_backups::table
+            .filter(dr_backups::kept_until.le(now.0))
+            .filter(dr_backups::schedule.is_null())
+            .filter(dr_backups::held.eq(0))
+            .filter(dr_backups::state.eq_any([State::Ok.name(), State::Erred.name()]))
+            .order((dr_backups::kept_until, dr_backups::id))
+            .limit(limit)
+            .offset(passed)
+            .select(Row::as_select())
+            .load(conn)
+            .await?;
+        let count = i64::try_from(rows.len()).unwrap_or(limit);
+        passed += count;
+        found.extend(readable::<Row, DrBackup>(rows));
+        if count < limit || found.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+            found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            return Ok(found);
+        }
+    }
 }
 
-/// The states and errors of several, by id.
+/// The states and errors of several, by id; of a state that cannot be read there is none.
 pub(super) async fn standing(
     conn: &mut Conn,
     ids: &[String],
-) -> Result<Vec<(String, (State, Option<OperationError>))>, StoreError> {
+) -> Result<Vec<(String, Option<(State, Option<OperationError>)>)>, StoreError> {
     let rows: Vec<(String, String, Option<String>)> = dr_backups::table
         .filter(dr_backups::id.eq_any(ids))
         .select((dr_backups::id, dr_backups::state, dr_backups::error))
         .load(conn)
         .await?;
-    rows.into_iter()
-        .map(|(id, is, error)| {
-            let error = from_json_option("the error of a DR backup", error)?;
-            Ok((id, (state(&is)?, error)))
-        })
-        .collect()
+    let told = rows.into_iter().map(|(id, is, error)| {
+        let error = Gaps::default().or_default(from_json_option("the error of a DR backup", error));
+        let state = state(&is).ok();
+        (id, state.map(|state| (state, error)))
+    });
+    Ok(told.collect())
 }
 
 /// A page, of at most `limit` rows.
@@ -191,10 +210,7 @@ pub(super) async fn page(
     }
     let rows = ordered!(rows, order, after, dr_backups, name);
     let rows: Vec<Row> = rows.load(conn).await?;
-    let items = rows
-        .into_iter()
-        .map(DrBackup::try_from)
-        .collect::<Result<Vec<_>, _>>()?;
+    let items = rows.into_iter().map(Row::salvaged).collect();
     Ok(cut(items, limit as usize, |backup| Cursor {
         value: match order.field {
             OrderField::Created => OrderValue::Time(backup.created),
@@ -205,8 +221,20 @@ pub(super) async fn page(
     }))
 }
 
+/// Refuses one that cannot be read in full: what would be written over it is not all that it held.
+async fn check_readable(conn: &mut Conn, id: DrBackupId) -> Result<(), StoreError> {
+    let row: Option<Row> = dr_backups::table
+        .find(id.to_string())
+        .select(Row::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(DrBackup::try_from).transpose().map(drop)
+}
+
 /// Writes what a caller changed, at the revision that the caller saw.
 pub(super) async fn change(conn: &mut Conn, backup: &DrBackup) -> Result<DrBackup, StoreError> {
+    check_readable(conn, backup.id).await?;
     let row: Option<Row> = diesel::update(
         dr_backups::table
             .find(backup.id.to_string())
@@ -238,6 +266,47 @@ pub(super) async fn change(conn: &mut Conn, backup: &DrBackup) -> Result<DrBacku
     Err(StoreError::NotFound(about))
 }
 
+/// Says why nothing is done for one, and changes nothing else of it; answers the event of it. Of one that
+/// says so already, that is not there or that cannot be read there is none.
+pub(super) async fn set_aside(
+    conn: &mut Conn,
+    id: DrBackupId,
+    why: &str,
+    now: Timestamp,
+) -> Result<Option<Event>, StoreError> {
+    let row: Option<Row> = dr_backups::table
+        .find(id.to_string())
+        .select(Row::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    let Some(before) = row.and_then(readable_one::<Row, DrBackup>) else {
+        return Ok(None);
+    };
+    if before.runtime_state == why {
+        return Ok(None);
+    }
+    let told = DrBackup {
+        runtime_state: why.to_owned(),
+        updated: now,
+        revision: before.revision + 1,
+        ..before
+    };
+    let written = diesel::update(
+        dr_backups::table
+            .find(id.to_string())
+            .filter(dr_backups::revision.eq(told.revision - 1)),
+    )
+    .set((
+        dr_backups::runtime_state.eq(why),
+        dr_backups::updated.eq(now.0),
+        dr_backups::revision.eq(told.revision),
+    ))
+    .execute(conn)
+    .await?;
+    (written == 1).then(|| event_of(&told)).transpose()
+}
+
 /// Writes what a turn tells; answers the event of it.
 pub(super) async fn tell(
     conn: &mut Handle<'_>,
@@ -246,6 +315,7 @@ pub(super) async fn tell(
     ending: &Ending,
 ) -> Result<Event, StoreError> {
     let detail = written_detail(news)?;
+    let verification = news.report.verification.as_ref();
     let told = Told {
         state: news.state.name().to_owned(),
         runtime_state: news.report.runtime_state.clone(),
@@ -260,6 +330,10 @@ pub(super) async fn tell(
             .map(|manifest| manifest.name.clone()),
         detail: json_option(detail)?,
         updated: news.time.0,
+        verified: verification.and_then(|told| told.time).map(|time| time.0),
+        doubt: verification
+            .map(|told| json_option(told.doubt.as_ref()))
+            .transpose()?,
     };
     let told = diesel::update(dr_backups::table.find(id.to_string()))
         .set((told, dr_backups::revision.eq(dr_backups::revision + 1)))
@@ -274,7 +348,7 @@ pub(super) async fn tell(
         state: news.state,
         runtime_state: news.report.runtime_state.clone(),
         progress: news.report.progress.clone(),
-        error: from_json_option("the error of a DR backup", error)?,
+        error: Gaps::default().or_default(from_json_option("the error of a DR backup", error)),
     })
 }
 
@@ -361,7 +435,17 @@ impl Row {
             created: backup.created.0,
             updated: backup.updated.0,
             revision: backup.revision,
+            verified: backup.verification.time.map(|time| time.0),
+            doubt: json_option(backup.verification.doubt.as_ref())?,
         })
+    }
+}
+
+impl Stored for Row {
+    const KIND: &'static str = "DR backup";
+
+    fn key(&self) -> &str {
+        &self.id
     }
 }
 
@@ -369,30 +453,53 @@ impl TryFrom<Row> for DrBackup {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: DrBackupId(uuid(&row.id)?),
-            name: row.name,
-            description: row.description,
-            tenant: tenant(row.cloud, row.project),
-            server: ServerId::new(row.server),
-            instance_name: row.instance_name,
-            capture: from_word("the capture of a DR backup", row.capture)?,
+        let mut gaps = Gaps::default();
+        let read = row.read(&mut gaps);
+        gaps.refused().map(|()| read)
+    }
+}
+
+impl Row {
+    /// What can be read of it.
+    fn read(self, gaps: &mut Gaps) -> DrBackup {
+        DrBackup {
+            id: DrBackupId(gaps.or_default(uuid(&self.id))),
+            name: self.name,
+            description: self.description,
+            tenant: tenant(self.cloud, self.project),
+            server: ServerId::new(self.server),
+            instance_name: self.instance_name,
+            capture: gaps.or_default(from_word("the capture of a DR backup", self.capture)),
             keeping: Keeping {
-                schedule: row
-                    .schedule
-                    .map(|id| uuid(&id).map(ScheduleId))
-                    .transpose()?,
-                until: row.kept_until.map(Timestamp),
-                held: row.held != 0,
+                schedule: gaps
+                    .or_default(self.schedule.as_deref().map(uuid).transpose())
+                    .map(ScheduleId),
+                until: self.kept_until.map(Timestamp),
+                held: self.held != 0,
             },
-            state: state(&row.state)?,
-            runtime_state: row.runtime_state,
-            progress: from_json("the progress of a DR backup", &row.progress)?,
-            error: from_json_option("the error of a DR backup", row.error)?,
-            detail: from_json("the detail of a DR backup", &row.detail)?,
-            created: Timestamp(row.created),
-            updated: Timestamp(row.updated),
-            revision: row.revision,
-        })
+            state: gaps.fill(state(&self.state), State::Erred),
+            runtime_state: self.runtime_state,
+            progress: gaps.or_default(from_json("the progress of a DR backup", &self.progress)),
+            error: gaps.or_default(from_json_option("the error of a DR backup", self.error)),
+            detail: gaps.or_default(from_json("the detail of a DR backup", &self.detail)),
+            created: Timestamp(self.created),
+            updated: Timestamp(self.updated),
+            revision: self.revision,
+            verification: Verification {
+                time: self.verified.map(Timestamp),
+                doubt: gaps.or_default(from_json_option("the doubt about a DR backup", self.doubt)),
+            },
+        }
+    }
+
+    /// What can be read of it; where that is not all, it says so.
+    fn salvaged(self) -> DrBackup {
+        let (mut gaps, key) = (Gaps::default(), self.id.clone());
+        let mut read = self.read(&mut gaps);
+        if let Some((told, error)) = gaps.told(Self::KIND, &key) {
+            read.runtime_state = told;
+            read.error = Some(error);
+        }
+        read
     }
 }

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use diesel::{prelude::*, upsert::excluded};
 use diesel_async::RunQueryDsl;
 
-use super::{Conn, Handle, dialect, prepared::Prepared};
+use super::{Conn, Handle, dialect, operation, prepared::Prepared};
 use crate::{
     domain::{
-        effect::Effect,
-        id::{EffectKey, Lane, OperationId},
+        effect::{Disposal, Effect, EffectState},
+        id::{EffectKey, Lane, OperationId, ResourceId},
+        operation::Leftover,
         time::Timestamp,
     },
     port::store::{StoreError, Turn},
     store::{
+        aside,
         schema::effects,
-        text::{
-            from_json, from_json_option, from_word, json, json_option, number, tenant, uuid, word,
-        },
+        text::{from_json, from_json_option, from_word, json, json_option, number, tenant, word},
     },
 };
 
@@ -37,6 +37,7 @@ struct Row {
     status: Option<String>,
     fact: Option<String>,
     fault: Option<String>,
+    held: Option<String>,
     attempt: i64,
     changed: i64,
 }
@@ -71,6 +72,7 @@ pub(super) async fn put(conn: &mut Handle<'_>, turns: &[(&Lane, &Turn)]) -> Resu
                 effects::status.eq(excluded(effects::status)),
                 effects::fact.eq(excluded(effects::fact)),
                 effects::fault.eq(excluded(effects::fault)),
+                effects::held.eq(excluded(effects::held)),
                 effects::attempt.eq(excluded(effects::attempt)),
                 effects::changed.eq(excluded(effects::changed)),
             ))
@@ -79,19 +81,54 @@ pub(super) async fn put(conn: &mut Handle<'_>, turns: &[(&Lane, &Turn)]) -> Resu
     Ok(())
 }
 
-/// The rows of several ledgers.
+/// The rows of several ledgers, each as it can be read, by the id of its operation.
 pub(super) async fn of_operations(
     conn: &mut Conn,
     ids: &[String],
-) -> Result<Vec<(OperationId, Effect)>, StoreError> {
+) -> Result<Vec<(String, Result<Effect, StoreError>)>, StoreError> {
     let rows: Vec<Row> = effects::table
         .filter(effects::operation.eq_any(ids))
         .select(Row::as_select())
         .load(conn)
         .await?;
-    rows.into_iter()
-        .map(|row| Ok((OperationId(uuid(&row.operation)?), row.try_into()?)))
-        .collect()
+    let read = rows.into_iter().map(|row| {
+        let (operation, key) = (row.operation.clone(), row.key.clone());
+        let effect = Effect::try_from(row).inspect_err(|problem| {
+            aside::set_aside("effect", &format!("{key} of {operation}"), problem);
+        });
+        (operation, effect)
+    });
+    Ok(read.collect())
+}
+
+/// What the ended operations of a resource made, were to remove, and could not.
+pub(super) async fn leftovers(
+    conn: &mut Conn,
+    about: ResourceId,
+) -> Result<Vec<Leftover>, StoreError> {
+    let ids = operation::ended_of(conn, about).await?;
+    let mut left: Vec<Leftover> = of_operations(conn, &ids)
+        .await?
+        .into_iter()
+        // What cannot be read was set aside and told already.
+        .filter_map(|(_, effect)| effect.ok())
+        .filter(|effect| match (effect.disposal, effect.state) {
+            // What it was to make and what stands is the resource's own.
+            (Disposal::Keep, _)
+            | (_, EffectState::Gone)
+            | (Disposal::Product, EffectState::Done) => false,
+            (Disposal::Product | Disposal::Temporary, _) => true,
+        })
+        .filter_map(|effect| {
+            Some(Leftover {
+                thing: effect.thing()?,
+                tenant: effect.tenant,
+            })
+        })
+        .collect();
+    left.sort();
+    left.dedup();
+    Ok(left)
 }
 
 impl Row {
@@ -110,6 +147,7 @@ impl Row {
             status: effect.status.clone(),
             fact: json_option(effect.fact.as_ref())?,
             fault: json_option(effect.fault.as_ref())?,
+            held: json_option(effect.held.as_ref())?,
             attempt: i64::from(effect.attempt),
             changed: effect.changed.0,
         })
@@ -132,6 +170,7 @@ impl TryFrom<Row> for Effect {
             status: row.status,
             fact: from_json_option("the fact of an effect", row.fact)?,
             fault: from_json_option("the fault of an effect", row.fault)?,
+            held: from_json_option("the holder of an effect", row.held)?,
             attempt: number("the attempts of an effect", row.attempt)?,
             changed: Timestamp(row.changed),
         })

@@ -14,6 +14,7 @@ use crate::{
     domain::{event::Event, id::ResourceId, time::Timestamp},
     port::store::StoreError,
     store::{
+        aside::{self, Gaps},
         schema::{counters, events},
         text::{
             column, from_json, from_json_option, json, json_option, number, resource,
@@ -45,22 +46,32 @@ pub(in super::super) fn rows(first: i64, told: &[Event]) -> Result<Vec<Row>, Sto
         .collect()
 }
 
-/// The events of a resource behind a sequence number.
+/// The events of a resource behind a sequence number. One whose state cannot be read is left out: who
+/// follows sees that a number is missing, and what comes behind it.
 pub(super) async fn list(
     conn: &mut Conn,
     about: ResourceId,
     after: u64,
     limit: i64,
 ) -> Result<Vec<Event>, StoreError> {
-    let rows: Vec<Row> = events::table
-        .filter(events::resource_id.eq(about.uuid().to_string()))
-        .filter(events::sequence.gt(column(after)))
-        .order(events::sequence)
-        .limit(limit)
-        .select(Row::as_select())
-        .load(conn)
-        .await?;
-    rows.into_iter().map(Event::try_from).collect()
+    let (mut told, mut last) = (Vec::new(), column(after));
+    loop {
+        let rows: Vec<Row> = events::table
+            .filter(events::resource_id.eq(about.uuid().to_string()))
+            .filter(events::sequence.gt(last))
+            .order(events::sequence)
+            .limit(limit)
+            .select(Row::as_select())
+            .load(conn)
+            .await?;
+        let full = i64::try_from(rows.len()).is_ok_and(|count| count >= limit);
+        last = rows.last().map_or(last, |row| row.sequence);
+        told.extend(rows.into_iter().filter_map(Row::salvaged));
+        // Who asks takes an answer of nothing for the end.
+        if !full || !told.is_empty() {
+            return Ok(told);
+        }
+    }
 }
 
 /// Writes a number that nobody reads, to see whether anything can be written.
@@ -92,9 +103,11 @@ pub(super) async fn changes(
     let mut seen = std::collections::HashSet::new();
     let mut changed = Vec::new();
     for (_, kind, id) in &rows {
-        let about = resource(kind, id)?;
-        if seen.insert(about) {
-            changed.push(about);
+        match resource(kind, id) {
+            Ok(about) if seen.insert(about) => changed.push(about),
+            Ok(_) => {}
+            // A kind of resource that this version does not have.
+            Err(problem) => aside::set_aside("event", id, &problem),
         }
     }
     Ok((changed, last))
@@ -116,18 +129,30 @@ impl Row {
     }
 }
 
-impl TryFrom<Row> for Event {
-    type Error = StoreError;
-
-    fn try_from(row: Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            resource: resource(&row.resource_kind, &row.resource_id)?,
-            sequence: number("a sequence number", row.sequence)?,
-            time: Timestamp(row.time),
-            state: state(&row.state)?,
-            runtime_state: row.runtime_state,
-            progress: from_json("the progress of an event", &row.progress)?,
-            error: from_json_option("the error of an event", row.error)?,
-        })
+impl Row {
+    /// What can be read of it; where that is not all, it says so. Nothing where its state cannot be.
+    fn salvaged(self) -> Option<Event> {
+        let key = format!("{} of {}", self.sequence, self.resource_id);
+        let head = resource(&self.resource_kind, &self.resource_id)
+            .and_then(|about| Ok((about, state(&self.state)?)))
+            .and_then(|(about, is)| Ok((about, is, number("a sequence number", self.sequence)?)));
+        let (about, is, sequence) = head
+            .inspect_err(|problem| aside::set_aside("event", &key, problem))
+            .ok()?;
+        let mut gaps = Gaps::default();
+        let mut event = Event {
+            resource: about,
+            sequence,
+            time: Timestamp(self.time),
+            state: is,
+            runtime_state: self.runtime_state,
+            progress: gaps.or_default(from_json("the progress of an event", &self.progress)),
+            error: gaps.or_default(from_json_option("the error of an event", self.error)),
+        };
+        if let Some((told, error)) = gaps.told("event", &key) {
+            event.runtime_state = told;
+            event.error = Some(error);
+        }
+        Some(event)
     }
 }

@@ -26,7 +26,7 @@ pub(super) async fn prune(
     diesel::delete(replicas::table.filter(replicas::expires_at.lt(before.0)))
         .execute(conn)
         .await?;
-    u64::try_from(removed).map_err(|error| StoreError::Unreadable(error.to_string()))
+    u64::try_from(removed).map_err(|error| StoreError::Defect(error.to_string()))
 }
 
 /// Removes the keys of requests, with their answers.

@@ -10,14 +10,10 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 
-use super::{
-    Conn, Handle, dialect,
-    operation::{self, is_open},
-    prepared::Prepared,
-};
+use super::{Conn, Handle, dialect, operation, prepared::Prepared};
 use crate::{
     domain::{
-        id::{Lane, ReplicaId},
+        id::{Lane, OperationId, ReplicaId},
         time::Timestamp,
     },
     port::store::StoreError,
@@ -78,14 +74,15 @@ pub(super) async fn claim(
     now: Timestamp,
     lease: Duration,
     limit: u32,
+    unread: &[OperationId],
 ) -> Result<Vec<Lane>, StoreError> {
     let expires = now.after(lease);
     announce(conn, replica, expires).await?;
-    let mut claimed = renew(conn, replica, now, expires, limit).await?;
+    let mut claimed = renew(conn, replica, now, expires, limit, unread).await?;
     let owned = i64::try_from(claimed.len()).unwrap_or(i64::MAX);
     let room = i64::from(limit).saturating_sub(owned);
     if room > 0 {
-        let mut orphaned = orphaned(conn, replica, now, room).await?;
+        let mut orphaned = orphaned(conn, replica, now, room, unread).await?;
         if !orphaned.is_empty() {
             let room = share(conn, now).await?.saturating_sub(owned);
             orphaned.truncate(usize::try_from(room).unwrap_or(0));
@@ -102,12 +99,23 @@ pub(super) async fn claim(
 }
 
 /// Lanes in which there is something to do. A lane without work is let go when its lease ends, so
-/// that its next work goes to whoever has room then.
-fn has_work() -> SqlLiteral<Bool> {
-    sql(
+/// that its next work goes to whoever has room then. What is `unread` is no work.
+fn has_work(unread: &[OperationId]) -> SqlLiteral<Bool> {
+    let besides = besides(unread);
+    sql(&format!(
         "EXISTS (SELECT 1 FROM operations WHERE operations.state = 'open' \
-         AND operations.cloud = lanes.cloud AND operations.project = lanes.project)",
-    )
+         AND operations.cloud = lanes.cloud AND operations.project = lanes.project{besides})"
+    ))
+}
+
+/// The condition that an operation is none of these. Their ids are UUIDs, in which nothing has to be
+/// escaped.
+fn besides(unread: &[OperationId]) -> String {
+    if unread.is_empty() {
+        return String::new();
+    }
+    let ids: Vec<String> = unread.iter().map(|id| format!("'{id}'")).collect();
+    format!(" AND operations.id NOT IN ({})", ids.join(", "))
 }
 
 /// Says that a replica takes part. Each writes its own row only, so no replica waits for another.
@@ -150,12 +158,13 @@ async fn renew(
     now: Timestamp,
     expires: Timestamp,
     limit: u32,
+    unread: &[OperationId],
 ) -> Result<Vec<Key>, StoreError> {
     // Its own lease may have ended before it came to renew it: then it did not act either.
     let outlived: Vec<(String, String, i64)> = lanes::table
         .filter(lanes::owner.eq(replica.as_str()))
         .filter(lanes::expires_at.le(now.0))
-        .filter(has_work())
+        .filter(has_work(unread))
         .select((lanes::cloud, lanes::project, lanes::attended_at))
         .load(conn)
         .await?;
@@ -165,7 +174,7 @@ async fn renew(
     // The first lane too many; usually there is none and one statement renews all.
     let beyond: Option<(String, String)> = lanes::table
         .filter(lanes::owner.eq(replica.as_str()))
-        .filter(has_work())
+        .filter(has_work(unread))
         .order((lanes::cloud, lanes::project))
         .offset(i64::from(limit))
         .limit(1)
@@ -175,7 +184,7 @@ async fn renew(
         .optional()?;
     let own = diesel::update(lanes::table)
         .filter(lanes::owner.eq(replica.as_str()))
-        .filter(has_work())
+        .filter(has_work(unread))
         .set((
             lanes::expires_at.eq(expires.0),
             lanes::attended_at.eq(now.0),
@@ -203,14 +212,16 @@ async fn orphaned(
     replica: &ReplicaId,
     now: Timestamp,
     limit: i64,
+    unread: &[OperationId],
 ) -> Result<Vec<(String, String)>, StoreError> {
+    let open = format!("operations.state = 'open'{}", besides(unread));
     Ok(operations::table
         .left_join(
             lanes::table.on(lanes::cloud
                 .eq(operations::cloud)
                 .and(lanes::project.eq(operations::project))),
         )
-        .filter(is_open())
+        .filter(sql::<Bool>(&open))
         .filter(
             lanes::owner.is_null().or(lanes::owner
                 .ne(replica.as_str())

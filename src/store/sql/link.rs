@@ -9,7 +9,7 @@ use super::{Conn, dialect, prepared::Prepared};
 use crate::{
     domain::{dr_backup::DrBackupDetail, id::DrBackupId},
     port::store::StoreError,
-    store::{schema::links, text::uuid},
+    store::{aside, schema::links, text::uuid},
 };
 
 #[derive(Insertable)]
@@ -62,9 +62,11 @@ pub(super) async fn owners(
         .select((links::backup, links::dr_backup))
         .load(conn)
         .await?;
-    rows.into_iter()
-        .map(|(backup, owner)| Ok((backup, DrBackupId(uuid(&owner)?))))
-        .collect()
+    let named = rows.into_iter().filter_map(|(backup, owner)| {
+        let read = uuid(&owner).inspect_err(|problem| aside::set_aside("link", &backup, problem));
+        Some((backup, DrBackupId(read.ok()?)))
+    });
+    Ok(named.collect())
 }
 
 /// The DR backups that hold what another one made.

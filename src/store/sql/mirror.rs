@@ -7,11 +7,11 @@ use super::{Conn, dialect, dr_backup, link, prepared::Prepared};
 use crate::{
     domain::{
         dr_backup::Mirror,
-        id::{DrBackupId, VolumeBackupId},
+        id::{DrBackupId, Tenant, VolumeBackupId},
     },
     port::store::StoreError,
     store::{
-        schema::{links, mirrors},
+        schema::{dr_backups, links, mirrors},
         text::tenant,
     },
 };
@@ -23,14 +23,16 @@ struct Row {
     backup: String,
     cloud: String,
     project: String,
+    seen: i64,
 }
 
-/// Keeps mirrors of what a DR backup holds, each with the DR backup that made its bytes, and where that
+/// Keeps mirrors of what a DR backup holds, `seen` where they were there and not only asked for, each with the DR backup that made its bytes, and where that
 /// is nobody's with this one. A DR backup that is gone keeps none: its bytes went with it.
 pub(super) async fn keep(
     conn: &mut Conn,
     of: DrBackupId,
     known: &[Mirror],
+    seen: bool,
 ) -> Result<(), StoreError> {
     if known.is_empty() {
         return Ok(());
@@ -47,6 +49,7 @@ pub(super) async fn keep(
                 backup: mirror.backup.as_str().to_owned(),
                 cloud: mirror.tenant.cloud.as_str().to_owned(),
                 project: mirror.tenant.project.as_str().to_owned(),
+                seen: i64::from(seen),
             })
         })
         .collect();
@@ -56,6 +59,20 @@ pub(super) async fn keep(
             .on_conflict_do_nothing()
     )
     .execute(conn));
+    if seen {
+        for row in &rows {
+            mark_seen(conn, row).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn mark_seen(conn: &mut Conn, row: &Row) -> Result<(), StoreError> {
+    let key = (&row.dr_backup, &row.backup, &row.cloud, &row.project);
+    diesel::update(mirrors::table.find(key))
+        .set(mirrors::seen.eq(1))
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -83,4 +100,59 @@ pub(super) async fn list(conn: &mut Conn, of: DrBackupId) -> Result<Vec<Mirror>,
             tenant: tenant(cloud, project),
         })
         .collect())
+}
+
+/// The mirrors of DR backups of instances of a tenant, each with whether it was ever seen.
+pub(super) async fn of_tenant(
+    conn: &mut Conn,
+    home: &Tenant,
+) -> Result<Vec<(Mirror, bool)>, StoreError> {
+    let rows: Vec<(String, String, String, i64)> = mirrors::table
+        .inner_join(dr_backups::table.on(dr_backups::id.eq(mirrors::dr_backup)))
+        .filter(dr_backups::cloud.eq(home.cloud.as_str()))
+        .filter(dr_backups::project.eq(home.project.as_str()))
+        .select((
+            mirrors::backup,
+            mirrors::cloud,
+            mirrors::project,
+            mirrors::seen,
+        ))
+        .load(conn)
+        .await?;
+    let mirrors = rows.into_iter().map(|(backup, cloud, project, seen)| {
+        let mirror = Mirror {
+            backup: VolumeBackupId::new(backup),
+            tenant: tenant(cloud, project),
+        };
+        (mirror, seen != 0)
+    });
+    Ok(mirrors.collect())
+}
+
+/// Notes that mirrors were seen, and forgets those that are there no more.
+pub(super) async fn looked(
+    conn: &mut Conn,
+    seen: &[Mirror],
+    gone: &[Mirror],
+) -> Result<(), StoreError> {
+    macro_rules! of {
+        ($mirror:expr) => {
+            mirrors::backup
+                .eq($mirror.backup.as_str())
+                .and(mirrors::cloud.eq($mirror.tenant.cloud.as_str()))
+                .and(mirrors::project.eq($mirror.tenant.project.as_str()))
+        };
+    }
+    for mirror in seen {
+        diesel::update(mirrors::table.filter(of!(mirror)))
+            .set(mirrors::seen.eq(1))
+            .execute(conn)
+            .await?;
+    }
+    for mirror in gone {
+        diesel::delete(mirrors::table.filter(of!(mirror)))
+            .execute(conn)
+            .await?;
+    }
+    Ok(())
 }

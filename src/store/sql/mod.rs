@@ -28,3 +28,4 @@ mod schedules;
 mod sweep;
 mod transactions;
 pub(super) mod turn;
+mod verification;

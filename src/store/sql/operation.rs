@@ -20,6 +20,7 @@ use crate::{
     },
     port::store::StoreError,
     store::{
+        aside,
         schema::operations,
         text::{from_json, json, number, resource, resource_kind, tenant, uuid},
     },
@@ -188,7 +189,8 @@ pub(super) async fn cancel(
     Ok(marked_before.is_some())
 }
 
-/// The ids of the open operations of a lane, each with whether it was cancelled.
+/// The ids of the open operations of a lane, each with whether it was cancelled. One whose id is none
+/// cannot be named, and is left alone.
 pub(super) async fn open(
     conn: &mut Conn,
     lane: &Tenant,
@@ -201,9 +203,11 @@ pub(super) async fn open(
         .select((operations::id, operations::cancelled))
         .load(conn)
         .await?;
-    rows.into_iter()
-        .map(|(id, cancelled)| Ok((OperationId(uuid(&id)?), cancelled.is_some())))
-        .collect()
+    let named = rows.into_iter().filter_map(|(id, cancelled)| {
+        let read = uuid(&id).inspect_err(|problem| aside::set_aside("operation", &id, problem));
+        Some((OperationId(read.ok()?), cancelled.is_some()))
+    });
+    Ok(named.collect())
 }
 
 /// Several, by id.
@@ -252,6 +256,21 @@ pub(super) async fn end(
     Ok(())
 }
 
+/// The ids of those of a resource that have ended.
+pub(super) async fn ended_of(
+    conn: &mut Conn,
+    about: ResourceId,
+) -> Result<Vec<String>, StoreError> {
+    let ids = operations::table
+        .filter(operations::resource_kind.eq(resource_kind(about)))
+        .filter(operations::resource_id.eq(about.uuid().to_string()))
+        .filter(operations::ended.is_not_null())
+        .select(operations::id)
+        .load(conn)
+        .await?;
+    Ok(ids)
+}
+
 /// Removes those of a resource, and their ledgers with them.
 pub(super) async fn remove_of(conn: &mut Conn, about: ResourceId) -> Result<(), StoreError> {
     diesel::delete(operations::table.filter(operations::resource_id.eq(about.uuid().to_string())))
@@ -261,6 +280,11 @@ pub(super) async fn remove_of(conn: &mut Conn, about: ResourceId) -> Result<(), 
 }
 
 impl Row {
+    /// Which one it is.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// What it works on.
     pub(super) fn resource(&self) -> Result<ResourceId, StoreError> {
         resource(&self.resource_kind, &self.resource_id)

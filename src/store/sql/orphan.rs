@@ -18,6 +18,7 @@ use crate::{
     },
     port::store::{RequestKey, StoreError},
     store::{
+        aside,
         schema::{backups, dr_backups, effects, mirrors, operations, requests, restorations},
         text::{from_json, json, uuid},
     },
@@ -137,7 +138,9 @@ async fn standing(conn: &mut Conn, ids: &[String], known: &mut Known) -> Result<
         .load(conn)
         .await?;
     for (id, ended) in rows {
-        let id = OperationId(uuid(&id)?);
+        let Ok(id) = uuid(&id).map(OperationId) else {
+            continue;
+        };
         match ended {
             Some(_) => known.ended.insert(id),
             None => known.open.insert(id),
@@ -162,7 +165,10 @@ async fn made(
         .load(conn)
         .await?;
     for (id, request) in rows {
-        let request: Request = from_json("the request of an effect", &request)?;
+        // What cannot be read is not taken for made: that would allow its deletion.
+        let Ok(request) = from_json::<Request>("the request of an effect", &request) else {
+            continue;
+        };
         if request.kind() == EffectKind::Make(ThingKind::VolumeBackup) {
             known.made.extend(id);
         }
@@ -187,10 +193,19 @@ macro_rules! held_by {
                 .await?;
             let Some((id, _)) = rows.last() else { break };
             last.clone_from(id);
-            for (_, detail) in rows {
-                let detail: $of = from_json("the detail of a resource", &detail)?;
-                let held = detail.things().filter(|id| $asked.contains(id));
-                $known.held.extend(held);
+            for (id, text) in rows {
+                match from_json::<$of>("the detail of a resource", &text) {
+                    Ok(detail) => {
+                        let held = detail.things().filter(|id| $asked.contains(id));
+                        $known.held.extend(held);
+                    }
+                    // Whatever it names, it may hold.
+                    Err(problem) => {
+                        aside::set_aside("detail", &id, &problem);
+                        let named = $asked.iter().filter(|id| text.contains(id.as_str()));
+                        $known.held.extend(named.map(|id| (*id).clone()));
+                    }
+                }
             }
         }
     }};

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{
     Conn, Engine, Handle, dialect,
@@ -24,6 +25,7 @@ use crate::{
     },
     port::store::{News, StoreError},
     store::{
+        aside::{Gaps, Stored, readable, readable_one},
         schema::restorations,
         text::{
             from_json, from_json_option, json, json_option, number, state, tenant, unreadable, uuid,
@@ -89,7 +91,7 @@ pub(super) async fn get(
         .first(conn)
         .await
         .optional()?;
-    row.map(Restoration::try_from).transpose()
+    Ok(row.map(Row::salvaged))
 }
 
 /// The one that makes an instance, where it is there.
@@ -103,7 +105,7 @@ pub(super) async fn of_instance(
         .first(conn)
         .await
         .optional()?;
-    row.map(Restoration::try_from).transpose()
+    Ok(row.map(Row::salvaged))
 }
 
 /// Several, by id.
@@ -116,7 +118,7 @@ pub(super) async fn of_ids(
         .select(Row::as_select())
         .load(conn)
         .await?;
-    rows.into_iter().map(Restoration::try_from).collect()
+    Ok(readable(rows))
 }
 
 /// The rows that restore a backup.
@@ -140,7 +142,7 @@ pub(super) async fn of_source(
         .select(Row::as_select())
         .load(conn)
         .await?;
-    rows.into_iter().map(Restoration::try_from).collect()
+    Ok(rows.into_iter().map(Row::salvaged).collect())
 }
 
 /// Those of a backup that have an operation under way.
@@ -216,10 +218,7 @@ pub(super) async fn page(
     }
     let rows = ordered!(rows, order, after, restorations, instance_name);
     let rows: Vec<Row> = rows.load(conn).await?;
-    let items = rows
-        .into_iter()
-        .map(Restoration::try_from)
-        .collect::<Result<Vec<_>, _>>()?;
+    let items = rows.into_iter().map(Row::salvaged).collect();
     Ok(cut(items, limit as usize, |restoration| Cursor {
         value: match order.field {
             OrderField::Created => OrderValue::Time(restoration.created),
@@ -230,11 +229,23 @@ pub(super) async fn page(
     }))
 }
 
+/// Refuses one that cannot be read in full: what would be written over it is not all that it held.
+async fn check_readable(conn: &mut Conn, id: RestorationId) -> Result<(), StoreError> {
+    let row: Option<Row> = restorations::table
+        .find(id.to_string())
+        .select(Row::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(Restoration::try_from).transpose().map(drop)
+}
+
 /// Writes what a caller changed, at the revision that the caller saw.
 pub(super) async fn change(
     conn: &mut Conn,
     restoration: &Restoration,
 ) -> Result<Restoration, StoreError> {
+    check_readable(conn, restoration.id).await?;
     let row: Option<Row> = diesel::update(
         restorations::table
             .find(restoration.id.to_string())
@@ -262,13 +273,57 @@ pub(super) async fn change(
     }
 }
 
-/// Writes what a turn tells; answers the event of it, and the DR backup that is restored, if one is.
+/// Says why nothing is done for one, and changes nothing else of it; answers the event of it. Of one that
+/// says so already, that is not there or that cannot be read there is none.
+pub(super) async fn set_aside(
+    conn: &mut Conn,
+    id: RestorationId,
+    why: &str,
+    now: Timestamp,
+) -> Result<Option<Event>, StoreError> {
+    let row: Option<Row> = restorations::table
+        .find(id.to_string())
+        .select(Row::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    let Some(before) = row.and_then(readable_one::<Row, Restoration>) else {
+        return Ok(None);
+    };
+    if before.runtime_state == why {
+        return Ok(None);
+    }
+    let told = Restoration {
+        runtime_state: why.to_owned(),
+        updated: now,
+        revision: before.revision + 1,
+        ..before
+    };
+    let written = diesel::update(
+        restorations::table
+            .find(id.to_string())
+            .filter(restorations::revision.eq(told.revision - 1)),
+    )
+    .set((
+        restorations::runtime_state.eq(why),
+        restorations::updated.eq(now.0),
+        restorations::revision.eq(told.revision),
+    ))
+    .execute(conn)
+    .await?;
+    (written == 1).then(|| event_of(&told)).transpose()
+}
+
+/// Revision, error, DR backup and regular backup of a row.
+type Named = (i64, Option<String>, Option<String>, Option<String>);
+
+/// Writes what a turn tells; answers the event of it, and the point that is restored.
 pub(super) async fn tell(
     conn: &mut Handle<'_>,
     id: RestorationId,
     news: &News,
     ending: &Ending,
-) -> Result<(Event, Option<DrBackupId>), StoreError> {
+) -> Result<(Event, Option<ResourceId>), StoreError> {
     let told = Told {
         state: news.state.name().to_owned(),
         runtime_state: news.report.runtime_state.clone(),
@@ -287,11 +342,11 @@ pub(super) async fn tell(
             restorations::revision,
             restorations::error,
             restorations::dr_backup,
+            restorations::backup,
         ));
-    let row: Option<(i64, Option<String>, Option<String>)> =
-        Prepared(told).get_result(conn).await.optional()?;
+    let row: Option<Named> = Prepared(told).get_result(conn).await.optional()?;
     let about = ResourceId::Restoration(id);
-    let (revision, error, dr_backup) = row.ok_or(StoreError::NotFound(about))?;
+    let (revision, error, dr_backup, backup) = row.ok_or(StoreError::NotFound(about))?;
     let event = Event {
         resource: about,
         sequence: number("a revision", revision)?,
@@ -299,10 +354,13 @@ pub(super) async fn tell(
         state: news.state,
         runtime_state: news.report.runtime_state.clone(),
         progress: news.report.progress.clone(),
-        error: from_json_option("the error of a restoration", error)?,
+        error: Gaps::default().or_default(from_json_option("the error of a restoration", error)),
     };
     let dr_backup = dr_backup.as_deref().map(uuid).transpose()?;
-    Ok((event, dr_backup.map(DrBackupId)))
+    let backup = backup.as_deref().map(uuid).transpose()?;
+    let dr_backup = dr_backup.map(|id| ResourceId::DrBackup(DrBackupId(id)));
+    let backup = backup.map(|id| ResourceId::Backup(BackupId(id)));
+    Ok((event, dr_backup.or(backup)))
 }
 
 /// Removes one.
@@ -380,34 +438,62 @@ impl Row {
     }
 }
 
+impl Stored for Row {
+    const KIND: &'static str = "restoration";
+
+    fn key(&self) -> &str {
+        &self.id
+    }
+}
+
 impl TryFrom<Row> for Restoration {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: RestorationId(uuid(&row.id)?),
-            source: match (row.dr_backup, row.backup) {
-                (Some(id), None) => Source::DrBackup(DrBackupId(uuid(&id)?)),
-                (None, Some(id)) => Source::Backup(BackupId(uuid(&id)?)),
-                (None, None) | (Some(_), Some(_)) => {
-                    return Err(unreadable(
-                        "a restoration",
-                        "it restores not exactly one backup",
-                    ));
-                }
-            },
-            tenant: tenant(row.cloud, row.project),
-            instance: InstanceId(uuid(&row.instance)?),
-            instance_name: row.instance_name,
-            wish: from_json("the wish of a restoration", &row.wish)?,
-            state: state(&row.state)?,
-            runtime_state: row.runtime_state,
-            progress: from_json("the progress of a restoration", &row.progress)?,
-            error: from_json_option("the error of a restoration", row.error)?,
-            detail: from_json("the detail of a restoration", &row.detail)?,
-            created: Timestamp(row.created),
-            updated: Timestamp(row.updated),
-            revision: row.revision,
-        })
+        let mut gaps = Gaps::default();
+        let read = row.read(&mut gaps);
+        gaps.refused().map(|()| read)
+    }
+}
+
+impl Row {
+    /// What can be read of it.
+    fn read(self, gaps: &mut Gaps) -> Restoration {
+        let none = Source::DrBackup(DrBackupId(Uuid::nil()));
+        let source = match (self.dr_backup, self.backup) {
+            (Some(id), None) => uuid(&id).map(|id| Source::DrBackup(DrBackupId(id))),
+            (None, Some(id)) => uuid(&id).map(|id| Source::Backup(BackupId(id))),
+            (None, None) | (Some(_), Some(_)) => Err(unreadable(
+                "a restoration",
+                "it restores not exactly one backup",
+            )),
+        };
+        Restoration {
+            id: RestorationId(gaps.or_default(uuid(&self.id))),
+            source: gaps.fill(source, none),
+            tenant: tenant(self.cloud, self.project),
+            instance: InstanceId(gaps.or_default(uuid(&self.instance))),
+            instance_name: self.instance_name,
+            wish: gaps.or_default(from_json("the wish of a restoration", &self.wish)),
+            state: gaps.fill(state(&self.state), State::Erred),
+            runtime_state: self.runtime_state,
+            progress: gaps.or_default(from_json("the progress of a restoration", &self.progress)),
+            error: gaps.or_default(from_json_option("the error of a restoration", self.error)),
+            detail: gaps.or_default(from_json("the detail of a restoration", &self.detail)),
+            created: Timestamp(self.created),
+            updated: Timestamp(self.updated),
+            revision: self.revision,
+        }
+    }
+
+    /// What can be read of it; where that is not all, it says so.
+    fn salvaged(self) -> Restoration {
+        let (mut gaps, key) = (Gaps::default(), self.id.clone());
+        let mut read = self.read(&mut gaps);
+        if let Some((told, error)) = gaps.told(Self::KIND, &key) {
+            read.runtime_state = told;
+            read.error = Some(error);
+        }
+        read
     }
 }

@@ -8,17 +8,19 @@ use diesel_async::RunQueryDsl;
 use super::{
     Conn, Engine, backup, dr_backup,
     page::{behind, cut, time_cursor},
+    schedule,
 };
 use crate::{
     domain::{
-        id::{CloudName, ResourceId, RunId, ScheduleId},
+        id::{CloudName, RunId, ScheduleId},
         lifecycle::State,
         page::{Cursor, OrderValue, Page},
-        schedule::{Run, RunOutcome},
+        schedule::{Run, RunCause, RunOutcome},
         time::Timestamp,
     },
     port::{schedules::Made, store::StoreError},
     store::{
+        aside::{Gaps, Stored, readable_one},
         schema::runs,
         text::{from_word, number, resource, resource_kind, unreadable, uuid, word},
     },
@@ -93,7 +95,7 @@ pub(super) async fn get(conn: &mut Conn, id: RunId) -> Result<Option<Run>, Store
         .first(conn)
         .await
         .optional()?;
-    row.map(Run::try_from).transpose()
+    Ok(row.map(Row::salvaged))
 }
 
 /// A page of those of a schedule, newest first.
@@ -116,10 +118,7 @@ pub(super) async fn page(
     let rows: Vec<Row> = behind!(rows, runs::began, runs::id, true, after)
         .load(conn)
         .await?;
-    let items = rows
-        .into_iter()
-        .map(Run::try_from)
-        .collect::<Result<Vec<_>, _>>()?;
+    let items = rows.into_iter().map(Row::salvaged).collect();
     Ok(cut(items, limit as usize, |run| Cursor {
         value: OrderValue::Time(run.began),
         id: run.id.0,
@@ -153,10 +152,11 @@ pub(super) async fn rested(conn: &mut Conn, limit: u32) -> Result<Vec<(Run, Made
         let point = row.point_id.as_ref().and_then(|id| standing.get(id));
         let made = match point {
             None => Made::Gone,
-            Some((State::CreationScheduled | State::Creating, _)) => continue,
-            Some((State::Erred, error)) => Made::Failed(error.clone()),
+            // It is being made, or nobody here knows how it stands.
+            Some(None | Some((State::CreationScheduled | State::Creating, _))) => continue,
+            Some(Some((State::Erred, error))) => Made::Failed(error.clone()),
             // Whatever is done to it by now, it was good once.
-            Some((
+            Some(Some((
                 State::Ok
                 | State::UpdateScheduled
                 | State::Updating
@@ -164,39 +164,73 @@ pub(super) async fn rested(conn: &mut Conn, limit: u32) -> Result<Vec<(Run, Made
                 | State::Deleting
                 | State::Deleted,
                 _,
-            )) => Made::Good,
+            ))) => Made::Good,
         };
-        rested.push((Run::try_from(row)?, made));
-        if rested.len() >= limit as usize {
-            break;
+        if let Some(run) = readable_one::<Row, Run>(row) {
+            rested.push((run, made));
         }
     }
+    if !rested.is_empty() {
+        // The end of a run is written on its schedule too, so it waits for whoever can read that.
+        let schedules: Vec<String> = rested
+            .iter()
+            .map(|(run, _)| run.schedule.to_string())
+            .collect();
+        let readable = schedule::readable_of(conn, &schedules).await?;
+        rested.retain(|(run, _)| readable.contains(&run.schedule.to_string()));
+    }
+    rested.truncate(limit as usize);
     Ok(rested)
+}
+
+impl Stored for Row {
+    const KIND: &'static str = "run";
+
+    fn key(&self) -> &str {
+        &self.id
+    }
 }
 
 impl TryFrom<Row> for Run {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        let point =
-            |kind: &String, id: &String| -> Result<ResourceId, StoreError> { resource(kind, id) };
-        let outcome = RunOutcome::from_name(&row.outcome)
-            .ok_or_else(|| unreadable("the outcome of a run", &row.outcome))?;
-        Ok(Self {
-            id: RunId(uuid(&row.id)?),
-            schedule: ScheduleId(uuid(&row.schedule)?),
-            slot: Timestamp(row.slot),
-            cause: from_word("the cause of a run", row.cause)?,
-            outcome,
-            reason: row.reason,
-            point: row
-                .point_kind
-                .as_ref()
-                .zip(row.point_id.as_ref())
-                .map(|(kind, id)| point(kind, id))
-                .transpose()?,
-            began: Timestamp(row.began),
-            ended: row.ended.map(Timestamp),
-        })
+        let mut gaps = Gaps::default();
+        let read = row.read(&mut gaps);
+        gaps.refused().map(|()| read)
+    }
+}
+
+impl Row {
+    /// What can be read of it.
+    fn read(self, gaps: &mut Gaps) -> Run {
+        let outcome = RunOutcome::from_name(&self.outcome)
+            .ok_or_else(|| unreadable("the outcome of a run", &self.outcome));
+        let point = self.point_kind.as_ref().zip(self.point_id.as_ref());
+        let point = point.map(|(kind, id)| resource(kind, id)).transpose();
+        Run {
+            id: RunId(gaps.or_default(uuid(&self.id))),
+            schedule: ScheduleId(gaps.or_default(uuid(&self.schedule))),
+            slot: Timestamp(self.slot),
+            cause: gaps.fill(
+                from_word("the cause of a run", self.cause),
+                RunCause::Calendar,
+            ),
+            outcome: gaps.fill(outcome, RunOutcome::Failed),
+            reason: self.reason,
+            point: gaps.or_default(point),
+            began: Timestamp(self.began),
+            ended: self.ended.map(Timestamp),
+        }
+    }
+
+    /// What can be read of it; where that is not all, its reason says so.
+    fn salvaged(self) -> Run {
+        let (mut gaps, key) = (Gaps::default(), self.id.clone());
+        let mut read = self.read(&mut gaps);
+        if let Some((told, _)) = gaps.told(Self::KIND, &key) {
+            read.reason = told;
+        }
+        read
     }
 }

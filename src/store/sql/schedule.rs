@@ -1,5 +1,7 @@
 //! The rows of schedules; it may not know what their runs do.
 
+use std::{collections::HashSet, time::Duration};
+
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
@@ -10,16 +12,18 @@ use super::{
 };
 use crate::{
     domain::{
+        capture::Capture,
         event::Event,
         id::{ResourceId, ScheduleId, ServerId},
         lifecycle::State,
         page::{Cursor, OrderField, OrderValue, Page, Query},
         progress::Progress,
-        schedule::Schedule,
+        schedule::{Keep, MissedRuns, Plan, PointKind, Schedule},
         time::Timestamp,
     },
     port::store::StoreError,
     store::{
+        aside::{Gaps, Stored, readable},
         schema::schedules,
         text::{from_json, from_json_option, json, json_option, number, tenant, uuid},
     },
@@ -63,11 +67,37 @@ pub(super) async fn get(conn: &mut Conn, id: ScheduleId) -> Result<Option<Schedu
         .first(conn)
         .await
         .optional()?;
-    row.map(Schedule::try_from).transpose()
+    Ok(row.map(Row::salvaged))
+}
+
+/// Which of these can be read in full.
+pub(super) async fn readable_of(
+    conn: &mut Conn,
+    ids: &[String],
+) -> Result<HashSet<String>, StoreError> {
+    let rows: Vec<Row> = schedules::table
+        .filter(schedules::id.eq_any(ids))
+        .select(Row::as_select())
+        .load(conn)
+        .await?;
+    let read = readable::<Row, Schedule>(rows).into_iter();
+    Ok(read.map(|schedule| schedule.id.to_string()).collect())
+}
+
+/// Refuses one that cannot be read in full: what would be written over it is not all that it held.
+async fn check_readable(conn: &mut Conn, id: ScheduleId) -> Result<(), StoreError> {
+    let row: Option<Row> = schedules::table
+        .find(id.to_string())
+        .select(Row::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(Schedule::try_from).transpose().map(drop)
 }
 
 /// Writes everything of one at the revision that was read; answers it with the next revision.
 pub(super) async fn change(conn: &mut Conn, schedule: &Schedule) -> Result<Schedule, StoreError> {
+    check_readable(conn, schedule.id).await?;
     let changed = Schedule {
         revision: schedule.revision + 1,
         ..schedule.clone()
@@ -104,14 +134,25 @@ pub(super) async fn due(
     now: Timestamp,
     limit: i64,
 ) -> Result<Vec<Schedule>, StoreError> {
-    let rows: Vec<Row> = schedules::table
-        .filter(schedules::begins.le(now.0))
-        .order((schedules::begins, schedules::id))
-        .limit(limit)
-        .select(Row::as_select())
-        .load(conn)
-        .await?;
-    rows.into_iter().map(Schedule::try_from).collect()
+    let (mut found, mut passed) = (Vec::new(), 0);
+    // What cannot be read stays due, and must not take the places of what can.
+    loop {
+        let rows: Vec<Row> = schedules::table
+            .filter(schedules::begins.le(now.0))
+            .order((schedules::begins, schedules::id))
+            .limit(limit)
+            .offset(passed)
+            .select(Row::as_select())
+            .load(conn)
+            .await?;
+        let count = i64::try_from(rows.len()).unwrap_or(limit);
+        passed += count;
+        found.extend(readable::<Row, Schedule>(rows));
+        if count < limit || found.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+            found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            return Ok(found);
+        }
+    }
 }
 
 /// When the next run after `now` begins.
@@ -184,10 +225,7 @@ pub(super) async fn page(
         }
     };
     let rows: Vec<Row> = rows.load(conn).await?;
-    let items = rows
-        .into_iter()
-        .map(Schedule::try_from)
-        .collect::<Result<Vec<_>, _>>()?;
+    let items = rows.into_iter().map(Row::salvaged).collect();
     Ok(cut(items, limit as usize, |schedule| Cursor {
         value: match order.field {
             OrderField::Created => OrderValue::Time(schedule.created),
@@ -256,23 +294,66 @@ impl Row {
     }
 }
 
+impl Stored for Row {
+    const KIND: &'static str = "schedule";
+
+    fn key(&self) -> &str {
+        &self.id
+    }
+}
+
 impl TryFrom<Row> for Schedule {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: ScheduleId(uuid(&row.id)?),
-            plan: from_json("the plan of a schedule", &row.plan)?,
-            tenant: tenant(row.cloud, row.project),
-            server: ServerId::new(row.server),
-            active: row.active != 0,
-            next: from_json_option("the next slot of a schedule", row.next)?,
-            failures: number("the failures of a schedule", row.failures)?,
-            runtime_state: row.runtime_state,
-            error: from_json_option("the error of a schedule", row.error)?,
-            created: Timestamp(row.created),
-            updated: Timestamp(row.updated),
-            revision: row.revision,
-        })
+        let mut gaps = Gaps::default();
+        let read = row.read(&mut gaps);
+        gaps.refused().map(|()| read)
+    }
+}
+
+impl Row {
+    /// What can be read of it. In place of a plan there is one that names no time and keeps nothing, so
+    /// that nobody can work by it.
+    fn read(self, gaps: &mut Gaps) -> Schedule {
+        let none = Plan {
+            name: self.name,
+            description: String::new(),
+            kind: PointKind::DrBackup,
+            capture: Capture::default(),
+            minimum: None,
+            full_every: 0,
+            calendar: String::new(),
+            time_zone: String::new(),
+            jitter: Duration::ZERO,
+            missed: MissedRuns::default(),
+            failures_maximum: 0,
+            keep: Keep::default(),
+        };
+        Schedule {
+            id: ScheduleId(gaps.or_default(uuid(&self.id))),
+            plan: gaps.fill(from_json("the plan of a schedule", &self.plan), none),
+            tenant: tenant(self.cloud, self.project),
+            server: ServerId::new(self.server),
+            active: self.active != 0,
+            next: gaps.or_default(from_json_option("the next slot of a schedule", self.next)),
+            failures: gaps.or_default(number("the failures of a schedule", self.failures)),
+            runtime_state: self.runtime_state,
+            error: gaps.or_default(from_json_option("the error of a schedule", self.error)),
+            created: Timestamp(self.created),
+            updated: Timestamp(self.updated),
+            revision: self.revision,
+        }
+    }
+
+    /// What can be read of it; where that is not all, it says so.
+    fn salvaged(self) -> Schedule {
+        let (mut gaps, key) = (Gaps::default(), self.id.clone());
+        let mut read = self.read(&mut gaps);
+        if let Some((told, error)) = gaps.told(Self::KIND, &key) {
+            read.runtime_state = told;
+            read.error = Some(error);
+        }
+        read
     }
 }

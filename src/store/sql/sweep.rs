@@ -1,16 +1,24 @@
-//! When each tenant was looked through for orphans, and what came of it; it may not know how one looks.
+//! When each tenant was looked through, for orphans or for what points rest on, and what came of it; it
+//! may not know how one looks.
 
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::Conn;
+use super::{Conn, verification};
 use crate::{
-    domain::{id::Tenant, orphan::Sweep, sighting::ThingKind, time::Timestamp},
+    domain::{
+        id::Tenant,
+        lifecycle::State,
+        orphan::{Aim, Sweep},
+        sighting::ThingKind,
+        time::Timestamp,
+    },
     port::store::StoreError,
     store::{
-        schema::{lanes, mirrors, sweeps},
+        aside::Gaps,
+        schema::{backups, dr_backups, lanes, mirrors, sweeps},
         text::{from_json, json, tenant},
     },
 };
@@ -18,6 +26,7 @@ use crate::{
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = sweeps, treat_none_as_default_value = false)]
 struct Row {
+    aim: String,
     cloud: String,
     project: String,
     begun: i64,
@@ -29,21 +38,28 @@ struct Row {
 /// Takes tenants whose sweep is due.
 pub(super) async fn claim(
     conn: &mut Conn,
+    aim: Aim,
     before: Timestamp,
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<Tenant>, StoreError> {
     let mut taken = Vec::new();
-    for (cloud, project) in due(conn, before, i64::from(limit)).await? {
+    let word = aim.name().to_owned();
+    let found = match aim {
+        Aim::Orphans => due(conn, before, i64::from(limit)).await?,
+        Aim::Points { urgent } => due_points(conn, before, urgent, i64::from(limit)).await?,
+    };
+    for (cloud, project, before) in found {
         // Another replica may have been faster since the look above, so the condition is asked
         // again, under the lock of the row.
-        let again = diesel::update(sweeps::table.find((&cloud, &project)))
+        let again = diesel::update(sweeps::table.find((&word, &cloud, &project)))
             .filter(sweeps::begun.lt(before.0))
             .set((sweeps::begun.eq(now.0), sweeps::ended.eq(None::<i64>)))
             .execute(conn)
             .await?;
         let first = if again == 0 {
             let row = Row {
+                aim: word.clone(),
                 cloud: cloud.clone(),
                 project: project.clone(),
                 begun: now.0,
@@ -71,13 +87,14 @@ async fn due(
     conn: &mut Conn,
     before: Timestamp,
     limit: i64,
-) -> Result<Vec<(String, String)>, StoreError> {
+) -> Result<Vec<(String, String, Timestamp)>, StoreError> {
     let late = || sweeps::begun.is_null().or(sweeps::begun.lt(before.0));
     let mut found: Vec<(String, String)> = lanes::table
         .left_join(
             sweeps::table.on(sweeps::cloud
                 .eq(lanes::cloud)
-                .and(sweeps::project.eq(lanes::project))),
+                .and(sweeps::project.eq(lanes::project))
+                .and(sweeps::aim.eq(Aim::Orphans.name()))),
         )
         .filter(late())
         .order((lanes::cloud, lanes::project))
@@ -89,7 +106,8 @@ async fn due(
         .left_join(
             sweeps::table.on(sweeps::cloud
                 .eq(mirrors::cloud)
-                .and(sweeps::project.eq(mirrors::project))),
+                .and(sweeps::project.eq(mirrors::project))
+                .and(sweeps::aim.eq(Aim::Orphans.name()))),
         )
         .filter(late())
         .select((mirrors::cloud, mirrors::project))
@@ -103,13 +121,85 @@ async fn due(
     found.sort_unstable();
     found.dedup();
     found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    Ok(found)
+    let due = |(cloud, project)| (cloud, project, before);
+    Ok(found.into_iter().map(due).collect())
+}
+
+/// The tenants with points at rest that are due, each with the time before which its last sweep must have
+/// begun: what was never seen, or may be half deleted, is looked at sooner than the rest.
+async fn due_points(
+    conn: &mut Conn,
+    before: Timestamp,
+    urgent: Timestamp,
+    limit: i64,
+) -> Result<Vec<(String, String, Timestamp)>, StoreError> {
+    let mut found: BTreeMap<(String, String), Timestamp> = BTreeMap::new();
+    let broken_off = verification::is_urgent()?;
+    macro_rules! due {
+        ($table:ident, $before:expr, $wanted:expr) => {
+            let rows: Vec<(String, String)> = $table::table
+                .left_join(
+                    sweeps::table.on(sweeps::cloud
+                        .eq($table::cloud)
+                        .and(sweeps::project.eq($table::project))
+                        .and(sweeps::aim.eq(Aim::Points { urgent }.name()))),
+                )
+                .filter($table::state.eq_any([State::Ok.name(), State::Erred.name()]))
+                .filter(sweeps::begun.is_null().or(sweeps::begun.lt($before.0)))
+                .filter($wanted)
+                .select(($table::cloud, $table::project))
+                .distinct()
+                .order(($table::cloud, $table::project))
+                .limit(limit)
+                .load(conn)
+                .await?;
+            for place in rows {
+                let due = found.entry(place).or_insert($before);
+                *due = (*due).max($before);
+            }
+        };
+    }
+    // What failed to be made has nothing to be seen.
+    due!(
+        dr_backups,
+        before,
+        dr_backups::state
+            .eq(State::Ok.name())
+            .or(dr_backups::verified.is_not_null())
+    );
+    due!(
+        backups,
+        before,
+        backups::state
+            .eq(State::Ok.name())
+            .or(backups::verified.is_not_null())
+    );
+    due!(
+        dr_backups,
+        urgent,
+        dr_backups::state
+            .eq(State::Ok.name())
+            .and(dr_backups::verified.is_null())
+            .or(dr_backups::doubt.assume_not_null().like(broken_off.clone()))
+    );
+    due!(
+        backups,
+        urgent,
+        backups::state
+            .eq(State::Ok.name())
+            .and(backups::verified.is_null())
+            .or(backups::doubt.assume_not_null().like(broken_off.clone()))
+    );
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let due = |((cloud, project), before)| (cloud, project, before);
+    Ok(found.into_iter().take(limit).map(due).collect())
 }
 
 /// Writes how a sweep has ended.
-pub(super) async fn record(conn: &mut Conn, done: &Sweep) -> Result<(), StoreError> {
+pub(super) async fn record(conn: &mut Conn, aim: Aim, done: &Sweep) -> Result<(), StoreError> {
+    let aim = aim.name();
     let (cloud, project) = (done.tenant.cloud.as_str(), done.tenant.project.as_str());
-    diesel::update(sweeps::table.find((cloud, project)))
+    diesel::update(sweeps::table.find((aim, cloud, project)))
         .set((
             sweeps::ended.eq(done.ended.map(|time| time.0)),
             sweeps::problem.eq(&done.problem),
@@ -117,7 +207,7 @@ pub(super) async fn record(conn: &mut Conn, done: &Sweep) -> Result<(), StoreErr
         .execute(conn)
         .await?;
     if done.problem.is_none() {
-        diesel::update(sweeps::table.find((cloud, project)))
+        diesel::update(sweeps::table.find((aim, cloud, project)))
             .set(sweeps::found.eq(json(&done.found)?))
             .execute(conn)
             .await?;
@@ -125,22 +215,29 @@ pub(super) async fn record(conn: &mut Conn, done: &Sweep) -> Result<(), StoreErr
     Ok(())
 }
 
-/// All of them.
-pub(super) async fn list(conn: &mut Conn) -> Result<Vec<Sweep>, StoreError> {
+/// All of them with this aim.
+pub(super) async fn list(conn: &mut Conn, aim: Aim) -> Result<Vec<Sweep>, StoreError> {
     let rows: Vec<Row> = sweeps::table
+        .filter(sweeps::aim.eq(aim.name()))
         .order((sweeps::cloud, sweeps::project))
         .select(Row::as_select())
         .load(conn)
         .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(Sweep {
-                tenant: tenant(row.cloud, row.project),
-                begun: Timestamp(row.begun),
-                ended: row.ended.map(Timestamp),
-                found: from_json("the number of orphans", &row.found)?,
-                problem: row.problem,
-            })
-        })
-        .collect()
+    Ok(rows.into_iter().map(Row::salvaged).collect())
+}
+
+impl Row {
+    /// What can be read of it; where that is not all, it says so.
+    fn salvaged(self) -> Sweep {
+        let (mut gaps, tenant) = (Gaps::default(), tenant(self.cloud, self.project));
+        let found = gaps.or_default(from_json("the number of orphans", &self.found));
+        let told = gaps.told("sweep", &tenant.to_string());
+        Sweep {
+            tenant,
+            begun: Timestamp(self.begun),
+            ended: self.ended.map(Timestamp),
+            found,
+            problem: told.map(|(told, _)| told).or(self.problem),
+        }
+    }
 }

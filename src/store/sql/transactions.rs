@@ -8,9 +8,10 @@ use futures::FutureExt as _;
 use tokio::sync::watch;
 
 use super::{
-    Db, admission, backup, dialect, dr_backup, event, history, lane, mirror, operation, orphan,
-    request, restoration, sweep,
+    Db, admission, backup, dialect, dr_backup, effect, event, history, lane, mirror, operation,
+    orphan, request, restoration, sweep,
     turn::{self, LaneTurn},
+    verification,
 };
 use crate::{
     domain::{
@@ -21,14 +22,14 @@ use crate::{
             BackupId, DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId,
             RestorationId, Tenant,
         },
-        operation::{Operation, UnderWay},
-        orphan::{Farewell, Known, Sweep},
+        operation::{Leftover, Operation, UnderWay},
+        orphan::{Aim, Farewell, Known, Sweep},
         page::{Page, Query},
         restoration::{Restoration, Source},
         time::Timestamp,
     },
-    port::store::{Admitted, OpenOperation, RequestKey, Store, StoreError, Turn},
-    store::wake::Tidings,
+    port::store::{Admitted, Loaded, Looked, PointsStanding, RequestKey, Store, StoreError, Turn},
+    store::{aside, wake::Tidings},
 };
 
 #[async_trait]
@@ -153,6 +154,40 @@ impl Store for Db {
         self.read(move |conn| mirror::list(conn, id).boxed()).await
     }
 
+    async fn mirrors_of(&self, tenant: &Tenant) -> Result<Vec<(Mirror, bool)>, StoreError> {
+        let tenant = tenant.clone();
+        self.read(move |conn| async move { mirror::of_tenant(conn, &tenant).await }.boxed())
+            .await
+    }
+
+    async fn points_verified(
+        &self,
+        looks: Vec<Looked>,
+        seen: Vec<Mirror>,
+        gone: Vec<Mirror>,
+    ) -> Result<(), StoreError> {
+        let now = self.clock().now();
+        self.write(move |conn| {
+            async move {
+                mirror::looked(conn, &seen, &gone).await?;
+                let events = verification::put(conn, &looks, now).await?;
+                Ok(((), Tidings::of(events)))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    async fn points_standing(&self) -> Result<Vec<PointsStanding>, StoreError> {
+        self.snapshot(|conn| verification::standing(conn).boxed())
+            .await
+    }
+
+    async fn leftovers(&self, resource: ResourceId) -> Result<Vec<Leftover>, StoreError> {
+        self.snapshot(move |conn| effect::leftovers(conn, resource).boxed())
+            .await
+    }
+
     async fn restoration_admit(
         &self,
         key: Option<RequestKey>,
@@ -271,13 +306,14 @@ impl Store for Db {
         replica: &ReplicaId,
         lease: Duration,
         limit: u32,
+        unread: &[OperationId],
     ) -> Result<Vec<Lane>, StoreError> {
-        let replica = replica.clone();
+        let (replica, unread) = (replica.clone(), unread.to_vec());
         let now = self.clock().now();
         self.write(move |conn| {
             async move {
                 let now = dialect::lease_time(conn, now).await?;
-                let claimed = lane::claim(conn, &replica, now, lease, limit).await?;
+                let claimed = lane::claim(conn, &replica, now, lease, limit, &unread).await?;
                 Ok((claimed, Tidings::NONE))
             }
             .boxed()
@@ -310,15 +346,34 @@ impl Store for Db {
         .await
     }
 
-    async fn lane_load(
-        &self,
-        lane: &Lane,
-        known: &[OperationId],
-    ) -> Result<Vec<OpenOperation>, StoreError> {
+    async fn lane_load(&self, lane: &Lane, known: &[OperationId]) -> Result<Loaded, StoreError> {
         let lane = lane.clone();
         let known = known.to_vec();
         self.snapshot(move |conn| async move { turn::load(conn, &lane, &known).await }.boxed())
             .await
+    }
+
+    async fn operation_set_aside(
+        &self,
+        lane: &Lane,
+        resource: ResourceId,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let (lane, why) = (lane.clone(), why.to_owned());
+        let now = self.clock().now();
+        self.write(move |conn| {
+            async move {
+                lane::check(conn, &lane).await?;
+                let told = turn::set_aside(conn, resource, &why, now).await?;
+                Ok(((), Tidings::of(told.into_iter().collect())))
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    fn unread(&self) -> Vec<(&'static str, u64)> {
+        aside::counted()
     }
 
     async fn turn_record(&self, lane: &Lane, turns: Vec<Turn>) -> Result<(), StoreError> {
@@ -380,21 +435,31 @@ impl Store for Db {
         .await
     }
 
-    async fn sweeps_claim(&self, before: Timestamp, limit: u32) -> Result<Vec<Tenant>, StoreError> {
+    async fn sweeps_claim(
+        &self,
+        aim: Aim,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Tenant>, StoreError> {
         let limit = self.page_limit(limit);
         let now = self.clock().now();
         self.write(move |conn| {
-            async move { Ok((sweep::claim(conn, before, now, limit).await?, Tidings::NONE)) }
-                .boxed()
+            async move {
+                Ok((
+                    sweep::claim(conn, aim, before, now, limit).await?,
+                    Tidings::NONE,
+                ))
+            }
+            .boxed()
         })
         .await
     }
 
-    async fn sweep_record(&self, done: &Sweep) -> Result<(), StoreError> {
+    async fn sweep_record(&self, aim: Aim, done: &Sweep) -> Result<(), StoreError> {
         let done = done.clone();
         self.write(move |conn| {
             async move {
-                sweep::record(conn, &done).await?;
+                sweep::record(conn, aim, &done).await?;
                 Ok(((), Tidings::NONE))
             }
             .boxed()
@@ -402,8 +467,8 @@ impl Store for Db {
         .await
     }
 
-    async fn sweeps_list(&self) -> Result<Vec<Sweep>, StoreError> {
-        self.read(|conn| sweep::list(conn).boxed()).await
+    async fn sweeps_list(&self, aim: Aim) -> Result<Vec<Sweep>, StoreError> {
+        self.read(move |conn| sweep::list(conn, aim).boxed()).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -5,20 +5,23 @@ use std::collections::{HashMap, HashSet};
 use super::{
     Conn, Handle, backup, dialect, dr_backup, effect, lane, link, mirror,
     operation::{self, Standing},
-    restoration,
+    restoration, verification,
 };
 use crate::{
     domain::{
         decision::{Detail, Ending},
         effect::Effect,
         event::Event,
-        id::{DrBackupId, Lane, OperationId, ResourceId},
+        id::{Lane, OperationId, ResourceId},
         ledger::Ledger,
         lifecycle::State,
         time::Timestamp,
     },
-    port::store::{News, OpenOperation, StoreError, Turn},
-    store::text::unreadable,
+    port::store::{Loaded, News, OpenOperation, StoreError, Turn, UnreadOperation},
+    store::{
+        aside,
+        text::{unreadable, uuid},
+    },
 };
 
 /// So many ids go into one statement, well below what either database takes.
@@ -29,7 +32,7 @@ pub(super) async fn load(
     conn: &mut Conn,
     lane: &Lane,
     known: &[OperationId],
-) -> Result<Vec<OpenOperation>, StoreError> {
+) -> Result<Loaded, StoreError> {
     lane::check(conn, lane).await?;
     let known: HashSet<OperationId> = known.iter().copied().collect();
     let wanted: Vec<String> = operation::open(conn, &lane.tenant)
@@ -38,39 +41,80 @@ pub(super) async fn load(
         .filter(|(id, cancelled)| *cancelled || !known.contains(id))
         .map(|(id, _)| id.to_string())
         .collect();
-    let mut loaded = Vec::with_capacity(wanted.len());
+    let mut loaded = Loaded::default();
     for ids in wanted.chunks(IDS_PER_STATEMENT) {
-        loaded.extend(load_some(conn, ids).await?);
+        load_some(conn, ids, &mut loaded).await?;
     }
     Ok(loaded)
 }
 
-async fn load_some(conn: &mut Conn, ids: &[String]) -> Result<Vec<OpenOperation>, StoreError> {
+/// An operation of which one row cannot be read is set aside whole: without that row it would do a second
+/// time what it did before.
+async fn load_some(conn: &mut Conn, ids: &[String], loaded: &mut Loaded) -> Result<(), StoreError> {
     let rows = operation::of_ids(conn, ids).await?;
-    let mut ledgers: HashMap<OperationId, Vec<Effect>> = HashMap::new();
+    let mut ledgers: HashMap<String, Vec<Result<Effect, StoreError>>> = HashMap::new();
     for (id, effect) in effect::of_operations(conn, ids).await? {
         ledgers.entry(id).or_default().push(effect);
     }
-    let mut resources = Vec::with_capacity(rows.len());
-    for row in &rows {
-        resources.push(row.resource()?);
-    }
+    let resources: Vec<ResourceId> = rows.iter().filter_map(|row| row.resource().ok()).collect();
     let mut standing = resources_of(conn, &resources).await?;
-    rows.into_iter()
-        .zip(resources)
-        .map(|(row, about)| {
-            let (state, detail) = standing
-                .remove(&about)
-                .ok_or_else(|| unreadable("an open operation", format!("there is no {about}")))?;
-            let operation = row.operation(state)?;
-            let effects = ledgers.remove(&operation.id).unwrap_or_default();
-            Ok(OpenOperation {
-                operation,
-                ledger: Ledger::new(effects),
-                detail: Some(detail),
-            })
-        })
-        .collect()
+    for row in rows {
+        let key = row.id().to_owned();
+        let operation = OperationId(uuid(&key)?);
+        let resource = row.resource().ok();
+        let effects = ledgers.remove(&key).unwrap_or_default();
+        match read_one(row, effects, &mut standing) {
+            Ok(open) => loaded.open.push(open),
+            Err(problem) => {
+                aside::set_aside("operation", &key, &problem);
+                loaded.unread.push(UnreadOperation {
+                    operation,
+                    resource,
+                    problem: problem.to_string(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_one(
+    row: operation::Row,
+    effects: Vec<Result<Effect, StoreError>>,
+    standing: &mut HashMap<ResourceId, (State, Detail)>,
+) -> Result<OpenOperation, StoreError> {
+    let about = row.resource()?;
+    if matches!(about, ResourceId::Schedule(_)) {
+        return Err(no_operation(about));
+    }
+    let (state, detail) = standing.remove(&about).ok_or_else(|| {
+        unreadable(
+            "the resource of an operation",
+            format!("{about} is not there or is not readable"),
+        )
+    })?;
+    let operation = row.operation(state)?;
+    let effects: Vec<Effect> = effects.into_iter().collect::<Result<_, _>>()?;
+    Ok(OpenOperation {
+        operation,
+        ledger: Ledger::new(effects),
+        detail: Some(detail),
+    })
+}
+
+/// Says on a resource why nothing is done for it; answers the event of it, where that is news.
+pub(super) async fn set_aside(
+    conn: &mut Conn,
+    about: ResourceId,
+    why: &str,
+    now: Timestamp,
+) -> Result<Option<Event>, StoreError> {
+    match about {
+        ResourceId::DrBackup(id) => dr_backup::set_aside(conn, id, why, now).await,
+        ResourceId::Backup(id) => backup::set_aside(conn, id, why, now).await,
+        ResourceId::Restoration(id) => restoration::set_aside(conn, id, why, now).await,
+        ResourceId::Schedule(_) => Ok(None),
+    }
 }
 
 async fn resources_of(
@@ -85,7 +129,8 @@ async fn resources_of(
             ResourceId::DrBackup(id) => dr_backups.push(id.to_string()),
             ResourceId::Backup(id) => backups.push(id.to_string()),
             ResourceId::Restoration(id) => restorations.push(id.to_string()),
-            ResourceId::Schedule(_) => return Err(no_operation(*about)),
+            // No operation is about one.
+            ResourceId::Schedule(_) => {}
         }
     }
     let mut found = HashMap::new();
@@ -155,11 +200,18 @@ pub(in super::super) async fn record(
         }
     }
     link::put(conn, &details).await?;
-    for ((_, news), told) in news.iter().zip(&told) {
-        if let Some(of) = told.restored
-            && let Some(detail) = restoration::written_detail(news)?
+    let mut proved = Vec::new();
+    for ((turn, news), told) in news.iter().zip(&told) {
+        // A restoration that came to its end has used what it imported.
+        let is_done = turn.ending == Ending::Done && news.state == State::Ok;
+        if let (Some(ResourceId::DrBackup(of)), Some(Detail::Restoration(detail))) =
+            (told.restored, &news.report.detail)
+            && (news.detail_changed || is_done)
         {
-            mirror::keep(conn, of, &detail.mirrors).await?;
+            mirror::keep(conn, of, &detail.mirrors, is_done).await?;
+        }
+        if let (Some(point), Some(proof)) = (told.restored, &news.report.verification) {
+            proved.extend(verification::proved(conn, point, proof, now).await?);
         }
     }
     for (_, turn) in &turns {
@@ -173,7 +225,11 @@ pub(in super::super) async fn record(
             remove(conn, event.resource).await?;
         }
     }
-    Ok(told.into_iter().map(|told| told.event).collect())
+    Ok(told
+        .into_iter()
+        .map(|told| told.event)
+        .chain(proved)
+        .collect())
 }
 
 async fn hold_all(
@@ -201,8 +257,8 @@ async fn check_open(conn: &mut Handle<'_>, turns: &[(&Lane, &Turn)]) -> Result<(
 /// What was told of one resource.
 struct Told {
     event: Event,
-    /// The DR backup, where the resource restores one.
-    restored: Option<DrBackupId>,
+    /// The point, where the resource restores one.
+    restored: Option<ResourceId>,
 }
 
 async fn tell_all(conn: &mut Handle<'_>, news: &[(&Turn, &News)]) -> Result<Vec<Told>, StoreError> {

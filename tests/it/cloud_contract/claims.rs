@@ -10,7 +10,7 @@ use drbackup::{
             CloudName, NetworkId, PortId, ProjectId, SecurityGroupId, ServerId, Tenant,
             VolumeBackupId, VolumeId,
         },
-        inventory::AdminReach,
+        inventory::{AdminReach, Right},
         manifest::{Properties, SecurityGroupRule},
         record::BackupRecord,
         sighting::{Sighting, Thing, ThingKind, Verdict},
@@ -27,6 +27,17 @@ use super::{
     journey::{
         admin_of_another_project_restores_into_the_tenant,
         instance_goes_from_one_cloud_to_the_other,
+    },
+    servers::{
+        image_is_shown_of_what_boots_from_a_volume, key_pair_has_a_name_and_a_type,
+        lock_binds_members, server_shows_cards_by_network, server_stands_still_in_many_ways,
+        what_is_attached_is_kept_until_somebody_lies,
+    },
+    strictness::{
+        name_of_the_default_group_is_reserved, port_has_an_address_of_either_version,
+        port_without_security_has_no_groups, readonly_is_a_flag_of_one_volume,
+        right_to_import_is_told_and_that_to_export_is_not, texts_have_other_limits_in_each_service,
+        types_and_volumes_have_quotas_of_their_own,
     },
     transfer::volume_is_taken_over_whatever_was_left_of_it,
     until,
@@ -64,11 +75,25 @@ claims! {
     security_group_that_others_need_stays,
     address_that_is_taken_is_a_conflict,
     inventory_tells_what_the_tenant_has,
+    rights_and_quotas_are_seen_before_anything_is_made,
     record_without_the_right_is_forbidden,
     instance_goes_from_one_cloud_to_the_other,
     admin_of_another_project_restores_into_the_tenant,
     volume_is_taken_over_whatever_was_left_of_it,
     image_of_a_server_brings_a_snapshot_of_each_volume,
+    port_has_an_address_of_either_version,
+    port_without_security_has_no_groups,
+    name_of_the_default_group_is_reserved,
+    key_pair_has_a_name_and_a_type,
+    server_shows_cards_by_network,
+    server_stands_still_in_many_ways,
+    lock_binds_members,
+    image_is_shown_of_what_boots_from_a_volume,
+    what_is_attached_is_kept_until_somebody_lies,
+    readonly_is_a_flag_of_one_volume,
+    texts_have_other_limits_in_each_service,
+    types_and_volumes_have_quotas_of_their_own,
+    right_to_import_is_told_and_that_to_export_is_not,
 }
 
 pub(super) async fn perform(
@@ -107,10 +132,11 @@ pub(super) async fn remove(stage: &Stage, tenant: &Tenant, kind: ThingKind, id: 
         id: id.to_owned(),
     };
     until(&format!("{thing} is gone"), async || {
-        match stage.cloud.thing_delete(tenant, &thing).await {
+        match stage.cloud.thing_delete(tenant, &thing, &[]).await {
             Ok(()) => {}
             Err(fault) => assert!(
-                [FaultKind::Busy, FaultKind::NotFound].contains(&fault.kind),
+                // Its holder may be on its way out.
+                [FaultKind::Busy, FaultKind::Held, FaultKind::NotFound].contains(&fault.kind),
                 "{fault}"
             ),
         }
@@ -253,7 +279,7 @@ async fn missing_thing_is_nothing_and_its_deletion_is_fine(stage: &Stage) {
                 Ok(None),
                 "{thing}"
             );
-            let deleted = stage.cloud.thing_delete(tenant, &thing).await;
+            let deleted = stage.cloud.thing_delete(tenant, &thing, &[]).await;
             assert_eq!(kind_of(deleted), FaultKind::NotFound, "{thing}");
         }
         let server = ServerId::new(Uuid::new_v4().to_string());
@@ -400,9 +426,9 @@ fn rule(protocol: Option<&str>, port: Option<i64>, group: Option<&str>) -> Secur
         protocol: protocol.map(str::to_owned),
         port_min: port,
         port_max: port,
-        remote_cidr: None,
         remote_group: group.map(SecurityGroupId::new),
         description: "r".to_owned(),
+        ..SecurityGroupRule::default()
     }
 }
 
@@ -485,8 +511,8 @@ async fn security_group_that_others_need_stays(stage: &Stage) {
                 kind: ThingKind::SecurityGroup,
                 id: id.clone(),
             };
-            let refused = stage.cloud.thing_delete(tenant, &thing).await;
-            assert_eq!(kind_of(refused), FaultKind::Busy);
+            let refused = stage.cloud.thing_delete(tenant, &thing, &[]).await;
+            assert_eq!(kind_of(refused), FaultKind::Held);
         }
         let path = format!("security-groups/{base}");
         let (_, found) = ground.ask("GET", "network", &path, "", None).await;
@@ -518,6 +544,9 @@ fn port_at(network: &str, address: Option<&str>, mac: Option<&str>) -> Request {
         security_groups: Vec::new(),
         port_security: None,
         vnic_type: None,
+        bare: false,
+        down: false,
+        default_group: false,
     }
 }
 
@@ -641,6 +670,46 @@ async fn inventory_tells_what_the_tenant_has(stage: &Stage) {
             "{:?}",
             inventory.admin
         );
+        // What imports land in pays for them.
+        assert!(
+            inventory
+                .importer
+                .is_some_and(|quotas| quotas.backups.is_some())
+        );
+    }
+}
+
+async fn rights_and_quotas_are_seen_before_anything_is_made(stage: &Stage) {
+    let look = Request::ReadAllowance { export: true };
+    for tenant in [stage.source_tenant(), stage.dr_tenant()] {
+        let answer = perform(stage, tenant, "", &look).await;
+        let Some(Fact::Allowance(seen)) = answer.fact else {
+            panic!("no allowance");
+        };
+        assert_eq!(seen.export, Right::Granted);
+        let quotas = &seen.quotas;
+        for left in [quotas.snapshots, quotas.backups, quotas.backup_gigabytes] {
+            assert!(left.is_some(), "{quotas:?}");
+        }
+        let member = stage.client("", Limits::default());
+        let answer = member.request_perform(tenant, "", &look).await;
+        let Some(Fact::Allowance(seen)) = answer.expect("an answer").fact else {
+            panic!("no allowance");
+        };
+        assert!(
+            matches!(seen.export, Right::Refused(_)),
+            "{:?}",
+            seen.export
+        );
+        let absent = Request::ReadPresence {
+            backups: vec![VolumeBackupId::new(Uuid::new_v4().to_string())],
+            projects: Vec::new(),
+        };
+        let answer = member.request_perform(tenant, "", &absent).await;
+        let Some(Fact::Presence { import, .. }) = answer.expect("an answer").fact else {
+            panic!("no presence");
+        };
+        assert!(matches!(import, Right::Refused(_)), "{import:?}");
     }
 }
 

@@ -201,7 +201,7 @@ async fn back_up(stage: &Stage, volume: &VolumeId) -> Vec<Link> {
             kind: ThingKind::VolumeBackup,
             id: id.clone(),
         };
-        let early = stage.cloud.thing_delete(tenant, &held).await;
+        let early = stage.cloud.thing_delete(tenant, &held, &[]).await;
         if early.is_err() {
             assert_eq!(kind_of(early), FaultKind::Busy);
         }
@@ -242,7 +242,7 @@ async fn back_up(stage: &Stage, volume: &VolumeId) -> Vec<Link> {
         id: chain[0].id.as_str().to_owned(),
     };
     assert_eq!(
-        kind_of(stage.cloud.thing_delete(tenant, &parent).await),
+        kind_of(stage.cloud.thing_delete(tenant, &parent, &[]).await),
         FaultKind::Conflict
     );
     chain
@@ -270,6 +270,7 @@ async fn a_failed_import_can_be_had_again(
             live,
             hollow,
             begun,
+            ..
         }) = seen.fact
         else {
             panic!("no presence");
@@ -353,12 +354,16 @@ async fn rebuild(stage: &Stage, root: &str, data: &str) -> Vec<(ThingKind, Strin
             security_groups: vec![SecurityGroupId::new(group.clone())],
             port_security: None,
             vnic_type: None,
+            bare: false,
+            down: false,
+            default_group: false,
         };
         ports.push(make(stage, dr, &name, &request).await);
     }
     let key = Request::MakeKeyPair {
         name: name.clone(),
         public_key: PUBLIC_KEY.to_owned(),
+        kind: None,
     };
     assert_eq!(make(stage, dr, "", &key).await, name);
     assert_eq!(
@@ -384,6 +389,9 @@ async fn rebuild(stage: &Stage, root: &str, data: &str) -> Vec<(ThingKind, Strin
         user_data: Some("I2Nsb3VkLWNvbmZpZwo=".to_owned()),
         metadata: properties(&[("role", "web")]),
         tags: vec!["blue".to_owned()],
+        card_tags: Vec::new(),
+        hostname: None,
+        disk_config: None,
     }));
     let server = make(stage, dr, &name, &plan).await;
     let seen = ready(stage, dr, ThingKind::Server, &server).await;
@@ -427,22 +435,31 @@ async fn check_rebuilt(stage: &Stage, server: &str, group: &str, disks: [&str; 2
         .map(|port| port.mac.as_str())
         .collect();
     assert_eq!(macs, ["fa:16:3e:00:77:01", "fa:16:3e:00:77:02"]);
-    // What is in use cannot go yet.
+    // What is in use cannot go yet, and whose use it is decides whether that passes.
+    let whole = Thing {
+        kind: ThingKind::Server,
+        id: server.to_owned(),
+    };
+    for (kind, id) in [
+        (ThingKind::Volume, disks[0]),
+        (ThingKind::SecurityGroup, group),
+    ] {
+        let used = Thing {
+            kind,
+            id: id.to_owned(),
+        };
+        let refused = stage.cloud.thing_delete(dr, &used, &[]).await;
+        assert_eq!(kind_of(refused), FaultKind::Held, "{used}");
+    }
     let used = Thing {
         kind: ThingKind::Volume,
         id: disks[0].to_owned(),
     };
+    let refused = stage.cloud.thing_delete(dr, &used, &[whole]).await;
     assert_eq!(
-        kind_of(stage.cloud.thing_delete(dr, &used).await),
-        FaultKind::Busy
-    );
-    let used = Thing {
-        kind: ThingKind::SecurityGroup,
-        id: group.to_owned(),
-    };
-    assert_eq!(
-        kind_of(stage.cloud.thing_delete(dr, &used).await),
-        FaultKind::Busy
+        kind_of(refused),
+        FaultKind::Busy,
+        "it goes when its server has gone"
     );
 }
 

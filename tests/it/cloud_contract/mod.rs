@@ -10,6 +10,8 @@ mod capture;
 mod claims;
 mod ground;
 mod journey;
+mod servers;
+mod strictness;
 mod transfer;
 mod troubles;
 
@@ -32,7 +34,7 @@ use drbackup::{
     sim,
 };
 use futures::FutureExt;
-use ground::Ground;
+pub(crate) use ground::Ground;
 use uuid::Uuid;
 
 /// The clock of the machine.

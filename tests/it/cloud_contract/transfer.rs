@@ -5,6 +5,7 @@ use drbackup::{
         effect::Request,
         fault::FaultKind,
         id::VolumeId,
+        operation::NAME_MARK,
         sighting::{Thing, ThingKind},
     },
     openstack::limits::Limits,
@@ -19,6 +20,10 @@ use super::{
 
 /// A volume is taken over from a project that another entry lives in; an offer that a crash left behind
 /// is in nobody's way, neither in that of the taking over nor in that of a deletion.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one volume after the other, in the same words"
+)]
 pub(super) async fn volume_is_taken_over_whatever_was_left_of_it(stage: &Stage) {
     let dr = stage.dr_tenant();
     let entry = format!("{}-admin", dr.cloud);
@@ -37,8 +42,10 @@ pub(super) async fn volume_is_taken_over_whatever_was_left_of_it(stage: &Stage) 
         mark: stage.mark.clone(),
     };
     let away = &giver.tenant;
-    let offer = async |volume: &str| {
-        let body = json!({"volume_id": volume, "name": stage.mark});
+    // Offers of ours have names of ours; those of somebody else are none of our business.
+    let own = format!("{NAME_MARK}{}", stage.mark);
+    let offer = async |volume: &str, name: &str| {
+        let body = json!({"volume_id": volume, "name": name});
         giver
             .make(
                 "volumev3",
@@ -55,13 +62,16 @@ pub(super) async fn volume_is_taken_over_whatever_was_left_of_it(stage: &Stage) 
             .await;
         let all = all["transfers"].as_array().expect("a list").clone();
         all.iter()
-            .filter(|one| one["name"] == stage.mark.as_str())
+            .filter(|one| {
+                let name = one["name"].as_str();
+                name.is_some_and(|name| name.ends_with(&stage.mark))
+            })
             .count()
     };
 
     let volume = make(&two, away, &stage.mark, &volume_of(1)).await;
     ready(&two, away, ThingKind::Volume, &volume).await;
-    offer(&volume).await;
+    offer(&volume, &own).await;
     let take = Request::TakeVolume {
         volume: VolumeId::new(volume.clone()),
         from: away.project.clone(),
@@ -82,13 +92,43 @@ pub(super) async fn volume_is_taken_over_whatever_was_left_of_it(stage: &Stage) 
 
     let volume = make(&two, away, &stage.mark, &volume_of(1)).await;
     ready(&two, away, ThingKind::Volume, &volume).await;
-    offer(&volume).await;
+    offer(&volume, &own).await;
     let thing = Thing {
         kind: ThingKind::Volume,
         id: volume.clone(),
     };
-    let deleted = two.cloud.thing_delete(away, &thing).await;
+    let deleted = two.cloud.thing_delete(away, &thing, &[]).await;
     deleted.expect("the offer goes with it");
     assert_eq!(offers().await, 0);
+    remove(&two, away, ThingKind::Volume, &volume).await;
+
+    let volume = make(&two, away, &stage.mark, &volume_of(1)).await;
+    ready(&two, away, ThingKind::Volume, &volume).await;
+    offer(&volume, &format!("gift-{}", stage.mark)).await;
+    let thing = Thing {
+        kind: ThingKind::Volume,
+        id: volume.clone(),
+    };
+    let refused = two.cloud.thing_delete(away, &thing, &[]).await;
+    assert_eq!(kind_of(refused), FaultKind::Held, "somebody gives it away");
+    let take = Request::TakeVolume {
+        volume: VolumeId::new(volume.clone()),
+        from: away.project.clone(),
+    };
+    let refused = two.cloud.request_perform(dr, &stage.mark, &take).await;
+    assert_eq!(kind_of(refused), FaultKind::Conflict);
+    assert_eq!(offers().await, 1, "and nobody takes the offer back");
+    let (_, all) = giver
+        .ask("GET", "volumev3", "volume-transfers", "volume 3.55", None)
+        .await;
+    let all = all["transfers"].as_array().expect("a list");
+    let gift = all.iter().find(|one| one["volume_id"] == volume.as_str());
+    let path = format!(
+        "volume-transfers/{}",
+        gift.expect("an offer")["id"].as_str().expect("an id")
+    );
+    giver
+        .ask("DELETE", "volumev3", &path, "volume 3.55", None)
+        .await;
     remove(&two, away, ThingKind::Volume, &volume).await;
 }

@@ -6,6 +6,7 @@ use drbackup::{
         effect::{Fact, Request},
         fault::{Fault, FaultKind},
         id::{CloudName, SnapshotId, Tenant, VolumeBackupId, VolumeId},
+        inventory::Right,
         record::BackupRecord,
         sighting::{Thing, ThingKind},
     },
@@ -346,7 +347,10 @@ async fn only_a_snapshot_that_is_stuck_gets_another_status() {
         let refused = simulated.ask(&member, request).await.expect_err("a fault");
         assert_eq!(refused.kind, FaultKind::Forbidden, "{request:?}");
     }
-    let refused = stage.cloud.thing_delete(simulated.source(), &thing).await;
+    let refused = stage
+        .cloud
+        .thing_delete(simulated.source(), &thing, &[])
+        .await;
     assert_eq!(refused.expect_err("a fault").kind, FaultKind::Busy);
 }
 
@@ -447,6 +451,7 @@ async fn an_import_that_does_not_end(
         live: none(),
         hollow: none(),
         begun: place.clone(),
+        import: Right::Unknown,
     };
     assert_eq!(seen, Some(begun));
     assert_eq!(
@@ -465,6 +470,7 @@ async fn an_import_that_does_not_end(
         live: none(),
         hollow: place,
         begun: none(),
+        import: Right::Unknown,
     };
     assert_eq!(seen, Some(hollow), "and so it is imported anew");
 }

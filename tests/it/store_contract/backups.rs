@@ -26,6 +26,7 @@ fn regular() -> Backup {
         progress: Progress::default(),
         error: None,
         detail: BackupDetail::default(),
+        verification: Verification::default(),
         created: at(0),
         updated: at(0),
         revision: 1,
@@ -49,6 +50,8 @@ fn unmaking(of: &Backup) -> Operation {
     Operation {
         ask: Ask::DeleteBackup {
             detail: Box::new(of.detail.clone()),
+            leftovers: Vec::new(),
+            missing: Vec::new(),
         },
         resource_state: State::DeletionScheduled,
         ..making(of)
@@ -305,7 +308,7 @@ async fn a_regular_backup_goes_and_its_story_is_history(site: Site) {
         .await
         .expect("admitted");
     let admitted = new_of(admitted);
-    let open = store.lane_load(&lane, &[]).await.expect("loaded");
+    let open = store.lane_load(&lane, &[]).await.expect("loaded").open;
     let mine = open.iter().find(|work| work.operation.id == going.id);
     let mine = mine.expect("it is open");
     assert_eq!(mine.operation.ask, going.ask);
@@ -379,7 +382,10 @@ async fn a_cancellation_of_a_regular_backup_is_remembered(site: Site) {
     assert_eq!(store.backup_answered(&key).await, Ok(Some(one)));
     let lane = lane_of(&*store, "one", &home()).await;
     let open = store.lane_load(&lane, &[operation.id]).await;
-    assert_eq!(open.expect("loaded")[0].operation.cancelled, Some(at(7)));
+    assert_eq!(
+        open.expect("loaded").open[0].operation.cancelled,
+        Some(at(7))
+    );
 }
 
 contract! {

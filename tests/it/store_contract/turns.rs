@@ -49,7 +49,7 @@ impl Busy {
         let about = ResourceId::DrBackup(self.backup.id);
         let last = events(store, about).await.last().map(|told| told.sequence);
         let owned = lane_of(store, "one", &self.backup.tenant).await;
-        let open = store.lane_load(&owned, &[]).await.expect("loaded");
+        let open = store.lane_load(&owned, &[]).await.expect("loaded").open;
         let rows = open.first().map_or(0, |one| one.ledger.iter().count());
         (rows, last.expect("it was admitted"))
     }
@@ -104,7 +104,7 @@ async fn concurrent_turns_of_many_lanes_all_count(site: Site) {
                     .await
                     .expect("recorded");
             }
-            let open = store.lane_load(&lane, &[]).await.expect("loaded");
+            let open = store.lane_load(&lane, &[]).await.expect("loaded").open;
             open[0].ledger.iter().count()
         }));
     }
@@ -159,7 +159,7 @@ async fn a_lane_that_another_replica_looks_at_keeps_no_other_waiting() {
 async fn idle(store: &dyn Store, owner: &str) -> (Lane, Operation) {
     let lane = lane_of(store, owner, &home()).await;
     let mut open = store.lane_load(&lane, &[]).await.expect("loaded");
-    (lane, open.remove(0).operation)
+    (lane, open.open.remove(0).operation)
 }
 
 async fn time_in_which_nobody_attended_to_a_lane_is_counted(site: Site) {

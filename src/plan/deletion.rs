@@ -1,0 +1,182 @@
+//! What deletions share: which things go, which are forgotten, and what the end says of what was to go;
+//! it may not know any single deletion.
+//!
+//! A cloud that is gone answers nothing, so what lies in it could be waited for for ever. Only a caller
+//! can say that it is gone for good; which cloud does not answer was looked at when that was said.
+
+use super::draft::Draft;
+use crate::domain::{
+    decision::{Ending, Wish},
+    effect::{Disposal, Effect, EffectKind, EffectState, Request},
+    fault::FaultKind,
+    id::{CloudName, Tenant},
+    ledger::Ledger,
+    operation::{Ask, Leftover},
+    sighting::{Thing, ThingKind},
+    verification::{Cause, Doubt, Verification},
+};
+
+/// So many things that are forgotten are named.
+const NAMED_MAX: usize = 20;
+
+/// What stands on what among the leftovers of a backup: a kind goes when everything before it is gone.
+const ORDER: [ThingKind; 5] = [
+    ThingKind::VolumeBackup,
+    ThingKind::Volume,
+    ThingKind::Image,
+    ThingKind::GroupSnapshot,
+    ThingKind::Snapshot,
+];
+
+/// What is to go, as far as it can be reached.
+pub(super) struct Deletion<'m> {
+    missing: &'m [CloudName],
+    forgotten: Vec<String>,
+    seen: Vec<(Tenant, Thing)>,
+}
+
+impl<'m> Deletion<'m> {
+    /// A deletion that leaves alone what is in these clouds.
+    pub(super) fn without(missing: &'m [CloudName]) -> Self {
+        Self {
+            missing,
+            forgotten: Vec::new(),
+            seen: Vec::new(),
+        }
+    }
+
+    /// The wishes to delete these, under keys of this word; what cannot be reached is forgotten, and what
+    /// was wished for before is not wished for twice.
+    pub(super) fn drops(
+        &mut self,
+        word: &str,
+        things: impl IntoIterator<Item = (Tenant, Thing)>,
+    ) -> Vec<Wish> {
+        let mut wishes = Vec::new();
+        for (index, one) in things.into_iter().enumerate() {
+            if self.seen.contains(&one) {
+                continue;
+            }
+            self.seen.push(one.clone());
+            let (tenant, thing) = one;
+            if self.missing.contains(&tenant.cloud) {
+                self.forgotten.push(format!("{thing} in {tenant}"));
+                continue;
+            }
+            let key = format!("{word}-{index}");
+            wishes.push(Draft::wish_in(
+                tenant,
+                key,
+                Request::Drop { thing },
+                Disposal::Keep,
+            ));
+        }
+        wishes
+    }
+
+    /// The wishes to delete what was left behind before, kind by kind.
+    pub(super) fn leftovers(&mut self, left: &[Leftover]) -> Vec<Vec<Wish>> {
+        let of_kind = |kind| {
+            let left = left.iter().filter(move |one| one.thing.kind == kind);
+            left.map(|one| (one.tenant.clone(), one.thing.clone()))
+        };
+        ORDER
+            .into_iter()
+            .map(|kind| {
+                let word = format!("left-{}", kind.noun().replace(' ', "-"));
+                self.drops(&word, of_kind(kind))
+            })
+            .collect()
+    }
+
+    /// The last words.
+    pub(super) fn ended(&self) -> String {
+        if self.forgotten.is_empty() {
+            return "Deleted".to_owned();
+        }
+        let named = self.forgotten.iter().take(NAMED_MAX).cloned();
+        let mut named: Vec<String> = named.collect();
+        let more = self.forgotten.len().saturating_sub(NAMED_MAX);
+        if more > 0 {
+            named.push(format!("{more} more"));
+        }
+        format!(
+            "Deleted; forgotten, because the cloud is missing: {}",
+            named.join(", ")
+        )
+    }
+}
+
+/// What the end of an operation says of the claim that its point, or the point that it restores, can be
+/// restored; nothing where it says nothing.
+pub(super) fn claim(
+    ask: &Ask,
+    ledger: &Ledger,
+    ending: &Ending,
+    failed: Option<&Effect>,
+) -> Option<Verification> {
+    let doubt = match (ask, ending) {
+        (Ask::DeleteDrBackup { .. } | Ask::DeleteBackup { .. }, Ending::Erred(_)) => {
+            broken_off(ledger)
+        }
+        (Ask::Restore(_), Ending::Erred(_)) => failed.and_then(without_bytes),
+        (
+            Ask::CreateDrBackup { .. }
+            | Ask::UpdateDrBackup { .. }
+            | Ask::DeleteDrBackup { .. }
+            | Ask::CreateBackup { .. }
+            | Ask::UpdateBackup { .. }
+            | Ask::DeleteBackup { .. }
+            | Ask::Restore(_)
+            | Ask::DeleteRestoration { .. },
+            Ending::Open | Ending::Done | Ending::Erred(_),
+        ) => None,
+    };
+    doubt.map(|doubt| Verification {
+        time: None,
+        doubt: Some(doubt),
+    })
+}
+
+/// What a deletion that ended otherwise may have removed. What no cloud ever took a deletion of is as it
+/// was, and so is the claim.
+fn broken_off(ledger: &Ledger) -> Option<Doubt> {
+    let drops = || {
+        let drops = ledger.iter();
+        drops.filter(|effect| matches!(effect.request.kind(), EffectKind::Drop(_)))
+    };
+    let thing = |effect: &Effect| {
+        if let Request::Drop { thing } = &effect.request {
+            return thing.to_string();
+        }
+        effect.key.to_string()
+    };
+    if let Some(gone) = drops().find(|effect| effect.state == EffectState::Done) {
+        let reason = format!("{} was deleted", thing(gone));
+        return Some(Doubt::new(Cause::Deleted, reason));
+    }
+    let taken = drops().find(|effect| effect.external.is_some())?;
+    let reason = format!(
+        "its deletion was broken off, and {} may be gone: it is looked at again",
+        thing(taken)
+    );
+    Some(Doubt::new(Cause::BrokenOff, reason))
+}
+
+/// Whether what failed for good is that bytes did not come back.
+fn without_bytes(failed: &Effect) -> Option<Doubt> {
+    let fault = failed.fault.as_ref()?;
+    let is_restore = matches!(
+        &failed.request,
+        Request::RestoreVolumeBackup { .. }
+            | Request::MakeVolume {
+                snapshot: Some(_),
+                ..
+            }
+    );
+    let for_want = matches!(fault.kind, FaultKind::Broken | FaultKind::NotFound);
+    (is_restore && for_want).then(|| {
+        let reason = format!("a restoration of it has failed: {}", fault.message);
+        Doubt::new(Cause::Unproven, reason)
+    })
+}

@@ -1,0 +1,164 @@
+//! One bad row, or one bad planner, stops nobody else: tried through the API, with a hand that spoils what
+//! is stored as a newer version of the service would.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection as _};
+use drbackup::{
+    api::pb,
+    domain::{error::UNREADABLE_TEXT, operation::Ask},
+    plan,
+    sim::{Action, InstanceSpec, Rule, Service, Times},
+};
+
+use crate::{
+    house::{House, census, things},
+    stage::until,
+};
+
+fn state(number: i32) -> pb::State {
+    pb::State::try_from(number).expect("a known state")
+}
+
+/// Runs statements in a database of SQLite beside the service.
+fn sql(path: &Path, statements: &str) {
+    let mut other = SqliteConnection::establish(&path.to_string_lossy()).expect("opened");
+    other
+        .batch_execute(&format!("PRAGMA busy_timeout = 10000; {statements}"))
+        .expect("done");
+}
+
+async fn get(house: &House, id: &str) -> pb::DrBackup {
+    let request = pb::GetDrBackupRequest {
+        id: id.to_owned(),
+        ..Default::default()
+    };
+    let answer = house.dr_backups().await.get_dr_backup(request).await;
+    answer.expect("it is there").into_inner()
+}
+
+/// Waits until a DR backup tells something that contains these words.
+async fn tells(house: &House, id: &str, words: &str) -> pb::DrBackup {
+    until(async || {
+        let now = get(house, id).await;
+        now.runtime_state.contains(words).then_some(now)
+    })
+    .await
+}
+
+/// Two instances of the source; a DR backup of the first cannot get beyond its snapshot.
+async fn with_one_that_waits() -> (House, pb::DrBackup, String) {
+    let house = House::open(Times::fast()).await;
+    let shop = house
+        .source
+        .create_instance(&InstanceSpec::new("shop", &[1]));
+    let other = house
+        .source
+        .create_instance(&InstanceSpec::new("other", &[1]));
+    let (shop, other) = (shop.expect("made"), other.expect("made"));
+    let stuck = Rule::on(Service::Volume, "POST", "/snapshots", Action::Stuck);
+    house.source.fault(stuck.times(1)).expect("a rule");
+    let waits = house.back_up(&shop.server).await;
+    until(async || {
+        let snapshots = things(&house.source, "demo", "snapshots");
+        (!snapshots.is_empty()).then_some(())
+    })
+    .await;
+    (house, waits, other.server)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_of_a_newer_version_is_set_aside_and_the_rest_of_its_tenant_goes_on() {
+    let (mut house, spoilt, other) = with_one_that_waits().await;
+    house.kill_engine();
+    let path = house.database();
+    sql(
+        &path,
+        "CREATE TABLE kept AS SELECT * FROM effects; \
+         UPDATE effects SET request = '{\"ask\":\"made_by_a_newer_version\"}' \
+         WHERE key LIKE '%snapshot%'",
+    );
+    house.start_engine();
+    let told = tells(&house, &spoilt.id, UNREADABLE_TEXT).await;
+    assert_eq!(
+        state(told.state),
+        pb::State::Creating,
+        "it is left as it is"
+    );
+    // The same tenant, and a caller who wants the other one to end.
+    let good = house.back_up_to_end(&other).await;
+    assert_eq!(state(good.state), pb::State::Ok, "{:?}", good.error);
+    let list = pb::ListDrBackupsRequest::default();
+    let list = house.dr_backups().await.list_dr_backups(list).await;
+    let list = list.expect("a list").into_inner().dr_backups;
+    let in_list = list.iter().find(|one| one.id == spoilt.id).expect("listed");
+    assert!(
+        in_list.runtime_state.contains(UNREADABLE_TEXT),
+        "{in_list:#?}"
+    );
+    let cancel = pb::CancelDrBackupRequest {
+        id: spoilt.id.clone(),
+        ..Default::default()
+    };
+    let cancelled = house.dr_backups().await.cancel_dr_backup(cancel).await;
+    assert!(cancelled.is_ok(), "{cancelled:?}");
+    assert_eq!(
+        things(&house.source, "demo", "snapshots").len(),
+        1,
+        "nothing is done for it"
+    );
+
+    // Somebody who can read it goes on where it was left.
+    let snapshot = things(&house.source, "demo", "snapshots").remove(0);
+    let freed = house.source.set_status(snapshot.text("id"), "available");
+    freed.expect("it is there");
+    sql(
+        &path,
+        "UPDATE effects SET request = (SELECT request FROM kept \
+         WHERE kept.operation = effects.operation AND kept.key = effects.key) \
+         WHERE key LIKE '%snapshot%' AND operation IN (SELECT operation FROM kept)",
+    );
+    let ended = house.backup_at_rest(&spoilt.id).await;
+    assert_eq!(ended.error.expect("it was cancelled").reason, "CANCELLED");
+    assert_eq!(census(&house.source, "demo")["snapshots"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planner_that_panics_holds_its_own_operation_and_no_other() {
+    let mut house = House::open(Times::fast()).await;
+    let shop = house
+        .source
+        .create_instance(&InstanceSpec::new("shop", &[1]));
+    let other = house
+        .source
+        .create_instance(&InstanceSpec::new("other", &[1]));
+    let (shop, other) = (shop.expect("made"), other.expect("made"));
+    house.kill_engine();
+    let broken = Arc::new(AtomicBool::new(true));
+    let (is_broken, wrong) = (Arc::clone(&broken), shop.server.clone());
+    house.start_engine_with(Arc::new(move |operation, ledger, now| {
+        let about_wrong = matches!(&operation.ask, Ask::CreateDrBackup { server, .. } if server.as_str() == wrong);
+        assert!(!(about_wrong && is_broken.load(Ordering::SeqCst)), "a volume of size -1");
+        plan::plan(&plan::Limits::default(), operation, ledger, now)
+    }));
+    let held = house.back_up(&shop.server).await;
+    let told = tells(&house, &held.id, "a defect of this version").await;
+    assert!(
+        told.runtime_state.contains("a volume of size -1"),
+        "{told:#?}"
+    );
+    let good = house.back_up_to_end(&other.server).await;
+    assert_eq!(state(good.state), pb::State::Ok, "{:?}", good.error);
+
+    // It is asked again, and goes on as if nothing had been.
+    broken.store(false, Ordering::SeqCst);
+    let held = house.backup_at_rest(&held.id).await;
+    assert_eq!(state(held.state), pb::State::Ok, "{:?}", held.error);
+    assert!(!held.runtime_state.contains("defect"), "{held:#?}");
+}
