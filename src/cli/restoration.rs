@@ -81,10 +81,10 @@ pub struct Create {
     /// Volume type for all volumes without one of their own
     #[arg(long)]
     volume_type: Option<String>,
-    /// Availability zone for all volumes without one of their own
+    /// Availability zone for all volumes without one of their own; without it one of the same name, if there is one
     #[arg(long, value_name = "ZONE")]
     volume_zone: Option<String>,
-    /// Availability zone of the instance
+    /// Availability zone of the instance; without it one of the same name, if there is one
     #[arg(long, value_name = "ZONE")]
     availability_zone: Option<String>,
     /// Name of a key pair [default: that of the original]

@@ -100,9 +100,10 @@ pub struct RestoreWish {
     pub security_groups: Vec<SecurityGroupId>,
     /// A key pair of the acting user to use instead of that of the manifest.
     pub key_name: Option<String>,
-    /// Nova's zone; nothing means that the target chooses.
+    /// Nova's zone; nothing means one of the same name, else that the target chooses.
     pub availability_zone: Option<String>,
-    /// Cinder's zone for volumes without a wish of their own; nothing means that the target chooses.
+    /// Cinder's zone for volumes without a wish of their own; nothing means one of the same name, else that
+    /// the target chooses.
     pub volume_availability_zone: Option<String>,
     /// The type for volumes without a wish of their own; nothing means the type of the same name, else the target's default.
     pub volume_type: Option<String>,

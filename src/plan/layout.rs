@@ -34,6 +34,8 @@ pub(super) struct Layout {
     pub(super) groups: Vec<GroupLayout>,
     /// The key pair.
     pub(super) key: KeyLayout,
+    /// Nova's zone.
+    pub(super) availability_zone: Option<String>,
     /// What will not be exactly as it was.
     pub(super) differences: Vec<Difference>,
 }
@@ -131,7 +133,7 @@ pub(super) fn choose(
         .collect();
     let groups = groups(input, inventory, &mut findings);
     let key = key(input, inventory, &mut findings);
-    zone(input, inventory, &mut findings);
+    let availability_zone = zone(input, inventory, &mut findings);
     let chosen = inventory
         .flavors
         .iter()
@@ -157,6 +159,7 @@ pub(super) fn choose(
                 ports,
                 groups,
                 key,
+                availability_zone,
                 differences,
             })
         }
@@ -301,7 +304,12 @@ fn volume(
     VolumeLayout {
         size_gib,
         volume_type,
-        availability_zone: zone.cloned(),
+        availability_zone: zone.cloned().or_else(|| {
+            of_same_name(
+                source.availability_zone.as_ref(),
+                &target.inventory.volume_zones,
+            )
+        }),
         snapshot: None,
         giver: giver.map(|(project, _)| project.clone()),
     }
@@ -640,10 +648,26 @@ fn security_groups(input: &RestorePlanInput, inventory: &Inventory, findings: &m
     }
 }
 
-fn zone(input: &RestorePlanInput, inventory: &Inventory, findings: &mut Findings) {
-    if let Some(zone) = &input.wish.availability_zone
-        && !inventory.compute_zones.contains(zone)
-    {
+/// What Nova and Cinder call the zone of whatever nobody has put into one (`default_availability_zone`).
+const NO_ZONE: &str = "nova";
+
+/// The zone of the target that is called as that of the original. Nobody chose [`NO_ZONE`], and Nova's
+/// guide to zones warns against asking for it.
+fn of_same_name(was: Option<&String>, zones: &[String]) -> Option<String> {
+    was.filter(|name| *name != NO_ZONE && zones.contains(name))
+        .cloned()
+}
+
+fn zone(
+    input: &RestorePlanInput,
+    inventory: &Inventory,
+    findings: &mut Findings,
+) -> Option<String> {
+    let zones = &inventory.compute_zones;
+    let Some(zone) = &input.wish.availability_zone else {
+        return of_same_name(input.manifest.availability_zone.as_ref(), zones);
+    };
+    if !zones.contains(zone) {
         findings.field(
             "availability_zone",
             "AVAILABILITY_ZONE_NOT_FOUND",
@@ -651,6 +675,7 @@ fn zone(input: &RestorePlanInput, inventory: &Inventory, findings: &mut Findings
             "name one of the target's zones, or none",
         );
     }
+    Some(zone.clone())
 }
 
 /// What the chosen flavor gives otherwise than the original's.

@@ -115,7 +115,7 @@ pub(super) fn steps(next: &mut Draft<'_>, input: &RestorePlanInput) -> Step<()> 
 
     next.phase("Creating the server");
     let plan = server_plan(input, &layout, &volumes, &ports, key_name);
-    let server = server::create(next, &plan)?;
+    let server = server::create(next, &plan, input.wish.availability_zone.is_some())?;
 
     next.phase("Finishing");
     let finished = finish(next, input, &layout, &groups, &ports, &volumes, server);
@@ -452,7 +452,7 @@ fn server_plan(
             .map(|port| port.settings.card_tag.clone())
             .collect(),
         key_name,
-        availability_zone: wish.availability_zone.clone(),
+        availability_zone: layout.availability_zone.clone(),
         config_drive: wish.config_drive.unwrap_or(manifest.config_drive),
         user_data: wish
             .user_data

@@ -8,7 +8,7 @@
 //! is in the way may be for an operator to mend. No volume is made to go with its server before that is
 //! up: Nova would delete it with the one that failed.
 
-use super::draft::{Draft, Step, key_of_try};
+use super::draft::{Draft, Step, key_of_try, number_of_try};
 use crate::domain::{
     effect::{Disposal, Effect, Request, ServerPlan},
     fault::FaultKind,
@@ -16,12 +16,21 @@ use crate::domain::{
 
 const FIRST: &str = "server";
 
-/// The server, when it is up.
-pub(super) fn create<'a>(next: &mut Draft<'a>, plan: &ServerPlan) -> Step<&'a Effect> {
+/// The server, when it is up. A zone that nobody wished for is asked for once: its name is the same, and
+/// nobody knows whether there is room in it.
+pub(super) fn create<'a>(
+    next: &mut Draft<'a>,
+    plan: &ServerPlan,
+    zone_is_wished: bool,
+) -> Step<&'a Effect> {
     let tries = next.limits().tries;
     let mut number: u32 = 1;
     loop {
-        let request = Request::MakeServer(Box::new(plan.clone()));
+        let mut plan = plan.clone();
+        if number > 1 && !zone_is_wished {
+            plan.availability_zone = None;
+        }
+        let request = Request::MakeServer(Box::new(plan));
         let wish = next.wish(key_of_try(FIRST, number), request, Disposal::Product);
         if !next.has_refused(&wish.key, forgives)? {
             return next.one(wish);
@@ -37,9 +46,26 @@ pub(super) fn newest<'a>(next: &Draft<'a>) -> Option<&'a Effect> {
     next.newest_try(FIRST)
 }
 
-/// A server that the cloud made and could not bring up.
+/// A server that the cloud made and could not bring up, or the first one refused for what may be its zone.
 pub(super) fn forgives(effect: &Effect) -> bool {
-    let fault = effect.fault.as_ref();
-    matches!(effect.request, Request::MakeServer(_))
-        && fault.is_some_and(|fault| matches!(fault.kind, FaultKind::Broken | FaultKind::NoHost))
+    let (Request::MakeServer(plan), Some(fault)) = (&effect.request, &effect.fault) else {
+        return false;
+    };
+    match fault.kind {
+        FaultKind::Broken | FaultKind::NoHost => true,
+        FaultKind::Invalid => plan.availability_zone.is_some() && number_of_try(&effect.key) == 1,
+        FaultKind::Unreachable
+        | FaultKind::Unanswered
+        | FaultKind::Throttled
+        | FaultKind::ServiceDown
+        | FaultKind::Busy
+        | FaultKind::Unfit
+        | FaultKind::Held
+        | FaultKind::Unauthenticated
+        | FaultKind::Forbidden
+        | FaultKind::NotFound
+        | FaultKind::Conflict
+        | FaultKind::Quota
+        | FaultKind::Unconfigured => false,
+    }
 }

@@ -321,7 +321,21 @@ fn backup_of<'a>(input: &'a RestorePlanInput, volume: &VolumeFacts) -> Step<&'a 
 /// Whether bytes are being moved into any of them, or were.
 pub(super) fn hold_bytes(next: &Draft<'_>) -> bool {
     let mut rows = next.effects();
-    rows.any(|row| row.request.kind() == EffectKind::Fill && row.external.is_some())
+    rows.any(|row| {
+        let moves = row.request.kind() == EffectKind::Fill || is_from_snapshot(row);
+        moves && row.external.is_some()
+    })
+}
+
+/// Whether it is a volume that has its bytes from a snapshot, as soon as it is there.
+fn is_from_snapshot(row: &Effect) -> bool {
+    matches!(
+        row.request,
+        Request::MakeVolume {
+            snapshot: Some(_),
+            ..
+        }
+    )
 }
 
 /// Has those that have all their bytes stay whatever happens.
@@ -332,15 +346,9 @@ pub(super) fn keep(next: &mut Draft<'_>) {
         .filter_map(|row| row.request.known_id())
         .collect();
     let has_bytes = |row: &Effect| {
-        let from_snapshot = matches!(
-            row.request,
-            Request::MakeVolume {
-                snapshot: Some(_),
-                ..
-            }
-        );
         row.request.kind() == EffectKind::Make(ThingKind::Volume)
-            && (filled.contains(&row.id()) || from_snapshot && row.state == EffectState::Done)
+            && (filled.contains(&row.id())
+                || is_from_snapshot(row) && row.state == EffectState::Done)
     };
     let kept: Vec<&Effect> = next.effects().filter(|row| has_bytes(row)).collect();
     for row in kept {

@@ -11,6 +11,7 @@ mod patience;
 mod statuses;
 pub(super) mod world;
 mod worth;
+mod zones;
 
 use std::{collections::BTreeSet, fmt::Write as _};
 

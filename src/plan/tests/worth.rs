@@ -156,16 +156,15 @@ fn time_in_which_nobody_worked_does_not_count() {
 }
 
 /// The restorations whose volumes hold bytes when the effect is asked for: of it only what comes after
-/// the first fill, of a regular one nothing.
+/// the first fill, of a regular one what comes after the first volume.
 fn holds(operation: &Operation, ledger: &Ledger, key: &EffectKey) -> bool {
     let effect = ledger.get(key).expect("a row");
-    let bytes = ledger.iter().any(|row| match row.request.kind() {
-        EffectKind::Fill => row.external.is_some(),
-        EffectKind::Make(_)
-        | EffectKind::Import
-        | EffectKind::Apply
-        | EffectKind::Read
-        | EffectKind::Drop(_) => false,
+    let bytes = ledger.iter().any(|row| {
+        let from_snapshot = |request: &Request| {
+            matches!(request, Request::MakeVolume { snapshot, .. } if snapshot.is_some())
+        };
+        let moves = row.request.kind() == EffectKind::Fill || from_snapshot(&row.request);
+        moves && row.external.is_some()
     });
     let moves = matches!(operation.ask, Ask::Restore(_));
     // A sweep is asked for until it is done, so it never fails.
