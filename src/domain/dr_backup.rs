@@ -15,7 +15,7 @@ use super::{
     progress::Progress,
     record::BackupRecord,
     time::Timestamp,
-    verification::Verification,
+    verification::{Cause, Verification},
 };
 
 /// A DR backup as callers see it.
@@ -212,10 +212,10 @@ impl DrBackup {
             // be made says so in its detail, and what its deletion took is a doubt.
             State::Ok | State::UpdateScheduled | State::Updating | State::Erred => {
                 let doubt = self.verification.doubt.as_ref();
-                let certain = doubt.filter(|doubt| doubt.is_certain());
+                let deleted = doubt.filter(|doubt| doubt.cause == Cause::Deleted);
                 self.detail
                     .unrecoverable_reason()
-                    .or_else(|| certain.map(|doubt| doubt.reason.clone()))
+                    .or_else(|| deleted.map(|doubt| doubt.reason.clone()))
             }
             State::CreationScheduled
             | State::Creating
@@ -225,8 +225,10 @@ impl DrBackup {
         }
     }
 
-    /// Whether a restoration may start from it. What is only doubtful may be tried: it may be all there
-    /// is, and nothing else proves it.
+    /// Whether a restoration may start from it. What is doubtful may be tried, also where a row is gone
+    /// that made it so: the record is held, the bytes may outlive the row (a database that was put back, a
+    /// status that somebody has reset), it may be all there is, and nothing else proves it. What its own
+    /// deletion took had its bytes taken with it.
     pub fn check_restorable(&self) -> Result<(), Error> {
         match self.impossible_reason() {
             None => Ok(()),

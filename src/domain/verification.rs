@@ -4,7 +4,7 @@
 //! | What is seen | What becomes of the claim |
 //! |---|---|
 //! | every original there, usable and as large as it was | renewed |
-//! | an original gone, broken, going or of another size | it cannot be restored, until a later look sees it again |
+//! | an original gone, broken, going or of another size | not recoverable, until a later look sees it again; a DR backup may be tried, for bytes can outlive their row |
 //! | an imported record gone or going | doubtful: both share their bytes; a restoration proves it |
 //! | a cloud that does not answer | stays as it is, and grows old |
 //!
@@ -50,7 +50,7 @@ pub enum Cause {
     /// Its own deletion has removed something. A look that sees all of it removes it.
     Deleted,
     /// Its own deletion was broken off and may have removed something. The next look removes it, or tells
-    /// what is missing.
+    /// what is missing, which went with that deletion then.
     BrokenOff,
     /// It could not be restored for want of bytes, or a record that shared them is gone. Only a
     /// restoration removes it.
@@ -220,6 +220,11 @@ pub fn judged<'p>(
         // It is on its way out by its own deletion, which tells more than what is missing by now; and no
         // list proves bytes.
         (Some(_), Some(Cause::Deleted)) | (None, Some(Cause::Unproven)) => known.doubt.clone(),
+        // What is missing after a deletion of its own that was broken off went with that.
+        (Some(seen), Some(Cause::BrokenOff)) if seen.is_certain() => Some(Doubt {
+            cause: Cause::Deleted,
+            ..seen
+        }),
         (seen, _) => seen,
     };
     Some(Verification {
