@@ -269,7 +269,9 @@ impl Fault {
             FaultKind::Unfit => {
                 "bring it into a status in which this is possible, as the message says; then ask again"
             }
-            FaultKind::Held => "let it go where it is used and delete it then, or keep it there",
+            FaultKind::Held => {
+                "let it go where it is used, or unlock it, and delete it then, or keep it there"
+            }
             FaultKind::Unauthenticated => "check the credential of this cloud in clouds.yaml",
             FaultKind::Forbidden => {
                 "give the user the role that the policy asks for, or configure an admin entry for this cloud"

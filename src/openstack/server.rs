@@ -615,13 +615,6 @@ async fn stop(access: &Access, id: &ServerId) -> Result<(), Fault> {
     ))
 }
 
-/// Takes a lock off a server.
-pub(super) async fn unlock(access: &Access, id: &str) -> Result<(), Fault> {
-    let id = ServerId::new(id);
-    let doing = format!("unlock the server {id}");
-    act(access, &id, doing, json!({"unlock": null}), None).await
-}
-
 async fn act(
     access: &Access,
     id: &ServerId,

@@ -326,18 +326,14 @@ pub(super) async fn delete(
     if refused && thing.kind == ThingKind::Volume && transfer::withdraw(access, &thing.id).await? {
         outcome = access.send(&call).await;
     }
-    // Nova refuses the deletion of what is locked, also to whoever locked it (409, Zed and 2026.1), and a
-    // restored lock would stand in the way of its own undoing. Who may delete the server may unlock it.
-    let locked = matches!(&outcome, Err(fault) if fault.status == Some(409)
-        && fault.message.contains("is locked"));
-    if locked && thing.kind == ThingKind::Server {
-        server::unlock(access, &thing.id).await?;
-        outcome = access.send(&call).await;
-    }
     match outcome {
         Ok(_) => Ok(()),
         Err(fault) if thing.kind == ThingKind::SecurityGroup => {
             Err(holder::of_refused_group(access, &thing.id, ours, fault).await)
+        }
+        Err(fault) if thing.kind == ThingKind::Volume && fault.status == Some(400) => {
+            let fault = refused_deletion(fault, thing.kind);
+            Err(holder::of_refused_volume(access, &thing.id, ours, fault).await)
         }
         Err(fault) => Err(refused_deletion(fault, thing.kind)),
     }

@@ -272,7 +272,13 @@ fn port(
         sorted(&addresses)
     };
     if knows(was.fixed.is_empty()) {
-        let why = kept(wish.keep_fixed_addresses);
+        let mapping = wish.networks.iter().find(|one| one.source == was.network);
+        let other = mapping.is_some_and(|one| one.fixed_address.is_some());
+        let why = if other {
+            WISHED
+        } else {
+            kept(wish.keep_fixed_addresses)
+        };
         sheet.say(path("fixed_ips"), &fixed(was), &fixed(is), why);
     }
     if !knows(was.security_groups.is_empty()) {

@@ -15,7 +15,6 @@ use crate::domain::{
     decision::{Decision, Detail, Ending, Wish},
     effect::{Disposal, Effect, EffectKind, EffectState, Request},
     error::OperationError,
-    fault::Fault,
     id::{EffectKey, Tenant},
     ledger::Ledger,
     manifest::Manifest,
@@ -253,13 +252,14 @@ impl<'a> Draft<'a> {
             .map(drop)
     }
 
-    /// Whether an effect was refused for what an operator can mend, and what is there is worth the wait.
+    /// Whether an effect was refused for what an operator can mend, or for what passes and did not often
+    /// enough (a service that answers 500 to everybody), and what is there is worth the wait.
     fn is_held(&self, effect: &Effect) -> bool {
         let fault = effect.fault.as_ref();
         self.holds
             && effect.state == EffectState::Failed
             && effect.thing().is_none()
-            && fault.is_some_and(Fault::mended_by_operator)
+            && fault.is_some_and(|fault| fault.mended_by_operator() || fault.may_pass())
     }
 
     /// What was refused is asked for again, after ever longer pauses; tells meanwhile what would help.

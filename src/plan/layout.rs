@@ -60,10 +60,8 @@ pub(super) struct VolumeLayout {
 pub(super) struct PortLayout {
     /// The network.
     pub(super) network: NetworkId,
-    /// What is to be as it was, where that may be possible.
+    /// What is to be as it was, or as the caller wishes, where that may be possible.
     pub(super) kept: Kept,
-    /// An address that the caller demands.
-    pub(super) demanded: Vec<FixedWish>,
 }
 
 /// What of a port is to be as it was, each by itself.
@@ -341,6 +339,7 @@ fn port(
             })?,
         None => by_name(source, inventory, findings)?,
     };
+    check_subnets(network, mapped.map(|(index, _)| index), findings);
     // The demanded address goes to the first port on that network.
     let first = input
         .manifest
@@ -350,18 +349,18 @@ fn port(
     let demanded = wish
         .filter(|_| first == Some(index))
         .and_then(|one| one.fixed_address.clone());
-    let demanded: Vec<FixedWish> = demanded
-        .into_iter()
-        .map(|address| FixedWish {
-            subnet: None,
-            address: Some(address),
-        })
-        .collect();
     let mut kept = Kept {
         mac: input.wish.keep_mac_addresses.then(|| source.mac.clone()),
         ..Kept::default()
     };
-    if demanded.is_empty() {
+    if let Some(address) = demanded {
+        check_address(&address, network, mapped.map(|(index, _)| index), findings);
+        let address = Some(address);
+        kept.fixed = vec![FixedWish {
+            subnet: None,
+            address,
+        }];
+    } else {
         kept.bare = source.fixed.is_empty() && source.id.is_some();
         if input.wish.keep_fixed_addresses {
             kept.fixed = kept_addresses(index, source, network, findings);
@@ -379,8 +378,42 @@ fn port(
     Some(PortLayout {
         network: network.id.clone(),
         kept,
-        demanded,
     })
+}
+
+/// Neutron refuses an address that is in no subnet of the network, when all bytes are restored.
+fn check_address(
+    address: &str,
+    network: &Network,
+    mapping: Option<usize>,
+    findings: &mut Findings,
+) {
+    let mut subnets = network.subnets.iter();
+    if subnets.any(|subnet| holds(&subnet.cidr, address)) {
+        return;
+    }
+    findings.field(
+        format!("networks[{}].fixed_address", mapping.unwrap_or_default()),
+        "ADDRESS_OUTSIDE_NETWORK",
+        &format!("{address} is in no subnet of network `{}`", network.name),
+        "name an address of one of its subnets, or none",
+    );
+}
+
+/// Nova makes no server with a port that has no address (Zed and 2026.1: 400 "requires a `FixedIP`").
+fn check_subnets(network: &Network, mapping: Option<usize>, findings: &mut Findings) {
+    if network.subnets.is_empty() {
+        let field = match mapping {
+            Some(index) => format!("networks[{index}].target_network_id"),
+            None => "networks".to_owned(),
+        };
+        findings.field(
+            field,
+            "NETWORK_WITHOUT_SUBNET",
+            &format!("network `{}` of the target has no subnet", network.name),
+            "map the source network to one that has a subnet, or give it one",
+        );
+    }
 }
 
 fn by_name<'a>(

@@ -395,11 +395,7 @@ fn port_request(
     };
     Request::MakePort {
         network: port.network.clone(),
-        fixed: if port.demanded.is_empty() {
-            kept.fixed.clone()
-        } else {
-            port.demanded.clone()
-        },
+        fixed: kept.fixed.clone(),
         mac: kept.mac.clone(),
         security_groups,
         port_security: (!facts.port_security).then_some(false),
@@ -509,7 +505,7 @@ fn finish(
             name: facts.name.clone(),
         };
         wishes.push(next.wish(format!("port-{index}-name"), request, Disposal::Keep));
-        if facts.fixed.is_empty() && facts.id.is_some() && layout.ports[index].demanded.is_empty() {
+        if layout.ports[index].kept.bare {
             wishes.push(port_setting(next, index, port, PortSetting::NoAddress));
         }
         // Nova refuses a server whose port has another DNS name than its own (`PortNotUsableDNS`).

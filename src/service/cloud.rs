@@ -12,6 +12,9 @@ use crate::domain::{
     sighting::ThingKind,
 };
 
+/// So many looks at a cloud that answers nothing show that it is gone.
+const LOOKS_BEFORE_GONE: u32 = 4;
+
 impl Service {
     /// The configured clouds.
     pub async fn clouds_list(&self) -> Vec<CloudInfo> {
@@ -58,8 +61,9 @@ impl Service {
     }
 
     /// The clouds of these tenants that are gone as far as can be seen now, where a caller lets be forgotten
-    /// what lies in one that is. One short look at each: no answer of any kind counts as gone, and so does a
-    /// cloud that is not configured any more; whatever a cloud answers shows that it is there.
+    /// what lies in one that is. Some short looks at each: no answer of any kind to any of them counts as
+    /// gone, and so does a cloud that is not configured any more; whatever a cloud answers shows that it is
+    /// there. One look is not enough: a connection breaks off, and what is forgotten for that is lost.
     pub(super) async fn missing_clouds<'t>(
         &self,
         allowed: bool,
@@ -74,20 +78,30 @@ impl Service {
             .map(|tenant| (&tenant.cloud, tenant))
             .collect();
         for (cloud, tenant) in places {
-            let inside = self.gate.ours(tenant, Fields::PLAIN);
-            let look = inside.things(ThingKind::VolumeBackup);
-            let is_missing = match tokio::time::timeout(self.limits.peek, look).await {
-                Ok(Ok(_)) => false,
-                Ok(Err(fault)) => {
-                    matches!(fault.kind, FaultKind::Unreachable | FaultKind::Unconfigured)
-                        || fault.kind == FaultKind::Unanswered && fault.status.is_none()
+            let mut looks = 1;
+            while self.answers_nothing(tenant).await {
+                if looks == LOOKS_BEFORE_GONE {
+                    missing.push(cloud.clone());
+                    break;
                 }
-                Err(_) => true,
-            };
-            if is_missing {
-                missing.push(cloud.clone());
+                looks += 1;
+                tokio::time::sleep(self.limits.peek / 5).await;
             }
         }
         missing
+    }
+
+    /// Whether a cloud says nothing at all to one short look.
+    async fn answers_nothing(&self, tenant: &Tenant) -> bool {
+        let inside = self.gate.ours(tenant, Fields::PLAIN);
+        let look = inside.things(ThingKind::VolumeBackup);
+        match tokio::time::timeout(self.limits.peek, look).await {
+            Ok(Ok(_)) => false,
+            Ok(Err(fault)) => {
+                matches!(fault.kind, FaultKind::Unreachable | FaultKind::Unconfigured)
+                    || fault.kind == FaultKind::Unanswered && fault.status.is_none()
+            }
+            Err(_) => true,
+        }
     }
 }

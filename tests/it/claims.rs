@@ -487,6 +487,23 @@ async fn a_living_cloud_is_not_forgotten_whatever_is_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cloud_whose_connections_break_off_for_a_moment_is_not_forgotten() {
+    let house = House::open(Times::fast()).await;
+    let server = instance(&house).server;
+    let backup = house.back_up_to_end(&server).await;
+    let broken = Rule::any(Action::ResetBefore).times(6);
+    house.source.fault(broken).expect("armed");
+    delete(&house, &backup.id, true).await;
+    house.backup_gone(&backup.id).await;
+    let left = house.source.state()["projects"]["demo"]["backups"].clone();
+    assert_eq!(
+        left,
+        serde_json::json!([]),
+        "they went, and were not forgotten"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_level_is_that_of_a_look_after_the_last_capture() {
     let house = House::open(Times::fast()).await;
     for (minimum, reason) in [

@@ -761,3 +761,32 @@ async fn a_look_at_who_uses_a_thing_costs_one_read_for_each() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_of_which_somebody_has_made_a_snapshot_stays_and_the_snapshot_is_named() {
+    let (scene, backup) = Scene::at_the_refuge().await;
+    let restoration = scene.restored(&backup).await;
+    let restored = scene.house.restoration_at_rest(&restoration.id).await;
+    let volume = &restored.volumes[1].volume_id;
+    let wish = json!({"volume_id": volume, "name": "before the change", "force": true});
+    let made = scene
+        .tenant
+        .make("volumev3", "snapshots", "volume 3.0", "snapshot", wish)
+        .await;
+    let snapshot = made["id"].as_str().expect("an id").to_owned();
+    let last = scene.deleted(&restoration.id).await;
+    assert_eq!(last.state(), pb::State::Erred, "{last:?}");
+    let left = scene.house.restoration_at_rest(&restoration.id).await;
+    let error = left.error.expect("a reason");
+    assert_eq!(error.reason, "IN_USE", "{error:?}");
+    assert!(error.message.contains(&snapshot), "{}", error.message);
+    assert!(error.message.contains(volume), "{}", error.message);
+    let path = format!("snapshots/{snapshot}");
+    let (status, _) = scene
+        .tenant
+        .ask("DELETE", "volumev3", &path, "", None)
+        .await;
+    assert_eq!(status, 202);
+    let last = scene.deleted(&restoration.id).await;
+    assert_eq!(last.state(), pb::State::Deleted, "{last:?}");
+}

@@ -362,6 +362,51 @@ async fn a_check_of_a_restoration_tells_everything_that_is_in_the_way() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_cannot_be_had_is_told_beforehand_or_falls_alone() {
+    let house = House::open(Times::fast()).await;
+    house.prepare_refuge();
+    let spec = InstanceSpec::new("shop", &[1]);
+    let server = house.source.create_instance(&spec).expect("made").server;
+    let backup = house.back_up_to_end(&server).await;
+    // Its first address is that of the resident.
+    let resident = InstanceSpec::new("resident", &[1]);
+    house.dr.create_instance(&resident).expect("made");
+    let ports = house.dr.state()["projects"]["demo"]["ports"].clone();
+    let taken = ports[0]["fixed_ips"][0]["ip_address"]
+        .as_str()
+        .expect("an address");
+    let network = ports[0]["network_id"].as_str().expect("a network");
+    let wish = |address: &str, validate_only: bool| pb::CreateRestorationRequest {
+        networks: vec![pb::NetworkMapping {
+            source_network_id: network_of(&backup),
+            target_network_id: network.to_owned(),
+            fixed_address: address.to_owned(),
+        }],
+        validate_only,
+        ..house.wish(&backup.id)
+    };
+    for outside in ["192.168.9.9", "2001:db8::1"] {
+        let client = &mut house.restorations().await;
+        let refused = client.create_restoration(wish(outside, true)).await;
+        let refused = refused.expect_err("it is in no subnet");
+        let details = refused.get_error_details();
+        let bad = &details.bad_request().expect("a bad field").field_violations;
+        assert_eq!(bad[0].field, "networks[0].fixed_address", "{refused:?}");
+        assert!(refused.message().contains(outside), "{refused:?}");
+    }
+    let restoration = house.restore_as(wish(taken, false)).await;
+    let restoration = house.restoration_at_rest(&restoration.id).await;
+    assert_eq!(
+        restoration.state(),
+        pb::State::Ok,
+        "{:?}",
+        restoration.error
+    );
+    let told = restoration.adjustments.join("; ");
+    assert!(told.contains(taken) && told.contains("refused"), "{told}");
+}
+
 fn network_of(backup: &pb::DrBackup) -> String {
     let manifest = backup.metadata.clone().expect("a manifest");
     manifest.ports[0].network_id.clone()

@@ -73,7 +73,9 @@ impl Draft<'_> {
             return Err(Stop::give_up(
                 "IN_USE",
                 format!("everything else is deleted; {}", told(&held)),
-                &format!("let it go where it is used, then delete this again{or_else}"),
+                &format!(
+                    "let it go where it is used, or unlock it, then delete this again{or_else}"
+                ),
             ));
         }
         if shared.is_empty() {

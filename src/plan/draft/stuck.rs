@@ -36,8 +36,10 @@ impl Draft<'_> {
             EffectState::Dropping | EffectState::Leaving => {
                 self.operation.patient_since(effect.changed)
             }
+            // What was waited for before the cloud took it is no reason for haste.
+            EffectState::Accepted if is_drop => self.operation.patient_since(effect.changed),
             // Its row tells the last attempt; the operation began with it.
-            EffectState::Requested | EffectState::Accepted if is_drop => {
+            EffectState::Requested if is_drop => {
                 self.operation.patient_since(self.operation.created)
             }
             EffectState::Requested

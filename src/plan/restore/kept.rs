@@ -60,17 +60,18 @@ pub(super) fn tried(next: &Draft<'_>, index: usize, wishes: &Kept) -> Tried {
     }
 }
 
-/// Whether a port with wishes was refused, so that it is asked for with fewer. A quota is met by any port.
+/// Whether a port with wishes was refused, so that it is asked for with fewer. A quota, a login and what
+/// passes are met by any port.
 pub(super) fn was_wish_refused(effect: &Effect) -> bool {
     let key = effect.key.as_str();
-    let quota = effect
-        .fault
-        .as_ref()
-        .is_some_and(|fault| fault.kind == FaultKind::Quota);
+    let of_any = effect.fault.as_ref().is_some_and(|fault| {
+        let login = [FaultKind::Quota, FaultKind::Unauthenticated].contains(&fault.kind);
+        login || fault.may_pass()
+    });
     key.starts_with("port-")
         && key.contains("-kept")
         && effect.state == EffectState::Failed
-        && !quota
+        && !of_any
 }
 
 /// Takes away the wishes that a refusal names, or the last one where it names none.
