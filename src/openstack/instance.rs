@@ -5,6 +5,8 @@
 //! attachments and ports; then what those name; then the security groups that the rules of the first
 //! ones refer to.
 
+use std::collections::BTreeSet;
+
 use futures::future::OptionFuture;
 use serde::Deserialize;
 use serde_json::json;
@@ -105,16 +107,10 @@ pub(super) async fn read(
     let sub_ports = trunks.iter().flat_map(|wired| &wired.sub_ports);
     let sub_ports = sub_ports.map(|(_, port)| port.clone());
     let every_port: Vec<Port> = ports.iter().cloned().chain(sub_ports).collect();
-    let mut group_ids: Vec<String> = every_port
-        .iter()
-        .flat_map(|port| port.security_groups.iter().cloned())
-        .collect();
-    group_ids.sort();
-    group_ids.dedup();
     let (volumes, wires, (groups, address_groups), flavor, key, server_group, state) = futures::try_join!(
         attached(access, &attachments, volumes),
         wiring::read_wires(access, &every_port),
-        wiring::read_groups(access, group_ids),
+        wiring::read_groups(access, groups_of(&every_port)),
         read_flavor(access, &server),
         read_key(access, admin, &server),
         server_group::of_server(access, &server),
@@ -183,6 +179,13 @@ pub(super) async fn read(
         gaps,
         unrestored,
     })
+}
+
+/// The security groups of ports, each once.
+fn groups_of(ports: &[Port]) -> Vec<String> {
+    let groups = ports.iter().flat_map(|port| &port.security_groups);
+    let groups: BTreeSet<&String> = groups.collect();
+    groups.into_iter().cloned().collect()
 }
 
 /// What of ports and security groups is read and not restored.

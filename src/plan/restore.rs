@@ -335,8 +335,8 @@ fn create_ports<'a>(
     for places in [0..cards, cards..layout.ports.len()] {
         let (mut standing, mut wishes) = (Vec::new(), Vec::new());
         for index in places {
-            let wished = trunks::kept(next, &input.manifest, layout, index);
-            let tried = kept::tried(next, index, &wished);
+            let kept = trunks::kept(next, &input.manifest, layout, index);
+            let tried = kept::tried(next, index, &kept);
             if next.effect(&tried.key).is_some_and(volumes::was_let_go) {
                 continue;
             }
