@@ -298,6 +298,7 @@ fn manifest(tenant: &Tenant, server: &ServerId, volumes: Vec<VolumeFacts>) -> Ma
             vnic_type: "normal".to_owned(),
             id: None,
             settings: PortSettings::default(),
+            trunk: None,
         }],
         security_groups: vec![SecurityGroupFacts {
             id: group,

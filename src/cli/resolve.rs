@@ -353,7 +353,7 @@ pub(super) fn network(given: &str, networks: &[pb::Network]) -> Result<String, F
 /// The id of a network that the backed-up instance was in.
 pub(super) fn source_network(given: &str, manifest: &pb::Manifest) -> Result<String, Failure> {
     let mut candidates: Vec<Candidate> = Vec::new();
-    for port in &manifest.ports {
+    for port in ports(manifest) {
         if candidates.iter().all(|known| known.id != port.network_id) {
             candidates.push(Candidate {
                 id: port.network_id.clone(),
@@ -363,6 +363,16 @@ pub(super) fn source_network(given: &str, manifest: &pb::Manifest) -> Result<Str
         }
     }
     pick("network of the backed-up instance", given, candidates)
+}
+
+/// The ports of the backed-up instance, the sub ports of trunks after their parent.
+pub(super) fn ports(manifest: &pb::Manifest) -> Vec<&pb::SourcePort> {
+    let with_sub_ports = |port| {
+        let port: &pb::SourcePort = port;
+        let sub_ports = port.trunk.iter().flat_map(|trunk| &trunk.sub_ports);
+        std::iter::once(port).chain(sub_ports.filter_map(|sub| sub.port.as_ref()))
+    };
+    manifest.ports.iter().flat_map(with_sub_ports).collect()
 }
 
 /// The id of a volume of the backed-up instance, by id, name or device.

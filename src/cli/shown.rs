@@ -101,7 +101,7 @@ fn inside(page: &mut Page, manifest: &pb::Manifest) {
         &["ID", "NAME", "DEVICE", "GIB", "TYPE", "BOOT", "ENCRYPTED"],
         volumes.collect(),
     );
-    let ports = manifest.ports.iter().map(|port| {
+    let ports = super::resolve::ports(manifest).into_iter().map(|port| {
         let addresses: Vec<&str> = port
             .fixed_addresses
             .iter()

@@ -21,7 +21,7 @@ use super::{
 pub use self::{
     fact::Fact,
     request::{EffectKind, Request},
-    server_plan::{Disk, FixedWish, PortSetting, ServerPlan, ServerSetting},
+    server_plan::{Disk, FixedWish, PortSetting, ServerPlan, ServerSetting, SubPort},
 };
 
 /// What becomes of the thing that an effect made.

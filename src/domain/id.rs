@@ -82,6 +82,8 @@ text_id! {
     SubnetId;
     /// A Neutron port.
     PortId;
+    /// A Neutron trunk.
+    TrunkId;
     /// A Neutron security group.
     SecurityGroupId;
     /// The name of an effect within its operation, for example `volume-2-snapshot`.

@@ -240,4 +240,7 @@ pub struct Inventory {
     /// them.
     #[serde(default)]
     pub importer: Option<Quotas>,
+    /// Whether it is known that Neutron has no trunks.
+    #[serde(default)]
+    pub without_trunks: bool,
 }

@@ -1,6 +1,6 @@
 //! Everything that is needed to rebuild an instance; it may not know where it was read or stored.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,8 @@ use super::{
     consistency::ServerState,
     difference::Difference,
     id::{
-        FlavorId, GroupId, NetworkId, PortId, SecurityGroupId, ServerId, SubnetId, Tenant, VolumeId,
+        FlavorId, GroupId, NetworkId, PortId, SecurityGroupId, ServerId, SubnetId, Tenant, TrunkId,
+        VolumeId,
     },
 };
 
@@ -100,6 +101,32 @@ impl Manifest {
     pub fn told_gaps(&self) -> Vec<String> {
         let unrestored = self.unrestored.iter().map(Difference::sentence);
         self.gaps.iter().cloned().chain(unrestored).collect()
+    }
+
+    /// Every port: those of the network cards in their order, and after them the sub ports of their
+    /// trunks.
+    pub fn every_port(&self) -> Vec<&PortFacts> {
+        let trunks = self.ports.iter().filter_map(|port| port.trunk.as_ref());
+        let sub_ports = trunks.flat_map(|trunk| &trunk.sub_ports);
+        self.ports
+            .iter()
+            .chain(sub_ports.map(|sub| &sub.port))
+            .collect()
+    }
+
+    /// The trunks, each with the place of its parent port, and with the places of its sub ports, in
+    /// [`Self::every_port`].
+    pub fn trunks(&self) -> Vec<(usize, &TrunkFacts, Range<usize>)> {
+        let mut next = self.ports.len();
+        let mut trunks = Vec::new();
+        for (parent, port) in self.ports.iter().enumerate() {
+            if let Some(trunk) = &port.trunk {
+                let begin = next;
+                next += trunk.sub_ports.len();
+                trunks.push((parent, trunk, begin..next));
+            }
+        }
+        trunks
     }
 
     /// The volume that boots, where one does.
@@ -205,7 +232,8 @@ impl VolumeFacts {
 }
 
 impl PortFacts {
-    /// The path of an attribute of it, for people; it is the port at this place.
+    /// The path of an attribute of it, for people; it is the port at this place of
+    /// [`Manifest::every_port`].
     pub fn path(&self, index: usize, attribute: &str) -> String {
         match self.name.as_str() {
             "" => format!("port {index} {attribute}"),
@@ -251,6 +279,67 @@ pub struct PortFacts {
     /// Whatever else is set on it.
     #[serde(default)]
     pub settings: PortSettings,
+    /// The trunk that it is the parent of.
+    #[serde(default)]
+    pub trunk: Option<TrunkFacts>,
+}
+
+/// A trunk: the networks of its sub ports reach the guest as VLANs over the parent port.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TrunkFacts {
+    /// Its id where it was read.
+    pub id: Option<TrunkId>,
+    /// Its name, often empty.
+    pub name: String,
+    /// Its description.
+    pub description: String,
+    /// Whether it is switched off.
+    pub down: bool,
+    /// Its tags in Neutron.
+    pub tags: Vec<String>,
+    /// Its sub ports.
+    pub sub_ports: Vec<SubPortFacts>,
+}
+
+impl TrunkFacts {
+    /// Its name and its sub ports in a few words.
+    pub fn words(&self) -> String {
+        format!("{} {}", self.name, self.sub_words())
+            .trim()
+            .to_owned()
+    }
+
+    /// Its sub ports in a few words: how the frames of each are told apart, and its name.
+    pub fn sub_words(&self) -> String {
+        let mut words: Vec<String> = (self.sub_ports.iter())
+            .map(|sub| {
+                let SubPortFacts {
+                    segmentation_type,
+                    segmentation_id,
+                    port,
+                } = sub;
+                let words = format!("{segmentation_type} {segmentation_id} {}", port.name);
+                words.trim().to_owned()
+            })
+            .collect();
+        words.sort();
+        if words.is_empty() {
+            return "without sub ports".to_owned();
+        }
+        format!("({})", words.join(", "))
+    }
+}
+
+/// A sub port of a trunk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubPortFacts {
+    /// How its frames are told apart (`vlan`).
+    pub segmentation_type: String,
+    /// By which number.
+    pub segmentation_id: u32,
+    /// The port.
+    pub port: PortFacts,
 }
 
 /// What may be set on a port, beside what every port has; as good as nothing where it is not.

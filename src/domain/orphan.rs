@@ -32,8 +32,9 @@ use super::{
 
 /// The kinds that can carry the mark, in an order in which they can be deleted: what holds others
 /// fast comes first. A key pair has the name that its user knows it by, and no mark.
-pub const KINDS: [ThingKind; 8] = [
+pub const KINDS: [ThingKind; 9] = [
     ThingKind::Server,
+    ThingKind::Trunk,
     ThingKind::Port,
     ThingKind::SecurityGroup,
     ThingKind::VolumeBackup,

@@ -28,13 +28,15 @@ pub enum ThingKind {
     GroupSnapshot,
     /// A Glance image.
     Image,
+    /// A Neutron trunk.
+    Trunk,
 }
 
 impl ThingKind {
     /// Whether an accepted deletion is a finished one; the others take their time.
     pub fn goes_at_once(self) -> bool {
         match self {
-            Self::SecurityGroup | Self::KeyPair | Self::Port | Self::Image => true,
+            Self::SecurityGroup | Self::KeyPair | Self::Port | Self::Image | Self::Trunk => true,
             Self::Snapshot
             | Self::Volume
             | Self::VolumeBackup
@@ -55,6 +57,7 @@ impl ThingKind {
             Self::Server => "server",
             Self::GroupSnapshot => "group snapshot",
             Self::Image => "image",
+            Self::Trunk => "trunk",
         }
     }
 }
@@ -231,7 +234,9 @@ const IMAGE: Statuses = &[
 /// What a status, in lower case, says about a thing of a kind.
 pub fn standing(kind: ThingKind, status: &str) -> Standing {
     let statuses = match kind {
-        ThingKind::Port | ThingKind::SecurityGroup | ThingKind::KeyPair => return Standing::Ready,
+        ThingKind::Port | ThingKind::Trunk | ThingKind::SecurityGroup | ThingKind::KeyPair => {
+            return Standing::Ready;
+        }
         ThingKind::Server => SERVER,
         ThingKind::Image => IMAGE,
         ThingKind::Volume => VOLUME,
@@ -326,6 +331,7 @@ impl Sighting {
     pub fn refuses_deletion(&self) -> bool {
         match self.thing.kind {
             ThingKind::Port
+            | ThingKind::Trunk
             | ThingKind::SecurityGroup
             | ThingKind::KeyPair
             | ThingKind::Server
@@ -381,6 +387,7 @@ pub fn is_left_by_a_death(kind: ThingKind, status: &str) -> bool {
         ThingKind::SecurityGroup
         | ThingKind::KeyPair
         | ThingKind::Port
+        | ThingKind::Trunk
         | ThingKind::Server
         | ThingKind::Image => false,
     }
@@ -463,6 +470,7 @@ mod tests {
             ThingKind::SecurityGroup,
             ThingKind::KeyPair,
             ThingKind::Port,
+            ThingKind::Trunk,
             ThingKind::Server,
             ThingKind::Image,
         ] {

@@ -192,6 +192,7 @@ fn is_usable(kind: ThingKind, status: &str) -> bool {
         | ThingKind::SecurityGroup
         | ThingKind::KeyPair
         | ThingKind::Port
+        | ThingKind::Trunk
         | ThingKind::Server
         | ThingKind::GroupSnapshot
         | ThingKind::Image => status == "available",

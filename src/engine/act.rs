@@ -428,7 +428,7 @@ pub(super) fn broken_as(
 fn service_of(effect: &Effect) -> Service {
     match effect.request.watched() {
         Some(ThingKind::Server | ThingKind::KeyPair) => Service::Compute,
-        Some(ThingKind::Port | ThingKind::SecurityGroup) => Service::Network,
+        Some(ThingKind::Port | ThingKind::Trunk | ThingKind::SecurityGroup) => Service::Network,
         Some(ThingKind::Image) => Service::Image,
         Some(
             ThingKind::Snapshot

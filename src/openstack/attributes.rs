@@ -134,11 +134,30 @@ pub(super) const PORT: Table = &[
     ("resource_request", Own),
     ("tags", Read),
     ("propagate_uplink_status", Read),
+    ("trunk_details", Read),
     ("device_id", Own),
     ("device_owner", Own),
     ("status", Own),
     ("data_plane_status", Own),
     ("ip_allocation", Own),
+    ("project_id", Own),
+    ("tenant_id", Own),
+    ("created_at", Own),
+    ("updated_at", Own),
+    ("revision_number", Own),
+    ("standard_attr_id", Own),
+];
+
+/// Of a trunk.
+pub(super) const TRUNK: Table = &[
+    ("id", Own),
+    ("name", Read),
+    ("description", Read),
+    ("port_id", Read),
+    ("admin_state_up", Read),
+    ("sub_ports", Read),
+    ("tags", Read),
+    ("status", Own),
     ("project_id", Own),
     ("tenant_id", Own),
     ("created_at", Own),
@@ -287,6 +306,7 @@ macro_rules! of {
 of!(of_server, SERVER);
 of!(of_volume, VOLUME);
 of!(of_port, PORT);
+of!(of_trunk, TRUNK);
 of!(of_security_group, SECURITY_GROUP);
 of!(of_rule, RULE);
 
@@ -299,10 +319,11 @@ mod tests {
         port::Port, security_group::SecurityGroup, server::Server, volume::Volume,
     };
 
-    const TABLES: [(&str, Table); 5] = [
+    const TABLES: [(&str, Table); 6] = [
         ("server", SERVER),
         ("volume", VOLUME),
         ("port", PORT),
+        ("trunk", TRUNK),
         ("security group", SECURITY_GROUP),
         ("rule", RULE),
     ];

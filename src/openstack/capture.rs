@@ -70,6 +70,7 @@ pub(super) async fn perform(
         | Request::MakeSecurityGroup { .. }
         | Request::MakeKeyPair { .. }
         | Request::MakePort { .. }
+        | Request::MakeTrunk { .. }
         | Request::MakeServer(_)
         | Request::ImportRecord { .. }
         | Request::RestoreVolumeBackup { .. }
@@ -80,6 +81,7 @@ pub(super) async fn perform(
         | Request::ApplySecurityGroupName { .. }
         | Request::ApplyPortName { .. }
         | Request::ApplyPortSetting { .. }
+        | Request::ApplyTrunk { .. }
         | Request::ApplyServerSetting { .. }
         | Request::ApplyServerTags { .. }
         | Request::ApplyVolumeBackup { .. }

@@ -3,7 +3,8 @@
 //! | Kind | Who may hold it | Read from |
 //! |---|---|---|
 //! | volume | a server or host that it is attached to, or is being attached to; an offer to another project that is not ours | the volume, its attachments, the offers |
-//! | port | the server, router, trunk, balancer … that it belongs to | `device_id`, `device_owner` |
+//! | port | the server, router, balancer … that it belongs to; the trunk whose parent or sub port it is | `device_id`, `device_owner`, `trunk_details`; the trunks |
+//! | trunk | the server … that its parent port belongs to | the trunk, its parent port |
 //! | server | its lock; a volume that Nova would delete with it | the server |
 //! | security group | a rule of a group that ports have; after a refusal the ports that have it | rules, ports |
 //! | key pair | a server that was made with it | the servers |
@@ -15,9 +16,10 @@ use serde::Deserialize;
 
 use super::{
     access::{Access, Call},
+    port::TrunkDetails,
     security_group,
     thing::cinder,
-    transfer,
+    transfer, trunk,
     version::Microversion,
     wire::{flag, nullable},
 };
@@ -64,6 +66,7 @@ pub(super) async fn check(
     let used = match thing.kind {
         ThingKind::Volume => of_volume(access, tenant, &thing.id).await?,
         ThingKind::Port => of_port(access, &thing.id).await?,
+        ThingKind::Trunk => of_trunk(access, &thing.id).await?,
         ThingKind::Server => of_server(access, &thing.id).await?,
         ThingKind::SecurityGroup => {
             let holder = security_group::referring(access, &thing.id).await?;
@@ -249,6 +252,8 @@ async fn of_port(access: &Access, id: &str) -> Result<Option<Use>, Fault> {
         device_id: String,
         #[serde(default, deserialize_with = "nullable")]
         device_owner: String,
+        #[serde(default)]
+        trunk_details: Option<TrunkDetails>,
     }
     let call = Call::get(
         Service::Network,
@@ -266,10 +271,42 @@ async fn of_port(access: &Access, id: &str) -> Result<Option<Use>, Fault> {
             Some(Holder::server(id))
         }
         (id, owner) if owner.starts_with("network:router") => Some(Holder::user("router", id)),
-        (id, "trunk:subport") => Some(Holder::user("trunk", id)),
+        // What is in `device_id` then differs by driver, and it may have been left there.
+        (_, SUB_PORT) => trunk_with(access, id).await?,
         (id, owner) => Some(Holder::user(owner, id)),
     };
-    Ok(Some(Use::of(port.name, holder.into_iter().collect())))
+    let trunk = port.trunk_details;
+    let trunk = trunk.map(|trunk| Holder::user("trunk", &trunk.trunk_id));
+    let holders = holder.into_iter().chain(trunk).collect();
+    Ok(Some(Use::of(port.name, holders)))
+}
+
+/// What Neutron calls the owner of a sub port whose trunk is wired up; of any other it knows none.
+const SUB_PORT: &str = "trunk:subport";
+
+/// The trunk that a port is the parent or a sub port of.
+async fn trunk_with(access: &Access, port: &str) -> Result<Option<Holder>, Fault> {
+    let doing = format!("look for the trunk of the port {port}");
+    let trunks = trunk::list(access, Call::get(Service::Network, "trunks", doing)).await?;
+    let mut with_it = trunks.iter().filter(|trunk| trunk.has(port));
+    Ok(with_it.next().map(|trunk| Holder::user("trunk", &trunk.id)))
+}
+
+/// Who has the parent port of a trunk.
+async fn of_trunk(access: &Access, id: &str) -> Result<Option<Use>, Fault> {
+    let call = Call::get(
+        Service::Network,
+        format!("trunks/{id}"),
+        format!("read who uses the trunk {id}"),
+    );
+    let Some(trunk::One { trunk }) = access.read_if_there::<trunk::One>(&call).await? else {
+        return Ok(None);
+    };
+    let parent = of_port(access, &trunk.port_id).await?;
+    let holders = parent.map(|parent| parent.holders).unwrap_or_default();
+    // The trunk is no stranger to itself.
+    let others = holders.into_iter().filter(|holder| holder.id() != id);
+    Ok(Some(Use::of(trunk.name, others.collect())))
 }
 
 async fn of_server(access: &Access, id: &str) -> Result<Option<Use>, Fault> {
@@ -342,6 +379,24 @@ async fn of_key_pair(access: &Access, tenant: &Tenant, name: &str) -> Result<Vec
     Ok(holders.collect())
 }
 
+/// The holder of a port that Neutron did not delete because a trunk has it: before the trunk is wired up
+/// its sub ports do not show it.
+pub(super) async fn of_refused_port(
+    access: &Access,
+    id: &str,
+    ours: &[Thing],
+    refusal: Fault,
+) -> Fault {
+    if refusal.kind != FaultKind::Busy {
+        return refusal;
+    }
+    // Why it was refused is known; who it was tells only more.
+    let Ok(Some(holder)) = trunk_with(access, id).await else {
+        return refusal;
+    };
+    told_instead(&[holder], ours, refusal)
+}
+
 /// The holder of a group that Neutron did not delete because ports have it.
 pub(super) async fn of_refused_group(
     access: &Access,
@@ -356,7 +411,12 @@ pub(super) async fn of_refused_group(
     let Ok(holders) = security_group::members(access, id).await else {
         return refusal;
     };
-    match stranger(&holders, ours) {
+    told_instead(&holders, ours, refusal)
+}
+
+/// The first stranger among the holders, in place of the refusal that it caused.
+fn told_instead(holders: &[Holder], ours: &[Thing], refusal: Fault) -> Fault {
+    match stranger(holders, ours) {
         None => refusal,
         Some(holder) => Fault {
             status: refusal.status,

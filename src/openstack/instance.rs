@@ -5,6 +5,8 @@
 //! attachments and ports; then what those name; then the security groups that the rules of the first
 //! ones refer to.
 
+use std::collections::BTreeSet;
+
 use futures::future::OptionFuture;
 use serde::Deserialize;
 use serde_json::json;
@@ -20,6 +22,7 @@ use super::{
     security_group::SecurityGroup,
     server::{self, Server},
     server_group, server_state,
+    trunk::{self, Wired},
     version::Microversion,
     volume::{self, Volume},
     volume_group,
@@ -100,16 +103,14 @@ pub(super) async fn read(
     };
     let shown = shown_to_admin(admin, &server, admin_server.as_ref(), &mut gaps);
     let user_data = shown.and_then(|shown| user_data(shown, &mut gaps));
-    let mut group_ids: Vec<String> = ports
-        .iter()
-        .flat_map(|port| port.security_groups.iter().cloned())
-        .collect();
-    group_ids.sort();
-    group_ids.dedup();
+    let trunks = trunk::read(access, &ports, &mut gaps).await?;
+    let sub_ports = trunks.iter().flat_map(|wired| &wired.sub_ports);
+    let sub_ports = sub_ports.map(|(_, port)| port.clone());
+    let every_port: Vec<Port> = ports.iter().cloned().chain(sub_ports).collect();
     let (volumes, wires, (groups, address_groups), flavor, key, server_group, state) = futures::try_join!(
         attached(access, &attachments, volumes),
-        wiring::read_wires(access, &ports),
-        wiring::read_groups(access, group_ids),
+        wiring::read_wires(access, &every_port),
+        wiring::read_groups(access, groups_of(&every_port)),
         read_flavor(access, &server),
         read_key(access, admin, &server),
         server_group::of_server(access, &server),
@@ -134,12 +135,15 @@ pub(super) async fn read(
              which the ports were made"
         ));
     }
-    let port_facts: Vec<PortFacts> = ports.iter().map(|port| wires.facts(port, &cards)).collect();
+    let port_facts: Vec<PortFacts> = ports
+        .iter()
+        .map(|port| wires.facts_with_trunk(port, &cards, &trunks))
+        .collect();
     let mut unrestored = told_of("server ", server_odd(&server, shown));
     for (facts, odd) in volumes.iter().zip(odd_of_volumes) {
         unrestored.extend(told_of(&facts.path(""), odd));
     }
-    unrestored.extend(unrestored_of_network(&port_facts, &ports, &groups));
+    unrestored.extend(unrestored_of_network(&port_facts, &ports, &trunks, &groups));
     Ok(Manifest {
         tenant: tenant.clone(),
         server: id.clone(),
@@ -177,15 +181,34 @@ pub(super) async fn read(
     })
 }
 
+/// The security groups of ports, each once.
+fn groups_of(ports: &[Port]) -> Vec<String> {
+    let groups = ports.iter().flat_map(|port| &port.security_groups);
+    let groups: BTreeSet<&String> = groups.collect();
+    groups.into_iter().cloned().collect()
+}
+
 /// What of ports and security groups is read and not restored.
 fn unrestored_of_network(
     facts: &[PortFacts],
     ports: &[Port],
+    trunks: &[Wired],
     groups: &[SecurityGroup],
 ) -> Vec<Difference> {
     let mut unrestored = Vec::new();
+    let mut next = ports.len();
     for (index, (facts, port)) in facts.iter().zip(ports).enumerate() {
         unrestored.extend(told_of(&facts.path(index, ""), port.odd()));
+        let wired = trunks.iter().find(|wired| wired.trunk.port_id == port.id);
+        let (Some(trunk), Some(wired)) = (&facts.trunk, wired) else {
+            continue;
+        };
+        let odd = wired.trunk.odd.clone();
+        unrestored.extend(told_of(&facts.path(index, "trunk "), odd));
+        for (facts, (_, port)) in trunk.sub_ports.iter().zip(&wired.sub_ports) {
+            unrestored.extend(told_of(&facts.port.path(next, ""), port.odd()));
+            next += 1;
+        }
     }
     for group in groups {
         for (path, odd) in group.unrestored() {

@@ -8,6 +8,7 @@ use super::{
     flavor, key_pair,
     network::{self, is_refusal},
     security_group::{self, SecurityGroup},
+    trunk,
     wire::{flag, nullable},
 };
 use crate::domain::{
@@ -80,16 +81,18 @@ pub(super) async fn read(
     tenant: &Tenant,
     admin: Importer<'_>,
 ) -> Result<Inventory, Fault> {
-    let (flavors, networks, volume_types, groups, keys, compute, volume, quotas) = futures::try_join!(
-        flavor::list(access),
-        network::list(access, tenant),
-        volume_types(access),
-        security_groups(access, tenant),
-        key_pair::list(access),
-        zones(access, Service::Compute),
-        zones(access, Service::BlockStorage),
-        quotas(access, tenant),
-    )?;
+    let (flavors, networks, volume_types, groups, keys, compute, volume, quotas, without_trunks) =
+        futures::try_join!(
+            flavor::list(access),
+            network::list(access, tenant),
+            volume_types(access),
+            security_groups(access, tenant),
+            key_pair::list(access),
+            zones(access, Service::Compute),
+            zones(access, Service::BlockStorage),
+            quotas(access, tenant),
+            trunk::are_unknown(access),
+        )?;
     let address_groups = security_group::address_groups(access, &groups).await?;
     let (reach, importer) = admin.read().await?;
     Ok(Inventory {
@@ -106,6 +109,7 @@ pub(super) async fn read(
         quotas,
         admin: reach,
         importer,
+        without_trunks,
     })
 }
 

@@ -39,6 +39,7 @@ mod snapshot;
 mod thing;
 mod transfer;
 mod transport;
+mod trunk;
 mod version;
 mod versions;
 mod volume;
@@ -297,10 +298,11 @@ impl Clouds {
                 .await
                 .map(ready),
             Request::MakePort { .. } => {
-                let (id, addresses) = port::make(&access, name, request).await?;
-                let fact = Some(Fact::Port { addresses });
+                let (id, fact) = port::make(&access, name, request).await?;
+                let fact = Some(fact);
                 Ok(Answer { fact, ..ready(id) })
             }
+            Request::MakeTrunk { .. } => trunk::make(&access, name, request).await.map(ready),
             Request::MakeServer(plan) => server::make(&access, name, plan).await.map(accepted),
             Request::RestoreVolumeBackup { backup, volume, .. } => {
                 backup::restore(&access, backup, volume).await?;
@@ -327,6 +329,7 @@ impl Clouds {
             }
             Request::ApplyPortName { .. }
             | Request::ApplyPortSetting { .. }
+            | Request::ApplyTrunk { .. }
             | Request::ApplyServerSetting { .. }
             | Request::ApplyServerTags { .. } => set(&access, request).await.map(done),
             Request::ApplyVolumeBackup {
@@ -391,13 +394,16 @@ impl Clouds {
     }
 }
 
-/// Sets what is set on a port or server that is there.
+/// Sets what is set on a port, trunk or server that is there.
 async fn set(access: &Access, request: &Request) -> Result<(), Fault> {
     if let Request::ApplyPortName { port, name } = request {
         return port::rename(access, port, name).await;
     }
     if let Request::ApplyPortSetting { port, setting } = request {
         return port::set(access, port, setting).await;
+    }
+    if let Request::ApplyTrunk { trunk, name, tags } = request {
+        return trunk::apply(access, trunk, name, tags).await;
     }
     if let Request::ApplyServerSetting { server, setting } = request {
         return server::set(access, server, setting).await;
@@ -536,6 +542,7 @@ impl Cloud for Clouds {
             | Request::MakeSecurityGroup { .. }
             | Request::MakeKeyPair { .. }
             | Request::MakePort { .. }
+            | Request::MakeTrunk { .. }
             | Request::MakeServer(_)
             | Request::RestoreVolumeBackup { .. }
             | Request::ApplyBootable { .. }
@@ -545,6 +552,7 @@ impl Cloud for Clouds {
             | Request::ApplySecurityGroupName { .. }
             | Request::ApplyPortName { .. }
             | Request::ApplyPortSetting { .. }
+            | Request::ApplyTrunk { .. }
             | Request::ApplyServerSetting { .. }
             | Request::ApplyServerTags { .. }
             | Request::ApplyVolumeBackup { .. }

@@ -10,7 +10,7 @@ use super::{
     wire::{cut, nullable},
 };
 use crate::domain::{
-    effect::{PortSetting, Request},
+    effect::{Fact, PortSetting, Request},
     fault::{Fault, FaultKind, Service},
     id::PortId,
     manifest::{AddressPair, DhcpOption, PortSettings},
@@ -65,6 +65,9 @@ pub(super) struct Port {
     tags: Vec<String>,
     #[serde(default)]
     propagate_uplink_status: Option<bool>,
+    /// Of the parent of a trunk only.
+    #[serde(default)]
+    pub(super) trunk_details: Option<TrunkDetails>,
     /// Told to admins only.
     #[serde(default, rename = "binding:profile", deserialize_with = "nullable")]
     profile: Map<String, Value>,
@@ -113,6 +116,26 @@ pub(super) struct FixedIp {
     pub(super) subnet_id: String,
     #[serde(default, deserialize_with = "nullable")]
     pub(super) ip_address: String,
+}
+
+/// The trunk of a port, as the port shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct TrunkDetails {
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) trunk_id: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) sub_ports: Vec<SubPort>,
+}
+
+/// A sub port, as its trunk shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct SubPort {
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) port_id: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) segmentation_type: String,
+    #[serde(default)]
+    pub(super) segmentation_id: u32,
 }
 
 #[derive(Deserialize)]
@@ -188,12 +211,12 @@ impl Port {
     }
 }
 
-/// Makes a port; gives its id and its addresses.
+/// Makes a port; gives its id, and its addresses.
 pub(super) async fn make(
     access: &Access,
     name: &str,
     request: &Request,
-) -> Result<(String, Vec<String>), Fault> {
+) -> Result<(String, Fact), Fault> {
     let call = Call::post(
         NEUTRON,
         "ports",
@@ -202,12 +225,12 @@ pub(super) async fn make(
     );
     let port = access.read::<One>(&call).await?.port;
     call.tells_of(name, &port.name)?;
-    let addresses = port
-        .fixed_ips
-        .into_iter()
-        .map(|fixed| fixed.ip_address)
-        .collect();
-    Ok((port.id, addresses))
+    let addresses = port.fixed_ips.into_iter().map(|fixed| fixed.ip_address);
+    let fact = Fact::Port {
+        addresses: addresses.collect(),
+        mac: port.mac_address,
+    };
+    Ok((port.id, fact))
 }
 
 /// Only what is wished for is named: naming an attribute, even with its usual value, asks for the

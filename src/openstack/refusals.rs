@@ -147,9 +147,11 @@ const TABLE: &[Row] = &[
             "SecurityGroupRuleExists",
             "SecurityGroupCannotRemoveDefault",
             "SecurityGroupCannotUpdateDefault",
+            // A port that is bound, or has a trunk, becomes the parent of none by waiting.
+            "ParentPortInUse",
         ]),
         means: Means::This(FaultKind::Conflict),
-        seen: "neutron_lib/exceptions, neutron/extensions/securitygroup.py; Zed to 2026.1",
+        seen: "neutron_lib/exceptions, neutron/extensions/securitygroup.py, neutron/services/trunk/exceptions.py; Zed to 2026.1",
         ..ANY
     },
     Row {
@@ -163,9 +165,14 @@ const TABLE: &[Row] = &[
     Row {
         service: Some(Service::Network),
         status: 409..=409,
-        code: Code::Is(&["PortBound", "RetryRequest"]),
+        code: Code::Is(&[
+            "PortBound",
+            "RetryRequest",
+            "PortInUseAsTrunkParent",
+            "PortInUseAsSubPort",
+        ]),
         means: Means::This(FaultKind::Busy),
-        seen: "neutron_lib/exceptions; Zed to 2026.1",
+        seen: "neutron_lib/exceptions, neutron/services/trunk/exceptions.py; Zed to 2026.1",
         ..ANY
     },
     Row {

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{
     access::{Access, Call, segment},
     backup, holder, key_pair, port, security_group, server, server_image, snapshot, transfer,
+    trunk,
     version::Microversion,
     volume, volume_group,
 };
@@ -22,7 +23,7 @@ pub(super) fn service(kind: ThingKind) -> Service {
         | ThingKind::VolumeBackup
         | ThingKind::GroupSnapshot => Service::BlockStorage,
         ThingKind::Image => Service::Image,
-        ThingKind::SecurityGroup | ThingKind::Port => Service::Network,
+        ThingKind::SecurityGroup | ThingKind::Port | ThingKind::Trunk => Service::Network,
         ThingKind::KeyPair | ThingKind::Server => Service::Compute,
     }
 }
@@ -39,6 +40,7 @@ fn path(thing: &Thing) -> String {
         ThingKind::Server => format!("servers/{}", segment(&id)),
         ThingKind::GroupSnapshot => format!("group_snapshots/{}", segment(&id)),
         ThingKind::Image => format!("images/{}", segment(&id)),
+        ThingKind::Trunk => format!("trunks/{}", segment(&id)),
     }
 }
 
@@ -81,6 +83,11 @@ pub(super) async fn list(
                 .fold(call, |call, field| call.query("fields", *field));
             let rows = access.pages(call, "ports").await?;
             Ok(all(rows, port::Port::sighting))
+        }
+        ThingKind::Trunk => {
+            let call = neutron(tenant, "trunks", "list the trunks");
+            let rows = trunk::list(access, call).await?;
+            Ok(all(rows, trunk::Trunk::sighting))
         }
         ThingKind::KeyPair => Ok(all(
             key_pair::list(access).await?,
@@ -135,6 +142,7 @@ pub(super) async fn get(access: &Access, thing: &Thing) -> Result<Option<Sightin
             .await
         }
         ThingKind::Port => one(access, thing, |found: port::One| found.port.sighting()).await,
+        ThingKind::Trunk => one(access, thing, |found: trunk::One| found.trunk.sighting()).await,
         ThingKind::Server => server::sighting(access, &thing.id).await,
         ThingKind::GroupSnapshot => {
             one(access, thing, |found: volume_group::One| {
@@ -240,6 +248,7 @@ pub(super) async fn give_up_status(
         | ThingKind::SecurityGroup
         | ThingKind::KeyPair
         | ThingKind::Port
+        | ThingKind::Trunk
         | ThingKind::Server
         | ThingKind::Image => None,
     };
@@ -281,6 +290,7 @@ pub(super) async fn check_idle(
             | ThingKind::SecurityGroup
             | ThingKind::KeyPair
             | ThingKind::Port
+            | ThingKind::Trunk
             | ThingKind::Server
             | ThingKind::GroupSnapshot
             | ThingKind::Image,
@@ -335,6 +345,10 @@ pub(super) async fn delete(
             let fault = refused_deletion(fault, thing.kind);
             Err(holder::of_refused_volume(access, &thing.id, ours, fault).await)
         }
+        Err(fault) if thing.kind == ThingKind::Port => {
+            let fault = refused_deletion(fault, thing.kind);
+            Err(holder::of_refused_port(access, &thing.id, ours, fault).await)
+        }
         Err(fault) => Err(refused_deletion(fault, thing.kind)),
     }
 }
@@ -364,6 +378,7 @@ fn refused_deletion(fault: Fault, kind: ThingKind) -> Fault {
             | ThingKind::SecurityGroup
             | ThingKind::KeyPair
             | ThingKind::Port
+            | ThingKind::Trunk
             | ThingKind::Server
             | ThingKind::GroupSnapshot
             | ThingKind::Image,

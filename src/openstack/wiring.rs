@@ -12,13 +12,14 @@ use super::{
     port::{self, Port},
     security_group::{self, AddressGroup, SecurityGroup},
     server::Server,
+    trunk::Wired,
     version::Microversion,
     wire::nullable,
 };
 use crate::domain::{
     fault::{Fault, Service},
-    id::{NetworkId, PortId, SecurityGroupId, ServerId, SubnetId, Tenant},
-    manifest::{FixedAddress, PortFacts},
+    id::{NetworkId, PortId, SecurityGroupId, ServerId, SubnetId, Tenant, TrunkId},
+    manifest::{FixedAddress, PortFacts, SubPortFacts, TrunkFacts},
 };
 
 /// Rounds of security groups that refer to further ones.
@@ -197,7 +198,7 @@ impl Wires {
     }
 
     /// A port with the names of what it is wired to.
-    pub(super) fn facts(&self, port: &Port, cards: &[Card]) -> PortFacts {
+    fn facts(&self, port: &Port, cards: &[Card]) -> PortFacts {
         let card = cards.iter().find(|card| card.port_id == port.id);
         let card_tag = card.and_then(|card| card.tag.clone());
         let network = self
@@ -243,6 +244,38 @@ impl Wires {
                 .unwrap_or_else(|| "normal".to_owned()),
             id: Some(PortId::new(port.id.clone())),
             settings: port.settings(self.policy_of(port), card_tag),
+            trunk: None,
+        }
+    }
+
+    /// The same with its trunk, where it is the parent of one of these.
+    pub(super) fn facts_with_trunk(
+        &self,
+        port: &Port,
+        cards: &[Card],
+        trunks: &[Wired],
+    ) -> PortFacts {
+        let wired = trunks.iter().find(|wired| wired.trunk.port_id == port.id);
+        PortFacts {
+            trunk: wired.map(|wired| self.trunk(wired)),
+            ..self.facts(port, cards)
+        }
+    }
+
+    fn trunk(&self, wired: &Wired) -> TrunkFacts {
+        let trunk = &wired.trunk;
+        let sub_ports = wired.sub_ports.iter().map(|(sub, port)| SubPortFacts {
+            segmentation_type: sub.segmentation_type.clone(),
+            segmentation_id: sub.segmentation_id,
+            port: self.facts(port, &[]),
+        });
+        TrunkFacts {
+            id: Some(TrunkId::new(trunk.id.clone())),
+            name: trunk.name.clone(),
+            description: trunk.description.clone(),
+            down: trunk.admin_state_up == Some(false),
+            tags: trunk.tags.clone(),
+            sub_ports: sub_ports.collect(),
         }
     }
 }

@@ -326,6 +326,7 @@ fn manifest_of(
             vnic_type: "normal".to_owned(),
             id: None,
             settings: PortSettings::default(),
+            trunk: None,
         }],
         security_groups: Vec::new(),
         key: Some(text(noted, "key_name"))

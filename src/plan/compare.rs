@@ -10,7 +10,10 @@ use std::collections::BTreeSet;
 use crate::domain::{
     difference::Difference,
     id::{PortId, SecurityGroupId},
-    manifest::{CARD_ORDER_GAP, Manifest, PortFacts, Properties, SecurityGroupFacts, VolumeFacts},
+    manifest::{
+        CARD_ORDER_GAP, Manifest, PortFacts, Properties, SecurityGroupFacts, TrunkFacts,
+        VolumeFacts,
+    },
     restoration::{RestoreWish, RestoredVolume},
 };
 
@@ -22,7 +25,7 @@ const SO: &str = "the cloud has it so";
 pub(super) struct Pairs<'a> {
     /// The restored volumes.
     pub(super) volumes: &'a [RestoredVolume],
-    /// The ports, in the order of the original's.
+    /// The ports, in the order of the original's [`Manifest::every_port`].
     pub(super) ports: Vec<PortId>,
     /// The groups, in the order of the original's; empty where others were wished for.
     pub(super) groups: Vec<SecurityGroupId>,
@@ -46,8 +49,9 @@ pub(super) fn differences(
             (None, _) => {}
         }
     }
-    for (index, (one, id)) in was.ports.iter().zip(&pairs.ports).enumerate() {
-        match is.ports.iter().find(|port| port.id.as_ref() == Some(id)) {
+    let others = is.every_port();
+    for (index, (one, id)) in was.every_port().into_iter().zip(&pairs.ports).enumerate() {
+        match others.iter().find(|port| port.id.as_ref() == Some(id)) {
             Some(other) => port(&mut sheet, (index, one), other, (was, is), pairs, wish),
             None => sheet.say(one.path(index, "attached"), "True", "False", SO),
         }
@@ -326,6 +330,21 @@ fn port(
     );
     sheet.say(path("binding:vnic_type"), &was.vnic_type, &is.vnic_type, SO);
     settings(sheet, path, was, is);
+    match (&was.trunk, &is.trunk) {
+        (None, None) => {}
+        (Some(was), None) => sheet.say(path("trunk"), &was.words(), "", SO),
+        (None, Some(is)) => sheet.say(path("trunk"), "", &is.words(), SO),
+        (Some(was), Some(is)) => trunk(sheet, path, was, is),
+    }
+}
+
+fn trunk(sheet: &mut Sheet, path: impl Fn(&str) -> String, was: &TrunkFacts, is: &TrunkFacts) {
+    let path = |attribute: &str| path(&format!("trunk {attribute}"));
+    sheet.say(path("name"), &was.name, &is.name, SO);
+    sheet.say(path("description"), &was.description, &is.description, SO);
+    sheet.flag(path("admin_state_up"), !was.down, !is.down, SO);
+    sheet.say(path("tags"), &sorted(&was.tags), &sorted(&is.tags), SO);
+    sheet.say(path("sub_ports"), &was.sub_words(), &is.sub_words(), SO);
 }
 
 fn settings(sheet: &mut Sheet, path: impl Fn(&str) -> String, was: &PortFacts, is: &PortFacts) {
@@ -448,7 +467,8 @@ mod tests {
         volumes: &[RestoredVolume],
     ) -> (Vec<PortId>, Vec<SecurityGroupId>) {
         let _ = volumes;
-        let ports = manifest.ports.iter().filter_map(|port| port.id.clone());
+        let ports = manifest.every_port().into_iter();
+        let ports = ports.filter_map(|port| port.id.clone());
         let groups = manifest
             .security_groups
             .iter()
@@ -481,6 +501,10 @@ mod tests {
         let mut manifest = world::manifest(2);
         manifest.ports[0].id = Some(PortId::new("p"));
         manifest.ports[0].name = "eth".to_owned();
+        let trunk = manifest.ports[0].trunk.as_mut().unwrap();
+        for sub in &mut trunk.sub_ports {
+            sub.port.id = Some(PortId::new(sub.port.name.clone()));
+        }
         manifest.hostname = Some("web".to_owned());
         manifest.disk_config = Some("MANUAL".to_owned());
         manifest.availability_zone = Some("a".to_owned());
@@ -619,6 +643,41 @@ mod tests {
             change(&mut is.ports[0].settings);
             assert_eq!(told(&manifest(), &is), [format!("port 0 (eth) {path}")]);
         }
+    }
+
+    #[test]
+    fn whatever_changes_of_a_trunk_is_told_under_its_name() {
+        type Change = fn(&mut TrunkFacts);
+        let changes: [(&str, Change); 6] = [
+            ("port 0 (eth) trunk name", |t| t.name.push('x')),
+            ("port 0 (eth) trunk description", |t| {
+                t.description.push('x');
+            }),
+            ("port 0 (eth) trunk admin_state_up", |t| t.down = true),
+            ("port 0 (eth) trunk tags", |t| t.tags.push("x".to_owned())),
+            ("port 0 (eth) trunk sub_ports", |t| {
+                t.sub_ports[1].segmentation_id = 7;
+            }),
+            ("port 2 (lane-102) mac_address", |t| {
+                t.sub_ports[1].port.mac.push('x');
+            }),
+        ];
+        for (path, change) in changes {
+            let mut is = manifest();
+            change(is.ports[0].trunk.as_mut().unwrap());
+            assert_eq!(told(&manifest(), &is), [path]);
+        }
+        let mut is = manifest();
+        is.ports[0].trunk = None;
+        let lost = told(&manifest(), &is);
+        assert_eq!(
+            lost,
+            [
+                "port 0 (eth) trunk",
+                "port 1 (lane-101) attached",
+                "port 2 (lane-102) attached"
+            ]
+        );
     }
 
     #[test]

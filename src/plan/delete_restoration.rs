@@ -2,12 +2,12 @@
 //!
 //! | Phase | Effects | Disposal | Why repeating is harmless |
 //! |---|---|---|---|
-//! | Deleting the server, ports, security groups, volumes | drop, kind by kind | | gone is gone |
+//! | Deleting the server, trunks, ports, security groups, volumes | drop, kind by kind | | gone is gone |
 //!
 //! What was made may be somebody's by now: a volume or a port that its tenant gave to another server, a
 //! server that it locked, a security group that a later restoration found. Who uses a thing is read right
 //! before its deletion; what somebody else uses is looked at again a few times, then it stays and is told.
-//! A group or a key pair is theirs then and the deletion ends; a server, port, volume or snapshot keeps the
+//! A group or a key pair is theirs then and the deletion ends; a server, trunk, port, volume or snapshot keeps the
 //! restoration there, `ERRED` with the holder in its error, to be deleted again later or without the
 //! instance.
 //! Imported records are never among the things: see [`crate::domain::effect::Disposal::Keep`].
@@ -23,8 +23,9 @@ use crate::domain::{
 };
 
 /// What stands on what: a kind goes when everything before it is gone.
-const ORDER: [ThingKind; 6] = [
+const ORDER: [ThingKind; 7] = [
     ThingKind::Server,
+    ThingKind::Trunk,
     ThingKind::Port,
     ThingKind::SecurityGroup,
     ThingKind::KeyPair,

@@ -19,6 +19,8 @@ const RULES_OF_A_NEW_GROUP: usize = 2;
 pub(super) struct Choice<'a> {
     /// The flavor, where one fits.
     pub(super) flavor: Option<&'a Flavor>,
+    /// How many ports.
+    pub(super) ports: usize,
     /// The volumes.
     pub(super) volumes: &'a [VolumeLayout],
     /// The security groups.
@@ -56,7 +58,7 @@ pub(super) fn check(
         payer.needs("cores", flavor.shape.cores, quotas.cores);
         payer.needs("RAM MiB", flavor.shape.ram_mib, quotas.ram_mib);
     }
-    payer.needs("ports", count(manifest.ports.len()), quotas.ports);
+    payer.needs("ports", count(choice.ports), quotas.ports);
     let made: Vec<usize> = choice
         .groups
         .iter()

@@ -28,8 +28,10 @@ pub(super) struct Layout {
     pub(super) flavor: FlavorId,
     /// One per volume of the manifest.
     pub(super) volumes: Vec<VolumeLayout>,
-    /// One per port of the manifest.
+    /// One per port of [`Manifest::every_port`], or of the network cards alone where there are no trunks.
     pub(super) ports: Vec<PortLayout>,
+    /// Whether the target has no trunks.
+    pub(super) without_trunks: bool,
     /// One per security group of the manifest.
     pub(super) groups: Vec<GroupLayout>,
     /// The key pair.
@@ -126,7 +128,12 @@ pub(super) fn choose(
         .iter()
         .map(|one| volume(one, input, target, &mut findings))
         .collect();
-    let ports: Vec<PortLayout> = (0..input.manifest.ports.len())
+    let every_port = if inventory.without_trunks {
+        input.manifest.ports.len()
+    } else {
+        input.manifest.every_port().len()
+    };
+    let ports: Vec<PortLayout> = (0..every_port)
         .filter_map(|index| port(index, input, inventory, &mut findings))
         .collect();
     let groups = groups(input, inventory, &mut findings);
@@ -140,9 +147,13 @@ pub(super) fn choose(
         compare_flavors(&input.manifest.flavor, &chosen.shape, &mut findings);
     }
     what_stays_behind(&input.manifest, &mut findings);
+    if inventory.without_trunks {
+        trunks_stay_behind(&input.manifest, &mut findings);
+    }
     security_groups(input, inventory, &mut findings);
     let choice = headroom::Choice {
         flavor: chosen,
+        ports: every_port,
         volumes: &volumes,
         groups: &groups,
     };
@@ -155,6 +166,7 @@ pub(super) fn choose(
                 flavor,
                 volumes,
                 ports,
+                without_trunks: inventory.without_trunks,
                 groups,
                 key,
                 availability_zone,
@@ -319,7 +331,8 @@ fn port(
     inventory: &Inventory,
     findings: &mut Findings,
 ) -> Option<PortLayout> {
-    let source = &input.manifest.ports[index];
+    let every_port = input.manifest.every_port();
+    let source = every_port[index];
     let mut mapped = input.wish.networks.iter().enumerate();
     let mapped = mapped.find(|(_, one)| one.source == source.network);
     let wish = mapped.map(|(_, wish)| wish);
@@ -341,9 +354,7 @@ fn port(
     };
     check_subnets(network, mapped.map(|(index, _)| index), findings);
     // The demanded address goes to the first port on that network.
-    let first = input
-        .manifest
-        .ports
+    let first = every_port
         .iter()
         .position(|port| port.network == source.network);
     let demanded = wish
@@ -742,6 +753,14 @@ fn compare_flavors(was: &FlavorShape, is: &FlavorShape, findings: &mut Findings)
             let difference = Difference::new(what, why).was(was.unwrap_or_default());
             findings.differs(difference.is(is.unwrap_or_default()));
         }
+    }
+}
+
+fn trunks_stay_behind(manifest: &Manifest, findings: &mut Findings) {
+    for (parent, trunk, _) in manifest.trunks() {
+        let what = manifest.ports[parent].path(parent, "trunk");
+        let why = "the Neutron of the target has no trunks, so it comes without its sub ports";
+        findings.differs(Difference::new(what, why).was(trunk.words()));
     }
 }
 

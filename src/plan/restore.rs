@@ -13,6 +13,7 @@
 //! | Transferring volumes | take over from the giver | product | one that is there already stays; an offer that was left over is withdrawn first |
 //! | Preparing volumes | apply name, metadata, bootable, image metadata | | idempotent |
 //! | Creating ports | make, with fewer wishes where one is refused; apply what else is set on them | product | found by name |
+//! | Creating trunks | make; drop the sub ports of one that is refused | product | found by name |
 //! | Creating the server | make; drop one that did not come up, and make another | product | found by tag |
 //! | Finishing | apply final names, tags, DNS names and what goes with the server | | idempotent |
 //! | | switch off what was switched off, then switch on its ports, then lock | | seen before it is asked for |
@@ -42,6 +43,7 @@
 //! The key pair stays too: other restorations may boot with it, and a public key harms nobody.
 
 mod kept;
+mod trunks;
 
 use self::kept::was_wish_refused;
 use super::{
@@ -61,7 +63,7 @@ use crate::domain::{
         ServerSetting,
     },
     id::{PortId, SecurityGroupId, ServerId, Tenant, VolumeBackupId, VolumeId},
-    manifest::{Manifest, Properties, SecurityGroupRule, VolumeFacts},
+    manifest::{Manifest, Properties, SecurityGroupRule, TrunkFacts, VolumeFacts},
     restoration::{RestorationDetail, RestorePlanInput, RestoredVolume},
     verification::Verification,
 };
@@ -112,6 +114,10 @@ pub(super) fn steps(next: &mut Draft<'_>, input: &RestorePlanInput) -> Step<()> 
     let (groups, key_name) = (groups?, key_name?);
     let ports = create_ports(next, input, &layout, &groups)?;
     set_ports(next, input, &ports)?;
+    if !layout.without_trunks && !manifest.trunks().is_empty() {
+        next.phase("Creating trunks");
+        trunks::create(next, input, &layout, &ports)?;
+    }
 
     next.phase("Creating the server");
     let plan = server_plan(input, &layout, &volumes, &ports, key_name);
@@ -176,6 +182,7 @@ enum Optional<'a> {
     Volume,
     GroupName,
     Port(&'static str),
+    Trunk,
     Server(&'static str),
     Look,
 }
@@ -188,6 +195,8 @@ impl<'a> Optional<'a> {
             Request::ApplySecurityGroupName { .. } => Some(Self::GroupName),
             Request::ApplyPortName { .. } => Some(Self::Port("name")),
             Request::ApplyPortSetting { setting, .. } => Some(Self::Port(setting.attribute())),
+            Request::MakeTrunk { .. } => Some(Self::Trunk),
+            Request::ApplyTrunk { .. } => Some(Self::Port("trunk name")),
             Request::ApplyServerSetting { setting, .. } => Some(Self::Server(setting.attribute())),
             Request::ApplyServerTags { .. } => Some(Self::Server("tags")),
             Request::ApplyDeleteOnTermination { .. } => Some(Self::Server("delete_on_termination")),
@@ -313,27 +322,44 @@ fn create_key(next: &mut Draft<'_>, layout: &Layout) -> Step<Option<String>> {
     }
 }
 
-/// The ports in the order of the manifest's; a wish that is refused falls, and the others stay.
+/// The ports that stand, each with its place; a wish that is refused falls, and the others stay.
 fn create_ports<'a>(
     next: &mut Draft<'a>,
     input: &RestorePlanInput,
     layout: &Layout,
     groups: &[SecurityGroupId],
-) -> Step<Vec<&'a Effect>> {
-    let mut wishes = Vec::new();
-    for (index, port) in layout.ports.iter().enumerate() {
-        let tried = kept::tried(next, index, &port.kept);
-        let request = port_request(input, index, port, groups, &tried.kept);
-        wishes.push(next.wish(tried.key, request, Disposal::Product));
+) -> Step<Vec<(usize, &'a Effect)>> {
+    let cards = input.manifest.ports.len();
+    let mut made = Vec::new();
+    // What a sub port is made with may be what its parent has got.
+    for places in [0..cards, cards..layout.ports.len()] {
+        let (mut standing, mut wishes) = (Vec::new(), Vec::new());
+        for index in places {
+            let kept = trunks::kept(next, &input.manifest, layout, index);
+            let tried = kept::tried(next, index, &kept);
+            if next.effect(&tried.key).is_some_and(volumes::was_let_go) {
+                continue;
+            }
+            let port = &layout.ports[index];
+            let request = port_request(input, index, port, groups, &tried.kept);
+            standing.push(index);
+            wishes.push(next.wish(tried.key, request, Disposal::Product));
+        }
+        made.extend(standing.into_iter().zip(next.all(wishes)?));
     }
-    next.all(wishes)
+    Ok(made)
 }
 
 /// Sets what else was set on the ports, before the guest comes up and asks for it.
-fn set_ports(next: &mut Draft<'_>, input: &RestorePlanInput, ports: &[&Effect]) -> Step<()> {
+fn set_ports(
+    next: &mut Draft<'_>,
+    input: &RestorePlanInput,
+    ports: &[(usize, &Effect)],
+) -> Step<()> {
     let mut wishes = Vec::new();
-    for (index, (facts, port)) in input.manifest.ports.iter().zip(ports).enumerate() {
-        let set = &facts.settings;
+    let facts = input.manifest.every_port();
+    for (index, port) in ports.iter().copied() {
+        let set = &facts[index].settings;
         let mut all = Vec::new();
         if !set.description.is_empty() {
             all.push(PortSetting::Description(set.description.clone()));
@@ -378,7 +404,7 @@ fn port_request(
     groups: &[SecurityGroupId],
     kept: &Kept,
 ) -> Request {
-    let facts = &input.manifest.ports[index];
+    let facts = input.manifest.every_port()[index];
     let wished = &input.wish.security_groups;
     let security_groups = if !facts.port_security {
         Vec::new()
@@ -416,7 +442,7 @@ fn server_plan(
     input: &RestorePlanInput,
     layout: &Layout,
     volumes: &[&Effect],
-    ports: &[&Effect],
+    ports: &[(usize, &Effect)],
     key_name: Option<String>,
 ) -> ServerPlan {
     let RestorePlanInput { manifest, wish, .. } = input;
@@ -443,7 +469,11 @@ fn server_plan(
                 delete_on_termination: false,
             })
             .collect(),
-        ports: ports.iter().map(|port| PortId::new(port.id())).collect(),
+        // A sub port comes with its parent.
+        ports: (ports.iter())
+            .filter(|(index, _)| *index < manifest.ports.len())
+            .map(|(_, port)| PortId::new(port.id()))
+            .collect(),
         card_tags: (manifest.ports.iter())
             .map(|port| port.settings.card_tag.clone())
             .collect(),
@@ -477,7 +507,7 @@ fn finish(
     input: &RestorePlanInput,
     layout: &Layout,
     groups: &[SecurityGroupId],
-    ports: &[&Effect],
+    ports: &[(usize, &Effect)],
     volumes: &[&Effect],
     server: &Effect,
 ) -> Step<()> {
@@ -499,7 +529,9 @@ fn finish(
         };
         wishes.push(next.wish("server-volumes", request, Disposal::Keep));
     }
-    for (index, (facts, port)) in manifest.ports.iter().zip(ports).enumerate() {
+    let every_port = manifest.every_port();
+    for (index, port) in ports.iter().copied() {
+        let facts = every_port[index];
         let request = Request::ApplyPortName {
             port: PortId::new(port.id()),
             name: facts.name.clone(),
@@ -519,6 +551,7 @@ fn finish(
             wishes.push(port_setting(next, index, port, setting));
         }
     }
+    wishes.extend(trunks::names(next, manifest));
     for (index, group) in layout.groups.iter().enumerate() {
         if let GroupLayout::Make { name } = group {
             let request = Request::ApplySecurityGroupName {
@@ -536,10 +569,9 @@ fn finish(
         let runs = next
             .effect(&server_key(&ServerSetting::Stopped))
             .is_some_and(was_refused);
-        let ports = manifest.ports.iter().zip(ports).enumerate();
-        let wishes = ports
-            .filter(|(_, (facts, _))| !facts.settings.down && !runs)
-            .map(|(index, (_, port))| port_setting(next, index, port, PortSetting::Up(true)));
+        let wishes = (ports.iter().copied())
+            .filter(|(index, _)| !every_port[*index].settings.down && !runs)
+            .map(|(index, port)| port_setting(next, index, port, PortSetting::Up(true)));
         let wishes = wishes.collect();
         next.all_that_can(wishes)?;
     }
@@ -568,6 +600,7 @@ fn server_key(setting: &ServerSetting) -> String {
 /// What the restoration holds by now.
 fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &[&Held], layout: Option<&Layout>) {
     let mut detail = RestorationDetail::default();
+    let every_port = input.manifest.every_port();
     if let Some(server) = server::newest(next) {
         detail.server = server.external.as_ref().map(ServerId::new);
         detail.server_status = server.status.clone().unwrap_or_default().to_uppercase();
@@ -636,9 +669,9 @@ fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &[&Held], layout: 
         .map(|layout| layout.differences.clone())
         .unwrap_or_default();
     detail.differences.extend(order_may_differ);
-    let ports = layout.into_iter().flat_map(|layout| &layout.ports);
-    for ((index, facts), port) in input.manifest.ports.iter().enumerate().zip(ports) {
-        let lost = kept::tried(next, index, &port.kept).lost;
+    for (index, wished) in layout.map_or_else(Vec::new, |layout| wishes(next, input, layout)) {
+        let facts = every_port[index];
+        let lost = kept::tried(next, index, &wished).lost;
         detail.differences.extend(lost.into_iter().map(|lost| {
             Difference::new(facts.path(index, lost.attribute), lost.why).was(lost.was)
         }));
@@ -653,6 +686,12 @@ fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &[&Held], layout: 
         compare(next, input, layout, &mut detail);
     }
     next.hold(Detail::Restoration(Box::new(detail)));
+}
+
+/// What is wished for each port, with its place.
+fn wishes(next: &Draft<'_>, input: &RestorePlanInput, layout: &Layout) -> Vec<(usize, Kept)> {
+    let wished = |index| (index, trunks::kept(next, &input.manifest, layout, index));
+    (0..layout.ports.len()).map(wished).collect()
 }
 
 /// What is lacking of something optional that was refused, or that it is too late for.
@@ -684,7 +723,9 @@ fn lacking(
     let place: Option<usize> = key.split('-').nth(1).and_then(|part| part.parse().ok());
     let volume = || place.and_then(|place| manifest.volumes.get(place));
     let group = || place.and_then(|place| manifest.security_groups.get(place));
-    let port = || place.and_then(|place| Some((place, manifest.ports.get(place)?)));
+    let every_port = manifest.every_port();
+    let port = || place.and_then(|place| Some((place, *every_port.get(place)?)));
+    let words;
     let (attribute, was) = match optional {
         Optional::KeyPair(name) => ("key pair".to_owned(), name),
         Optional::Volume => {
@@ -698,6 +739,13 @@ fn lacking(
         Optional::Port(attribute) => {
             let path = port().map(|(place, port)| port.path(place, attribute));
             (path.unwrap_or_else(|| format!("port {attribute}")), "")
+        }
+        Optional::Trunk => {
+            let path = port().map(|(place, port)| port.path(place, "trunk"));
+            words = port()
+                .and_then(|(_, port)| port.trunk.as_ref())
+                .map_or_else(String::new, TrunkFacts::words);
+            (path.unwrap_or_else(|| "trunk".to_owned()), words.as_str())
         }
         Optional::Server(attribute) => (attribute.to_owned(), ""),
         Optional::Look => ("comparison with the original".to_owned(), ""),
@@ -718,10 +766,10 @@ fn compare(
     };
     let was = &input.manifest;
     detail.server_status.clone_from(&is.status);
-    let ports = layout.ports.iter().enumerate();
-    let ports = ports.filter_map(|(index, port)| {
-        let made = next.effect(&kept::tried(next, index, &port.kept).key)?;
-        Some(PortId::new(made.id()))
+    let ports = wishes(next, input, layout).into_iter();
+    let ports = ports.map(|(index, wished)| {
+        let made = next.effect(&kept::tried(next, index, &wished).key);
+        PortId::new(made.map(Effect::id).unwrap_or_default())
     });
     let groups = layout.groups.iter().enumerate();
     let groups = groups.map(|(index, group)| match group {

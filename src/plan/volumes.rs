@@ -133,7 +133,7 @@ fn volume_key(index: usize, number: u32) -> String {
 }
 
 /// Whether it goes because what was restored into it failed: it was there, and has had its place.
-fn was_let_go(volume: &Effect) -> bool {
+pub(super) fn was_let_go(volume: &Effect) -> bool {
     match volume.state {
         EffectState::Dropping | EffectState::Leaving | EffectState::Gone => true,
         EffectState::Requested

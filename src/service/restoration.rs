@@ -398,7 +398,7 @@ fn check_wish(wish: &RestoreWish, manifest: &Manifest) -> Result<(), Error> {
     }
     for (index, network) in wish.networks.iter().enumerate() {
         if !manifest
-            .ports
+            .every_port()
             .iter()
             .any(|port| port.network == network.source)
         {

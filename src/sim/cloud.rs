@@ -1,6 +1,8 @@
 //! The handle of one simulated cloud: start it, switch it off, look inside, and script its trouble;
 //! it may not know how any service works.
 
+mod network;
+
 use std::fmt::Write as _;
 use std::future::IntoFuture as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -483,11 +485,6 @@ impl Cloud {
         let id = id.map(|one| one.id.clone());
         let id = id.ok_or_else(|| missing("project", project))?;
         Ok(cinder::put_together(&mut world, &id, volumes, consistent))
-    }
-
-    /// Makes a network with a subnet of its own name, or finds it.
-    pub fn create_network(&self, project: &str, name: &str) -> Result<String, CloudError> {
-        seed::create_network(&mut self.shared.world(), project, name)
     }
 
     /// Makes an instance with all that belongs to it, at once and ready.

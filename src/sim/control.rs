@@ -161,6 +161,7 @@ pub(crate) fn state(world: &World) -> Value {
                 "networks": world.neutron.owned("networks", id),
                 "subnets": world.neutron.owned("subnets", id),
                 "ports": world.neutron.owned("ports", id),
+                "trunks": world.neutron.owned("trunks", id),
                 "security_groups": world.neutron.owned("security_groups", id),
                 "routers": world.neutron.owned("routers", id),
                 "images": world.glance.images.values().filter(|one| one.owner == id)

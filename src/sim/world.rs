@@ -38,6 +38,8 @@ pub enum Kind {
     Subnet,
     /// A port.
     Port,
+    /// A trunk.
+    Trunk,
     /// A security group.
     SecurityGroup,
     /// A router.

@@ -65,14 +65,14 @@ fn is_own(kind: &str, name: &str) -> bool {
 }
 
 /// A client of one cloud: an admin at Nova, as the service has one, and a member elsewhere.
-struct Eye<'a> {
+pub(crate) struct Eye<'a> {
     cloud: &'a sim::Cloud,
     admin: String,
     member: String,
 }
 
 impl<'a> Eye<'a> {
-    async fn open(cloud: &'a sim::Cloud) -> Self {
+    pub(crate) async fn open(cloud: &'a sim::Cloud) -> Self {
         let admin = Self::token(cloud, "admin").await;
         let member = Self::token(cloud, "demo").await;
         Self {
@@ -100,7 +100,7 @@ impl<'a> Eye<'a> {
         token.to_owned()
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         let (token, version) = if path.starts_with("compute") {
             (&self.admin, "compute latest")
         } else {

@@ -569,6 +569,7 @@ pub(crate) fn census(cloud: &sim::Cloud, project: &str) -> BTreeMap<&'static str
         "backups",
         "servers",
         "ports",
+        "trunks",
         "security_groups",
         "transfers",
     ]

@@ -39,5 +39,6 @@ mod store_opening;
 mod sweeper;
 mod tls;
 mod transfer;
+mod trunks;
 mod unread;
 mod worth;

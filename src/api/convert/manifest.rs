@@ -5,7 +5,7 @@ use crate::{
     api::pb,
     domain::manifest::{
         FixedAddress, FlavorShape, ImageFacts, KeyFacts, Manifest, PortFacts, SecurityGroupFacts,
-        SecurityGroupRule, ServerGroupFacts, VolumeFacts,
+        SecurityGroupRule, ServerGroupFacts, SubPortFacts, TrunkFacts, VolumeFacts,
     },
 };
 
@@ -103,6 +103,20 @@ fn port(port: &PortFacts) -> pb::SourcePort {
             .collect(),
         port_security_enabled: port.port_security,
         vnic_type: port.vnic_type.clone(),
+        trunk: port.trunk.as_ref().map(trunk),
+    }
+}
+
+fn trunk(trunk: &TrunkFacts) -> pb::SourceTrunk {
+    let sub_port = |sub: &SubPortFacts| pb::SourceSubPort {
+        segmentation_type: sub.segmentation_type.clone(),
+        segmentation_id: number(sub.segmentation_id),
+        port: Some(port(&sub.port)),
+    };
+    pb::SourceTrunk {
+        name: trunk.name.clone(),
+        description: trunk.description.clone(),
+        sub_ports: trunk.sub_ports.iter().map(sub_port).collect(),
     }
 }
 

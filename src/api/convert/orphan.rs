@@ -113,5 +113,6 @@ fn kind(kind: ThingKind) -> pb::ThingKind {
         ThingKind::KeyPair => pb::ThingKind::KeyPair,
         ThingKind::GroupSnapshot => pb::ThingKind::GroupSnapshot,
         ThingKind::Image => pb::ThingKind::Image,
+        ThingKind::Trunk => pb::ThingKind::Trunk,
     }
 }

@@ -78,6 +78,7 @@ fn kind(kind: pb::ThingKind) -> String {
         pb::ThingKind::KeyPair => "key pair",
         pb::ThingKind::GroupSnapshot => "group snapshot",
         pb::ThingKind::Image => "image",
+        pb::ThingKind::Trunk => "trunk",
     };
     word.to_owned()
 }

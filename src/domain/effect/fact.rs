@@ -58,5 +58,8 @@ pub enum Fact {
     Port {
         /// The addresses.
         addresses: Vec<String>,
+        /// The MAC address; empty where it was not told.
+        #[serde(default)]
+        mac: String,
     },
 }

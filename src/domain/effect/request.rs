@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::server_plan::{FixedWish, PortSetting, ServerPlan, ServerSetting};
+use super::server_plan::{FixedWish, PortSetting, ServerPlan, ServerSetting, SubPort};
 use crate::domain::{
     id::{
         GroupId, ImageId, NetworkId, PortId, ProjectId, SecurityGroupId, ServerId, SnapshotId,
-        VolumeBackupId, VolumeId,
+        TrunkId, VolumeBackupId, VolumeId,
     },
     manifest::{Properties, SecurityGroupRule},
     record::BackupRecord,
@@ -122,6 +122,17 @@ pub enum Request {
         #[serde(default)]
         default_group: bool,
     },
+    /// Make a trunk.
+    MakeTrunk {
+        /// The parent port.
+        port: PortId,
+        /// Its sub ports.
+        sub_ports: Vec<SubPort>,
+        /// Its description.
+        description: String,
+        /// Whether it is made switched off.
+        down: bool,
+    },
     /// Make a server from volumes and ports.
     MakeServer(Box<ServerPlan>),
     /// Import a record.
@@ -197,6 +208,15 @@ pub enum Request {
         port: PortId,
         /// What is set.
         setting: PortSetting,
+    },
+    /// Give a trunk its final name and its tags.
+    ApplyTrunk {
+        /// The trunk.
+        trunk: TrunkId,
+        /// The name, possibly empty.
+        name: String,
+        /// All the tags that it should have.
+        tags: Vec<String>,
     },
     /// Set one thing on a server that is up.
     ApplyServerSetting {
@@ -335,6 +355,7 @@ impl Request {
             Self::MakeSecurityGroup { .. } => EffectKind::Make(ThingKind::SecurityGroup),
             Self::MakeKeyPair { .. } => EffectKind::Make(ThingKind::KeyPair),
             Self::MakePort { .. } => EffectKind::Make(ThingKind::Port),
+            Self::MakeTrunk { .. } => EffectKind::Make(ThingKind::Trunk),
             Self::MakeServer(_) => EffectKind::Make(ThingKind::Server),
             Self::ImportRecord { .. } => EffectKind::Import,
             Self::RestoreVolumeBackup { .. } => EffectKind::Fill,
@@ -345,6 +366,7 @@ impl Request {
             | Self::ApplySecurityGroupName { .. }
             | Self::ApplyPortName { .. }
             | Self::ApplyPortSetting { .. }
+            | Self::ApplyTrunk { .. }
             | Self::ApplyServerSetting { .. }
             | Self::ApplyServerTags { .. }
             | Self::ApplyVolumeBackup { .. }
@@ -403,6 +425,7 @@ impl Request {
             | Self::MakeVolume { .. }
             | Self::MakeSecurityGroup { .. }
             | Self::MakePort { .. }
+            | Self::MakeTrunk { .. }
             | Self::MakeServer(_)
             | Self::ApplyBootable { .. }
             | Self::ApplyDeleteOnTermination { .. }
@@ -411,6 +434,7 @@ impl Request {
             | Self::ApplySecurityGroupName { .. }
             | Self::ApplyPortName { .. }
             | Self::ApplyPortSetting { .. }
+            | Self::ApplyTrunk { .. }
             | Self::ApplyServerSetting { .. }
             | Self::ApplyServerTags { .. }
             | Self::ApplyVolumeBackup { .. }

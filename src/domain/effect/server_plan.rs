@@ -1,4 +1,4 @@
-//! What a port and a server are asked to be, and what is set on them afterwards; it may not know what asks.
+//! What a port, a trunk and a server are asked to be, and what is set on them afterwards; it may not know what asks.
 
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +107,17 @@ impl PortSetting {
             Self::Up(_) => "admin_state_up",
         }
     }
+}
+
+/// A sub port of a trunk to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubPort {
+    /// The port.
+    pub port: PortId,
+    /// How its frames are told apart (`vlan`).
+    pub segmentation_type: String,
+    /// By which number.
+    pub segmentation_id: u32,
 }
 
 /// One thing that is set on a server that is up.

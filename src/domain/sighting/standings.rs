@@ -99,10 +99,12 @@ fn all(kind: ThingKind) -> &'static [&'static str] {
             "pending_delete",
         ],
         ThingKind::SecurityGroup | ThingKind::KeyPair | ThingKind::Port => &["", "down"],
+        // `neutron_lib/services/trunk/constants.py`; none of them says that it is not there.
+        ThingKind::Trunk => &["active", "down", "build", "degraded", "error"],
     }
 }
 
-const KINDS: [ThingKind; 9] = [
+const KINDS: [ThingKind; 10] = [
     ThingKind::Snapshot,
     ThingKind::Volume,
     ThingKind::VolumeBackup,
@@ -112,6 +114,7 @@ const KINDS: [ThingKind; 9] = [
     ThingKind::Server,
     ThingKind::GroupSnapshot,
     ThingKind::Image,
+    ThingKind::Trunk,
 ];
 
 #[test]
@@ -137,7 +140,7 @@ fn every_status_that_the_services_have_says_something() {
 fn all_is_well(kind: ThingKind) -> bool {
     matches!(
         kind,
-        ThingKind::SecurityGroup | ThingKind::KeyPair | ThingKind::Port
+        ThingKind::SecurityGroup | ThingKind::KeyPair | ThingKind::Port | ThingKind::Trunk
     )
 }
 

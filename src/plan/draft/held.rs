@@ -95,6 +95,7 @@ fn is_shared(kind: ThingKind) -> bool {
         | ThingKind::Volume
         | ThingKind::VolumeBackup
         | ThingKind::Port
+        | ThingKind::Trunk
         | ThingKind::Server
         | ThingKind::GroupSnapshot
         | ThingKind::Image => false,

@@ -169,6 +169,7 @@ fn may_be_stuck(kind: ThingKind) -> bool {
         ThingKind::SecurityGroup
         | ThingKind::KeyPair
         | ThingKind::Port
+        | ThingKind::Trunk
         | ThingKind::Server
         | ThingKind::Image => false,
     }

@@ -207,7 +207,7 @@ fn thing(kind: ThingKind) -> Thing {
     }
 }
 
-const KINDS: [ThingKind; 9] = [
+const KINDS: [ThingKind; 10] = [
     ThingKind::Snapshot,
     ThingKind::Volume,
     ThingKind::VolumeBackup,
@@ -217,6 +217,7 @@ const KINDS: [ThingKind; 9] = [
     ThingKind::Server,
     ThingKind::GroupSnapshot,
     ThingKind::Image,
+    ThingKind::Trunk,
 ];
 
 /// The deletions of all three resources, of which each finds one thing of each kind that an earlier
@@ -277,6 +278,7 @@ fn a_deletion_takes_all_that_it_names_but_what_others_use_of_it() {
                 | ThingKind::Volume
                 | ThingKind::VolumeBackup
                 | ThingKind::Port
+                | ThingKind::Trunk
                 | ThingKind::Server
                 | ThingKind::GroupSnapshot
                 | ThingKind::Image => {

@@ -27,7 +27,7 @@ use crate::domain::{
     difference::Difference,
     dr_backup::DrBackupDetail,
     effect::{Disposal, EffectKind, EffectState, Fact, Request},
-    id::{FlavorId, ImageId, ProjectId, SnapshotId},
+    id::{EffectKey, FlavorId, ImageId, ProjectId, SnapshotId},
     inventory::{AdminReach, Inventory, KeyPairInfo, Quotas, Right, TypeQuotas},
     ledger::Ledger,
     operation::{Ask, Operation},
@@ -567,13 +567,87 @@ fn whatever_is_optional_falls_alone_and_is_told() {
         assert_eq!(refused.count(), 1, "{key}");
         let others = whole.wished.iter().filter(|(other, ..)| other != key);
         for (other, ..) in others.filter(|(other, ..)| !other.as_str().contains("admin_state_up")) {
+            // A trunk takes its sub ports along, and its name.
+            let lane = ["port-0-trunk", "port-1", "port-2"];
+            let lane = lane.iter().any(|begin| other.as_str().starts_with(begin));
+            if key.as_str() == "port-0-trunk" && lane {
+                continue;
+            }
             let asked = story.wished.iter().any(|(asked, ..)| asked == other);
             assert!(asked, "{other} falls with {key}");
         }
     }
     // The key, the volume, five settings and three names of the port, the group's name, the tags, the stop,
-    // the port's switch, the lock and the look.
-    assert_eq!(optional, 16);
+    // the port's switch, the lock and the look; the trunk, its name, and the names and switches of its sub
+    // ports.
+    assert_eq!(optional, 22);
+}
+
+#[test]
+fn a_trunk_is_made_of_its_sub_ports_before_the_server_and_goes_before_them() {
+    let operation = || restore(1, RestoreWish::default());
+    let story = unfold(operation(), 1, None, false);
+    let place = |key: &str| {
+        let mut wished = story.wished.iter();
+        wished.position(|(asked, ..)| asked.as_str() == key)
+    };
+    let keys = ["port-0", "port-1", "port-2", "port-0-trunk", "server"];
+    let places = keys.map(|key| place(key).expect(key));
+    assert!(places.is_sorted(), "{}", story.text);
+    let Request::MakeTrunk { sub_ports, .. } = &story.wished[places[3]].1 else {
+        panic!("a trunk")
+    };
+    assert_eq!(sub_ports.len(), 2);
+    let Request::MakeServer(plan) = &story.wished[places[4]].1 else {
+        panic!("a server")
+    };
+    assert_eq!(plan.ports.len(), 1, "a sub port is no card");
+    // Refused, it takes its sub ports along, and nothing else.
+    let refused = unfold(operation(), 1, Some(places[3]), false);
+    assert_eq!(refused.ending, Ending::Done);
+    let state = |key: &str| {
+        let effect = refused.ledger.get(&EffectKey::new(key));
+        effect.map(|effect| effect.state)
+    };
+    assert_eq!(state("port-0"), Some(EffectState::Done));
+    for key in ["port-1", "port-2"] {
+        assert_eq!(state(key), Some(EffectState::Gone), "{key}");
+    }
+    let Some(Detail::Restoration(detail)) = &refused.detail else {
+        panic!("a restoration")
+    };
+    let kinds = |kind| {
+        detail
+            .made
+            .iter()
+            .filter(|thing| thing.kind == kind)
+            .count()
+    };
+    assert_eq!((kinds(ThingKind::Port), kinds(ThingKind::Trunk)), (1, 0));
+    let all = told(&refused);
+    let told = all.iter().find(|one| one.attribute == "port 0 trunk");
+    let told = told.expect("told");
+    assert_eq!(told.was, "lanes (vlan 101 lane-101, vlan 102 lane-102)");
+}
+
+#[test]
+fn where_there_are_no_trunks_no_sub_port_is_made_and_it_is_told() {
+    let mut there = inventory();
+    there.without_trunks = true;
+    let Ask::Restore(mut input) = restore(1, RestoreWish::default()).ask else {
+        panic!()
+    };
+    // What is not made needs no network either.
+    if let Some(trunk) = &mut input.manifest.ports[0].trunk {
+        trunk.sub_ports[0].port.network_name = "nowhere".to_owned();
+    }
+    let layout = super::layout::choose(&input, &Target::of(&there, &[])).unwrap();
+    assert_eq!(layout.ports.len(), 1);
+    let told = |one: &&Difference| one.attribute == "port 0 trunk";
+    assert_eq!(layout.differences.iter().filter(told).count(), 1);
+    let refused = super::layout::choose(&input, &Target::of(&inventory(), &[])).unwrap_err();
+    assert_eq!(refused.reason, "NETWORK_NOT_MAPPED", "{refused:?}");
+    assert!(format!("{refused:?}").contains("nowhere"), "{refused:?}");
 }
 
 #[test]

@@ -27,7 +27,8 @@ use crate::domain::{
     lifecycle::State,
     manifest::{
         FixedAddress, FlavorShape, KeyFacts, Manifest, PortFacts, PortSettings, Properties,
-        SecurityGroupFacts, SecurityGroupRule, VolumeFacts, VolumeGroupFacts,
+        SecurityGroupFacts, SecurityGroupRule, SubPortFacts, TrunkFacts, VolumeFacts,
+        VolumeGroupFacts,
     },
     operation::{Ask, Operation},
     record::{BackupRecord, Exported},
@@ -113,6 +114,11 @@ pub(in crate::plan) fn manifest(volumes: usize) -> Manifest {
             vnic_type: "normal".to_owned(),
             id: None,
             settings: PortSettings::default(),
+            trunk: Some(TrunkFacts {
+                name: "lanes".to_owned(),
+                sub_ports: vec![sub_port(101, &group), sub_port(102, &group)],
+                ..TrunkFacts::default()
+            }),
         }],
         security_groups: vec![SecurityGroupFacts {
             id: group.clone(),
@@ -197,6 +203,33 @@ pub(super) fn of_server(
     operation
 }
 
+/// A sub port of the trunk of the instance.
+fn sub_port(vlan: u32, group: &SecurityGroupId) -> SubPortFacts {
+    SubPortFacts {
+        segmentation_type: "vlan".to_owned(),
+        segmentation_id: vlan,
+        port: PortFacts {
+            name: format!("lane-{vlan}"),
+            network: NetworkId::new(format!("source-network-{vlan}")),
+            network_name: "inside".to_owned(),
+            mac: format!("fa:16:3e:00:01:{}", vlan - 100),
+            fixed: vec![FixedAddress {
+                subnet: SubnetId::new("source-subnet"),
+                subnet_name: "inside".to_owned(),
+                cidr: "10.0.0.0/24".to_owned(),
+                address: format!("10.0.0.{vlan}"),
+            }],
+            floating: Vec::new(),
+            security_groups: vec![group.clone()],
+            port_security: true,
+            vnic_type: "normal".to_owned(),
+            id: None,
+            settings: PortSettings::default(),
+            trunk: None,
+        },
+    }
+}
+
 pub(super) fn inventory() -> Inventory {
     Inventory {
         flavors: vec![Flavor {
@@ -230,6 +263,7 @@ pub(super) fn inventory() -> Inventory {
         quotas: Quotas::default(),
         admin: AdminReach::Tenant,
         importer: None,
+        without_trunks: false,
     }
 }
 
@@ -399,7 +433,12 @@ pub(super) fn registry(volumes: usize) -> Vec<Operation> {
         leftovers: Vec::new(),
         missing: Vec::new(),
     };
-    let things = [ThingKind::Volume, ThingKind::Port, ThingKind::Server];
+    let things = [
+        ThingKind::Volume,
+        ThingKind::Port,
+        ThingKind::Trunk,
+        ThingKind::Server,
+    ];
     let things = things
         .map(|kind| Thing {
             kind,

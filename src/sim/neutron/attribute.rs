@@ -62,6 +62,10 @@ fn known(table: &str) -> (&'static str, &'static str) {
              project_id distributed ha availability_zone_hints flavor_id",
             "tenant_id project_id",
         ),
+        "trunks" => (
+            "name description port_id admin_state_up sub_ports tenant_id project_id",
+            "port_id sub_ports tenant_id project_id",
+        ),
         _ => (
             "floating_network_id floating_ip_address port_id fixed_ip_address \
              subnet_id description qos_policy_id dns_name dns_domain tenant_id \

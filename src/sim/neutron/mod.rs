@@ -12,6 +12,7 @@ mod network;
 mod port;
 mod quota;
 mod router;
+mod trunk;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +30,8 @@ pub(crate) use port::{
     Sketch as PortSketch, bind as port_bind, device as port_device, make as port_make,
     release as ports_release, unbind as port_unbind,
 };
+pub use trunk::TrunkSpec;
+pub(crate) use trunk::make as trunk_make;
 
 /// One resource, as it is shown.
 pub(crate) type Row = Map<String, Value>;
@@ -38,6 +41,8 @@ pub(crate) struct State {
     /// Rows by the name of their collection and their id.
     tables: BTreeMap<&'static str, BTreeMap<String, Row>>,
     limits: BTreeMap<(String, String), i64>,
+    /// Whether the extension for trunks is left out.
+    pub(crate) without_trunks: bool,
 }
 
 impl State {
@@ -100,7 +105,7 @@ pub(crate) fn truth(row: &Row, key: &str) -> bool {
 }
 
 /// The collections: their path, their name in a body, the name of one, and its kind.
-const COLLECTIONS: [(&str, &str, &str, Option<Kind>); 7] = [
+const COLLECTIONS: [(&str, &str, &str, Option<Kind>); 8] = [
     ("networks", "networks", "network", Some(Kind::Network)),
     ("subnets", "subnets", "subnet", Some(Kind::Subnet)),
     ("ports", "ports", "port", Some(Kind::Port)),
@@ -117,6 +122,7 @@ const COLLECTIONS: [(&str, &str, &str, Option<Kind>); 7] = [
         None,
     ),
     ("routers", "routers", "router", Some(Kind::Router)),
+    ("trunks", "trunks", "trunk", Some(Kind::Trunk)),
     (
         "floatingips",
         "floatingips",
@@ -207,6 +213,11 @@ fn absent(one: &str, id: &str) -> Reply {
             "SecurityGroupRuleNotFound",
             format!("Security group rule {id} does not exist"),
         ),
+        "trunk" => ("TrunkNotFound", format!("Trunk {id} could not be found.")),
+        "sub_port" => (
+            "SubPortNotFound",
+            format!("SubPort {id} could not be found."),
+        ),
         "router" => ("RouterNotFound", format!("Router {id} could not be found")),
         _ => (
             "FloatingIPNotFound",
@@ -243,7 +254,9 @@ fn route(world: &mut World, ask: &Ask<'_>, rest: &[&str]) -> Answer {
     let Some((path, rest)) = rest.split_first() else {
         return Err(nowhere());
     };
-    let found = COLLECTIONS.iter().find(|(known, ..)| known == path);
+    let mut known = COLLECTIONS.iter();
+    let found = known.find(|(known, ..)| known == path);
+    let found = found.filter(|(known, ..)| !(world.neutron.without_trunks && *known == "trunks"));
     let (_, table, one, kind) = *found.ok_or_else(nowhere)?;
     let method = ask.call.method.as_str();
     let verb = match method {
@@ -274,7 +287,11 @@ fn route(world: &mut World, ask: &Ask<'_>, rest: &[&str]) -> Answer {
                 "networks" => network::check_unused(world, id)?,
                 "subnets" => network::remove_subnet(world, id)?,
                 "security_groups" => group::check_unused(world, id)?,
-                "ports" => port::check_removable(&row)?,
+                "ports" => {
+                    port::check_removable(&row)?;
+                    trunk::check_port_removable(world, id)?;
+                }
+                "trunks" => trunk::check_removable(world, &row)?,
                 _ => {}
             }
             world.neutron.remove(table, id);
@@ -292,6 +309,12 @@ fn route(world: &mut World, ask: &Ask<'_>, rest: &[&str]) -> Answer {
         ) if table == "routers" => {
             see(world, ask, table, one, id)?;
             router::interface(world, ask, id, verb)
+        }
+        ("PUT", [id, verb @ ("add_subports" | "remove_subports")])
+        | ("GET", [id, verb @ "get_subports"])
+            if table == "trunks" =>
+        {
+            trunk::sub_ports(world, ask, id, verb)
         }
         (_, [id, "tags", tag @ ..]) => {
             see(world, ask, table, one, id)?;
@@ -326,6 +349,10 @@ fn extensions(world: &World) -> Vec<Value> {
         "stateful-security-group",
         "subnet_allocation",
     ];
+    if !world.neutron.without_trunks {
+        aliases.push("trunk");
+        aliases.push("trunk-details");
+    }
     if world.config.release.is_newer() {
         aliases.push("security-groups-rules-belongs-to-default-sg");
         aliases.push("subnet-external-network");
@@ -387,6 +414,11 @@ fn view(world: &World, ask: &Ask<'_>, table: &str, row: &Row) -> Value {
             .collect();
         row.insert("security_group_rules".to_owned(), json!(rules));
     }
+    if table == "ports"
+        && let Some(details) = trunk::details(world, text(&row, "id"))
+    {
+        row.insert("trunk_details".to_owned(), details);
+    }
     if table == "security_group_rules" {
         // Shown within their group only.
         row.retain(|key, _| !["tags", "standard_attr_id"].contains(&key.as_str()));
@@ -445,6 +477,7 @@ fn create(world: &mut World, ask: &Ask<'_>, table: &'static str, one: &'static s
             "security_groups" => group::create(world, &project, wanted)?,
             "security_group_rules" => group::create_rule(world, ask, &project, wanted)?,
             "routers" => router::create(world, &project, wanted),
+            "trunks" => trunk::create(world, ask, &project, wanted)?,
             _ => router::create_floating(world, ask, &project, wanted)?,
         });
     }

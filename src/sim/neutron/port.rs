@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::address::{Block, between};
 use super::network::{fill, is_automatic};
-use super::{Ask, Row, absent, bad, conflict, denied, fresh, group, see, text, touch};
+use super::{Ask, Row, absent, bad, conflict, denied, fresh, group, see, text, touch, trunk};
 use crate::sim::reply::{Reply, neutron_fault};
 use crate::sim::world::{Kind, World};
 
@@ -49,6 +49,7 @@ pub(crate) fn bind(world: &mut World, port: &str, server: &str) {
         port,
         changes.as_object().cloned().unwrap_or_default(),
     );
+    trunk::follow(world, port);
 }
 
 /// Takes a server's ports away: those in `made` are deleted, the others are let go.
@@ -79,6 +80,7 @@ pub(crate) fn unbind(world: &mut World, port: &str) {
         port,
         changes.as_object().cloned().unwrap_or_default(),
     );
+    trunk::follow(world, port);
 }
 
 /// The server or whatever else has a port, empty where nothing has; nothing where the port is not there, or

@@ -40,6 +40,7 @@ use super::{
         types_and_volumes_have_quotas_of_their_own,
     },
     transfer::volume_is_taken_over_whatever_was_left_of_it,
+    trunk::port_of_a_trunk_stays_as_long_as_it,
     until,
 };
 
@@ -94,6 +95,7 @@ claims! {
     texts_have_other_limits_in_each_service,
     types_and_volumes_have_quotas_of_their_own,
     right_to_import_is_told_and_that_to_export_is_not,
+    port_of_a_trunk_stays_as_long_as_it,
 }
 
 pub(super) async fn perform(
@@ -249,6 +251,7 @@ async fn project_that_nobody_reaches_is_unconfigured(stage: &Stage) {
         ThingKind::VolumeBackup,
         ThingKind::Server,
         ThingKind::Port,
+        ThingKind::Trunk,
         ThingKind::GroupSnapshot,
         ThingKind::Image,
     ] {
@@ -265,6 +268,7 @@ async fn missing_thing_is_nothing_and_its_deletion_is_fine(stage: &Stage) {
             ThingKind::VolumeBackup,
             ThingKind::Server,
             ThingKind::Port,
+            ThingKind::Trunk,
             ThingKind::SecurityGroup,
             ThingKind::KeyPair,
             ThingKind::GroupSnapshot,
@@ -347,7 +351,7 @@ async fn volume_is_found_by_its_name_and_applied_twice(stage: &Stage) {
     }
 }
 
-fn ground<'stage>(stage: &'stage Stage, tenant: &Tenant) -> &'stage super::Ground {
+pub(super) fn ground<'stage>(stage: &'stage Stage, tenant: &Tenant) -> &'stage super::Ground {
     if tenant == stage.source_tenant() {
         &stage.source
     } else {
@@ -530,7 +534,7 @@ async fn security_group_that_others_need_stays(stage: &Stage) {
     }
 }
 
-fn port_at(network: &str, address: Option<&str>, mac: Option<&str>) -> Request {
+pub(super) fn port_at(network: &str, address: Option<&str>, mac: Option<&str>) -> Request {
     Request::MakePort {
         network: NetworkId::new(network),
         fixed: address
@@ -563,7 +567,7 @@ async fn address_that_is_taken_is_a_conflict(stage: &Stage) {
         )
         .await;
         assert!(first.ready);
-        let Some(Fact::Port { addresses }) = first.fact else {
+        let Some(Fact::Port { addresses, .. }) = first.fact else {
             panic!("no addresses");
         };
         assert_eq!(addresses, ["10.78.0.2"]);

@@ -14,6 +14,7 @@ mod servers;
 mod strictness;
 mod transfer;
 mod troubles;
+mod trunk;
 
 use std::{
     panic::AssertUnwindSafe,

@@ -1,0 +1,127 @@
+//! Trunks and the sub ports that they are made of; it may not know how a port is made.
+//!
+//! A trunk is made on its parent port before the server: a parent port that is bound is refused by some
+//! drivers. An instance is worth more than its trunk, so one that is refused falls alone, and its sub ports,
+//! which nothing could reach any more, go again.
+
+use super::{Kept, kept, was_refused};
+use crate::{
+    domain::{
+        effect::{Disposal, Effect, Fact, Request, SubPort},
+        id::{PortId, TrunkId},
+        manifest::Manifest,
+        restoration::RestorePlanInput,
+    },
+    plan::{
+        draft::{Draft, Step, Stop},
+        layout::Layout,
+    },
+};
+
+/// The key of the trunk of a port.
+fn key_of(parent: usize) -> String {
+    format!("port-{parent}-trunk")
+}
+
+/// Makes the trunks, and lets go of the sub ports of those that are refused. `ports` are the ports that
+/// stand, each with its place.
+pub(super) fn create(
+    next: &mut Draft<'_>,
+    input: &RestorePlanInput,
+    layout: &Layout,
+    ports: &[(usize, &Effect)],
+) -> Step<()> {
+    if layout.without_trunks {
+        return Ok(());
+    }
+    let at = |place: usize| {
+        let mut ports = ports.iter();
+        ports.find(|(at, _)| *at == place).map(|(_, port)| *port)
+    };
+    let trunks = input.manifest.trunks();
+    let mut wishes = Vec::new();
+    for (parent, trunk, places) in &trunks {
+        let sub_ports = trunk.sub_ports.iter().zip(places.clone());
+        let sub_ports = sub_ports.filter_map(|(sub, place)| {
+            Some(SubPort {
+                port: PortId::new(at(place)?.id()),
+                segmentation_type: sub.segmentation_type.clone(),
+                segmentation_id: sub.segmentation_id,
+            })
+        });
+        let Some(port) = at(*parent) else { continue };
+        let request = Request::MakeTrunk {
+            port: PortId::new(port.id()),
+            sub_ports: sub_ports.collect(),
+            description: trunk.description.clone(),
+            down: trunk.down,
+        };
+        wishes.push(next.wish(key_of(*parent), request, Disposal::Product));
+    }
+    next.all_that_can(wishes)?;
+    let mut pending = false;
+    for (parent, _, places) in trunks {
+        if next.effect(&key_of(parent)).is_some_and(was_refused) {
+            for port in places.filter_map(at) {
+                pending |= next.gone(port).is_err();
+            }
+        }
+    }
+    if pending { Err(Stop::Pending) } else { Ok(()) }
+}
+
+/// Gives the trunks that stand their names and tags.
+pub(super) fn names(next: &Draft<'_>, manifest: &Manifest) -> Vec<crate::domain::decision::Wish> {
+    let trunks = manifest.trunks().into_iter();
+    trunks
+        .filter_map(|(parent, trunk, _)| {
+            let made = next.effect(&key_of(parent))?;
+            if was_refused(made) {
+                return None;
+            }
+            let request = Request::ApplyTrunk {
+                trunk: TrunkId::new(made.id()),
+                name: trunk.name.clone(),
+                tags: trunk.tags.clone(),
+            };
+            let key = format!("{}-name", key_of(parent));
+            Some(next.wish(key, request, Disposal::Keep))
+        })
+        .collect()
+}
+
+/// What of the port at a place is to be as it was. A VLAN interface of a guest has the MAC address of the
+/// card under it, unless it was given another one: so a sub port that had the address of its parent gets
+/// the one that its parent gets, kept or not.
+pub(super) fn kept(next: &Draft<'_>, manifest: &Manifest, layout: &Layout, place: usize) -> Kept {
+    let own = layout.ports[place].kept.clone();
+    let mut trunks = manifest.trunks().into_iter();
+    let Some((parent, _, _)) = trunks.find(|(_, _, places)| places.contains(&place)) else {
+        return own;
+    };
+    let (facts, of_parent) = (manifest.every_port()[place], &manifest.ports[parent]);
+    if facts.mac.is_empty() || !facts.mac.eq_ignore_ascii_case(&of_parent.mac) {
+        return own;
+    }
+    let key = kept::tried(next, parent, &layout.ports[parent].kept).key;
+    match next.effect(&key).and_then(|made| made.fact.as_ref()) {
+        Some(Fact::Port { mac, .. }) if !mac.is_empty() => Kept {
+            mac: Some(mac.clone()),
+            ..own
+        },
+        // It was found by its name, and nobody has told.
+        Some(
+            Fact::Port { .. }
+            | Fact::Instance(_)
+            | Fact::Record(_)
+            | Fact::Parents { .. }
+            | Fact::Inventory(_)
+            | Fact::Captured { .. }
+            | Fact::Presence { .. }
+            | Fact::Seen(_)
+            | Fact::Allowance(_)
+            | Fact::Server(_),
+        )
+        | None => own,
+    }
+}
