@@ -9,7 +9,8 @@
 //! | security group | a rule of a group that ports have; after a refusal the ports that have it | rules, ports |
 //! | key pair | a server that was made with it | the servers |
 //!
-//! Snapshots, volume backups, group snapshots and images are guarded by their services: what uses them
+//! Who has made a snapshot of a volume is read after a refusal. Snapshots, volume backups, group snapshots
+//! and images are guarded by their services: what uses them
 //! gives them a status, or children, and makes their deletion a refusal.
 
 use serde::Deserialize;
@@ -443,6 +444,7 @@ struct Snapshot {
 /// anything.
 pub(super) async fn of_refused_volume(
     access: &Access,
+    tenant: &Tenant,
     id: &str,
     ours: &[Thing],
     refusal: Fault,
@@ -450,27 +452,15 @@ pub(super) async fn of_refused_volume(
     if refusal.kind == FaultKind::NotFound {
         return refusal;
     }
-    let call = Call::get(
-        Service::BlockStorage,
-        "snapshots",
-        format!("list the snapshots of volume {id}"),
-    )
-    .query("volume_id", id);
+    let doing = format!("list the snapshots of volume {id}");
+    let call = cinder(access, tenant, "snapshots", &doing).query("volume_id", id);
     // Why it was refused is known; who it was tells only more.
     let Ok(found) = access.read::<Snapshots>(&call).await else {
         return refusal;
     };
-    let holders = found.snapshots.iter();
-    let holders: Vec<Holder> = holders
+    let snapshots = found.snapshots.iter();
+    let holders: Vec<Holder> = snapshots
         .map(|one| Holder::user("snapshot", &one.id))
         .collect();
-    match stranger(&holders, ours) {
-        None => refusal,
-        Some(holder) => Fault {
-            status: refusal.status,
-            code: refusal.code,
-            request_id: refusal.request_id,
-            ..holder.fault(refusal.service, refusal.doing, "")
-        },
-    }
+    told_instead(&holders, ours, refusal)
 }

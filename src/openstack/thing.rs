@@ -343,7 +343,7 @@ pub(super) async fn delete(
         }
         Err(fault) if thing.kind == ThingKind::Volume && fault.status == Some(400) => {
             let fault = refused_deletion(fault, thing.kind);
-            Err(holder::of_refused_volume(access, &thing.id, ours, fault).await)
+            Err(holder::of_refused_volume(access, tenant, &thing.id, ours, fault).await)
         }
         Err(fault) if thing.kind == ThingKind::Port => {
             let fault = refused_deletion(fault, thing.kind);
