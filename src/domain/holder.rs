@@ -72,6 +72,17 @@ impl Holder {
         }
     }
 
+    /// The same server where nobody knows it: one of another project, or one that was lost with its volumes
+    /// attached. Who of the two it is, only an admin can say.
+    #[must_use]
+    pub fn unknown(self) -> Self {
+        let words = format!(
+            "{}, which Nova does not know; where that is lost, delete the attachment",
+            self.words
+        );
+        Self { words, ..self }
+    }
+
     /// Whether it is a server.
     pub fn is_server(&self) -> bool {
         self.server
@@ -153,6 +164,11 @@ mod tests {
         assert_eq!(told(&server), "data is used by server s-1");
         let named = server.named("production");
         assert_eq!(told(&named), "data is used by server production (s-1)");
+        let lost = Holder::server("s-1").unknown();
+        assert!(
+            told(&lost).contains("server s-1, which Nova does not know"),
+            "{lost}"
+        );
         let locked = Holder::itself("is locked").fault(Service::Compute, "x", "");
         assert_eq!(
             (locked.kind, locked.message.as_str()),

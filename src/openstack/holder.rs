@@ -113,8 +113,9 @@ pub(super) async fn introduce(access: &Access, holder: &Holder) -> Holder {
         format!("servers/{id}"),
         format!("read the server {id}"),
     );
-    match access.read::<One>(&call).await {
-        Ok(One { server }) => holder.clone().named(&server.name),
+    match access.read_if_there::<One>(&call).await {
+        Ok(Some(One { server })) => holder.clone().named(&server.name),
+        Ok(None) => holder.clone().unknown(),
         // Its id says enough.
         Err(_) => holder.clone(),
     }

@@ -62,15 +62,16 @@ pub(crate) fn untouched(cloud: &Cloud, given: &[String], holder: &str, from: usi
     }
 }
 
-/// A failure leaves nothing behind, but where a thing came to a status that nobody knows. Then all that is
-/// left is named, and an admin does what the error asks for, so that a deletion takes the rest.
+/// A failure leaves nothing behind, but where a thing came to a status that nobody knows, or a server vanished
+/// that its volumes belong to ever since. Then all that is left is named, and an admin does what the error asks
+/// for, so that a deletion takes the rest.
 pub(crate) fn left_behind(
     cloud: &Cloud,
     held: &[String],
     before: &[String],
     error: Option<&OperationError>,
 ) {
-    if !held.iter().any(|one| is_perplexed(one)) {
+    if orphans(cloud, held).is_empty() && !held.iter().any(|one| is_perplexed(one)) {
         assert_eq!(held, before, "left behind: {error:#?}");
     }
     for one in held.iter().filter(|one| !before.contains(one)) {
@@ -88,6 +89,29 @@ pub(crate) fn left_behind(
             cloud.set_status(id, "error").expect("it is there");
         }
     }
+    free_orphans(cloud, held);
+}
+
+/// Takes volumes from servers that vanished, which nobody but an admin does.
+pub(crate) fn free_orphans(cloud: &Cloud, held: &[String]) {
+    for orphan in orphans(cloud, held) {
+        cloud.let_go_of_volume(&orphan).expect("it is there");
+    }
+}
+
+/// The volumes of these lines that belong to a server that is in none of them.
+fn orphans(cloud: &Cloud, held: &[String]) -> Vec<String> {
+    let is_held = |id: &str| held.iter().any(|line| line.contains(id));
+    let state = cloud.state();
+    let projects = state["projects"].as_object().into_iter().flatten();
+    let volumes = projects.flat_map(|(_, one)| one["volumes"].as_array().into_iter().flatten());
+    let orphans = volumes.filter(|one| {
+        one["server"]
+            .as_str()
+            .is_some_and(|server| !is_held(server))
+    });
+    let ids = orphans.filter_map(|one| one["id"].as_str());
+    ids.filter(|id| is_held(id)).map(str::to_owned).collect()
 }
 
 /// An admin gives records that came to a status that nobody knows back the one that they had.

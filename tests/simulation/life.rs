@@ -414,7 +414,15 @@ impl<'s> Life<'s> {
                     assert!(left.is_empty(), "left behind: {left:#?}");
                     return;
                 }
-                Some(left) => self.failed("the restoration's deletion", left.error.as_ref()),
+                Some(left) => {
+                    self.failed("the restoration's deletion", left.error.as_ref());
+                    for tenant in [&self.stage.home, &self.stage.refuge] {
+                        judge::free_orphans(
+                            self.stage.cloud(tenant),
+                            &self.stage.inventory(tenant),
+                        );
+                    }
+                }
             }
         }
         panic!("no deletion after {TRIES} tries: {:#?}", self.failures)
