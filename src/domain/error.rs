@@ -353,6 +353,16 @@ impl OperationError {
     pub fn is_unreadable(&self) -> bool {
         self.reason == UNREADABLE
     }
+
+    /// Refuses to go by what could not be read: an empty calendar, say, that stands in for another.
+    pub fn check_readable(told: Option<&Self>) -> Result<(), Error> {
+        match told.filter(|told| told.is_unreadable()) {
+            None => Ok(()),
+            Some(told) => {
+                Err(Error::precondition(UNREADABLE, told.message.clone()).advise(&told.guidance))
+            }
+        }
+    }
 }
 
 impl From<&Error> for OperationError {
@@ -397,8 +407,8 @@ impl From<&Fault> for OperationError {
             guidance: fault.guidance().to_owned(),
             service: Some(fault.service),
             status: fault.status,
-            code: fault.code.clone(),
-            request_id: fault.request_id.clone(),
+            code: fault.code.clone().map(String::from),
+            request_id: fault.request_id.clone().map(String::from),
             retryable: fault.kind.is_retryable(),
             blockers: Vec::new(),
         }

@@ -43,7 +43,10 @@ pub(super) const PATH: &str = "/api/openstack-backups/";
 const NAMES: Names = &[("instance_id", "instance")];
 
 /// What the parameters of its list are called elsewhere.
-const PARAMETERS: Names = &[("instance_id", "instance_uuid")];
+const PARAMETERS: Names = &[
+    ("instance_id", "instance_uuid"),
+    ("schedule_id", "backup_schedule_uuid"),
+];
 
 /// A regular backup: snapshots that bring an instance back in its own tenant.
 #[expect(clippy::struct_field_names, reason = "the original named it so")]

@@ -44,7 +44,10 @@ pub(super) const PATH: &str = "/api/openstack-dr-backups/";
 const NAMES: Names = &[("instance_id", "source_instance")];
 
 /// What the parameters of its list are called elsewhere.
-const PARAMETERS: Names = &[("instance_id", "source_instance_uuid")];
+const PARAMETERS: Names = &[
+    ("instance_id", "source_instance_uuid"),
+    ("schedule_id", "backup_schedule_uuid"),
+];
 
 /// A DR backup: what brings an instance back in another cloud.
 #[derive(Debug, Serialize, ToSchema)]

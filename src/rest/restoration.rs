@@ -41,6 +41,12 @@ pub(super) const OF_BACKUPS: &str = "/api/openstack-backup-restorations/";
 /// What fields are called elsewhere, and here.
 const NAMES: Names = &[("flavor_id", "flavor")];
 
+/// What the parameters of its list are called.
+const PARAMETERS: Names = &[
+    ("dr_backup_id", "backup_uuid"),
+    ("backup_id", "backup_uuid"),
+];
+
 /// A restoration: the rebuilding of an instance from a backup.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Restoration {
@@ -367,7 +373,8 @@ async fn list(
         order: asked.o,
     };
     let (query, page) = asked::query(fields, filter, &paging, face.sizes)?;
-    let found = face.service.restorations_list(query).await?;
+    let found = face.service.restorations_list(query).await;
+    let found = found.map_err(|error| Problem::of(error, PARAMETERS))?;
     Ok(Listing {
         rows: found.items.into_iter().map(tell).collect(),
         page,

@@ -18,7 +18,7 @@ use crate::{
         keeping::{Keeping, Rekeeping},
         lifecycle::{State, Transition},
         operation::{Ask, Operation},
-        page::{Page, Query},
+        page::{Filter, Page, Query},
         progress::Progress,
         restoration::{Restoration, Source},
         verification::Verification,
@@ -182,7 +182,11 @@ impl Service {
     /// A page of regular backups.
     pub async fn backups_list(&self, query: Query) -> Result<Page<Backup>, Error> {
         let page = self.store.backups_list(query.clone()).await;
-        self.honest(&query, page.map_err(refused)?).await
+        let of = Filter {
+            schedule: query.filter.schedule,
+            ..Filter::default()
+        };
+        self.honest_of(&query, page.map_err(refused)?, of).await
     }
 
     /// The restorations of a backup of either kind, newest first.

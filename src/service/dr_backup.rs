@@ -250,7 +250,11 @@ impl Service {
     /// A page of DR backups.
     pub async fn dr_backups_list(&self, query: Query) -> Result<Page<DrBackup>, Error> {
         let page = self.store.dr_backups_list(query.clone()).await;
-        self.honest(&query, page.map_err(refused)?).await
+        let of = Filter {
+            schedule: query.filter.schedule,
+            ..Filter::default()
+        };
+        self.honest_of(&query, page.map_err(refused)?, of).await
     }
 
     /// The imported records that are known of every link that a DR backup holds.

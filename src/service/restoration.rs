@@ -210,7 +210,12 @@ impl Service {
     /// A page of restorations.
     pub async fn restorations_list(&self, query: Query) -> Result<Page<Restoration>, Error> {
         let page = self.store.restorations_list(query.clone()).await;
-        self.honest(&query, page.map_err(refused)?).await
+        let of = Filter {
+            dr_backup: query.filter.dr_backup,
+            backup: query.filter.backup,
+            ..Filter::default()
+        };
+        self.honest_of(&query, page.map_err(refused)?, of).await
     }
 
     /// The restoration that makes the instance of this id of ours.

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     domain::{
         calendar::Calendar,
-        error::{Error, ErrorKind},
+        error::{Error, ErrorKind, OperationError},
         id::{ResourceId, ServerId, Tenant},
         page::{Filter, Order, Query},
         point::PointFacts,
@@ -85,6 +85,7 @@ impl Service {
         schedule: &Schedule,
         sights: &mut Sights,
     ) -> Result<usize, Error> {
+        OperationError::check_readable(schedule.error.as_ref())?;
         let calendar = schedule.plan.calendar()?;
         if let Err(error) = self.points_look(&schedule.tenant, sights).await {
             info!(schedule = %schedule.id, %error, "its points could not all be looked at: those do not count");

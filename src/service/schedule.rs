@@ -8,7 +8,7 @@ use super::{
 use crate::{
     domain::{
         calendar::Calendar,
-        error::Error,
+        error::{Error, OperationError},
         id::{ResourceId, RunId, ScheduleId, ServerId, Tenant},
         page::{Cursor, Page, Query},
         retention::Judgement,
@@ -144,6 +144,13 @@ impl Service {
         self.store.schedule_get(id).await.map_err(refused)
     }
 
+    /// One schedule to go by.
+    async fn schedule_readable(&self, id: ScheduleId) -> Result<Schedule, Error> {
+        let schedule = self.schedule_get(id).await?;
+        OperationError::check_readable(schedule.error.as_ref())?;
+        Ok(schedule)
+    }
+
     /// A page of schedules.
     pub async fn schedules_list(&self, query: Query) -> Result<Page<Schedule>, Error> {
         let page = self.store.schedules_list(query.clone()).await;
@@ -173,7 +180,7 @@ impl Service {
         if let Some(answer) = self.schedule_answered(key.as_ref()).await? {
             return Ok(answer);
         }
-        let mut schedule = self.schedule_get(ask.id).await?;
+        let mut schedule = self.schedule_readable(ask.id).await?;
         check_etag(&ask.etag, schedule.revision, "the schedule")?;
         ask.change.apply(&mut schedule.plan);
         let calendar = self.check_plan(&schedule.plan)?;
@@ -188,7 +195,7 @@ impl Service {
         if let Some(answer) = self.schedule_answered(key.as_ref()).await? {
             return Ok(answer);
         }
-        let mut schedule = self.schedule_get(ask.id).await?;
+        let mut schedule = self.schedule_readable(ask.id).await?;
         check_etag(&ask.etag, schedule.revision, "the schedule")?;
         if schedule.active {
             return Err(already(&schedule, "active"));
@@ -208,7 +215,7 @@ impl Service {
         if let Some(answer) = self.schedule_answered(key.as_ref()).await? {
             return Ok(answer);
         }
-        let mut schedule = self.schedule_get(ask.id).await?;
+        let mut schedule = self.schedule_readable(ask.id).await?;
         check_etag(&ask.etag, schedule.revision, "the schedule")?;
         if !schedule.active {
             return Err(already(&schedule, "inactive"));
@@ -240,7 +247,7 @@ impl Service {
         {
             return Ok(run);
         }
-        let schedule = self.schedule_get(ask.id).await?;
+        let schedule = self.schedule_readable(ask.id).await?;
         check_etag(&ask.etag, schedule.revision, "the schedule")?;
         let now = self.clock.now();
         let next = schedule.next;
@@ -252,7 +259,7 @@ impl Service {
 
     /// What a schedule is going to do: its next runs, and what its retention would let go now.
     pub async fn schedule_preview(&self, id: ScheduleId, runs: u32) -> Result<Preview, Error> {
-        let schedule = self.schedule_get(id).await?;
+        let schedule = self.schedule_readable(id).await?;
         let calendar = schedule.plan.calendar()?;
         let now = self.clock.now();
         let judgement = self.judge(&schedule, &calendar, now, None).await?;

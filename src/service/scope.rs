@@ -306,6 +306,41 @@ impl Service {
         Ok(())
     }
 
+    /// The same for a page of what came of the other resources of ours that `of` names, points of a schedule
+    /// and restorations of a point: an empty one only about such as are there, or else it would look as if
+    /// they had never run, or never been restored.
+    pub(super) async fn honest_of<T>(
+        &self,
+        query: &Query,
+        page: Page<T>,
+        of: Filter,
+    ) -> Result<Page<T>, Error> {
+        let page = self.honest(query, page).await?;
+        if !page.items.is_empty() || query.after.is_some() {
+            return Ok(page);
+        }
+        let refusals = [
+            match of.dr_backup {
+                Some(id) => (self.dr_backup_get(id).await.err(), "dr_backup_id"),
+                None => (None, ""),
+            },
+            match of.backup {
+                Some(id) => (self.backup_get(id).await.err(), "backup_id"),
+                None => (None, ""),
+            },
+            match of.schedule {
+                Some(id) => (self.schedule_get(id).await.err(), "schedule_id"),
+                None => (None, ""),
+            },
+        ];
+        for (refusal, field) in refusals {
+            if let Some(error) = refusal {
+                return Err(error.about(Some(field.to_owned())));
+            }
+        }
+        Ok(page)
+    }
+
     /// Whether anything that we keep is about such a place.
     async fn is_kept(&self, place: &Filter) -> Result<bool, Error> {
         let query = || Query {

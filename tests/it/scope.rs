@@ -65,6 +65,9 @@ impl Decoder for Bytes {
 /// The fields that name a place.
 const SCOPE: [&str; 3] = ["cloud", "tenant", "instance_id"];
 
+/// The fields that name something of ours, by which a list is filtered.
+const OURS: [&str; 3] = ["dr_backup_id", "backup_id", "schedule_id"];
+
 /// What a request needs beside its place to be good, by its message.
 fn beside(message: &str, backup: &str) -> Value {
     match message {
@@ -108,7 +111,8 @@ fn places(method: &MethodDescriptor) -> BTreeMap<String, Vec<&'static str>> {
             };
             let words = fields.split(|one: char| !one.is_alphanumeric() && one != '_');
             let words: BTreeSet<&str> = words.collect();
-            let named = SCOPE.into_iter().filter(|scope| words.contains(scope));
+            let named = SCOPE.into_iter().chain(OURS);
+            let named = named.filter(|field| words.contains(field));
             found.entry(name.clone()).or_default().extend(named);
         }
         let kind = field.kind();
@@ -202,17 +206,18 @@ async fn no_rpc_answers_about_a_place_that_does_not_exist() {
         ("tenant", house.home()),
         ("instance_id", server.clone()),
     ]);
-    let wrong: [(&str, String); 6] = [
+    let nobody = "00000000-0000-4000-8000-000000000000".to_owned();
+    let wrong: [(&str, String); 9] = [
         ("cloud", "nowhere".to_owned()),
         ("tenant", "f".repeat(32)),
         ("tenant", "demo".to_owned()),
         // It exists, and the instance is not in it.
         ("instance_id", second),
-        (
-            "instance_id",
-            "00000000-0000-4000-8000-000000000000".to_owned(),
-        ),
+        ("instance_id", nobody.clone()),
         ("instance_id", "shop".to_owned()),
+        ("dr_backup_id", nobody.clone()),
+        ("backup_id", nobody.clone()),
+        ("schedule_id", nobody),
     ];
     let pool = DescriptorPool::decode(DESCRIPTORS).expect("descriptors");
     let (mut asked, mut failures) = (0, Vec::new());
@@ -261,7 +266,7 @@ fn misjudged(status: &Status, at: &str, field: &str) -> Option<String> {
         "filter" => "filter".to_owned(),
         inner => format!("{inner}.{field}"),
     };
-    let word = field.trim_end_matches("_id");
+    let word = field.trim_start_matches("dr_").trim_end_matches("_id");
     let told = codes.contains(&status.code()) && named(&wanted) && status.message().contains(word);
     (!told).then(|| format!("{:?} {} {violations:?}", status.code(), status.message()))
 }
@@ -313,6 +318,12 @@ async fn a_check_of_a_restoration_tells_everything_that_is_in_the_way() {
         .await;
     let answer = answer.expect("it is possible").into_inner();
     assert!(answer.id.is_empty(), "{answer:?}");
+    // What the target chooses anew is told beforehand too.
+    let told = |attribute: &str| {
+        let mut differences = answer.differences.iter();
+        differences.any(|one| one.attribute.ends_with(attribute) && !one.was.is_empty())
+    };
+    assert!(told("mac_address") && told("fixed_ips"), "{answer:#?}");
     for validate_only in [true, false] {
         house.dr.clear_requests();
         let wish = pb::CreateRestorationRequest {

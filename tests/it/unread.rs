@@ -12,10 +12,15 @@ use std::{
 use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection as _};
 use drbackup::{
     api::pb,
-    domain::{error::UNREADABLE_TEXT, operation::Ask},
+    domain::{
+        error::{UNREADABLE, UNREADABLE_TEXT},
+        operation::Ask,
+    },
     plan,
     sim::{Action, InstanceSpec, Rule, Service, Times},
 };
+
+use tonic_types::StatusExt as _;
 
 use crate::{
     house::{House, census, things},
@@ -161,4 +166,70 @@ async fn a_planner_that_panics_holds_its_own_operation_and_no_other() {
     let held = house.backup_at_rest(&held.id).await;
     assert_eq!(state(held.state), pb::State::Ok, "{:?}", held.error);
     assert!(!held.runtime_state.contains("defect"), "{held:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_of_a_newer_version_is_neither_gone_by_nor_blamed_on_the_caller() {
+    let house = House::open(Times::fast()).await;
+    let spec = InstanceSpec::new("shop", &[1]);
+    let server = house.source.create_instance(&spec).expect("made").server;
+    let create = pb::CreateScheduleRequest {
+        schedule: Some(pb::Schedule {
+            cloud: "source".to_owned(),
+            tenant: house.home(),
+            instance_id: server,
+            schedule: "@daily".to_owned(),
+            time_zone: "UTC".to_owned(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let client = &mut house.schedules().await;
+    let made = client.create_schedule(create).await.expect("made");
+    let made = made.into_inner();
+    sql(
+        &house.database(),
+        "UPDATE schedules SET plan = '{\"missed\":\"catch_up_all\"}'",
+    );
+    let id = || made.id.clone();
+    let update = pb::UpdateScheduleRequest {
+        schedule: Some(pb::Schedule {
+            id: id(),
+            description: "other words".to_owned(),
+            ..Default::default()
+        }),
+        update_mask: Some(prost_types::FieldMask {
+            paths: vec!["description".to_owned()],
+        }),
+        ..Default::default()
+    };
+    let preview = pb::PreviewScheduleRequest {
+        id: id(),
+        ..Default::default()
+    };
+    let run = pb::RunScheduleRequest {
+        id: id(),
+        ..Default::default()
+    };
+    let activate = pb::ActivateScheduleRequest {
+        id: id(),
+        ..Default::default()
+    };
+    let deactivate = pb::DeactivateScheduleRequest {
+        id: id(),
+        ..Default::default()
+    };
+    for refused in [
+        client.update_schedule(update).await.map(drop),
+        client.preview_schedule(preview).await.map(drop),
+        client.run_schedule(run).await.map(drop),
+        client.activate_schedule(activate).await.map(drop),
+        client.deactivate_schedule(deactivate).await.map(drop),
+    ] {
+        let refused = refused.expect_err("nobody can read it");
+        assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+        let told = refused.get_error_details();
+        let told = told.error_info().expect("a reason");
+        assert_eq!(told.reason, UNREADABLE, "{refused:?}");
+    }
 }
