@@ -165,8 +165,11 @@ fn facts(error: &Error) -> HashMap<String, String> {
                 .map(|status| status.to_string())
                 .unwrap_or_default(),
         );
-        put("code", fault.code.clone().unwrap_or_default());
-        put("request_id", fault.request_id.clone().unwrap_or_default());
+        put("code", fault.code.clone().unwrap_or_default().into());
+        put(
+            "request_id",
+            fault.request_id.clone().unwrap_or_default().into(),
+        );
     }
     facts
 }
@@ -292,8 +295,8 @@ mod tests {
             "maximum number of backups allowed (10) exceeded",
         );
         fault.status = Some(413);
-        fault.code = Some("overLimit".to_owned());
-        fault.request_id = Some("req-1".to_owned());
+        fault.code = Some("overLimit".into());
+        fault.request_id = Some("req-1".into());
         let status = status(&fault.into());
 
         assert_eq!(status.code(), Code::ResourceExhausted);

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::time::Timestamp;
+
 /// Which of OpenStack's services was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -179,13 +181,17 @@ pub struct Fault {
     /// The HTTP status, where there was one.
     pub status: Option<u16>,
     /// The service's own code for it (`overLimit`, `IpAddressInUse`), where it gave one.
-    pub code: Option<String>,
+    pub code: Option<Box<str>>,
     /// What the service said, without secrets and cut to a sensible length.
     pub message: String,
     /// OpenStack's request id, by which its logs are searched.
-    pub request_id: Option<String>,
+    pub request_id: Option<Box<str>>,
     /// Seconds after which the cloud would like to be asked again.
     pub retry_after: Option<u32>,
+    /// Since when an effect has met nothing but faults of this kind. Nothing in what an adapter tells, and
+    /// in rows of versions that did not note it.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
 }
 
 impl Fault {
@@ -205,6 +211,18 @@ impl Fault {
             message: message.into(),
             request_id: None,
             retry_after: None,
+            since: None,
+        }
+    }
+
+    /// The same fault, met at `time` where `before` was met last.
+    #[must_use]
+    pub fn met(self, time: Timestamp, before: Option<&Self>) -> Self {
+        let same = before.filter(|before| before.kind == self.kind);
+        let since = same.and_then(|before| before.since).unwrap_or(time);
+        Self {
+            since: Some(since),
+            ..self
         }
     }
 
@@ -323,6 +341,20 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn a_fault_is_as_old_as_the_first_of_its_kind_in_a_row() {
+        let met = |kind, time, before: Option<&Fault>| {
+            let fault = Fault::new(kind, Service::BlockStorage, "ask", "no");
+            fault.met(Timestamp(time), before)
+        };
+        let first = met(FaultKind::Busy, 5, None);
+        let second = met(FaultKind::Busy, 9, Some(&first));
+        let silence = met(FaultKind::Unreachable, 12, Some(&second));
+        let third = met(FaultKind::Busy, 20, Some(&silence));
+        let since = [first, second, silence, third].map(|fault| fault.since);
+        assert_eq!(since, [5, 5, 12, 20].map(|time| Some(Timestamp(time))));
+    }
 
     #[test]
     fn every_kind_has_a_reason_of_its_own() {

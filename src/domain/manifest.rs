@@ -240,6 +240,13 @@ impl PortFacts {
             name => format!("port {index} ({name}) {attribute}"),
         }
     }
+
+    /// Its addresses, sorted, for people.
+    pub fn addresses(&self) -> String {
+        let mut addresses: Vec<&str> = self.fixed.iter().map(|one| one.address.as_str()).collect();
+        addresses.sort_unstable();
+        addresses.join(", ")
+    }
 }
 
 /// A volume group of Cinder.

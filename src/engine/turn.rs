@@ -150,6 +150,11 @@ impl Held {
         let waited = aside.obstacle.is_some();
         self.rest = None;
         let answer = change(&mut effect, aside);
+        let before = self
+            .ledger
+            .get(key)
+            .and_then(|before| before.fault.as_ref());
+        effect.fault = effect.fault.map(|fault| fault.met(time, before));
         self.stale |= waited != aside.obstacle.is_some();
         // Whoever gives up may have waited for this look.
         self.stale |= self.ledger.unseen().contains(key);

@@ -468,7 +468,7 @@ fn parse<T: DeserializeOwned>(call: &Call, reply: &Reply) -> Result<T, Fault> {
     serde_json::from_slice(&reply.body).map_err(|_| {
         let mut fault = unreadable(call, "body");
         fault.status = Some(reply.status);
-        fault.request_id = reply.request_id();
+        fault.request_id = reply.request_id().map(Into::into);
         fault
     })
 }

@@ -60,15 +60,19 @@ pub(super) fn of_refusal(refusal: &Refusal<'_>, limits: &Limits) -> Fault {
         code: words
             .code
             .as_deref()
-            .map(|code| presentable(code, refusal.secrets, CODE_CHARACTERS_MAX)),
+            .map(|code| presentable(code, refusal.secrets, CODE_CHARACTERS_MAX).into()),
         message,
-        request_id: refusal.request_id.as_deref().map(request_id),
+        request_id: refusal
+            .request_id
+            .as_deref()
+            .map(|id| request_id(id).into()),
         retry_after: refusal
             .retry_after
             .or(words.retry_after)
             // A quota's `Retry-After: 0` says nothing, and a day of it says too much.
             .filter(|seconds| *seconds > 0)
             .map(|seconds| seconds.min(limits.retry_after_seconds_max)),
+        since: None,
     }
 }
 

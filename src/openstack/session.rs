@@ -412,7 +412,7 @@ pub(super) fn read_field<T: DeserializeOwned>(
             format!("the answer has no usable `{key}`"),
         );
         fault.status = Some(reply.status);
-        fault.request_id = reply.request_id();
+        fault.request_id = reply.request_id().map(Into::into);
         fault
     })
 }

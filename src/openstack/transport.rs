@@ -295,7 +295,7 @@ impl Line {
         };
         let message = presentable(&message, &[], self.limits.message_characters_max);
         let mut fault = Fault::new(kind, ask.service, ask.doing, message);
-        fault.request_id = Some(own_id).filter(|_| kind == FaultKind::Unanswered);
+        fault.request_id = Some(own_id.into()).filter(|_| kind == FaultKind::Unanswered);
         Broken { fault, stale }
     }
 }

@@ -14,11 +14,12 @@ use crate::domain::{
         CARD_ORDER_GAP, Manifest, PortFacts, Properties, SecurityGroupFacts, TrunkFacts,
         VolumeFacts,
     },
-    restoration::{RestoreWish, RestoredVolume},
+    restoration::{RestoreWish, RestoredVolume, Start},
 };
 
 const WISHED: &str = "it was wished for";
-const NOT_KEPT: &str = "it was not asked to be kept";
+/// Why what the target chooses anew may be another one: told beforehand, and withdrawn where it is the same.
+pub(super) const NOT_KEPT: &str = "it was not asked to be kept";
 const SO: &str = "the cloud has it so";
 
 /// Which thing of the one is which of the other.
@@ -72,7 +73,11 @@ pub(super) fn came_back(was: &Manifest, is: &Manifest) -> Vec<Difference> {
 }
 
 /// Puts what was found beside what was told already: of one attribute the reason that was told stands.
+/// What was only expected to differ, and does not, is not told any more.
 pub(super) fn merge(told: &mut Vec<Difference>, found: Vec<Difference>) {
+    told.retain(|one| {
+        one.why != NOT_KEPT || found.iter().any(|found| found.attribute == one.attribute)
+    });
     for one in found {
         let known = told
             .iter_mut()
@@ -139,7 +144,13 @@ fn server(sheet: &mut Sheet, was: &Manifest, is: &Manifest, wish: &RestoreWish) 
         or_wished(!wish.name.is_empty()),
     );
     sheet.say("description", &was.description, &is.description, SO);
-    let started = or_wished(wish.start != crate::domain::restoration::Start::AsCaptured);
+    let started = if wish.start != Start::AsCaptured {
+        WISHED
+    } else if ["ACTIVE", "SHUTOFF"].contains(&was.status.as_str()) {
+        SO
+    } else {
+        "a restored instance runs or is stopped, and nothing else"
+    };
     sheet.say("status", &was.status, &is.status, started);
     sheet.say(
         "flavor",
@@ -176,7 +187,11 @@ fn server(sheet: &mut Sheet, was: &Manifest, is: &Manifest, wish: &RestoreWish) 
         "hostname".to_owned(),
         was.hostname.as_deref(),
         is.hostname.as_deref(),
-        SO,
+        if wish.name.is_empty() {
+            SO
+        } else {
+            "Nova makes it of the name, and another name was wished for"
+        },
     );
     let disks = [&was.disk_config, &is.disk_config].map(Option::as_deref);
     sheet.known("OS-DCF:diskConfig".to_owned(), disks[0], disks[1], SO);
@@ -271,10 +286,6 @@ fn port(
             kept(wish.keep_mac_addresses),
         );
     }
-    let fixed = |port: &PortFacts| {
-        let addresses: Vec<String> = port.fixed.iter().map(|one| one.address.clone()).collect();
-        sorted(&addresses)
-    };
     if knows(was.fixed.is_empty()) {
         let mapping = wish.networks.iter().find(|one| one.source == was.network);
         let other = mapping.is_some_and(|one| one.fixed_address.is_some());
@@ -283,7 +294,7 @@ fn port(
         } else {
             kept(wish.keep_fixed_addresses)
         };
-        sheet.say(path("fixed_ips"), &fixed(was), &fixed(is), why);
+        sheet.say(path("fixed_ips"), &was.addresses(), &is.addresses(), why);
     }
     if !knows(was.security_groups.is_empty()) {
         // Told already.

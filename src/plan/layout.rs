@@ -8,7 +8,7 @@ mod snapshot;
 
 pub(super) use self::findings::Findings;
 use self::findings::Named;
-use super::{headroom, target::Target};
+use super::{compare::NOT_KEPT, headroom, target::Target};
 use crate::domain::{
     difference::Difference,
     dr_backup::head_of,
@@ -335,7 +335,6 @@ fn port(
     let source = every_port[index];
     let mut mapped = input.wish.networks.iter().enumerate();
     let mapped = mapped.find(|(_, one)| one.source == source.network);
-    let wish = mapped.map(|(_, wish)| wish);
     let network = match mapped {
         Some((index, wish)) => inventory
             .networks
@@ -357,15 +356,19 @@ fn port(
     let first = every_port
         .iter()
         .position(|port| port.network == source.network);
-    let demanded = wish
+    let demanded = mapped
         .filter(|_| first == Some(index))
-        .and_then(|one| one.fixed_address.clone());
+        .and_then(|(at, wish)| Some((at, wish.fixed_address.clone()?)));
+    if !input.wish.keep_mac_addresses && !source.mac.is_empty() {
+        let difference = Difference::new(source.path(index, "mac_address"), NOT_KEPT);
+        findings.differs(difference.was(source.mac.to_lowercase()));
+    }
     let mut kept = Kept {
         mac: input.wish.keep_mac_addresses.then(|| source.mac.clone()),
         ..Kept::default()
     };
-    if let Some(address) = demanded {
-        check_address(&address, network, mapped.map(|(index, _)| index), findings);
+    if let Some((at, address)) = demanded {
+        check_address(&address, network, at, findings);
         let address = Some(address);
         kept.fixed = vec![FixedWish {
             subnet: None,
@@ -375,6 +378,9 @@ fn port(
         kept.bare = source.fixed.is_empty() && source.id.is_some();
         if input.wish.keep_fixed_addresses {
             kept.fixed = kept_addresses(index, source, network, findings);
+        } else if !source.fixed.is_empty() {
+            let difference = Difference::new(source.path(index, "fixed_ips"), NOT_KEPT);
+            findings.differs(difference.was(source.addresses()));
         }
     }
     if source.security_groups.is_empty() && source.id.is_none() && source.port_security {
@@ -393,18 +399,13 @@ fn port(
 }
 
 /// Neutron refuses an address that is in no subnet of the network, when all bytes are restored.
-fn check_address(
-    address: &str,
-    network: &Network,
-    mapping: Option<usize>,
-    findings: &mut Findings,
-) {
+fn check_address(address: &str, network: &Network, mapping: usize, findings: &mut Findings) {
     let mut subnets = network.subnets.iter();
     if subnets.any(|subnet| holds(&subnet.cidr, address)) {
         return;
     }
     findings.field(
-        format!("networks[{}].fixed_address", mapping.unwrap_or_default()),
+        format!("networks[{mapping}].fixed_address"),
         "ADDRESS_OUTSIDE_NETWORK",
         &format!("{address} is in no subnet of network `{}`", network.name),
         "name an address of one of its subnets, or none",

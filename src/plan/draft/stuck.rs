@@ -10,6 +10,7 @@ use crate::domain::{
     fault::FaultKind,
     id::{ProjectId, Tenant, VolumeBackupId},
     sighting::{Thing, ThingKind, is_left_by_a_death},
+    time::Timestamp,
 };
 
 impl Draft<'_> {
@@ -38,9 +39,9 @@ impl Draft<'_> {
             }
             // What was waited for before the cloud took it is no reason for haste.
             EffectState::Accepted if is_drop => self.operation.patient_since(effect.changed),
-            // Its row tells the last attempt; the operation began with it.
+            // Its row tells the last attempt, and a cloud that was not heard has refused nothing.
             EffectState::Requested if is_drop => {
-                self.operation.patient_since(self.operation.created)
+                self.operation.patient_since(refused_since(effect))
             }
             EffectState::Requested
             | EffectState::Accepted
@@ -104,8 +105,7 @@ impl Draft<'_> {
         } = &effect.request
             && is_busy(effect)
         {
-            // Its row tells the last attempt; the operation began with it.
-            let since = self.operation.patient_since(self.operation.created);
+            let since = self.operation.patient_since(refused_since(effect));
             (backup, backup_project, since)
         } else {
             return;
@@ -157,6 +157,14 @@ fn is_busy(effect: &Effect) -> bool {
     let fault = effect.fault.as_ref();
     effect.state == EffectState::Requested
         && fault.is_some_and(|fault| fault.kind == FaultKind::Busy)
+}
+
+/// Since when a request has been refused for the same kind of reason.
+fn refused_since(effect: &Effect) -> Timestamp {
+    let fault = effect.fault.as_ref();
+    fault
+        .and_then(|fault| fault.since)
+        .unwrap_or(effect.changed)
 }
 
 /// Whether an admin can give things of this kind another status.

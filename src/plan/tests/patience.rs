@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     super::Limits,
-    world::{answer, create, increment, of_server, plan, restore, row},
+    world::{answer, create, increment, of_server, plan, registry, restore, row},
 };
 use crate::domain::{
     capture::Capture,
@@ -232,6 +232,40 @@ fn a_restore_of_somebody_else_is_not_cut_off_by_a_volume_that_does_not_go() {
         matches!(wished.as_slice(), [Request::ApplyErrorStatus { .. }]),
         "{wished:#?}"
     );
+}
+
+#[test]
+fn a_cloud_that_was_away_for_long_is_met_with_new_patience_by_every_planner() {
+    let patience = Limits::default().stuck_after;
+    let heard = Timestamp(1).after(patience * 3);
+    let mut resets = 0;
+    for mut operation in registry(2) {
+        operation.deadline = Timestamp(1).after(patience * 9);
+        let ledger = until_all_wait(&operation, |effect| {
+            let kind = effect.request.kind();
+            let waits = matches!(kind, EffectKind::Drop(_) | EffectKind::Fill);
+            if waits {
+                let refusal = Fault::new(FaultKind::Busy, Service::BlockStorage, "ask", "not now");
+                effect.fault = Some(refusal.met(heard, None));
+                effect.status = Some("deleting".to_owned());
+            }
+            waits
+        });
+        let forces = |now: Timestamp| {
+            let wished = wished(&operation, &ledger, now);
+            let is_forced = |request: &&Request| {
+                matches!(
+                    request,
+                    Request::ApplyErrorStatus { .. } | Request::ApplyRecordFreed { .. }
+                )
+            };
+            wished.iter().filter(is_forced).count()
+        };
+        let last = Timestamp(heard.after(patience).0 - 1);
+        assert_eq!((forces(heard), forces(last)), (0, 0), "{:?}", operation.ask);
+        resets += forces(heard.after(patience));
+    }
+    assert!(resets >= 4, "{resets}: nobody loses patience any more");
 }
 
 /// What is wished for while the volumes of a cancelled operation are to go and are being backed up.
