@@ -62,6 +62,12 @@ pub(super) async fn run(import: Import, out: &mut Out) -> Result<(), Failure> {
     };
     let reading = original::read(&text, &terms);
     let (points, schedules) = (reading.dr_backups.len(), reading.schedules.len());
+    if points + schedules == 0 && !reading.left.is_empty() {
+        tell(&reading, out)?;
+        return Err(Failure::Usage(
+            "nothing in the dump can be taken in".to_owned(),
+        ));
+    }
     if import.dry_run {
         tell(&reading, out)?;
         return out.line(&format!(

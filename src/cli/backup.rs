@@ -1,6 +1,6 @@
 //! What a person can ask about DR backups; it may not know how the answer is drawn.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 use prost_types::FieldMask;
 
 use super::{
@@ -44,7 +44,7 @@ pub struct Create {
     #[command(flatten)]
     place: Place,
     /// Name of the DR backup [default: the name of the instance]
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     name: Option<String>,
     /// Description, also written to the volume backups in the cloud
     #[arg(long)]

@@ -1,6 +1,6 @@
 //! What a person can ask about regular backups; it may not know how the answer is drawn.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
 use prost_types::FieldMask;
 
 use super::{
@@ -45,7 +45,7 @@ pub struct Create {
     #[command(flatten)]
     place: Place,
     /// Name of the regular backup [default: the name of the instance]
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     name: Option<String>,
     /// Description, also written to the snapshots in the cloud
     #[arg(long)]

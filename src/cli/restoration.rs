@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 
 use super::{
     Context,
@@ -54,7 +54,7 @@ pub struct Create {
     #[arg(long)]
     flavor: Option<String>,
     /// Name of the restored instance [default: that of the original]
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     name: Option<String>,
     /// Network for one of the original's, both by id or name; may be repeated [default: the one of
     /// the same name]
@@ -513,9 +513,8 @@ fn volume_wish(text: &str) -> Result<VolumeWish, String> {
             "type" => wish.volume_type = value,
             "zone" => wish.zone = value,
             "size" => {
-                wish.size_gib = value
-                    .parse()
-                    .map_err(|_| format!("`{value}` is no number of GiB"))?;
+                let size = value.parse().ok().filter(|size| *size > 0);
+                wish.size_gib = size.ok_or_else(|| format!("`{value}` is no size in GiB"))?;
             }
             _ => return Err(format!("`{key}` is not type, zone or size")),
         }
@@ -551,6 +550,8 @@ mod tests {
             }
         );
         assert!(volume_wish("vdb:colour=red").is_err());
-        assert!(volume_wish("vdb:size=big").is_err());
+        for size in ["big", "0", "-1"] {
+            assert!(volume_wish(&format!("vdb:size={size}")).is_err(), "{size}");
+        }
     }
 }

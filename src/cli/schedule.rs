@@ -1,6 +1,6 @@
 //! What a person can ask about schedules; it may not know how the answer is drawn.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 use prost_types::FieldMask;
 
 use super::{
@@ -71,7 +71,7 @@ pub struct Create {
 #[derive(Debug, Clone, Args)]
 struct Plan {
     /// Name [default: the name of the instance]
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     name: Option<String>,
     /// Description
     #[arg(long)]
