@@ -9,6 +9,7 @@ mod deletions;
 mod held;
 mod patience;
 mod statuses;
+mod stuck;
 pub(super) mod world;
 mod worth;
 mod zones;
