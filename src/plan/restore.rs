@@ -162,6 +162,9 @@ const ORDER_OF_DISKS: &str = "order of data disks";
 /// The look at the instance that came of it.
 const COMPARED: &str = "compared";
 
+/// What people read of it.
+const COMPARISON: &str = "comparison with the original";
+
 /// What is optional; a port with wishes that may fall; a server and what is restored into a volume, where
 /// another one is the way around.
 pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
@@ -706,6 +709,12 @@ fn lacking(
         Some(EffectState::Failed) => {
             format!("could not be put back: {}", effect?.fault.as_ref()?)
         }
+        // Whether it was asked for or not, `compare` tells that it is lacking.
+        None | Some(EffectState::Requested | EffectState::Accepted)
+            if matches!(optional, Optional::Look) =>
+        {
+            return None;
+        }
         None | Some(EffectState::Requested | EffectState::Accepted) if late => {
             "could not be put back before the deadline passed".to_owned()
         }
@@ -748,7 +757,7 @@ fn lacking(
             (path.unwrap_or_else(|| "trunk".to_owned()), words.as_str())
         }
         Optional::Server(attribute) => (attribute.to_owned(), ""),
-        Optional::Look => ("comparison with the original".to_owned(), ""),
+        Optional::Look => (COMPARISON.to_owned(), ""),
     };
     Some(Difference::new(attribute, why).was(was))
 }
@@ -762,6 +771,10 @@ fn compare(
 ) {
     let look = next.effect(COMPARED).and_then(|look| look.fact.as_ref());
     let Some(Fact::Instance(is)) = look else {
+        if next.is_late() && detail.server.is_some() {
+            let why = "was not made before the deadline passed: more may differ than is told";
+            detail.differences.push(Difference::new(COMPARISON, why));
+        }
         return;
     };
     let was = &input.manifest;

@@ -295,7 +295,7 @@ fn a_server_that_is_up_outlives_the_deadline() {
             let told = detail
                 .adjustments()
                 .iter()
-                .any(|one| one.contains("before the deadline"));
+                .any(|one| one.contains("comparison with the original: was not made"));
             assert!(told, "{key} is told: {:?}", detail.adjustments());
         }
     }
