@@ -5,11 +5,11 @@ use tonic::{Request, Response, Status};
 
 use super::{
     answers::Answers,
+    common::{answered, from_sequence, is_full, most_rows},
     convert::{
         backup::{self, Depth},
         fields::Fields,
     },
-    dr_backup::{answered, from_sequence, is_full, most_rows},
     filter, page,
     pb::{self, backup_service_server::BackupService},
     standing::Kind,

@@ -3,8 +3,8 @@
 use tonic::{Request, Response, Status};
 
 use super::{
+    common::answered,
     convert::{cloud, dr_backup::tenant, fields::Fields},
-    dr_backup::answered,
     filter, page,
     pb::{self, cloud_service_server::CloudService},
 };

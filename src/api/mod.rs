@@ -4,6 +4,7 @@
 mod answers;
 mod backup;
 mod cloud;
+mod common;
 mod convert;
 mod dr_backup;
 mod filter;

@@ -4,8 +4,8 @@ use tonic::{Request, Response, Status};
 
 use super::{
     cloud::{Asked, Cut},
+    common::answered,
     convert::{dr_backup::tenant, fields::Fields, orphan},
-    dr_backup::answered,
     pb::{self, orphan_service_server::OrphanService},
 };
 use crate::{

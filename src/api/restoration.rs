@@ -4,8 +4,8 @@ use tonic::{Request, Response, Status};
 
 use super::{
     answers::Answers,
+    common::{answered, from_sequence},
     convert::{fields::Fields, manifest::manifest, restoration},
-    dr_backup::{answered, from_sequence},
     filter, page,
     pb::{self, restoration_service_server::RestorationService},
     status::status,

@@ -3,8 +3,8 @@
 use tonic::{Request, Response, Status};
 
 use super::{
+    common::{answered, from_sequence},
     convert::{fields::Fields, schedule},
-    dr_backup::{answered, from_sequence},
     filter, page,
     pb::{self, schedule_service_server::ScheduleService},
     status::status,

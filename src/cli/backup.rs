@@ -1,12 +1,13 @@
 //! What a person can ask about DR backups; it may not know how the answer is drawn.
 
-use clap::{Args, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
+use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
 use prost_types::FieldMask;
 
 use super::{
     Context,
+    args::{Capture, Keep, Only, Place},
     client::Noun,
-    config::{Settings, Span},
+    config::Span,
     consistency::Consistency,
     failure::Failure,
     follow, present, progress, resolve,
@@ -70,56 +71,6 @@ pub struct Create {
     work: Work,
 }
 
-/// How long a point is kept.
-#[derive(Debug, Clone, Args)]
-pub(super) struct Keep {
-    /// Remove it by itself after this time (RFC 3339), and nothing automatic before
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    pub(super) keep_until: Option<prost_types::Timestamp>,
-    /// Put it on hold: nothing removes it until `--release`
-    #[arg(long)]
-    pub(super) hold: bool,
-}
-
-/// Reads a time.
-fn moment(text: &str) -> Result<prost_types::Timestamp, String> {
-    text.parse()
-        .map_err(|_| "is not a time such as 2027-01-31T00:00:00Z".to_owned())
-}
-
-/// Where something is.
-#[derive(Debug, Clone, Args)]
-pub struct Place {
-    /// Name of the cloud [env: `DRBACKUP_CLOUD`]
-    #[arg(long, short = 'c')]
-    cloud: Option<String>,
-    /// Id or name of the tenant (project) [env: `DRBACKUP_TENANT`]
-    #[arg(long, short = 't')]
-    tenant: Option<String>,
-}
-
-/// The place that a list is narrowed to.
-#[derive(Debug, Clone, Args)]
-pub(super) struct Within {
-    /// In this cloud; empty means in all [env: `DRBACKUP_CLOUD`]
-    #[arg(long, short = 'c')]
-    cloud: Option<String>,
-    /// Of this tenant, by id or name; empty means of all [env: `DRBACKUP_TENANT`, where no cloud is named]
-    #[arg(long, short = 't')]
-    tenant: Option<String>,
-}
-
-/// How the data of the volumes is taken.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum Capture {
-    /// A snapshot of every volume, all at once, and a volume backup of each snapshot
-    Snapshot,
-    /// A volume backup straight from each volume while it is in use
-    InUse,
-    /// A snapshot, a temporary volume from it, and a volume backup of that
-    Copy,
-}
-
 /// Which DR backup.
 #[derive(Debug, Args)]
 pub struct Get {
@@ -144,25 +95,6 @@ pub struct List {
     /// With metadata, volume backups and restorations, which tables do not show
     #[arg(long)]
     full: bool,
-}
-
-/// What a list is narrowed to.
-#[derive(Debug, Clone, Args)]
-pub(super) struct Only {
-    #[command(flatten)]
-    within: Within,
-    /// Of this instance, by id or name
-    #[arg(long)]
-    instance: Option<String>,
-    /// Of this name
-    #[arg(long)]
-    name: Option<String>,
-    /// In this state, such as OK
-    #[arg(long)]
-    state: Option<String>,
-    /// A filter of the API in addition, such as `create_time >= "2026-01-31T00:00:00Z"`
-    #[arg(long)]
-    filter: Option<String>,
 }
 
 /// What to follow.
@@ -236,74 +168,6 @@ pub(super) async fn run(verb: Verb, context: &mut Context<'_>) -> Result<(), Fai
         Verb::Update(update) => Box::pin(self::update(update, context)).await,
         Verb::Delete(delete) => self::delete(delete, context).await,
         Verb::Cancel(cancel) => self::cancel(cancel, context).await,
-    }
-}
-
-impl Capture {
-    /// As the API spells it.
-    pub(super) fn message(self) -> pb::dr_backup::Capture {
-        match self {
-            Self::Snapshot => pb::dr_backup::Capture::Snapshot,
-            Self::InUse => pb::dr_backup::Capture::VolumeInUse,
-            Self::Copy => pb::dr_backup::Capture::SnapshotThenCopy,
-        }
-    }
-}
-
-impl Place {
-    /// The cloud and the id of the tenant: what was named, else what the settings name.
-    pub(super) async fn find(&self, context: &Context<'_>) -> Result<(String, String), Failure> {
-        let cloud = self.cloud(context)?;
-        let tenant = self
-            .tenant
-            .as_ref()
-            .or(context.settings.tenant.as_ref())
-            .ok_or_else(|| Failure::Usage("name the tenant with --tenant".to_owned()))?;
-        let tenant = resolve::tenant(&context.client, &cloud, tenant).await?;
-        Ok((cloud, tenant))
-    }
-
-    /// The cloud: what was named, else what the settings name.
-    pub(super) fn cloud(&self, context: &Context<'_>) -> Result<String, Failure> {
-        self.cloud
-            .as_ref()
-            .or(context.settings.cloud.as_ref())
-            .cloned()
-            .ok_or_else(|| Failure::Usage("name the cloud with --cloud".to_owned()))
-    }
-}
-
-impl Within {
-    /// The conditions of a filter that narrow a list so.
-    pub(super) async fn conditions(
-        self,
-        instance: Option<String>,
-        context: &Context<'_>,
-    ) -> Result<Vec<String>, Failure> {
-        let Settings { cloud, tenant, .. } = &context.settings;
-        // The tenant of the settings is one of their cloud.
-        let usual = tenant.as_ref().filter(|_| self.cloud.is_none());
-        let tenant = self.tenant.as_ref().or(usual);
-        let place = resolve::Place {
-            cloud: self.cloud.as_ref().or(cloud.as_ref()),
-            tenant,
-        };
-        let place = place.named();
-        resolve::conditions(&context.client, place, instance.as_deref()).await
-    }
-}
-
-impl Only {
-    pub(super) async fn filter(self, context: &Context<'_>) -> Result<String, Failure> {
-        let mut conditions = self.within.conditions(self.instance, context).await?;
-        if let Some(name) = self.name {
-            conditions.push(resolve::equals("name", &name));
-        }
-        if let Some(state) = self.state {
-            conditions.push(format!("state = {}", state.to_uppercase()));
-        }
-        conditions.extend(self.filter);
-        Ok(conditions.join(" AND "))
     }
 }
 

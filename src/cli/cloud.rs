@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Context, backup::Place, failure::Failure, present, resolve};
+use super::{Context, args::Place, failure::Failure, present, resolve};
 use crate::api::pb;
 
 /// What to look at.

@@ -13,6 +13,7 @@
 //! | `out` | the only place that writes to standard output |
 //! | `failure` | what can go wrong, and the exit code of each |
 
+mod args;
 mod backup;
 mod client;
 mod cloud;

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::{
-    Context, backup::Place, config::new_request_id, failure::Failure, present, resolve::equals,
+    Context, args::Place, config::new_request_id, failure::Failure, present, resolve::equals,
 };
 use crate::api::pb::{self, orphan_deletion::Outcome};
 

@@ -5,7 +5,7 @@ use prost_types::FieldMask;
 
 use super::{
     Context,
-    backup::{Keep, Only, Place},
+    args::{Keep, Only, Place},
     client::Noun,
     config::Span,
     consistency::Consistency,

@@ -5,7 +5,7 @@ use prost_types::FieldMask;
 
 use super::{
     Context,
-    backup::{Capture, Place, Within},
+    args::{Capture, Place, Within},
     config::{Span, new_request_id},
     consistency::Consistency,
     failure::Failure,

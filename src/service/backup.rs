@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Service,
-    dr_backup::nothing_to_cancel,
-    refused,
-    request::{Check, answer, check_etag},
+    Service, refused,
+    request::{Check, answer, check_etag, nothing_to_cancel},
     scope::Fields,
 };
 use crate::{
@@ -20,7 +18,6 @@ use crate::{
         operation::{Ask, Operation},
         page::{Filter, Page, Query},
         progress::Progress,
-        restoration::{Restoration, Source},
         verification::Verification,
     },
     port::store::RequestKey,
@@ -187,15 +184,6 @@ impl Service {
             ..Filter::default()
         };
         self.honest_of(&query, page.map_err(refused)?, of).await
-    }
-
-    /// The restorations of a backup of either kind, newest first.
-    pub async fn restorations_of(&self, source: Source) -> Result<Vec<Restoration>, Error> {
-        let limit = self.limits.listed_restorations;
-        self.store
-            .restorations_of(source, limit)
-            .await
-            .map_err(refused)
     }
 
     /// Admits new words for a regular backup, and how long it is kept; a new description goes to its

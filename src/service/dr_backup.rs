@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
-
 use super::{
     Service, refused,
-    request::{Check, answer, check_etag},
-    scope::{Fields, may_pass},
+    request::{Check, answer, check_etag, nothing_to_cancel},
+    scope::Fields,
 };
 use crate::{
     domain::{
         capture::Capture,
-        consistency::{self, Aim, ConsistencyLevel},
+        consistency::{Aim, ConsistencyLevel},
         dr_backup::{DrBackup, DrBackupDetail, Mirror},
-        error::{Error, ErrorKind},
+        error::Error,
         id::{DrBackupId, ResourceId, ServerId, Tenant},
         keeping::{Keeping, Rekeeping},
         lifecycle::{State, Transition},
@@ -183,39 +181,6 @@ impl Service {
             seen,
         );
         Ok((backup, operation))
-    }
-
-    /// Refuses an instance that is not there or cannot be captured, in one short read; and where more than
-    /// nothing is wished for, in a longer one, what cannot be reached with the instance as it is. Admits
-    /// when the cloud does not answer, because the operation looks again before it makes anything, and
-    /// waits for it better than a caller can. Answers the name of the instance, where it is known.
-    pub(super) async fn look_at_instance(
-        &self,
-        tenant: &Tenant,
-        server: &ServerId,
-        aim: Aim,
-        minimum: Option<ConsistencyLevel>,
-        fields: Fields,
-    ) -> Result<String, Error> {
-        let Some(inside) = self.gate.enter_later(tenant, fields).await? else {
-            return Ok(String::new());
-        };
-        let name = match timeout(self.limits.peek, inside.peek(server)).await {
-            Ok(Ok(instance)) if instance.root_is_volume || aim != Aim::Backup => instance.name,
-            Ok(Ok(instance)) => return Err(root_not_volume(&instance.name)),
-            Ok(Err(error)) if may_pass(&error) => return Ok(String::new()),
-            Ok(Err(error)) => return Err(error),
-            Err(_) => return Ok(String::new()),
-        };
-        if minimum.is_some() {
-            match timeout(self.limits.peek, inside.instance(server)).await {
-                Ok(Ok(manifest)) => consistency::check(minimum, &manifest, aim)?,
-                Ok(Err(error)) if may_pass(&error) => {}
-                Ok(Err(error)) => return Err(error),
-                Err(_) => {}
-            }
-        }
-        Ok(name)
     }
 
     /// How long a GiB took when the instance was backed up the last time, if it ever was.
@@ -421,24 +386,4 @@ fn originals(backup: &DrBackup) -> Vec<Mirror> {
             tenant: one.tenant.clone(),
         })
         .collect()
-}
-
-/// The refusal of an instance that snapshots of its volumes would not bring back.
-pub(crate) fn root_not_volume(name: &str) -> Error {
-    Error::new(
-        ErrorKind::Precondition {
-            reason: "INSTANCE_ROOT_NOT_VOLUME",
-        },
-        format!("instance `{name}` boots from an image: its root disk is not a volume"),
-    )
-    .advise("make a DR backup of it, which takes its root disk by an image")
-}
-
-/// The refusal of a cancel when nothing is under way.
-pub(super) fn nothing_to_cancel(resource: &ResourceId, state: State) -> Error {
-    Error::precondition(
-        "NOTHING_TO_CANCEL",
-        format!("{resource} is {}: nothing is under way", state.name()),
-    )
-    .advise("cancel only what is scheduled or running")
 }

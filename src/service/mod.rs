@@ -6,6 +6,7 @@ pub mod cloud;
 pub mod dr_backup;
 pub mod fields;
 pub mod orphan;
+mod point;
 mod rehearsal;
 pub mod request;
 pub mod restoration;

@@ -150,3 +150,12 @@ pub(super) fn check_etag(given: &str, revision: i64, what: &str) -> Result<(), E
     )
     .advise("read it again and decide anew"))
 }
+
+/// The refusal of a cancel when nothing is under way.
+pub(super) fn nothing_to_cancel(resource: &ResourceId, state: State) -> Error {
+    Error::precondition(
+        "NOTHING_TO_CANCEL",
+        format!("{resource} is {}: nothing is under way", state.name()),
+    )
+    .advise("cancel only what is scheduled or running")
+}

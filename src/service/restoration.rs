@@ -5,10 +5,8 @@ use std::{fmt::Debug, time::Duration};
 use tokio::time::timeout;
 
 use super::{
-    Service,
-    dr_backup::nothing_to_cancel,
-    refused,
-    request::{Check, answer, check_etag},
+    Service, refused,
+    request::{Check, answer, check_etag, nothing_to_cancel},
     scope::Fields,
 };
 use crate::{
