@@ -412,6 +412,28 @@ fn every_behaviour_of_the_original_is_shown_or_said_why_not() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
+/// Pages that say which test holds what they claim, as `file::name`.
+const PAGES: [&str; 2] = ["docs/architecture.md", "docs/openstack.md"];
+
+#[test]
+fn every_test_that_a_page_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut missing = Vec::new();
+    for page in PAGES {
+        let text = fs::read_to_string(root.join(page)).expect("the page");
+        let named = text.split('`').filter_map(|part| part.split_once("::"));
+        let named: Vec<(&str, &str)> = named.filter(|(path, _)| path.ends_with(".rs")).collect();
+        assert!(!named.is_empty(), "{page} names no test");
+        for (path, name) in named {
+            let source = fs::read_to_string(root.join(path)).unwrap_or_default();
+            if !source.contains(&format!("fn {name}(")) {
+                missing.push(format!("{page}: there is no {path}::{name}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
 /// Words in quotes that look like a reason and are none.
 const NO_REASONS: [&str; 5] = [
     "CREATION_SCHEDULED",
