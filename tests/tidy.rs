@@ -422,7 +422,9 @@ fn every_test_that_a_page_names_is_there() {
     for page in PAGES {
         let text = fs::read_to_string(root.join(page)).expect("the page");
         let named = text.split('`').filter_map(|part| part.split_once("::"));
-        let named: Vec<(&str, &str)> = named.filter(|(path, _)| path.ends_with(".rs")).collect();
+        let named: Vec<(&str, &str)> = named
+            .filter(|(path, _)| Path::new(path).extension().is_some_and(|one| one == "rs"))
+            .collect();
         assert!(!named.is_empty(), "{page} names no test");
         for (path, name) in named {
             let source = fs::read_to_string(root.join(path)).unwrap_or_default();
