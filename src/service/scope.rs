@@ -319,24 +319,17 @@ impl Service {
         if !page.items.is_empty() || query.after.is_some() {
             return Ok(page);
         }
-        let refusals = [
-            match of.dr_backup {
-                Some(id) => (self.dr_backup_get(id).await.err(), "dr_backup_id"),
-                None => (None, ""),
-            },
-            match of.backup {
-                Some(id) => (self.backup_get(id).await.err(), "backup_id"),
-                None => (None, ""),
-            },
-            match of.schedule {
-                Some(id) => (self.schedule_get(id).await.err(), "schedule_id"),
-                None => (None, ""),
-            },
-        ];
-        for (refusal, field) in refusals {
-            if let Some(error) = refusal {
-                return Err(error.about(Some(field.to_owned())));
-            }
+        let about = |field: &'static str| move |error: Error| error.about(Some(field.to_owned()));
+        if let Some(id) = of.dr_backup {
+            self.dr_backup_get(id)
+                .await
+                .map_err(about("dr_backup_id"))?;
+        }
+        if let Some(id) = of.backup {
+            self.backup_get(id).await.map_err(about("backup_id"))?;
+        }
+        if let Some(id) = of.schedule {
+            self.schedule_get(id).await.map_err(about("schedule_id"))?;
         }
         Ok(page)
     }

@@ -89,12 +89,19 @@ pub(crate) fn left_behind(
             cloud.set_status(id, "error").expect("it is there");
         }
     }
-    free_orphans(cloud, held);
+    free_orphans(cloud, held, error);
 }
 
-/// Takes volumes from servers that vanished, which nobody but an admin does.
-pub(crate) fn free_orphans(cloud: &Cloud, held: &[String]) {
-    for orphan in orphans(cloud, held) {
+/// Takes volumes from servers that vanished, which nobody but an admin does, and does where an error tells of
+/// one: the next is met, and told, when that is free.
+pub(crate) fn free_orphans(cloud: &Cloud, held: &[String], error: Option<&OperationError>) {
+    let orphans = orphans(cloud, held);
+    let is_told = |id: &String| error.is_some_and(|error| error.message.contains(id.as_str()));
+    assert!(
+        orphans.is_empty() || orphans.iter().any(is_told),
+        "nobody is told of {orphans:?}: {error:#?}"
+    );
+    for orphan in orphans {
         cloud.let_go_of_volume(&orphan).expect("it is there");
     }
 }

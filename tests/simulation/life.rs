@@ -420,6 +420,7 @@ impl<'s> Life<'s> {
                         judge::free_orphans(
                             self.stage.cloud(tenant),
                             &self.stage.inventory(tenant),
+                            left.error.as_ref(),
                         );
                     }
                 }

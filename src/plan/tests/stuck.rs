@@ -126,7 +126,7 @@ fn a_volume_that_is_stuck_while_it_is_filled_frees_its_record_too() {
 
 #[test]
 fn a_restore_of_somebody_else_is_not_cut_off_by_a_volume_that_does_not_go() {
-    let (mut operation, mut ledger) = restoring(|effect| {
+    let (operation, ledger) = restoring(|effect| {
         let waits = effect.request.kind() == EffectKind::Fill;
         if waits {
             let (kind, doing) = (FaultKind::Busy, "restore the volume backup");
@@ -134,20 +134,7 @@ fn a_restore_of_somebody_else_is_not_cut_off_by_a_volume_that_does_not_go() {
         }
         waits
     });
-    operation.cancelled = Some(Timestamp(1));
-    clean_up(&operation, &mut ledger, |effect| {
-        if effect.request.kind() == EffectKind::Make(ThingKind::Volume) {
-            EffectState::Dropping
-        } else {
-            EffectState::Gone
-        }
-    });
-    change(&mut ledger, |effect| {
-        if effect.state == EffectState::Dropping {
-            effect.status = Some("error_deleting".to_owned());
-        }
-    });
-    let wished = wished(&operation, &ledger, Timestamp(1));
+    let wished = wished_of_leaving_volumes(operation, ledger, "error_deleting");
     assert!(
         matches!(wished.as_slice(), [Request::ApplyErrorStatus { .. }]),
         "{wished:#?}"
@@ -188,9 +175,12 @@ fn a_cloud_that_was_away_for_long_is_met_with_new_patience_by_every_planner() {
     assert!(resets >= 4, "{resets}: nobody loses patience any more");
 }
 
-/// What is wished for while the volumes of a cancelled operation are to go and are being backed up.
-fn wished_of_busy_volumes(mut operation: Operation) -> Vec<Request> {
-    let mut ledger = until_all_wait(&operation, |_| false);
+/// What is wished for while the volumes of a cancelled operation are to go and have this status.
+fn wished_of_leaving_volumes(
+    mut operation: Operation,
+    mut ledger: Ledger,
+    status: &str,
+) -> Vec<Request> {
     operation.cancelled = Some(Timestamp(1));
     clean_up(&operation, &mut ledger, |effect| {
         if effect.request.kind() == EffectKind::Make(ThingKind::Volume) {
@@ -201,10 +191,16 @@ fn wished_of_busy_volumes(mut operation: Operation) -> Vec<Request> {
     });
     change(&mut ledger, |effect| {
         if effect.state == EffectState::Dropping {
-            effect.status = Some("backing-up".to_owned());
+            effect.status = Some(status.to_owned());
         }
     });
     wished(&operation, &ledger, Timestamp(1))
+}
+
+/// The same of an operation that has got as far as it can, while they are being backed up.
+fn wished_of_busy_volumes(operation: Operation) -> Vec<Request> {
+    let ledger = until_all_wait(&operation, |_| false);
+    wished_of_leaving_volumes(operation, ledger, "backing-up")
 }
 
 #[test]
