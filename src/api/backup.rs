@@ -12,17 +12,15 @@ use super::{
     },
     filter, page,
     pb::{self, backup_service_server::BackupService},
-    standing::Kind,
     status::status,
     watch::{EventStream, Watches},
 };
 use crate::{
     domain::{
-        backup::Backup,
         error::Error,
-        id::{BackupId, ResourceId},
+        id::{PointId, PointKind, ResourceId},
         page::Query,
-        restoration::Source,
+        point::Point,
     },
     service::Service,
 };
@@ -47,7 +45,7 @@ impl Backups {
     async fn create(&self, message: pb::CreateBackupRequest) -> Result<pb::Backup, Error> {
         let ask = backup::create(message, self.service.limits())?;
         let only_checked = ask.validate_only;
-        let backup = self.service.backup_create(ask).await?;
+        let backup = self.service.point_create(ask).await?;
         if !only_checked {
             return self.full(backup, false).await;
         }
@@ -66,10 +64,10 @@ impl Backups {
             .version()
             .filter(|_| !message.include_sensitive);
         let whole = async {
-            let backup = self.service.backup_get(id).await?;
+            let backup = self.service.point_get(id).await?;
             self.full(backup, message.include_sensitive).await
         };
-        self.answers.answer(version, id.0, whole).await
+        self.answers.answer(version, id.id, whole).await
     }
 
     async fn list(
@@ -86,7 +84,10 @@ impl Backups {
             message.order_by.trim(),
         ]);
         let query = Query {
-            filter: fields.take("filter", filter::backups(&message.filter)),
+            filter: fields.take(
+                "filter",
+                filter::points(PointKind::Regular, &message.filter),
+            ),
             order: fields.take("order_by", filter::order(&message.order_by)),
             after: fields.take("page_token", page::cursor(&question, &message.page_token)),
             skip: 0,
@@ -96,7 +97,7 @@ impl Backups {
             ),
         };
         fields.done()?;
-        let page = self.service.backups_list(query).await;
+        let page = self.service.points_list(query).await;
         let page = page.map_err(|error| error.within("filter"))?;
         let items = page.items.into_iter();
         let backups = if full {
@@ -115,37 +116,34 @@ impl Backups {
 
     async fn update(&self, message: pb::UpdateBackupRequest) -> Result<pb::Backup, Error> {
         let ask = backup::update(message, self.service.limits())?;
-        let backup = self.service.backup_update(ask).await?;
+        let backup = self.service.point_update(ask).await?;
         self.full(backup, false).await
     }
 
     async fn delete(&self, message: pb::DeleteBackupRequest) -> Result<pb::Backup, Error> {
         let ask = backup::delete(message, self.service.limits())?;
-        let backup = self.service.backup_delete(ask).await?;
+        let backup = self.service.point_delete(ask).await?;
         self.full(backup, false).await
     }
 
     async fn cancel(&self, message: pb::CancelBackupRequest) -> Result<pb::Backup, Error> {
         let mut fields = Fields::new(self.service.limits());
-        let id = BackupId(fields.id("id", &message.id));
+        let id = PointId::regular(fields.id("id", &message.id));
         let request_id = fields.request_id(message.request_id);
         fields.done()?;
-        let backup = self.service.backup_cancel(id, &request_id).await?;
+        let backup = self.service.point_cancel(id, &request_id).await?;
         self.full(backup, false).await
     }
 
-    fn id(&self, given: &str) -> Result<BackupId, Error> {
+    fn id(&self, given: &str) -> Result<PointId, Error> {
         let mut fields = Fields::new(self.service.limits());
-        let id = BackupId(fields.id("id", given));
+        let id = PointId::regular(fields.id("id", given));
         fields.done().map(|()| id)
     }
 
     /// A regular backup with what is kept beside it.
-    async fn full(&self, backup: Backup, sensitive: bool) -> Result<pb::Backup, Error> {
-        let restorations = self
-            .service
-            .restorations_of(Source::Backup(backup.id))
-            .await?;
+    async fn full(&self, backup: Point, sensitive: bool) -> Result<pb::Backup, Error> {
+        let restorations = self.service.restorations_of(backup.id).await?;
         let depth = Depth::Full {
             restorations: &restorations,
             sensitive,
@@ -207,10 +205,10 @@ impl BackupService for Backups {
     ) -> Result<Response<EventStream>, Status> {
         let message = request.into_inner();
         let mut fields = Fields::new(self.service.limits());
-        let id = BackupId(fields.id("id", &message.id));
+        let id = PointId::regular(fields.id("id", &message.id));
         let sequence = from_sequence(&mut fields, message.from_sequence);
         fields.done().map_err(|error| status(&error))?;
-        let resource = ResourceId::Backup(id);
+        let resource = ResourceId::Point(id);
         self.watches
             .one(resource, sequence, message.until_settled)
             .await
@@ -221,13 +219,10 @@ impl BackupService for Backups {
         &self,
         request: Request<pb::WatchBackupsRequest>,
     ) -> Result<Response<EventStream>, Status> {
-        let filter = filter::backups(&request.into_inner().filter)
+        let filter = filter::points(PointKind::Regular, &request.into_inner().filter)
             .map_err(|problem| status(&Error::field("filter", problem)))?;
         let places = self.service.check_filter(&filter).await;
         places.map_err(|error| status(&error.within("filter")))?;
-        self.watches
-            .many(Kind::Backup, filter)
-            .await
-            .map(Response::new)
+        self.watches.many(filter).await.map(Response::new)
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         error::Error,
         flavor_fit,
-        id::{CloudName, DrBackupId, ServerId, Tenant},
+        id::{CloudName, PointId, ServerId, Tenant},
         inventory::Flavor,
         manifest::Manifest,
     },
@@ -171,9 +171,9 @@ impl Clouds {
         if id.is_empty() {
             return fields.done().map(|()| None);
         }
-        let id = DrBackupId(fields.id("dr_backup_id", id));
+        let id = PointId::dr(fields.id("dr_backup_id", id));
         fields.done()?;
-        let backup = self.service.dr_backup_get(id).await?;
+        let backup = self.service.point_get(id).await?;
         if backup.detail.manifest.is_none() {
             let message = format!("DR backup {id} has no manifest yet to compare flavors with");
             return Err(Error::precondition("DR_BACKUP_NOT_RECOVERABLE", message)

@@ -12,17 +12,15 @@ use super::{
     },
     filter, page,
     pb::{self, dr_backup_service_server::DrBackupService},
-    standing::Kind,
     status::status,
     watch::{EventStream, Watches},
 };
 use crate::{
     domain::{
-        dr_backup::DrBackup,
         error::Error,
-        id::{DrBackupId, ResourceId},
+        id::{PointId, PointKind, ResourceId},
         page::Query,
-        restoration::Source,
+        point::Point,
     },
     service::Service,
 };
@@ -47,7 +45,7 @@ impl DrBackups {
     async fn create(&self, message: pb::CreateDrBackupRequest) -> Result<pb::DrBackup, Error> {
         let ask = dr_backup::create(message, self.service.limits())?;
         let only_checked = ask.validate_only;
-        let backup = self.service.dr_backup_create(ask).await?;
+        let backup = self.service.point_create(ask).await?;
         if !only_checked {
             return self.full(backup, false).await;
         }
@@ -66,10 +64,10 @@ impl DrBackups {
             .version()
             .filter(|_| !message.include_sensitive);
         let whole = async {
-            let backup = self.service.dr_backup_get(id).await?;
+            let backup = self.service.point_get(id).await?;
             self.full(backup, message.include_sensitive).await
         };
-        self.answers.answer(version, id.0, whole).await
+        self.answers.answer(version, id.id, whole).await
     }
 
     async fn list(
@@ -86,7 +84,7 @@ impl DrBackups {
             message.order_by.trim(),
         ]);
         let query = Query {
-            filter: fields.take("filter", filter::backups(&message.filter)),
+            filter: fields.take("filter", filter::points(PointKind::Dr, &message.filter)),
             order: fields.take("order_by", filter::order(&message.order_by)),
             after: fields.take("page_token", page::cursor(&question, &message.page_token)),
             skip: 0,
@@ -96,7 +94,7 @@ impl DrBackups {
             ),
         };
         fields.done()?;
-        let page = self.service.dr_backups_list(query).await;
+        let page = self.service.points_list(query).await;
         let page = page.map_err(|error| error.within("filter"))?;
         let items = page.items.into_iter();
         let dr_backups = if full {
@@ -115,38 +113,35 @@ impl DrBackups {
 
     async fn update(&self, message: pb::UpdateDrBackupRequest) -> Result<pb::DrBackup, Error> {
         let ask = dr_backup::update(message, self.service.limits())?;
-        let backup = self.service.dr_backup_update(ask).await?;
+        let backup = self.service.point_update(ask).await?;
         self.full(backup, false).await
     }
 
     async fn delete(&self, message: pb::DeleteDrBackupRequest) -> Result<pb::DrBackup, Error> {
         let ask = dr_backup::delete(message, self.service.limits())?;
-        let backup = self.service.dr_backup_delete(ask).await?;
+        let backup = self.service.point_delete(ask).await?;
         self.full(backup, false).await
     }
 
     async fn cancel(&self, message: pb::CancelDrBackupRequest) -> Result<pb::DrBackup, Error> {
         let mut fields = Fields::new(self.service.limits());
-        let id = DrBackupId(fields.id("id", &message.id));
+        let id = PointId::dr(fields.id("id", &message.id));
         let request_id = fields.request_id(message.request_id);
         fields.done()?;
-        let backup = self.service.dr_backup_cancel(id, &request_id).await?;
+        let backup = self.service.point_cancel(id, &request_id).await?;
         self.full(backup, false).await
     }
 
-    fn id(&self, given: &str) -> Result<DrBackupId, Error> {
+    fn id(&self, given: &str) -> Result<PointId, Error> {
         let mut fields = Fields::new(self.service.limits());
-        let id = DrBackupId(fields.id("id", given));
+        let id = PointId::dr(fields.id("id", given));
         fields.done().map(|()| id)
     }
 
     /// A DR backup with what is kept beside it.
-    async fn full(&self, backup: DrBackup, sensitive: bool) -> Result<pb::DrBackup, Error> {
-        let restorations = self
-            .service
-            .restorations_of(Source::DrBackup(backup.id))
-            .await?;
-        let mirrors = self.service.dr_backup_mirrors(backup.id).await?;
+    async fn full(&self, backup: Point, sensitive: bool) -> Result<pb::DrBackup, Error> {
+        let restorations = self.service.restorations_of(backup.id).await?;
+        let mirrors = self.service.point_mirrors(backup.id).await?;
         let depth = Depth::Full {
             restorations: &restorations,
             mirrors: &mirrors,
@@ -209,10 +204,10 @@ impl DrBackupService for DrBackups {
     ) -> Result<Response<EventStream>, Status> {
         let message = request.into_inner();
         let mut fields = Fields::new(self.service.limits());
-        let id = DrBackupId(fields.id("id", &message.id));
+        let id = PointId::dr(fields.id("id", &message.id));
         let sequence = from_sequence(&mut fields, message.from_sequence);
         fields.done().map_err(|error| status(&error))?;
-        let resource = ResourceId::DrBackup(id);
+        let resource = ResourceId::Point(id);
         self.watches
             .one(resource, sequence, message.until_settled)
             .await
@@ -223,13 +218,10 @@ impl DrBackupService for DrBackups {
         &self,
         request: Request<pb::WatchDrBackupsRequest>,
     ) -> Result<Response<EventStream>, Status> {
-        let filter = filter::backups(&request.into_inner().filter)
+        let filter = filter::points(PointKind::Dr, &request.into_inner().filter)
             .map_err(|problem| status(&Error::field("filter", problem)))?;
         let places = self.service.check_filter(&filter).await;
         places.map_err(|error| status(&error.within("filter")))?;
-        self.watches
-            .many(Kind::DrBackup, filter)
-            .await
-            .map(Response::new)
+        self.watches.many(filter).await.map(Response::new)
     }
 }

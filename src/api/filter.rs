@@ -10,9 +10,9 @@
 
 use std::{fmt, iter::Peekable, str::Chars};
 
-use super::standing::Standing;
+use super::point_summary::PointSummary;
 use crate::domain::{
-    id::{CloudName, ProjectId, ServerId},
+    id::{CloudName, PointId, PointKind, ProjectId, ServerId},
     lifecycle::State,
     page::{Filter, Order, OrderField},
     schedule::RunOutcome,
@@ -54,9 +54,9 @@ pub(super) struct Term {
     pub(super) value: String,
 }
 
-/// The filter of a list of backups of either kind.
-pub(super) fn backups(text: &str) -> Result<Filter, String> {
-    ours(
+/// The filter of a list of points of a kind.
+pub(super) fn points(kind: PointKind, text: &str) -> Result<Filter, String> {
+    let filter = ours(
         text,
         &["instance_id", "schedule_id"],
         |filter, field, value| {
@@ -67,7 +67,11 @@ pub(super) fn backups(text: &str) -> Result<Filter, String> {
             }
             Ok(())
         },
-    )
+    )?;
+    Ok(Filter {
+        kind: Some(kind),
+        ..filter
+    })
 }
 
 /// The filter of a list of schedules.
@@ -107,11 +111,10 @@ pub(super) fn restorations(text: &str) -> Result<Filter, String> {
         text,
         &["dr_backup_id", "backup_id"],
         |filter, field, value| {
-            if field == "backup_id" {
-                filter.backup = Some(id(field, value)?);
-            } else {
-                filter.dr_backup = Some(id(field, value)?);
-            }
+            filter.points.push(match field {
+                "backup_id" => PointId::regular(id(field, value)?),
+                _ => PointId::dr(id(field, value)?),
+            });
             Ok(())
         },
     )
@@ -213,22 +216,21 @@ pub(super) fn order(text: &str) -> Result<Order, String> {
 }
 
 /// Whether a backup is one of those that a filter lets through, as the store would judge.
-pub(super) fn fits(filter: &Filter, backup: &Standing) -> bool {
+pub(super) fn fits(filter: &Filter, point: &PointSummary) -> bool {
     fn same<T: PartialEq>(wanted: Option<&T>, is: &T) -> bool {
         wanted.is_none_or(|wanted| wanted == is)
     }
-    same(filter.cloud.as_ref(), &backup.tenant.cloud)
-        && same(filter.project.as_ref(), &backup.tenant.project)
-        && same(filter.server.as_ref(), &backup.server)
-        && (filter.schedule.is_none() || filter.schedule == backup.schedule)
-        && (filter.states.is_empty() || filter.states.contains(&backup.state))
-        && same(filter.name.as_ref(), &backup.name)
-        && filter
-            .created_from
-            .is_none_or(|from| backup.created >= from)
+    same(filter.kind.as_ref(), &point.id.kind)
+        && same(filter.cloud.as_ref(), &point.tenant.cloud)
+        && same(filter.project.as_ref(), &point.tenant.project)
+        && same(filter.server.as_ref(), &point.server)
+        && (filter.schedule.is_none() || filter.schedule == point.schedule)
+        && (filter.states.is_empty() || filter.states.contains(&point.state))
+        && same(filter.name.as_ref(), &point.name)
+        && filter.created_from.is_none_or(|from| point.created >= from)
         && filter
             .created_before
-            .is_none_or(|before| backup.created < before)
+            .is_none_or(|before| point.created < before)
 }
 
 fn state(name: &str) -> Result<State, String> {
@@ -434,7 +436,7 @@ mod tests {
 
         #[test]
         fn no_text_breaks_the_reading(text: String) {
-            drop((backups(&text), restorations(&text), texts(&text, &["name"]), order(&text)));
+            drop((points(PointKind::Dr, &text), restorations(&text), texts(&text, &["name"]), order(&text)));
         }
 
         #[test]
@@ -447,7 +449,8 @@ mod tests {
 
     #[test]
     fn every_documented_field_is_taken() {
-        let filter = backups(
+        let filter = points(
+            PointKind::Dr,
             r#"cloud = "one" AND tenant='t' AND instance_id = "i" AND name = "a \"b\" ü" AND state = OK
                AND create_time >= 2026-01-31T00:00:00Z AND create_time < "2026-02-01T00:00:00Z""#,
         )
@@ -475,7 +478,7 @@ mod tests {
             ("cloud <= a", "=, >= or <"),
             ("cloud = \"a", "at the end of the value"),
         ] {
-            let problem = backups(text).expect_err(text);
+            let problem = points(PointKind::Dr, text).expect_err(text);
             assert!(problem.contains(part), "{text}: {problem}");
         }
     }

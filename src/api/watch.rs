@@ -23,14 +23,14 @@ use self::news::{Follow, News};
 use super::{
     convert::progress,
     filter, pb,
-    standing::{Kind, Standing},
+    point_summary::PointSummary,
     status::{going_down, status, too_many_streams},
 };
 use crate::{
     domain::{
         error::{Error, ErrorKind},
         event::Event,
-        id::ResourceId,
+        id::{PointId, ResourceId},
         lifecycle::State,
         page::{Cursor, Filter, Order, Page, Query},
     },
@@ -66,10 +66,10 @@ pub(super) trait Story: Send + Sync + 'static {
     fn wake_ups(&self) -> watch::Receiver<u64>;
     /// The state of a resource.
     async fn state(&self, resource: ResourceId) -> Result<State, Error>;
-    /// How a backup stands; what is none is not found.
-    async fn backup(&self, resource: ResourceId) -> Result<Standing, Error>;
-    /// A page of backups of one kind.
-    async fn backups(&self, kind: Kind, query: Query) -> Result<Page<Standing>, Error>;
+    /// How a point stands.
+    async fn point(&self, id: PointId) -> Result<PointSummary, Error>;
+    /// A page of points.
+    async fn points(&self, query: Query) -> Result<Page<PointSummary>, Error>;
 }
 
 #[async_trait]
@@ -97,35 +97,22 @@ impl Story for Service {
 
     async fn state(&self, resource: ResourceId) -> Result<State, Error> {
         match resource {
-            ResourceId::DrBackup(id) => Ok(self.dr_backup_get(id).await?.state),
-            ResourceId::Backup(id) => Ok(self.backup_get(id).await?.state),
+            ResourceId::Point(id) => Ok(self.point_get(id).await?.head.state),
             ResourceId::Restoration(id) => Ok(self.restoration_get(id).await?.state),
             ResourceId::Schedule(id) => Ok(self.schedule_get(id).await?.state()),
         }
     }
 
-    async fn backup(&self, resource: ResourceId) -> Result<Standing, Error> {
-        match resource {
-            ResourceId::DrBackup(id) => Ok(self.dr_backup_get(id).await?.into()),
-            ResourceId::Backup(id) => Ok(self.backup_get(id).await?.into()),
-            ResourceId::Restoration(id) => Err(Error::not_found("backup", id)),
-            ResourceId::Schedule(id) => Err(Error::not_found("backup", id)),
-        }
+    async fn point(&self, id: PointId) -> Result<PointSummary, Error> {
+        Ok(self.point_get(id).await?.into())
     }
 
-    async fn backups(&self, kind: Kind, query: Query) -> Result<Page<Standing>, Error> {
-        match kind {
-            Kind::DrBackup => Ok(standings(self.dr_backups_list(query).await?)),
-            Kind::Backup => Ok(standings(self.backups_list(query).await?)),
-        }
-    }
-}
-
-/// A page of backups as a page of how they stand.
-fn standings<T: Into<Standing>>(page: Page<T>) -> Page<Standing> {
-    Page {
-        items: page.items.into_iter().map(Into::into).collect(),
-        next: page.next,
+    async fn points(&self, query: Query) -> Result<Page<PointSummary>, Error> {
+        let page = self.points_list(query).await?;
+        Ok(Page {
+            items: page.items.into_iter().map(Into::into).collect(),
+            next: page.next,
+        })
     }
 }
 
@@ -178,8 +165,8 @@ impl Watches {
         Ok(streamed(follower))
     }
 
-    /// The present of all backups of one kind that fit, and then their news.
-    pub(super) async fn many(&self, kind: Kind, filter: Filter) -> Result<EventStream, Status> {
+    /// The present of all points that fit, and then their news.
+    pub(super) async fn many(&self, filter: Filter) -> Result<EventStream, Status> {
         let tail = self.tail()?;
         // The position is taken before the present is read: what happens in between is told twice
         // to this stream, and recognised by its sequence.
@@ -188,7 +175,6 @@ impl Watches {
             .map_err(|one| status(&one))?;
         Ok(streamed(ManyFollower {
             tail,
-            kind,
             filter,
             position,
             present: Present::From(None),
@@ -365,18 +351,17 @@ impl Follower for OneFollower {
     }
 }
 
-/// Follows all backups of one kind that fit a filter.
+/// Follows all points that fit a filter.
 struct ManyFollower {
     tail: Tail,
-    kind: Kind,
     filter: Filter,
     /// Changes up to here are told or due.
     position: u64,
     present: Present,
-    /// The sequence that was told last, of each backup that was told.
-    told: HashMap<ResourceId, u64>,
-    /// Backups to look at.
-    due: VecDeque<ResourceId>,
+    /// The sequence that was told last, of each point that was told.
+    told: HashMap<PointId, u64>,
+    /// Points to look at.
+    due: VecDeque<PointId>,
     queue: VecDeque<Event>,
 }
 
@@ -389,22 +374,22 @@ enum Present {
 }
 
 impl ManyFollower {
-    /// Queues what one backup has to tell.
-    async fn look_at(&mut self, resource: ResourceId) -> Result<(), Error> {
-        let story = Arc::clone(&self.tail.story);
-        let backup = match story.backup(resource).await {
-            Ok(backup) => Some(backup),
+    /// Queues what one point has to tell.
+    async fn look_at(&mut self, id: PointId) -> Result<(), Error> {
+        let (story, resource) = (Arc::clone(&self.tail.story), ResourceId::Point(id));
+        let point = match story.point(id).await {
+            Ok(point) => Some(point),
             Err(error) if is_not_found(&error) => None,
             Err(error) => return Err(error),
         };
-        let fits = backup
+        let fits = point
             .as_ref()
-            .is_some_and(|backup| filter::fits(&self.filter, backup));
-        let Some(mut told) = self.told.get(&resource).copied() else {
-            if let Some(backup) = backup.filter(|_| fits) {
-                let last = last_event(story.as_ref(), resource, backup.revision).await?;
+            .is_some_and(|point| filter::fits(&self.filter, point));
+        let Some(mut told) = self.told.get(&id).copied() else {
+            if let Some(point) = point.filter(|_| fits) {
+                let last = last_event(story.as_ref(), resource, point.revision).await?;
                 self.told
-                    .insert(resource, last.as_ref().map_or(0, |event| event.sequence));
+                    .insert(id, last.as_ref().map_or(0, |event| event.sequence));
                 self.queue.extend(last);
             }
             return Ok(());
@@ -413,15 +398,15 @@ impl ManyFollower {
             let events = story.events_after(resource, told, READ_AT_ONCE).await?;
             let Some(newest) = events.last() else { break };
             told = newest.sequence;
-            self.told.insert(resource, told);
+            self.told.insert(id, told);
             self.queue.extend(events);
             if self.queue.len() >= QUEUED_AT_ONCE {
-                self.due.push_front(resource);
+                self.due.push_front(id);
                 return Ok(());
             }
         }
         if !fits {
-            self.told.remove(&resource);
+            self.told.remove(&id);
         }
         Ok(())
     }
@@ -438,9 +423,8 @@ impl ManyFollower {
             skip: 0,
             limit: READ_AT_ONCE,
         };
-        let page = self.tail.story.backups(self.kind, query).await?;
-        self.due
-            .extend(page.items.iter().map(|backup| backup.resource));
+        let page = self.tail.story.points(query).await?;
+        self.due.extend(page.items.iter().map(|point| point.id));
         self.present = page
             .next
             .map_or(Present::Told, |next| Present::From(Some(next)));
@@ -454,8 +438,12 @@ impl ManyFollower {
         let (changed, position) = story.changed_after(self.position, READ_AT_ONCE).await?;
         let moved = position > self.position;
         self.position = position;
-        let of_kind = |resource: &ResourceId| Kind::of(*resource) == Some(self.kind);
-        self.due.extend(changed.into_iter().filter(of_kind));
+        let kind = self.filter.kind;
+        self.due
+            .extend(changed.into_iter().filter_map(|resource| match resource {
+                ResourceId::Point(id) if kind.is_none_or(|kind| kind == id.kind) => Some(id),
+                ResourceId::Point(_) | ResourceId::Restoration(_) | ResourceId::Schedule(_) => None,
+            }));
         Ok(moved)
     }
 }
@@ -467,8 +455,8 @@ impl Follower for ManyFollower {
             if let Some(event) = self.queue.pop_front() {
                 return Ok(Some(event));
             }
-            if let Some(backup) = self.due.pop_front() {
-                self.look_at(backup).await.map_err(|error| status(&error))?;
+            if let Some(id) = self.due.pop_front() {
+                self.look_at(id).await.map_err(|error| status(&error))?;
                 continue;
             }
             if let Present::From(after) = &self.present {

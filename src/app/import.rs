@@ -82,7 +82,7 @@ pub(super) async fn run(import: Import, out: &mut Out) -> Result<(), Failure> {
         new.0 += usize::from(taken.map_err(|error| refused(&error))?);
     }
     for backup in &reading.dr_backups {
-        let taken = service.dr_backup_take_in(backup.clone()).await;
+        let taken = service.point_take_in(backup.clone()).await;
         new.1 += usize::from(taken.map_err(|error| refused(&error))?);
     }
     tell(&reading, out)?;

@@ -102,15 +102,6 @@ impl ServerState {
     }
 }
 
-/// What is made of an instance, as far as it bounds how well its volumes can agree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Aim {
-    /// A DR backup whose bytes are taken so.
-    DrBackup(Capture),
-    /// Snapshots that stay.
-    Backup,
-}
-
 /// How the snapshots of an instance are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
@@ -153,17 +144,18 @@ fn is_true(text: &str) -> bool {
         .any(|yes| text.trim().eq_ignore_ascii_case(yes))
 }
 
-/// The most that can be reached with an instance as it is.
-pub fn reach(manifest: &Manifest, aim: Aim) -> Reach {
+/// The most that can be reached with an instance as it is, when its bytes are taken so; nothing means
+/// snapshots that stay.
+pub fn reach(manifest: &Manifest, capture: Option<Capture>) -> Reach {
     let shut_off = manifest.status.eq_ignore_ascii_case("SHUTOFF");
     let mut obstacles = Vec::new();
-    let best = match aim {
-        Aim::DrBackup(Capture::VolumeInUse) => {
+    let best = match capture {
+        Some(Capture::VolumeInUse) => {
             obstacles.push("volumes in use are read one by one, without snapshots".to_owned());
             (Way::Each, ConsistencyLevel::PerVolume)
         }
-        Aim::DrBackup(Capture::Snapshot | Capture::SnapshotThenCopy) | Aim::Backup => {
-            by_snapshots(manifest, aim, &mut obstacles)
+        Some(Capture::Snapshot | Capture::SnapshotThenCopy) | None => {
+            by_snapshots(manifest, capture, &mut obstacles)
         }
     };
     let (way, level) = best;
@@ -185,7 +177,7 @@ pub fn reach(manifest: &Manifest, aim: Aim) -> Reach {
 
 fn by_snapshots(
     manifest: &Manifest,
-    aim: Aim,
+    capture: Option<Capture>,
     obstacles: &mut Vec<String>,
 ) -> (Way, ConsistencyLevel) {
     if !manifest.root_is_volume {
@@ -198,7 +190,7 @@ fn by_snapshots(
         None => return (Way::Quiesced, ConsistencyLevel::Quiesced),
         Some(obstacle) => obstacles.push(obstacle),
     }
-    match group(manifest, aim) {
+    match group(manifest, capture) {
         Ok(group) => (Way::Group(group), ConsistencyLevel::GroupSnapshot),
         Err(obstacle) => {
             obstacles.push(obstacle);
@@ -222,8 +214,8 @@ fn quiesced(manifest: &Manifest) -> Option<String> {
 }
 
 /// The group whose snapshot holds all volumes, or why there is none.
-fn group(manifest: &Manifest, aim: Aim) -> Result<GroupId, String> {
-    if aim == Aim::Backup {
+fn group(manifest: &Manifest, capture: Option<Capture>) -> Result<GroupId, String> {
+    if capture.is_none() {
         return Err(
             "snapshots of a group cannot be kept or deleted one by one, as those of a regular backup are"
                 .to_owned(),
@@ -261,9 +253,9 @@ pub fn is_enough(
 pub fn check(
     minimum: Option<ConsistencyLevel>,
     manifest: &Manifest,
-    aim: Aim,
+    capture: Option<Capture>,
 ) -> Result<(), Error> {
-    let reach = reach(manifest, aim);
+    let reach = reach(manifest, capture);
     let Some(wished) = minimum.filter(|_| {
         let volumes = manifest.volumes.len() + usize::from(manifest.root_volume().is_none());
         !is_enough(minimum, reach.level, volumes)

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use super::{
-    backup::BackupDetail,
-    dr_backup::DrBackupDetail,
     effect::{Disposal, Request},
     error::OperationError,
     id::{EffectKey, Tenant},
     ledger::Ledger,
     operation::Operation,
+    point::PointDetail,
     progress::Progress,
     restoration::RestorationDetail,
     time::Timestamp,
@@ -50,10 +49,8 @@ pub struct Report {
 /// What a resource holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Detail {
-    /// A DR backup.
-    DrBackup(Box<DrBackupDetail>),
-    /// A regular backup.
-    Backup(Box<BackupDetail>),
+    /// A point.
+    Point(Box<PointDetail>),
     /// A restoration.
     Restoration(Box<RestorationDetail>),
 }

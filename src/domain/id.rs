@@ -93,10 +93,6 @@ text_id! {
 }
 
 own_id! {
-    /// A DR backup.
-    DrBackupId;
-    /// A regular backup.
-    BackupId;
     /// A restoration.
     RestorationId;
     /// An instance that a restoration makes, named before its server exists.
@@ -137,14 +133,73 @@ pub struct Lane {
     pub epoch: i64,
 }
 
-/// A resource of ours that callers see and that operations change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(tag = "kind", content = "id", rename_all = "snake_case")]
-pub enum ResourceId {
+/// Which kind of point: the only word for the distinction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum PointKind {
+    /// A DR backup: volume backups and their records, which bring the instance back elsewhere.
+    #[serde(rename = "dr_backup")]
+    Dr,
+    /// A regular backup: snapshots, which bring the instance back in its own tenant.
+    #[serde(rename = "backup")]
+    Regular,
+}
+
+impl PointKind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Dr, Self::Regular];
+
+    /// The noun that people read.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Dr => "DR backup",
+            Self::Regular => "regular backup",
+        }
+    }
+}
+
+/// A point. Asked for under the wrong kind it is not found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PointId {
+    /// Its kind.
+    pub kind: PointKind,
+    /// Unique among the points of both kinds.
+    pub id: Uuid,
+}
+
+impl PointId {
     /// A DR backup.
-    DrBackup(DrBackupId),
+    pub const fn dr(id: Uuid) -> Self {
+        Self {
+            kind: PointKind::Dr,
+            id,
+        }
+    }
+
     /// A regular backup.
-    Backup(BackupId),
+    pub const fn regular(id: Uuid) -> Self {
+        Self {
+            kind: PointKind::Regular,
+            id,
+        }
+    }
+
+    /// Its noun and its id, for people.
+    pub fn named(self) -> String {
+        ResourceId::Point(self).to_string()
+    }
+}
+
+impl fmt::Display for PointId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.id.fmt(formatter)
+    }
+}
+
+/// A resource of ours that callers see and that operations change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ResourceId {
+    /// A point of either kind.
+    Point(PointId),
     /// A restoration.
     Restoration(RestorationId),
     /// A schedule.
@@ -155,8 +210,7 @@ impl ResourceId {
     /// The bare id, for a column.
     pub fn uuid(&self) -> Uuid {
         match self {
-            Self::DrBackup(id) => id.0,
-            Self::Backup(id) => id.0,
+            Self::Point(point) => point.id,
             Self::Restoration(id) => id.0,
             Self::Schedule(id) => id.0,
         }
@@ -165,11 +219,16 @@ impl ResourceId {
     /// The noun that people read.
     pub fn noun(&self) -> &'static str {
         match self {
-            Self::DrBackup(_) => "DR backup",
-            Self::Backup(_) => "regular backup",
+            Self::Point(point) => point.kind.noun(),
             Self::Restoration(_) => "restoration",
             Self::Schedule(_) => "schedule",
         }
+    }
+}
+
+impl From<PointId> for ResourceId {
+    fn from(point: PointId) -> Self {
+        Self::Point(point)
     }
 }
 

@@ -41,13 +41,11 @@
 //! | report | what the resource should tell its callers right now |
 //! | event | a report with a sequence number |
 
-pub mod backup;
 pub mod calendar;
 pub mod capture;
 pub mod consistency;
 pub mod decision;
 pub mod difference;
-pub mod dr_backup;
 pub mod effect;
 pub mod error;
 pub mod event;
@@ -73,3 +71,5 @@ pub mod sighting;
 pub mod text;
 pub mod time;
 pub mod verification;
+pub mod volume_backup;
+pub mod volume_snapshot;

@@ -5,15 +5,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    backup::BackupDetail,
     capture::Capture,
     consistency::ConsistencyLevel,
-    dr_backup::Mirror,
     id::{CloudName, EffectKey, OperationId, ResourceId, ServerId, SnapshotId, Tenant},
     lifecycle::State,
+    point::PointDetail,
     restoration::RestorePlanInput,
     sighting::Thing,
     time::Timestamp,
+    volume_backup::Mirror,
 };
 
 /// An operation.
@@ -109,7 +109,7 @@ pub enum Ask {
     /// Delete a regular backup with its snapshots.
     DeleteBackup {
         /// What it held.
-        detail: Box<BackupDetail>,
+        detail: Box<PointDetail>,
         /// What its making, or an earlier deletion, left behind.
         #[serde(default)]
         leftovers: Vec<Leftover>,

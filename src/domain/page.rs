@@ -3,9 +3,8 @@
 use uuid::Uuid;
 
 use super::{
-    id::{BackupId, CloudName, DrBackupId, ProjectId, ScheduleId, ServerId},
+    id::{CloudName, PointId, PointKind, ProjectId, ScheduleId, ServerId},
     lifecycle::State,
-    schedule::PointKind,
     time::Timestamp,
 };
 
@@ -18,12 +17,11 @@ pub struct Filter {
     pub project: Option<ProjectId>,
     /// The server that was backed up (backups of either kind).
     pub server: Option<ServerId>,
-    /// What kind of backup is restored (restorations).
-    pub source: Option<PointKind>,
-    /// The DR backup that is restored (restorations).
-    pub dr_backup: Option<DrBackupId>,
-    /// The regular backup that is restored (restorations).
-    pub backup: Option<BackupId>,
+    /// The kind of the point (points), or of the point that is restored (restorations).
+    pub kind: Option<PointKind>,
+    /// The point itself (points), or the point that is restored (restorations); two different ones match
+    /// nothing.
+    pub points: Vec<PointId>,
     /// The schedule that made it (points).
     pub schedule: Option<ScheduleId>,
     /// Whether it runs by itself (schedules).

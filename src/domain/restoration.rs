@@ -3,20 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    backup::VolumeSnapshot,
     difference::Difference,
-    dr_backup::{Mirror, VolumeBackup},
     error::{Error, OperationError},
     id::{
-        BackupId, DrBackupId, FlavorId, InstanceId, NetworkId, ResourceId, RestorationId,
-        SecurityGroupId, ServerId, Tenant, VolumeId,
+        FlavorId, InstanceId, NetworkId, PointId, RestorationId, SecurityGroupId, ServerId, Tenant,
+        VolumeId,
     },
     lifecycle::{State, Transition},
     manifest::{Manifest, Properties},
     progress::Progress,
-    schedule::PointKind,
     sighting::Thing,
     time::Timestamp,
+    volume_backup::{Mirror, VolumeBackup},
+    volume_snapshot::VolumeSnapshot,
 };
 
 /// A restoration as callers see it.
@@ -25,7 +24,7 @@ pub struct Restoration {
     /// Its id.
     pub id: RestorationId,
     /// What it restores.
-    pub source: Source,
+    pub source: PointId,
     /// Where the instance is made.
     pub tenant: Tenant,
     /// Our id of the instance, known from the first answer on.
@@ -50,34 +49,6 @@ pub struct Restoration {
     pub updated: Timestamp,
     /// Grows with every change; the etag.
     pub revision: i64,
-}
-
-/// The backup that a restoration restores.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Source {
-    /// A DR backup, into any tenant.
-    DrBackup(DrBackupId),
-    /// A regular backup, in its own tenant.
-    Backup(BackupId),
-}
-
-impl Source {
-    /// The kind of the backup.
-    pub fn kind(&self) -> PointKind {
-        match self {
-            Self::DrBackup(_) => PointKind::DrBackup,
-            Self::Backup(_) => PointKind::Backup,
-        }
-    }
-}
-
-impl From<Source> for ResourceId {
-    fn from(source: Source) -> Self {
-        match source {
-            Source::DrBackup(id) => Self::DrBackup(id),
-            Source::Backup(id) => Self::Backup(id),
-        }
-    }
 }
 
 /// What the caller chose; what is not chosen comes from the manifest.

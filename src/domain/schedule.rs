@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     calendar::Calendar,
     capture::Capture,
-    consistency::{Aim, ConsistencyLevel},
+    consistency::ConsistencyLevel,
     error::{Error, OperationError},
-    id::{ResourceId, RunId, ScheduleId, ServerId, Tenant},
+    id::{PointId, PointKind, RunId, ScheduleId, ServerId, Tenant},
     lifecycle::State,
     retention::Policy,
     time::Timestamp,
@@ -88,16 +88,6 @@ pub struct Plan {
     pub keep: Keep,
 }
 
-/// Which kind of point a schedule makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PointKind {
-    /// A DR backup.
-    DrBackup,
-    /// A regular backup.
-    Backup,
-}
-
 /// What becomes of slots at which nothing ran because the service was down.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -160,7 +150,7 @@ pub struct Run {
     /// Why it was skipped or failed; empty otherwise.
     pub reason: String,
     /// The point that it makes or made.
-    pub point: Option<ResourceId>,
+    pub point: Option<PointId>,
     /// When it began.
     pub began: Timestamp,
     /// When it ended.
@@ -247,11 +237,11 @@ impl Plan {
         Calendar::parse(&self.calendar, &self.time_zone).map_err(Error::fields)
     }
 
-    /// What is made of the instance.
-    pub fn aim(&self) -> Aim {
+    /// How the bytes are taken; nothing where it makes snapshots that stay.
+    pub fn capture(&self) -> Option<Capture> {
         match self.kind {
-            PointKind::DrBackup => Aim::DrBackup(self.capture),
-            PointKind::Backup => Aim::Backup,
+            PointKind::Dr => Some(self.capture),
+            PointKind::Regular => None,
         }
     }
 }

@@ -16,11 +16,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    backup::Backup,
-    dr_backup::{DrBackup, Mirror},
-    id::Tenant,
+    id::{Tenant, VolumeBackupId},
+    point::{Content, Point},
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
+    volume_backup::{Mirror, VolumeBackup},
+    volume_snapshot::VolumeSnapshot,
 };
 
 /// How far the claim reaches that a point can be restored.
@@ -234,48 +235,54 @@ pub fn judged<'p>(
     })
 }
 
-impl DrBackup {
-    /// What it rests on, where `mirrors` are imported records that were seen.
+impl Point {
+    /// What it rests on, where `mirrors` are imported records of its volume backups that were seen.
     pub fn parts<'a>(&'a self, mirrors: impl IntoIterator<Item = &'a Mirror>) -> Vec<Part> {
-        let links = &self.detail.volume_backups;
-        let thing = |id: &super::id::VolumeBackupId| Thing {
-            kind: ThingKind::VolumeBackup,
-            id: id.to_string(),
-        };
-        let originals = links.iter().map(|link| Part {
-            tenant: link.tenant.clone(),
-            thing: thing(&link.id),
-            size_gib: Some(link.size_gib),
-            is_mirror: false,
-        });
-        let imported = mirrors.into_iter().filter(|mirror| {
-            let mut links = links.iter();
-            links.any(|link| link.id == mirror.backup && link.tenant != mirror.tenant)
-        });
-        let imported = imported.map(|mirror| Part {
-            tenant: mirror.tenant.clone(),
-            thing: thing(&mirror.backup),
-            size_gib: None,
-            is_mirror: true,
-        });
-        originals.chain(imported).collect()
+        match &self.detail.content {
+            Content::Dr(links) => of_links(links, mirrors),
+            Content::Regular(snapshots) => of_snapshots(&self.tenant, snapshots),
+        }
     }
 }
 
-impl Backup {
-    /// What it rests on.
-    pub fn parts(&self) -> Vec<Part> {
-        let snapshots = self.detail.snapshots.iter().map(|snapshot| Part {
-            tenant: self.tenant.clone(),
-            thing: Thing {
-                kind: ThingKind::Snapshot,
-                id: snapshot.id.to_string(),
-            },
-            size_gib: Some(snapshot.size_gib),
-            is_mirror: false,
-        });
-        snapshots.collect()
-    }
+fn of_links<'a>(
+    links: &[VolumeBackup],
+    mirrors: impl IntoIterator<Item = &'a Mirror>,
+) -> Vec<Part> {
+    let thing = |id: &VolumeBackupId| Thing {
+        kind: ThingKind::VolumeBackup,
+        id: id.to_string(),
+    };
+    let originals = links.iter().map(|link| Part {
+        tenant: link.tenant.clone(),
+        thing: thing(&link.id),
+        size_gib: Some(link.size_gib),
+        is_mirror: false,
+    });
+    let imported = mirrors.into_iter().filter(|mirror| {
+        let mut links = links.iter();
+        links.any(|link| link.id == mirror.backup && link.tenant != mirror.tenant)
+    });
+    let imported = imported.map(|mirror| Part {
+        tenant: mirror.tenant.clone(),
+        thing: thing(&mirror.backup),
+        size_gib: None,
+        is_mirror: true,
+    });
+    originals.chain(imported).collect()
+}
+
+fn of_snapshots(tenant: &Tenant, snapshots: &[VolumeSnapshot]) -> Vec<Part> {
+    let parts = snapshots.iter().map(|snapshot| Part {
+        tenant: tenant.clone(),
+        thing: Thing {
+            kind: ThingKind::Snapshot,
+            id: snapshot.id.to_string(),
+        },
+        size_gib: Some(snapshot.size_gib),
+        is_mirror: false,
+    });
+    parts.collect()
 }
 
 #[cfg(test)]

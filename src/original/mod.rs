@@ -22,7 +22,7 @@ mod schedule;
 
 use std::collections::BTreeMap;
 
-use crate::domain::{dr_backup::DrBackup, id::CloudName, schedule::Schedule, time::Timestamp};
+use crate::domain::{id::CloudName, point::Point, schedule::Schedule, time::Timestamp};
 
 use self::rows::Tables;
 
@@ -42,7 +42,7 @@ pub struct Terms {
 #[derive(Debug, Default)]
 pub struct Reading {
     /// The DR backups that can be taken in, in the order of the lines.
-    pub dr_backups: Vec<DrBackup>,
+    pub dr_backups: Vec<Point>,
     /// The schedules that can be taken in, in the order of the lines.
     pub schedules: Vec<Schedule>,
     /// What was taken otherwise than it stood there.

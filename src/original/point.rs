@@ -11,21 +11,20 @@ use super::{
 use crate::domain::{
     capture::Capture,
     consistency::ServerState,
-    dr_backup::{DrBackup, DrBackupDetail, VolumeBackup},
     error::OperationError,
-    id::{
-        DrBackupId, NetworkId, ProjectId, ScheduleId, ServerId, Tenant, VolumeBackupId, VolumeId,
-    },
+    id::{NetworkId, PointId, ProjectId, ScheduleId, ServerId, Tenant, VolumeBackupId, VolumeId},
     keeping::Keeping,
     lifecycle::State,
     manifest::{
         FlavorShape, ImageFacts, KeyFacts, Manifest, PortFacts, PortSettings, Properties,
         VolumeFacts,
     },
+    point::{Content, Head, Point, PointDetail},
     progress::Progress,
     record::BackupRecord,
     time::Timestamp,
     verification::Verification,
+    volume_backup::VolumeBackup,
 };
 
 const MIB_PER_GIB: u64 = 1024;
@@ -47,7 +46,7 @@ pub(super) fn of(
     row: &Row<DrBackupRow>,
     tables: &Tables,
     terms: &Terms,
-) -> Result<(DrBackup, Vec<String>), String> {
+) -> Result<(Point, Vec<String>), String> {
     let fields = &row.fields;
     let mut remarks = Vec::new();
     let id = uuid(&fields.uuid)?;
@@ -63,47 +62,49 @@ pub(super) fn of(
     let created = time(&fields.created).unwrap_or(terms.now);
     let schedule = tables.schedules.get(&fields.backup_schedule);
     let schedule = schedule.and_then(|row| Uuid::parse_str(&row.uuid).ok());
-    let detail = DrBackupDetail {
+    let links = links.into_iter().map(|link| link.backup).collect();
+    let detail = PointDetail {
         manifest: Some(Box::new(manifest)),
-        volume_backups: links.into_iter().map(|link| link.backup).collect(),
-        ..DrBackupDetail::default()
+        ..PointDetail::of(Content::Dr(links))
     };
     if let Some(reason) = detail.unrecoverable_reason() {
         remarks.push(format!("it cannot be restored: {reason}"));
     }
-    let backup = DrBackup {
-        id: DrBackupId(id),
+    let backup = Point {
+        id: PointId::dr(id),
         name: fields.name.clone(),
         description: fields.description.clone(),
         tenant,
         server,
         instance_name: text(&fields.metadata, "name"),
-        capture: Capture::SnapshotThenCopy,
+        capture: Some(Capture::SnapshotThenCopy),
         keeping: Keeping {
             schedule: schedule.map(ScheduleId),
             until: time(&fields.kept_until),
             held: false,
         },
-        state,
-        runtime_state: "Taken in from the original".to_owned(),
-        progress: Progress::default(),
-        error: (state == State::Erred).then(|| {
-            OperationError::new(
-                "ORIGINAL_ERRED",
-                if fields.error_message.is_empty() {
-                    "it failed in the original, which did not note why"
-                } else {
-                    fields.error_message.as_str()
-                },
-                "restore from it if it is recoverable, else delete it",
-            )
-        }),
+        head: Head {
+            state,
+            runtime_state: "Taken in from the original".to_owned(),
+            progress: Progress::default(),
+            error: (state == State::Erred).then(|| {
+                OperationError::new(
+                    "ORIGINAL_ERRED",
+                    if fields.error_message.is_empty() {
+                        "it failed in the original, which did not note why"
+                    } else {
+                        fields.error_message.as_str()
+                    },
+                    "restore from it if it is recoverable, else delete it",
+                )
+            }),
+            created,
+            updated: time(&fields.modified).unwrap_or(created),
+            revision: 1,
+        },
         detail,
         // Nobody of ours has seen it yet.
         verification: Verification::default(),
-        created,
-        updated: time(&fields.modified).unwrap_or(created),
-        revision: 1,
     };
     Ok((backup, remarks))
 }

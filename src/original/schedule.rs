@@ -12,8 +12,8 @@ use super::{
 use crate::domain::{
     calendar::{Calendar, USUAL_ZONE},
     capture::Capture,
-    id::{ScheduleId, ServerId},
-    schedule::{Keep, MissedRuns, Plan, PointKind, Schedule, standing},
+    id::{PointKind, ScheduleId, ServerId},
+    schedule::{Keep, MissedRuns, Plan, Schedule, standing},
     time::Timestamp,
 };
 
@@ -38,9 +38,9 @@ pub(super) fn of(
         );
     }
     let kind = match fields.backup_type.to_ascii_lowercase().as_str() {
-        "dr" => PointKind::DrBackup,
+        "dr" => PointKind::Dr,
         // The column had no other value in the beginning, and no value then.
-        "regular" | "" => PointKind::Backup,
+        "regular" | "" => PointKind::Regular,
         other => {
             return Err(format!(
                 "backup_type: `{other}` is neither `DR` nor `Regular`"

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{lifecycle::State, schedule::PointKind};
+use crate::domain::{id::PointKind, lifecycle::State};
 
 fn terms() -> Terms {
     Terms {
@@ -85,7 +85,7 @@ fn a_point_of_the_original_can_be_restored_by_us() {
     let [backup] = reading.dr_backups.as_slice() else {
         panic!("one: {:?}", reading.dr_backups);
     };
-    assert_eq!(backup.state, State::Ok);
+    assert_eq!(backup.head.state, State::Ok);
     assert_eq!(
         backup.id.to_string(),
         "01234567-89ab-cdef-0123-456789abcdef"
@@ -120,7 +120,7 @@ fn a_point_of_the_original_can_be_restored_by_us() {
         (512, 2)
     );
     assert_eq!(manifest.user_data.as_deref(), Some("IyEvYmluL3No"));
-    let record = backup.detail.volume_backups[0]
+    let record = backup.detail.volume_backups()[0]
         .record
         .as_ref()
         .expect("a record");
@@ -134,7 +134,7 @@ fn a_schedule_of_the_original_becomes_one_of_ours_but_does_not_run_beside_it() {
     let lines = export(&json!(3));
     let reading = read_all(&lines);
     let schedule = &reading.schedules[0];
-    assert_eq!(schedule.plan.kind, PointKind::DrBackup);
+    assert_eq!(schedule.plan.kind, PointKind::Dr);
     assert_eq!(
         (schedule.plan.keep.days, schedule.plan.keep.maximum),
         (30, 5)
@@ -175,7 +175,7 @@ fn every_state_of_the_original_has_its_answer() {
     ];
     for (state, wanted) in cases {
         let reading = read_all(&export(&state));
-        let taken = reading.dr_backups.first().map(|backup| backup.state);
+        let taken = reading.dr_backups.first().map(|backup| backup.head.state);
         assert_eq!(taken, wanted, "{state}");
         if wanted.is_none() {
             let why = &reading.left[0].why;
@@ -184,7 +184,11 @@ fn every_state_of_the_original_has_its_answer() {
     }
     let erred = &read_all(&export(&json!(4))).dr_backups[0];
     assert_eq!(
-        erred.error.as_ref().map(|error| error.message.as_str()),
+        erred
+            .head
+            .error
+            .as_ref()
+            .map(|error| error.message.as_str()),
         Some("no space")
     );
 }

@@ -17,13 +17,14 @@ use super::{
     instance, snapshots,
 };
 use crate::domain::{
-    backup::{BackupDetail, VolumeSnapshot},
-    consistency::{Aim, Consistency, ConsistencyLevel},
+    consistency::{Consistency, ConsistencyLevel},
     decision::Detail,
     effect::{Disposal, EffectState},
     id::{ServerId, SnapshotId},
     manifest::Manifest,
+    point::{Content, PointDetail},
     verification::Verification,
+    volume_snapshot::VolumeSnapshot,
 };
 
 /// The steps, in order.
@@ -41,7 +42,7 @@ pub(super) fn steps(
     instance::check_root(manifest)?;
     instance::check_volumes(manifest)?;
 
-    instance::check_consistency(manifest, Aim::Backup, minimum)?;
+    instance::check_consistency(manifest, None, minimum)?;
     let needs = allowance::Needs {
         snapshots: manifest.volumes.iter().collect(),
         ..allowance::Needs::default()
@@ -52,7 +53,7 @@ pub(super) fn steps(
     let plan = snapshots::Plan {
         server,
         manifest,
-        aim: Aim::Backup,
+        capture: None,
         minimum,
         description,
         disposal: Disposal::Product,
@@ -94,9 +95,9 @@ fn hold(next: &mut Draft<'_>, manifest: &Manifest, took: Option<Duration>) {
     });
     let snapshots = snapshots.collect();
     let consistency = consistency(next, manifest);
-    next.hold(Detail::Backup(Box::new(BackupDetail {
+    next.hold(Detail::Point(Box::new(PointDetail {
         manifest: Some(Box::new(manifest.clone())),
-        snapshots,
+        content: Content::Regular(snapshots),
         consistency,
         took,
     })));
@@ -104,6 +105,6 @@ fn hold(next: &mut Draft<'_>, manifest: &Manifest, took: Option<Duration>) {
 
 /// What was reached.
 fn consistency(next: &Draft<'_>, manifest: &Manifest) -> Option<Consistency> {
-    let (level, taken) = snapshots::reached(next, manifest, Aim::Backup)?;
+    let (level, taken) = snapshots::reached(next, manifest, None)?;
     instance::consistency(next, manifest, &taken, level)
 }

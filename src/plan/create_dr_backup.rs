@@ -25,15 +25,16 @@ use super::{
 };
 use crate::domain::{
     capture::Capture,
-    consistency::{Aim, Consistency, ConsistencyLevel},
+    consistency::{Consistency, ConsistencyLevel},
     decision::Detail,
-    dr_backup::{DrBackupDetail, VolumeBackup},
     effect::{Disposal, Effect, EffectState, Fact, Request},
     id::{ServerId, SnapshotId, VolumeBackupId, VolumeId},
     manifest::{Manifest, VolumeFacts},
+    point::{Content, PointDetail},
     sighting::Sighting,
     time::Timestamp,
     verification::Verification,
+    volume_backup::VolumeBackup,
 };
 
 /// What is asked for.
@@ -66,7 +67,7 @@ pub(super) fn steps(next: &mut Draft<'_>, wish: &Wish<'_>) -> Step<()> {
     next.tell_volumes(manifest, |index| record_key(index, 0));
     hold(next, manifest, capture, None);
     check_capturable(manifest)?;
-    instance::check_consistency(manifest, Aim::DrBackup(capture), wish.minimum)?;
+    instance::check_consistency(manifest, Some(capture), wish.minimum)?;
     allowance::check(allowance?, &needs(manifest, capture))?;
 
     // A copy is a new volume, which has nothing to build on.
@@ -86,7 +87,7 @@ pub(super) fn steps(next: &mut Draft<'_>, wish: &Wish<'_>) -> Step<()> {
             let plan = snapshots::Plan {
                 server: wish.server,
                 manifest,
-                aim: Aim::DrBackup(capture),
+                capture: Some(capture),
                 minimum: wish.minimum,
                 description: "temporary snapshot of a DR backup",
                 disposal: Disposal::Temporary,
@@ -324,13 +325,13 @@ fn check_capturable(manifest: &Manifest) -> Step<()> {
 fn hold(next: &mut Draft<'_>, manifest: &Manifest, capture: Capture, took: Option<Duration>) {
     let volumes = manifest.volumes.iter().enumerate();
     let links = volumes.flat_map(|(index, volume)| links_of(next, index, volume));
-    let volume_backups = links.collect();
+    let links = links.collect();
     let consistency = consistency(next, manifest, capture);
     let mut manifest = manifest.clone();
     manifest.gaps.extend(instance::missed(next, &manifest));
-    next.hold(Detail::DrBackup(Box::new(DrBackupDetail {
+    next.hold(Detail::Point(Box::new(PointDetail {
         manifest: Some(Box::new(manifest)),
-        volume_backups,
+        content: Content::Dr(links),
         consistency,
         took,
     })));
@@ -383,7 +384,7 @@ fn links_of(next: &Draft<'_>, index: usize, volume: &VolumeFacts) -> Vec<VolumeB
 fn consistency(next: &Draft<'_>, manifest: &Manifest, capture: Capture) -> Option<Consistency> {
     let (mut level, mut taken) = match capture {
         Capture::Snapshot | Capture::SnapshotThenCopy => {
-            snapshots::reached(next, manifest, Aim::DrBackup(capture))?
+            snapshots::reached(next, manifest, Some(capture))?
         }
         Capture::VolumeInUse => {
             let volumes = manifest.volumes.iter().enumerate();

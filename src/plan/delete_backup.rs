@@ -10,23 +10,23 @@ use super::{
     draft::{Draft, Step},
 };
 use crate::domain::{
-    backup::BackupDetail,
     id::CloudName,
     operation::Leftover,
+    point::PointDetail,
     sighting::{Thing, ThingKind},
 };
 
 /// The steps, in order.
 pub(super) fn steps(
     next: &mut Draft<'_>,
-    detail: &BackupDetail,
+    detail: &PointDetail,
     leftovers: &[Leftover],
     missing: &[CloudName],
 ) -> Step<()> {
     let mut deletion = Deletion::without(missing);
     let home = next.tenant().clone();
     next.phase("Deleting snapshots");
-    let snapshots = detail.snapshots.iter().map(|one| {
+    let snapshots = detail.snapshots().iter().map(|one| {
         let thing = Thing {
             kind: ThingKind::Snapshot,
             id: one.id.to_string(),

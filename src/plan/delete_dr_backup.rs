@@ -20,10 +20,10 @@ use super::{
     draft::{Draft, Step},
 };
 use crate::domain::{
-    dr_backup::Mirror,
     id::{CloudName, Tenant},
     operation::Leftover,
     sighting::{Thing, ThingKind},
+    volume_backup::Mirror,
 };
 
 /// The steps, in order.

@@ -3,7 +3,8 @@
 
 use super::draft::{Draft, Step, Stop};
 use crate::domain::{
-    consistency::{self, Aim, Consistency, ConsistencyLevel, ServerState},
+    capture::Capture,
+    consistency::{self, Consistency, ConsistencyLevel, ServerState},
     effect::{Disposal, Effect, EffectState, Fact, Request},
     error::OperationError,
     fault::FaultKind,
@@ -100,10 +101,10 @@ pub(super) fn each<T>(manifest: &Manifest, wish: impl Fn(usize, &VolumeId) -> T)
 /// Refuses what asks for more than can be reached, before anything is made.
 pub(super) fn check_consistency(
     manifest: &Manifest,
-    aim: Aim,
+    capture: Option<Capture>,
     minimum: Option<ConsistencyLevel>,
 ) -> Step<()> {
-    consistency::check(minimum, manifest, aim)
+    consistency::check(minimum, manifest, capture)
         .map_err(|error| Stop::GiveUp(Box::new(OperationError::from(&error))))
 }
 

@@ -11,7 +11,6 @@ use self::findings::Named;
 use super::{compare::NOT_KEPT, headroom, target::Target};
 use crate::domain::{
     difference::Difference,
-    dr_backup::head_of,
     effect::FixedWish,
     error::OperationError,
     flavor_fit,
@@ -19,6 +18,7 @@ use crate::domain::{
     inventory::{Inventory, Network},
     manifest::{FlavorShape, KeyFacts, Manifest, PortFacts, SecurityGroupFacts, VolumeFacts},
     restoration::RestorePlanInput,
+    volume_backup::head_of,
 };
 
 /// Every choice of a restoration.

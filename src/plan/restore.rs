@@ -57,7 +57,6 @@ use super::{
 use crate::domain::{
     decision::{Detail, Wish},
     difference::Difference,
-    dr_backup::Mirror,
     effect::{
         Disk, Disposal, Effect, EffectKind, EffectState, Fact, PortSetting, Request, ServerPlan,
         ServerSetting,
@@ -66,6 +65,7 @@ use crate::domain::{
     manifest::{Manifest, Properties, SecurityGroupRule, TrunkFacts, VolumeFacts},
     restoration::{RestorationDetail, RestorePlanInput, RestoredVolume},
     verification::Verification,
+    volume_backup::Mirror,
 };
 
 /// The steps, in order.

@@ -19,7 +19,8 @@ use super::{
     instance,
 };
 use crate::domain::{
-    consistency::{self, Aim, ConsistencyLevel, Way},
+    capture::Capture,
+    consistency::{self, ConsistencyLevel, Way},
     effect::{Disposal, Effect, EffectState, Fact, Request},
     id::{ServerId, SnapshotId, VolumeId},
     manifest::Manifest,
@@ -38,7 +39,7 @@ pub(super) struct Plan<'p> {
     /// As it is.
     pub(super) manifest: &'p Manifest,
     /// What they are for.
-    pub(super) aim: Aim,
+    pub(super) capture: Option<Capture>,
     /// How well they have to agree at least.
     pub(super) minimum: Option<ConsistencyLevel>,
     /// For people who find one.
@@ -62,7 +63,7 @@ pub(super) type Taken = (VolumeId, SnapshotId);
 
 /// Makes them; answers with one for each volume that there is.
 pub(super) fn take(next: &mut Draft<'_>, plan: &Plan<'_>) -> Step<Vec<Taken>> {
-    let reach = consistency::reach(plan.manifest, plan.aim);
+    let reach = consistency::reach(plan.manifest, plan.capture);
     let better = match &reach.way {
         Way::Each => None,
         Way::Quiesced => {
@@ -169,10 +170,10 @@ fn captured(next: &mut Draft<'_>, plan: &Plan<'_>, way: &Way, thing: Thing) -> S
 pub(super) fn reached(
     next: &Draft<'_>,
     manifest: &Manifest,
-    aim: Aim,
+    capture: Option<Capture>,
 ) -> Option<(ConsistencyLevel, Vec<Timestamp>)> {
     if let Some((quiesced, snapshots)) = next.effect(CAPTURED).and_then(fact_of) {
-        let level = match (consistency::reach(manifest, aim).way, quiesced) {
+        let level = match (consistency::reach(manifest, capture).way, quiesced) {
             (Way::Quiesced, true) => ConsistencyLevel::Quiesced,
             (Way::Group(_), _) => ConsistencyLevel::GroupSnapshot,
             (Way::Quiesced, false) | (Way::Each, _) => ConsistencyLevel::VolumeSnapshots,

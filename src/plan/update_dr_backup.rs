@@ -6,8 +6,8 @@
 
 use super::draft::{Draft, Step};
 use crate::domain::{
-    dr_backup::Mirror,
     effect::{Disposal, Request},
+    volume_backup::Mirror,
 };
 
 /// The steps, in order.

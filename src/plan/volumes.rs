@@ -12,12 +12,12 @@ use super::{
 };
 use crate::domain::{
     decision::Wish,
-    dr_backup::{VolumeBackup, chain_of, head_of},
     effect::{Disposal, Effect, EffectKind, EffectState, Request},
     id::{EffectKey, Tenant, VolumeId},
     manifest::{Manifest, VolumeFacts},
     restoration::RestorePlanInput,
     sighting::{Thing, ThingKind},
+    volume_backup::{VolumeBackup, chain_of, head_of},
 };
 
 /// Imports what is not live yet, and re-uses what is; of every chain the oldest link first, because

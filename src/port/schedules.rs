@@ -6,34 +6,22 @@ use async_trait::async_trait;
 
 use super::store::{Admitted, RequestKey, StoreError};
 use crate::domain::{
-    backup::Backup,
-    dr_backup::DrBackup,
     error::OperationError,
-    id::{CloudName, ResourceId, ScheduleId},
+    id::{CloudName, ScheduleId},
     operation::Operation,
     page::{Cursor, Page, Query},
-    point::PointFacts,
+    point::{Point, PointFacts},
     schedule::{Run, RunOutcome, Schedule},
     time::Timestamp,
 };
 
 /// A point, `CREATION_SCHEDULED`, with the operation that makes it.
 #[derive(Debug, Clone, PartialEq)]
-pub enum NewPoint {
-    /// A DR backup.
-    DrBackup(Box<DrBackup>, Operation),
-    /// A regular backup.
-    Backup(Box<Backup>, Operation),
-}
-
-impl NewPoint {
-    /// The id of the point.
-    pub fn id(&self) -> ResourceId {
-        match self {
-            Self::DrBackup(backup, _) => ResourceId::DrBackup(backup.id),
-            Self::Backup(backup, _) => ResourceId::Backup(backup.id),
-        }
-    }
+pub struct NewPoint {
+    /// The point.
+    pub point: Point,
+    /// The operation.
+    pub operation: Operation,
 }
 
 /// What became of the point of a run.
@@ -60,7 +48,7 @@ pub struct KeptPoint {
 #[async_trait]
 pub trait Schedules: Send + Sync {
     /// What a repeat of a request about schedules answers, if one of that key was admitted before;
-    /// as [`super::store::Store::dr_backup_answered`].
+    /// as [`super::store::Store::point_answered`].
     async fn schedule_answered(&self, key: &RequestKey) -> Result<Option<Schedule>, StoreError>;
 
     /// Writes the request key, the schedule and its first event.
@@ -133,11 +121,11 @@ pub trait Schedules: Send + Sync {
     /// How many runs of schedules are under way in a cloud.
     async fn runs_under_way(&self, cloud: &CloudName) -> Result<u64, StoreError>;
 
-    /// All points that a schedule made and that are still there, oldest first of each kind.
+    /// All points that a schedule made and that are still there, oldest first.
     async fn points_of(&self, schedule: ScheduleId) -> Result<Vec<KeptPoint>, StoreError>;
 
-    /// Points that no schedule made, that rest, are not on hold, and are to be kept until `now` or
-    /// before: the longest over first, at most `limit`.
+    /// Points of both kinds that no schedule made, that rest, are not on hold, and are to be kept until
+    /// `now` or before: the longest over first, whatever its kind, at most `limit` in all.
     async fn points_expired(
         &self,
         now: Timestamp,

@@ -11,13 +11,11 @@ use tokio::sync::watch;
 
 use super::schedules::Schedules;
 use crate::domain::{
-    backup::Backup,
     decision::{Detail, Ending, Report},
-    dr_backup::{DrBackup, Mirror},
     effect::Effect,
     event::Event,
     id::{
-        BackupId, CloudName, DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId,
+        CloudName, InstanceId, Lane, OperationId, PointId, PointKind, ReplicaId, ResourceId,
         RestorationId, Tenant,
     },
     ledger::Ledger,
@@ -25,10 +23,11 @@ use crate::domain::{
     operation::{Leftover, Operation, UnderWay},
     orphan::{Aim, Farewell, Known, Sweep},
     page::{Page, Query},
-    restoration::{Restoration, Source},
-    schedule::PointKind,
+    point::Point,
+    restoration::Restoration,
     time::Timestamp,
     verification::Verification,
+    volume_backup::Mirror,
 };
 
 /// Why the store did not do something.
@@ -48,7 +47,7 @@ pub enum StoreError {
     InUse(Vec<RestorationId>),
     /// Other DR backups build on the volume backups of the DR backup.
     #[error("other DR backups build on it")]
-    BuiltUpon(Vec<DrBackupId>),
+    BuiltUpon(Vec<PointId>),
     /// The lane has another owner, or another epoch.
     #[error("the lane of {0} is not ours any more")]
     Fenced(Tenant),
@@ -129,7 +128,7 @@ pub struct OpenOperation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Looked {
     /// The point, of either kind.
-    pub point: ResourceId,
+    pub point: PointId,
     /// The revision that it had before the look.
     pub revision: i64,
     /// What is known from now on.
@@ -180,13 +179,10 @@ pub struct Loaded {
 /// it, and nothing is written over it: a change of it is `Unreadable`.
 #[async_trait]
 pub trait Store: Schedules {
-    /// What a repeat of a request about DR backups answers, if one of that key was admitted before:
-    /// what [`Admitted::Before`] says. `RequestReused` when it had other content, `NotFound` when
-    /// neither the DR backup nor that answer is there any more.
-    async fn dr_backup_answered(&self, key: &RequestKey) -> Result<Option<DrBackup>, StoreError>;
-
-    /// The same for a request about regular backups.
-    async fn backup_answered(&self, key: &RequestKey) -> Result<Option<Backup>, StoreError>;
+    /// What a repeat of a request about points answers, if one of that key was admitted before: what
+    /// [`Admitted::Before`] says. `RequestReused` when it had other content, `NotFound` when neither the
+    /// point nor that answer is there any more.
+    async fn point_answered(&self, key: &RequestKey) -> Result<Option<Point>, StoreError>;
 
     /// The same for a request about restorations.
     async fn restoration_answered(
@@ -194,66 +190,44 @@ pub trait Store: Schedules {
         key: &RequestKey,
     ) -> Result<Option<Restoration>, StoreError>;
 
-    /// Writes the request key, the DR backup (`CREATION_SCHEDULED`), its operation and its first event.
-    async fn dr_backup_admit(
+    /// Writes the request key, the point (`CREATION_SCHEDULED`), its operation and its first event.
+    async fn point_admit(
         &self,
         key: Option<RequestKey>,
-        backup: DrBackup,
+        point: Point,
         operation: Operation,
-    ) -> Result<Admitted<DrBackup>, StoreError>;
+    ) -> Result<Admitted<Point>, StoreError>;
 
-    /// Writes a DR backup that another system made, at rest, with its links and its first event. One of
-    /// the same id that is there already is answered, and stays as it is.
-    async fn dr_backup_take_in(&self, backup: DrBackup) -> Result<Admitted<DrBackup>, StoreError>;
+    /// Writes a point that another system made, at rest, with the links of a DR backup and its first
+    /// event. One of the same id that is there already is answered, and stays as it is.
+    async fn point_take_in(&self, point: Point) -> Result<Admitted<Point>, StoreError>;
 
-    /// Writes name, description, state, runtime state, progress and error of `backup`, whose
-    /// `revision` must be the current one, with an event; and the operation, where one follows.
-    /// A deletion (`DELETION_SCHEDULED`) is `InUse` while restorations of it are busy.
-    async fn dr_backup_change(
+    /// Writes name, description, until when it is kept, whether it is held, state, runtime state, progress
+    /// and error of `point`, whose `revision` must be the current one, with an event; and the operation,
+    /// where one follows. A deletion (`DELETION_SCHEDULED`) is `InUse` while restorations of it are busy,
+    /// and `BuiltUpon` while other DR backups build on its volume backups.
+    async fn point_change(
         &self,
         key: Option<RequestKey>,
-        backup: DrBackup,
+        point: Point,
         operation: Option<Operation>,
-    ) -> Result<Admitted<DrBackup>, StoreError>;
+    ) -> Result<Admitted<Point>, StoreError>;
 
-    /// One DR backup.
-    async fn dr_backup_get(&self, id: DrBackupId) -> Result<DrBackup, StoreError>;
+    /// One point; one of the other kind is not found.
+    async fn point_get(&self, id: PointId) -> Result<Point, StoreError>;
 
-    /// A page of DR backups.
-    async fn dr_backups_list(&self, query: Query) -> Result<Page<DrBackup>, StoreError>;
+    /// A page of points, of the kind that the filter names or of both.
+    async fn points_list(&self, query: Query) -> Result<Page<Point>, StoreError>;
 
-    /// The same as [`Self::dr_backup_admit`] for a regular backup.
-    async fn backup_admit(
-        &self,
-        key: Option<RequestKey>,
-        backup: Backup,
-        operation: Operation,
-    ) -> Result<Admitted<Backup>, StoreError>;
-
-    /// The same as [`Self::dr_backup_change`] for a regular backup, of which until when it is kept and
-    /// whether it is held are written too.
-    async fn backup_change(
-        &self,
-        key: Option<RequestKey>,
-        backup: Backup,
-        operation: Option<Operation>,
-    ) -> Result<Admitted<Backup>, StoreError>;
-
-    /// One regular backup.
-    async fn backup_get(&self, id: BackupId) -> Result<Backup, StoreError>;
-
-    /// A page of regular backups.
-    async fn backups_list(&self, query: Query) -> Result<Page<Backup>, StoreError>;
-
-    /// The restorations of a backup of either kind, newest first, at most `limit`.
+    /// The restorations of a point, newest first, at most `limit`.
     async fn restorations_of(
         &self,
-        source: Source,
+        source: PointId,
         limit: u32,
     ) -> Result<Vec<Restoration>, StoreError>;
 
     /// The known mirrors of the volume backups of a DR backup.
-    async fn mirrors_list(&self, id: DrBackupId) -> Result<Vec<Mirror>, StoreError>;
+    async fn mirrors_list(&self, id: PointId) -> Result<Vec<Mirror>, StoreError>;
 
     /// The known mirrors of the DR backups of instances of a tenant, each with whether it was ever seen
     /// to be there: one that was only asked for may never have been.

@@ -24,15 +24,15 @@ use super::{
 };
 use crate::{
     domain::{
-        backup::Backup as Kept,
-        id::{BackupId, CloudName, ProjectId, ScheduleId, ServerId, Tenant},
+        capture::Capture,
+        id::{CloudName, PointId, PointKind, ProjectId, ScheduleId, ServerId, Tenant},
         keeping::{Keeping, Rekeeping},
         page::Filter,
-        restoration::Source,
+        point::Point,
     },
     service::{
-        backup::{CreateBackup, DeleteBackup, UpdateBackup},
         fields::Fields,
+        point::{CreatePoint, DeletePoint, UpdatePoint},
     },
 };
 
@@ -237,7 +237,10 @@ async fn list(
         cloud: asked::foreign(given, "cloud", asked.cloud).map(CloudName::new),
         project: asked::foreign(given, "tenant", asked.tenant).map(ProjectId::new),
         server: asked::foreign(given, "instance_uuid", asked.instance_uuid).map(ServerId::new),
-        backup: asked::id(given, "uuid", asked.uuid, BackupId),
+        kind: Some(PointKind::Regular),
+        points: asked::id(given, "uuid", asked.uuid, PointId::regular)
+            .into_iter()
+            .collect(),
         schedule: asked::id(
             given,
             "backup_schedule_uuid",
@@ -255,7 +258,7 @@ async fn list(
         order: asked.o,
     };
     let (query, page) = asked::query(fields, filter, &paging, face.sizes)?;
-    let found = face.service.backups_list(query).await;
+    let found = face.service.points_list(query).await;
     let found = found.map_err(|error| Problem::of(error, PARAMETERS))?;
     let rows = found.items.into_iter().map(|backup| tell(&face, backup));
     let rows = try_join_all(rows).await?;
@@ -283,7 +286,8 @@ async fn create(
     Body(wanted): Body<NewBackup>,
 ) -> Result<Created<Backup>, Problem> {
     let mut fields = Fields::new(face.service.limits());
-    let ask = CreateBackup {
+    let ask = CreatePoint {
+        kind: PointKind::Regular,
         tenant: Tenant {
             cloud: CloudName::new(fields.required("cloud", wanted.cloud)),
             project: ProjectId::new(fields.required("tenant", wanted.tenant)),
@@ -296,13 +300,15 @@ async fn create(
             until: moment(&mut fields, "kept_until", wanted.kept_until.as_deref()),
             held: wanted.held,
         },
+        capture: Capture::default(),
+        incremental: false,
         minimum: None,
         deadline: None,
         validate_only: false,
         request_id: fields.request_id(request_id),
     };
     fields.done()?;
-    let made = face.service.backup_create(ask).await;
+    let made = face.service.point_create(ask).await;
     let made = made.map_err(|error| Problem::about(error, "instance", NAMES))?;
     Ok(Created {
         url: url(made.id),
@@ -320,7 +326,7 @@ async fn create(
     responses((status = 200, body = Backup), Refusals)
 )]
 async fn get(State(face): State<Face>, Id(id): Id) -> Result<Json<Backup>, Problem> {
-    let backup = face.service.backup_get(BackupId(id)).await?;
+    let backup = face.service.point_get(PointId::regular(id)).await?;
     Ok(Json(tell(&face, backup).await?))
 }
 
@@ -401,8 +407,8 @@ async fn change(
     if whole && wanted.name.is_none() {
         fields.bad("name", "is required");
     }
-    let ask = UpdateBackup {
-        id: BackupId(id),
+    let ask = UpdatePoint {
+        id: PointId::regular(id),
         name: wanted.name.map(|name| fields.name("name", name)),
         description: wanted
             .description
@@ -417,7 +423,7 @@ async fn change(
         request_id: fields.request_id(request_id),
     };
     fields.done()?;
-    let changed = face.service.backup_update(ask).await;
+    let changed = face.service.point_update(ask).await;
     let changed = changed.map_err(|error| Problem::of(error, NAMES))?;
     Ok(Json(tell(face, changed).await?))
 }
@@ -442,39 +448,39 @@ async fn delete(
     Key(request_id): Key,
 ) -> Result<Accepted, Problem> {
     let mut fields = Fields::new(face.service.limits());
-    let ask = DeleteBackup {
+    let ask = DeletePoint {
         allow_missing_cloud: asked.allow_missing_cloud,
-        id: BackupId(id),
+        id: PointId::regular(id),
         etag: String::new(),
         request_id: fields.request_id(request_id),
     };
     fields.done()?;
-    let gone = face.service.backup_delete(ask).await?;
+    let gone = face.service.point_delete(ask).await?;
     let detail = format!("the deletion of regular backup {} was scheduled", gone.id);
     Ok(Accepted::new(detail))
 }
 
 /// The address of one.
-pub(super) fn url(id: BackupId) -> String {
+pub(super) fn url(id: PointId) -> String {
     format!("{PATH}{id}/")
 }
 
 /// One with what is kept beside it.
-async fn tell(face: &Face, backup: Kept) -> Result<Backup, Problem> {
-    let source = Source::Backup(backup.id);
+async fn tell(face: &Face, backup: Point) -> Result<Backup, Problem> {
+    let source = backup.id;
     let restorations = face.service.restorations_of(source).await?;
     let unrecoverable_reason = backup.unrecoverable_reason();
     let manifest = backup.detail.manifest.as_deref();
     Ok(Backup {
         url: url(backup.id),
-        uuid: backup.id.0,
+        uuid: backup.id.id,
         resource_type: "OpenStack.Backup",
-        state: told::state(backup.state),
-        runtime_state: backup.runtime_state,
-        error_message: told::error(backup.error.as_ref()),
-        created: told::time(backup.created),
-        modified: told::time(backup.updated),
-        start_time: backup.progress.started.map(told::time),
+        state: told::state(backup.head.state),
+        runtime_state: backup.head.runtime_state,
+        error_message: told::error(backup.head.error.as_ref()),
+        created: told::time(backup.head.created),
+        modified: told::time(backup.head.updated),
+        start_time: backup.head.progress.started.map(told::time),
         cloud: backup.tenant.cloud.to_string(),
         tenant: backup.tenant.project.to_string(),
         instance: backup.server.to_string(),

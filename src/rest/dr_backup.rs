@@ -25,15 +25,14 @@ use super::{
 use crate::{
     domain::{
         capture::Capture,
-        dr_backup::DrBackup as Kept,
-        id::{CloudName, DrBackupId, ProjectId, ScheduleId, ServerId, Tenant},
+        id::{CloudName, PointId, PointKind, ProjectId, ScheduleId, ServerId, Tenant},
         keeping::{Keeping, Rekeeping},
         page::Filter,
-        restoration::Source,
+        point::Point,
     },
     service::{
-        dr_backup::{CreateDrBackup, DeleteDrBackup, UpdateDrBackup},
         fields::Fields,
+        point::{CreatePoint, DeletePoint, UpdatePoint},
     },
 };
 
@@ -240,7 +239,10 @@ async fn list(
         project: asked::foreign(given, "tenant", asked.tenant).map(ProjectId::new),
         server: asked::foreign(given, "source_instance_uuid", asked.source_instance_uuid)
             .map(ServerId::new),
-        dr_backup: asked::id(given, "uuid", asked.uuid, DrBackupId),
+        kind: Some(PointKind::Dr),
+        points: asked::id(given, "uuid", asked.uuid, PointId::dr)
+            .into_iter()
+            .collect(),
         schedule: asked::id(
             given,
             "backup_schedule_uuid",
@@ -258,7 +260,7 @@ async fn list(
         order: asked.o,
     };
     let (query, page) = asked::query(fields, filter, &paging, face.sizes)?;
-    let found = face.service.dr_backups_list(query).await;
+    let found = face.service.points_list(query).await;
     let found = found.map_err(|error| Problem::of(error, PARAMETERS))?;
     let rows = found.items.into_iter().map(|backup| tell(&face, backup));
     let rows = try_join_all(rows).await?;
@@ -286,7 +288,8 @@ async fn create(
     Body(wanted): Body<NewDrBackup>,
 ) -> Result<Created<DrBackup>, Problem> {
     let mut fields = Fields::new(face.service.limits());
-    let ask = CreateDrBackup {
+    let ask = CreatePoint {
+        kind: PointKind::Dr,
         tenant: Tenant {
             cloud: CloudName::new(fields.required("cloud", wanted.cloud)),
             project: ProjectId::new(fields.required("tenant", wanted.tenant)),
@@ -307,7 +310,7 @@ async fn create(
         request_id: fields.request_id(request_id),
     };
     fields.done()?;
-    let made = face.service.dr_backup_create(ask).await;
+    let made = face.service.point_create(ask).await;
     let made = made.map_err(|error| Problem::about(error, "source_instance", NAMES))?;
     Ok(Created {
         url: url(made.id),
@@ -325,7 +328,7 @@ async fn create(
     responses((status = 200, body = DrBackup), Refusals)
 )]
 async fn get(State(face): State<Face>, Id(id): Id) -> Result<Json<DrBackup>, Problem> {
-    let backup = face.service.dr_backup_get(DrBackupId(id)).await?;
+    let backup = face.service.point_get(PointId::dr(id)).await?;
     Ok(Json(tell(&face, backup).await?))
 }
 
@@ -406,8 +409,8 @@ async fn change(
     if whole && wanted.name.is_none() {
         fields.bad("name", "is required");
     }
-    let ask = UpdateDrBackup {
-        id: DrBackupId(id),
+    let ask = UpdatePoint {
+        id: PointId::dr(id),
         name: wanted.name.map(|name| fields.name("name", name)),
         description: wanted
             .description
@@ -422,7 +425,7 @@ async fn change(
         request_id: fields.request_id(request_id),
     };
     fields.done()?;
-    let changed = face.service.dr_backup_update(ask).await;
+    let changed = face.service.point_update(ask).await;
     let changed = changed.map_err(|error| Problem::of(error, NAMES))?;
     Ok(Json(tell(face, changed).await?))
 }
@@ -447,39 +450,39 @@ async fn delete(
     Key(request_id): Key,
 ) -> Result<Accepted, Problem> {
     let mut fields = Fields::new(face.service.limits());
-    let ask = DeleteDrBackup {
+    let ask = DeletePoint {
         allow_missing_cloud: asked.allow_missing_cloud,
-        id: DrBackupId(id),
+        id: PointId::dr(id),
         etag: String::new(),
         request_id: fields.request_id(request_id),
     };
     fields.done()?;
-    let gone = face.service.dr_backup_delete(ask).await?;
+    let gone = face.service.point_delete(ask).await?;
     let detail = format!("the deletion of DR backup {} was scheduled", gone.id);
     Ok(Accepted::new(detail))
 }
 
 /// The address of one.
-pub(super) fn url(id: DrBackupId) -> String {
+pub(super) fn url(id: PointId) -> String {
     format!("{PATH}{id}/")
 }
 
 /// One with what is kept beside it.
-async fn tell(face: &Face, backup: Kept) -> Result<DrBackup, Problem> {
-    let source = Source::DrBackup(backup.id);
+async fn tell(face: &Face, backup: Point) -> Result<DrBackup, Problem> {
+    let source = backup.id;
     let restorations = face.service.restorations_of(source).await?;
     let unrecoverable_reason = backup.unrecoverable_reason();
     let manifest = backup.detail.manifest.as_deref();
     Ok(DrBackup {
         url: url(backup.id),
-        uuid: backup.id.0,
+        uuid: backup.id.id,
         resource_type: "OpenStack.DRBackup",
-        state: told::state(backup.state),
-        runtime_state: backup.runtime_state,
-        error_message: told::error(backup.error.as_ref()),
-        created: told::time(backup.created),
-        modified: told::time(backup.updated),
-        start_time: backup.progress.started.map(told::time),
+        state: told::state(backup.head.state),
+        runtime_state: backup.head.runtime_state,
+        error_message: told::error(backup.head.error.as_ref()),
+        created: told::time(backup.head.created),
+        modified: told::time(backup.head.updated),
+        start_time: backup.head.progress.started.map(told::time),
         cloud: backup.tenant.cloud.to_string(),
         tenant: backup.tenant.project.to_string(),
         source_instance: backup.server.to_string(),

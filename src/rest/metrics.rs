@@ -14,7 +14,7 @@ use axum::{
 
 use super::problem::Problem;
 use crate::{
-    domain::{error::Error, orphan::KINDS, page::Filter, schedule::PointKind, sighting::ThingKind},
+    domain::{error::Error, id::PointKind, orphan::KINDS, page::Filter, sighting::ThingKind},
     service::Service,
 };
 
@@ -233,8 +233,8 @@ async fn of_points(metrics: &Metrics) -> Result<[Family; 3], Error> {
 
 fn kind_of(kind: PointKind) -> &'static str {
     match kind {
-        PointKind::DrBackup => "dr_backup",
-        PointKind::Backup => "backup",
+        PointKind::Dr => "dr_backup",
+        PointKind::Regular => "backup",
     }
 }
 

@@ -25,10 +25,9 @@ use super::{
 use crate::{
     domain::{
         error::Error,
-        id::{BackupId, CloudName, DrBackupId, FlavorId, ProjectId, RestorationId, Tenant},
+        id::{CloudName, FlavorId, PointId, PointKind, ProjectId, RestorationId, Tenant},
         page::Filter,
-        restoration::{Restoration as Kept, RestoreWish, Source},
-        schedule::PointKind,
+        restoration::{Restoration as Kept, RestoreWish},
     },
     service::{fields::Fields, restoration::CreateRestoration},
 };
@@ -230,7 +229,7 @@ async fn list_of_dr_backups(
     uri: Uri,
     Parameters(asked): Parameters<RestorationFilter>,
 ) -> Result<Listing<Restoration>, Problem> {
-    list(&face, uri, asked, PointKind::DrBackup).await
+    list(&face, uri, asked, PointKind::Dr).await
 }
 
 /// Restores a DR backup. With an `Idempotency-Key` it is safe to ask again.
@@ -257,14 +256,7 @@ async fn create_of_dr_backup(
     let wish = wish(&mut fields, wanted.flavor, wanted.name);
     let request_id = fields.request_id(request_id);
     fields.done()?;
-    create(
-        &face,
-        Source::DrBackup(DrBackupId(id)),
-        tenant,
-        wish,
-        request_id,
-    )
-    .await
+    create(&face, PointId::dr(id), tenant, wish, request_id).await
 }
 
 /// Tells of a restoration of a DR backup.
@@ -280,7 +272,7 @@ async fn get_of_dr_backup(
     State(face): State<Face>,
     Id(id): Id,
 ) -> Result<Json<Restoration>, Problem> {
-    get(&face, id, PointKind::DrBackup).await
+    get(&face, id, PointKind::Dr).await
 }
 
 /// Lists the restorations of regular backups.
@@ -297,7 +289,7 @@ async fn list_of_backups(
     uri: Uri,
     Parameters(asked): Parameters<RestorationFilter>,
 ) -> Result<Listing<Restoration>, Problem> {
-    list(&face, uri, asked, PointKind::Backup).await
+    list(&face, uri, asked, PointKind::Regular).await
 }
 
 /// Restores a regular backup in its own tenant. With an `Idempotency-Key` it is safe to ask again.
@@ -316,7 +308,7 @@ async fn create_of_backup(
     Body(wanted): Body<NewBackupRestoration>,
 ) -> Result<Created<Restoration>, Problem> {
     let mut fields = Fields::new(face.service.limits());
-    let id = BackupId(reference(
+    let id = PointId::regular(reference(
         &mut fields,
         "backup",
         &wanted.backup,
@@ -325,9 +317,9 @@ async fn create_of_backup(
     let wish = wish(&mut fields, wanted.flavor, wanted.name);
     let request_id = fields.request_id(request_id);
     fields.done()?;
-    let found = face.service.backup_get(id).await;
+    let found = face.service.point_get(id).await;
     let found = found.map_err(|error| Problem::about(error, "backup", NAMES))?;
-    create(&face, Source::Backup(id), found.tenant, wish, request_id).await
+    create(&face, id, found.tenant, wish, request_id).await
 }
 
 /// Tells of a restoration of a regular backup.
@@ -340,7 +332,7 @@ async fn create_of_backup(
     responses((status = 200, body = Restoration), Refusals)
 )]
 async fn get_of_backup(State(face): State<Face>, Id(id): Id) -> Result<Json<Restoration>, Problem> {
-    get(&face, id, PointKind::Backup).await
+    get(&face, id, PointKind::Regular).await
 }
 
 async fn list(
@@ -351,22 +343,20 @@ async fn list(
 ) -> Result<Listing<Restoration>, Problem> {
     let mut fields = Fields::new(face.service.limits());
     let given = &mut fields;
-    let mut filter = Filter {
+    let filter = Filter {
         cloud: asked::foreign(given, "cloud", asked.cloud).map(CloudName::new),
         project: asked::foreign(given, "tenant", asked.tenant).map(ProjectId::new),
-        source: Some(kind),
+        kind: Some(kind),
+        points: asked::id(given, "backup_uuid", asked.backup_uuid, |id| PointId {
+            kind,
+            id,
+        })
+        .into_iter()
+        .collect(),
         states: asked::states(given, &asked.state),
         name_part: asked::part(given, "name", asked.name),
         ..Filter::default()
     };
-    match kind {
-        PointKind::DrBackup => {
-            filter.dr_backup = asked::id(given, "backup_uuid", asked.backup_uuid, DrBackupId);
-        }
-        PointKind::Backup => {
-            filter.backup = asked::id(given, "backup_uuid", asked.backup_uuid, BackupId);
-        }
-    }
     let paging = Paging {
         page: asked.page,
         page_size: asked.page_size,
@@ -385,7 +375,7 @@ async fn list(
 
 async fn get(face: &Face, id: Uuid, kind: PointKind) -> Result<Json<Restoration>, Problem> {
     let found = face.service.restoration_get(RestorationId(id)).await?;
-    if found.source.kind() == kind {
+    if found.source.kind == kind {
         return Ok(Json(tell(found)));
     }
     Err(Error::not_found("restoration", id)
@@ -405,7 +395,7 @@ fn wish(fields: &mut Fields<'_>, flavor: Option<String>, name: Option<String>) -
 
 async fn create(
     face: &Face,
-    source: Source,
+    source: PointId,
     tenant: Tenant,
     wish: RestoreWish,
     request_id: String,
@@ -428,9 +418,9 @@ async fn create(
 
 /// The address of one.
 pub(super) fn url(restoration: &Kept) -> String {
-    let below = match restoration.source.kind() {
-        PointKind::DrBackup => OF_DR_BACKUPS,
-        PointKind::Backup => OF_BACKUPS,
+    let below = match restoration.source.kind {
+        PointKind::Dr => OF_DR_BACKUPS,
+        PointKind::Regular => OF_BACKUPS,
     };
     format!("{below}{}/", restoration.id)
 }
@@ -449,16 +439,17 @@ pub(super) fn summary(restoration: &Kept) -> RestorationSummary {
 }
 
 fn tell(restoration: Kept) -> Restoration {
-    let (backup, backup_uuid) = match restoration.source {
-        Source::DrBackup(id) => (dr_backup::url(id), id.0),
-        Source::Backup(id) => (backup::url(id), id.0),
+    let source = restoration.source;
+    let backup = match source.kind {
+        PointKind::Dr => dr_backup::url(source),
+        PointKind::Regular => backup::url(source),
     };
     let flavor = restoration.wish.flavor.as_ref();
     Restoration {
         url: url(&restoration),
         uuid: restoration.id.0,
         backup,
-        backup_uuid,
+        backup_uuid: source.id,
         cloud: restoration.tenant.cloud.to_string(),
         tenant: restoration.tenant.project.to_string(),
         flavor: flavor.map(ToString::to_string),

@@ -30,9 +30,9 @@ use crate::{
         calendar::USUAL_ZONE,
         capture::Capture,
         error::Error,
-        id::{CloudName, ProjectId, ScheduleId, ServerId, Tenant},
+        id::{CloudName, PointKind, ProjectId, ScheduleId, ServerId, Tenant},
         page::Filter,
-        schedule::{Keep, MissedRuns, Plan, PointKind, Schedule as Kept},
+        schedule::{Keep, MissedRuns, Plan, Schedule as Kept},
     },
     service::{
         fields::Fields,
@@ -301,8 +301,8 @@ async fn create(
         server: ServerId::new(fields.required("instance", wanted.instance)),
         plan: Plan {
             kind: match wanted.backup_type.unwrap_or(BackupType::Regular) {
-                BackupType::Regular => PointKind::Backup,
-                BackupType::Dr => PointKind::DrBackup,
+                BackupType::Regular => PointKind::Regular,
+                BackupType::Dr => PointKind::Dr,
             },
             ..plan(
                 &mut fields,
@@ -545,7 +545,7 @@ fn plan(fields: &mut Fields<'_>, wanted: ScheduleChange, keep: Keep) -> Plan {
     Plan {
         name: fields.name("name", wanted.name.unwrap_or_default()),
         description: fields.description("description", wanted.description.unwrap_or_default()),
-        kind: PointKind::Backup,
+        kind: PointKind::Regular,
         capture: Capture::default(),
         minimum: None,
         full_every: 0,
@@ -582,8 +582,8 @@ fn tell(schedule: Kept) -> Schedule {
         tenant: schedule.tenant.project.to_string(),
         instance: schedule.server.to_string(),
         backup_type: match plan.kind {
-            PointKind::DrBackup => BackupType::Dr,
-            PointKind::Backup => BackupType::Regular,
+            PointKind::Dr => BackupType::Dr,
+            PointKind::Regular => BackupType::Regular,
         },
         schedule: plan.calendar,
         timezone: plan.time_zone,

@@ -1,12 +1,10 @@
 //! Decides and admits what callers ask for; it may not know transports, SQL, or wait on a cloud
 //! for longer than one short read.
 
-pub mod backup;
 pub mod cloud;
-pub mod dr_backup;
 pub mod fields;
 pub mod orphan;
-mod point;
+pub mod point;
 mod rehearsal;
 pub mod request;
 pub mod restoration;

@@ -1,20 +1,460 @@
-//! What is the same for points of both kinds, DR backups and regular backups, before and after they are
-//! made; it may not know how either is.
+//! Admits what is asked about points, DR backups and regular backups; it may not know how one is made.
+
+use std::time::Duration;
 
 use tokio::time::timeout;
 
 use super::{
     Service, refused,
+    request::{Check, answer, check_etag, nothing_to_cancel},
     scope::{Fields, may_pass},
 };
-use crate::domain::{
-    consistency::{self, Aim, ConsistencyLevel},
-    error::{Error, ErrorKind},
-    id::{ServerId, Tenant},
-    restoration::{Restoration, Source},
+use crate::{
+    domain::{
+        capture::Capture,
+        consistency::{self, ConsistencyLevel},
+        error::{Error, ErrorKind},
+        id::{PointId, PointKind, ResourceId, ServerId, Tenant},
+        keeping::{Keeping, Rekeeping},
+        lifecycle::{State, Transition},
+        operation::{Ask, Operation},
+        page::{Filter, Order, Page, Query},
+        point::{Head, Point, PointDetail},
+        restoration::Restoration,
+        verification::Verification,
+        volume_backup::Mirror,
+    },
+    port::store::RequestKey,
 };
 
+/// What `CreateDRBackup` and `CreateBackup` ask for.
+#[derive(Debug, Clone)]
+pub struct CreatePoint {
+    /// Of which kind.
+    pub kind: PointKind,
+    /// Where the instance lives.
+    pub tenant: Tenant,
+    /// The instance.
+    pub server: ServerId,
+    /// Empty means the name of the instance.
+    pub name: String,
+    /// Mirrored to the Cinder backups or snapshots.
+    pub description: String,
+    /// How the bytes of a DR backup are taken; not looked at for a regular backup.
+    pub capture: Capture,
+    /// Whether each volume backup of a DR backup builds on the newest one of its volume, where there is
+    /// one; not looked at for a regular backup.
+    pub incremental: bool,
+    /// How well the volumes have to agree at least.
+    pub minimum: Option<ConsistencyLevel>,
+    /// How long it is kept.
+    pub keeping: Keeping,
+    /// How long it may take; nothing means the configured limit.
+    pub deadline: Option<Duration>,
+    /// Only check it.
+    pub validate_only: bool,
+    /// Makes a repeat harmless; empty means none.
+    pub request_id: String,
+}
+
+impl CreatePoint {
+    /// How the bytes are taken; nothing where snapshots stay.
+    fn capture(&self) -> Option<Capture> {
+        match self.kind {
+            PointKind::Dr => Some(self.capture),
+            PointKind::Regular => None,
+        }
+    }
+}
+
+/// What `UpdateDRBackup` and `UpdateBackup` ask for; what is nothing stays.
+#[derive(Debug, Clone)]
+pub struct UpdatePoint {
+    /// Which.
+    pub id: PointId,
+    /// The new name.
+    pub name: Option<String>,
+    /// The new description.
+    pub description: Option<String>,
+    /// How long it is kept from now on.
+    pub keeping: Rekeeping,
+    /// The etag it was read with; empty means any.
+    pub etag: String,
+    /// Makes a repeat harmless; empty means none.
+    pub request_id: String,
+}
+
+/// What `DeleteDRBackup` and `DeleteBackup` ask for.
+#[derive(Debug, Clone)]
+pub struct DeletePoint {
+    /// Which.
+    pub id: PointId,
+    /// Whether what lies in a cloud that does not answer may be forgotten.
+    pub allow_missing_cloud: bool,
+    /// The etag it was read with; empty means any.
+    pub etag: String,
+    /// Makes a repeat harmless; empty means none.
+    pub request_id: String,
+}
+
+/// How the requests about points of a kind are called.
+struct Words {
+    create: &'static str,
+    update: &'static str,
+    delete: &'static str,
+    cancel: &'static str,
+    /// What stands before the fields of the message that an update holds.
+    prefix: &'static str,
+}
+
+fn words(kind: PointKind) -> Words {
+    match kind {
+        PointKind::Dr => Words {
+            create: "CreateDRBackup",
+            update: "UpdateDRBackup",
+            delete: "DeleteDRBackup",
+            cancel: "CancelDRBackup",
+            prefix: "dr_backup.",
+        },
+        PointKind::Regular => Words {
+            create: "CreateBackup",
+            update: "UpdateBackup",
+            delete: "DeleteBackup",
+            cancel: "CancelBackup",
+            prefix: "backup.",
+        },
+    }
+}
+
 impl Service {
+    /// Admits a new point: from here on it happens, or is undone, whatever dies.
+    pub async fn point_create(&self, ask: CreatePoint) -> Result<Point, Error> {
+        let mut check = Check::default();
+        check.present("cloud", ask.tenant.cloud.as_str());
+        check.present("tenant", ask.tenant.project.as_str());
+        check.present("instance_id", ask.server.as_str());
+        self.check_words(&mut check, "", Some(&ask.name), Some(&ask.description));
+        check.at_most(
+            "request_id",
+            &ask.request_id,
+            self.limits.request_id_characters,
+        );
+        check.done()?;
+        let content = format!(
+            "{:?}",
+            (
+                (&ask.tenant, &ask.server, &ask.name, &ask.description),
+                (ask.capture(), ask.incremental, ask.minimum),
+                (ask.keeping, ask.deadline)
+            )
+        );
+        let key = Self::request_key(words(ask.kind).create, &ask.request_id, &content);
+        if let Some(answer) = self.point_answered(key.as_ref()).await? {
+            return Ok(answer);
+        }
+        let instance_name = self
+            .look_at_instance(
+                &ask.tenant,
+                &ask.server,
+                ask.capture(),
+                ask.minimum,
+                Fields::PLAIN,
+            )
+            .await?;
+        let validate_only = ask.validate_only;
+        let (point, operation) = self.point_prepare(ask, instance_name).await?;
+        if validate_only {
+            self.rehearse(&operation).await?;
+            return Ok(point);
+        }
+        let admitted = self
+            .store
+            .point_admit(key, point, operation)
+            .await
+            .map_err(refused)?;
+        Ok(answer(admitted))
+    }
+
+    /// A point that was not admitted yet, with the operation that makes it.
+    pub(super) async fn point_prepare(
+        &self,
+        ask: CreatePoint,
+        instance_name: String,
+    ) -> Result<(Point, Operation), Error> {
+        let capture = ask.capture();
+        let name = if ask.name.is_empty() {
+            instance_name.clone()
+        } else {
+            ask.name
+        };
+        let id = PointId {
+            kind: ask.kind,
+            id: self.clock.new_id(),
+        };
+        let point = Point {
+            id,
+            name,
+            description: ask.description.clone(),
+            tenant: ask.tenant.clone(),
+            server: ask.server.clone(),
+            instance_name,
+            capture,
+            keeping: ask.keeping,
+            head: Head::scheduled(self.clock.now()),
+            detail: PointDetail::none(ask.kind),
+            verification: Verification::default(),
+        };
+        // Snapshots copy nothing, so how long a GiB took says nothing of them.
+        let (seen, creation) = match capture {
+            Some(capture) => (
+                self.seen_per_gib(&ask.tenant, &ask.server).await?,
+                Ask::CreateDrBackup {
+                    server: ask.server,
+                    capture,
+                    description: ask.description,
+                    incremental: ask.incremental,
+                    minimum: ask.minimum,
+                },
+            ),
+            None => (
+                None,
+                Ask::CreateBackup {
+                    server: ask.server,
+                    description: ask.description,
+                    minimum: ask.minimum,
+                },
+            ),
+        };
+        let operation = self.operation(
+            id.into(),
+            ask.tenant,
+            creation,
+            State::CreationScheduled,
+            ask.deadline,
+            seen,
+        );
+        Ok((point, operation))
+    }
+
+    /// How long a GiB took when a DR backup of the instance was made the last time, if ever.
+    async fn seen_per_gib(
+        &self,
+        tenant: &Tenant,
+        server: &ServerId,
+    ) -> Result<Option<Duration>, Error> {
+        let last = Query {
+            filter: Filter {
+                kind: Some(PointKind::Dr),
+                cloud: Some(tenant.cloud.clone()),
+                project: Some(tenant.project.clone()),
+                server: Some(server.clone()),
+                states: vec![State::Ok],
+                ..Filter::default()
+            },
+            order: Order::default(),
+            after: None,
+            skip: 0,
+            limit: 1,
+        };
+        let last = self.store.points_list(last).await.map_err(refused)?;
+        let last = last.items.into_iter().next();
+        Ok(last.and_then(|point| point.detail.took_per_gib()))
+    }
+
+    /// One point.
+    pub async fn point_get(&self, id: PointId) -> Result<Point, Error> {
+        self.store.point_get(id).await.map_err(refused)
+    }
+
+    /// A page of points.
+    pub async fn points_list(&self, query: Query) -> Result<Page<Point>, Error> {
+        let page = self.store.points_list(query.clone()).await;
+        let of = Filter {
+            schedule: query.filter.schedule,
+            ..Filter::default()
+        };
+        self.honest_of(&query, page.map_err(refused)?, of).await
+    }
+
+    /// The imported records that are known of every link that a DR backup holds; a regular backup has
+    /// none.
+    pub async fn point_mirrors(&self, id: PointId) -> Result<Vec<Mirror>, Error> {
+        self.store.mirrors_list(id).await.map_err(refused)
+    }
+
+    /// Admits new words for a point, and how long it is kept; a new description goes to its Cinder backups
+    /// or snapshots too.
+    pub async fn point_update(&self, ask: UpdatePoint) -> Result<Point, Error> {
+        let words = words(ask.id.kind);
+        let mut check = Check::default();
+        let (name, description) = (ask.name.as_deref(), ask.description.as_deref());
+        if let Some(name) = name {
+            check.present(&format!("{}name", words.prefix), name);
+        }
+        self.check_words(&mut check, words.prefix, name, description);
+        check.at_most(
+            "request_id",
+            &ask.request_id,
+            self.limits.request_id_characters,
+        );
+        check.done()?;
+        let content = format!(
+            "{:?}",
+            (
+                ask.id.id,
+                &ask.name,
+                &ask.description,
+                ask.keeping,
+                &ask.etag
+            )
+        );
+        let key = Self::request_key(words.update, &ask.request_id, &content);
+        if let Some(answer) = self.point_answered(key.as_ref()).await? {
+            return Ok(answer);
+        }
+        let mut point = self.point_get(ask.id).await?;
+        check_etag(&ask.etag, point.head.revision, the(ask.id.kind))?;
+        let scheduled = point.moved(Transition::ScheduleUpdate)?;
+        if let Some(name) = ask.name {
+            point.name = name;
+        }
+        ask.keeping.apply(&mut point.keeping);
+        // What failed to travel before has to set out again, although the words are the same.
+        let failed = point.head.state == State::Erred;
+        let described = ask
+            .description
+            .filter(|text| failed || *text != point.description);
+        let mut operation = None;
+        // The rest lives with us alone; only a description has to travel.
+        if let Some(description) = described {
+            point.description.clone_from(&description);
+            if !point.detail.is_empty() {
+                let update = match point.id.kind {
+                    PointKind::Dr => Ask::UpdateDrBackup {
+                        description,
+                        backups: point.originals(),
+                    },
+                    PointKind::Regular => {
+                        let snapshots = point.detail.snapshots().iter();
+                        Ask::UpdateBackup {
+                            description,
+                            snapshots: snapshots.map(|one| one.id.clone()).collect(),
+                        }
+                    }
+                };
+                operation = Some(self.follow_up(&point, scheduled, update));
+                point.head.state = scheduled;
+                "Update scheduled".clone_into(&mut point.head.runtime_state);
+            }
+        }
+        point.head.updated = self.clock.now();
+        let admitted = self
+            .store
+            .point_change(key, point, operation)
+            .await
+            .map_err(refused)?;
+        Ok(answer(admitted))
+    }
+
+    /// Admits the deletion of a point with its bytes.
+    pub async fn point_delete(&self, ask: DeletePoint) -> Result<Point, Error> {
+        let content = format!("{:?}", (ask.id.id, &ask.etag, ask.allow_missing_cloud));
+        let key = Self::request_key(words(ask.id.kind).delete, &ask.request_id, &content);
+        if let Some(answer) = self.point_answered(key.as_ref()).await? {
+            return Ok(answer);
+        }
+        let mut point = self.point_get(ask.id).await?;
+        check_etag(&ask.etag, point.head.revision, the(ask.id.kind))?;
+        let resource = ResourceId::Point(point.id);
+        point.keeping.check_deletable(&resource)?;
+        let scheduled = point.moved(Transition::ScheduleDeletion)?;
+        let leftovers = self.store.leftovers(resource).await.map_err(refused)?;
+        let left = leftovers.iter().map(|one| &one.tenant);
+        let deletion = match point.id.kind {
+            PointKind::Dr => {
+                let backups = point.originals();
+                // The mirror of what was inherited is the owner's, or that of nobody here.
+                let is_own =
+                    |mirror: &Mirror| backups.iter().any(|own| own.backup == mirror.backup);
+                let known = self.point_mirrors(point.id).await?.into_iter();
+                let mirrors: Vec<Mirror> = known
+                    .filter(|mirror| is_own(mirror) && !backups.contains(mirror))
+                    .collect();
+                let places = backups.iter().chain(&mirrors).map(|one| &one.tenant);
+                let missing = self
+                    .missing_clouds(ask.allow_missing_cloud, places.chain(left))
+                    .await;
+                Ask::DeleteDrBackup {
+                    backups,
+                    mirrors,
+                    leftovers,
+                    missing,
+                }
+            }
+            PointKind::Regular => {
+                let missing = self
+                    .missing_clouds(ask.allow_missing_cloud, left.chain([&point.tenant]))
+                    .await;
+                Ask::DeleteBackup {
+                    detail: Box::new(point.detail.clone()),
+                    leftovers,
+                    missing,
+                }
+            }
+        };
+        let operation = self.follow_up(&point, scheduled, deletion);
+        point.head.state = scheduled;
+        "Deletion scheduled".clone_into(&mut point.head.runtime_state);
+        point.head.updated = self.clock.now();
+        let admitted = self
+            .store
+            .point_change(key, point, Some(operation))
+            .await
+            .map_err(refused)?;
+        Ok(answer(admitted))
+    }
+
+    /// Cancels whatever is under way with a point; it ends in `ERRED` with nothing left behind.
+    pub async fn point_cancel(&self, id: PointId, request_id: &str) -> Result<Point, Error> {
+        let key = Self::request_key(words(id.kind).cancel, request_id, &id.to_string());
+        if let Some(answer) = self.point_answered(key.as_ref()).await? {
+            return Ok(answer);
+        }
+        let point = self.point_get(id).await?;
+        let resource = ResourceId::Point(id);
+        let now = self.clock.now();
+        if !self
+            .store
+            .operation_cancel(key, resource, now, false)
+            .await
+            .map_err(refused)?
+        {
+            return Err(nothing_to_cancel(&resource, point.head.state));
+        }
+        self.point_get(id).await
+    }
+
+    /// The answer to the first copy of this request, so that a repeat is not refused because of the
+    /// very change that the first one made.
+    async fn point_answered(&self, key: Option<&RequestKey>) -> Result<Option<Point>, Error> {
+        match key {
+            None => Ok(None),
+            Some(key) => self.store.point_answered(key).await.map_err(refused),
+        }
+    }
+
+    fn follow_up(&self, point: &Point, state: State, ask: Ask) -> Operation {
+        let seen = point.detail.took_per_gib();
+        self.operation(
+            point.id.into(),
+            point.tenant.clone(),
+            ask,
+            state,
+            None,
+            seen,
+        )
+    }
+
     /// Refuses an instance that is not there or cannot be captured, in one short read; and where more than
     /// nothing is wished for, in a longer one, what cannot be reached with the instance as it is. Admits
     /// when the cloud does not answer, because the operation looks again before it makes anything, and
@@ -23,7 +463,7 @@ impl Service {
         &self,
         tenant: &Tenant,
         server: &ServerId,
-        aim: Aim,
+        capture: Option<Capture>,
         minimum: Option<ConsistencyLevel>,
         fields: Fields,
     ) -> Result<String, Error> {
@@ -31,7 +471,7 @@ impl Service {
             return Ok(String::new());
         };
         let name = match timeout(self.limits.peek, inside.peek(server)).await {
-            Ok(Ok(instance)) if instance.root_is_volume || aim != Aim::Backup => instance.name,
+            Ok(Ok(instance)) if instance.root_is_volume || capture.is_some() => instance.name,
             Ok(Ok(instance)) => return Err(root_not_volume(&instance.name)),
             Ok(Err(error)) if may_pass(&error) => return Ok(String::new()),
             Ok(Err(error)) => return Err(error),
@@ -39,7 +479,7 @@ impl Service {
         };
         if minimum.is_some() {
             match timeout(self.limits.peek, inside.instance(server)).await {
-                Ok(Ok(manifest)) => consistency::check(minimum, &manifest, aim)?,
+                Ok(Ok(manifest)) => consistency::check(minimum, &manifest, capture)?,
                 Ok(Err(error)) if may_pass(&error) => {}
                 Ok(Err(error)) => return Err(error),
                 Err(_) => {}
@@ -48,13 +488,21 @@ impl Service {
         Ok(name)
     }
 
-    /// The restorations of a backup of either kind, newest first.
-    pub async fn restorations_of(&self, source: Source) -> Result<Vec<Restoration>, Error> {
+    /// The restorations of a point, newest first.
+    pub async fn restorations_of(&self, source: PointId) -> Result<Vec<Restoration>, Error> {
         let limit = self.limits.listed_restorations;
         self.store
             .restorations_of(source, limit)
             .await
             .map_err(refused)
+    }
+}
+
+/// The noun of a kind with its article, for texts.
+fn the(kind: PointKind) -> &'static str {
+    match kind {
+        PointKind::Dr => "the DR backup",
+        PointKind::Regular => "the regular backup",
     }
 }
 

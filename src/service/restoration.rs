@@ -1,6 +1,6 @@
 //! Admits what is asked about restorations; it may not know how an instance is rebuilt.
 
-use std::{fmt::Debug, time::Duration};
+use std::time::Duration;
 
 use tokio::time::timeout;
 
@@ -13,13 +13,14 @@ use crate::{
     domain::{
         decision::Detail,
         error::{Blocker, Error, ErrorKind},
-        id::{InstanceId, ResourceId, RestorationId, ServerId, Tenant},
+        id::{InstanceId, PointId, PointKind, ResourceId, RestorationId, ServerId, Tenant},
         lifecycle::{State, Transition},
         manifest::Manifest,
         operation::{Ask, Operation},
         page::{Filter, Order, Page, Query},
+        point::Content,
         progress::Progress,
-        restoration::{Restoration, RestorationDetail, RestorePlanInput, RestoreWish, Source},
+        restoration::{Restoration, RestorationDetail, RestorePlanInput, RestoreWish},
         sighting::{Thing, ThingKind},
     },
     port::store::RequestKey,
@@ -29,7 +30,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct CreateRestoration {
     /// What is restored.
-    pub source: Source,
+    pub source: PointId,
     /// Where to.
     pub tenant: Tenant,
     /// How.
@@ -61,14 +62,10 @@ impl Service {
     /// Admits a new restoration; the instance has our id from this answer on.
     pub async fn restoration_create(&self, ask: CreateRestoration) -> Result<Restoration, Error> {
         self.check_restoration(&ask)?;
-        let of: &(dyn Debug + Sync) = match &ask.source {
-            Source::DrBackup(id) => id,
-            Source::Backup(id) => id,
-        };
         let key = Self::request_key(
             "CreateRestoration",
             &ask.request_id,
-            &format!("{:?}", (of, &ask.tenant, &ask.wish, ask.deadline)),
+            &format!("{:?}", (&ask.source, &ask.tenant, &ask.wish, ask.deadline)),
         );
         if let Some(answer) = self.restoration_answered(key.as_ref()).await? {
             return Ok(answer);
@@ -149,38 +146,24 @@ impl Service {
         &self,
         ask: &CreateRestoration,
     ) -> Result<(RestorePlanInput, Option<Duration>), Error> {
-        let complete = |manifest: Option<Box<Manifest>>, reason: &'static str| {
-            manifest.ok_or_else(|| Error::precondition(reason, "the manifest is missing"))
+        let point = self.point_get(ask.source).await?;
+        point.check_restorable(&ask.tenant)?;
+        let seen = point.detail.took_per_gib();
+        let Some(manifest) = point.detail.manifest.clone() else {
+            return Err(point.not_restorable("the manifest is missing"));
         };
-        match ask.source {
-            Source::DrBackup(id) => {
-                let backup = self.dr_backup_get(id).await?;
-                backup.check_restorable()?;
-                let seen = backup.detail.took_per_gib();
-                let manifest = complete(backup.detail.manifest, "DR_BACKUP_NOT_RECOVERABLE")?;
-                let input = RestorePlanInput {
-                    manifest: *manifest,
-                    volume_backups: backup.detail.volume_backups,
-                    snapshots: Vec::new(),
-                    mirrors: self.dr_backup_mirrors(id).await?,
-                    wish: ask.wish.clone(),
-                };
-                Ok((input, seen))
-            }
-            Source::Backup(id) => {
-                let backup = self.backup_get(id).await?;
-                backup.check_restorable(&ask.tenant)?;
-                let manifest = complete(backup.detail.manifest, "BACKUP_NOT_RECOVERABLE")?;
-                let input = RestorePlanInput {
-                    manifest: *manifest,
-                    volume_backups: Vec::new(),
-                    snapshots: backup.detail.snapshots,
-                    mirrors: Vec::new(),
-                    wish: ask.wish.clone(),
-                };
-                Ok((input, None))
-            }
-        }
+        let (volume_backups, snapshots) = match point.detail.content {
+            Content::Dr(links) => (links, Vec::new()),
+            Content::Regular(snapshots) => (Vec::new(), snapshots),
+        };
+        let input = RestorePlanInput {
+            manifest: *manifest,
+            volume_backups,
+            snapshots,
+            mirrors: self.point_mirrors(ask.source).await?,
+            wish: ask.wish.clone(),
+        };
+        Ok((input, seen))
     }
 
     fn check_restoration(&self, ask: &CreateRestoration) -> Result<(), Error> {
@@ -209,8 +192,7 @@ impl Service {
     pub async fn restorations_list(&self, query: Query) -> Result<Page<Restoration>, Error> {
         let page = self.store.restorations_list(query.clone()).await;
         let of = Filter {
-            dr_backup: query.filter.dr_backup,
-            backup: query.filter.backup,
+            points: query.filter.points.clone(),
             ..Filter::default()
         };
         self.honest_of(&query, page.map_err(refused)?, of).await
@@ -297,6 +279,7 @@ impl Service {
             .filter(|thing| thing.kind == ThingKind::Server)
         {
             let filter = Filter {
+                kind: Some(PointKind::Regular),
                 cloud: Some(tenant.cloud.clone()),
                 project: Some(tenant.project.clone()),
                 server: Some(ServerId::new(thing.id.clone())),
@@ -309,7 +292,7 @@ impl Service {
                 skip: 0,
                 limit: 1,
             };
-            let kept = self.store.backups_list(query).await.map_err(refused)?;
+            let kept = self.store.points_list(query).await.map_err(refused)?;
             if let Some(backup) = kept.items.first() {
                 let message = format!("the instance has the regular backup {}", backup.id);
                 return Err(Error::precondition("INSTANCE_HAS_BACKUPS", message)

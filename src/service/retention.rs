@@ -5,14 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tracing::{info, warn};
 
-use super::{
-    Service, backup::DeleteBackup, dr_backup::DeleteDrBackup, refused, verification::Sights,
-};
+use super::{Service, point::DeletePoint, refused, verification::Sights};
 use crate::{
     domain::{
         calendar::Calendar,
         error::{Error, ErrorKind, OperationError},
-        id::{ResourceId, ServerId, Tenant},
+        id::{PointId, PointKind, ServerId, Tenant},
         page::{Filter, Order, Query},
         point::PointFacts,
         retention::{Health, Judgement, Point, Policy, judge},
@@ -31,7 +29,7 @@ impl Service {
         calendar: &Calendar,
         now: Timestamp,
         since: Option<Timestamp>,
-    ) -> Result<Judgement<ResourceId>, Error> {
+    ) -> Result<Judgement<PointId>, Error> {
         let points = self.store.points_of(schedule.id).await.map_err(refused)?;
         let policy = schedule.plan.keep.policy(calendar);
         Ok(judge(&seen_by_retention(&points, since), &policy, now))
@@ -110,12 +108,12 @@ impl Service {
             .points_expired(now, at_once)
             .await
             .map_err(refused)?;
-        let used: BTreeSet<ResourceId> = expired
+        let used: BTreeSet<PointId> = expired
             .iter()
             .filter(|one| one.used)
             .map(|one| one.point.id)
             .collect();
-        let over: BTreeSet<ResourceId> = expired.iter().map(|one| one.point.id).collect();
+        let over: BTreeSet<PointId> = expired.iter().map(|one| one.point.id).collect();
         let instances: BTreeSet<(Tenant, ServerId)> = expired
             .into_iter()
             .map(|one| (one.point.tenant, one.point.server))
@@ -127,7 +125,8 @@ impl Service {
                 info!(%tenant, %error, "its points could not all be looked at: those do not count");
             }
             // A regular backup goes with its cloud, so neither kind stands in for the other.
-            for points in self.points_of_instance(tenant, server).await? {
+            for kind in PointKind::ALL {
+                let points = self.points_of_instance(kind, &tenant, &server).await?;
                 let points: Vec<KeptPoint> = points
                     .into_iter()
                     .map(|point| KeptPoint {
@@ -150,82 +149,53 @@ impl Service {
         Ok(asked)
     }
 
-    /// All points of an instance, each kind by itself.
+    /// All points of one kind of an instance.
     async fn points_of_instance(
         &self,
-        tenant: Tenant,
-        server: ServerId,
-    ) -> Result<[Vec<PointFacts>; 2], Error> {
-        let query = Query {
+        kind: PointKind,
+        tenant: &Tenant,
+        server: &ServerId,
+    ) -> Result<Vec<PointFacts>, Error> {
+        let mut points = Vec::new();
+        let mut rest = Some(Query {
             filter: Filter {
-                cloud: Some(tenant.cloud),
-                project: Some(tenant.project),
-                server: Some(server),
+                kind: Some(kind),
+                cloud: Some(tenant.cloud.clone()),
+                project: Some(tenant.project.clone()),
+                server: Some(server.clone()),
                 ..Filter::default()
             },
-            order: Order::default(),
-            after: None,
-            skip: 0,
             limit: self.limits.page_max,
-        };
-        let (mut dr_backups, mut backups) = (Vec::new(), Vec::new());
-        let mut rest = Some(query.clone());
+            ..Query::default()
+        });
         while let Some(query) = rest.take() {
             let page = self
                 .store
-                .dr_backups_list(query.clone())
+                .points_list(query.clone())
                 .await
                 .map_err(refused)?;
-            dr_backups.extend(page.items.iter().map(PointFacts::from));
+            points.extend(page.items.iter().map(PointFacts::from));
             rest = page.next.map(|next| Query {
                 after: Some(next),
                 ..query
             });
         }
-        let mut rest = Some(query);
-        while let Some(query) = rest.take() {
-            let page = self
-                .store
-                .backups_list(query.clone())
-                .await
-                .map_err(refused)?;
-            backups.extend(page.items.iter().map(PointFacts::from));
-            rest = page.next.map(|next| Query {
-                after: Some(next),
-                ..query
-            });
-        }
-        Ok([dr_backups, backups])
+        Ok(points)
     }
 
     /// Asks for the deletion of a point like anybody else; answers whether it was admitted. One that
     /// changed since it was judged, or that another still needs, is left for the next look.
-    async fn let_go(&self, point: ResourceId, why: &str) -> Result<bool, Error> {
-        let (etag, request_id) = (String::new(), String::new());
-        let admitted = match point {
-            ResourceId::DrBackup(id) => {
-                let ask = DeleteDrBackup {
-                    id,
-                    allow_missing_cloud: false,
-                    etag,
-                    request_id,
-                };
-                self.dr_backup_delete(ask).await.map(drop)
-            }
-            ResourceId::Backup(id) => {
-                let ask = DeleteBackup {
-                    id,
-                    allow_missing_cloud: false,
-                    etag,
-                    request_id,
-                };
-                self.backup_delete(ask).await.map(drop)
-            }
-            ResourceId::Restoration(_) | ResourceId::Schedule(_) => return Ok(false),
+    async fn let_go(&self, point: PointId, why: &str) -> Result<bool, Error> {
+        let ask = DeletePoint {
+            id: point,
+            allow_missing_cloud: false,
+            etag: String::new(),
+            request_id: String::new(),
         };
+        let admitted = self.point_delete(ask).await.map(drop);
         match admitted {
             Ok(()) => {
-                info!(%point, why, "a point is let go");
+                info!(point = point.named(), why, "a point is let go");
                 Ok(true)
             }
             Err(error) if error.is_about_the_resource() => Ok(false),
@@ -236,8 +206,8 @@ impl Service {
 
 /// Points as retention judges them: good ones that were not seen `since` then are doubtful, if that is
 /// named.
-fn seen_by_retention(points: &[KeptPoint], since: Option<Timestamp>) -> Vec<Point<ResourceId>> {
-    let owner: BTreeMap<&str, ResourceId> = points
+fn seen_by_retention(points: &[KeptPoint], since: Option<Timestamp>) -> Vec<Point<PointId>> {
+    let owner: BTreeMap<&str, PointId> = points
         .iter()
         .flat_map(|one| {
             one.point

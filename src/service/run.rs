@@ -9,7 +9,7 @@ use std::{
 
 use tracing::{info, warn};
 
-use super::{Service, backup::CreateBackup, dr_backup::CreateDrBackup, refused, scope::Fields};
+use super::{Service, point::CreatePoint, refused, scope::Fields};
 use crate::{
     domain::{
         calendar::Calendar,
@@ -17,7 +17,7 @@ use crate::{
         id::CloudName,
         keeping::Keeping,
         lifecycle::State,
-        schedule::{Due, PointKind, Run, RunCause, RunOutcome, Schedule, Slot},
+        schedule::{Due, Run, RunCause, RunOutcome, Schedule, Slot},
         text::Text,
         time::Timestamp,
     },
@@ -140,13 +140,19 @@ impl Service {
         if let Some(KeptPoint { point, .. }) = being_made {
             return Err(Error::precondition(
                 RUN_UNDER_WAY,
-                format!("{} of the run before is still being made", point.id),
+                format!("{} of the run before is still being made", point.id.named()),
             )
             .advise("wait for it, or cancel it"));
         }
         let (tenant, server, plan) = (&schedule.tenant, &schedule.server, &schedule.plan);
         let instance_name = self
-            .look_at_instance(tenant, server, plan.aim(), plan.minimum, Fields::SCHEDULE)
+            .look_at_instance(
+                tenant,
+                server,
+                plan.capture(),
+                plan.minimum,
+                Fields::SCHEDULE,
+            )
             .await?;
         let called = if schedule.plan.name.is_empty() {
             &instance_name
@@ -164,40 +170,22 @@ impl Service {
             schedule: Some(schedule.id),
             ..Keeping::default()
         };
-        match schedule.plan.kind {
-            PointKind::DrBackup => {
-                let ask = CreateDrBackup {
-                    tenant,
-                    server,
-                    name,
-                    description,
-                    capture: schedule.plan.capture,
-                    incremental: builds_on(&points, schedule.plan.full_every),
-                    minimum: schedule.plan.minimum,
-                    keeping,
-                    deadline: None,
-                    validate_only: false,
-                    request_id: String::new(),
-                };
-                let (made, operation) = self.dr_backup_prepare(ask, instance_name).await?;
-                Ok(NewPoint::DrBackup(Box::new(made), operation))
-            }
-            PointKind::Backup => {
-                let ask = CreateBackup {
-                    tenant,
-                    server,
-                    name,
-                    description,
-                    minimum: schedule.plan.minimum,
-                    keeping,
-                    deadline: None,
-                    validate_only: false,
-                    request_id: String::new(),
-                };
-                let (made, operation) = self.backup_prepare(ask, instance_name);
-                Ok(NewPoint::Backup(Box::new(made), operation))
-            }
-        }
+        let ask = CreatePoint {
+            kind: schedule.plan.kind,
+            tenant,
+            server,
+            name,
+            description,
+            capture: schedule.plan.capture,
+            incremental: builds_on(&points, schedule.plan.full_every),
+            minimum: schedule.plan.minimum,
+            keeping,
+            deadline: None,
+            validate_only: false,
+            request_id: String::new(),
+        };
+        let (point, operation) = self.point_prepare(ask, instance_name).await?;
+        Ok(NewPoint { point, operation })
     }
 
     /// Writes that a run began.
@@ -209,11 +197,11 @@ impl Service {
         point: NewPoint,
         next: Option<Slot>,
     ) -> Result<Run, StoreError> {
-        run.point = Some(point.id());
+        run.point = Some(point.point.id);
         schedule.next = next;
         schedule.runtime_state = format!("Running since {}", run.began);
         schedule.updated = run.began;
-        info!(schedule = %schedule.id, point = %point.id(), slot = %run.slot, cause = ?run.cause, "a run begins");
+        info!(schedule = %schedule.id, point = point.point.id.named(), slot = %run.slot, cause = ?run.cause, "a run begins");
         let begun = self
             .store
             .run_begin(key, schedule, run, Some(point))

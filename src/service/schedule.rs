@@ -9,7 +9,7 @@ use crate::{
     domain::{
         calendar::Calendar,
         error::{Error, OperationError},
-        id::{ResourceId, RunId, ScheduleId, ServerId, Tenant},
+        id::{PointId, RunId, ScheduleId, ServerId, Tenant},
         page::{Cursor, Page, Query},
         retention::Judgement,
         schedule::{Plan, Run, RunCause, RunOutcome, Schedule, standing},
@@ -74,7 +74,7 @@ pub struct Preview {
     /// When it runs next.
     pub runs: Vec<Timestamp>,
     /// What its retention thinks of its points right now.
-    pub judgement: Judgement<ResourceId>,
+    pub judgement: Judgement<PointId>,
 }
 
 impl Service {
@@ -86,9 +86,9 @@ impl Service {
         if let Some(answer) = self.schedule_answered(key.as_ref()).await? {
             return Ok(answer);
         }
-        let (aim, minimum) = (ask.plan.aim(), ask.plan.minimum);
+        let (capture, minimum) = (ask.plan.capture(), ask.plan.minimum);
         let instance_name = self
-            .look_at_instance(&ask.tenant, &ask.server, aim, minimum, Fields::SCHEDULE)
+            .look_at_instance(&ask.tenant, &ask.server, capture, minimum, Fields::SCHEDULE)
             .await?;
         let now = self.clock.now();
         let mut plan = ask.plan;

@@ -17,7 +17,7 @@ use crate::{
         effect::{EffectKind, Fact, Request},
         error::{Error, ErrorKind},
         fault::{Fault, FaultKind},
-        id::{CloudName, ProjectId, ServerId, Tenant},
+        id::{CloudName, PointKind, ProjectId, ServerId, Tenant},
         inventory::{CloudInfo, Flavor, InstanceInfo, Network, TenantInfo, VolumeType},
         manifest::Manifest,
         page::{Filter, Page, Query},
@@ -320,13 +320,12 @@ impl Service {
             return Ok(page);
         }
         let about = |field: &'static str| move |error: Error| error.about(Some(field.to_owned()));
-        if let Some(id) = of.dr_backup {
-            self.dr_backup_get(id)
-                .await
-                .map_err(about("dr_backup_id"))?;
-        }
-        if let Some(id) = of.backup {
-            self.backup_get(id).await.map_err(about("backup_id"))?;
+        for id in of.points {
+            let field = match id.kind {
+                PointKind::Dr => "dr_backup_id",
+                PointKind::Regular => "backup_id",
+            };
+            self.point_get(id).await.map_err(about(field))?;
         }
         if let Some(id) = of.schedule {
             self.schedule_get(id).await.map_err(about("schedule_id"))?;
@@ -342,11 +341,16 @@ impl Service {
             ..Query::default()
         };
         let store = &self.store;
-        let dr_backups = store.dr_backups_list(query()).await.map_err(refused)?;
-        let backups = store.backups_list(query()).await.map_err(refused)?;
+        for kind in PointKind::ALL {
+            let mut query = query();
+            query.filter.kind = Some(kind);
+            let points = store.points_list(query).await.map_err(refused)?;
+            if !points.items.is_empty() {
+                return Ok(true);
+            }
+        }
         let schedules = store.schedules_list(query()).await.map_err(refused)?;
-        if !(dr_backups.items.is_empty() && backups.items.is_empty() && schedules.items.is_empty())
-        {
+        if !schedules.items.is_empty() {
             return Ok(true);
         }
         // A restoration is of no instance that its filter could name.

@@ -2,16 +2,16 @@
 
 use super::{Service, refused, scope::Fields};
 use crate::{
-    domain::{dr_backup::DrBackup, error::Error, schedule::Schedule},
+    domain::{error::Error, point::Point, schedule::Schedule},
     port::store::{Admitted, StoreError},
 };
 
 impl Service {
-    /// Takes in a DR backup at rest; answers whether it is new. One of the same id that is there already
+    /// Takes in a point at rest; answers whether it is new. One of the same id that is there already
     /// stays as it is, so repeating it is harmless. No cloud is asked: it may be gone.
-    pub async fn dr_backup_take_in(&self, backup: DrBackup) -> Result<bool, Error> {
-        self.gate.check_cloud(&backup.tenant.cloud, Fields::PLAIN)?;
-        let taken = self.store.dr_backup_take_in(backup).await;
+    pub async fn point_take_in(&self, point: Point) -> Result<bool, Error> {
+        self.gate.check_cloud(&point.tenant.cloud, Fields::PLAIN)?;
+        let taken = self.store.point_take_in(point).await;
         match taken.map_err(refused)? {
             Admitted::New(_) => Ok(true),
             Admitted::Before(_) => Ok(false),

@@ -17,17 +17,17 @@ use tracing::{info, warn};
 use super::{Service, refused, scope::Fields};
 use crate::{
     domain::{
-        backup::Backup,
-        dr_backup::{DrBackup, Mirror},
         error::Error,
         fault::Fault,
-        id::{ResourceId, Tenant, VolumeBackupId},
+        id::{PointId, PointKind, Tenant, VolumeBackupId},
         lifecycle::State,
         orphan::{Aim, Sweep},
-        page::{Filter, Order, Query},
+        page::{Filter, Query},
+        point::Point,
         sighting::{Thing, ThingKind},
         time::Timestamp,
         verification::{Cause, Found, Outcome, Part, Verification, judged},
+        volume_backup::Mirror,
     },
     port::store::{Looked, PointsStanding, StoreError},
 };
@@ -51,7 +51,7 @@ struct Listed {
 
 /// A point at rest, with what it rests on.
 struct Resting {
-    point: ResourceId,
+    point: PointId,
     revision: i64,
     known: Verification,
     parts: Vec<Part>,
@@ -179,10 +179,10 @@ impl Service {
             });
             match &known.doubt {
                 Some(doubt) if told => {
-                    warn!(point = %point.point, %tenant, reason = doubt.reason, "a point is not recoverable");
+                    warn!(point = point.point.named(), %tenant, reason = doubt.reason, "a point is not recoverable");
                 }
                 None if told => {
-                    info!(point = %point.point, %tenant, "a point is recoverable again");
+                    info!(point = point.point.named(), %tenant, "a point is recoverable again");
                 }
                 Some(_) | None => {}
             }
@@ -206,18 +206,6 @@ impl Service {
         &self,
         tenant: &Tenant,
     ) -> Result<(Vec<Resting>, Vec<(Mirror, bool)>), Error> {
-        let query = Query {
-            filter: Filter {
-                cloud: Some(tenant.cloud.clone()),
-                project: Some(tenant.project.clone()),
-                states: vec![State::Ok, State::Erred],
-                ..Filter::default()
-            },
-            order: Order::default(),
-            after: None,
-            skip: 0,
-            limit: self.limits.page_max,
-        };
         let mirrors = self.store.mirrors_of(tenant).await.map_err(refused)?;
         let seen: Vec<&Mirror> = mirrors
             .iter()
@@ -225,43 +213,36 @@ impl Service {
             .map(|(mirror, _)| mirror)
             .collect();
         let mut points = Vec::new();
-        let mut rest = Some(query.clone());
-        while let Some(query) = rest.take() {
-            let page = self
-                .store
-                .dr_backups_list(query.clone())
-                .await
-                .map_err(refused)?;
-            let resting = |one: &DrBackup| Resting {
-                point: ResourceId::DrBackup(one.id),
-                revision: one.revision,
-                known: one.verification.clone(),
-                parts: one.parts(seen.iter().copied()),
-            };
-            points.extend(page.items.iter().map(resting));
-            rest = page.next.map(|next| Query {
-                after: Some(next),
-                ..query
+        for kind in PointKind::ALL {
+            let mut rest = Some(Query {
+                filter: Filter {
+                    kind: Some(kind),
+                    cloud: Some(tenant.cloud.clone()),
+                    project: Some(tenant.project.clone()),
+                    states: vec![State::Ok, State::Erred],
+                    ..Filter::default()
+                },
+                limit: self.limits.page_max,
+                ..Query::default()
             });
-        }
-        let mut rest = Some(query);
-        while let Some(query) = rest.take() {
-            let page = self
-                .store
-                .backups_list(query.clone())
-                .await
-                .map_err(refused)?;
-            let resting = |one: &Backup| Resting {
-                point: ResourceId::Backup(one.id),
-                revision: one.revision,
-                known: one.verification.clone(),
-                parts: one.parts(),
-            };
-            points.extend(page.items.iter().map(resting));
-            rest = page.next.map(|next| Query {
-                after: Some(next),
-                ..query
-            });
+            while let Some(query) = rest.take() {
+                let page = self
+                    .store
+                    .points_list(query.clone())
+                    .await
+                    .map_err(refused)?;
+                let resting = |one: &Point| Resting {
+                    point: one.id,
+                    revision: one.head.revision,
+                    known: one.verification.clone(),
+                    parts: one.parts(seen.iter().copied()),
+                };
+                points.extend(page.items.iter().map(resting));
+                rest = page.next.map(|next| Query {
+                    after: Some(next),
+                    ..query
+                });
+            }
         }
         // What failed to be made holds nothing that could be seen.
         points.retain(|point| !point.parts.is_empty());

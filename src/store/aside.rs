@@ -44,7 +44,7 @@ pub(super) fn counted() -> Vec<(&'static str, u64)> {
 /// A row that can be told apart from the others of its kind.
 pub(super) trait Stored {
     /// The kind, for people.
-    const KIND: &'static str;
+    fn kind(&self) -> &'static str;
 
     /// What tells it apart.
     fn key(&self) -> &str;
@@ -63,11 +63,11 @@ pub(super) fn readable_one<R, T>(row: R) -> Option<T>
 where
     R: Stored + TryInto<T, Error = StoreError>,
 {
-    let key = row.key().to_owned();
+    let (kind, key) = (row.kind(), row.key().to_owned());
     match row.try_into() {
         Ok(read) => Some(read),
         Err(problem) => {
-            set_aside(R::KIND, &key, &problem);
+            set_aside(kind, &key, &problem);
             None
         }
     }

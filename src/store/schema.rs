@@ -16,40 +16,16 @@ diesel::table! {
 }
 
 diesel::table! {
-    dr_backups (id) {
+    points (id) {
         id -> Text,
+        kind -> Text,
         name -> Text,
         description -> Text,
         cloud -> Text,
         project -> Text,
         server -> Text,
         instance_name -> Text,
-        capture -> Text,
-        schedule -> Nullable<Text>,
-        kept_until -> Nullable<BigInt>,
-        held -> BigInt,
-        state -> Text,
-        runtime_state -> Text,
-        progress -> Text,
-        error -> Nullable<Text>,
-        detail -> Text,
-        created -> BigInt,
-        updated -> BigInt,
-        revision -> BigInt,
-        verified -> Nullable<BigInt>,
-        doubt -> Nullable<Text>,
-    }
-}
-
-diesel::table! {
-    backups (id) {
-        id -> Text,
-        name -> Text,
-        description -> Text,
-        cloud -> Text,
-        project -> Text,
-        server -> Text,
-        instance_name -> Text,
+        capture -> Nullable<Text>,
         schedule -> Nullable<Text>,
         kept_until -> Nullable<BigInt>,
         held -> BigInt,
@@ -238,7 +214,6 @@ diesel::allow_tables_to_appear_in_same_query!(effects, operations);
 diesel::allow_tables_to_appear_in_same_query!(lanes, operations);
 diesel::allow_tables_to_appear_in_same_query!(links, mirrors);
 diesel::allow_tables_to_appear_in_same_query!(lanes, sweeps);
-diesel::allow_tables_to_appear_in_same_query!(dr_backups, mirrors);
-diesel::allow_tables_to_appear_in_same_query!(dr_backups, sweeps);
-diesel::allow_tables_to_appear_in_same_query!(backups, sweeps);
+diesel::allow_tables_to_appear_in_same_query!(points, mirrors);
+diesel::allow_tables_to_appear_in_same_query!(points, sweeps);
 diesel::allow_tables_to_appear_in_same_query!(mirrors, sweeps);

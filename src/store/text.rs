@@ -8,8 +8,7 @@ use uuid::Uuid;
 use crate::{
     domain::{
         id::{
-            BackupId, CloudName, DrBackupId, ProjectId, ResourceId, RestorationId, ScheduleId,
-            Tenant,
+            CloudName, PointId, PointKind, ProjectId, ResourceId, RestorationId, ScheduleId, Tenant,
         },
         lifecycle::State,
     },
@@ -119,11 +118,27 @@ const BACKUP: &str = "backup";
 const RESTORATION: &str = "restoration";
 const SCHEDULE: &str = "schedule";
 
+/// The kind of a point as a column holds it.
+pub(super) fn kind_word(kind: PointKind) -> &'static str {
+    match kind {
+        PointKind::Dr => DR_BACKUP,
+        PointKind::Regular => BACKUP,
+    }
+}
+
+/// The kind of a point from its column.
+pub(super) fn kind_of_word(word: &str) -> Result<PointKind, StoreError> {
+    match word {
+        DR_BACKUP => Ok(PointKind::Dr),
+        BACKUP => Ok(PointKind::Regular),
+        _ => Err(unreadable("the kind of a point", word)),
+    }
+}
+
 /// The kind of a resource as a column holds it.
 pub(super) fn resource_kind(resource: ResourceId) -> &'static str {
     match resource {
-        ResourceId::DrBackup(_) => DR_BACKUP,
-        ResourceId::Backup(_) => BACKUP,
+        ResourceId::Point(point) => kind_word(point.kind),
         ResourceId::Restoration(_) => RESTORATION,
         ResourceId::Schedule(_) => SCHEDULE,
     }
@@ -132,8 +147,8 @@ pub(super) fn resource_kind(resource: ResourceId) -> &'static str {
 /// A resource from its two columns.
 pub(super) fn resource(kind: &str, id: &str) -> Result<ResourceId, StoreError> {
     match kind {
-        DR_BACKUP => Ok(ResourceId::DrBackup(DrBackupId(uuid(id)?))),
-        BACKUP => Ok(ResourceId::Backup(BackupId(uuid(id)?))),
+        DR_BACKUP => Ok(ResourceId::Point(PointId::dr(uuid(id)?))),
+        BACKUP => Ok(ResourceId::Point(PointId::regular(uuid(id)?))),
         RESTORATION => Ok(ResourceId::Restoration(RestorationId(uuid(id)?))),
         SCHEDULE => Ok(ResourceId::Schedule(ScheduleId(uuid(id)?))),
         _ => Err(unreadable("a kind of resource", kind)),

@@ -4,7 +4,11 @@
 
 use drbackup::{
     api::pb,
-    domain::{event::Event, id::ResourceId, time::Timestamp},
+    domain::{
+        event::Event,
+        id::{PointId, ResourceId},
+        time::Timestamp,
+    },
     service::Service,
     sim::{self, Action, InstanceSpec, Rule, Times},
 };
@@ -78,8 +82,8 @@ async fn claim(house: &House, kind: Kind, id: &str) -> Claim {
 
 async fn last_event(house: &House, kind: Kind, id: &str) -> Event {
     let id = match kind {
-        Kind::Dr => ResourceId::DrBackup(id.parse().expect("an id")),
-        Kind::Regular => ResourceId::Backup(id.parse().expect("an id")),
+        Kind::Dr => ResourceId::Point(PointId::dr(id.parse().expect("an id"))),
+        Kind::Regular => ResourceId::Point(PointId::regular(id.parse().expect("an id"))),
     };
     let mut events = house.store.events_list(id, 0, 1_000).await.expect("read");
     events.pop().expect("there is one")

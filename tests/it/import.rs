@@ -5,7 +5,7 @@ use std::process::Command;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use drbackup::{
     api::pb,
-    domain::{dr_backup::DrBackup, id::CloudName, time::Timestamp},
+    domain::{id::CloudName, point::Point, time::Timestamp},
     original::{Terms, read},
     service::Limits,
     sim::{InstanceSpec, Times},
@@ -20,7 +20,7 @@ fn row(model: &str, pk: usize, fields: &Value) -> String {
 }
 
 /// What the original would have in its tables about this DR backup, as it exports them.
-fn export(backup: &DrBackup) -> String {
+fn export(backup: &Point) -> String {
     let detail = &backup.detail;
     let manifest = detail.manifest.as_ref().expect("a manifest");
     let mut lines = vec![
@@ -43,7 +43,7 @@ fn export(backup: &DrBackup) -> String {
         ),
     ];
     for (pk, (link, volume)) in detail
-        .volume_backups
+        .volume_backups()
         .iter()
         .zip(&manifest.volumes)
         .enumerate()
@@ -62,7 +62,7 @@ fn export(backup: &DrBackup) -> String {
                 "metadata": {"source_volume_bootable": volume.bootable}}),
         ));
     }
-    let volume_backups: Vec<usize> = (0..detail.volume_backups.len()).rev().collect();
+    let volume_backups: Vec<usize> = (0..detail.volume_backups().len()).rev().collect();
     lines.push(row(
         "drbackup",
         9,
@@ -85,7 +85,7 @@ async fn a_point_of_the_original_is_restored_byte_for_byte() {
     let id = made.id.parse::<Uuid>().expect("an id");
     let made = house
         .store
-        .dr_backup_get(drbackup::domain::id::DrBackupId(id))
+        .point_get(drbackup::domain::id::PointId::dr(id))
         .await
         .expect("there");
     let terms = Terms {
@@ -104,8 +104,8 @@ async fn a_point_of_the_original_is_restored_byte_for_byte() {
     let [backup] = reading.dr_backups.as_slice() else {
         panic!("one: {:?}", reading.remarks);
     };
-    assert_eq!(service.dr_backup_take_in(backup.clone()).await, Ok(true));
-    assert_eq!(service.dr_backup_take_in(backup.clone()).await, Ok(false));
+    assert_eq!(service.point_take_in(backup.clone()).await, Ok(true));
+    assert_eq!(service.point_take_in(backup.clone()).await, Ok(false));
 
     let networks = things(&house.dr, "demo", "networks");
     let wish = pb::CreateRestorationRequest {

@@ -6,13 +6,13 @@ use std::time::Duration;
 use drbackup::{
     domain::{
         capture::Capture,
-        dr_backup::DrBackup,
         error::{OperationError, UNREADABLE_TEXT},
-        id::{CloudName, ResourceId, RunId, ScheduleId, ServerId},
+        id::{CloudName, PointId, PointKind, ResourceId, RunId, ScheduleId, ServerId},
         keeping::Keeping,
         lifecycle::State,
         page::{Filter, Order, Query},
-        schedule::{Keep, MissedRuns, Plan, PointKind, Run, RunCause, RunOutcome, Schedule, Slot},
+        point::{Head, Point},
+        schedule::{Keep, MissedRuns, Plan, Run, RunCause, RunOutcome, Schedule, Slot},
         time::Timestamp,
     },
     port::{
@@ -42,7 +42,7 @@ fn schedule(next: Option<Slot>) -> Schedule {
         plan: Plan {
             name: "nightly".to_owned(),
             description: String::new(),
-            kind: PointKind::DrBackup,
+            kind: PointKind::Dr,
             capture: Capture::Snapshot,
             minimum: None,
             full_every: 7,
@@ -90,7 +90,7 @@ fn run_of(schedule: &Schedule) -> Run {
 }
 
 fn point_of(schedule: &Schedule) -> NewPoint {
-    let backup = DrBackup {
+    let backup = Point {
         keeping: Keeping {
             schedule: Some(schedule.id),
             ..Keeping::default()
@@ -98,18 +98,18 @@ fn point_of(schedule: &Schedule) -> NewPoint {
         ..backup()
     };
     let operation = creation(&backup);
-    NewPoint::DrBackup(Box::new(backup), operation)
+    NewPoint {
+        point: backup,
+        operation,
+    }
 }
 
 /// Begins a run that makes a point; the schedule as it goes on is answered too.
-async fn begin(store: &dyn Store, schedule: &Schedule) -> (Schedule, Run, DrBackup) {
+async fn begin(store: &dyn Store, schedule: &Schedule) -> (Schedule, Run, Point) {
     let point = point_of(schedule);
-    let NewPoint::DrBackup(made, _) = &point else {
-        panic!("a DR backup")
-    };
-    let made = DrBackup::clone(made);
+    let made = point.point.clone();
     let mut run = run_of(schedule);
-    run.point = Some(point.id());
+    run.point = Some(point.point.id);
     let next = Schedule {
         next: Some(slot(2)),
         ..schedule.clone()
@@ -219,16 +219,16 @@ async fn a_run_rests_with_its_point(site: Site) {
     );
     let points = store.points_of(read.id).await.expect("listed");
     assert_eq!(points.len(), 1);
-    assert_eq!(
-        (points[0].point.id, points[0].used),
-        (ResourceId::DrBackup(made.id), false)
-    );
+    assert_eq!((points[0].point.id, points[0].used), (made.id, false));
 
-    let rested = DrBackup {
-        state: State::Ok,
-        ..store.dr_backup_get(made.id).await.expect("there")
+    let rested = Point {
+        head: Head {
+            state: State::Ok,
+            ..store.point_get(made.id).await.expect("there").head
+        },
+        ..store.point_get(made.id).await.expect("there")
     };
-    let changed = store.dr_backup_change(None, rested, None).await;
+    let changed = store.point_change(None, rested, None).await;
     changed.expect("written");
     assert_eq!(
         store.runs_rested(10).await,
@@ -303,12 +303,15 @@ async fn lists_of_schedules_and_runs_go_on_where_a_page_ended(site: Site) {
 
 async fn points_expire_only_at_rest_unheld_and_without_a_schedule(site: Site) {
     let store = site.open().await;
-    let over = |held: bool, schedule: Option<ScheduleId>, state: State| DrBackup {
-        state,
+    let over = |held: bool, schedule: Option<ScheduleId>, state: State| Point {
         keeping: Keeping {
             schedule,
             until: Some(NOON),
             held,
+        },
+        head: Head {
+            state,
+            ..backup().head
         },
         ..backup()
     };
@@ -320,10 +323,10 @@ async fn points_expire_only_at_rest_unheld_and_without_a_schedule(site: Site) {
         over(false, None, State::Creating),
         over(false, None, State::Ok),
     ] {
-        expected = Some(ResourceId::DrBackup(one.id));
+        expected = Some(one.id);
         let operation = creation(&one);
         store
-            .dr_backup_admit(None, one, operation)
+            .point_admit(None, one, operation)
             .await
             .expect("admitted");
     }
@@ -398,11 +401,14 @@ async fn a_run_that_cannot_be_read_says_so_and_holds_up_no_other(site: Site) {
     let (one, spoilt, made) = begin(&*store, &one).await;
     let (two, good, other) = begin(&*store, &two).await;
     for id in [made.id, other.id] {
-        let rested = DrBackup {
-            state: State::Ok,
-            ..store.dr_backup_get(id).await.expect("there")
+        let rested = Point {
+            head: Head {
+                state: State::Ok,
+                ..store.point_get(id).await.expect("there").head
+            },
+            ..store.point_get(id).await.expect("there")
         };
-        let changed = store.dr_backup_change(None, rested, None).await;
+        let changed = store.point_change(None, rested, None).await;
         changed.expect("changed");
     }
     let ended = async || -> Vec<RunId> {
@@ -433,7 +439,7 @@ async fn a_run_that_cannot_be_read_says_so_and_holds_up_no_other(site: Site) {
     ));
     assert_eq!(ended().await, [good.id]);
     site.sql(&format!(
-        "UPDATE dr_backups SET state = 'PAUSED' WHERE id = '{}'",
+        "UPDATE points SET state = 'PAUSED' WHERE id = '{}'",
         other.id
     ));
     assert_eq!(ended().await, []);
@@ -445,29 +451,32 @@ async fn points_that_cannot_be_read_take_no_place_from_those_that_expire(site: S
     let store = site.open().await;
     let mut expiring = Vec::new();
     for hour in [1, 2] {
-        let point = DrBackup {
-            state: State::Ok,
+        let point = Point {
             keeping: Keeping {
                 until: Some(NOON.after(HOUR * hour)),
                 ..Keeping::default()
             },
+            head: Head {
+                state: State::Ok,
+                ..backup().head
+            },
             ..backup()
         };
-        let taken = store.dr_backup_take_in(point.clone()).await;
+        let taken = store.point_take_in(point.clone()).await;
         taken.expect("taken in");
         expiring.push(point.id);
     }
     site.sql(&format!(
-        "UPDATE dr_backups SET detail = '3' WHERE id = '{}'",
+        "UPDATE points SET detail = '3' WHERE id = '{}'",
         expiring[0]
     ));
     let expired = store.points_expired(NOON.after(HOUR * 3), 1).await;
-    let expired: Vec<ResourceId> = expired
+    let expired: Vec<PointId> = expired
         .expect("read")
         .iter()
         .map(|one| one.point.id)
         .collect();
-    assert_eq!(expired, [ResourceId::DrBackup(expiring[1])]);
+    assert_eq!(expired, [expiring[1]]);
 }
 
 /// Every claim once for each database.

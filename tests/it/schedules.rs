@@ -13,18 +13,18 @@ use drbackup::{
     api::pb::{self, schedule_service_client::ScheduleServiceClient},
     domain::{
         capture::Capture,
-        id::{CloudName, ProjectId, ResourceId, ServerId, Tenant},
+        id::{CloudName, PointId, PointKind, ProjectId, ResourceId, ServerId, Tenant},
         keeping::{Keeping, Rekeeping},
         lifecycle::State,
         page::{Filter, Order, Query},
-        schedule::{Keep, MissedRuns, Plan, PointKind, Run, RunCause, RunOutcome, Schedule},
+        schedule::{Keep, MissedRuns, Plan, Run, RunCause, RunOutcome, Schedule},
         sighting::{Thing, ThingKind},
         time::Timestamp,
     },
     port::clock::Clock,
     service::{
         Service,
-        dr_backup::{CreateDrBackup, UpdateDrBackup},
+        point::{CreatePoint, UpdatePoint},
         schedule::{CreateSchedule, OneSchedule},
     },
     sim::{InstanceSpec, Times},
@@ -142,7 +142,7 @@ impl Scene {
     /// Waits for the point of the newest run, and lets the service see how it ended.
     async fn finish(&self, schedule: &Schedule) -> pb::DrBackup {
         let run = self.runs(schedule).await.remove(0);
-        let point = run.point.expect("a point").uuid().to_string();
+        let point = run.point.expect("a point").to_string();
         let backup = self.house.backup_at_rest(&point).await;
         self.tick().await;
         backup
@@ -173,7 +173,7 @@ fn hourly() -> Plan {
     Plan {
         name: "hourly".to_owned(),
         description: String::new(),
-        kind: PointKind::DrBackup,
+        kind: PointKind::Dr,
         capture: Capture::Snapshot,
         minimum: None,
         full_every: 1,
@@ -255,7 +255,7 @@ async fn a_run_never_overlaps_the_one_before_and_says_why() {
     let refused = scene.service.schedule_run(only(&schedule)).await;
     assert_eq!(refused.expect_err("refused").reason(), "RUN_UNDER_WAY");
     scene.house.start_engine();
-    let first = runs[1].point.expect("a point").uuid().to_string();
+    let first = runs[1].point.expect("a point").to_string();
     let backup = scene.house.backup_at_rest(&first).await;
     assert_eq!(backup.state(), pb::State::Ok, "{:?}", backup.error);
     scene.tick().await;
@@ -291,7 +291,7 @@ async fn a_schedule_of_regular_backups_makes_snapshots_and_keeps_as_many_as_are_
     let scene = Scene::set().await;
     let schedule = scene
         .schedule(|plan| {
-            plan.kind = PointKind::Backup;
+            plan.kind = PointKind::Regular;
             plan.keep.last = 1;
         })
         .await;
@@ -307,10 +307,10 @@ async fn a_schedule_of_regular_backups_makes_snapshots_and_keeps_as_many_as_are_
         .await;
         made.extend(scene.runs(&schedule).await.remove(0).point);
     }
-    let ResourceId::Backup(newest) = made[1] else {
-        panic!("a regular backup")
-    };
+    let newest = made[1];
+    assert_eq!(newest.kind, PointKind::Regular);
     let filter = Filter {
+        kind: Some(PointKind::Regular),
         schedule: Some(schedule.id),
         ..Filter::default()
     };
@@ -322,7 +322,7 @@ async fn a_schedule_of_regular_backups_makes_snapshots_and_keeps_as_many_as_are_
             skip: 0,
             limit: 10,
         };
-        let page = scene.service.backups_list(query).await.expect("listed");
+        let page = scene.service.points_list(query).await.expect("listed");
         let ids: Vec<_> = page.items.iter().map(|backup| backup.id).collect();
         (ids == [newest]).then_some(())
     })
@@ -359,8 +359,8 @@ async fn what_is_on_hold_or_to_be_kept_outlives_its_retention() {
     let scene = Scene::set().await;
     let schedule = scene.schedule(|plan| plan.keep.last = 1).await;
     let first = scene.next_hour(&schedule).await;
-    let hold = |held: bool| UpdateDrBackup {
-        id: first.id.parse().expect("an id"),
+    let hold = |held: bool| UpdatePoint {
+        id: PointId::dr(first.id.parse().expect("an id")),
         name: None,
         description: None,
         keeping: Rekeeping {
@@ -370,11 +370,7 @@ async fn what_is_on_hold_or_to_be_kept_outlives_its_retention() {
         etag: String::new(),
         request_id: String::new(),
     };
-    scene
-        .service
-        .dr_backup_update(hold(true))
-        .await
-        .expect("held");
+    scene.service.point_update(hold(true)).await.expect("held");
     let second = scene.next_hour(&schedule).await;
     assert_eq!(
         scene.points(&schedule).await,
@@ -396,7 +392,7 @@ async fn what_is_on_hold_or_to_be_kept_outlives_its_retention() {
 
     scene
         .service
-        .dr_backup_update(hold(false))
+        .point_update(hold(false))
         .await
         .expect("lifted");
     assert_eq!(scene.service.schedules_prune(10).await, Ok(1));
@@ -411,7 +407,8 @@ async fn what_is_on_hold_or_to_be_kept_outlives_its_retention() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_to_be_kept_until_a_time_goes_then_but_not_the_last_of_its_instance() {
     let scene = Scene::set().await;
-    let ask = |until: Option<Timestamp>| CreateDrBackup {
+    let ask = |until: Option<Timestamp>| CreatePoint {
+        kind: PointKind::Dr,
         tenant: scene.tenant(),
         server: scene.server.clone(),
         name: String::new(),
@@ -428,7 +425,7 @@ async fn what_was_to_be_kept_until_a_time_goes_then_but_not_the_last_of_its_inst
         request_id: String::new(),
     };
     let soon = scene.hands.now().after(HOUR);
-    let short = scene.service.dr_backup_create(ask(Some(soon))).await;
+    let short = scene.service.point_create(ask(Some(soon))).await;
     let short = short.expect("admitted").id.to_string();
     scene.house.backup_at_rest(&short).await;
     scene.hands.wind(MINUTE);
@@ -439,7 +436,7 @@ async fn what_was_to_be_kept_until_a_time_goes_then_but_not_the_last_of_its_inst
         Ok(0),
         "it is all there is"
     );
-    let long = scene.service.dr_backup_create(ask(None)).await;
+    let long = scene.service.point_create(ask(None)).await;
     let long = long.expect("admitted").id.to_string();
     assert_eq!(
         scene.service.points_expire(10).await,

@@ -18,14 +18,13 @@ use drbackup::{
     domain::{
         capture::Capture,
         decision::{Detail, Ending, Report},
-        dr_backup::{DrBackup, DrBackupDetail, Mirror, VolumeBackup},
         effect::{Disposal, Effect, EffectState, Fact, Request},
         error::OperationError,
         event::Event,
         fault::{Fault, FaultKind, Service},
         id::{
-            CloudName, DrBackupId, EffectKey, InstanceId, Lane, OperationId, ProjectId, ReplicaId,
-            ResourceId, RestorationId, ServerId, Tenant, VolumeBackupId, VolumeId,
+            CloudName, EffectKey, InstanceId, Lane, OperationId, PointId, PointKind, ProjectId,
+            ReplicaId, ResourceId, RestorationId, ServerId, Tenant, VolumeBackupId, VolumeId,
         },
         inventory::Right,
         keeping::Keeping,
@@ -34,13 +33,14 @@ use drbackup::{
         operation::{Ask, Operation},
         orphan::{Aim, Farewell, Outcome, Sweep},
         page::{Cursor, Filter, Order, OrderField, OrderValue, Query},
+        point::{Content, Head, Point, PointDetail},
         progress::Progress,
         record::BackupRecord,
-        restoration::{Restoration, RestorationDetail, RestoreWish, Source},
-        schedule::PointKind,
+        restoration::{Restoration, RestorationDetail, RestoreWish},
         sighting::ThingKind,
         time::Timestamp,
         verification::{Cause, Doubt, Verification},
+        volume_backup::{Mirror, VolumeBackup},
     },
     port::{
         clock::Clock,
@@ -149,53 +149,55 @@ pub(crate) fn key(id: &str, digest: &str) -> RequestKey {
     }
 }
 
-pub(crate) fn backup() -> DrBackup {
-    DrBackup {
-        id: DrBackupId(Uuid::now_v7()),
+pub(crate) fn backup() -> Point {
+    Point {
+        id: PointId::dr(Uuid::now_v7()),
         name: "nightly".to_owned(),
         description: "of the shop".to_owned(),
         tenant: home(),
         server: ServerId::new("server-1"),
         instance_name: String::new(),
-        capture: Capture::SnapshotThenCopy,
+        capture: Some(Capture::SnapshotThenCopy),
         keeping: Keeping::default(),
-        state: State::CreationScheduled,
-        runtime_state: "scheduled".to_owned(),
-        progress: Progress::default(),
-        error: None,
-        detail: DrBackupDetail::default(),
+        detail: PointDetail::none(PointKind::Dr),
         verification: Verification::default(),
-        created: at(0),
-        updated: at(0),
-        revision: 1,
+        head: Head {
+            state: State::CreationScheduled,
+            runtime_state: "scheduled".to_owned(),
+            progress: Progress::default(),
+            error: None,
+            created: at(0),
+            updated: at(0),
+            revision: 1,
+        },
     }
 }
 
-pub(crate) fn creation(of: &DrBackup) -> Operation {
+pub(crate) fn creation(of: &Point) -> Operation {
     Operation {
         id: OperationId(Uuid::now_v7()),
-        resource: ResourceId::DrBackup(of.id),
+        resource: ResourceId::Point(of.id),
         tenant: of.tenant.clone(),
         ask: Ask::CreateDrBackup {
             server: of.server.clone(),
-            capture: of.capture,
+            capture: of.capture.expect("a DR backup"),
             description: of.description.clone(),
             incremental: false,
             minimum: None,
         },
         resource_state: State::CreationScheduled,
-        created: of.created,
+        created: of.head.created,
         deadline: at(3_600),
         deadline_fixed: false,
         per_gib: Duration::from_secs(60),
         cancelled: None,
         cancel_keeps_volumes: false,
         idle: Duration::ZERO,
-        attended: of.created,
+        attended: of.head.created,
     }
 }
 
-fn deletion(of: &DrBackup) -> Operation {
+fn deletion(of: &Point) -> Operation {
     Operation {
         ask: Ask::DeleteDrBackup {
             backups: Vec::new(),
@@ -208,10 +210,10 @@ fn deletion(of: &DrBackup) -> Operation {
     }
 }
 
-pub(crate) fn restoration(of: &DrBackup) -> Restoration {
+pub(crate) fn restoration(of: &Point) -> Restoration {
     Restoration {
         id: RestorationId(Uuid::now_v7()),
-        source: Source::DrBackup(of.id),
+        source: of.id,
         tenant: tenant("away", "green"),
         instance: InstanceId(Uuid::now_v7()),
         instance_name: "shop-again".to_owned(),
@@ -334,10 +336,10 @@ fn new_of<T>(admitted: Admitted<T>) -> T {
     }
 }
 
-pub(crate) async fn admit(store: &dyn Store, backup: &DrBackup) -> Operation {
+pub(crate) async fn admit(store: &dyn Store, backup: &Point) -> Operation {
     let operation = creation(backup);
     let admitted = store
-        .dr_backup_admit(None, backup.clone(), operation.clone())
+        .point_admit(None, backup.clone(), operation.clone())
         .await
         .expect("admitted");
     new_of(admitted);
@@ -356,7 +358,7 @@ pub(crate) async fn lane_of(store: &dyn Store, owner: &str, tenant: &Tenant) -> 
 }
 
 /// A DR backup that is `OK`, and the lane that made it.
-pub(crate) async fn finished(store: &dyn Store) -> (DrBackup, Lane) {
+pub(crate) async fn finished(store: &dyn Store) -> (Point, Lane) {
     let backup = backup();
     let operation = admit(store, &backup).await;
     let lane = lane_of(store, "one", &home()).await;
@@ -364,7 +366,7 @@ pub(crate) async fn finished(store: &dyn Store) -> (DrBackup, Lane) {
         .turn_record(&lane, vec![ended(&operation, State::Ok, 20)])
         .await
         .expect("recorded");
-    (store.dr_backup_get(backup.id).await.expect("there"), lane)
+    (store.point_get(backup.id).await.expect("there"), lane)
 }
 
 /// A DR backup that is `OK`, by an operation with one row in its ledger.
@@ -386,35 +388,41 @@ pub(crate) async fn events(store: &dyn Store, resource: ResourceId) -> Vec<Event
     store.events_list(resource, 0, 1_000).await.expect("events")
 }
 
-pub(crate) fn scheduled_for_deletion(backup: &DrBackup) -> DrBackup {
-    DrBackup {
-        state: State::DeletionScheduled,
-        runtime_state: "deletion scheduled".to_owned(),
-        updated: at(50),
+pub(crate) fn scheduled_for_deletion(backup: &Point) -> Point {
+    Point {
+        head: Head {
+            state: State::DeletionScheduled,
+            runtime_state: "deletion scheduled".to_owned(),
+            updated: at(50),
+            ..backup.clone().head
+        },
         ..backup.clone()
     }
 }
 
 async fn a_dr_backup_of_another_system_is_taken_in_once(site: Site) {
     let store = site.open().await;
-    let other = DrBackup {
-        state: State::Ok,
-        detail: DrBackupDetail {
-            volume_backups: vec![link(&("b1", true))],
-            ..DrBackupDetail::default()
+    let other = Point {
+        detail: PointDetail {
+            content: Content::Dr(vec![link(&("b1", true))]),
+            ..PointDetail::none(PointKind::Dr)
+        },
+        head: Head {
+            state: State::Ok,
+            ..backup().head
         },
         ..backup()
     };
-    let taken = store.dr_backup_take_in(other.clone()).await;
+    let taken = store.point_take_in(other.clone()).await;
     assert_eq!(taken, Ok(Admitted::New(other.clone())));
-    let again = DrBackup {
+    let again = Point {
         name: "another name".to_owned(),
         ..other.clone()
     };
-    let before = store.dr_backup_take_in(again).await;
+    let before = store.point_take_in(again).await;
     assert_eq!(before, Ok(Admitted::Before(other.clone())));
-    assert_eq!(store.dr_backup_get(other.id).await, Ok(other.clone()));
-    let told = events(&*store, ResourceId::DrBackup(other.id)).await;
+    assert_eq!(store.point_get(other.id).await, Ok(other.clone()));
+    let told = events(&*store, ResourceId::Point(other.id)).await;
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].state, State::Ok);
     let lanes = store.lanes_claim(&replica("one"), LEASE, 9, &[]).await;
@@ -422,7 +430,7 @@ async fn a_dr_backup_of_another_system_is_taken_in_once(site: Site) {
     let (parent, _) = holding(&*store, &[("b1", false)]).await;
     let going = scheduled_for_deletion(&parent);
     let refusal = store
-        .dr_backup_change(None, going, Some(deletion(&parent)))
+        .point_change(None, going, Some(deletion(&parent)))
         .await;
     assert_eq!(refusal, Err(StoreError::BuiltUpon(vec![other.id])));
 }
@@ -432,14 +440,14 @@ async fn an_admitted_dr_backup_reads_back_with_its_first_event(site: Site) {
     let backup = backup();
     let operation = admit(&*store, &backup).await;
 
-    assert_eq!(store.dr_backup_get(backup.id).await, Ok(backup.clone()));
-    let told = events(&*store, ResourceId::DrBackup(backup.id)).await;
+    assert_eq!(store.point_get(backup.id).await, Ok(backup.clone()));
+    let told = events(&*store, ResourceId::Point(backup.id)).await;
     assert_eq!(
         told,
         vec![Event {
-            resource: ResourceId::DrBackup(backup.id),
+            resource: ResourceId::Point(backup.id),
             sequence: 1,
-            time: backup.created,
+            time: backup.head.created,
             state: State::CreationScheduled,
             runtime_state: "scheduled".to_owned(),
             progress: Progress::default(),
@@ -464,16 +472,19 @@ fn worked(operation: &Operation) -> Operation {
 
 async fn an_event_says_word_for_word_what_was_told(site: Site) {
     let store = site.open().await;
-    let told = DrBackup {
-        runtime_state: r#"it's "half" done \ x'); -- %s \u0000 € 漢"#.to_owned() + "\n\t$1",
+    let told = Point {
+        head: Head {
+            runtime_state: r#"it's "half" done \ x'); -- %s \u0000 € 漢"#.to_owned() + "\n\t$1",
+            ..backup().head
+        },
         ..backup()
     };
     admit(&*store, &told).await;
-    let events = events(&*store, ResourceId::DrBackup(told.id)).await;
+    let events = events(&*store, ResourceId::Point(told.id)).await;
     let [event] = events.as_slice() else {
         panic!("one event: {events:?}");
     };
-    assert_eq!(event.runtime_state, told.runtime_state);
+    assert_eq!(event.runtime_state, told.head.runtime_state);
 }
 
 async fn the_version_is_another_one_after_every_write_where_there_is_one(site: Site) {
@@ -481,7 +492,7 @@ async fn the_version_is_another_one_after_every_write_where_there_is_one(site: S
     let mut versions = vec![store.version()];
     let (backup, lane) = finished(&*store).await;
     versions.push(store.version());
-    store.dr_backup_get(backup.id).await.expect("read");
+    store.point_get(backup.id).await.expect("read");
     assert_eq!(
         versions.last(),
         Some(&store.version()),
@@ -501,7 +512,7 @@ async fn a_repeated_request_answers_the_first_resource_as_it_is_now(site: Site) 
     let first = backup();
     let operation = creation(&first);
     let admitted = store
-        .dr_backup_admit(Some(key("r1", "same")), first.clone(), operation.clone())
+        .point_admit(Some(key("r1", "same")), first.clone(), operation.clone())
         .await
         .expect("admitted");
     assert_eq!(admitted, Admitted::New(first.clone()));
@@ -513,15 +524,15 @@ async fn a_repeated_request_answers_the_first_resource_as_it_is_now(site: Site) 
 
     let second = backup();
     let again = store
-        .dr_backup_admit(Some(key("r1", "same")), second.clone(), creation(&second))
+        .point_admit(Some(key("r1", "same")), second.clone(), creation(&second))
         .await
         .expect("answered");
-    let now = store.dr_backup_get(first.id).await.expect("there");
-    assert_eq!(now.state, State::Creating);
+    let now = store.point_get(first.id).await.expect("there");
+    assert_eq!(now.head.state, State::Creating);
     assert_eq!(again, Admitted::Before(now));
     assert_eq!(
-        store.dr_backup_get(second.id).await,
-        Err(StoreError::NotFound(ResourceId::DrBackup(second.id)))
+        store.point_get(second.id).await,
+        Err(StoreError::NotFound(ResourceId::Point(second.id)))
     );
 }
 
@@ -531,7 +542,7 @@ async fn repeats_about_a_dr_backup_that_is_gone_answer_as_the_first_did(site: Si
     let making = creation(&first);
     let create = || {
         let key = Some(key("create", "same"));
-        store.dr_backup_admit(key, first.clone(), making.clone())
+        store.point_admit(key, first.clone(), making.clone())
     };
     let created = new_of(create().await.expect("admitted"));
     let lane = lane_of(&*store, "one", &home()).await;
@@ -539,22 +550,22 @@ async fn repeats_about_a_dr_backup_that_is_gone_answer_as_the_first_did(site: Si
         .turn_record(&lane, vec![ended(&making, State::Ok, 20)])
         .await
         .expect("recorded");
-    let made = store.dr_backup_get(first.id).await.expect("there");
-    let renamed = DrBackup {
+    let made = store.point_get(first.id).await.expect("there");
+    let renamed = Point {
         name: "weekly".to_owned(),
         ..made
     };
-    let rename = || store.dr_backup_change(Some(key("update", "same")), renamed.clone(), None);
+    let rename = || store.point_change(Some(key("update", "same")), renamed.clone(), None);
     let updated = new_of(rename().await.expect("changed"));
     let removal = deletion(&updated);
     let going = scheduled_for_deletion(&updated);
     let delete = || {
         let key = Some(key("delete", "same"));
-        store.dr_backup_change(key, going.clone(), Some(removal.clone()))
+        store.point_change(key, going.clone(), Some(removal.clone()))
     };
     let deleted = new_of(delete().await.expect("changed"));
-    assert_eq!(deleted.state, State::DeletionScheduled);
-    let about = ResourceId::DrBackup(first.id);
+    assert_eq!(deleted.head.state, State::DeletionScheduled);
+    let about = ResourceId::Point(first.id);
     let cancel = || store.operation_cancel(Some(key("cancel", "same")), about, at(60), false);
     assert_eq!(cancel().await, Ok(true));
     store
@@ -563,10 +574,10 @@ async fn repeats_about_a_dr_backup_that_is_gone_answer_as_the_first_did(site: Si
         .expect("recorded");
 
     assert_eq!(
-        store.dr_backup_get(first.id).await,
+        store.point_get(first.id).await,
         Err(StoreError::NotFound(about))
     );
-    let answered = async |id: &str| store.dr_backup_answered(&key(id, "same")).await;
+    let answered = async |id: &str| store.point_answered(&key(id, "same")).await;
     assert_eq!(answered("create").await, Ok(Some(created.clone())));
     assert_eq!(answered("update").await, Ok(Some(updated.clone())));
     assert_eq!(answered("delete").await, Ok(Some(deleted.clone())));
@@ -576,11 +587,11 @@ async fn repeats_about_a_dr_backup_that_is_gone_answer_as_the_first_did(site: Si
     assert_eq!(delete().await, Ok(Admitted::Before(deleted)));
     assert_eq!(cancel().await, Ok(true));
     assert_eq!(
-        store.dr_backup_answered(&key("delete", "other")).await,
+        store.point_answered(&key("delete", "other")).await,
         Err(StoreError::RequestReused)
     );
     // One that was never asked before is about nothing.
-    let first_time = store.dr_backup_change(Some(key("late", "same")), going.clone(), None);
+    let first_time = store.point_change(Some(key("late", "same")), going.clone(), None);
     assert_eq!(first_time.await, Err(StoreError::NotFound(about)));
 }
 
@@ -659,35 +670,32 @@ async fn a_request_id_with_other_content_is_refused_and_writes_nothing(site: Sit
     let store = site.open().await;
     let first = backup();
     store
-        .dr_backup_admit(Some(key("r1", "one")), first.clone(), creation(&first))
+        .point_admit(Some(key("r1", "one")), first.clone(), creation(&first))
         .await
         .expect("admitted");
 
     let second = backup();
     let refused = store
-        .dr_backup_admit(Some(key("r1", "two")), second.clone(), creation(&second))
+        .point_admit(Some(key("r1", "two")), second.clone(), creation(&second))
         .await;
     assert_eq!(refused, Err(StoreError::RequestReused));
     assert_eq!(
-        store.dr_backup_get(second.id).await,
-        Err(StoreError::NotFound(ResourceId::DrBackup(second.id)))
+        store.point_get(second.id).await,
+        Err(StoreError::NotFound(ResourceId::Point(second.id)))
     );
 }
 
 async fn a_request_is_found_by_its_key_once_it_was_admitted(site: Site) {
     let store = site.open().await;
     let one = backup();
-    assert_eq!(store.dr_backup_answered(&key("r1", "one")).await, Ok(None));
+    assert_eq!(store.point_answered(&key("r1", "one")).await, Ok(None));
     store
-        .dr_backup_admit(Some(key("r1", "one")), one.clone(), creation(&one))
+        .point_admit(Some(key("r1", "one")), one.clone(), creation(&one))
         .await
         .expect("admitted");
+    assert_eq!(store.point_answered(&key("r1", "one")).await, Ok(Some(one)));
     assert_eq!(
-        store.dr_backup_answered(&key("r1", "one")).await,
-        Ok(Some(one))
-    );
-    assert_eq!(
-        store.dr_backup_answered(&key("r1", "two")).await,
+        store.point_answered(&key("r1", "two")).await,
         Err(StoreError::RequestReused)
     );
 }
@@ -701,7 +709,7 @@ async fn many_callers_with_one_request_id_admit_one(site: Site) {
             let backup = backup();
             let operation = creation(&backup);
             store
-                .dr_backup_admit(Some(key("r1", "same")), backup, operation)
+                .point_admit(Some(key("r1", "same")), backup, operation)
                 .await
                 .expect("answered")
         }));
@@ -725,57 +733,66 @@ async fn many_callers_with_one_request_id_admit_one(site: Site) {
 async fn a_change_raises_the_revision_and_tells_it(site: Site) {
     let store = site.open().await;
     let (backup, _) = finished(&*store).await;
-    let renamed = DrBackup {
+    let renamed = Point {
         name: "weekly".to_owned(),
         description: "of the whole shop".to_owned(),
-        updated: at(30),
+        head: Head {
+            updated: at(30),
+            ..backup.clone().head
+        },
         ..backup.clone()
     };
     let changed = store
-        .dr_backup_change(None, renamed.clone(), None)
+        .point_change(None, renamed.clone(), None)
         .await
         .expect("changed");
-    let expected = DrBackup {
-        revision: backup.revision + 1,
+    let expected = Point {
+        head: Head {
+            revision: backup.head.revision + 1,
+            ..renamed.head
+        },
         ..renamed
     };
     assert_eq!(changed, Admitted::New(expected.clone()));
-    assert_eq!(store.dr_backup_get(backup.id).await, Ok(expected));
-    let told = events(&*store, ResourceId::DrBackup(backup.id)).await;
+    assert_eq!(store.point_get(backup.id).await, Ok(expected));
+    let told = events(&*store, ResourceId::Point(backup.id)).await;
     assert_eq!(told.last().map(|event| event.time), Some(at(30)));
 }
 
 async fn a_change_from_a_stale_revision_is_refused(site: Site) {
     let store = site.open().await;
     let (backup, _) = finished(&*store).await;
-    let stale = DrBackup {
-        revision: backup.revision - 1,
+    let stale = Point {
+        head: Head {
+            revision: backup.head.revision - 1,
+            ..scheduled_for_deletion(&backup).head
+        },
         ..scheduled_for_deletion(&backup)
     };
     let refused = store
-        .dr_backup_change(Some(key("r2", "d")), stale.clone(), Some(deletion(&backup)))
+        .point_change(Some(key("r2", "d")), stale.clone(), Some(deletion(&backup)))
         .await;
     assert_eq!(
         refused,
-        Err(StoreError::Outdated(ResourceId::DrBackup(backup.id)))
+        Err(StoreError::Outdated(ResourceId::Point(backup.id)))
     );
-    assert_eq!(store.dr_backup_get(backup.id).await, Ok(backup.clone()));
+    assert_eq!(store.point_get(backup.id).await, Ok(backup.clone()));
 
     // The key of a refused request is still free.
     let current = scheduled_for_deletion(&backup);
     let accepted = store
-        .dr_backup_change(Some(key("r2", "d")), current, Some(deletion(&backup)))
+        .point_change(Some(key("r2", "d")), current, Some(deletion(&backup)))
         .await
         .expect("changed");
     assert!(matches!(accepted, Admitted::New(_)));
 
-    let unknown = DrBackup {
-        id: DrBackupId(Uuid::now_v7()),
+    let unknown = Point {
+        id: PointId::dr(Uuid::now_v7()),
         ..backup
     };
-    let about = ResourceId::DrBackup(unknown.id);
+    let about = ResourceId::Point(unknown.id);
     assert_eq!(
-        store.dr_backup_change(None, unknown, None).await,
+        store.point_change(None, unknown, None).await,
         Err(StoreError::NotFound(about))
     );
 }
@@ -855,14 +872,14 @@ async fn deletion_is_refused_while_restorations_are_busy(site: Site) {
         .expect("admitted");
 
     let delete = || {
-        store.dr_backup_change(
+        store.point_change(
             None,
             scheduled_for_deletion(&backup),
             Some(deletion(&backup)),
         )
     };
     assert_eq!(delete().await, Err(StoreError::InUse(vec![restoration.id])));
-    assert_eq!(store.dr_backup_get(backup.id).await, Ok(backup.clone()));
+    assert_eq!(store.point_get(backup.id).await, Ok(backup.clone()));
 
     let lane = lane_of(&*store, "one", &restoration.tenant).await;
     store
@@ -876,7 +893,7 @@ async fn a_restoration_of_a_leaving_or_missing_dr_backup_is_refused(site: Site) 
     let store = site.open().await;
     let (leaving, _) = finished(&*store).await;
     store
-        .dr_backup_change(
+        .point_change(
             None,
             scheduled_for_deletion(&leaving),
             Some(deletion(&leaving)),
@@ -890,7 +907,7 @@ async fn a_restoration_of_a_leaving_or_missing_dr_backup_is_refused(site: Site) 
             store
                 .restoration_admit(None, restoration.clone(), operation)
                 .await,
-            Err(StoreError::Outdated(ResourceId::DrBackup(of.id)))
+            Err(StoreError::Outdated(ResourceId::Point(of.id)))
         );
         assert!(store.restoration_get(restoration.id).await.is_err());
     }
@@ -904,7 +921,7 @@ async fn restoration_and_deletion_at_once_never_both_begin(site: Site) {
         let making = restoring(&restoration);
         let (restored, deleted) = tokio::join!(
             store.restoration_admit(None, restoration.clone(), making),
-            store.dr_backup_change(
+            store.point_change(
                 None,
                 scheduled_for_deletion(&backup),
                 Some(deletion(&backup))
@@ -923,8 +940,8 @@ async fn a_turn_changes_ledger_resource_and_events_together(site: Site) {
     let backup = backup();
     let operation = admit(&*store, &backup).await;
     let lane = lane_of(&*store, "one", &home()).await;
-    let detail = DrBackupDetail {
-        volume_backups: vec![VolumeBackup {
+    let detail = PointDetail {
+        content: Content::Dr(vec![VolumeBackup {
             id: VolumeBackupId::new("backup-1"),
             volume: VolumeId::new("volume-1"),
             tenant: home(),
@@ -938,8 +955,8 @@ async fn a_turn_changes_ledger_resource_and_events_together(site: Site) {
                 url: "c2VjcmV0".to_owned(),
             }),
             inherited: false,
-        }],
-        ..DrBackupDetail::default()
+        }]),
+        ..PointDetail::none(PointKind::Dr)
     };
     let mut first = told(&operation, State::Creating, 5);
     first.effects = vec![
@@ -947,7 +964,7 @@ async fn a_turn_changes_ledger_resource_and_events_together(site: Site) {
         effect("volume-2-snapshot", EffectState::Requested),
     ];
     let mut tidings = news(State::Creating, 5);
-    tidings.report.detail = Some(Detail::DrBackup(Box::new(detail.clone())));
+    tidings.report.detail = Some(Detail::Point(Box::new(detail.clone())));
     tidings.detail_changed = true;
     first.news = Some(tidings.clone());
     store
@@ -973,22 +990,25 @@ async fn a_turn_changes_ledger_resource_and_events_together(site: Site) {
     assert_eq!(open[0].operation.resource_state, State::Creating);
     assert_eq!(
         open[0].detail,
-        Some(Detail::DrBackup(Box::new(detail.clone())))
+        Some(Detail::Point(Box::new(detail.clone())))
     );
-    let now = store.dr_backup_get(backup.id).await.expect("there");
+    let now = store.point_get(backup.id).await.expect("there");
     assert_eq!(
         now,
-        DrBackup {
-            state: State::Creating,
-            runtime_state: tidings.report.runtime_state.clone(),
-            progress: tidings.report.progress.clone(),
+        Point {
             detail,
-            updated: at(5),
-            revision: 2,
+            head: Head {
+                state: State::Creating,
+                runtime_state: tidings.report.runtime_state.clone(),
+                progress: tidings.report.progress.clone(),
+                updated: at(5),
+                revision: 2,
+                ..backup.head
+            },
             ..backup
         }
     );
-    let told = events(&*store, ResourceId::DrBackup(now.id)).await;
+    let told = events(&*store, ResourceId::Point(now.id)).await;
     assert_eq!(told.len(), 2);
     assert_eq!(told[1].progress, tidings.report.progress);
 }
@@ -1007,9 +1027,9 @@ async fn a_failed_operation_leaves_its_error_and_the_next_success_takes_it_away(
         .turn_record(&lane, vec![failed])
         .await
         .expect("recorded");
-    let erred = store.dr_backup_get(backup.id).await.expect("there");
-    assert_eq!(erred.error, Some(why.clone()));
-    let told = events(&*store, ResourceId::DrBackup(backup.id)).await;
+    let erred = store.point_get(backup.id).await.expect("there");
+    assert_eq!(erred.head.error, Some(why.clone()));
+    let told = events(&*store, ResourceId::Point(backup.id)).await;
     assert_eq!(told[1].error, Some(why));
     assert_eq!(store.lane_load(&lane, &[]).await, Ok(Loaded::default()));
 
@@ -1020,20 +1040,23 @@ async fn a_failed_operation_leaves_its_error_and_the_next_success_takes_it_away(
         },
         ..creation(&backup)
     };
-    let scheduled = DrBackup {
-        state: State::UpdateScheduled,
+    let scheduled = Point {
+        head: Head {
+            state: State::UpdateScheduled,
+            ..erred.head
+        },
         ..erred
     };
     store
-        .dr_backup_change(None, scheduled, Some(update.clone()))
+        .point_change(None, scheduled, Some(update.clone()))
         .await
         .expect("changed");
     store
         .turn_record(&lane, vec![ended(&update, State::Ok, 9)])
         .await
         .expect("recorded");
-    let good = store.dr_backup_get(backup.id).await.expect("there");
-    assert_eq!((good.state, good.error), (State::Ok, None));
+    let good = store.point_get(backup.id).await.expect("there");
+    assert_eq!((good.head.state, good.head.error), (State::Ok, None));
 }
 
 async fn a_turn_that_fails_in_part_writes_nothing(site: Site) {
@@ -1052,8 +1075,8 @@ async fn a_turn_that_fails_in_part_writes_nothing(site: Site) {
     let refused = store.turn_record(&lane, vec![good, bad]).await;
     assert!(matches!(refused, Err(StoreError::Unreadable(_))));
 
-    assert_eq!(store.dr_backup_get(one.id).await, Ok(one.clone()));
-    assert_eq!(events(&*store, ResourceId::DrBackup(one.id)).await.len(), 1);
+    assert_eq!(store.point_get(one.id).await, Ok(one.clone()));
+    assert_eq!(events(&*store, ResourceId::Point(one.id)).await.len(), 1);
     let open = store.lane_load(&lane, &[]).await.expect("loaded").open;
     assert!(open.iter().all(|open| open.ledger == Ledger::default()));
 }
@@ -1070,12 +1093,9 @@ async fn a_turn_of_an_ended_operation_is_refused(site: Site) {
         .expect("recorded");
     assert_eq!(
         store.turn_record(&lane, vec![last]).await,
-        Err(StoreError::Outdated(ResourceId::DrBackup(backup.id)))
+        Err(StoreError::Outdated(ResourceId::Point(backup.id)))
     );
-    assert_eq!(
-        events(&*store, ResourceId::DrBackup(backup.id)).await.len(),
-        2
-    );
+    assert_eq!(events(&*store, ResourceId::Point(backup.id)).await.len(), 2);
 }
 
 async fn deletion_removes_the_resource_and_leaves_its_events(site: Site) {
@@ -1083,7 +1103,7 @@ async fn deletion_removes_the_resource_and_leaves_its_events(site: Site) {
     let (backup, lane) = finished(&*store).await;
     let removal = deletion(&backup);
     store
-        .dr_backup_change(None, scheduled_for_deletion(&backup), Some(removal.clone()))
+        .point_change(None, scheduled_for_deletion(&backup), Some(removal.clone()))
         .await
         .expect("changed");
     store
@@ -1091,9 +1111,9 @@ async fn deletion_removes_the_resource_and_leaves_its_events(site: Site) {
         .await
         .expect("recorded");
 
-    let about = ResourceId::DrBackup(backup.id);
+    let about = ResourceId::Point(backup.id);
     assert_eq!(
-        store.dr_backup_get(backup.id).await,
+        store.point_get(backup.id).await,
         Err(StoreError::NotFound(about))
     );
     assert_eq!(store.lane_load(&lane, &[]).await, Ok(Loaded::default()));
@@ -1121,7 +1141,7 @@ async fn events_count_without_a_gap_and_replay_from_any_number(site: Site) {
             .await
             .expect("recorded");
     }
-    let about = ResourceId::DrBackup(backup.id);
+    let about = ResourceId::Point(backup.id);
     let all = events(&*store, about).await;
     let numbers: Vec<u64> = all.iter().map(|event| event.sequence).collect();
     assert_eq!(numbers, (1..=30).collect::<Vec<u64>>());
@@ -1139,7 +1159,7 @@ async fn changes_name_each_resource_once_and_go_on_from_a_position(site: Site) {
     let (changed, position) = store.changes_list(0, 100).await.expect("changes");
     assert_eq!(
         changed,
-        [ResourceId::DrBackup(one.id), ResourceId::DrBackup(two.id)]
+        [ResourceId::Point(one.id), ResourceId::Point(two.id)]
     );
 
     let turns = vec![
@@ -1154,7 +1174,7 @@ async fn changes_name_each_resource_once_and_go_on_from_a_position(site: Site) {
     let (changed, end) = store.changes_list(position, 100).await.expect("changes");
     assert_eq!(
         changed,
-        [ResourceId::DrBackup(two.id), ResourceId::DrBackup(one.id)]
+        [ResourceId::Point(two.id), ResourceId::Point(one.id)]
     );
     assert_eq!(store.changes_list(end, 100).await, Ok((Vec::new(), end)));
 
@@ -1236,11 +1256,14 @@ async fn pages_are_stable_while_rows_are_inserted(site: Site) {
     let store = site.open().await;
     let mut old = Vec::new();
     for number in 0..23_i64 {
-        let one = DrBackup {
+        let one = Point {
             // Many share a value, so that the id has to break ties.
             name: format!("name-{}", number % 5),
-            created: at(number / 3),
-            updated: at(number / 4),
+            head: Head {
+                created: at(number / 3),
+                updated: at(number / 4),
+                ..backup().head
+            },
             ..backup()
         };
         admit(&*store, &one).await;
@@ -1248,21 +1271,21 @@ async fn pages_are_stable_while_rows_are_inserted(site: Site) {
     }
     let orders = [OrderField::Created, OrderField::Updated, OrderField::Name];
     for (field, descending) in orders.into_iter().flat_map(|f| [(f, false), (f, true)]) {
-        let mut expected: Vec<&DrBackup> = old.iter().collect();
+        let mut expected: Vec<&Point> = old.iter().collect();
         expected.sort_by_key(|one| match field {
-            OrderField::Created => (one.created, String::new(), one.id),
-            OrderField::Updated => (one.updated, String::new(), one.id),
+            OrderField::Created => (one.head.created, String::new(), one.id),
+            OrderField::Updated => (one.head.updated, String::new(), one.id),
             OrderField::Name => (Timestamp(0), one.name.clone(), one.id),
         });
         if descending {
             expected.reverse();
         }
-        let known: BTreeSet<DrBackupId> = old.iter().map(|one| one.id).collect();
+        let known: BTreeSet<PointId> = old.iter().map(|one| one.id).collect();
         let mut listed = Vec::new();
         let mut after = None;
         loop {
             let page = store
-                .dr_backups_list(Query {
+                .points_list(Query {
                     filter: Filter::default(),
                     order: Order { field, descending },
                     after,
@@ -1275,10 +1298,13 @@ async fn pages_are_stable_while_rows_are_inserted(site: Site) {
             listed.extend(page.items);
             // One before and one behind the cursor.
             for (second, name) in [(-5, "a"), (900, "z")] {
-                let late = DrBackup {
+                let late = Point {
                     name: name.to_owned(),
-                    created: at(second),
-                    updated: at(second),
+                    head: Head {
+                        created: at(second),
+                        updated: at(second),
+                        ..backup().head
+                    },
                     ..backup()
                 };
                 if listed.len() < old.len() {
@@ -1290,11 +1316,11 @@ async fn pages_are_stable_while_rows_are_inserted(site: Site) {
                 break;
             }
         }
-        let unique: BTreeSet<DrBackupId> = listed.iter().map(|one| one.id).collect();
+        let unique: BTreeSet<PointId> = listed.iter().map(|one| one.id).collect();
         assert_eq!(unique.len(), listed.len(), "{field:?}: no row twice");
         listed.retain(|one| known.contains(&one.id));
-        let listed: Vec<DrBackupId> = listed.iter().map(|one| one.id).collect();
-        let expected: Vec<DrBackupId> = expected.iter().map(|one| one.id).collect();
+        let listed: Vec<PointId> = listed.iter().map(|one| one.id).collect();
+        let expected: Vec<PointId> = expected.iter().map(|one| one.id).collect();
         assert_eq!(listed, expected, "{field:?} descending {descending}");
     }
 }
@@ -1348,10 +1374,7 @@ async fn restorations_page_in_every_order(site: Site) {
         }
         assert_eq!(listed, expected, "{field:?} descending {descending}");
     }
-    let newest = store
-        .restorations_of(Source::DrBackup(backup.id), 2)
-        .await
-        .expect("listed");
+    let newest = store.restorations_of(backup.id, 2).await.expect("listed");
     assert_eq!(newest, [all[6].clone(), all[5].clone()]);
 }
 
@@ -1368,19 +1391,22 @@ async fn a_cursor_of_another_order_is_refused(site: Site) {
         limit: 3,
     };
     assert!(matches!(
-        store.dr_backups_list(query).await,
+        store.points_list(query).await,
         Err(StoreError::Unreadable(_))
     ));
 }
 
 async fn filters_narrow_to_what_they_name(site: Site) {
     let store = site.open().await;
-    let wanted = DrBackup {
+    let wanted = Point {
         name: "wanted".to_owned(),
         description: "100% of Wanted".to_owned(),
         tenant: tenant("away", "green"),
         server: ServerId::new("server-9"),
-        created: at(500),
+        head: Head {
+            created: at(500),
+            ..backup().head
+        },
         ..backup()
     };
     let operation = admit(&*store, &wanted).await;
@@ -1463,7 +1489,7 @@ async fn filters_narrow_to_what_they_name(site: Site) {
         skip: 1,
         limit: 2,
     };
-    let page = store.dr_backups_list(behind).await.expect("a page");
+    let page = store.points_list(behind).await.expect("a page");
     assert_eq!(page.items.len(), 2);
     assert!(
         page.items.iter().all(|one| one.name != "wanted"),
@@ -1487,7 +1513,7 @@ async fn under_way_is_counted(store: &dyn Store) {
 
 async fn named(store: &dyn Store, filter: Filter) -> Vec<String> {
     let page = store
-        .dr_backups_list(Query {
+        .points_list(Query {
             filter,
             order: Order::default(),
             after: None,
@@ -1518,7 +1544,7 @@ async fn filters_narrow_restorations_too(site: Site) {
     let none = Filter::default;
     let filters = [
         Filter {
-            source: Some(PointKind::DrBackup),
+            kind: Some(PointKind::Dr),
             name_part: Some("want".to_owned()),
             ..none()
         },
@@ -1528,7 +1554,7 @@ async fn filters_narrow_restorations_too(site: Site) {
             ..none()
         },
         Filter {
-            dr_backup: Some(first.id),
+            points: vec![first.id],
             states: vec![State::CreationScheduled],
             ..none()
         },
@@ -1581,7 +1607,7 @@ async fn a_lane_with_work_is_claimed_once_and_renewed_in_its_epoch(site: Site) {
 async fn claims_stop_at_the_limit(site: Site) {
     let store = site.open().await;
     for number in 0..5 {
-        let one = DrBackup {
+        let one = Point {
             tenant: tenant("home", &format!("project-{number}")),
             ..backup()
         };
@@ -1632,7 +1658,7 @@ async fn an_expired_lane_changes_owner_and_its_old_epoch_writes_nothing(site: Si
         store.lane_load(&brief[0], &[]).await,
         Err(StoreError::Fenced(home()))
     );
-    assert_eq!(store.dr_backup_get(backup.id).await, Ok(backup));
+    assert_eq!(store.point_get(backup.id).await, Ok(backup));
     let open = store.lane_load(&taken, &[]).await.expect("loaded").open;
     assert_eq!(open[0].ledger, Ledger::default());
     assert_eq!(
@@ -1671,7 +1697,7 @@ async fn replicas_take_their_share_and_leave_it_to_the_others(site: Site) {
         );
     }
     for number in 0..5 {
-        let backup = DrBackup {
+        let backup = Point {
             tenant: tenant("home", &format!("project-{number}")),
             ..backup()
         };
@@ -1722,7 +1748,7 @@ async fn a_lane_without_work_is_not_renewed(site: Site) {
 async fn replicas_share_lanes_without_overlap(site: Site) {
     let store = site.open().await;
     for number in 0..12 {
-        let one = DrBackup {
+        let one = Point {
             tenant: tenant("home", &format!("project-{number}")),
             ..backup()
         };
@@ -1790,7 +1816,7 @@ async fn a_load_skips_what_is_known_unless_it_was_cancelled(site: Site) {
 async fn a_cancellation_hits_the_operation_it_was_meant_for(site: Site) {
     let store = site.open().await;
     let (backup, _) = finished(&*store).await;
-    let about = ResourceId::DrBackup(backup.id);
+    let about = ResourceId::Point(backup.id);
     let cancel = |digest: &'static str| {
         store.operation_cancel(Some(key("c1", digest)), about, at(60), false)
     };
@@ -1798,7 +1824,7 @@ async fn a_cancellation_hits_the_operation_it_was_meant_for(site: Site) {
 
     let removal = deletion(&backup);
     store
-        .dr_backup_change(None, scheduled_for_deletion(&backup), Some(removal.clone()))
+        .point_change(None, scheduled_for_deletion(&backup), Some(removal.clone()))
         .await
         .expect("changed");
     assert_eq!(cancel("x").await, Ok(true));
@@ -1808,9 +1834,9 @@ async fn a_cancellation_hits_the_operation_it_was_meant_for(site: Site) {
         .turn_record(&lane, vec![ended(&removal, State::Erred, 61)])
         .await
         .expect("recorded");
-    let erred = store.dr_backup_get(backup.id).await.expect("there");
+    let erred = store.point_get(backup.id).await.expect("there");
     store
-        .dr_backup_change(None, scheduled_for_deletion(&erred), Some(deletion(&erred)))
+        .point_change(None, scheduled_for_deletion(&erred), Some(deletion(&erred)))
         .await
         .expect("changed");
 
@@ -1862,7 +1888,7 @@ async fn mirrors_follow_restorations_and_go_with_the_dr_backup(site: Site) {
 
     let removal = deletion(&backup);
     store
-        .dr_backup_change(None, scheduled_for_deletion(&backup), Some(removal.clone()))
+        .point_change(None, scheduled_for_deletion(&backup), Some(removal.clone()))
         .await
         .expect("changed");
     store
@@ -1890,29 +1916,29 @@ fn link((id, inherited): &(&str, bool)) -> VolumeBackup {
 }
 
 /// A DR backup that is `OK` and holds these volume backups; the marked ones are inherited.
-pub(crate) async fn holding(store: &dyn Store, links: &[(&str, bool)]) -> (DrBackup, Lane) {
+pub(crate) async fn holding(store: &dyn Store, links: &[(&str, bool)]) -> (Point, Lane) {
     let backup = backup();
     let operation = admit(store, &backup).await;
     let lane = lane_of(store, "one", &home()).await;
     let mut done = ended(&operation, State::Ok, 20);
     if let Some(news) = &mut done.news {
         news.detail_changed = true;
-        news.report.detail = Some(Detail::DrBackup(Box::new(DrBackupDetail {
-            volume_backups: links.iter().map(link).collect(),
-            ..DrBackupDetail::default()
+        news.report.detail = Some(Detail::Point(Box::new(PointDetail {
+            content: Content::Dr(links.iter().map(link).collect()),
+            ..PointDetail::none(PointKind::Dr)
         })));
     }
     store
         .turn_record(&lane, vec![done])
         .await
         .expect("recorded");
-    (store.dr_backup_get(backup.id).await.expect("there"), lane)
+    (store.point_get(backup.id).await.expect("there"), lane)
 }
 
-async fn delete_to_end(store: &dyn Store, backup: &DrBackup, lane: &Lane) {
+async fn delete_to_end(store: &dyn Store, backup: &Point, lane: &Lane) {
     let removal = deletion(backup);
     store
-        .dr_backup_change(None, scheduled_for_deletion(backup), Some(removal.clone()))
+        .point_change(None, scheduled_for_deletion(backup), Some(removal.clone()))
         .await
         .expect("changed");
     store
@@ -1929,7 +1955,7 @@ async fn a_dr_backup_on_which_others_build_is_deleted_after_them(site: Site) {
     let (other, _) = holding(&*store, &[("b9", false), ("foreign", true)]).await;
 
     let delete = || {
-        store.dr_backup_change(
+        store.point_change(
             None,
             scheduled_for_deletion(&parent),
             Some(deletion(&parent)),
@@ -1937,7 +1963,7 @@ async fn a_dr_backup_on_which_others_build_is_deleted_after_them(site: Site) {
     };
     let refusal = Err(StoreError::BuiltUpon(vec![child.id]));
     assert_eq!(delete().await, refusal);
-    assert_eq!(store.dr_backup_get(parent.id).await, Ok(parent.clone()));
+    assert_eq!(store.point_get(parent.id).await, Ok(parent.clone()));
     delete_to_end(&*store, &other, &lane).await;
     assert_eq!(delete().await, refusal, "what is nobody's binds nobody");
     delete_to_end(&*store, &child, &lane).await;
@@ -1949,18 +1975,21 @@ async fn what_a_dr_backup_holds_no_more_binds_nobody(site: Site) {
     let (parent, lane) = holding(&*store, &[("b1", false)]).await;
     let (child, _) = holding(&*store, &[("b2", false), ("b1", true)]).await;
     let update = creation(&child);
-    let scheduled = DrBackup {
-        state: State::UpdateScheduled,
+    let scheduled = Point {
+        head: Head {
+            state: State::UpdateScheduled,
+            ..child.clone().head
+        },
         ..child.clone()
     };
     store
-        .dr_backup_change(None, scheduled, Some(update.clone()))
+        .point_change(None, scheduled, Some(update.clone()))
         .await
         .expect("changed");
     let mut emptied = told(&update, State::Updating, 30);
     if let Some(news) = &mut emptied.news {
         news.detail_changed = true;
-        news.report.detail = Some(Detail::DrBackup(Box::default()));
+        news.report.detail = Some(Detail::Point(Box::new(PointDetail::none(PointKind::Dr))));
     }
     store
         .turn_record(&lane, vec![emptied])
@@ -2038,7 +2067,7 @@ async fn gone(store: &dyn Store, lane: &Lane, words: u32) -> ResourceId {
         .turn_record(lane, vec![ended(&making, State::Deleted, 60)])
         .await
         .expect("recorded");
-    ResourceId::DrBackup(one.id)
+    ResourceId::Point(one.id)
 }
 
 /// Prunes until nothing is left; answers how many rows that were.
@@ -2055,12 +2084,12 @@ async fn prune_all(store: &dyn Store, before: Timestamp, limit: u32) -> u64 {
 async fn history_goes_when_it_is_old_and_what_lives_stays(site: Site) {
     let store = site.open().await;
     let (living, lane) = finished(&*store).await;
-    let keyed = || DrBackup {
+    let keyed = || Point {
         name: "weekly".to_owned(),
         ..living.clone()
     };
     store
-        .dr_backup_change(Some(key("old", "same")), keyed(), None)
+        .point_change(Some(key("old", "same")), keyed(), None)
         .await
         .expect("changed");
     let deleted = gone(&*store, &lane, 3).await;
@@ -2078,22 +2107,19 @@ async fn history_goes_when_it_is_old_and_what_lives_stays(site: Site) {
     site.clock.wind(Duration::from_secs(100));
     let young = backup();
     store
-        .dr_backup_admit(Some(key("young", "same")), young.clone(), creation(&young))
+        .point_admit(Some(key("young", "same")), young.clone(), creation(&young))
         .await
         .expect("admitted");
     // One request, one operation that ended, and the five events of what is gone.
     assert_eq!(prune_all(&*store, at(90), 100).await, 7);
 
+    assert_eq!(store.point_answered(&key("old", "same")).await, Ok(None));
     assert_eq!(
-        store.dr_backup_answered(&key("old", "same")).await,
-        Ok(None)
-    );
-    assert_eq!(
-        store.dr_backup_answered(&key("young", "same")).await,
+        store.point_answered(&key("young", "same")).await,
         Ok(Some(young))
     );
     assert_eq!(events(&*store, deleted).await, Vec::new());
-    let told = events(&*store, ResourceId::DrBackup(living.id)).await;
+    let told = events(&*store, ResourceId::Point(living.id)).await;
     let sequences: Vec<u64> = told.iter().map(|event| event.sequence).collect();
     assert_eq!(sequences, [1, 2, 3], "its story is whole, however old");
     let lane = lane_of(&*store, "one", &home()).await;
@@ -2118,7 +2144,7 @@ async fn a_prune_takes_about_as_many_rows_as_it_is_told(site: Site) {
         let one = backup();
         let key = Some(key(&format!("r{number}"), "same"));
         store
-            .dr_backup_admit(key, one.clone(), creation(&one))
+            .point_admit(key, one.clone(), creation(&one))
             .await
             .expect("admitted");
     }
@@ -2166,7 +2192,7 @@ async fn a_dropped_caller_leaves_no_transaction_open(site: Site) {
     for _ in 0..50 {
         let one = backup();
         let operation = creation(&one);
-        let asked = store.dr_backup_admit(None, one, operation);
+        let asked = store.point_admit(None, one, operation);
         // Polled once and dropped: the request is under way, and nobody waits for it any more.
         drop(tokio::time::timeout(Duration::ZERO, asked).await);
     }
@@ -2177,12 +2203,12 @@ async fn a_dropped_caller_leaves_no_transaction_open(site: Site) {
 async fn reopening_keeps_all_that_was_committed(site: Site) {
     let store = site.open().await;
     let (backup, lane) = finished(&*store).await;
-    let told = events(&*store, ResourceId::DrBackup(backup.id)).await;
+    let told = events(&*store, ResourceId::Point(backup.id)).await;
     drop(store);
 
     let store = site.open().await;
-    assert_eq!(store.dr_backup_get(backup.id).await, Ok(backup.clone()));
-    assert_eq!(events(&*store, ResourceId::DrBackup(backup.id)).await, told);
+    assert_eq!(store.point_get(backup.id).await, Ok(backup.clone()));
+    assert_eq!(events(&*store, ResourceId::Point(backup.id)).await, told);
     admit(&*store, &self::backup()).await;
     site.clock.wind(LEASE);
     let next = store
@@ -2222,7 +2248,7 @@ fn made_and_imported(made: &str, imported: &str) -> Vec<Effect> {
 async fn what_is_known_of_things_tells_open_work_from_ended_and_held_from_not(site: Site) {
     let store = site.open().await;
     let (mut living, lane) = finished(&*store).await;
-    living.detail.volume_backups = vec![VolumeBackup {
+    living.detail.content = Content::Dr(vec![VolumeBackup {
         id: VolumeBackupId::new("held"),
         volume: VolumeId::new("volume-1"),
         tenant: home(),
@@ -2233,10 +2259,10 @@ async fn what_is_known_of_things_tells_open_work_from_ended_and_held_from_not(si
         data_timestamp: None,
         record: None,
         inherited: false,
-    }];
+    }]);
     let mut tidings = news(State::Ok, 30);
     tidings.detail_changed = true;
-    tidings.report.detail = Some(Detail::DrBackup(Box::new(living.detail.clone())));
+    tidings.report.detail = Some(Detail::Point(Box::new(living.detail.clone())));
     let working = backup();
     let open = admit(&*store, &working).await;
     let writing = backup();
@@ -2344,10 +2370,10 @@ async fn an_answer_about_orphans_is_that_of_the_first_time(site: Site) {
 async fn what_a_look_saw_is_written_unless_something_happened_meanwhile(site: Site) {
     let store = site.open().await;
     let (backup, _) = finished(&*store).await;
-    let id = ResourceId::DrBackup(backup.id);
+    let id = ResourceId::Point(backup.id);
     let doubt = Doubt::new(Cause::Seen, "volume backup x is missing");
     let looked = |revision: i64, doubt: Option<Doubt>, told: bool| Looked {
-        point: id,
+        point: backup.id,
         revision,
         known: Verification {
             time: Some(at(90)),
@@ -2358,31 +2384,34 @@ async fn what_a_look_saw_is_written_unless_something_happened_meanwhile(site: Si
     let verified = |look: Looked| store.points_verified(vec![look], Vec::new(), Vec::new());
     let before = events(&*store, id).await.len();
 
-    verified(looked(backup.revision - 1, Some(doubt.clone()), true))
+    verified(looked(backup.head.revision - 1, Some(doubt.clone()), true))
         .await
         .expect("nothing");
-    assert_eq!(store.dr_backup_get(backup.id).await, Ok(backup.clone()));
+    assert_eq!(store.point_get(backup.id).await, Ok(backup.clone()));
 
-    verified(looked(backup.revision, None, false))
+    verified(looked(backup.head.revision, None, false))
         .await
         .expect("renewed");
-    let renewed = store.dr_backup_get(backup.id).await.expect("there");
+    let renewed = store.point_get(backup.id).await.expect("there");
     assert_eq!(renewed.verification.time, Some(at(90)));
-    assert_eq!(renewed.revision, backup.revision, "no other version");
+    assert_eq!(
+        renewed.head.revision, backup.head.revision,
+        "no other version"
+    );
     assert_eq!(events(&*store, id).await.len(), before);
 
-    verified(looked(backup.revision, Some(doubt.clone()), true))
+    verified(looked(backup.head.revision, Some(doubt.clone()), true))
         .await
         .expect("told");
-    let doubtful = store.dr_backup_get(backup.id).await.expect("there");
+    let doubtful = store.point_get(backup.id).await.expect("there");
     assert_eq!(doubtful.verification.doubt, Some(doubt));
-    assert_eq!(doubtful.revision, backup.revision + 1);
+    assert_eq!(doubtful.head.revision, backup.head.revision + 1);
     let told = events(&*store, id).await;
     assert_eq!(told.len(), before + 1);
     let last = told.last().expect("told");
     assert_eq!(
         last.sequence,
-        u64::try_from(doubtful.revision).expect("it counts up")
+        u64::try_from(doubtful.head.revision).expect("it counts up")
     );
     assert!(last.runtime_state.contains("volume backup x is missing"));
     let standing = store.points_standing().await.expect("counted");
@@ -2407,8 +2436,8 @@ async fn points_that_were_never_seen_are_due_sooner(site: Site) {
     site.clock.wind(URGENT + Duration::from_secs(1));
     assert_eq!(claim().await, Ok(vec![home()]), "nobody has seen it yet");
     let look = |doubt: Option<Doubt>| Looked {
-        point: ResourceId::DrBackup(backup.id),
-        revision: backup.revision,
+        point: backup.id,
+        revision: backup.head.revision,
         known: Verification {
             time: Some(site.clock.now()),
             doubt,
@@ -2456,7 +2485,7 @@ async fn what_work_that_ended_has_left_behind_is_known(site: Site) {
         .turn_record(&lane, vec![turn])
         .await
         .expect("recorded");
-    let id = ResourceId::DrBackup(backup.id);
+    let id = ResourceId::Point(backup.id);
     assert_eq!(store.leftovers(id).await, Ok(Vec::new()), "it is at work");
     let failed = Turn {
         ending: Ending::Erred(OperationError::new("X", "x", "x")),

@@ -17,7 +17,7 @@ use diesel::{
     sql_types::{BigInt, Text},
 };
 use drbackup::{
-    domain::id::{DrBackupId, ResourceId},
+    domain::id::{PointId, ResourceId},
     port::{
         clock::Clock as _,
         store::{Store, StoreError},
@@ -58,7 +58,7 @@ async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
 
 /// Starts this very program again, to run nothing but this test of a child; what it tells of its
 /// commits ends with it.
-fn child_of(site: &Site, test: &str) -> (Child, impl Iterator<Item = DrBackupId> + use<>) {
+fn child_of(site: &Site, test: &str) -> (Child, impl Iterator<Item = PointId> + use<>) {
     let mut child = Command::new(std::env::current_exe().expect("a program"))
         .args(["--exact", &format!("store_opening::{test}")])
         .args(["--ignored", "--nocapture"])
@@ -72,12 +72,13 @@ fn child_of(site: &Site, test: &str) -> (Child, impl Iterator<Item = DrBackupId>
         .lines()
         .map(|line| line.expect("a line"))
         // The last line of one that was killed may be a part of a line.
-        .filter_map(|line| line.split("committed ").nth(1)?.parse().ok());
+        .filter_map(|line| line.split("committed ").nth(1)?.parse().ok())
+        .map(PointId::dr);
     (child, ids)
 }
 
 /// A child that runs [`a_child_commits_and_waits`], once that has committed.
-fn child(site: &Site) -> (Child, Vec<DrBackupId>) {
+fn child(site: &Site) -> (Child, Vec<PointId>) {
     let (child, ids) = child_of(site, "a_child_commits_and_waits");
     (child, ids.take(COMMITTED).collect())
 }
@@ -137,12 +138,12 @@ async fn kills_in_the_midst_of_commits_lose_nothing_that_was_answered_and_keep_n
         let mut conn = sqlite(&site);
         let sound = "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'";
         assert_eq!(number(&mut conn, sound), 1, "round {round}");
-        let kept = ["dr_backups", "operations", "events"]
+        let kept = ["points", "operations", "events"]
             .map(|table| number(&mut conn, &format!("SELECT count(*) FROM {table}")));
         assert_eq!(kept, [kept[0]; 3], "round {round}");
         let store = site.open().await;
         for id in &answered {
-            assert_eq!(store.dr_backup_get(*id).await.expect("there").id, *id);
+            assert_eq!(store.point_get(*id).await.expect("there").id, *id);
         }
     }
     assert!(answered.len() > 1_000, "{}", answered.len());
@@ -155,8 +156,8 @@ async fn a_killed_process_loses_nothing(site: &Site) {
     let store = site.open().await;
     assert_eq!(ids.len(), COMMITTED);
     for id in ids {
-        assert_eq!(store.dr_backup_get(id).await.expect("there").id, id);
-        assert_eq!(events(&*store, ResourceId::DrBackup(id)).await.len(), 1);
+        assert_eq!(store.point_get(id).await.expect("there").id, id);
+        assert_eq!(events(&*store, ResourceId::Point(id)).await.len(), 1);
     }
 }
 
@@ -214,7 +215,7 @@ async fn a_locked_sqlite_file_answers_unavailable_and_recovers() {
     let one = backup();
     let admission = || {
         let creation = crate::store_contract::creation(&one);
-        store.dr_backup_admit(None, one.clone(), creation)
+        store.point_admit(None, one.clone(), creation)
     };
     // Whoever waits behind another one is told the same.
     for refused in futures::future::join_all([admission(), admission()]).await {
@@ -238,7 +239,7 @@ async fn a_broken_schema_answers_every_caller() {
     let callers = (0..20).map(|_| {
         let one = backup();
         let operation = crate::store_contract::creation(&one);
-        store.dr_backup_admit(None, one, operation)
+        store.point_admit(None, one, operation)
     });
     for answer in futures::future::join_all(callers).await {
         assert!(matches!(answer, Err(StoreError::Unavailable(_))));
@@ -289,25 +290,59 @@ async fn an_older_schema_is_refused_with_the_remedy_where_it_may_not_be_brought_
     }
 }
 
-const BEFORE_LINKS: &str = "DROP TABLE links; DROP INDEX mirrors_backup; \
-    DELETE FROM __diesel_schema_migrations WHERE version = '20261123000012'";
+/// Takes the schema back to before this migration, step by step as every migration says.
+fn back_before(site: &Site, migration: &str) {
+    let is_sqlite = site.url.starts_with("sqlite:");
+    let folder = if is_sqlite { "sqlite" } else { "postgres" };
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("migrations")
+        .join(folder);
+    let folders = std::fs::read_dir(folder).expect("the migrations");
+    let mut folders: Vec<PathBuf> = folders.map(|one| one.expect("one").path()).collect();
+    folders.sort();
+    let name = |folder: &PathBuf| {
+        folder
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned()
+    };
+    for folder in folders
+        .iter()
+        .rev()
+        .take_while(|one| name(one).as_str() >= migration)
+    {
+        let down = std::fs::read_to_string(folder.join("down.sql")).expect("the way back");
+        let version: String = name(folder)
+            .chars()
+            .filter(char::is_ascii_digit)
+            .take(14)
+            .collect();
+        let forget = format!("DELETE FROM __diesel_schema_migrations WHERE version = '{version}'");
+        if is_sqlite {
+            let mut conn = sqlite(site);
+            conn.batch_execute(&down).expect("down");
+            conn.batch_execute(&forget).expect("forgotten");
+        } else {
+            postgres::server().sql(database_of(site), &down);
+            postgres::server().sql(database_of(site), &forget);
+        }
+    }
+}
 
 #[tokio::test]
 async fn dr_backups_from_before_there_were_links_own_what_they_hold() {
     let sites = [Site::sqlite(), Site::postgres()];
-    for (index, site) in sites.into_iter().enumerate() {
+    for site in sites {
         let store = site.open().await;
         let (parent, lane) = holding(&*store, &[("b1", false)]).await;
         store.lane_release(&lane).await.expect("released");
         drop(store);
-        match index {
-            0 => sqlite(&site).batch_execute(BEFORE_LINKS).expect("older"),
-            _ => drop(postgres::server().sql(database_of(&site), BEFORE_LINKS)),
-        }
+        back_before(&site, "2026-11-23-000012_links");
         let store = site.open().await;
         let (child, _) = holding(&*store, &[("b2", false), ("b1", true)]).await;
         let going = scheduled_for_deletion(&parent);
-        let refused = store.dr_backup_change(None, going, None).await;
+        let refused = store.point_change(None, going, None).await;
         assert_eq!(refused, Err(StoreError::BuiltUpon(vec![child.id])));
     }
 }
@@ -343,55 +378,34 @@ async fn both_folders_of_migrations_make_the_same_tables() {
     let columns = postgres::server().sql(
         database_of(&server),
         "SELECT table_name || '.' || column_name || ' ' || (is_nullable = 'YES')::int \
-         FROM information_schema.columns \
-         WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%'",
+         FROM information_schema.columns JOIN information_schema.tables \
+         USING (table_schema, table_name) \
+         WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND table_name NOT LIKE '\\_\\_%'",
     );
     let server: BTreeSet<String> = columns.lines().map(ToOwned::to_owned).collect();
     assert!(lite.len() > 50, "{lite:?}");
     assert_eq!(lite, server);
 }
 
-/// Takes the schema back to before regular backups, and brings it up again.
-async fn a_restoration_from_before_regular_backups_is_kept(site: &Site, back: impl Fn(&str)) {
-    const FORGET: &str = "DELETE FROM __diesel_schema_migrations WHERE version = '20261123000010'";
-    let store = site.open().await;
-    let (backup, _) = crate::store_contract::finished(&*store).await;
-    let restoration = crate::store_contract::restoration(&backup);
-    let operation = crate::store_contract::restoring(&restoration);
-    store
-        .restoration_admit(None, restoration.clone(), operation)
-        .await
-        .expect("admitted");
-    drop(store);
-    back(FORGET);
-    let store = site.open().await;
-    assert_eq!(
-        store.restorations_of(restoration.source, 10).await,
-        Ok(vec![restoration])
-    );
-}
-
 #[tokio::test]
-async fn a_restoration_from_before_regular_backups_is_kept_in_sqlite() {
-    const DOWN: &str = include_str!("../../migrations/sqlite/2026-11-23-000010_backups/down.sql");
-    let site = Site::sqlite();
-    a_restoration_from_before_regular_backups_is_kept(&site, |forget| {
-        let mut conn = sqlite(&site);
-        conn.batch_execute(DOWN).expect("down");
-        conn.batch_execute(forget).expect("forgotten");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_restoration_from_before_regular_backups_is_kept_in_postgresql() {
-    const DOWN: &str = include_str!("../../migrations/postgres/2026-11-23-000010_backups/down.sql");
-    let site = Site::postgres();
-    a_restoration_from_before_regular_backups_is_kept(&site, |forget| {
-        postgres::server().sql(database_of(&site), DOWN);
-        postgres::server().sql(database_of(&site), forget);
-    })
-    .await;
+async fn a_restoration_from_before_regular_backups_is_kept() {
+    for site in [Site::sqlite(), Site::postgres()] {
+        let store = site.open().await;
+        let (backup, _) = crate::store_contract::finished(&*store).await;
+        let restoration = crate::store_contract::restoration(&backup);
+        let operation = crate::store_contract::restoring(&restoration);
+        store
+            .restoration_admit(None, restoration.clone(), operation)
+            .await
+            .expect("admitted");
+        drop(store);
+        back_before(&site, "2026-11-23-000010_backups");
+        let store = site.open().await;
+        assert_eq!(
+            store.restorations_of(restoration.source, 10).await,
+            Ok(vec![restoration])
+        );
+    }
 }
 
 #[tokio::test]

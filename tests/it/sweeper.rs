@@ -24,10 +24,10 @@ fn settings() -> Settings {
 async fn admit_keyed(store: &dyn Store, word: &str) -> ResourceId {
     let one = backup();
     store
-        .dr_backup_admit(Some(key(word, "same")), one.clone(), creation(&one))
+        .point_admit(Some(key(word, "same")), one.clone(), creation(&one))
         .await
         .expect("admitted");
-    ResourceId::DrBackup(one.id)
+    ResourceId::Point(one.id)
 }
 
 #[tokio::test]
@@ -46,11 +46,8 @@ async fn a_sweep_takes_what_is_older_than_is_kept_and_nothing_else() {
 
     site.clock.wind(DAY * 2);
     assert_eq!(sweeper.sweep().await, Ok(10), "in several rounds");
-    assert_eq!(
-        store.dr_backup_answered(&key("old-3", "same")).await,
-        Ok(None)
-    );
-    let young = store.dr_backup_answered(&key("young", "same")).await;
+    assert_eq!(store.point_answered(&key("old-3", "same")).await, Ok(None));
+    let young = store.point_answered(&key("young", "same")).await;
     assert!(matches!(young, Ok(Some(_))), "{young:?}");
     for resource in living {
         assert_eq!(events(&*store, resource).await.len(), 1);
@@ -69,7 +66,7 @@ async fn a_sweeper_goes_on_until_it_is_stopped() {
         admit_keyed(&*store, word).await;
         site.clock.wind(DAY * 31);
         let swept = async {
-            while store.dr_backup_answered(&key(word, "same")).await != Ok(None) {
+            while store.point_answered(&key(word, "same")).await != Ok(None) {
                 tokio::task::yield_now().await;
             }
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use drbackup::{
     domain::{
-        error::OperationError, event::Event, id::ResourceId, lifecycle::State, operation::NAME_MARK,
+        error::OperationError, event::Event, id::PointId, lifecycle::State, operation::NAME_MARK,
     },
     sim::{Cloud, Kind, Memory},
 };
@@ -151,7 +151,7 @@ pub(crate) fn servers_made(cloud: &Cloud) -> usize {
 
 /// Nothing of what is claimed is gone: each of these points, which are said to be recoverable on a fresh
 /// sight, has all that it rests on. What the cloud remembers is read first, because what is gone stays gone.
-pub(crate) fn claims_hold(history: &[Memory], claimed: &[(ResourceId, Vec<String>)]) {
+pub(crate) fn claims_hold(history: &[Memory], claimed: &[(PointId, Vec<String>)]) {
     for (point, parts) in claimed {
         for part in parts {
             let gone = history

@@ -5,22 +5,19 @@ use std::time::Duration;
 
 use drbackup::{
     domain::{
-        backup::Backup,
         capture::Capture,
-        dr_backup::DrBackup,
         error::{Error, OperationError},
-        id::{BackupId, DrBackupId, ResourceId, RestorationId, ServerId},
+        id::{PointId, PointKind, ResourceId, RestorationId, ServerId},
         keeping::{Keeping, Rekeeping},
         lifecycle::State,
         page::{Filter, Order, Query},
-        restoration::{Restoration, RestoreWish, Source},
-        schedule::PointKind,
+        point::Point,
+        restoration::{Restoration, RestoreWish},
         sighting::ThingKind,
         verification::{Part, Verification},
     },
     service::{
-        backup::{CreateBackup, DeleteBackup, UpdateBackup},
-        dr_backup::{CreateDrBackup, DeleteDrBackup, UpdateDrBackup},
+        point::{CreatePoint, DeletePoint, UpdatePoint},
         restoration::{CreateRestoration, DeleteRestoration},
     },
     sim,
@@ -166,10 +163,10 @@ impl<'s> Life<'s> {
         self.judge_claims().await;
         self.delete_restoration(restoration).await;
         self.judge_claims().await;
-        self.delete_backup(backup).await;
+        self.delete_point(backup).await;
         self.judge_claims().await;
         if let Some(base) = base {
-            self.delete_backup(base).await;
+            self.delete_point(base).await;
         }
         self.home = before;
         // Snapshots do not bring back what has its root disk elsewhere.
@@ -221,9 +218,10 @@ impl<'s> Life<'s> {
         }
     }
 
-    async fn create(&mut self, incremental: bool) -> DrBackupId {
+    async fn create(&mut self, incremental: bool) -> PointId {
         for _ in 0..TRIES {
-            let ask = CreateDrBackup {
+            let ask = CreatePoint {
+                kind: PointKind::Dr,
                 tenant: self.stage.home.clone(),
                 server: ServerId::new(self.stage.instance.server.as_str()),
                 name: String::new(),
@@ -236,16 +234,16 @@ impl<'s> Life<'s> {
                 validate_only: false,
                 request_id: String::new(),
             };
-            let backup = match self.stage.service.dr_backup_create(ask).await {
+            let backup = match self.stage.service.point_create(ask).await {
                 Ok(backup) => backup,
                 Err(error) => {
                     self.refused("the DR backup", error).await;
                     continue;
                 }
             };
-            self.stories.push(ResourceId::DrBackup(backup.id));
-            let made = self.backup(backup.id).await;
-            if made.state == State::Ok {
+            self.stories.push(ResourceId::Point(backup.id));
+            let made = self.point(backup.id).await;
+            if made.head.state == State::Ok {
                 let held = self.stage.inventory(&self.stage.home);
                 let new: Vec<&String> =
                     held.iter().filter(|one| !self.home.contains(one)).collect();
@@ -254,12 +252,17 @@ impl<'s> Life<'s> {
                 assert_eq!(new.len(), self.volumes(), "temporaries are left: {new:#?}");
                 return backup.id;
             }
-            self.failed("the DR backup", made.error.as_ref());
+            self.failed("the DR backup", made.head.error.as_ref());
             let held = self.settled_home().await;
-            judge::left_behind(&self.stage.source, &held, &self.home, made.error.as_ref());
-            self.delete_backup(backup.id).await;
+            judge::left_behind(
+                &self.stage.source,
+                &held,
+                &self.home,
+                made.head.error.as_ref(),
+            );
+            self.delete_point(backup.id).await;
             let held = self.stage.inventory(&self.stage.home);
-            assert_eq!(held, self.home, "{:#?}", made.error);
+            assert_eq!(held, self.home, "{:#?}", made.head.error);
         }
         panic!("no DR backup after {TRIES} tries: {:#?}", self.failures)
     }
@@ -280,28 +283,21 @@ impl<'s> Life<'s> {
             seen.is_some_and(|seen| service.age_of(seen) <= INTERVAL.as_secs())
         };
         let ids = |parts: Vec<Part>| parts.into_iter().map(|part| part.thing.id).collect();
-        let mut claimed: Vec<(ResourceId, Vec<String>)> = Vec::new();
+        let mut claimed: Vec<(PointId, Vec<String>)> = Vec::new();
         // A store that does not answer claims nothing.
-        if let Ok(page) = service.dr_backups_list(all()).await {
+        if let Ok(page) = service.points_list(all()).await {
             let good = page
                 .items
                 .into_iter()
                 .filter(|one| one.unrecoverable_reason().is_none() && is_fresh(&one.verification));
-            claimed.extend(good.map(|one| (ResourceId::DrBackup(one.id), ids(one.parts([])))));
-        }
-        if let Ok(page) = service.backups_list(all()).await {
-            let good = page
-                .items
-                .into_iter()
-                .filter(|one| one.unrecoverable_reason().is_none() && is_fresh(&one.verification));
-            claimed.extend(good.map(|one| (ResourceId::Backup(one.id), ids(one.parts()))));
+            claimed.extend(good.map(|one| (one.id, ids(one.parts([])))));
         }
         judge::claims_hold(&history, &claimed);
     }
 
-    async fn update(&mut self, id: DrBackupId) {
+    async fn update(&mut self, id: PointId) {
         for _ in 0..TRIES {
-            let ask = UpdateDrBackup {
+            let ask = UpdatePoint {
                 id,
                 name: Some("weekly".to_owned()),
                 description: Some("weekly".to_owned()),
@@ -311,23 +307,23 @@ impl<'s> Life<'s> {
             };
             self.stage
                 .service
-                .dr_backup_update(ask)
+                .point_update(ask)
                 .await
                 .expect("admitted");
-            let made = self.backup(id).await;
-            if made.state == State::Ok {
+            let made = self.point(id).await;
+            if made.head.state == State::Ok {
                 return;
             }
-            self.failed("the update", made.error.as_ref());
+            self.failed("the update", made.head.error.as_ref());
             assert_eq!(made.unrecoverable_reason(), None, "{made:#?}");
         }
         panic!("no update after {TRIES} tries: {:#?}", self.failures)
     }
 
-    async fn restore(&mut self, backup: DrBackupId) -> RestorationId {
+    async fn restore(&mut self, backup: PointId) -> RestorationId {
         for _ in 0..TRIES {
             let ask = CreateRestoration {
-                source: Source::DrBackup(backup),
+                source: (backup),
                 tenant: self.stage.refuge.clone(),
                 wish: RestoreWish::default(),
                 deadline: None,
@@ -429,9 +425,9 @@ impl<'s> Life<'s> {
         panic!("no deletion after {TRIES} tries: {:#?}", self.failures)
     }
 
-    pub(crate) async fn delete_backup(&mut self, id: DrBackupId) {
+    pub(crate) async fn delete_point(&mut self, id: PointId) {
         for _ in 0..TRIES {
-            let ask = DeleteDrBackup {
+            let ask = DeletePoint {
                 id,
                 allow_missing_cloud: false,
                 etag: String::new(),
@@ -439,12 +435,12 @@ impl<'s> Life<'s> {
             };
             self.stage
                 .service
-                .dr_backup_delete(ask)
+                .point_delete(ask)
                 .await
                 .expect("admitted");
-            match self.stage.backup_at_rest(id).await {
+            match self.stage.point_at_rest(id).await {
                 None => return,
-                Some(left) => self.failed("the DR backup's deletion", left.error.as_ref()),
+                Some(left) => self.failed("the deletion of the point", left.head.error.as_ref()),
             }
             self.judge_claims().await;
         }
@@ -456,7 +452,7 @@ impl<'s> Life<'s> {
         let backup = self.create_regular().await;
         self.update_regular(backup).await;
         self.restore_regular(backup).await;
-        self.delete_regular(backup).await;
+        self.delete_point(backup).await;
         assert_eq!(self.settled_home().await, self.home);
     }
 
@@ -468,9 +464,12 @@ impl<'s> Life<'s> {
             .collect()
     }
 
-    async fn create_regular(&mut self) -> BackupId {
+    async fn create_regular(&mut self) -> PointId {
         for _ in 0..TRIES {
-            let ask = CreateBackup {
+            let ask = CreatePoint {
+                kind: PointKind::Regular,
+                capture: Capture::default(),
+                incremental: false,
                 tenant: self.stage.home.clone(),
                 server: ServerId::new(self.stage.instance.server.as_str()),
                 name: String::new(),
@@ -481,28 +480,33 @@ impl<'s> Life<'s> {
                 validate_only: false,
                 request_id: String::new(),
             };
-            let backup = match self.stage.service.backup_create(ask).await {
+            let backup = match self.stage.service.point_create(ask).await {
                 Ok(backup) => backup,
                 Err(error) => {
                     self.refused("the regular backup", error).await;
                     continue;
                 }
             };
-            self.stories.push(ResourceId::Backup(backup.id));
-            let made = self.regular(backup.id).await;
-            if made.state == State::Ok {
+            self.stories.push(ResourceId::Point(backup.id));
+            let made = self.point(backup.id).await;
+            if made.head.state == State::Ok {
                 let new = self.new_at_home();
                 let snapshots = new.iter().filter(|one| one.starts_with("snapshots"));
                 assert_eq!(snapshots.count(), self.volumes(), "{new:#?}");
                 assert_eq!(new.len(), self.volumes(), "more than snapshots: {new:#?}");
                 return backup.id;
             }
-            self.failed("the regular backup", made.error.as_ref());
+            self.failed("the regular backup", made.head.error.as_ref());
             let held = self.settled_home().await;
-            judge::left_behind(&self.stage.source, &held, &self.home, made.error.as_ref());
-            self.delete_regular(backup.id).await;
+            judge::left_behind(
+                &self.stage.source,
+                &held,
+                &self.home,
+                made.head.error.as_ref(),
+            );
+            self.delete_point(backup.id).await;
             let held = self.stage.inventory(&self.stage.home);
-            assert_eq!(held, self.home, "{:#?}", made.error);
+            assert_eq!(held, self.home, "{:#?}", made.head.error);
         }
         panic!(
             "no regular backup after {TRIES} tries: {:#?}",
@@ -510,9 +514,9 @@ impl<'s> Life<'s> {
         )
     }
 
-    async fn update_regular(&mut self, id: BackupId) {
+    async fn update_regular(&mut self, id: PointId) {
         for _ in 0..TRIES {
-            let ask = UpdateBackup {
+            let ask = UpdatePoint {
                 id,
                 name: None,
                 description: Some("daily".to_owned()),
@@ -521,22 +525,22 @@ impl<'s> Life<'s> {
                 request_id: String::new(),
             };
             let service = &self.stage.service;
-            service.backup_update(ask).await.expect("admitted");
-            let made = self.regular(id).await;
-            if made.state == State::Ok {
+            service.point_update(ask).await.expect("admitted");
+            let made = self.point(id).await;
+            if made.head.state == State::Ok {
                 return;
             }
-            self.failed("the regular backup's update", made.error.as_ref());
+            self.failed("the regular backup's update", made.head.error.as_ref());
             assert_eq!(made.unrecoverable_reason(), None, "{made:#?}");
         }
         panic!("no update after {TRIES} tries: {:#?}", self.failures)
     }
 
-    async fn restore_regular(&mut self, backup: BackupId) {
+    async fn restore_regular(&mut self, backup: PointId) {
         let before = self.new_at_home();
         for _ in 0..TRIES {
             let ask = CreateRestoration {
-                source: Source::Backup(backup),
+                source: (backup),
                 tenant: self.stage.home.clone(),
                 wish: RestoreWish::default(),
                 deadline: None,
@@ -572,25 +576,6 @@ impl<'s> Life<'s> {
         )
     }
 
-    pub(crate) async fn delete_regular(&mut self, id: BackupId) {
-        for _ in 0..TRIES {
-            let ask = DeleteBackup {
-                id,
-                allow_missing_cloud: false,
-                etag: String::new(),
-                request_id: String::new(),
-            };
-            let service = &self.stage.service;
-            service.backup_delete(ask).await.expect("admitted");
-            match self.stage.regular_at_rest(id).await {
-                None => return,
-                Some(left) => self.failed("the regular backup's deletion", left.error.as_ref()),
-            }
-            self.judge_claims().await;
-        }
-        panic!("no deletion after {TRIES} tries: {:#?}", self.failures)
-    }
-
     async fn judge(&self) {
         assert_eq!(self.settled_home().await, self.home);
         assert_eq!(self.stage.inventory(&self.stage.refuge), self.refuge);
@@ -609,26 +594,15 @@ impl<'s> Life<'s> {
         self.stage.instance.volumes.len() + root
     }
 
-    async fn backup(&mut self, id: DrBackupId) -> DrBackup {
-        let rest = self.stage.backup_at_rest(id);
+    async fn point(&mut self, id: PointId) -> Point {
+        let rest = self.stage.point_at_rest(id);
         if let Some(patience) = self.changes_of_mind.pop()
             && let Err(_elapsed) = tokio::time::timeout(patience, rest).await
         {
             // It may have come to its end at this very moment.
-            drop(self.stage.service.dr_backup_cancel(id, "").await);
+            drop(self.stage.service.point_cancel(id, "").await);
         }
-        let rest = self.stage.backup_at_rest(id).await;
-        rest.expect("it is there")
-    }
-
-    async fn regular(&mut self, id: BackupId) -> Backup {
-        let rest = self.stage.regular_at_rest(id);
-        if let Some(patience) = self.changes_of_mind.pop()
-            && let Err(_elapsed) = tokio::time::timeout(patience, rest).await
-        {
-            drop(self.stage.service.backup_cancel(id, "").await);
-        }
-        let rest = self.stage.regular_at_rest(id).await;
+        let rest = self.stage.point_at_rest(id).await;
         rest.expect("it is there")
     }
 

@@ -6,10 +6,10 @@ use std::{collections::BTreeMap, time::Duration};
 use drbackup::{
     domain::{
         capture::Capture,
-        id::{ResourceId, ScheduleId, ServerId},
+        id::{PointId, PointKind, ResourceId, ScheduleId, ServerId},
         lifecycle::State,
         retention::Health,
-        schedule::{Keep, MissedRuns, Plan, PointKind, Run, RunCause, RunOutcome},
+        schedule::{Keep, MissedRuns, Plan, Run, RunCause, RunOutcome},
     },
     service::schedule::{CreateSchedule, OneSchedule},
 };
@@ -102,7 +102,7 @@ impl Life<'_> {
     }
 
     /// The points of a schedule, each with where it stands and whether it is good.
-    async fn points(&self, schedule: ScheduleId) -> Vec<(ResourceId, State, bool)> {
+    async fn points(&self, schedule: ScheduleId) -> Vec<(PointId, State, bool)> {
         let points = self.stage.store.points_of(schedule).await.expect("read");
         let told = points.into_iter().map(|one| {
             (
@@ -163,7 +163,7 @@ impl Life<'_> {
         }
         for (point, runs) in points {
             assert_eq!(runs.len(), 1, "{point} is of two runs: {runs:#?}");
-            self.stories.push(point);
+            self.stories.push(ResourceId::Point(point));
         }
         for run in runs.iter().filter(|run| run.outcome == RunOutcome::Failed) {
             assert!(self.may_fail && !run.reason.is_empty(), "{run:#?}");
@@ -176,13 +176,7 @@ impl Life<'_> {
         let removed = self.stage.service.schedule_delete(only(schedule)).await;
         removed.expect("nobody changes it any more");
         for (point, ..) in points.iter().rev() {
-            match point {
-                ResourceId::DrBackup(id) => self.delete_backup(*id).await,
-                ResourceId::Backup(id) => self.delete_regular(*id).await,
-                ResourceId::Restoration(_) | ResourceId::Schedule(_) => {
-                    panic!("{point} is no point")
-                }
-            }
+            self.delete_point(*point).await;
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use drbackup::{
-    domain::{capture::Capture, schedule::PointKind},
+    domain::{capture::Capture, id::PointKind},
     sim::{Action, Release, Rule},
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
@@ -128,9 +128,9 @@ fn schedule(seed: u64, scene: &Scene) -> Option<(PointKind, u32)> {
     let mut dice = StdRng::seed_from_u64(!seed);
     let wanted = dice.random_bool(0.3);
     let kind = if dice.random_bool(0.3) && scene.guest != Guest::FromImage {
-        PointKind::Backup
+        PointKind::Regular
     } else {
-        PointKind::DrBackup
+        PointKind::Dr
     };
     wanted.then(|| (kind, dice.random_range(1..4)))
 }

@@ -12,18 +12,14 @@ use std::{
 
 use drbackup::{
     domain::{
-        backup::Backup,
         decision::Decision,
-        dr_backup::DrBackup,
         error::Error,
         event::Event,
-        id::{
-            BackupId, CloudName, DrBackupId, ProjectId, ReplicaId, ResourceId, RestorationId,
-            Tenant,
-        },
+        id::{CloudName, PointId, ProjectId, ReplicaId, ResourceId, RestorationId, Tenant},
         ledger::Ledger,
         operation::Operation,
         page::{Filter, Order, Query},
+        point::Point,
         restoration::Restoration,
         time::Timestamp,
     },
@@ -349,27 +345,14 @@ impl Stage {
         }
     }
 
-    /// Waits until nothing is under way with a DR backup; nothing when it is gone.
-    pub(crate) async fn backup_at_rest(&self, id: DrBackupId) -> Option<DrBackup> {
+    /// Waits until nothing is under way with a point; nothing when it is gone.
+    pub(crate) async fn point_at_rest(&self, id: PointId) -> Option<Point> {
         let mut changes = self.store.changes();
         loop {
             changes.mark_unchanged();
-            match self.service.dr_backup_get(id).await {
-                Ok(backup) if backup.state.is_busy() => next(&mut changes).await,
-                Ok(backup) => return Some(backup),
-                Err(error) => return absent(&error),
-            }
-        }
-    }
-
-    /// Waits until nothing is under way with a regular backup; nothing when it is gone.
-    pub(crate) async fn regular_at_rest(&self, id: BackupId) -> Option<Backup> {
-        let mut changes = self.store.changes();
-        loop {
-            changes.mark_unchanged();
-            match self.service.backup_get(id).await {
-                Ok(backup) if backup.state.is_busy() => next(&mut changes).await,
-                Ok(backup) => return Some(backup),
+            match self.service.point_get(id).await {
+                Ok(point) if point.head.state.is_busy() => next(&mut changes).await,
+                Ok(point) => return Some(point),
                 Err(error) => return absent(&error),
             }
         }
@@ -415,13 +398,13 @@ impl Stage {
             skip: 0,
             limit: 100,
         };
-        let backups = self.store.dr_backups_list(query.clone()).await;
+        let points = self.store.points_list(query.clone()).await;
         let restorations = self.store.restorations_list(query).await;
-        let backups = backups.expect("the store answers").items.into_iter();
+        let points = points.expect("the store answers").items.into_iter();
         let restorations = restorations.expect("the store answers").items.into_iter();
-        let backups = backups.map(|one| (one.state, one.runtime_state, one.error));
+        let points = points.map(|one| (one.head.state, one.head.runtime_state, one.head.error));
         let restorations = restorations.map(|one| (one.state, one.runtime_state, one.error));
-        let said = backups.chain(restorations);
+        let said = points.chain(restorations);
         let said = said.map(|(state, text, error)| format!("{state:?} {text} {error:?}"));
         said.collect::<Vec<_>>().join("\n")
     }

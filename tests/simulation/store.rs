@@ -10,19 +10,19 @@ use std::{
 use async_trait::async_trait;
 use drbackup::{
     domain::{
-        backup::Backup,
-        dr_backup::{DrBackup, Mirror},
         event::Event,
         id::{
-            BackupId, CloudName, DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId,
+            CloudName, InstanceId, Lane, OperationId, PointId, ReplicaId, ResourceId,
             RestorationId, ScheduleId, Tenant,
         },
         operation::{Leftover, Operation, UnderWay},
         orphan::{Aim, Farewell, Known, Sweep},
         page::{Cursor, Page, Query},
-        restoration::{Restoration, Source},
+        point::Point,
+        restoration::Restoration,
         schedule::{Run, RunOutcome, Schedule},
         time::Timestamp,
+        volume_backup::Mirror,
     },
     port::{
         schedules::{KeptPoint, Made, NewPoint, Schedules},
@@ -206,12 +206,8 @@ impl Schedules for TappedStore {
 
 #[async_trait]
 impl Store for TappedStore {
-    async fn dr_backup_answered(&self, key: &RequestKey) -> Result<Option<DrBackup>, StoreError> {
-        read!(self, self.store.dr_backup_answered(key))
-    }
-
-    async fn backup_answered(&self, key: &RequestKey) -> Result<Option<Backup>, StoreError> {
-        read!(self, self.store.backup_answered(key))
+    async fn point_answered(&self, key: &RequestKey) -> Result<Option<Point>, StoreError> {
+        read!(self, self.store.point_answered(key))
     }
 
     async fn restoration_answered(
@@ -273,65 +269,39 @@ impl Store for TappedStore {
         read!(self, self.store.sweeps_list(aim))
     }
 
-    async fn dr_backup_admit(
+    async fn point_admit(
         &self,
         key: Option<RequestKey>,
-        backup: DrBackup,
+        point: Point,
         operation: Operation,
-    ) -> Result<Admitted<DrBackup>, StoreError> {
-        write!(self, self.store.dr_backup_admit(key, backup, operation))
+    ) -> Result<Admitted<Point>, StoreError> {
+        write!(self, self.store.point_admit(key, point, operation))
     }
 
-    async fn dr_backup_take_in(&self, backup: DrBackup) -> Result<Admitted<DrBackup>, StoreError> {
-        write!(self, self.store.dr_backup_take_in(backup))
+    async fn point_take_in(&self, point: Point) -> Result<Admitted<Point>, StoreError> {
+        write!(self, self.store.point_take_in(point))
     }
 
-    async fn dr_backup_change(
+    async fn point_change(
         &self,
         key: Option<RequestKey>,
-        backup: DrBackup,
+        point: Point,
         operation: Option<Operation>,
-    ) -> Result<Admitted<DrBackup>, StoreError> {
-        write!(self, self.store.dr_backup_change(key, backup, operation))
+    ) -> Result<Admitted<Point>, StoreError> {
+        write!(self, self.store.point_change(key, point, operation))
     }
 
-    async fn dr_backup_get(&self, id: DrBackupId) -> Result<DrBackup, StoreError> {
-        read!(self, self.store.dr_backup_get(id))
+    async fn point_get(&self, id: PointId) -> Result<Point, StoreError> {
+        read!(self, self.store.point_get(id))
     }
 
-    async fn dr_backups_list(&self, query: Query) -> Result<Page<DrBackup>, StoreError> {
-        read!(self, self.store.dr_backups_list(query))
-    }
-
-    async fn backup_admit(
-        &self,
-        key: Option<RequestKey>,
-        backup: Backup,
-        operation: Operation,
-    ) -> Result<Admitted<Backup>, StoreError> {
-        write!(self, self.store.backup_admit(key, backup, operation))
-    }
-
-    async fn backup_change(
-        &self,
-        key: Option<RequestKey>,
-        backup: Backup,
-        operation: Option<Operation>,
-    ) -> Result<Admitted<Backup>, StoreError> {
-        write!(self, self.store.backup_change(key, backup, operation))
-    }
-
-    async fn backup_get(&self, id: BackupId) -> Result<Backup, StoreError> {
-        read!(self, self.store.backup_get(id))
-    }
-
-    async fn backups_list(&self, query: Query) -> Result<Page<Backup>, StoreError> {
-        read!(self, self.store.backups_list(query))
+    async fn points_list(&self, query: Query) -> Result<Page<Point>, StoreError> {
+        read!(self, self.store.points_list(query))
     }
 
     async fn restorations_of(
         &self,
-        source: Source,
+        source: PointId,
         limit: u32,
     ) -> Result<Vec<Restoration>, StoreError> {
         read!(self, self.store.restorations_of(source, limit))
@@ -358,7 +328,7 @@ impl Store for TappedStore {
         read!(self, self.store.leftovers(resource))
     }
 
-    async fn mirrors_list(&self, id: DrBackupId) -> Result<Vec<Mirror>, StoreError> {
+    async fn mirrors_list(&self, id: PointId) -> Result<Vec<Mirror>, StoreError> {
         read!(self, self.store.mirrors_list(id))
     }
 

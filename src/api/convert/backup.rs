@@ -8,16 +8,18 @@ use super::{
 use crate::{
     api::pb,
     domain::{
-        backup::{Backup, VolumeSnapshot},
+        capture::Capture,
         error::Error,
-        id::{BackupId, ServerId},
+        id::{PointId, PointKind, ServerId},
         keeping::{Keeping, Rekeeping},
         manifest::Manifest,
+        point::Point,
         restoration::Restoration,
+        volume_snapshot::VolumeSnapshot,
     },
     service::{
         Limits,
-        backup::{CreateBackup, DeleteBackup, UpdateBackup},
+        point::{CreatePoint, DeletePoint, UpdatePoint},
         request::etag,
     },
 };
@@ -37,7 +39,7 @@ pub(in crate::api) enum Depth<'a> {
 }
 
 /// A regular backup.
-pub(in crate::api) fn backup(backup: Backup, depth: Depth<'_>) -> pb::Backup {
+pub(in crate::api) fn backup(backup: Point, depth: Depth<'_>) -> pb::Backup {
     let unrecoverable_reason = backup.unrecoverable_reason();
     let detail = &backup.detail;
     let manifest = detail.manifest.as_deref();
@@ -49,7 +51,7 @@ pub(in crate::api) fn backup(backup: Backup, depth: Depth<'_>) -> pb::Backup {
         } => (
             manifest.map(|one| super::manifest::manifest(one, sensitive)),
             detail
-                .snapshots
+                .snapshots()
                 .iter()
                 .map(|one| snapshot(one, manifest))
                 .collect(),
@@ -64,10 +66,10 @@ pub(in crate::api) fn backup(backup: Backup, depth: Depth<'_>) -> pb::Backup {
         tenant: backup.tenant.project.to_string(),
         instance_id: backup.server.to_string(),
         instance_name: backup.instance_name,
-        state: progress::state(backup.state).into(),
-        runtime_state: backup.runtime_state,
-        progress: Some(progress::progress(backup.progress)),
-        error: backup.error.map(progress::error),
+        state: progress::state(backup.head.state).into(),
+        runtime_state: backup.head.runtime_state,
+        progress: Some(progress::progress(backup.head.progress)),
+        error: backup.head.error.map(progress::error),
         metadata,
         snapshots,
         consistency: detail.consistency.as_ref().map(consistency),
@@ -78,9 +80,9 @@ pub(in crate::api) fn backup(backup: Backup, depth: Depth<'_>) -> pb::Backup {
         schedule_id: text(backup.keeping.schedule.as_ref()),
         kept_until: backup.keeping.until.map(time),
         held: backup.keeping.held,
-        create_time: Some(time(backup.created)),
-        update_time: Some(time(backup.updated)),
-        etag: etag(backup.revision),
+        create_time: Some(time(backup.head.created)),
+        update_time: Some(time(backup.head.updated)),
+        etag: etag(backup.head.revision),
     }
 }
 
@@ -97,17 +99,20 @@ fn snapshot(snapshot: &VolumeSnapshot, manifest: Option<&Manifest>) -> pb::Volum
     }
 }
 
-/// What is asked for by `CreateBackup`.
+/// What is asked for by `CreatePoint`.
 pub(in crate::api) fn create(
     message: pb::CreateBackupRequest,
     limits: &Limits,
-) -> Result<CreateBackup, Error> {
+) -> Result<CreatePoint, Error> {
     let mut fields = Fields::new(limits);
-    let ask = CreateBackup {
+    let ask = CreatePoint {
+        kind: PointKind::Regular,
         tenant: tenant(&mut fields, message.cloud, message.tenant),
         server: ServerId::new(fields.required("instance_id", message.instance_id)),
         name: fields.name("name", message.name),
         description: fields.description("description", message.description),
+        capture: Capture::default(),
+        incremental: false,
         minimum: fields.take(
             "minimum_consistency",
             level_asked(message.minimum_consistency),
@@ -124,11 +129,11 @@ pub(in crate::api) fn create(
     fields.done().map(|()| ask)
 }
 
-/// What is asked for by `UpdateBackup`.
+/// What is asked for by `UpdatePoint`.
 pub(in crate::api) fn update(
     message: pb::UpdateBackupRequest,
     limits: &Limits,
-) -> Result<UpdateBackup, Error> {
+) -> Result<UpdatePoint, Error> {
     let mut fields = Fields::new(limits);
     let Some(wanted) = message.backup else {
         return Err(Error::field("backup", "is required"));
@@ -145,8 +150,8 @@ pub(in crate::api) fn update(
     if name && wanted.name.trim().is_empty() {
         fields.bad("backup.name", "is required");
     }
-    let ask = UpdateBackup {
-        id: BackupId(fields.id("backup.id", &wanted.id)),
+    let ask = UpdatePoint {
+        id: PointId::regular(fields.id("backup.id", &wanted.id)),
         name: name.then(|| fields.name("backup.name", wanted.name)),
         description: description
             .then(|| fields.description("backup.description", wanted.description)),
@@ -161,15 +166,15 @@ pub(in crate::api) fn update(
     fields.done().map(|()| ask)
 }
 
-/// What is asked for by `DeleteBackup`.
+/// What is asked for by `DeletePoint`.
 pub(in crate::api) fn delete(
     message: pb::DeleteBackupRequest,
     limits: &Limits,
-) -> Result<DeleteBackup, Error> {
+) -> Result<DeletePoint, Error> {
     let mut fields = Fields::new(limits);
-    let ask = DeleteBackup {
+    let ask = DeletePoint {
         allow_missing_cloud: message.allow_missing_cloud,
-        id: BackupId(fields.id("id", &message.id)),
+        id: PointId::regular(fields.id("id", &message.id)),
         etag: message.etag,
         request_id: fields.request_id(message.request_id),
     };
@@ -181,7 +186,7 @@ mod tests {
     use super::*;
     use crate::domain::{error::ErrorKind, time::Timestamp};
 
-    fn update_of(wanted: pb::Backup, paths: Option<&[&str]>) -> Result<UpdateBackup, Error> {
+    fn update_of(wanted: pb::Backup, paths: Option<&[&str]>) -> Result<UpdatePoint, Error> {
         let update_mask = paths.map(|paths| prost_types::FieldMask {
             paths: paths.iter().map(|path| (*path).to_owned()).collect(),
         });

@@ -14,15 +14,16 @@ use crate::{
     domain::{
         capture::Capture,
         consistency::{Consistency, ConsistencyLevel},
-        dr_backup::{DrBackup, Mirror, VolumeBackup},
         error::Error,
-        id::{CloudName, DrBackupId, ProjectId, ServerId, Tenant},
+        id::{CloudName, PointId, PointKind, ProjectId, ServerId, Tenant},
         keeping::{Keeping, Rekeeping},
+        point::Point,
         restoration::Restoration,
+        volume_backup::{Mirror, VolumeBackup},
     },
     service::{
         Limits,
-        dr_backup::{CreateDrBackup, DeleteDrBackup, UpdateDrBackup},
+        point::{CreatePoint, DeletePoint, UpdatePoint},
         request::etag,
     },
 };
@@ -44,7 +45,7 @@ pub(in crate::api) enum Depth<'a> {
 }
 
 /// A DR backup.
-pub(in crate::api) fn dr_backup(backup: DrBackup, depth: Depth<'_>) -> pb::DrBackup {
+pub(in crate::api) fn dr_backup(backup: Point, depth: Depth<'_>) -> pb::DrBackup {
     let unrecoverable_reason = backup.unrecoverable_reason();
     let detail = &backup.detail;
     let (metadata, volume_backups, restorations) = match depth {
@@ -59,7 +60,7 @@ pub(in crate::api) fn dr_backup(backup: DrBackup, depth: Depth<'_>) -> pb::DrBac
                 .as_ref()
                 .map(|one| super::manifest::manifest(one, sensitive)),
             detail
-                .volume_backups
+                .volume_backups()
                 .iter()
                 .map(|one| volume_backup(one, &backup, mirrors))
                 .collect(),
@@ -74,10 +75,10 @@ pub(in crate::api) fn dr_backup(backup: DrBackup, depth: Depth<'_>) -> pb::DrBac
         tenant: backup.tenant.project.to_string(),
         instance_id: backup.server.to_string(),
         instance_name: backup.instance_name,
-        state: progress::state(backup.state).into(),
-        runtime_state: backup.runtime_state,
-        progress: Some(progress::progress(backup.progress)),
-        error: backup.error.map(progress::error),
+        state: progress::state(backup.head.state).into(),
+        runtime_state: backup.head.runtime_state,
+        progress: Some(progress::progress(backup.head.progress)),
+        error: backup.head.error.map(progress::error),
         metadata,
         volume_backups,
         consistency: detail.consistency.as_ref().map(consistency),
@@ -85,10 +86,10 @@ pub(in crate::api) fn dr_backup(backup: DrBackup, depth: Depth<'_>) -> pb::DrBac
         unrecoverable_reason: unrecoverable_reason.unwrap_or_default(),
         verified_time: backup.verification.time.map(time),
         restorations,
-        capture: capture(backup.capture).into(),
-        create_time: Some(time(backup.created)),
-        update_time: Some(time(backup.updated)),
-        etag: etag(backup.revision),
+        capture: capture(backup.capture.unwrap_or_default()).into(),
+        create_time: Some(time(backup.head.created)),
+        update_time: Some(time(backup.head.updated)),
+        etag: etag(backup.head.revision),
         schedule_id: text(backup.keeping.schedule.as_ref()),
         kept_until: backup.keeping.until.map(time),
         held: backup.keeping.held,
@@ -97,7 +98,7 @@ pub(in crate::api) fn dr_backup(backup: DrBackup, depth: Depth<'_>) -> pb::DrBac
 
 fn volume_backup(
     volume_backup: &VolumeBackup,
-    backup: &DrBackup,
+    backup: &Point,
     mirrors: &[Mirror],
 ) -> pb::VolumeBackup {
     let volumes = backup
@@ -205,9 +206,10 @@ pub(super) fn capture_asked(number: i32) -> Result<Capture, String> {
 pub(in crate::api) fn create(
     message: pb::CreateDrBackupRequest,
     limits: &Limits,
-) -> Result<CreateDrBackup, Error> {
+) -> Result<CreatePoint, Error> {
     let mut fields = Fields::new(limits);
-    let ask = CreateDrBackup {
+    let ask = CreatePoint {
+        kind: PointKind::Dr,
         tenant: tenant(&mut fields, message.cloud, message.tenant),
         server: ServerId::new(fields.required("instance_id", message.instance_id)),
         name: fields.name("name", message.name),
@@ -271,7 +273,7 @@ pub(super) fn changes(
 pub(in crate::api) fn update(
     message: pb::UpdateDrBackupRequest,
     limits: &Limits,
-) -> Result<UpdateDrBackup, Error> {
+) -> Result<UpdatePoint, Error> {
     let mut fields = Fields::new(limits);
     let Some(wanted) = message.dr_backup else {
         fields.bad("dr_backup", "is required");
@@ -291,8 +293,8 @@ pub(in crate::api) fn update(
     if name && wanted.name.trim().is_empty() {
         fields.bad("dr_backup.name", "is required");
     }
-    let ask = UpdateDrBackup {
-        id: DrBackupId(fields.id("dr_backup.id", &wanted.id)),
+    let ask = UpdatePoint {
+        id: PointId::dr(fields.id("dr_backup.id", &wanted.id)),
         name: name.then(|| fields.name("dr_backup.name", wanted.name)),
         description: description
             .then(|| fields.description("dr_backup.description", wanted.description)),
@@ -311,11 +313,11 @@ pub(in crate::api) fn update(
 pub(in crate::api) fn delete(
     message: pb::DeleteDrBackupRequest,
     limits: &Limits,
-) -> Result<DeleteDrBackup, Error> {
+) -> Result<DeletePoint, Error> {
     let mut fields = Fields::new(limits);
-    let ask = DeleteDrBackup {
+    let ask = DeletePoint {
         allow_missing_cloud: message.allow_missing_cloud,
-        id: DrBackupId(fields.id("id", &message.id)),
+        id: PointId::dr(fields.id("id", &message.id)),
         etag: message.etag,
         request_id: fields.request_id(message.request_id),
     };
@@ -335,7 +337,7 @@ mod tests {
     use super::*;
     use crate::domain::error::ErrorKind;
 
-    fn update_of(wanted: pb::DrBackup, paths: Option<&[&str]>) -> Result<UpdateDrBackup, Error> {
+    fn update_of(wanted: pb::DrBackup, paths: Option<&[&str]>) -> Result<UpdatePoint, Error> {
         let update_mask = paths.map(|paths| FieldMask {
             paths: paths.iter().map(|path| (*path).to_owned()).collect(),
         });

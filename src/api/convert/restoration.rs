@@ -14,11 +14,9 @@ use crate::{
     domain::{
         difference::Difference,
         error::Error,
-        id::{BackupId, DrBackupId, FlavorId, NetworkId, RestorationId, SecurityGroupId, VolumeId},
+        id::{FlavorId, NetworkId, PointId, PointKind, RestorationId, SecurityGroupId, VolumeId},
         manifest::Properties,
-        restoration::{
-            NetworkWish, Restoration, RestoreWish, RestoredVolume, Source, Start, VolumeWish,
-        },
+        restoration::{NetworkWish, Restoration, RestoreWish, RestoredVolume, Start, VolumeWish},
         text::Text,
     },
     service::{
@@ -65,25 +63,25 @@ fn difference(difference: Difference) -> pb::Difference {
 }
 
 /// The id of what is restored, in the field of its kind.
-fn ids(source: Source) -> (String, String) {
-    match source {
-        Source::DrBackup(id) => (id.to_string(), String::new()),
-        Source::Backup(id) => (String::new(), id.to_string()),
+fn ids(source: PointId) -> (String, String) {
+    match source.kind {
+        PointKind::Dr => (source.to_string(), String::new()),
+        PointKind::Regular => (String::new(), source.to_string()),
     }
 }
 
 /// What is to be restored: one id of the two says so.
-fn source(fields: &mut Fields<'_>, dr_backup: &str, backup: &str) -> Source {
+fn source(fields: &mut Fields<'_>, dr_backup: &str, backup: &str) -> PointId {
     if !dr_backup.is_empty() && !backup.is_empty() {
         fields.bad("backup_id", "cannot be given beside dr_backup_id");
     }
     match (dr_backup.is_empty(), backup.is_empty()) {
         (true, true) => {
             fields.bad("dr_backup_id", "is required where backup_id is not given");
-            Source::DrBackup(DrBackupId(Uuid::nil()))
+            PointId::dr(Uuid::nil())
         }
-        (true, false) => Source::Backup(BackupId(fields.id("backup_id", backup))),
-        (false, _) => Source::DrBackup(DrBackupId(fields.id("dr_backup_id", dr_backup))),
+        (true, false) => PointId::regular(fields.id("backup_id", backup)),
+        (false, _) => PointId::dr(fields.id("dr_backup_id", dr_backup)),
     }
 }
 
@@ -289,11 +287,8 @@ mod tests {
             create(message, &Limits::default()).map(|ask| ask.source)
         };
         let id = Uuid::nil().to_string();
-        assert_eq!(
-            named(&id, ""),
-            Ok(Source::DrBackup(DrBackupId(Uuid::nil())))
-        );
-        assert_eq!(named("", &id), Ok(Source::Backup(BackupId(Uuid::nil()))));
+        assert_eq!(named(&id, ""), Ok(PointId::dr(Uuid::nil())));
+        assert_eq!(named("", &id), Ok(PointId::regular(Uuid::nil())));
         for (dr_backup, backup, fields) in [
             ("", "", vec!["dr_backup_id"]),
             (&id, &id, vec!["backup_id"]),

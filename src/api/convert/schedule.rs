@@ -13,9 +13,9 @@ use crate::{
     domain::{
         calendar::USUAL_ZONE,
         error::Error,
-        id::{ResourceId, ScheduleId, ServerId},
+        id::{PointId, PointKind, ScheduleId, ServerId},
         retention::{Fate, Verdict},
-        schedule::{Keep, MissedRuns, Plan, PointKind, Run, RunCause, RunOutcome, Schedule},
+        schedule::{Keep, MissedRuns, Plan, Run, RunCause, RunOutcome, Schedule},
     },
     service::{
         Limits,
@@ -44,12 +44,12 @@ pub(in crate::api) fn schedule(schedule: Schedule) -> pb::Schedule {
     let state = schedule.state();
     let plan = schedule.plan;
     let backup_type = match plan.kind {
-        PointKind::DrBackup => schedule::BackupType::Dr,
-        PointKind::Backup => schedule::BackupType::Regular,
+        PointKind::Dr => schedule::BackupType::Dr,
+        PointKind::Regular => schedule::BackupType::Regular,
     };
     let of_dr_backups = match plan.kind {
-        PointKind::DrBackup => capture(plan.capture),
-        PointKind::Backup => pb::dr_backup::Capture::Unspecified,
+        PointKind::Dr => capture(plan.capture),
+        PointKind::Regular => pb::dr_backup::Capture::Unspecified,
     };
     let missed_runs = match plan.missed {
         MissedRuns::RunOnce => schedule::MissedRuns::RunOnce,
@@ -129,7 +129,7 @@ pub(in crate::api) fn run(run: Run) -> pb::ScheduleRun {
 }
 
 /// What retention thinks of one point.
-pub(in crate::api) fn verdict(verdict: &Verdict<ResourceId>) -> pb::RetentionVerdict {
+pub(in crate::api) fn verdict(verdict: &Verdict<PointId>) -> pb::RetentionVerdict {
     let (dr_backup_id, backup_id) = ids(Some(verdict.id));
     pb::RetentionVerdict {
         dr_backup_id,
@@ -143,11 +143,13 @@ pub(in crate::api) fn verdict(verdict: &Verdict<ResourceId>) -> pb::RetentionVer
 }
 
 /// The id of a point, as that of a DR backup or that of a regular one.
-fn ids(point: Option<ResourceId>) -> (String, String) {
+fn ids(point: Option<PointId>) -> (String, String) {
     match point {
-        Some(ResourceId::DrBackup(id)) => (id.to_string(), String::new()),
-        Some(ResourceId::Backup(id)) => (String::new(), id.to_string()),
-        Some(ResourceId::Restoration(_) | ResourceId::Schedule(_)) | None => Default::default(),
+        None => Default::default(),
+        Some(id) => match id.kind {
+            PointKind::Dr => (id.to_string(), String::new()),
+            PointKind::Regular => (String::new(), id.to_string()),
+        },
     }
 }
 
@@ -236,14 +238,14 @@ pub(in crate::api) fn one(
 fn plan(fields: &mut Fields<'_>, wanted: pb::Schedule) -> Plan {
     use schedule::{BackupType, MissedRuns as Missed};
     let kind = match BackupType::try_from(wanted.backup_type) {
-        Ok(BackupType::Unspecified | BackupType::Dr) => PointKind::DrBackup,
-        Ok(BackupType::Regular) => PointKind::Backup,
+        Ok(BackupType::Unspecified | BackupType::Dr) => PointKind::Dr,
+        Ok(BackupType::Regular) => PointKind::Regular,
         Err(_) => {
             fields.bad("schedule.backup_type", unknown(wanted.backup_type));
-            PointKind::DrBackup
+            PointKind::Dr
         }
     };
-    if kind == PointKind::Backup {
+    if kind == PointKind::Regular {
         for (field, given) in [
             ("schedule.capture", wanted.capture != 0),
             ("schedule.full_every", wanted.full_every > 1),

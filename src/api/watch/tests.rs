@@ -11,14 +11,14 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::{
-    id::{CloudName, DrBackupId, ProjectId, ServerId, Tenant},
+    id::{CloudName, PointId, ProjectId, ServerId, Tenant},
     progress::Progress,
     time::Timestamp,
 };
 
 /// A story in memory: DR backups by number, and what happened to them in order.
 struct Told {
-    happened: Mutex<Vec<(DrBackupId, Event)>>,
+    happened: Mutex<Vec<(PointId, Event)>>,
     wake: watch::Sender<u64>,
     /// How often it was asked.
     asked: AtomicUsize,
@@ -34,11 +34,11 @@ impl Told {
     }
 
     fn happen(&self, number: u128, state: State) {
-        let id = DrBackupId(Uuid::from_u128(number));
+        let id = PointId::dr(Uuid::from_u128(number));
         let mut happened = self.happened.lock().expect("lock");
         let before = happened.iter().filter(|(one, _)| *one == id).count();
         let event = Event {
-            resource: ResourceId::DrBackup(id),
+            resource: ResourceId::Point(id),
             sequence: u64::try_from(before).expect("small") + 1,
             time: Timestamp(0),
             state,
@@ -50,7 +50,7 @@ impl Told {
         self.wake.send_modify(|number| *number += 1);
     }
 
-    fn last(&self, id: DrBackupId) -> Option<Event> {
+    fn last(&self, id: PointId) -> Option<Event> {
         let happened = self.happened.lock().expect("lock");
         happened
             .iter()
@@ -101,26 +101,21 @@ impl Story for Told {
     }
 
     async fn state(&self, resource: ResourceId) -> Result<State, Error> {
-        let ResourceId::DrBackup(id) = resource else {
+        let ResourceId::Point(id) = resource else {
             panic!("not in this story")
         };
-        self.backup(ResourceId::DrBackup(id))
-            .await
-            .map(|backup| backup.state)
+        self.point(id).await.map(|point| point.state)
     }
 
-    async fn backup(&self, resource: ResourceId) -> Result<Standing, Error> {
-        let ResourceId::DrBackup(id) = resource else {
-            panic!("not in this story")
-        };
+    async fn point(&self, id: PointId) -> Result<PointSummary, Error> {
         match self.last(id).map(|event| event.state) {
             None | Some(State::Deleted) => Err(Error::not_found("DR backup", id)),
             Some(state) => Ok(standing(id, state)),
         }
     }
 
-    async fn backups(&self, _: Kind, query: Query) -> Result<Page<Standing>, Error> {
-        let mut ids: Vec<DrBackupId> = self
+    async fn points(&self, query: Query) -> Result<Page<PointSummary>, Error> {
+        let mut ids: Vec<PointId> = self
             .happened
             .lock()
             .expect("lock")
@@ -131,16 +126,16 @@ impl Story for Told {
         ids.dedup();
         let mut items = Vec::new();
         for id in ids {
-            items.extend(self.backup(ResourceId::DrBackup(id)).await.ok());
+            items.extend(self.point(id).await.ok());
         }
-        items.retain(|backup| filter::fits(&query.filter, backup));
+        items.retain(|point| filter::fits(&query.filter, point));
         Ok(Page { items, next: None })
     }
 }
 
-fn standing(id: DrBackupId, state: State) -> Standing {
-    Standing {
-        resource: ResourceId::DrBackup(id),
+fn standing(id: PointId, state: State) -> PointSummary {
+    PointSummary {
+        id,
         name: String::new(),
         tenant: Tenant {
             cloud: CloudName::new("one"),
@@ -154,7 +149,7 @@ fn standing(id: DrBackupId, state: State) -> Standing {
     }
 }
 
-const FIRST: ResourceId = ResourceId::DrBackup(DrBackupId(Uuid::from_u128(1)));
+const FIRST: ResourceId = ResourceId::Point(PointId::dr(Uuid::from_u128(1)));
 
 fn watches(story: &Arc<Told>, stop: &CancellationToken) -> Watches {
     let story: Arc<dyn Story> = Arc::<Told>::clone(story);
@@ -222,7 +217,7 @@ async fn what_has_changed_is_asked_once_for_all_who_follow() {
     let watches = Watches::new(Arc::<Told>::clone(&story) as _, 100, stop.clone());
     let mut streams = Vec::new();
     for number in 1..=100 {
-        let about = ResourceId::DrBackup(DrBackupId(Uuid::from_u128(number)));
+        let about = ResourceId::Point(PointId::dr(Uuid::from_u128(number)));
         let mut stream = watches.one(about, 0, false).await.expect("stream");
         assert_eq!(heard(&mut stream).1, Ending::Waits);
         streams.push(stream);
@@ -325,10 +320,7 @@ async fn the_end_of_the_service_ends_every_stream_as_unavailable() {
     story.happen(1, State::Ok);
     let watches = watches(&story, &stop);
     let mut one = watches.one(FIRST, 0, false).await.expect("stream");
-    let mut many = watches
-        .many(Kind::DrBackup, Filter::default())
-        .await
-        .expect("stream");
+    let mut many = watches.many(Filter::default()).await.expect("stream");
     assert_eq!(heard(&mut one).1, Ending::Waits);
 
     stop.cancel();
@@ -349,10 +341,7 @@ async fn one_stream_too_many_is_refused_until_another_ends() {
     story.happen(1, State::Ok);
     let watches = watches(&story, &stop);
     let first = watches.one(FIRST, 0, false).await.expect("stream");
-    let _second = watches
-        .many(Kind::DrBackup, Filter::default())
-        .await
-        .expect("stream");
+    let _second = watches.many(Filter::default()).await.expect("stream");
 
     let refusal = watches.one(FIRST, 0, false).await.err().expect("refusal");
     assert_eq!(refusal.code(), Code::ResourceExhausted);
@@ -367,7 +356,7 @@ async fn a_stream_over_many_tells_the_present_and_then_the_news() {
     story.happen(1, State::Ok);
     story.happen(2, State::Deleted);
     let mut stream = watches(&story, &stop)
-        .many(Kind::DrBackup, Filter::default())
+        .many(Filter::default())
         .await
         .expect("stream");
     assert_eq!(heard(&mut stream), (vec![(1, 2, State::Ok)], Ending::Waits));
@@ -391,10 +380,7 @@ async fn what_stops_fitting_is_told_a_last_time() {
         states: vec![State::Creating],
         ..Filter::default()
     };
-    let mut stream = watches(&story, &stop)
-        .many(Kind::DrBackup, filter)
-        .await
-        .expect("stream");
+    let mut stream = watches(&story, &stop).many(filter).await.expect("stream");
     assert_eq!(
         heard(&mut stream),
         (vec![(1, 1, State::Creating)], Ending::Waits)
@@ -421,7 +407,7 @@ async fn many_events_of_one_are_all_told_in_order() {
     let (story, stop) = (Told::new(), CancellationToken::new());
     story.happen(1, State::CreationScheduled);
     let mut many = watches(&story, &stop)
-        .many(Kind::DrBackup, Filter::default())
+        .many(Filter::default())
         .await
         .expect("stream");
     assert_eq!(heard(&mut many).0.len(), 1);

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::id::{CloudName, ProjectId};
+use crate::domain::id::{CloudName, PointKind, ProjectId};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -16,7 +16,7 @@ fn schedule(number: u128, calendar: &str, time_zone: &str) -> Schedule {
         plan: Plan {
             name: "nightly".to_owned(),
             description: String::new(),
-            kind: PointKind::DrBackup,
+            kind: PointKind::Dr,
             capture: Capture::Snapshot,
             minimum: None,
             full_every: 1,

@@ -6,8 +6,8 @@
 
 use super::{Findings, Named, VolumeLayout};
 use crate::domain::{
-    backup::VolumeSnapshot, difference::Difference, inventory::Inventory, manifest::VolumeFacts,
-    restoration::RestorePlanInput,
+    difference::Difference, inventory::Inventory, manifest::VolumeFacts,
+    restoration::RestorePlanInput, volume_snapshot::VolumeSnapshot,
 };
 
 /// The volume of a snapshot.

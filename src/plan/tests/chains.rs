@@ -7,21 +7,22 @@ use super::world::{
 use crate::domain::{
     capture::Capture,
     decision::{Detail, Ending},
-    dr_backup::{DrBackupDetail, VolumeBackup},
     effect::{Effect, EffectKind, EffectState, Fact, Request},
     fault::{Fault, FaultKind, Service},
     id::{EffectKey, VolumeBackupId},
     ledger::Ledger,
     operation::Operation,
+    point::{Content, PointDetail},
     time::Timestamp,
+    volume_backup::VolumeBackup,
 };
 
 fn held(story: &Story) -> Vec<VolumeBackup> {
-    let Some(Detail::DrBackup(detail)) = &story.detail else {
+    let Some(Detail::Point(detail)) = &story.detail else {
         panic!("a DR backup")
     };
     assert_eq!(detail.unrecoverable_reason(), None);
-    detail.volume_backups.clone()
+    detail.volume_backups().to_vec()
 }
 
 fn keys(story: &Story, of: impl Fn(&Request) -> bool) -> Vec<String> {
@@ -87,15 +88,19 @@ fn the_whole_chain_is_held_newest_first() {
 #[test]
 fn a_missing_link_makes_it_unrecoverable() {
     let manifest = manifest(2);
-    let whole = DrBackupDetail {
-        volume_backups: chains(&manifest, &[2, 0]),
+    let links = chains(&manifest, &[2, 0]);
+    let whole = PointDetail {
         manifest: Some(Box::new(manifest)),
-        ..DrBackupDetail::default()
+        ..PointDetail::of(Content::Dr(links.clone()))
     };
     assert_eq!(whole.unrecoverable_reason(), None);
     let spoilt = |spoil: fn(&mut Vec<VolumeBackup>)| {
-        let mut detail = whole.clone();
-        spoil(&mut detail.volume_backups);
+        let mut links = links.clone();
+        spoil(&mut links);
+        let detail = PointDetail {
+            content: Content::Dr(links),
+            ..whole.clone()
+        };
         detail.unrecoverable_reason().expect("it is spoilt")
     };
     assert_eq!(

@@ -13,8 +13,7 @@ const VOLUMES: usize = 2;
 
 fn reached(story: &Story) -> Option<Consistency> {
     match &story.detail {
-        Some(Detail::DrBackup(detail)) => detail.consistency.clone(),
-        Some(Detail::Backup(detail)) => detail.consistency.clone(),
+        Some(Detail::Point(detail)) => detail.consistency.clone(),
         Some(Detail::Restoration(_)) | None => None,
     }
 }
@@ -194,8 +193,8 @@ fn the_image_of_a_regular_backup_goes_and_its_snapshots_stay() {
         };
         assert_eq!(effect.state, expected, "{effect}");
     }
-    let Some(Detail::Backup(detail)) = story.detail else {
+    let Some(Detail::Point(detail)) = story.detail else {
         panic!("a regular backup")
     };
-    assert_eq!(detail.snapshots.len(), VOLUMES);
+    assert_eq!(detail.snapshots().len(), VOLUMES);
 }

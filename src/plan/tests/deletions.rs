@@ -6,15 +6,15 @@ use uuid::Uuid;
 use super::world::{backup_detail, operation, plan, row, tenant, unfold};
 use crate::domain::{
     decision::Ending,
-    dr_backup::Mirror,
     effect::{EffectKind, EffectState, Request},
-    id::{BackupId, CloudName, DrBackupId, ResourceId, VolumeBackupId},
+    id::{CloudName, PointId, ResourceId, VolumeBackupId},
     ledger::Ledger,
     lifecycle::State,
     operation::{Ask, Leftover, Operation},
     sighting::{Thing, ThingKind},
     time::Timestamp,
     verification::Cause,
+    volume_backup::Mirror,
 };
 
 fn mirror(cloud: &str, index: usize) -> Mirror {
@@ -41,7 +41,7 @@ fn of_dr_backup(leftovers: Vec<Leftover>, missing: Vec<CloudName>) -> Operation 
         leftovers,
         missing,
     };
-    let resource = ResourceId::DrBackup(DrBackupId(Uuid::nil()));
+    let resource = ResourceId::Point(PointId::dr(Uuid::nil()));
     operation(resource, tenant("source", "demo"), ask, State::Deleting)
 }
 
@@ -51,7 +51,7 @@ fn of_backup(missing: Vec<CloudName>) -> Operation {
         leftovers: Vec::new(),
         missing,
     };
-    let resource = ResourceId::Backup(BackupId(Uuid::nil()));
+    let resource = ResourceId::Point(PointId::regular(Uuid::nil()));
     operation(resource, tenant("source", "demo"), ask, State::Deleting)
 }
 
@@ -120,7 +120,7 @@ fn what_lies_in_a_missing_cloud_is_named_and_the_rest_goes() {
         things: things.into(),
         missing: source(),
     };
-    let resource = ResourceId::DrBackup(DrBackupId(Uuid::nil()));
+    let resource = ResourceId::Point(PointId::dr(Uuid::nil()));
     let home = tenant("source", "demo");
     let (drops, last) = dropped(&operation(resource, home, ask, State::Deleting));
     assert_eq!(drops, [""; 0]);

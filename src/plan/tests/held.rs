@@ -13,10 +13,11 @@ use crate::domain::{
     error::OperationError,
     fault::{Fault, FaultKind, Service},
     holder::Hold,
-    id::{BackupId, DrBackupId, EffectKey, ResourceId, RestorationId},
+    id::{EffectKey, PointId, PointKind, ResourceId, RestorationId},
     ledger::Ledger,
     lifecycle::State,
     operation::{Ask, Leftover, Operation},
+    point::PointDetail,
     sighting::{Thing, ThingKind},
     time::Timestamp,
 };
@@ -238,7 +239,7 @@ fn deletions() -> Vec<Operation> {
         missing: Vec::new(),
     };
     let backup = Ask::DeleteBackup {
-        detail: Box::default(),
+        detail: Box::new(PointDetail::none(PointKind::Regular)),
         leftovers: left,
         missing: Vec::new(),
     };
@@ -247,8 +248,8 @@ fn deletions() -> Vec<Operation> {
         missing: Vec::new(),
     };
     [
-        (ResourceId::DrBackup(DrBackupId(id)), dr_backup),
-        (ResourceId::Backup(BackupId(id)), backup),
+        (ResourceId::Point(PointId::dr(id)), dr_backup),
+        (ResourceId::Point(PointId::regular(id)), backup),
         (ResourceId::Restoration(RestorationId(id)), made),
     ]
     .map(|(resource, ask)| operation(resource, tenant("dr", "demo"), ask, State::Deleting))

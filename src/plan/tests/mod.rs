@@ -26,12 +26,12 @@ use crate::domain::{
     consistency::ConsistencyLevel,
     decision::{Detail, Ending},
     difference::Difference,
-    dr_backup::DrBackupDetail,
     effect::{Disposal, EffectKind, EffectState, Fact, Request},
     id::{EffectKey, FlavorId, ImageId, ProjectId, SnapshotId},
     inventory::{AdminReach, Inventory, KeyPairInfo, Quotas, Right, TypeQuotas},
     ledger::Ledger,
     operation::{Ask, Operation},
+    point::PointDetail,
     restoration::RestoreWish,
     sighting::ThingKind,
     time::Timestamp,
@@ -294,11 +294,15 @@ fn temporaries_are_gone_before_the_backup_is_ok() {
 fn a_regular_backup_holds_its_snapshots_and_nothing_else_is_made() {
     let story = unfold(create_regular(), 3, None, false);
     assert_eq!(story.ending, Ending::Done);
-    let Some(Detail::Backup(detail)) = story.detail else {
+    let Some(Detail::Point(detail)) = story.detail else {
         panic!("a regular backup")
     };
     assert_eq!(detail.unrecoverable_reason(), None);
-    let ids: Vec<&str> = detail.snapshots.iter().map(|one| one.id.as_str()).collect();
+    let ids: Vec<&str> = detail
+        .snapshots()
+        .iter()
+        .map(|one| one.id.as_str())
+        .collect();
     let made = ["volume-0", "volume-1", "volume-2"].map(|key| format!("made-{key}-snapshot"));
     assert_eq!(ids, made);
     assert_eq!(detail.consistency.map(|one| one.skew_ms), Some(Some(2000)));
@@ -311,10 +315,10 @@ fn one_snapshot_that_fails_takes_the_others_of_its_backup_with_it() {
     for at in 2..=4 {
         let story = unfold(create_regular(), 3, Some(at), false);
         assert!(matches!(story.ending, Ending::Erred(_)));
-        let Some(Detail::Backup(detail)) = story.detail else {
+        let Some(Detail::Point(detail)) = story.detail else {
             panic!("a regular backup")
         };
-        assert_eq!(detail.snapshots, Vec::new(), "none is promised");
+        assert_eq!(detail.snapshots(), [], "none is promised");
         let reason = detail.unrecoverable_reason();
         assert!(reason.is_some_and(|text| text.contains("has no snapshot")));
     }
@@ -377,12 +381,15 @@ fn another_type_for_a_volume_from_a_snapshot_is_told_before_anything_is_made() {
 #[test]
 fn the_skew_between_snapshots_is_recorded() {
     let story = unfold(create(Capture::Snapshot), 3, None, false);
-    let Some(Detail::DrBackup(detail)) = story.detail else {
+    let Some(Detail::Point(detail)) = story.detail else {
         panic!("a DR backup")
     };
-    assert_eq!(detail.consistency.unwrap().skew_ms, Some(2000));
-    assert_eq!(detail.volume_backups.len(), 3);
-    let whole = DrBackupDetail {
+    assert_eq!(
+        detail.consistency.as_ref().and_then(|one| one.skew_ms),
+        Some(2000)
+    );
+    assert_eq!(detail.volume_backups().len(), 3);
+    let whole = PointDetail {
         consistency: None,
         ..*detail
     };
@@ -437,7 +444,7 @@ fn a_root_disk_that_is_no_volume_becomes_one_by_way_of_an_image() {
     let (image, size_gib) = made.expect("a volume");
     assert_eq!(image, Some(ImageId::new("made-volume-0-image")));
     assert_eq!(size_gib, 3, "as large as the flavor says");
-    let Some(Detail::DrBackup(detail)) = story.detail else {
+    let Some(Detail::Point(detail)) = story.detail else {
         panic!("a DR backup")
     };
     assert_eq!(detail.unrecoverable_reason(), None);
@@ -445,7 +452,7 @@ fn a_root_disk_that_is_no_volume_becomes_one_by_way_of_an_image() {
     let root = root.expect("a root volume");
     assert!(root.from_image);
     assert_eq!(root.id.as_str(), "image-server", "the id of the server");
-    assert_eq!(detail.volume_backups[0].volume, root.id);
+    assert_eq!(detail.volume_backups()[0].volume, root.id);
     let level = detail.consistency.map(|one| one.level);
     assert_eq!(level, Some(ConsistencyLevel::PerVolume));
 }

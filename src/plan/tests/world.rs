@@ -8,17 +8,15 @@ use uuid::Uuid;
 
 use super::super::Limits;
 use crate::domain::{
-    backup::{BackupDetail, VolumeSnapshot},
     capture::Capture,
     consistency::{ConsistencyLevel, ServerState},
     decision::{Decision, Detail, Ending, Wish},
-    dr_backup::{Mirror, VolumeBackup},
     effect::{Disposal, Effect, EffectKind, EffectState, Fact, Request},
     fault::{Fault, FaultKind, Service},
     id::{
-        BackupId, CloudName, DrBackupId, EffectKey, FlavorId, GroupId, NetworkId, OperationId,
-        ProjectId, ResourceId, RestorationId, SecurityGroupId, ServerId, SnapshotId, SubnetId,
-        Tenant, VolumeBackupId, VolumeId,
+        CloudName, EffectKey, FlavorId, GroupId, NetworkId, OperationId, PointId, ProjectId,
+        ResourceId, RestorationId, SecurityGroupId, ServerId, SnapshotId, SubnetId, Tenant,
+        VolumeBackupId, VolumeId,
     },
     inventory::{
         AdminReach, Allowance, Flavor, Inventory, Network, Quotas, Right, Subnet, VolumeType,
@@ -31,10 +29,13 @@ use crate::domain::{
         VolumeGroupFacts,
     },
     operation::{Ask, Operation},
+    point::{Content, PointDetail},
     record::{BackupRecord, Exported},
     restoration::{RestorePlanInput, RestoreWish},
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
+    volume_backup::{Mirror, VolumeBackup},
+    volume_snapshot::VolumeSnapshot,
 };
 /// As patient as it is shipped.
 pub(super) fn plan(operation: &Operation, ledger: &Ledger, now: Timestamp) -> Decision {
@@ -326,7 +327,7 @@ pub(super) fn create(capture: Capture) -> Operation {
         incremental: false,
         minimum: None,
     };
-    let resource = ResourceId::DrBackup(DrBackupId(Uuid::from_u128(1)));
+    let resource = ResourceId::Point(PointId::dr(Uuid::from_u128(1)));
     operation(resource, tenant("source", "demo"), ask, State::Creating)
 }
 
@@ -352,7 +353,7 @@ pub(super) fn restore(volumes: usize, wish: RestoreWish) -> Operation {
     operation(resource, tenant("dr", "demo"), ask, State::Creating)
 }
 
-pub(super) fn backup_detail(volumes: usize) -> BackupDetail {
+pub(super) fn backup_detail(volumes: usize) -> PointDetail {
     let manifest = manifest(volumes);
     let facts = manifest.volumes.iter().enumerate();
     let snapshots = facts.map(|(index, volume)| VolumeSnapshot {
@@ -362,10 +363,10 @@ pub(super) fn backup_detail(volumes: usize) -> BackupDetail {
         status: "available".to_owned(),
         created: None,
     });
-    BackupDetail {
-        snapshots: snapshots.collect(),
+    let snapshots = snapshots.collect();
+    PointDetail {
         manifest: Some(Box::new(manifest)),
-        ..BackupDetail::default()
+        ..PointDetail::of(Content::Regular(snapshots))
     }
 }
 
@@ -383,7 +384,7 @@ pub(super) fn restore_regular(volumes: usize, wish: RestoreWish) -> Operation {
     let ask = Ask::Restore(Box::new(RestorePlanInput {
         manifest: manifest(volumes),
         volume_backups: Vec::new(),
-        snapshots: backup_detail(volumes).snapshots,
+        snapshots: backup_detail(volumes).snapshots().to_vec(),
         mirrors: Vec::new(),
         wish,
     }));
@@ -391,7 +392,7 @@ pub(super) fn restore_regular(volumes: usize, wish: RestoreWish) -> Operation {
     operation(resource, tenant("source", "demo"), ask, State::Creating)
 }
 
-const REGULAR: ResourceId = ResourceId::Backup(BackupId(Uuid::from_u128(3)));
+const REGULAR: ResourceId = ResourceId::Point(PointId::regular(Uuid::from_u128(3)));
 
 /// A restoration out of chains of different lengths.
 pub(super) fn restore_chains(volumes: usize) -> Operation {
@@ -421,7 +422,7 @@ pub(super) fn registry(volumes: usize) -> Vec<Operation> {
             })
             .collect()
     };
-    let resource = ResourceId::DrBackup(DrBackupId(Uuid::from_u128(1)));
+    let resource = ResourceId::Point(PointId::dr(Uuid::from_u128(1)));
     let home = tenant("source", "demo");
     let update = Ask::UpdateDrBackup {
         description: "new".to_owned(),
@@ -450,13 +451,14 @@ pub(super) fn registry(volumes: usize) -> Vec<Operation> {
         things,
         missing: Vec::new(),
     };
-    let snapshots = backup_detail(volumes).snapshots;
+    let detail = backup_detail(volumes);
+    let snapshots = detail.snapshots().iter();
     let describe = Ask::UpdateBackup {
         description: "new".to_owned(),
-        snapshots: snapshots.into_iter().map(|one| one.id).collect(),
+        snapshots: snapshots.map(|one| one.id.clone()).collect(),
     };
     let discard = Ask::DeleteBackup {
-        detail: Box::new(backup_detail(volumes)),
+        detail: Box::new(detail),
         leftovers: Vec::new(),
         missing: Vec::new(),
     };

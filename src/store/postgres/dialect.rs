@@ -10,8 +10,14 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 
 use super::{Conn, Handle};
 use crate::{
-    domain::{id::Lane, restoration::Source, time::Timestamp},
-    store::schema::{backups, dr_backups, lanes},
+    domain::{
+        id::{Lane, PointId},
+        time::Timestamp,
+    },
+    store::{
+        schema::{lanes, points},
+        text::kind_word,
+    },
 };
 
 /// Sends all before it waits for the first answer: the server does one after the other, but
@@ -94,26 +100,15 @@ pub(super) async fn history_hold(conn: &mut Conn) -> QueryResult<bool> {
     diesel::select(held).get_result(conn).await
 }
 
-/// The state of a backup. The row stays as it is until the end of the transaction: else its
+/// The state of a point. The row stays as it is until the end of the transaction: else its
 /// deletion could begin beside the restoration that is being admitted.
-pub(super) async fn source_hold(conn: &mut Conn, source: Source) -> QueryResult<Option<String>> {
-    let state = match source {
-        Source::DrBackup(id) => {
-            dr_backups::table
-                .find(id.to_string())
-                .select(dr_backups::state)
-                .for_share()
-                .first(conn)
-                .await
-        }
-        Source::Backup(id) => {
-            backups::table
-                .find(id.to_string())
-                .select(backups::state)
-                .for_share()
-                .first(conn)
-                .await
-        }
-    };
-    state.optional()
+pub(super) async fn source_hold(conn: &mut Conn, source: PointId) -> QueryResult<Option<String>> {
+    points::table
+        .find(source.to_string())
+        .filter(points::kind.eq(kind_word(source.kind)))
+        .select(points::state)
+        .for_share()
+        .first(conn)
+        .await
+        .optional()
 }

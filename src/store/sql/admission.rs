@@ -4,19 +4,18 @@
 use futures::{FutureExt as _, future::BoxFuture};
 
 use super::{
-    Conn, backup, dialect, dr_backup, link, operation,
+    Conn, dialect, link, operation, point,
     request::{self, Before, Claim},
     restoration, schedule,
 };
 use crate::{
     domain::{
-        backup::Backup,
-        dr_backup::DrBackup,
         event::Event,
-        id::{BackupId, DrBackupId, ResourceId, RestorationId, ScheduleId},
+        id::{PointId, ResourceId, RestorationId, ScheduleId},
         lifecycle::State,
         operation::Operation,
-        restoration::{Restoration, Source},
+        point::Point,
+        restoration::Restoration,
         schedule::Schedule,
         time::Timestamp,
     },
@@ -46,8 +45,8 @@ pub(super) trait Kept: Clone + Send + Sync {
     fn get(conn: &mut Conn, id: Self::Id) -> BoxFuture<'_, Result<Option<Self>, StoreError>>;
     /// Itself as an answer that is kept.
     fn answer(&self) -> Result<String, StoreError>;
-    /// Reads an answer that was kept.
-    fn answered(text: &str) -> Result<Self, StoreError>;
+    /// Reads an answer about this one that was kept.
+    fn answered(id: Self::Id, text: &str) -> Result<Self, StoreError>;
     /// The event that tells of it as it is.
     fn event(&self) -> Result<Event, StoreError>;
 }
@@ -89,18 +88,18 @@ pub(super) async fn begin<R: Kept>(
     Ok((new, tidings))
 }
 
-/// Takes in a DR backup that another system made, at rest, with the links that it holds; one of the
-/// same id that is there already stays as it is.
+/// Takes in a point that another system made, at rest, with the links that it holds; one of the same id
+/// that is there already stays as it is.
 pub(super) async fn take_in(
     conn: &mut Conn,
-    backup: DrBackup,
-) -> Result<(Admitted<DrBackup>, Tidings), StoreError> {
-    if let Some(there) = dr_backup::get(conn, backup.id).await? {
+    point: Point,
+) -> Result<(Admitted<Point>, Tidings), StoreError> {
+    if let Some(there) = point::get(conn, point.id).await? {
         return Ok((Admitted::Before(there), Tidings::NONE));
     }
-    let (backup, tidings) = begin(conn, backup, None).await?;
-    link::put(conn, &[(backup.id, &backup.detail)]).await?;
-    Ok((Admitted::New(backup), tidings))
+    let (point, tidings) = begin(conn, point, None).await?;
+    link::put(conn, &[(point.id, &point.detail)]).await?;
+    Ok((Admitted::New(point), tidings))
 }
 
 /// Changes a resource, with the operation that follows, where one does.
@@ -149,7 +148,9 @@ pub(super) async fn before<R: Kept>(conn: &mut Conn, before: Before) -> Result<R
     if let Some(present) = R::get(conn, id).await? {
         return Ok(present);
     }
-    before.answer.map_or(Err(gone), |text| R::answered(&text))
+    before
+        .answer
+        .map_or(Err(gone), |text| R::answered(id, &text))
 }
 
 /// Keeps a resource as it is as the answer to a request.
@@ -162,8 +163,7 @@ pub(super) async fn keep_present(
         return Ok(());
     }
     match about {
-        ResourceId::DrBackup(id) => keep_one::<DrBackup>(conn, key, id).await,
-        ResourceId::Backup(id) => keep_one::<Backup>(conn, key, id).await,
+        ResourceId::Point(id) => keep_one::<Point>(conn, key, id).await,
         ResourceId::Restoration(id) => keep_one::<Restoration>(conn, key, id).await,
         // No operation is about a schedule.
         ResourceId::Schedule(_) => Ok(()),
@@ -182,7 +182,7 @@ async fn keep_one<R: Kept>(
 }
 
 /// Refuses when a backup is gone or going; holds it as it is until the end of the transaction.
-async fn check_not_leaving(conn: &mut Conn, source: Source) -> Result<(), StoreError> {
+async fn check_not_leaving(conn: &mut Conn, source: PointId) -> Result<(), StoreError> {
     let outdated = StoreError::Outdated(source.into());
     let Some(state) = dialect::source_hold(conn, source).await? else {
         return Err(outdated);
@@ -202,7 +202,7 @@ async fn check_not_leaving(conn: &mut Conn, source: Source) -> Result<(), StoreE
 /// a restoration that is admitted meanwhile waits for us and then sees the deletion.
 async fn check_not_restored(
     conn: &mut Conn,
-    source: Source,
+    source: PointId,
     state: State,
 ) -> Result<(), StoreError> {
     if state != State::DeletionScheduled {
@@ -220,7 +220,7 @@ async fn check_not_restored(
 /// meanwhile is not known to build on it yet: there Cinder refuses.
 async fn check_not_built_upon(
     conn: &mut Conn,
-    id: DrBackupId,
+    id: PointId,
     state: State,
 ) -> Result<(), StoreError> {
     if state != State::DeletionScheduled {
@@ -234,100 +234,52 @@ async fn check_not_built_upon(
     }
 }
 
-impl Kept for DrBackup {
-    type Id = DrBackupId;
+impl Kept for Point {
+    type Id = PointId;
 
     fn about(&self) -> ResourceId {
-        ResourceId::DrBackup(self.id)
+        ResourceId::Point(self.id)
     }
 
-    fn id_of(about: ResourceId) -> Option<DrBackupId> {
+    fn id_of(about: ResourceId) -> Option<PointId> {
         match about {
-            ResourceId::DrBackup(id) => Some(id),
-            ResourceId::Backup(_) | ResourceId::Restoration(_) | ResourceId::Schedule(_) => None,
+            ResourceId::Point(id) => Some(id),
+            ResourceId::Restoration(_) | ResourceId::Schedule(_) => None,
         }
     }
 
     fn revision(&mut self) -> &mut i64 {
-        &mut self.revision
+        &mut self.head.revision
     }
 
     fn insert<'c>(&'c self, conn: &'c mut Conn) -> BoxFuture<'c, Result<(), StoreError>> {
-        dr_backup::insert(conn, self).boxed()
+        point::insert(conn, self).boxed()
     }
 
     fn change<'c>(&'c self, conn: &'c mut Conn) -> BoxFuture<'c, Result<Self, StoreError>> {
         async move {
-            let changed = dr_backup::change(conn, self).await?;
-            check_not_restored(conn, Source::DrBackup(self.id), changed.state).await?;
-            check_not_built_upon(conn, self.id, changed.state).await?;
+            let changed = point::change(conn, self).await?;
+            check_not_restored(conn, self.id, changed.head.state).await?;
+            check_not_built_upon(conn, self.id, changed.head.state).await?;
             Ok(changed)
         }
         .boxed()
     }
 
-    fn get(conn: &mut Conn, id: DrBackupId) -> BoxFuture<'_, Result<Option<Self>, StoreError>> {
-        dr_backup::get(conn, id).boxed()
+    fn get(conn: &mut Conn, id: PointId) -> BoxFuture<'_, Result<Option<Self>, StoreError>> {
+        point::get(conn, id).boxed()
     }
 
     fn answer(&self) -> Result<String, StoreError> {
-        dr_backup::answer(self)
+        point::answer(self)
     }
 
-    fn answered(text: &str) -> Result<Self, StoreError> {
-        dr_backup::answered(text)
-    }
-
-    fn event(&self) -> Result<Event, StoreError> {
-        dr_backup::event_of(self)
-    }
-}
-
-impl Kept for Backup {
-    type Id = BackupId;
-
-    fn about(&self) -> ResourceId {
-        ResourceId::Backup(self.id)
-    }
-
-    fn id_of(about: ResourceId) -> Option<BackupId> {
-        match about {
-            ResourceId::Backup(id) => Some(id),
-            ResourceId::DrBackup(_) | ResourceId::Restoration(_) | ResourceId::Schedule(_) => None,
-        }
-    }
-
-    fn revision(&mut self) -> &mut i64 {
-        &mut self.revision
-    }
-
-    fn insert<'c>(&'c self, conn: &'c mut Conn) -> BoxFuture<'c, Result<(), StoreError>> {
-        backup::insert(conn, self).boxed()
-    }
-
-    fn change<'c>(&'c self, conn: &'c mut Conn) -> BoxFuture<'c, Result<Self, StoreError>> {
-        async move {
-            let changed = backup::change(conn, self).await?;
-            check_not_restored(conn, Source::Backup(self.id), changed.state).await?;
-            Ok(changed)
-        }
-        .boxed()
-    }
-
-    fn get(conn: &mut Conn, id: BackupId) -> BoxFuture<'_, Result<Option<Self>, StoreError>> {
-        backup::get(conn, id).boxed()
-    }
-
-    fn answer(&self) -> Result<String, StoreError> {
-        backup::answer(self)
-    }
-
-    fn answered(text: &str) -> Result<Self, StoreError> {
-        backup::answered(text)
+    fn answered(id: PointId, text: &str) -> Result<Self, StoreError> {
+        point::answered(id.kind, text)
     }
 
     fn event(&self) -> Result<Event, StoreError> {
-        backup::event_of(self)
+        point::event_of(self)
     }
 }
 
@@ -341,7 +293,7 @@ impl Kept for Restoration {
     fn id_of(about: ResourceId) -> Option<RestorationId> {
         match about {
             ResourceId::Restoration(id) => Some(id),
-            ResourceId::DrBackup(_) | ResourceId::Backup(_) | ResourceId::Schedule(_) => None,
+            ResourceId::Point(_) | ResourceId::Schedule(_) => None,
         }
     }
 
@@ -369,7 +321,7 @@ impl Kept for Restoration {
         restoration::answer(self)
     }
 
-    fn answered(text: &str) -> Result<Self, StoreError> {
+    fn answered(_: RestorationId, text: &str) -> Result<Self, StoreError> {
         restoration::answered(text)
     }
 
@@ -388,7 +340,7 @@ impl Kept for Schedule {
     fn id_of(about: ResourceId) -> Option<ScheduleId> {
         match about {
             ResourceId::Schedule(id) => Some(id),
-            ResourceId::DrBackup(_) | ResourceId::Backup(_) | ResourceId::Restoration(_) => None,
+            ResourceId::Point(_) | ResourceId::Restoration(_) => None,
         }
     }
 
@@ -412,7 +364,7 @@ impl Kept for Schedule {
         schedule::answer(self)
     }
 
-    fn answered(text: &str) -> Result<Self, StoreError> {
+    fn answered(_: ScheduleId, text: &str) -> Result<Self, StoreError> {
         schedule::answered(text)
     }
 

@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 
 use super::{Conn, dialect, prepared::Prepared};
 use crate::{
-    domain::{dr_backup::DrBackupDetail, id::DrBackupId},
+    domain::{id::PointId, point::PointDetail},
     port::store::StoreError,
     store::{aside, schema::links, text::uuid},
 };
@@ -23,7 +23,7 @@ struct Row {
 /// Writes what these DR backups hold from now on.
 pub(super) async fn put(
     conn: &mut Conn,
-    details: &[(DrBackupId, &DrBackupDetail)],
+    details: &[(PointId, &PointDetail)],
 ) -> Result<(), StoreError> {
     if details.is_empty() {
         return Ok(());
@@ -35,7 +35,7 @@ pub(super) async fn put(
     let rows: Vec<Row> = details
         .iter()
         .flat_map(|(id, detail)| {
-            detail.volume_backups.iter().map(|link| Row {
+            detail.volume_backups().iter().map(|link| Row {
                 dr_backup: id.to_string(),
                 backup: link.id.as_str().to_owned(),
                 own: i64::from(!link.inherited),
@@ -55,7 +55,7 @@ pub(super) async fn put(
 pub(super) async fn owners(
     conn: &mut Conn,
     backups: &[&str],
-) -> Result<HashMap<String, DrBackupId>, StoreError> {
+) -> Result<HashMap<String, PointId>, StoreError> {
     let rows: Vec<(String, String)> = links::table
         .filter(links::backup.eq_any(backups))
         .filter(links::own.eq(1))
@@ -64,13 +64,13 @@ pub(super) async fn owners(
         .await?;
     let named = rows.into_iter().filter_map(|(backup, owner)| {
         let read = uuid(&owner).inspect_err(|problem| aside::set_aside("link", &backup, problem));
-        Some((backup, DrBackupId(read.ok()?)))
+        Some((backup, PointId::dr(read.ok()?)))
     });
     Ok(named.collect())
 }
 
 /// The DR backups that hold what another one made.
-pub(super) async fn heirs(conn: &mut Conn, of: DrBackupId) -> Result<Vec<DrBackupId>, StoreError> {
+pub(super) async fn heirs(conn: &mut Conn, of: PointId) -> Result<Vec<PointId>, StoreError> {
     let own: Vec<String> = links::table
         .filter(links::dr_backup.eq(of.to_string()))
         .filter(links::own.eq(1))
@@ -85,5 +85,5 @@ pub(super) async fn heirs(conn: &mut Conn, of: DrBackupId) -> Result<Vec<DrBacku
         .order(links::dr_backup)
         .load(conn)
         .await?;
-    ids.iter().map(|id| uuid(id).map(DrBackupId)).collect()
+    ids.iter().map(|id| uuid(id).map(PointId::dr)).collect()
 }

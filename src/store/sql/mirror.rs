@@ -3,15 +3,15 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::{Conn, dialect, dr_backup, link, prepared::Prepared};
+use super::{Conn, dialect, link, point, prepared::Prepared};
 use crate::{
     domain::{
-        dr_backup::Mirror,
-        id::{DrBackupId, Tenant, VolumeBackupId},
+        id::{PointId, Tenant, VolumeBackupId},
+        volume_backup::Mirror,
     },
     port::store::StoreError,
     store::{
-        schema::{dr_backups, links, mirrors},
+        schema::{links, mirrors, points},
         text::tenant,
     },
 };
@@ -30,7 +30,7 @@ struct Row {
 /// is nobody's with this one. A DR backup that is gone keeps none: its bytes went with it.
 pub(super) async fn keep(
     conn: &mut Conn,
-    of: DrBackupId,
+    of: PointId,
     known: &[Mirror],
     seen: bool,
 ) -> Result<(), StoreError> {
@@ -39,7 +39,7 @@ pub(super) async fn keep(
     }
     let ids: Vec<&str> = known.iter().map(|mirror| mirror.backup.as_str()).collect();
     let owners = link::owners(conn, &ids).await?;
-    let holder = dr_backup::exists(conn, of).await?.then_some(of);
+    let holder = point::exists(conn, of).await?.then_some(of);
     let rows: Vec<Row> = known
         .iter()
         .filter_map(|mirror| {
@@ -77,7 +77,7 @@ async fn mark_seen(conn: &mut Conn, row: &Row) -> Result<(), StoreError> {
 }
 
 /// The mirrors of everything that a DR backup holds, whosever they are.
-pub(super) async fn list(conn: &mut Conn, of: DrBackupId) -> Result<Vec<Mirror>, StoreError> {
+pub(super) async fn list(conn: &mut Conn, of: PointId) -> Result<Vec<Mirror>, StoreError> {
     let rows: Vec<(String, String, String)> = mirrors::table
         .filter(
             mirrors::dr_backup
@@ -108,9 +108,9 @@ pub(super) async fn of_tenant(
     home: &Tenant,
 ) -> Result<Vec<(Mirror, bool)>, StoreError> {
     let rows: Vec<(String, String, String, i64)> = mirrors::table
-        .inner_join(dr_backups::table.on(dr_backups::id.eq(mirrors::dr_backup)))
-        .filter(dr_backups::cloud.eq(home.cloud.as_str()))
-        .filter(dr_backups::project.eq(home.project.as_str()))
+        .inner_join(points::table.on(points::id.eq(mirrors::dr_backup)))
+        .filter(points::cloud.eq(home.cloud.as_str()))
+        .filter(points::project.eq(home.project.as_str()))
         .select((
             mirrors::backup,
             mirrors::cloud,

@@ -8,8 +8,6 @@
 use super::{Conn, Db, Engine, Handle, dialect};
 
 mod admission;
-mod backup;
-mod dr_backup;
 mod effect;
 pub(super) mod event;
 mod history;
@@ -19,6 +17,7 @@ mod mirror;
 mod operation;
 mod orphan;
 mod page;
+mod point;
 pub(super) mod prepared;
 mod request;
 mod restoration;

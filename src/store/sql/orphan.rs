@@ -19,7 +19,7 @@ use crate::{
     port::store::{RequestKey, StoreError},
     store::{
         aside,
-        schema::{backups, dr_backups, effects, mirrors, operations, requests, restorations},
+        schema::{effects, mirrors, operations, points, requests, restorations},
         text::{from_json, json, uuid},
     },
 };
@@ -33,16 +33,19 @@ const RESOURCES_PER_STATEMENT: i64 = 200;
 /// What the answers to requests about orphans are filed under: they are about no resource of ours.
 const ORPHANS: &str = "orphans";
 
-/// The part of a DR backup that names things in clouds; the rest may be large.
+/// The part of a point that names things in clouds; the rest may be large.
 #[derive(Deserialize)]
-struct OfDrBackup {
-    volume_backups: Vec<OfThing>,
+struct OfPoint {
+    #[serde(flatten)]
+    content: OfContent,
 }
 
-/// The same of a regular backup.
 #[derive(Deserialize)]
-struct OfBackup {
-    snapshots: Vec<OfThing>,
+enum OfContent {
+    #[serde(rename = "volume_backups")]
+    Dr(Vec<OfThing>),
+    #[serde(rename = "snapshots")]
+    Regular(Vec<OfThing>),
 }
 
 #[derive(Deserialize)]
@@ -69,15 +72,10 @@ struct OfMirror {
     backup: String,
 }
 
-impl OfDrBackup {
+impl OfPoint {
     fn things(self) -> impl Iterator<Item = String> {
-        self.volume_backups.into_iter().map(|one| one.id)
-    }
-}
-
-impl OfBackup {
-    fn things(self) -> impl Iterator<Item = String> {
-        self.snapshots.into_iter().map(|one| one.id)
+        let (OfContent::Dr(things) | OfContent::Regular(things)) = self.content;
+        things.into_iter().map(|one| one.id)
     }
 }
 
@@ -219,8 +217,7 @@ async fn held_by_resources(
     asked: &BTreeSet<&String>,
     known: &mut Known,
 ) -> Result<(), StoreError> {
-    held_by!(conn, tenant, asked, known, dr_backups, OfDrBackup);
-    held_by!(conn, tenant, asked, known, backups, OfBackup);
+    held_by!(conn, tenant, asked, known, points, OfPoint);
     held_by!(conn, tenant, asked, known, restorations, OfRestoration);
     Ok(())
 }

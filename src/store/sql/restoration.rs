@@ -16,11 +16,10 @@ use crate::{
     domain::{
         decision::{Detail, Ending},
         event::Event,
-        id::{BackupId, DrBackupId, InstanceId, ResourceId, RestorationId},
+        id::{InstanceId, PointId, PointKind, ResourceId, RestorationId},
         lifecycle::State,
         page::{Cursor, OrderField, OrderValue, Page, Query},
-        restoration::{Restoration, RestorationDetail, Source},
-        schedule::PointKind,
+        restoration::{Restoration, RestorationDetail},
         time::Timestamp,
     },
     port::store::{News, StoreError},
@@ -122,18 +121,18 @@ pub(super) async fn of_ids(
 }
 
 /// The rows that restore a backup.
-fn of(source: Source) -> restorations::BoxedQuery<'static, Engine> {
+fn of(source: PointId) -> restorations::BoxedQuery<'static, Engine> {
     let rows = restorations::table.into_boxed();
-    match source {
-        Source::DrBackup(id) => rows.filter(restorations::dr_backup.eq(id.to_string())),
-        Source::Backup(id) => rows.filter(restorations::backup.eq(id.to_string())),
+    match source.kind {
+        PointKind::Dr => rows.filter(restorations::dr_backup.eq(source.to_string())),
+        PointKind::Regular => rows.filter(restorations::backup.eq(source.to_string())),
     }
 }
 
 /// Those of a backup, newest first.
 pub(super) async fn of_source(
     conn: &mut Conn,
-    source: Source,
+    source: PointId,
     limit: i64,
 ) -> Result<Vec<Restoration>, StoreError> {
     let rows: Vec<Row> = of(source)
@@ -148,7 +147,7 @@ pub(super) async fn of_source(
 /// Those of a backup that have an operation under way.
 pub(super) async fn busy(
     conn: &mut Conn,
-    source: Source,
+    source: PointId,
 ) -> Result<Vec<RestorationId>, StoreError> {
     let ids: Vec<String> = of(source)
         .filter(restorations::state.ne_all(resting()))
@@ -205,16 +204,16 @@ pub(super) async fn page(
         .offset(i64::try_from(skip).unwrap_or(i64::MAX))
         .into_boxed::<Engine>();
     narrowed!(rows, filter, restorations, instance_name);
-    match filter.source {
+    match filter.kind {
         None => {}
-        Some(PointKind::DrBackup) => rows = rows.filter(restorations::dr_backup.is_not_null()),
-        Some(PointKind::Backup) => rows = rows.filter(restorations::backup.is_not_null()),
+        Some(PointKind::Dr) => rows = rows.filter(restorations::dr_backup.is_not_null()),
+        Some(PointKind::Regular) => rows = rows.filter(restorations::backup.is_not_null()),
     }
-    if let Some(id) = filter.dr_backup {
-        rows = rows.filter(restorations::dr_backup.eq(id.to_string()));
-    }
-    if let Some(id) = filter.backup {
-        rows = rows.filter(restorations::backup.eq(id.to_string()));
+    for id in filter.points {
+        rows = match id.kind {
+            PointKind::Dr => rows.filter(restorations::dr_backup.eq(id.to_string())),
+            PointKind::Regular => rows.filter(restorations::backup.eq(id.to_string())),
+        };
     }
     let rows = ordered!(rows, order, after, restorations, instance_name);
     let rows: Vec<Row> = rows.load(conn).await?;
@@ -323,7 +322,7 @@ pub(super) async fn tell(
     id: RestorationId,
     news: &News,
     ending: &Ending,
-) -> Result<(Event, Option<ResourceId>), StoreError> {
+) -> Result<(Event, Option<PointId>), StoreError> {
     let told = Told {
         state: news.state.name().to_owned(),
         runtime_state: news.report.runtime_state.clone(),
@@ -358,8 +357,8 @@ pub(super) async fn tell(
     };
     let dr_backup = dr_backup.as_deref().map(uuid).transpose()?;
     let backup = backup.as_deref().map(uuid).transpose()?;
-    let dr_backup = dr_backup.map(|id| ResourceId::DrBackup(DrBackupId(id)));
-    let backup = backup.map(|id| ResourceId::Backup(BackupId(id)));
+    let dr_backup = dr_backup.map(PointId::dr);
+    let backup = backup.map(PointId::regular);
     Ok((event, dr_backup.or(backup)))
 }
 
@@ -403,7 +402,7 @@ pub(super) fn event_of(restoration: &Restoration) -> Result<Event, StoreError> {
 pub(super) fn written_detail(news: &News) -> Result<Option<&RestorationDetail>, StoreError> {
     match (&news.report.detail, news.detail_changed) {
         (Some(Detail::Restoration(detail)), true) => Ok(Some(detail)),
-        (Some(Detail::DrBackup(_) | Detail::Backup(_)), true) => Err(unreadable(
+        (Some(Detail::Point(_)), true) => Err(unreadable(
             "the detail of a restoration",
             "it is that of another kind",
         )),
@@ -413,9 +412,10 @@ pub(super) fn written_detail(news: &News) -> Result<Option<&RestorationDetail>, 
 
 impl Row {
     fn of(restoration: &Restoration) -> Result<Self, StoreError> {
-        let (dr_backup, backup) = match restoration.source {
-            Source::DrBackup(id) => (Some(id.to_string()), None),
-            Source::Backup(id) => (None, Some(id.to_string())),
+        let source = restoration.source;
+        let (dr_backup, backup) = match source.kind {
+            PointKind::Dr => (Some(source.to_string()), None),
+            PointKind::Regular => (None, Some(source.to_string())),
         };
         Ok(Self {
             id: restoration.id.to_string(),
@@ -439,7 +439,9 @@ impl Row {
 }
 
 impl Stored for Row {
-    const KIND: &'static str = "restoration";
+    fn kind(&self) -> &'static str {
+        "restoration"
+    }
 
     fn key(&self) -> &str {
         &self.id
@@ -459,10 +461,10 @@ impl TryFrom<Row> for Restoration {
 impl Row {
     /// What can be read of it.
     fn read(self, gaps: &mut Gaps) -> Restoration {
-        let none = Source::DrBackup(DrBackupId(Uuid::nil()));
+        let none = PointId::dr(Uuid::nil());
         let source = match (self.dr_backup, self.backup) {
-            (Some(id), None) => uuid(&id).map(|id| Source::DrBackup(DrBackupId(id))),
-            (None, Some(id)) => uuid(&id).map(|id| Source::Backup(BackupId(id))),
+            (Some(id), None) => uuid(&id).map(PointId::dr),
+            (None, Some(id)) => uuid(&id).map(PointId::regular),
             (None, None) | (Some(_), Some(_)) => Err(unreadable(
                 "a restoration",
                 "it restores not exactly one backup",
@@ -488,9 +490,9 @@ impl Row {
 
     /// What can be read of it; where that is not all, it says so.
     fn salvaged(self) -> Restoration {
-        let (mut gaps, key) = (Gaps::default(), self.id.clone());
+        let (mut gaps, kind, key) = (Gaps::default(), self.kind(), self.id.clone());
         let mut read = self.read(&mut gaps);
-        if let Some((told, error)) = gaps.told(Self::KIND, &key) {
+        if let Some((told, error)) = gaps.told(kind, &key) {
             read.runtime_state = told;
             read.error = Some(error);
         }

@@ -6,13 +6,13 @@ use diesel::{dsl::sql, expression::SqlLiteral, prelude::*, sql_types::Bool};
 use diesel_async::RunQueryDsl;
 
 use super::{
-    Conn, Engine, backup, dr_backup,
+    Conn, Engine,
     page::{behind, cut, time_cursor},
-    schedule,
+    point, schedule,
 };
 use crate::{
     domain::{
-        id::{CloudName, RunId, ScheduleId},
+        id::{CloudName, PointId, RunId, ScheduleId},
         lifecycle::State,
         page::{Cursor, OrderValue, Page},
         schedule::{Run, RunCause, RunOutcome},
@@ -22,7 +22,7 @@ use crate::{
     store::{
         aside::{Gaps, Stored, readable_one},
         schema::runs,
-        text::{from_word, number, resource, resource_kind, unreadable, uuid, word},
+        text::{from_word, kind_of_word, kind_word, number, unreadable, uuid, word},
     },
 };
 
@@ -61,8 +61,8 @@ pub(super) async fn insert(
         cause: word(&run.cause)?,
         outcome: run.outcome.name().to_owned(),
         reason: run.reason.clone(),
-        point_kind: run.point.map(|point| resource_kind(point).to_owned()),
-        point_id: run.point.map(|point| point.uuid().to_string()),
+        point_kind: run.point.map(|point| kind_word(point.kind).to_owned()),
+        point_id: run.point.map(|point| point.to_string()),
         began: run.began.0,
         ended: run.ended.map(|time| time.0),
     };
@@ -145,8 +145,7 @@ pub(super) async fn rested(conn: &mut Conn, limit: u32) -> Result<Vec<(Run, Made
         .load(conn)
         .await?;
     let ids: Vec<String> = rows.iter().filter_map(|row| row.point_id.clone()).collect();
-    let mut standing: HashMap<_, _> = dr_backup::standing(conn, &ids).await?.into_iter().collect();
-    standing.extend(backup::standing(conn, &ids).await?);
+    let standing: HashMap<_, _> = point::standing(conn, &ids).await?.into_iter().collect();
     let mut rested = Vec::new();
     for row in rows {
         let point = row.point_id.as_ref().and_then(|id| standing.get(id));
@@ -184,7 +183,9 @@ pub(super) async fn rested(conn: &mut Conn, limit: u32) -> Result<Vec<(Run, Made
 }
 
 impl Stored for Row {
-    const KIND: &'static str = "run";
+    fn kind(&self) -> &'static str {
+        "run"
+    }
 
     fn key(&self) -> &str {
         &self.id
@@ -207,7 +208,12 @@ impl Row {
         let outcome = RunOutcome::from_name(&self.outcome)
             .ok_or_else(|| unreadable("the outcome of a run", &self.outcome));
         let point = self.point_kind.as_ref().zip(self.point_id.as_ref());
-        let point = point.map(|(kind, id)| resource(kind, id)).transpose();
+        let point = point.map(|(kind, id)| {
+            Ok(PointId {
+                kind: kind_of_word(kind)?,
+                id: uuid(id)?,
+            })
+        });
         Run {
             id: RunId(gaps.or_default(uuid(&self.id))),
             schedule: ScheduleId(gaps.or_default(uuid(&self.schedule))),
@@ -218,7 +224,7 @@ impl Row {
             ),
             outcome: gaps.fill(outcome, RunOutcome::Failed),
             reason: self.reason,
-            point: gaps.or_default(point),
+            point: gaps.or_default(point.transpose()),
             began: Timestamp(self.began),
             ended: self.ended.map(Timestamp),
         }
@@ -226,9 +232,9 @@ impl Row {
 
     /// What can be read of it; where that is not all, its reason says so.
     fn salvaged(self) -> Run {
-        let (mut gaps, key) = (Gaps::default(), self.id.clone());
+        let (mut gaps, kind, key) = (Gaps::default(), self.kind(), self.id.clone());
         let mut read = self.read(&mut gaps);
-        if let Some((told, _)) = gaps.told(Self::KIND, &key) {
+        if let Some((told, _)) = gaps.told(kind, &key) {
             read.reason = told;
         }
         read

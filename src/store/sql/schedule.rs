@@ -14,11 +14,11 @@ use crate::{
     domain::{
         capture::Capture,
         event::Event,
-        id::{ResourceId, ScheduleId, ServerId},
+        id::{PointKind, ResourceId, ScheduleId, ServerId},
         lifecycle::State,
         page::{Cursor, OrderField, OrderValue, Page, Query},
         progress::Progress,
-        schedule::{Keep, MissedRuns, Plan, PointKind, Schedule},
+        schedule::{Keep, MissedRuns, Plan, Schedule},
         time::Timestamp,
     },
     port::store::StoreError,
@@ -295,7 +295,9 @@ impl Row {
 }
 
 impl Stored for Row {
-    const KIND: &'static str = "schedule";
+    fn kind(&self) -> &'static str {
+        "schedule"
+    }
 
     fn key(&self) -> &str {
         &self.id
@@ -319,7 +321,7 @@ impl Row {
         let none = Plan {
             name: self.name,
             description: String::new(),
-            kind: PointKind::DrBackup,
+            kind: PointKind::Dr,
             capture: Capture::default(),
             minimum: None,
             full_every: 0,
@@ -348,9 +350,9 @@ impl Row {
 
     /// What can be read of it; where that is not all, it says so.
     fn salvaged(self) -> Schedule {
-        let (mut gaps, key) = (Gaps::default(), self.id.clone());
+        let (mut gaps, kind, key) = (Gaps::default(), self.kind(), self.id.clone());
         let mut read = self.read(&mut gaps);
-        if let Some((told, error)) = gaps.told(Self::KIND, &key) {
+        if let Some((told, error)) = gaps.told(kind, &key) {
             read.runtime_state = told;
             read.error = Some(error);
         }

@@ -5,18 +5,16 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 
 use super::{
-    Conn, Db, admission, backup, dr_backup,
+    Conn, Db, admission, point,
     request::{self, Before, Claim},
     restoration, run, schedule,
 };
 use crate::{
     domain::{
-        backup::Backup,
-        dr_backup::DrBackup,
         event::Event,
         id::{CloudName, ResourceId, ScheduleId},
         page::{Cursor, Page, Query},
-        point::PointFacts,
+        point::{Point, PointFacts},
         schedule::{Run, RunOutcome, Schedule},
         time::Timestamp,
     },
@@ -152,14 +150,8 @@ impl Schedules for Db {
                 let Some(point) = point else {
                     return Ok((begun, Tidings::of(vec![changed])));
                 };
-                let mut tidings = match point {
-                    NewPoint::DrBackup(made, operation) => {
-                        admission::begin(conn, *made, Some(&operation)).await?.1
-                    }
-                    NewPoint::Backup(made, operation) => {
-                        admission::begin(conn, *made, Some(&operation)).await?.1
-                    }
-                };
+                let NewPoint { point, operation } = point;
+                let (_, mut tidings) = admission::begin(conn, point, Some(&operation)).await?;
                 tidings.events.insert(0, changed);
                 Ok((begun, tidings))
             }
@@ -207,9 +199,8 @@ impl Schedules for Db {
     async fn points_of(&self, of: ScheduleId) -> Result<Vec<KeptPoint>, StoreError> {
         self.snapshot(move |conn| {
             async move {
-                let dr_backups = dr_backup::of_schedule(conn, of).await?;
-                let backups = backup::of_schedule(conn, of).await?;
-                kept_points(conn, &dr_backups, &backups).await
+                let points = point::of_schedule(conn, of).await?;
+                kept_points(conn, &points).await
             }
             .boxed()
         })
@@ -224,9 +215,8 @@ impl Schedules for Db {
         let limit = i64::from(self.page_limit(limit));
         self.snapshot(move |conn| {
             async move {
-                let dr_backups = dr_backup::expired(conn, now, limit).await?;
-                let backups = backup::expired(conn, now, limit).await?;
-                kept_points(conn, &dr_backups, &backups).await
+                let points = point::expired(conn, now, limit).await?;
+                kept_points(conn, &points).await
             }
             .boxed()
         })
@@ -240,16 +230,9 @@ async fn change(conn: &mut Conn, wanted: &Schedule) -> Result<Event, StoreError>
 }
 
 /// Points with whether a restoration of them runs.
-async fn kept_points(
-    conn: &mut Conn,
-    dr_backups: &[DrBackup],
-    backups: &[Backup],
-) -> Result<Vec<KeptPoint>, StoreError> {
-    let dr_backups = dr_backups.iter().map(PointFacts::from);
-    let points: Vec<PointFacts> = dr_backups
-        .chain(backups.iter().map(PointFacts::from))
-        .collect();
-    let ids: Vec<String> = points.iter().map(|one| one.id.uuid().to_string()).collect();
+async fn kept_points(conn: &mut Conn, points: &[Point]) -> Result<Vec<KeptPoint>, StoreError> {
+    let points: Vec<PointFacts> = points.iter().map(PointFacts::from).collect();
+    let ids: Vec<String> = points.iter().map(|one| one.id.to_string()).collect();
     let used = restoration::in_use(conn, &ids).await?;
     let kept = points.into_iter().zip(ids).map(|(point, id)| KeptPoint {
         used: used.contains(&id),

@@ -18,7 +18,7 @@ use crate::{
     port::store::StoreError,
     store::{
         aside::Gaps,
-        schema::{backups, dr_backups, lanes, mirrors, sweeps},
+        schema::{lanes, mirrors, points, sweeps},
         text::{from_json, json, tenant},
     },
 };
@@ -136,20 +136,20 @@ async fn due_points(
     let mut found: BTreeMap<(String, String), Timestamp> = BTreeMap::new();
     let broken_off = verification::is_urgent()?;
     macro_rules! due {
-        ($table:ident, $before:expr, $wanted:expr) => {
-            let rows: Vec<(String, String)> = $table::table
+        ($before:expr, $wanted:expr) => {
+            let rows: Vec<(String, String)> = points::table
                 .left_join(
                     sweeps::table.on(sweeps::cloud
-                        .eq($table::cloud)
-                        .and(sweeps::project.eq($table::project))
+                        .eq(points::cloud)
+                        .and(sweeps::project.eq(points::project))
                         .and(sweeps::aim.eq(Aim::Points { urgent }.name()))),
                 )
-                .filter($table::state.eq_any([State::Ok.name(), State::Erred.name()]))
+                .filter(points::state.eq_any([State::Ok.name(), State::Erred.name()]))
                 .filter(sweeps::begun.is_null().or(sweeps::begun.lt($before.0)))
                 .filter($wanted)
-                .select(($table::cloud, $table::project))
+                .select((points::cloud, points::project))
                 .distinct()
-                .order(($table::cloud, $table::project))
+                .order((points::cloud, points::project))
                 .limit(limit)
                 .load(conn)
                 .await?;
@@ -159,36 +159,14 @@ async fn due_points(
             }
         };
     }
+    let is_ok = || points::state.eq(State::Ok.name());
     // What failed to be made has nothing to be seen.
+    due!(before, is_ok().or(points::verified.is_not_null()));
     due!(
-        dr_backups,
-        before,
-        dr_backups::state
-            .eq(State::Ok.name())
-            .or(dr_backups::verified.is_not_null())
-    );
-    due!(
-        backups,
-        before,
-        backups::state
-            .eq(State::Ok.name())
-            .or(backups::verified.is_not_null())
-    );
-    due!(
-        dr_backups,
         urgent,
-        dr_backups::state
-            .eq(State::Ok.name())
-            .and(dr_backups::verified.is_null())
-            .or(dr_backups::doubt.assume_not_null().like(broken_off.clone()))
-    );
-    due!(
-        backups,
-        urgent,
-        backups::state
-            .eq(State::Ok.name())
-            .and(backups::verified.is_null())
-            .or(backups::doubt.assume_not_null().like(broken_off.clone()))
+        is_ok()
+            .and(points::verified.is_null())
+            .or(points::doubt.assume_not_null().like(broken_off.clone()))
     );
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let due = |((cloud, project), before)| (cloud, project, before);

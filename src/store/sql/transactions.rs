@@ -8,25 +8,24 @@ use futures::FutureExt as _;
 use tokio::sync::watch;
 
 use super::{
-    Db, admission, backup, dialect, dr_backup, effect, event, history, lane, mirror, operation,
-    orphan, request, restoration, sweep,
+    Db, admission, dialect, effect, event, history, lane, mirror, operation, orphan, point,
+    request, restoration, sweep,
     turn::{self, LaneTurn},
     verification,
 };
 use crate::{
     domain::{
-        backup::Backup,
-        dr_backup::{DrBackup, Mirror},
         event::Event,
         id::{
-            BackupId, DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId,
-            RestorationId, Tenant,
+            InstanceId, Lane, OperationId, PointId, ReplicaId, ResourceId, RestorationId, Tenant,
         },
         operation::{Leftover, Operation, UnderWay},
         orphan::{Aim, Farewell, Known, Sweep},
         page::{Page, Query},
-        restoration::{Restoration, Source},
+        point::Point,
+        restoration::Restoration,
         time::Timestamp,
+        volume_backup::Mirror,
     },
     port::store::{Admitted, Loaded, Looked, PointsStanding, RequestKey, Store, StoreError, Turn},
     store::{aside, wake::Tidings},
@@ -34,13 +33,7 @@ use crate::{
 
 #[async_trait]
 impl Store for Db {
-    async fn dr_backup_answered(&self, key: &RequestKey) -> Result<Option<DrBackup>, StoreError> {
-        let key = key.clone();
-        self.read(move |conn| async move { admission::answered(conn, &key).await }.boxed())
-            .await
-    }
-
-    async fn backup_answered(&self, key: &RequestKey) -> Result<Option<Backup>, StoreError> {
+    async fn point_answered(&self, key: &RequestKey) -> Result<Option<Point>, StoreError> {
         let key = key.clone();
         self.read(move |conn| async move { admission::answered(conn, &key).await }.boxed())
             .await
@@ -55,94 +48,54 @@ impl Store for Db {
             .await
     }
 
-    async fn dr_backup_admit(
+    async fn point_admit(
         &self,
         key: Option<RequestKey>,
-        backup: DrBackup,
+        point: Point,
         operation: Operation,
-    ) -> Result<Admitted<DrBackup>, StoreError> {
+    ) -> Result<Admitted<Point>, StoreError> {
         let now = self.clock().now();
         self.write(move |conn| {
-            async move { admission::admit(conn, key.as_ref(), backup, Some(&operation), now).await }
+            async move { admission::admit(conn, key.as_ref(), point, Some(&operation), now).await }
                 .boxed()
         })
         .await
     }
 
-    async fn dr_backup_take_in(&self, backup: DrBackup) -> Result<Admitted<DrBackup>, StoreError> {
-        self.write(move |conn| admission::take_in(conn, backup).boxed())
+    async fn point_take_in(&self, point: Point) -> Result<Admitted<Point>, StoreError> {
+        self.write(move |conn| admission::take_in(conn, point).boxed())
             .await
     }
 
-    async fn dr_backup_change(
+    async fn point_change(
         &self,
         key: Option<RequestKey>,
-        backup: DrBackup,
+        point: Point,
         operation: Option<Operation>,
-    ) -> Result<Admitted<DrBackup>, StoreError> {
+    ) -> Result<Admitted<Point>, StoreError> {
         let now = self.clock().now();
         self.write(move |conn| {
-            async move { admission::change(conn, key.as_ref(), backup, operation, now).await }
+            async move { admission::change(conn, key.as_ref(), point, operation, now).await }
                 .boxed()
         })
         .await
     }
 
-    async fn dr_backup_get(&self, id: DrBackupId) -> Result<DrBackup, StoreError> {
-        self.read(move |conn| dr_backup::get(conn, id).boxed())
+    async fn point_get(&self, id: PointId) -> Result<Point, StoreError> {
+        self.read(move |conn| point::get(conn, id).boxed())
             .await?
-            .ok_or(StoreError::NotFound(ResourceId::DrBackup(id)))
+            .ok_or(StoreError::NotFound(ResourceId::Point(id)))
     }
 
-    async fn dr_backups_list(&self, query: Query) -> Result<Page<DrBackup>, StoreError> {
+    async fn points_list(&self, query: Query) -> Result<Page<Point>, StoreError> {
         let limit = self.page_limit(query.limit);
-        self.read(move |conn| dr_backup::page(conn, query, limit).boxed())
-            .await
-    }
-
-    async fn backup_admit(
-        &self,
-        key: Option<RequestKey>,
-        backup: Backup,
-        operation: Operation,
-    ) -> Result<Admitted<Backup>, StoreError> {
-        let now = self.clock().now();
-        self.write(move |conn| {
-            async move { admission::admit(conn, key.as_ref(), backup, Some(&operation), now).await }
-                .boxed()
-        })
-        .await
-    }
-
-    async fn backup_change(
-        &self,
-        key: Option<RequestKey>,
-        backup: Backup,
-        operation: Option<Operation>,
-    ) -> Result<Admitted<Backup>, StoreError> {
-        let now = self.clock().now();
-        self.write(move |conn| {
-            async move { admission::change(conn, key.as_ref(), backup, operation, now).await }
-                .boxed()
-        })
-        .await
-    }
-
-    async fn backup_get(&self, id: BackupId) -> Result<Backup, StoreError> {
-        self.read(move |conn| backup::get(conn, id).boxed())
-            .await?
-            .ok_or(StoreError::NotFound(ResourceId::Backup(id)))
-    }
-
-    async fn backups_list(&self, query: Query) -> Result<Page<Backup>, StoreError> {
-        let limit = self.page_limit(query.limit);
-        self.read(move |conn| backup::page(conn, query, limit).boxed())
+        self.read(move |conn| point::page(conn, query, limit).boxed())
             .await
     }
 
     async fn restorations_of(
         &self,
-        source: Source,
+        source: PointId,
         limit: u32,
     ) -> Result<Vec<Restoration>, StoreError> {
         let limit = i64::from(self.page_limit(limit));
@@ -150,7 +103,7 @@ impl Store for Db {
             .await
     }
 
-    async fn mirrors_list(&self, id: DrBackupId) -> Result<Vec<Mirror>, StoreError> {
+    async fn mirrors_list(&self, id: PointId) -> Result<Vec<Mirror>, StoreError> {
         self.read(move |conn| mirror::list(conn, id).boxed()).await
     }
 

@@ -3,16 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    Conn, Handle, backup, dialect, dr_backup, effect, lane, link, mirror,
+    Conn, Handle, dialect, effect, lane, link, mirror,
     operation::{self, Standing},
-    restoration, verification,
+    point, restoration, verification,
 };
 use crate::{
     domain::{
         decision::{Detail, Ending},
         effect::Effect,
         event::Event,
-        id::{Lane, OperationId, ResourceId},
+        id::{Lane, OperationId, PointId, PointKind, ResourceId},
         ledger::Ledger,
         lifecycle::State,
         time::Timestamp,
@@ -110,8 +110,7 @@ pub(super) async fn set_aside(
     now: Timestamp,
 ) -> Result<Option<Event>, StoreError> {
     match about {
-        ResourceId::DrBackup(id) => dr_backup::set_aside(conn, id, why, now).await,
-        ResourceId::Backup(id) => backup::set_aside(conn, id, why, now).await,
+        ResourceId::Point(id) => point::set_aside(conn, id, why, now).await,
         ResourceId::Restoration(id) => restoration::set_aside(conn, id, why, now).await,
         ResourceId::Schedule(_) => Ok(None),
     }
@@ -121,29 +120,21 @@ async fn resources_of(
     conn: &mut Conn,
     resources: &[ResourceId],
 ) -> Result<HashMap<ResourceId, (State, Detail)>, StoreError> {
-    let mut dr_backups = Vec::new();
-    let mut backups = Vec::new();
+    let mut points = Vec::new();
     let mut restorations = Vec::new();
     for about in resources {
         match about {
-            ResourceId::DrBackup(id) => dr_backups.push(id.to_string()),
-            ResourceId::Backup(id) => backups.push(id.to_string()),
+            ResourceId::Point(id) => points.push(id.to_string()),
             ResourceId::Restoration(id) => restorations.push(id.to_string()),
             // No operation is about one.
             ResourceId::Schedule(_) => {}
         }
     }
     let mut found = HashMap::new();
-    if !dr_backups.is_empty() {
-        for backup in dr_backup::of_ids(conn, &dr_backups).await? {
-            let detail = Detail::DrBackup(Box::new(backup.detail));
-            found.insert(ResourceId::DrBackup(backup.id), (backup.state, detail));
-        }
-    }
-    if !backups.is_empty() {
-        for one in backup::of_ids(conn, &backups).await? {
-            let detail = Detail::Backup(Box::new(one.detail));
-            found.insert(ResourceId::Backup(one.id), (one.state, detail));
+    if !points.is_empty() {
+        for one in point::of_ids(conn, &points).await? {
+            let detail = Detail::Point(Box::new(one.detail));
+            found.insert(ResourceId::Point(one.id), (one.head.state, detail));
         }
     }
     if !restorations.is_empty() {
@@ -193,8 +184,9 @@ pub(in super::super) async fn record(
     let told = told?;
     let mut details = Vec::new();
     for (turn, news) in &news {
-        if let ResourceId::DrBackup(id) = turn.resource
-            && let Some(detail) = dr_backup::written_detail(news)?
+        if let ResourceId::Point(id) = turn.resource
+            && id.kind == PointKind::Dr
+            && let Some(detail) = point::written_detail(id, news)?
         {
             details.push((id, detail));
         }
@@ -204,8 +196,8 @@ pub(in super::super) async fn record(
     for ((turn, news), told) in news.iter().zip(&told) {
         // A restoration that came to its end has used what it imported.
         let is_done = turn.ending == Ending::Done && news.state == State::Ok;
-        if let (Some(ResourceId::DrBackup(of)), Some(Detail::Restoration(detail))) =
-            (told.restored, &news.report.detail)
+        if let (Some(of), Some(Detail::Restoration(detail))) = (told.restored, &news.report.detail)
+            && of.kind == PointKind::Dr
             && (news.detail_changed || is_done)
         {
             mirror::keep(conn, of, &detail.mirrors, is_done).await?;
@@ -258,7 +250,7 @@ async fn check_open(conn: &mut Handle<'_>, turns: &[(&Lane, &Turn)]) -> Result<(
 struct Told {
     event: Event,
     /// The point, where the resource restores one.
-    restored: Option<ResourceId>,
+    restored: Option<PointId>,
 }
 
 async fn tell_all(conn: &mut Handle<'_>, news: &[(&Turn, &News)]) -> Result<Vec<Told>, StoreError> {
@@ -268,20 +260,10 @@ async fn tell_all(conn: &mut Handle<'_>, news: &[(&Turn, &News)]) -> Result<Vec<
 
 async fn tell(conn: &mut Handle<'_>, turn: &Turn, news: &News) -> Result<Told, StoreError> {
     match turn.resource {
-        ResourceId::DrBackup(id) => {
-            let event = dr_backup::tell(conn, id, news, &turn.ending).await?;
-            Ok(Told {
-                event,
-                restored: None,
-            })
-        }
-        ResourceId::Backup(id) => {
-            let event = backup::tell(conn, id, news, &turn.ending).await?;
-            Ok(Told {
-                event,
-                restored: None,
-            })
-        }
+        ResourceId::Point(id) => Ok(Told {
+            event: point::tell(conn, id, news, &turn.ending).await?,
+            restored: None,
+        }),
         ResourceId::Restoration(id) => {
             let (event, restored) = restoration::tell(conn, id, news, &turn.ending).await?;
             Ok(Told { event, restored })
@@ -316,8 +298,7 @@ async fn end_operations(
 /// Removes a resource with its operations and their ledgers; its events stay.
 async fn remove(conn: &mut Conn, about: ResourceId) -> Result<(), StoreError> {
     match about {
-        ResourceId::DrBackup(id) => dr_backup::remove(conn, id).await?,
-        ResourceId::Backup(id) => backup::remove(conn, id).await?,
+        ResourceId::Point(id) => point::remove(conn, id).await?,
         ResourceId::Restoration(id) => restoration::remove(conn, id).await?,
         ResourceId::Schedule(_) => return Err(no_operation(about)),
     }

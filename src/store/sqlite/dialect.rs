@@ -8,12 +8,16 @@ use super::{
     sql::{event, prepared::Prepared},
 };
 use crate::{
-    domain::{event::Event, id::Lane, restoration::Source, time::Timestamp},
+    domain::{
+        event::Event,
+        id::{Lane, PointId},
+        time::Timestamp,
+    },
     port::store::StoreError,
     store::{
         POSITIONS,
-        schema::{backups, counters, dr_backups, events, lanes},
-        text::unreadable,
+        schema::{counters, events, lanes, points},
+        text::{kind_word, unreadable},
     },
 };
 
@@ -93,23 +97,13 @@ pub(super) fn history_hold(_: &mut Conn) -> impl Future<Output = QueryResult<boo
     std::future::ready(Ok(true))
 }
 
-/// The state of a backup. Nothing has to be locked: the writer is alone.
-pub(super) async fn source_hold(conn: &mut Conn, source: Source) -> QueryResult<Option<String>> {
-    let state = match source {
-        Source::DrBackup(id) => {
-            dr_backups::table
-                .find(id.to_string())
-                .select(dr_backups::state)
-                .first(conn)
-                .await
-        }
-        Source::Backup(id) => {
-            backups::table
-                .find(id.to_string())
-                .select(backups::state)
-                .first(conn)
-                .await
-        }
-    };
-    state.optional()
+/// The state of a point. Nothing has to be locked: the writer is alone.
+pub(super) async fn source_hold(conn: &mut Conn, source: PointId) -> QueryResult<Option<String>> {
+    points::table
+        .find(source.to_string())
+        .filter(points::kind.eq(kind_word(source.kind)))
+        .select(points::state)
+        .first(conn)
+        .await
+        .optional()
 }

@@ -2,40 +2,43 @@
 //! know SQL.
 
 use drbackup::domain::{
-    backup::{Backup, BackupDetail, VolumeSnapshot},
-    id::{BackupId, ScheduleId, SnapshotId},
+    id::{PointId, PointKind, ScheduleId, SnapshotId},
+    volume_snapshot::VolumeSnapshot,
 };
 
 use super::*;
 
-fn regular() -> Backup {
-    Backup {
-        id: BackupId(Uuid::now_v7()),
+fn regular() -> Point {
+    Point {
+        id: PointId::regular(Uuid::now_v7()),
         name: "hourly".to_owned(),
         description: "of the shop".to_owned(),
         tenant: home(),
         server: ServerId::new("server-1"),
         instance_name: String::new(),
+        capture: None,
         keeping: Keeping {
             schedule: Some(ScheduleId(Uuid::now_v7())),
             until: Some(at(9_000)),
             held: false,
         },
-        state: State::CreationScheduled,
-        runtime_state: "scheduled".to_owned(),
-        progress: Progress::default(),
-        error: None,
-        detail: BackupDetail::default(),
+        detail: PointDetail::none(PointKind::Regular),
         verification: Verification::default(),
-        created: at(0),
-        updated: at(0),
-        revision: 1,
+        head: Head {
+            state: State::CreationScheduled,
+            runtime_state: "scheduled".to_owned(),
+            progress: Progress::default(),
+            error: None,
+            created: at(0),
+            updated: at(0),
+            revision: 1,
+        },
     }
 }
 
-fn making(of: &Backup) -> Operation {
+fn making(of: &Point) -> Operation {
     Operation {
-        resource: ResourceId::Backup(of.id),
+        resource: ResourceId::Point(of.id),
         tenant: of.tenant.clone(),
         ask: Ask::CreateBackup {
             server: of.server.clone(),
@@ -46,7 +49,7 @@ fn making(of: &Backup) -> Operation {
     }
 }
 
-fn unmaking(of: &Backup) -> Operation {
+fn unmaking(of: &Point) -> Operation {
     Operation {
         ask: Ask::DeleteBackup {
             detail: Box::new(of.detail.clone()),
@@ -58,47 +61,50 @@ fn unmaking(of: &Backup) -> Operation {
     }
 }
 
-fn leaving(of: &Backup) -> Backup {
-    Backup {
-        state: State::DeletionScheduled,
+fn leaving(of: &Point) -> Point {
+    Point {
+        head: Head {
+            state: State::DeletionScheduled,
+            ..of.clone().head
+        },
         ..of.clone()
     }
 }
 
 /// A restoration of a regular backup.
-fn restored(of: &Backup) -> Restoration {
+fn restored(of: &Point) -> Restoration {
     Restoration {
-        source: Source::Backup(of.id),
+        source: of.id,
         tenant: of.tenant.clone(),
         ..restoration(&backup())
     }
 }
 
-async fn admit_regular(store: &dyn Store, one: &Backup) -> Operation {
+async fn admit_regular(store: &dyn Store, one: &Point) -> Operation {
     let operation = making(one);
-    let admitted = store.backup_admit(None, one.clone(), operation.clone());
+    let admitted = store.point_admit(None, one.clone(), operation.clone());
     new_of(admitted.await.expect("admitted"));
     operation
 }
 
 /// A regular backup that is `OK` with one snapshot, and the lane that made it.
-async fn good(store: &dyn Store, snapshot: &str) -> (Backup, Lane) {
+async fn good(store: &dyn Store, snapshot: &str) -> (Point, Lane) {
     let one = regular();
     let operation = admit_regular(store, &one).await;
     let lane = lane_of(store, "one", &home()).await;
-    let detail = BackupDetail {
-        snapshots: vec![VolumeSnapshot {
+    let detail = PointDetail {
+        content: Content::Regular(vec![VolumeSnapshot {
             id: SnapshotId::new(snapshot),
             volume: VolumeId::new("volume-1"),
             size_gib: 2,
             status: "available".to_owned(),
             created: Some(at(4)),
-        }],
-        ..BackupDetail::default()
+        }]),
+        ..PointDetail::none(PointKind::Regular)
     };
     let mut tidings = news(State::Ok, 20);
     tidings.detail_changed = true;
-    tidings.report.detail = Some(Detail::Backup(Box::new(detail.clone())));
+    tidings.report.detail = Some(Detail::Point(Box::new(detail.clone())));
     let last = Turn {
         news: Some(tidings),
         ..ended(&operation, State::Ok, 20)
@@ -107,7 +113,7 @@ async fn good(store: &dyn Store, snapshot: &str) -> (Backup, Lane) {
         .turn_record(&lane, vec![last])
         .await
         .expect("recorded");
-    let now = store.backup_get(one.id).await.expect("there");
+    let now = store.point_get(one.id).await.expect("there");
     assert_eq!(now.detail, detail);
     (now, lane)
 }
@@ -119,27 +125,27 @@ async fn a_regular_backup_reads_back_and_a_repeat_answers_it(site: Site) {
         method: "CreateBackup",
         ..key("word", "same")
     };
-    assert_eq!(store.backup_answered(&key).await, Ok(None));
+    assert_eq!(store.point_answered(&key).await, Ok(None));
     let admit =
-        |backup: &Backup| store.backup_admit(Some(key.clone()), backup.clone(), making(backup));
+        |backup: &Point| store.point_admit(Some(key.clone()), backup.clone(), making(backup));
     assert_eq!(admit(&one).await, Ok(Admitted::New(one.clone())));
-    assert_eq!(store.backup_get(one.id).await, Ok(one.clone()));
+    assert_eq!(store.point_get(one.id).await, Ok(one.clone()));
     assert_eq!(admit(&two).await, Ok(Admitted::Before(one.clone())));
-    assert_eq!(store.backup_answered(&key).await, Ok(Some(one.clone())));
+    assert_eq!(store.point_answered(&key).await, Ok(Some(one.clone())));
     assert_eq!(
-        store.backup_get(two.id).await,
-        Err(StoreError::NotFound(ResourceId::Backup(two.id)))
+        store.point_get(two.id).await,
+        Err(StoreError::NotFound(ResourceId::Point(two.id)))
     );
-    let told = events(&*store, ResourceId::Backup(one.id)).await;
+    let told = events(&*store, ResourceId::Point(one.id)).await;
     assert_eq!(told.len(), 1);
-    assert_eq!(told[0].resource, ResourceId::Backup(one.id));
-    assert_eq!((told[0].sequence, told[0].state), (1, one.state));
+    assert_eq!(told[0].resource, ResourceId::Point(one.id));
+    assert_eq!((told[0].sequence, told[0].state), (1, one.head.state));
 }
 
 async fn words_a_term_and_a_hold_are_written_at_the_revision_that_was_seen(site: Site) {
     let store = site.open().await;
     let (before, _) = good(&*store, "snapshot-a").await;
-    let wanted = Backup {
+    let wanted = Point {
         name: "daily".to_owned(),
         description: "of the new shop".to_owned(),
         keeping: Keeping {
@@ -147,19 +153,25 @@ async fn words_a_term_and_a_hold_are_written_at_the_revision_that_was_seen(site:
             held: true,
             ..before.keeping
         },
-        updated: at(30),
+        head: Head {
+            updated: at(30),
+            ..before.clone().head
+        },
         ..before.clone()
     };
-    let changed = store.backup_change(None, wanted.clone(), None).await;
-    let expected = Backup {
-        revision: before.revision + 1,
+    let changed = store.point_change(None, wanted.clone(), None).await;
+    let expected = Point {
+        head: Head {
+            revision: before.head.revision + 1,
+            ..wanted.clone().head
+        },
         ..wanted.clone()
     };
     assert_eq!(changed, Ok(Admitted::New(expected.clone())));
-    assert_eq!(store.backup_get(before.id).await, Ok(expected));
+    assert_eq!(store.point_get(before.id).await, Ok(expected));
     assert_eq!(
-        store.backup_change(None, wanted, None).await,
-        Err(StoreError::Outdated(ResourceId::Backup(before.id)))
+        store.point_change(None, wanted, None).await,
+        Err(StoreError::Outdated(ResourceId::Point(before.id)))
     );
 }
 
@@ -167,10 +179,13 @@ async fn regular_backups_page_and_narrow(site: Site) {
     let store = site.open().await;
     let mut all = Vec::new();
     for number in 0..5 {
-        let one = Backup {
+        let one = Point {
             name: format!("{}", 9 - number),
-            created: at(number),
             server: ServerId::new(format!("server-{}", number % 2)),
+            head: Head {
+                created: at(number),
+                ..regular().head
+            },
             ..regular()
         };
         admit_regular(&*store, &one).await;
@@ -181,7 +196,10 @@ async fn regular_backups_page_and_narrow(site: Site) {
     let mut after = None;
     loop {
         let query = Query {
-            filter: Filter::default(),
+            filter: Filter {
+                kind: Some(PointKind::Regular),
+                ..Filter::default()
+            },
             order: Order {
                 field: OrderField::Name,
                 descending: true,
@@ -190,7 +208,7 @@ async fn regular_backups_page_and_narrow(site: Site) {
             skip: 0,
             limit: 2,
         };
-        let page = store.backups_list(query).await.expect("a page");
+        let page = store.points_list(query).await.expect("a page");
         listed.extend(page.items);
         after = page.next;
         if after.is_none() {
@@ -206,23 +224,26 @@ async fn regular_backups_page_and_narrow(site: Site) {
         limit: 10,
     };
     let of_server = Filter {
+        kind: Some(PointKind::Regular),
         server: Some(ServerId::new("server-1")),
         ..Filter::default()
     };
-    let page = store.backups_list(narrowed(of_server)).await.expect("page");
+    let page = store.points_list(narrowed(of_server)).await.expect("page");
     assert_eq!(page.items, [all[3].clone(), all[1].clone()]);
     let of_schedule = Filter {
+        kind: Some(PointKind::Regular),
         schedule: all[4].keeping.schedule,
         ..Filter::default()
     };
-    let page = store.backups_list(narrowed(of_schedule)).await;
+    let page = store.points_list(narrowed(of_schedule)).await;
     assert_eq!(page.expect("page").items, [all[4].clone()]);
     let of_name = Filter {
+        kind: Some(PointKind::Regular),
         name: Some("7".to_owned()),
         states: vec![State::CreationScheduled],
         ..Filter::default()
     };
-    let page = store.backups_list(narrowed(of_name)).await.expect("page");
+    let page = store.points_list(narrowed(of_name)).await.expect("page");
     assert_eq!(page.items, [all[2].clone()]);
 }
 
@@ -239,14 +260,14 @@ async fn a_regular_backup_that_is_restored_cannot_go_nor_be_restored_once_it_goe
     new_of(admitted.await.expect("admitted"));
     assert_eq!(
         store.restoration_get(back.id).await.map(|one| one.source),
-        Ok(Source::Backup(one.id))
+        Ok(one.id)
     );
     let of = |source| store.restorations_of(source, 10);
-    assert_eq!(of(Source::Backup(one.id)).await, Ok(vec![back.clone()]));
-    assert_eq!(of(Source::DrBackup(other.id)).await, Ok(Vec::new()));
+    assert_eq!(of(one.id).await, Ok(vec![back.clone()]));
+    assert_eq!(of(other.id).await, Ok(Vec::new()));
     let query = Query {
         filter: Filter {
-            backup: Some(one.id),
+            points: vec![one.id],
             ..Filter::default()
         },
         order: Order::default(),
@@ -257,9 +278,9 @@ async fn a_regular_backup_that_is_restored_cannot_go_nor_be_restored_once_it_goe
     let page = store.restorations_list(query).await.expect("a page");
     assert_eq!(page.items, std::slice::from_ref(&back));
 
-    let delete = || store.backup_change(None, leaving(&one), Some(unmaking(&one)));
+    let delete = || store.point_change(None, leaving(&one), Some(unmaking(&one)));
     assert_eq!(delete().await, Err(StoreError::InUse(vec![back.id])));
-    assert_eq!(store.backup_get(one.id).await, Ok(one.clone()));
+    assert_eq!(store.point_get(one.id).await, Ok(one.clone()));
     store
         .turn_record(&lane, vec![ended(&rebuilding, State::Ok, 40)])
         .await
@@ -272,7 +293,7 @@ async fn a_regular_backup_that_is_restored_cannot_go_nor_be_restored_once_it_goe
             store
                 .restoration_admit(None, too_late.clone(), restoring(&too_late))
                 .await,
-            Err(StoreError::Outdated(ResourceId::Backup(of.id)))
+            Err(StoreError::Outdated(ResourceId::Point(of.id)))
         );
         assert!(store.restoration_get(too_late.id).await.is_err());
     }
@@ -285,7 +306,7 @@ async fn restoration_and_deletion_of_a_regular_backup_at_once_never_both_begin(s
         let back = restored(&one);
         let (restored, deleted) = tokio::join!(
             store.restoration_admit(None, back.clone(), restoring(&back)),
-            store.backup_change(None, leaving(&one), Some(unmaking(&one))),
+            store.point_change(None, leaving(&one), Some(unmaking(&one))),
         );
         assert_ne!(
             restored.is_ok(),
@@ -304,7 +325,7 @@ async fn a_regular_backup_goes_and_its_story_is_history(site: Site) {
         ..key("word", "same")
     };
     let admitted = store
-        .backup_change(Some(key.clone()), leaving(&one), Some(going.clone()))
+        .point_change(Some(key.clone()), leaving(&one), Some(going.clone()))
         .await
         .expect("admitted");
     let admitted = new_of(admitted);
@@ -314,19 +335,19 @@ async fn a_regular_backup_goes_and_its_story_is_history(site: Site) {
     assert_eq!(mine.operation.ask, going.ask);
     assert_eq!(
         mine.detail,
-        Some(Detail::Backup(Box::new(one.detail.clone())))
+        Some(Detail::Point(Box::new(one.detail.clone())))
     );
     store
         .turn_record(&lane, vec![ended(&going, State::Deleted, 60)])
         .await
         .expect("recorded");
-    let about = ResourceId::Backup(one.id);
+    let about = ResourceId::Point(one.id);
     assert_eq!(
-        store.backup_get(one.id).await,
+        store.point_get(one.id).await,
         Err(StoreError::NotFound(about))
     );
     assert_eq!(
-        store.backup_answered(&key).await,
+        store.point_answered(&key).await,
         Ok(Some(admitted)),
         "a repeat answers as the first did"
     );
@@ -350,7 +371,7 @@ async fn a_regular_backup_goes_and_its_story_is_history(site: Site) {
     // A request and the four events; the operations went with what they were about.
     assert_eq!(prune_all(&*store, at(90), 100).await, 5);
     assert_eq!(events(&*store, about).await, Vec::new());
-    assert_eq!(store.backup_answered(&key).await, Ok(None));
+    assert_eq!(store.point_answered(&key).await, Ok(None));
 }
 
 async fn the_snapshots_of_a_living_regular_backup_are_held(site: Site) {
@@ -372,14 +393,14 @@ async fn a_cancellation_of_a_regular_backup_is_remembered(site: Site) {
     let store = site.open().await;
     let one = regular();
     let operation = admit_regular(&*store, &one).await;
-    let about = ResourceId::Backup(one.id);
+    let about = ResourceId::Point(one.id);
     let key = RequestKey {
         method: "CancelBackup",
         ..key("word", "same")
     };
     let cancel = || store.operation_cancel(Some(key.clone()), about, at(7), false);
     assert_eq!(cancel().await, Ok(true));
-    assert_eq!(store.backup_answered(&key).await, Ok(Some(one)));
+    assert_eq!(store.point_answered(&key).await, Ok(Some(one)));
     let lane = lane_of(&*store, "one", &home()).await;
     let open = store.lane_load(&lane, &[operation.id]).await;
     assert_eq!(

@@ -12,7 +12,7 @@ const WITHOUT_WAITING: Duration = Duration::from_secs(8);
 
 /// A lane of ours with an open operation.
 struct Busy {
-    backup: DrBackup,
+    backup: Point,
     operation: Operation,
     lane: Lane,
 }
@@ -21,7 +21,7 @@ impl Busy {
     async fn lanes(store: &dyn Store, count: usize) -> Vec<Self> {
         let mut busy = Vec::new();
         for number in 0..count {
-            let backup = DrBackup {
+            let backup = Point {
                 tenant: tenant("home", &format!("project-{number}")),
                 ..backup()
             };
@@ -46,7 +46,7 @@ impl Busy {
 
     /// Rows of the ledger, and the number of the last event.
     async fn written(&self, store: &dyn Store) -> (usize, u64) {
-        let about = ResourceId::DrBackup(self.backup.id);
+        let about = ResourceId::Point(self.backup.id);
         let last = events(store, about).await.last().map(|told| told.sequence);
         let owned = lane_of(store, "one", &self.backup.tenant).await;
         let open = store.lane_load(&owned, &[]).await.expect("loaded").open;
@@ -68,7 +68,7 @@ async fn turns_at_once_are_refused_each_for_itself(site: Site) {
         .map(|one| store.turn_record(&one.lane, one.turn()));
     let recorded = join_all(at_once).await;
     for (number, (one, recorded)) in busy.iter().zip(recorded).enumerate() {
-        let about = ResourceId::DrBackup(one.backup.id);
+        let about = ResourceId::Point(one.backup.id);
         let (refused, written) = match number {
             1 => (Err(StoreError::Fenced(one.lane.tenant.clone())), (0, 1)),
             4 => (Err(StoreError::Outdated(about)), (0, 2)),
@@ -79,7 +79,7 @@ async fn turns_at_once_are_refused_each_for_itself(site: Site) {
             assert_eq!(one.written(&*store).await, written, "lane {number}");
         }
     }
-    let told = events(&*store, ResourceId::DrBackup(busy[4].backup.id)).await;
+    let told = events(&*store, ResourceId::Point(busy[4].backup.id)).await;
     assert_eq!(told.len(), 2, "its admission and its end");
 }
 
@@ -112,7 +112,7 @@ async fn concurrent_turns_of_many_lanes_all_count(site: Site) {
         assert_eq!(worker.await.expect("no panic"), 20);
     }
     for id in backups {
-        let told = events(&*store, ResourceId::DrBackup(id)).await;
+        let told = events(&*store, ResourceId::Point(id)).await;
         let numbers: Vec<u64> = told.iter().map(|event| event.sequence).collect();
         assert_eq!(numbers, (1..=21).collect::<Vec<u64>>());
     }
@@ -206,7 +206,7 @@ async fn a_cancel_says_once_whether_volumes_are_kept(site: Site) {
     let store = site.open().await;
     let one = backup();
     admit(&*store, &one).await;
-    let about = ResourceId::DrBackup(one.id);
+    let about = ResourceId::Point(one.id);
     for keeps in [true, false] {
         let cancelled = store.operation_cancel(None, about, at(9), keeps).await;
         assert_eq!(cancelled, Ok(true));

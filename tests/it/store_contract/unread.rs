@@ -44,8 +44,8 @@ const OF_RESTORATION: [(&str, &str); 5] = [
 
 /// Two DR backups that are being made in one lane, each with a row in its ledger.
 struct Pair {
-    spoilt: (DrBackup, Operation),
-    good: (DrBackup, Operation),
+    spoilt: (Point, Operation),
+    good: (Point, Operation),
     lane: Lane,
 }
 
@@ -98,7 +98,7 @@ async fn an_operation_that_cannot_be_read_is_left_alone_and_the_others_are_loade
         let loaded = pair.loaded(&*store).await;
         let [unread] = <[_; 1]>::try_from(loaded.unread).expect("the other one");
         assert_eq!(unread.operation, pair.spoilt.1.id, "{table}.{column}");
-        let about = ResourceId::DrBackup(pair.spoilt.0.id);
+        let about = ResourceId::Point(pair.spoilt.0.id);
         let known = (column != "resource_kind").then_some(about);
         assert_eq!(unread.resource, known, "{table}.{column}");
         let known = [pair.good.1.id, pair.spoilt.1.id];
@@ -120,20 +120,23 @@ async fn an_operation_that_cannot_be_read_is_left_alone_and_the_others_are_loade
 async fn a_resource_says_why_nothing_is_done_for_it(site: Site) {
     let store = site.open().await;
     let pair = Pair::of(&*store).await;
-    let about = ResourceId::DrBackup(pair.spoilt.0.id);
-    let before = store.dr_backup_get(pair.spoilt.0.id).await.expect("there");
+    let about = ResourceId::Point(pair.spoilt.0.id);
+    let before = store.point_get(pair.spoilt.0.id).await.expect("there");
     let why = format!("{UNREADABLE_TEXT}: the request of an effect");
     for _ in 0..2 {
         let told = store.operation_set_aside(&pair.lane, about, &why).await;
         told.expect("told");
     }
-    let now = store.dr_backup_get(pair.spoilt.0.id).await.expect("there");
-    assert_eq!(now.runtime_state, why);
-    assert_eq!(now.revision, before.revision + 1, "told once");
-    let same = DrBackup {
-        runtime_state: before.runtime_state.clone(),
-        updated: before.updated,
-        revision: before.revision,
+    let now = store.point_get(pair.spoilt.0.id).await.expect("there");
+    assert_eq!(now.head.runtime_state, why);
+    assert_eq!(now.head.revision, before.head.revision + 1, "told once");
+    let same = Point {
+        head: Head {
+            runtime_state: before.head.runtime_state.clone(),
+            updated: before.head.updated,
+            revision: before.head.revision,
+            ..now.head
+        },
         ..now
     };
     assert_eq!(same, before, "nothing else is written");
@@ -174,27 +177,31 @@ async fn a_dr_backup_that_cannot_be_read_says_so_and_holds_up_no_list(site: Site
     let ended = store.turn_record(&lane, vec![ended(&operation, State::Ok, 20)]);
     ended.await.expect("recorded");
     for (column, value) in OF_DR_BACKUP {
-        let whole = store.dr_backup_get(spoilt.id).await.expect("there");
+        let whole = store.point_get(spoilt.id).await.expect("there");
         assert_eq!(whole, spoilt, "{column}");
         let set = |value: &str| {
             let id = spoilt.id;
             site.sql(&format!(
-                "UPDATE dr_backups SET {column} = {value} WHERE id = '{id}'"
+                "UPDATE points SET {column} = {value} WHERE id = '{id}'"
             ));
         };
-        site.sql("CREATE TABLE kept AS SELECT * FROM dr_backups");
+        site.sql("CREATE TABLE kept AS SELECT * FROM points");
         set(&format!("'{value}'"));
 
-        let told = store.dr_backup_get(spoilt.id).await.expect("there");
-        let says = told.runtime_state.starts_with(UNREADABLE_TEXT);
+        let told = store.point_get(spoilt.id).await.expect("there");
+        let says = told.head.runtime_state.starts_with(UNREADABLE_TEXT);
         assert!(says, "{column}: {told:#?}");
         assert!(
-            told.error
+            told.head
+                .error
                 .as_ref()
                 .is_some_and(OperationError::is_unreadable)
         );
-        assert!(told.check_restorable().is_err(), "{column}");
-        assert_eq!((&told.name, told.created), (&spoilt.name, spoilt.created));
+        assert!(told.check_restorable(&told.tenant).is_err(), "{column}");
+        assert_eq!(
+            (&told.name, told.head.created),
+            (&spoilt.name, spoilt.head.created)
+        );
         let query = Query {
             filter: Filter::default(),
             order: Order::default(),
@@ -202,17 +209,17 @@ async fn a_dr_backup_that_cannot_be_read_says_so_and_holds_up_no_list(site: Site
             skip: 0,
             limit: 9,
         };
-        let page = store.dr_backups_list(query).await.expect("a list").items;
+        let page = store.points_list(query).await.expect("a list").items;
         assert_eq!(page.len(), 2, "{column}");
         assert!(page.contains(&told), "{column}");
-        let change = store.dr_backup_change(None, scheduled_for_deletion(&told), None);
+        let change = store.point_change(None, scheduled_for_deletion(&told), None);
         assert!(
             matches!(change.await, Err(StoreError::Unreadable(_))),
             "{column}: nothing is written over it"
         );
 
         set(&format!(
-            "(SELECT {column} FROM kept WHERE kept.id = dr_backups.id)"
+            "(SELECT {column} FROM kept WHERE kept.id = points.id)"
         ));
         site.sql("DROP TABLE kept");
     }
@@ -234,7 +241,7 @@ async fn a_restoration_that_cannot_be_read_says_so_and_holds_up_no_list(site: Si
         ));
         let told = store.restoration_get(id).await.expect("there");
         assert!(told.runtime_state.starts_with(UNREADABLE_TEXT), "{column}");
-        let all = store.restorations_of(Source::DrBackup(of.id), 9).await;
+        let all = store.restorations_of(of.id, 9).await;
         let all = all.expect("listed");
         assert!(all.contains(&told) && all.contains(&good), "{column}");
         let change = store.restoration_change(None, told.clone(), restoring(&told));
@@ -265,7 +272,7 @@ async fn an_event_that_cannot_be_read_hides_none_behind_it(site: Site) {
             .await
             .expect("recorded");
     }
-    let about = ResourceId::DrBackup(backup.id);
+    let about = ResourceId::Point(backup.id);
     let spoil = |column: &str, value: &str, sequence: u64| {
         site.sql(&format!(
             "UPDATE events SET {column} = '{value}' WHERE sequence = {sequence} AND resource_id = '{}'",
@@ -321,7 +328,7 @@ async fn what_an_unread_row_names_is_no_orphan(site: Site) {
     let (spoilt, _) = finished(&*store).await;
     let detail = r#"{"manifest":3,"volume_backups":3,"things":["thing-1"]}"#;
     site.sql(&format!(
-        "UPDATE dr_backups SET detail = '{detail}' WHERE id = '{}'",
+        "UPDATE points SET detail = '{detail}' WHERE id = '{}'",
         spoilt.id
     ));
     let things = ["thing-1".to_owned(), "thing-2".to_owned()];
