@@ -317,7 +317,9 @@ impl Held {
         }
         for key in drops {
             self.change(&key, time, |effect, aside| {
-                if effect.state == EffectState::Accepted && effect.fault.is_none() {
+                if matches!(effect.state, EffectState::Requested | EffectState::Accepted)
+                    && effect.fault.is_none()
+                {
                     effect.fault = Some(act::not_awaited(effect));
                 }
                 // Only what is made can be dropped; anything else is abandoned, an imported record

@@ -3,6 +3,7 @@
 //!
 //! One file because every planner is swept in the same ways.
 
+mod awaited;
 mod chains;
 mod consistency;
 mod deletions;
