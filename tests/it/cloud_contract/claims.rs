@@ -23,7 +23,10 @@ use uuid::Uuid;
 
 use super::{
     Stage,
-    capture::image_of_a_server_brings_a_snapshot_of_each_volume,
+    capture::{
+        image_of_a_server_brings_a_snapshot_of_each_volume,
+        snapshot_that_keeps_a_volume_is_named_to_an_admin_of_another_project,
+    },
     journey::{
         admin_of_another_project_restores_into_the_tenant,
         instance_goes_from_one_cloud_to_the_other,
@@ -82,6 +85,7 @@ claims! {
     admin_of_another_project_restores_into_the_tenant,
     volume_is_taken_over_whatever_was_left_of_it,
     image_of_a_server_brings_a_snapshot_of_each_volume,
+    snapshot_that_keeps_a_volume_is_named_to_an_admin_of_another_project,
     port_has_an_address_of_either_version,
     port_without_security_has_no_groups,
     name_of_the_default_group_is_reserved,
