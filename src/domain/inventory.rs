@@ -243,4 +243,7 @@ pub struct Inventory {
     /// Whether it is known that Neutron has no trunks.
     #[serde(default)]
     pub without_trunks: bool,
+    /// Whether a port says if it follows the state of its uplink, where that is known.
+    #[serde(default)]
+    pub uplink_status: Option<bool>,
 }

@@ -7,6 +7,7 @@ use super::{
     access::{Access, Call, segment},
     flavor, key_pair,
     network::{self, is_refusal},
+    port,
     security_group::{self, SecurityGroup},
     trunk,
     wire::{flag, nullable},
@@ -81,7 +82,7 @@ pub(super) async fn read(
     tenant: &Tenant,
     admin: Importer<'_>,
 ) -> Result<Inventory, Fault> {
-    let (flavors, networks, volume_types, groups, keys, compute, volume, quotas, without_trunks) =
+    let (flavors, networks, volume_types, groups, keys, compute, volume, quotas, extensions) =
         futures::try_join!(
             flavor::list(access),
             network::list(access, tenant),
@@ -91,8 +92,9 @@ pub(super) async fn read(
             zones(access, Service::Compute),
             zones(access, Service::BlockStorage),
             quotas(access, tenant),
-            trunk::are_unknown(access),
+            network::extensions(access),
         )?;
+    let has = |alias: &str| extensions.as_ref().map(|known| known.contains(alias));
     let address_groups = security_group::address_groups(access, &groups).await?;
     let (reach, importer) = admin.read().await?;
     Ok(Inventory {
@@ -109,7 +111,8 @@ pub(super) async fn read(
         quotas,
         admin: reach,
         importer,
-        without_trunks,
+        without_trunks: has(trunk::EXTENSION) == Some(false),
+        uplink_status: has(port::UPLINK_STATUS),
     })
 }
 

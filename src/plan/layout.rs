@@ -8,7 +8,11 @@ mod snapshot;
 
 pub(super) use self::findings::Findings;
 use self::findings::Named;
-use super::{compare::NOT_KEPT, headroom, target::Target};
+use super::{
+    compare::{NOT_KEPT, UPLINK_STATUS},
+    headroom,
+    target::Target,
+};
 use crate::domain::{
     difference::Difference,
     dr_backup::head_of,
@@ -64,6 +68,8 @@ pub(super) struct PortLayout {
     pub(super) network: NetworkId,
     /// What is to be as it was, or as the caller wishes, where that may be possible.
     pub(super) kept: Kept,
+    /// Whether it follows the state of its uplink, where that has to be said.
+    pub(super) uplink_status: Option<bool>,
 }
 
 /// What of a port is to be as it was, each by itself.
@@ -392,9 +398,20 @@ fn port(
         let what = source.path(index, "floating address");
         findings.differs(Difference::new(what, "it belongs to the source cloud").was(address));
     }
+    let follows = source.settings.uplink_status;
+    if follows == Some(true)
+        && source.vnic_type != "normal"
+        && inventory.uplink_status == Some(false)
+    {
+        let what = source.path(index, UPLINK_STATUS);
+        let why = "the target's Neutron does not have it follow its uplink";
+        findings.differs(Difference::new(what, why).was("true").is("false"));
+    }
     Some(PortLayout {
         network: network.id.clone(),
         kept,
+        // Where it is known it is the usual way.
+        uplink_status: follows.filter(|follows| !follows && inventory.uplink_status == Some(true)),
     })
 }
 

@@ -653,6 +653,32 @@ fn where_there_are_no_trunks_no_sub_port_is_made_and_it_is_told() {
 }
 
 #[test]
+fn a_port_does_not_follow_its_uplink_where_it_did_not_and_the_target_knows_that() {
+    for (known, was, wished, told) in [
+        (Some(true), Some(false), Some(false), 0),
+        // The usual way is not named, and neither is what Neutron would refuse.
+        (Some(true), Some(true), None, 0),
+        (Some(false), Some(false), None, 0),
+        (None, Some(false), None, 0),
+        (Some(false), Some(true), None, 1),
+    ] {
+        let mut there = inventory();
+        there.uplink_status = known;
+        let Ask::Restore(mut input) = restore(1, RestoreWish::default()).ask else {
+            panic!("a restoration")
+        };
+        input.manifest.ports[0].vnic_type = "direct".to_owned();
+        input.manifest.ports[0].settings.uplink_status = was;
+        let layout = super::layout::choose(&input, &Target::of(&there, &[])).unwrap();
+        assert_eq!(layout.ports[0].uplink_status, wished, "{known:?} {was:?}");
+        let all = layout.differences.iter();
+        let path = "port 0 propagate_uplink_status";
+        let all = all.filter(|one| one.attribute == path).count();
+        assert_eq!(all, told, "{known:?} {was:?}");
+    }
+}
+
+#[test]
 fn a_twin_that_was_switched_off_never_speaks_with_its_old_address() {
     use crate::domain::{
         effect::{PortSetting, ServerSetting},

@@ -555,6 +555,7 @@ pub(super) fn port_at(network: &str, address: Option<&str>, mac: Option<&str>) -
         bare: false,
         down: false,
         default_group: false,
+        uplink_status: None,
     }
 }
 
