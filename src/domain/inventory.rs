@@ -167,6 +167,9 @@ pub struct Quotas {
     /// Pairs of metadata that one server may have.
     #[serde(default)]
     pub server_metadata: Headroom,
+    /// Key pairs that the user may have who will make the server.
+    #[serde(default)]
+    pub key_pairs: Headroom,
     /// By the name of the volume type, in addition to what counts for all types.
     #[serde(default)]
     pub by_type: BTreeMap<String, TypeQuotas>,

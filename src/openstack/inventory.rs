@@ -82,7 +82,7 @@ pub(super) async fn read(
     tenant: &Tenant,
     admin: Importer<'_>,
 ) -> Result<Inventory, Fault> {
-    let (flavors, networks, volume_types, groups, keys, compute, volume, quotas, extensions) =
+    let (flavors, networks, volume_types, groups, keys, compute, volume, mut quotas, extensions) =
         futures::try_join!(
             flavor::list(access),
             network::list(access, tenant),
@@ -95,6 +95,10 @@ pub(super) async fn read(
             network::extensions(access),
         )?;
     let has = |alias: &str| extensions.as_ref().map(|known| known.contains(alias));
+    // Nova limits them by user and project, and tells no use (`_check_key_pair_quotas` of Zed and 2026.1).
+    quotas.key_pairs = quotas
+        .key_pairs
+        .map(|limit| limit.saturating_sub(keys.len() as u64));
     let address_groups = security_group::address_groups(access, &groups).await?;
     let (reach, importer) = admin.read().await?;
     Ok(Inventory {
@@ -191,6 +195,7 @@ async fn quotas(access: &Access, tenant: &Tenant) -> Result<Quotas, Fault> {
         cores: of("maxTotalCores", "totalCoresUsed"),
         ram_mib: of("maxTotalRAMSize", "totalRAMUsed"),
         server_metadata: of("maxServerMeta", ""),
+        key_pairs: of("maxTotalKeypairs", ""),
         ports: of_network("port"),
         security_groups: of_network("security_group"),
         security_group_rules: of_network("security_group_rule"),

@@ -510,6 +510,44 @@ fn a_key_of_the_same_name_and_another_content_is_not_used() {
     );
 }
 
+#[test]
+fn a_key_that_the_user_has_no_room_for_is_left_out_and_told_and_refuses_nothing_else() {
+    let mut there = inventory();
+    there.quotas.key_pairs = Some(0);
+    let other = KeyPairInfo {
+        name: "ops".to_owned(),
+        fingerprint: "cc:dd".to_owned(),
+    };
+    let own = KeyPairInfo {
+        name: "ops-aabb".to_owned(),
+        fingerprint: "aa:bb".to_owned(),
+    };
+    let Ask::Restore(input) = restore(1, RestoreWish::default()).ask else {
+        panic!()
+    };
+    for (pairs, used) in [
+        (vec![], None),
+        (vec![other.clone()], None),
+        (vec![other, own], Some("ops-aabb")),
+    ] {
+        there.key_pairs = pairs;
+        let layout = super::layout::choose(&input, &Target::of(&there, &[])).unwrap();
+        let key = match &layout.key {
+            super::layout::KeyLayout::None => None,
+            super::layout::KeyLayout::Found(name) => Some(name.as_str()),
+            super::layout::KeyLayout::Make { .. } => panic!("there is no room"),
+        };
+        assert_eq!(key, used);
+        let mut told = layout.differences.iter();
+        let told = told.find(|one| one.attribute == "key pair").expect("told");
+        assert_eq!(
+            (told.was.as_str(), told.is.as_str()),
+            ("ops", used.unwrap_or_default())
+        );
+        assert_eq!(told.why.contains("no more key pairs"), used.is_none());
+    }
+}
+
 /// An instance of which everything is set that a restoration asks for by itself.
 fn everything_set(wish: RestoreWish) -> Operation {
     let mut operation = restore(1, wish);
