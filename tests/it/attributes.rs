@@ -188,6 +188,13 @@ fn something(name: &str, value: &Value) -> Option<Value> {
     })
 }
 
+/// To be named is not enough for what can be put back.
+fn follows_no_uplink(documents: &BTreeMap<(String, String), Document>) {
+    let port = documents.iter().find(|((kind, _), _)| kind == "port");
+    let (_, port) = port.expect("a port");
+    assert_eq!(port["propagate_uplink_status"], json!(false));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_attribute_comes_back_or_is_named() {
     let house = House::open(sim::Times::fast()).await;
@@ -247,9 +254,7 @@ async fn every_attribute_comes_back_or_is_named() {
         .server_id;
     let is = dr.documents(&house.refuge(), server).await;
     for documents in [&was, &is] {
-        let port = documents.iter().find(|((kind, _), _)| kind == "port");
-        let (_, port) = port.expect("a port");
-        assert_eq!(port["propagate_uplink_status"], json!(false));
+        follows_no_uplink(documents);
     }
     let named = |kind: &str, key: &str, name: &str| {
         let told_as = TOLD_AS.iter().find(|(known, _)| *known == name);

@@ -148,9 +148,9 @@ pub(super) fn reserve(world: &World, project: &str, flavor: &str) -> Result<(), 
 /// Refuses a key pair more than a user may have.
 pub(super) fn reserve_keypair(world: &World, project: &str, user: &str) -> Result<(), Reply> {
     let limit = limit(world, project, "key_pairs");
-    let used = world.nova.keypairs.iter().filter(|one| one.user == user);
-    let used = i64::try_from(used.count()).unwrap_or(i64::MAX);
-    if limit >= 0 && used >= limit {
+    let own = world.nova.keypairs.iter().filter(|one| one.user == user);
+    let count = i64::try_from(own.count()).unwrap_or(i64::MAX);
+    if limit >= 0 && count >= limit {
         return Err(fault(403, "Quota exceeded, too many key pairs."));
     }
     Ok(())
