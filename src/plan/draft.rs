@@ -338,6 +338,16 @@ impl<'a> Draft<'a> {
         Err(Stop::Pending)
     }
 
+    /// Whether an effect has waited for the same for so long, as far as somebody has worked at it since.
+    pub(super) fn has_waited(&mut self, effect: &Effect, pause: Duration) -> bool {
+        let since = self.operation.patient_since(stuck::refused_since(effect));
+        let over = since.after(pause);
+        if self.now < over {
+            self.look_again(over);
+        }
+        self.now >= over
+    }
+
     /// The temporaries go, newest first; answers when nothing of them is left.
     pub(super) fn drop_temporaries(&mut self) -> Step<()> {
         self.drop_next(|effect| effect.disposal == Disposal::Temporary)

@@ -109,9 +109,8 @@ pub(super) fn activity(request: &Request) -> String {
         Request::ApplySnapshotFreed { .. } | Request::ApplySnapshotsGone { .. } => {
             "removing temporary snapshots"
         }
-        Request::ReadInstance { .. }
-        | Request::ReadServerState { .. }
-        | Request::ReadAllowance { .. } => "reading the instance",
+        Request::ReadInstance { .. } | Request::ReadServerState { .. } => "reading the instance",
+        Request::ReadAllowance { .. } => "looking at the cloud",
         Request::ReadRecord { .. } => "exporting records",
         Request::ReadInventory | Request::ReadPresence { .. } => "looking at the target",
     };
