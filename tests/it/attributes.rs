@@ -199,8 +199,7 @@ fn follows_no_uplink(documents: &BTreeMap<(String, String), Document>) {
 async fn every_attribute_comes_back_or_is_named() {
     let house = House::open(sim::Times::fast()).await;
     house.prepare_refuge();
-    house.source.load_uplink_status();
-    house.dr.load_uplink_status();
+    [&house.source, &house.dr].map(sim::Cloud::load_uplink_status);
     let spec = sim::InstanceSpec::new("web", &[1, 1]);
     let instance = house.source.create_instance(&spec).expect("made");
     let (source, dr) = (Eye::open(&house.source).await, Eye::open(&house.dr).await);
@@ -253,9 +252,7 @@ async fn every_attribute_comes_back_or_is_named() {
         .expect("an instance")
         .server_id;
     let is = dr.documents(&house.refuge(), server).await;
-    for documents in [&was, &is] {
-        follows_no_uplink(documents);
-    }
+    [&was, &is].map(follows_no_uplink);
     let named = |kind: &str, key: &str, name: &str| {
         let told_as = TOLD_AS.iter().find(|(known, _)| *known == name);
         let name = told_as.map_or(name, |(_, told)| told);
