@@ -241,6 +241,27 @@ impl Fault {
         self.kind.mended_by_operator()
     }
 
+    /// Whether nothing at all was heard of a cloud: whatever it answers, also a refusal, shows that it is there.
+    pub fn is_silence(&self) -> bool {
+        match self.kind {
+            FaultKind::Unreachable | FaultKind::Unconfigured => true,
+            FaultKind::Unanswered => self.status.is_none(),
+            FaultKind::Throttled
+            | FaultKind::ServiceDown
+            | FaultKind::Busy
+            | FaultKind::Unfit
+            | FaultKind::Held
+            | FaultKind::Unauthenticated
+            | FaultKind::Forbidden
+            | FaultKind::NotFound
+            | FaultKind::Conflict
+            | FaultKind::Invalid
+            | FaultKind::Quota
+            | FaultKind::Broken
+            | FaultKind::NoHost => false,
+        }
+    }
+
     /// Whether the whole cloud is in trouble, and not just this one request: nothing answers, or it
     /// asks everybody to come back later. A 5xx is an answer, and may be about one request only.
     pub fn concerns_the_cloud(&self) -> bool {

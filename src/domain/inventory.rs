@@ -167,6 +167,9 @@ pub struct Quotas {
     /// Pairs of metadata that one server may have.
     #[serde(default)]
     pub server_metadata: Headroom,
+    /// Key pairs that the user may have who will make the server.
+    #[serde(default)]
+    pub key_pairs: Headroom,
     /// By the name of the volume type, in addition to what counts for all types.
     #[serde(default)]
     pub by_type: BTreeMap<String, TypeQuotas>,
@@ -243,4 +246,7 @@ pub struct Inventory {
     /// Whether it is known that Neutron has no trunks.
     #[serde(default)]
     pub without_trunks: bool,
+    /// Whether a port says if it follows the state of its uplink, where that is known.
+    #[serde(default)]
+    pub uplink_status: Option<bool>,
 }

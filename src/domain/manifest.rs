@@ -371,7 +371,7 @@ pub struct PortSettings {
     pub down: bool,
     /// The tag of its network card in Nova.
     pub card_tag: Option<String>,
-    /// Whether the state of the uplink is passed on; clouds differ in what they make of nothing.
+    /// Whether it follows the state of its uplink; nothing where its cloud does not know that, and none does.
     pub uplink_status: Option<bool>,
 }
 

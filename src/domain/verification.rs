@@ -8,6 +8,12 @@
 //! | an imported record gone or going | doubtful: both share their bytes; a restoration proves it |
 //! | a cloud that does not answer | stays as it is, and grows old |
 //!
+//! The number of objects that a volume backup tells (`object_count`) is not compared, because it cannot shrink:
+//! Cinder writes it once, when the backup is made, and never counts again (`_finalize_backup` of
+//! cinder/backup/chunkeddriver.py is the only place that sets it, Zed to 2026.1), and an import copies it. The
+//! Ceph driver does not write it at all. So two readings of it are two readings of one stored number, and say
+//! nothing of what is in the store.
+//!
 //! A list tells of records, not of bytes. So what a restoration could not bring back stays doubtful
 //! whatever lists say, until one can.
 

@@ -317,7 +317,9 @@ impl Held {
         }
         for key in drops {
             self.change(&key, time, |effect, aside| {
-                if effect.state == EffectState::Accepted && effect.fault.is_none() {
+                if matches!(effect.state, EffectState::Requested | EffectState::Accepted)
+                    && effect.fault.is_none()
+                {
                     effect.fault = Some(act::not_awaited(effect));
                 }
                 // Only what is made can be dropped; anything else is abandoned, an imported record
@@ -489,7 +491,13 @@ impl Held {
                 continue;
             };
             if let Some(fault) = obstacle {
-                self.stale |= aside.is_held_up_by(&fault);
+                let news = aside.is_held_up_by(&fault);
+                self.stale |= news;
+                // A planner may have to know that nothing is heard, also where others were told so.
+                let reads = effect.request.kind() == EffectKind::Read;
+                if news && reads && effect.fault.is_none() {
+                    self.change(&key, time, |effect, _| effect.fault = Some(fault));
+                }
                 continue;
             }
             aside.under_way = true;

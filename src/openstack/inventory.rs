@@ -7,6 +7,7 @@ use super::{
     access::{Access, Call, segment},
     flavor, key_pair,
     network::{self, is_refusal},
+    port,
     security_group::{self, SecurityGroup},
     trunk,
     wire::{flag, nullable},
@@ -81,7 +82,7 @@ pub(super) async fn read(
     tenant: &Tenant,
     admin: Importer<'_>,
 ) -> Result<Inventory, Fault> {
-    let (flavors, networks, volume_types, groups, keys, compute, volume, quotas, without_trunks) =
+    let (flavors, networks, volume_types, groups, keys, compute, volume, mut quotas, extensions) =
         futures::try_join!(
             flavor::list(access),
             network::list(access, tenant),
@@ -91,8 +92,13 @@ pub(super) async fn read(
             zones(access, Service::Compute),
             zones(access, Service::BlockStorage),
             quotas(access, tenant),
-            trunk::are_unknown(access),
+            network::extensions(access),
         )?;
+    let has = |alias: &str| extensions.as_ref().map(|known| known.contains(alias));
+    // Nova limits them by user and project, and tells no use (`_check_key_pair_quotas` of Zed and 2026.1).
+    quotas.key_pairs = quotas
+        .key_pairs
+        .map(|limit| limit.saturating_sub(keys.len() as u64));
     let address_groups = security_group::address_groups(access, &groups).await?;
     let (reach, importer) = admin.read().await?;
     Ok(Inventory {
@@ -109,7 +115,8 @@ pub(super) async fn read(
         quotas,
         admin: reach,
         importer,
-        without_trunks,
+        without_trunks: has(trunk::EXTENSION) == Some(false),
+        uplink_status: has(port::UPLINK_STATUS),
     })
 }
 
@@ -188,6 +195,7 @@ async fn quotas(access: &Access, tenant: &Tenant) -> Result<Quotas, Fault> {
         cores: of("maxTotalCores", "totalCoresUsed"),
         ram_mib: of("maxTotalRAMSize", "totalRAMUsed"),
         server_metadata: of("maxServerMeta", ""),
+        key_pairs: of("maxTotalKeypairs", ""),
         ports: of_network("port"),
         security_groups: of_network("security_group"),
         security_group_rules: of_network("security_group_rule"),

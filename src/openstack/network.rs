@@ -1,5 +1,7 @@
 //! Neutron networks, subnets and floating addresses; this file may not know what is attached to them.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -93,6 +95,28 @@ pub(super) async fn portions(
         found.extend(access.pages(call, &key).await?);
     }
     Ok(found)
+}
+
+/// The extensions that Neutron has, by alias; nothing where it does not say.
+pub(super) async fn extensions(access: &Access) -> Result<Option<BTreeSet<String>>, Fault> {
+    #[derive(Deserialize)]
+    struct Extensions {
+        extensions: Vec<Extension>,
+    }
+    #[derive(Deserialize)]
+    struct Extension {
+        #[serde(default, deserialize_with = "nullable")]
+        alias: String,
+    }
+    let call = Call::get(NEUTRON, "extensions", "list the extensions of Neutron");
+    match access.read::<Extensions>(&call).await {
+        Ok(Extensions { extensions }) => {
+            let aliases = extensions.into_iter().map(|one| one.alias);
+            Ok(Some(aliases.collect()))
+        }
+        Err(fault) if is_refusal(&fault) => Ok(None),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// The floating addresses of ports; none where Neutron has no routers.

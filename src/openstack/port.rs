@@ -94,6 +94,13 @@ struct DhcpOpt {
     ip_version: Option<u8>,
 }
 
+/// The extension with `propagate_uplink_status`: whether the link of an SR-IOV port follows that of its
+/// network card. Where it is loaded every port has it, `true` unless the creation said otherwise (Neutron
+/// from Victoria on; from Zed on also ports from before it was loaded), and without it none follows
+/// (`neutron/plugins/ml2/rpc.py`). Only a creation may name it everywhere: a change is allowed from 2025.1 on,
+/// by an extension of its own. No policy guards it.
+pub(super) const UPLINK_STATUS: &str = "uplink-status-propagation";
+
 /// What Nova itself writes into the profile of a port that it binds (`nova/network/neutron.py` of 2026.1),
 /// and will write again.
 const OF_NOVA: [&str; 11] = [
@@ -247,6 +254,7 @@ fn body(name: &str, request: &Request) -> Map<String, Value> {
         bare,
         down,
         default_group,
+        uplink_status,
     } = request
     else {
         return port;
@@ -287,6 +295,9 @@ fn body(name: &str, request: &Request) -> Map<String, Value> {
     }
     if *down {
         put("admin_state_up", json!(false));
+    }
+    if let Some(follows) = uplink_status {
+        put("propagate_uplink_status", json!(follows));
     }
     port
 }
@@ -398,6 +409,7 @@ mod tests {
             bare,
             down: false,
             default_group: false,
+            uplink_status: None,
         }
     }
 
@@ -415,6 +427,16 @@ mod tests {
             Value::Object(body("p", &request(&[], None, true))),
             json!({"name": "p", "network_id": "n", "security_groups": [], "fixed_ips": []})
         );
+    }
+
+    #[test]
+    fn a_port_follows_its_uplink_or_not_where_that_has_to_be_said() {
+        let mut wish = request(&["g"], None, false);
+        assert!(!body("p", &wish).contains_key("propagate_uplink_status"));
+        if let Request::MakePort { uplink_status, .. } = &mut wish {
+            *uplink_status = Some(false);
+        }
+        assert_eq!(body("p", &wish)["propagate_uplink_status"], json!(false));
     }
 
     #[test]

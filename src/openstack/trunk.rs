@@ -22,7 +22,7 @@ use crate::domain::{
 const NEUTRON: Service = Service::Network;
 
 /// The extension of Neutron without which there are none.
-const EXTENSION: &str = "trunk";
+pub(super) const EXTENSION: &str = "trunk";
 
 /// A trunk as Neutron shows it.
 #[derive(Debug, Clone, Deserialize)]
@@ -169,25 +169,6 @@ pub(super) async fn list(access: &Access, call: Call) -> Result<Vec<Trunk>, Faul
     match access.pages(call, "trunks").await {
         Err(fault) if fault.status == Some(404) => Ok(Vec::new()),
         other => other,
-    }
-}
-
-/// Whether Neutron is known to have no trunks.
-pub(super) async fn are_unknown(access: &Access) -> Result<bool, Fault> {
-    #[derive(Deserialize)]
-    struct Extensions {
-        extensions: Vec<Extension>,
-    }
-    #[derive(Deserialize)]
-    struct Extension {
-        #[serde(default, deserialize_with = "nullable")]
-        alias: String,
-    }
-    let call = Call::get(NEUTRON, "extensions", "list the extensions of Neutron");
-    match access.read::<Extensions>(&call).await {
-        Ok(Extensions { extensions }) => Ok(extensions.iter().all(|one| one.alias != EXTENSION)),
-        Err(fault) if is_refusal(&fault) => Ok(false),
-        Err(fault) => Err(fault),
     }
 }
 

@@ -20,6 +20,9 @@ use crate::domain::{
 const WISHED: &str = "it was wished for";
 /// Why what the target chooses anew may be another one: told beforehand, and withdrawn where it is the same.
 pub(super) const NOT_KEPT: &str = "it was not asked to be kept";
+/// What Neutron calls it that a port follows the state of its uplink.
+pub(super) const UPLINK_STATUS: &str = "propagate_uplink_status";
+
 const SO: &str = "the cloud has it so";
 
 /// Which thing of the one is which of the other.
@@ -340,6 +343,15 @@ fn port(
         SO,
     );
     sheet.say(path("binding:vnic_type"), &was.vnic_type, &is.vnic_type, SO);
+    let follows = |port: &PortFacts| port.settings.uplink_status;
+    match (follows(was), follows(is)) {
+        (Some(was), Some(is)) => sheet.flag(path(UPLINK_STATUS), was, is, SO),
+        // Where nobody says it none does, which only a virtual function of a network card could tell.
+        (Some(true), None) if was.vnic_type != "normal" => {
+            sheet.flag(path(UPLINK_STATUS), true, false, SO);
+        }
+        (Some(_) | None, None) | (None, Some(_)) => {}
+    }
     settings(sheet, path, was, is);
     match (&was.trunk, &is.trunk) {
         (None, None) => {}
@@ -389,9 +401,6 @@ fn settings(sheet: &mut Sheet, path: impl Fn(&str) -> String, was: &PortFacts, i
     sheet.say(path("tags"), &sorted(&was.tags), &sorted(&is.tags), SO);
     sheet.flag(path("admin_state_up"), !was.down, !is.down, SO);
     sheet.say(path("tag"), &text(&was.card_tag), &text(&is.card_tag), SO);
-    if let (Some(was), Some(is)) = (was.uplink_status, is.uplink_status) {
-        sheet.flag(path("propagate_uplink_status"), was, is, SO);
-    }
 }
 
 /// Whether the cards come up in the order that they had; where nobody tells the order, Nova's word counts
@@ -653,6 +662,28 @@ mod tests {
             let mut is = manifest();
             change(&mut is.ports[0].settings);
             assert_eq!(told(&manifest(), &is), [format!("port 0 (eth) {path}")]);
+        }
+    }
+
+    #[test]
+    fn a_link_that_no_longer_follows_its_uplink_is_told_where_a_guest_could_tell() {
+        let follows = |vnic_type: &str, status| {
+            let mut manifest = manifest();
+            manifest.ports[0].vnic_type = vnic_type.to_owned();
+            manifest.ports[0].settings.uplink_status = status;
+            manifest
+        };
+        let path = "port 0 (eth) propagate_uplink_status";
+        for (vnic_type, was, is, tells) in [
+            ("direct", Some(true), None, true),
+            ("direct", Some(false), None, false),
+            ("direct", Some(false), Some(true), true),
+            ("normal", Some(true), None, false),
+            ("normal", Some(false), Some(true), true),
+        ] {
+            let found = told(&follows(vnic_type, was), &follows(vnic_type, is));
+            let expected = if tells { vec![path] } else { Vec::new() };
+            assert_eq!(found, expected, "{vnic_type} {was:?} {is:?}");
         }
     }
 

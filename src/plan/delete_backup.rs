@@ -2,6 +2,7 @@
 //!
 //! | Phase | Effects | Disposal | Why repeating is harmless |
 //! |---|---|---|---|
+//! | Looking whether a missing cloud is back | read allowance, in each that is said to be missing | keep | it only reads |
 //! | Deleting snapshots | drop, all side by side | | gone is gone |
 //! | Deleting what was left behind | drop, kind by kind, unless somebody uses it | | gone is gone |
 
@@ -23,8 +24,9 @@ pub(super) fn steps(
     leftovers: &[Leftover],
     missing: &[CloudName],
 ) -> Step<()> {
-    let mut deletion = Deletion::without(missing);
     let home = next.tenant().clone();
+    let places = leftovers.iter().map(|one| &one.tenant).chain([&home]);
+    let mut deletion = Deletion::without(next, missing, places)?;
     next.phase("Deleting snapshots");
     let snapshots = detail.snapshots().iter().map(|one| {
         let thing = Thing {

@@ -2,6 +2,7 @@
 //!
 //! | Phase | Effects | Disposal | Why repeating is harmless |
 //! |---|---|---|---|
+//! | Looking whether a missing cloud is back | read allowance, in each that is said to be missing | keep | it only reads |
 //! | Deleting volume backups | drop | | gone is gone |
 //! | Deleting mirrors | drop, after the originals | | gone is gone |
 //! | Deleting what was left behind | drop, kind by kind, unless somebody uses it | | gone is gone |
@@ -34,7 +35,9 @@ pub(super) fn steps(
     leftovers: &[Leftover],
     missing: &[CloudName],
 ) -> Step<()> {
-    let mut deletion = Deletion::without(missing);
+    let places = backups.iter().chain(mirrors).map(|one| &one.tenant);
+    let places = places.chain(leftovers.iter().map(|one| &one.tenant));
+    let mut deletion = Deletion::without(next, missing, places)?;
     next.phase("Deleting volume backups");
     next.all(deletion.drops("backup", backups.iter().map(thing)))?;
 

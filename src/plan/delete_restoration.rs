@@ -2,6 +2,7 @@
 //!
 //! | Phase | Effects | Disposal | Why repeating is harmless |
 //! |---|---|---|---|
+//! | Looking whether a missing cloud is back | read allowance, in each that is said to be missing | keep | it only reads |
 //! | Deleting the server, trunks, ports, security groups, volumes | drop, kind by kind | | gone is gone |
 //!
 //! What was made may be somebody's by now: a volume or a port that its tenant gave to another server, a
@@ -35,9 +36,9 @@ const ORDER: [ThingKind; 7] = [
 
 /// The steps, in order.
 pub(super) fn steps(next: &mut Draft<'_>, things: &[Thing], missing: &[CloudName]) -> Step<()> {
-    let mut deletion = Deletion::without(missing);
     let home = next.tenant().clone();
-    if missing.contains(&home.cloud) {
+    let mut deletion = Deletion::without(next, missing, [&home])?;
+    if deletion.forgets(&home.cloud) {
         let all = things.iter().map(|thing| (home.clone(), thing.clone()));
         deletion.drops("thing", all);
         next.phase(&deletion.ended());

@@ -2,13 +2,17 @@
 //! it may not know any single deletion.
 //!
 //! A cloud that is gone answers nothing, so what lies in it could be waited for for ever. Only a caller
-//! can say that it is gone for good; which cloud does not answer was looked at when that was said.
+//! can say that it is gone for good. Which cloud does not answer was looked at when that was said, and is
+//! looked at again before anything is forgotten: the work may have waited over a restart, or for its turn, and
+//! the bytes of a cloud that is back must not go by way of their mirrors as if nobody built on them.
 
-use super::draft::Draft;
+use std::collections::BTreeMap;
+
+use super::draft::{Draft, Step, Stop};
 use crate::domain::{
     decision::{Ending, Wish},
     effect::{Disposal, Effect, EffectKind, EffectState, Request},
-    fault::FaultKind,
+    fault::{Fault, FaultKind},
     id::{CloudName, Tenant},
     ledger::Ledger,
     operation::{Ask, Leftover},
@@ -29,20 +33,48 @@ const ORDER: [ThingKind; 5] = [
 ];
 
 /// What is to go, as far as it can be reached.
-pub(super) struct Deletion<'m> {
-    missing: &'m [CloudName],
+pub(super) struct Deletion {
+    missing: Vec<CloudName>,
     forgotten: Vec<String>,
     seen: Vec<(Tenant, Thing)>,
 }
 
-impl<'m> Deletion<'m> {
-    /// A deletion that leaves alone what is in these clouds.
-    pub(super) fn without(missing: &'m [CloudName]) -> Self {
-        Self {
-            missing,
+impl Deletion {
+    /// A deletion of what is in these places, that leaves alone what is in one of the clouds that are said to
+    /// be missing and still answer nothing.
+    pub(super) fn without<'p>(
+        next: &mut Draft<'_>,
+        missing: &[CloudName],
+        places: impl IntoIterator<Item = &'p Tenant>,
+    ) -> Step<Self> {
+        let places: BTreeMap<&CloudName, &Tenant> = places
+            .into_iter()
+            .map(|place| (&place.cloud, place))
+            .collect();
+        let mut still = Vec::new();
+        let mut all_looked = Ok(());
+        for (index, cloud) in missing.iter().enumerate() {
+            let Some(place) = places.get(cloud) else {
+                continue;
+            };
+            next.phase("Looking whether a missing cloud is back");
+            match is_silent(next, &format!("look-{index}"), place) {
+                Ok(true) => still.push(cloud.clone()),
+                Ok(false) => {}
+                Err(stop) => all_looked = Err(stop),
+            }
+        }
+        all_looked?;
+        Ok(Self {
+            missing: still,
             forgotten: Vec::new(),
             seen: Vec::new(),
-        }
+        })
+    }
+
+    /// Whether what lies in a cloud is forgotten.
+    pub(super) fn forgets(&self, cloud: &CloudName) -> bool {
+        self.missing.contains(cloud)
     }
 
     /// The wishes to delete these, under keys of this word; what cannot be reached is forgotten, and what
@@ -59,7 +91,7 @@ impl<'m> Deletion<'m> {
             }
             self.seen.push(one.clone());
             let (tenant, thing) = one;
-            if self.missing.contains(&tenant.cloud) {
+            if self.forgets(&tenant.cloud) {
                 self.forgotten.push(format!("{thing} in {tenant}"));
                 continue;
             }
@@ -104,6 +136,29 @@ impl<'m> Deletion<'m> {
             "Deleted; forgotten, because the cloud is missing: {}",
             named.join(", ")
         )
+    }
+}
+
+/// Whether a cloud answers nothing, now that it matters. The look that found it so is abandoned, and so tells the
+/// same to the end.
+fn is_silent(next: &mut Draft<'_>, key: &str, place: &Tenant) -> Step<bool> {
+    let Some(look) = next.effect(key) else {
+        let request = Request::ReadAllowance { export: false };
+        let look = Draft::wish_in(place.clone(), key, request, Disposal::Keep);
+        return next.one(look).map(|_| false);
+    };
+    let silent = look.fault.as_ref().is_some_and(Fault::is_silence);
+    match look.state {
+        EffectState::Done => Ok(false),
+        EffectState::Failed | EffectState::Gone => Ok(silent),
+        // A connection may break off: it is asked again and again meanwhile.
+        EffectState::Requested if silent && next.has_waited(look, next.limits().pause) => {
+            next.gone(look).and(Err(Stop::Pending))
+        }
+        EffectState::Requested
+        | EffectState::Accepted
+        | EffectState::Dropping
+        | EffectState::Leaving => Err(Stop::Pending),
     }
 }
 

@@ -4,6 +4,7 @@
 //! One file because everything that a planner says passes through one value, and how it gives up has to
 //! know what it wished for.
 
+mod awaited;
 mod held;
 mod stuck;
 
@@ -337,6 +338,16 @@ impl<'a> Draft<'a> {
         Err(Stop::Pending)
     }
 
+    /// Whether an effect has waited for the same for so long, as far as somebody has worked at it since.
+    pub(super) fn has_waited(&mut self, effect: &Effect, pause: Duration) -> bool {
+        let since = self.operation.patient_since(stuck::refused_since(effect));
+        let over = since.after(pause);
+        if self.now < over {
+            self.look_again(over);
+        }
+        self.now >= over
+    }
+
     /// The temporaries go, newest first; answers when nothing of them is left.
     pub(super) fn drop_temporaries(&mut self) -> Step<()> {
         self.drop_next(|effect| effect.disposal == Disposal::Temporary)
@@ -353,21 +364,29 @@ impl<'a> Draft<'a> {
     /// Lets the newest of what `goes` go, all of one kind side by side; answers when all is gone but what
     /// others use.
     fn drop_next(&mut self, goes: impl Fn(&Effect) -> bool) -> Step<()> {
-        let left: Vec<&Effect> = self
-            .ledger
-            .newest_first()
-            .into_iter()
-            .filter(|effect| matches!(effect.request.kind(), EffectKind::Make(_)))
-            .filter(|effect| goes(effect) && !is_gone(effect))
-            .filter(|effect| !stays(self.limits, effect))
-            .collect();
-        let Some(kind) = left.first().map(|effect| effect.request.kind()) else {
+        let going = self.going(goes);
+        if going.is_empty() {
             return Ok(());
-        };
-        for effect in left.iter().filter(|effect| effect.request.kind() == kind) {
+        }
+        for effect in going {
             self.let_go(effect);
         }
         Err(Stop::Pending)
+    }
+
+    /// What of all that `goes` is next: the newest that is there and that nobody else uses, with all others
+    /// of its kind.
+    fn going(&self, goes: impl Fn(&Effect) -> bool) -> Vec<&'a Effect> {
+        let mut left = self.ledger.newest_first();
+        left.retain(|effect| {
+            matches!(effect.request.kind(), EffectKind::Make(_))
+                && goes(effect)
+                && !is_gone(effect)
+                && !stays(self.limits, effect)
+        });
+        let kind = left.first().map(|effect| effect.request.kind());
+        left.retain(|effect| Some(effect.request.kind()) == kind);
+        left
     }
 
     /// Sees to it that nothing is left of what came with images: the snapshots that nobody took. Answers
@@ -432,7 +451,7 @@ impl<'a> Draft<'a> {
         if let Some((_, fault)) = self.ledger.first_failure(ends_nothing) {
             return Some(OperationError::from(fault));
         }
-        (self.now >= self.gives_up()).then(|| self.deadline_passed())
+        (self.now >= self.gives_up()).then(|| self.deadline_passed(ends_nothing))
     }
 
     /// When the operation gives up, with all that it is known to have to move by now.
@@ -446,17 +465,22 @@ impl<'a> Draft<'a> {
         volumes.iter().map(|volume| volume.size_gib).sum()
     }
 
-    fn deadline_passed(&self) -> OperationError {
+    fn deadline_passed(&self, ends_nothing: impl Fn(&Effect) -> bool) -> OperationError {
+        let awaited = self.awaited(ends_nothing);
+        let while_doing = awaited.map_or_else(
+            || self.phase.to_lowercase(),
+            |effect| awaited::activity(&effect.request),
+        );
         // Its fault stays in the row of what is given up, so that the story is the same to the end.
         // Of all that is told the way out of it tells most.
         let rows = || self.ledger.iter();
         let freeing = rows().filter(|one| cleans(&one.request));
         let mut waiting = freeing
+            .chain(awaited)
             .chain(rows())
             .filter(|one| one.state != EffectState::Done);
         let on = waiting.find_map(|effect| effect.fault.as_ref());
         let on = on.map_or(String::new(), |fault| format!(": {fault}"));
-        let while_doing = self.phase.to_lowercase();
         OperationError::new(
             "DEADLINE_EXCEEDED",
             format!("the deadline passed while {while_doing}{on}"),
@@ -611,6 +635,8 @@ impl<'a> Draft<'a> {
             self.decision.report.runtime_state = format!("Erred: {}", reason.message);
             self.decision.ending = Ending::Erred(reason);
         } else {
+            let there = self.still_there(goes);
+            self.decision.report.runtime_state.push_str(&there);
             self.look_again(ends);
         }
         self.count();
@@ -624,7 +650,7 @@ impl<'a> Draft<'a> {
             "Looking at what is there before it is given up: {}",
             reason.message
         );
-        self.decision.report.runtime_state.clone_from(&self.phase);
+        self.decision.report.runtime_state = format!("{}{}", self.phase, self.not_seen());
         self.decision.looks_only = true;
         self.look_again(ends);
         self.count();

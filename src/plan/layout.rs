@@ -8,7 +8,11 @@ mod snapshot;
 
 pub(super) use self::findings::Findings;
 use self::findings::Named;
-use super::{compare::NOT_KEPT, headroom, target::Target};
+use super::{
+    compare::{NOT_KEPT, UPLINK_STATUS},
+    headroom,
+    target::Target,
+};
 use crate::domain::{
     difference::Difference,
     effect::FixedWish,
@@ -64,6 +68,8 @@ pub(super) struct PortLayout {
     pub(super) network: NetworkId,
     /// What is to be as it was, or as the caller wishes, where that may be possible.
     pub(super) kept: Kept,
+    /// Whether it follows the state of its uplink, where that has to be said.
+    pub(super) uplink_status: Option<bool>,
 }
 
 /// What of a port is to be as it was, each by itself.
@@ -392,9 +398,20 @@ fn port(
         let what = source.path(index, "floating address");
         findings.differs(Difference::new(what, "it belongs to the source cloud").was(address));
     }
+    let follows = source.settings.uplink_status;
+    if follows == Some(true)
+        && source.vnic_type != "normal"
+        && inventory.uplink_status == Some(false)
+    {
+        let what = source.path(index, UPLINK_STATUS);
+        let why = "the target's Neutron does not have it follow its uplink";
+        findings.differs(Difference::new(what, why).was("true").is("false"));
+    }
     Some(PortLayout {
         network: network.id.clone(),
         kept,
+        // Where it is known it is the usual way.
+        uplink_status: follows.filter(|follows| !follows && inventory.uplink_status == Some(true)),
     })
 }
 
@@ -646,25 +663,36 @@ fn key(input: &RestorePlanInput, inventory: &Inventory, findings: &mut Findings)
         return KeyLayout::None;
     };
     let same = |pair: &str| fingerprint.as_deref().is_none_or(|wanted| wanted == pair);
+    let make = |name: String, public_key: &String| KeyLayout::Make {
+        name,
+        public_key: public_key.clone(),
+        kind: kind.clone(),
+    };
+    // A key is optional, so there is no reason to refuse anything else for it.
+    let full = inventory.quotas.key_pairs == Some(0);
+    let mut none_more = || {
+        let why = "the acting user may have no more key pairs: import it when there is room, and let it into \
+                   the guest by other means";
+        findings.differs(Difference::new("key pair", why).was(name));
+        KeyLayout::None
+    };
     match (there(name), public_key) {
         (Some(pair), _) if same(&pair.fingerprint) => KeyLayout::Found(name.clone()),
-        (None, Some(public_key)) => KeyLayout::Make {
-            name: name.clone(),
-            public_key: public_key.clone(),
-            kind: kind.clone(),
-        },
+        (None, Some(_)) if full => none_more(),
+        (None, Some(public_key)) => make(name.clone(), public_key),
         (Some(_), Some(public_key)) => {
             let print = fingerprint.as_deref().unwrap_or_default().replace(':', "");
             let own: String = format!("{name}-{}", print.chars().take(8).collect::<String>());
+            let is_there = there(&own).is_some();
+            if full && !is_there {
+                return none_more();
+            }
             let why = format!("the acting user has another key named `{name}`");
             findings.differs(Difference::new("key pair", why).was(name).is(&own));
-            if there(&own).is_some() {
-                return KeyLayout::Found(own);
-            }
-            KeyLayout::Make {
-                name: own,
-                public_key: public_key.clone(),
-                kind: kind.clone(),
+            if is_there {
+                KeyLayout::Found(own)
+            } else {
+                make(own, public_key)
             }
         }
         (_, None) => {
@@ -766,6 +794,8 @@ fn trunks_stay_behind(manifest: &Manifest, findings: &mut Findings) {
 }
 
 fn what_stays_behind(manifest: &Manifest, findings: &mut Findings) {
+    // No server group is made and none is joined, so Nova's quotas of groups and of their members are never
+    // asked for.
     if let Some(group) = &manifest.server_group {
         let why = "a group means nothing without its other members";
         let was = format!("{} ({})", group.name, group.policy);

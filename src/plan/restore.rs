@@ -433,6 +433,7 @@ fn port_request(
         bare: false,
         down: facts.settings.down || stops(input),
         default_group: facts.security_groups.is_empty() && facts.id.is_none() && wished.is_empty(),
+        uplink_status: port.uplink_status,
     }
 }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::{Service, scope::Fields};
 use crate::domain::{
     error::Error,
-    fault::FaultKind,
     id::{CloudName, ServerId, Tenant},
     inventory::{CloudInfo, Flavor, InstanceInfo, Network, TenantInfo, VolumeType},
     manifest::Manifest,
@@ -63,7 +62,8 @@ impl Service {
     /// The clouds of these tenants that are gone as far as can be seen now, where a caller lets be forgotten
     /// what lies in one that is. Some short looks at each: no answer of any kind to any of them counts as
     /// gone, and so does a cloud that is not configured any more; whatever a cloud answers shows that it is
-    /// there. One look is not enough: a connection breaks off, and what is forgotten for that is lost.
+    /// there. One look is not enough: a connection breaks off, and what is forgotten for that is lost. Whoever
+    /// carries it out looks once more, because that may be long after this.
     pub(super) async fn missing_clouds<'t>(
         &self,
         allowed: bool,
@@ -97,10 +97,7 @@ impl Service {
         let look = inside.things(ThingKind::VolumeBackup);
         match tokio::time::timeout(self.limits.peek, look).await {
             Ok(Ok(_)) => false,
-            Ok(Err(fault)) => {
-                matches!(fault.kind, FaultKind::Unreachable | FaultKind::Unconfigured)
-                    || fault.kind == FaultKind::Unanswered && fault.status.is_none()
-            }
+            Ok(Err(fault)) => fault.is_silence(),
             Err(_) => true,
         }
     }

@@ -176,7 +176,7 @@ fn something(name: &str, value: &Value) -> Option<Value> {
         }
         ("config_drive", _) => json!("True"),
         ("OS-DCF:diskConfig", _) => json!("AUTO"),
-        ("admin_state_up", _) => json!(false),
+        ("admin_state_up" | "propagate_uplink_status", _) => json!(false),
         // Such a volume is refused before anything is captured.
         ("encrypted", _) => return None,
         (_, Value::Null) => json!("swept"),
@@ -188,10 +188,26 @@ fn something(name: &str, value: &Value) -> Option<Value> {
     })
 }
 
+/// Both clouds tell of a port whether it follows its uplink.
+fn load_uplink_status(house: &House) {
+    house.source.load_uplink_status();
+    house.dr.load_uplink_status();
+}
+
+/// To be named is not enough for what can be put back.
+fn follow_no_uplink(all: [&BTreeMap<(String, String), Document>; 2]) {
+    for documents in all {
+        let port = documents.iter().find(|((kind, _), _)| kind == "port");
+        let (_, port) = port.expect("a port");
+        assert_eq!(port["propagate_uplink_status"], json!(false));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_attribute_comes_back_or_is_named() {
     let house = House::open(sim::Times::fast()).await;
     house.prepare_refuge();
+    load_uplink_status(&house);
     let spec = sim::InstanceSpec::new("web", &[1, 1]);
     let instance = house.source.create_instance(&spec).expect("made");
     let (source, dr) = (Eye::open(&house.source).await, Eye::open(&house.dr).await);
@@ -244,6 +260,7 @@ async fn every_attribute_comes_back_or_is_named() {
         .expect("an instance")
         .server_id;
     let is = dr.documents(&house.refuge(), server).await;
+    follow_no_uplink([&was, &is]);
     let named = |kind: &str, key: &str, name: &str| {
         let told_as = TOLD_AS.iter().find(|(known, _)| *known == name);
         let name = told_as.map_or(name, |(_, told)| told);

@@ -121,6 +121,9 @@ pub enum Request {
         /// Whether it gets the tenant's default group, because nobody knows which it had.
         #[serde(default)]
         default_group: bool,
+        /// Whether it follows the state of its uplink; nothing leaves that to the cloud.
+        #[serde(default)]
+        uplink_status: Option<bool>,
     },
     /// Make a trunk.
     MakeTrunk {

@@ -160,7 +160,7 @@ fn is_busy(effect: &Effect) -> bool {
 }
 
 /// Since when a request has been refused for the same kind of reason.
-fn refused_since(effect: &Effect) -> Timestamp {
+pub(super) fn refused_since(effect: &Effect) -> Timestamp {
     let fault = effect.fault.as_ref();
     fault
         .and_then(|fault| fault.since)

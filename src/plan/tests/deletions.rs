@@ -3,10 +3,15 @@
 
 use uuid::Uuid;
 
-use super::world::{backup_detail, operation, plan, row, tenant, unfold};
+use super::{
+    super::Limits,
+    patience::{HOUR, change},
+    world::{answer, backup_detail, operation, plan, row, tenant, unfold},
+};
 use crate::domain::{
     decision::Ending,
     effect::{EffectKind, EffectState, Request},
+    fault::{Fault, FaultKind, Service},
     id::{CloudName, PointId, ResourceId, VolumeBackupId},
     ledger::Ledger,
     lifecycle::State,
@@ -96,10 +101,84 @@ fn what_was_left_behind_goes_too_what_stands_on_it_first_and_nothing_twice() {
     assert_eq!(last, "Deleted");
 }
 
+/// What is asked to go, as `CLOUD ID`, in its order, where these clouds answer nothing to any look.
+fn dropped_while_silent(operation: &Operation, silent: &[&str]) -> (Vec<String>, String) {
+    let operation = &Operation {
+        deadline: Timestamp(1).after(HOUR),
+        ..operation.clone()
+    };
+    let mut ledger = Ledger::default();
+    let mut drops = Vec::new();
+    let mut now = Timestamp(1);
+    for _ in 0..50 {
+        let decision = plan(operation, &ledger, now);
+        if decision.ending != Ending::Open {
+            assert_eq!(decision.ending, Ending::Done);
+            return (drops, decision.report.runtime_state);
+        }
+        let waits = decision.wishes.is_empty() && decision.drops.is_empty();
+        for wish in decision.wishes {
+            let mut effect = row(operation, wish, ledger.next_ordinal());
+            let cloud = effect.tenant.cloud.as_str();
+            if silent.contains(&cloud) {
+                assert!(matches!(effect.request, Request::ReadAllowance { .. }));
+                let (kind, service) = (FaultKind::Unreachable, Service::BlockStorage);
+                let fault = Fault::new(kind, service, "look", "no route to host");
+                effect.fault = Some(fault.met(now, None));
+            } else {
+                if let Request::Drop { thing } = &effect.request {
+                    drops.push(format!("{cloud} {}", thing.id));
+                }
+                answer(&mut effect, 2);
+            }
+            ledger.put(effect);
+        }
+        change(&mut ledger, |effect| {
+            if decision.drops.contains(&effect.key) {
+                let patience = Timestamp(1).after(Limits::default().pause);
+                assert!(now >= patience, "one look is not enough");
+                effect.state = EffectState::Gone;
+            }
+        });
+        if waits {
+            now = decision.again.expect("it looks again");
+        }
+    }
+    panic!("it does not end: {ledger:#?}")
+}
+
+#[test]
+fn a_missing_cloud_that_is_back_when_it_matters_is_not_forgotten() {
+    let both = || ["source", "dr"].map(CloudName::new).to_vec();
+    let deletion = of_dr_backup(Vec::new(), both());
+    let (drops, last) = dropped_while_silent(&deletion, &[]);
+    let source = ["source backup-0", "source backup-1"];
+    let dr = ["dr backup-0", "dr backup-1"];
+    assert_eq!(drops, [source, dr].concat(), "the originals first");
+    assert_eq!(last, "Deleted");
+    // One that answers with a refusal is there too.
+    let looks = plan(&deletion, &Ledger::default(), Timestamp(1)).wishes;
+    assert_eq!(
+        looks.len(),
+        2,
+        "nothing is asked for before both were looked at"
+    );
+    let mut ledger = Ledger::default();
+    for wish in looks {
+        let mut effect = row(&deletion, wish, ledger.next_ordinal());
+        effect.state = EffectState::Failed;
+        let (kind, service) = (FaultKind::Forbidden, Service::BlockStorage);
+        effect.fault = Some(Fault::new(kind, service, "look", "no"));
+        ledger.put(effect);
+    }
+    let next = plan(&deletion, &ledger, Timestamp(1));
+    assert_eq!((next.ending, next.wishes.len()), (Ending::Open, 2));
+}
+
 #[test]
 fn what_lies_in_a_missing_cloud_is_named_and_the_rest_goes() {
     let source = || vec![CloudName::new("source")];
-    let (drops, last) = dropped(&of_dr_backup(Vec::new(), source()));
+    let (drops, last) = dropped_while_silent(&of_dr_backup(Vec::new(), source()), &["source"]);
     assert_eq!(drops, ["dr backup-0", "dr backup-1"]);
     for backup in ["backup-0", "backup-1"] {
         assert!(
@@ -109,10 +188,13 @@ fn what_lies_in_a_missing_cloud_is_named_and_the_rest_goes() {
             "{last}"
         );
     }
-    let (drops, last) = dropped(&of_dr_backup(Vec::new(), vec![CloudName::new("dr")]));
+    let (drops, last) = dropped_while_silent(
+        &of_dr_backup(Vec::new(), vec![CloudName::new("dr")]),
+        &["dr"],
+    );
     assert_eq!(drops, ["source backup-0", "source backup-1"]);
     assert!(last.contains("of cloud dr"), "{last}");
-    let (drops, last) = dropped(&of_backup(source()));
+    let (drops, last) = dropped_while_silent(&of_backup(source()), &["source"]);
     assert_eq!(drops, [""; 0]);
     assert!(last.contains("snapshot"), "{last}");
     let things = [ThingKind::Volume, ThingKind::Server].map(|kind| left(kind, "thing").thing);
@@ -122,7 +204,10 @@ fn what_lies_in_a_missing_cloud_is_named_and_the_rest_goes() {
     };
     let resource = ResourceId::Point(PointId::dr(Uuid::nil()));
     let home = tenant("source", "demo");
-    let (drops, last) = dropped(&operation(resource, home, ask, State::Deleting));
+    let (drops, last) = dropped_while_silent(
+        &operation(resource, home, ask, State::Deleting),
+        &["source"],
+    );
     assert_eq!(drops, [""; 0]);
     assert!(last.contains("server thing"), "{last}");
 }

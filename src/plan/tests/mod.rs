@@ -3,6 +3,7 @@
 //!
 //! One file because every planner is swept in the same ways.
 
+mod awaited;
 mod chains;
 mod consistency;
 mod deletions;
@@ -516,6 +517,44 @@ fn a_key_of_the_same_name_and_another_content_is_not_used() {
     );
 }
 
+#[test]
+fn a_key_that_the_user_has_no_room_for_is_left_out_and_told_and_refuses_nothing_else() {
+    let mut there = inventory();
+    there.quotas.key_pairs = Some(0);
+    let other = KeyPairInfo {
+        name: "ops".to_owned(),
+        fingerprint: "cc:dd".to_owned(),
+    };
+    let own = KeyPairInfo {
+        name: "ops-aabb".to_owned(),
+        fingerprint: "aa:bb".to_owned(),
+    };
+    let Ask::Restore(input) = restore(1, RestoreWish::default()).ask else {
+        panic!()
+    };
+    for (pairs, used) in [
+        (vec![], None),
+        (vec![other.clone()], None),
+        (vec![other, own], Some("ops-aabb")),
+    ] {
+        there.key_pairs = pairs;
+        let layout = super::layout::choose(&input, &Target::of(&there, &[])).unwrap();
+        let key = match &layout.key {
+            super::layout::KeyLayout::None => None,
+            super::layout::KeyLayout::Found(name) => Some(name.as_str()),
+            super::layout::KeyLayout::Make { .. } => panic!("there is no room"),
+        };
+        assert_eq!(key, used);
+        let mut told = layout.differences.iter();
+        let told = told.find(|one| one.attribute == "key pair").expect("told");
+        assert_eq!(
+            (told.was.as_str(), told.is.as_str()),
+            ("ops", used.unwrap_or_default())
+        );
+        assert_eq!(told.why.contains("no more key pairs"), used.is_none());
+    }
+}
+
 /// An instance of which everything is set that a restoration asks for by itself.
 fn everything_set(wish: RestoreWish) -> Operation {
     let mut operation = restore(1, wish);
@@ -656,6 +695,32 @@ fn where_there_are_no_trunks_no_sub_port_is_made_and_it_is_told() {
     let refused = super::layout::choose(&input, &Target::of(&inventory(), &[])).unwrap_err();
     assert_eq!(refused.reason, "NETWORK_NOT_MAPPED", "{refused:?}");
     assert!(format!("{refused:?}").contains("nowhere"), "{refused:?}");
+}
+
+#[test]
+fn a_port_does_not_follow_its_uplink_where_it_did_not_and_the_target_knows_that() {
+    for (known, was, wished, told) in [
+        (Some(true), Some(false), Some(false), 0),
+        // The usual way is not named, and neither is what Neutron would refuse.
+        (Some(true), Some(true), None, 0),
+        (Some(false), Some(false), None, 0),
+        (None, Some(false), None, 0),
+        (Some(false), Some(true), None, 1),
+    ] {
+        let mut there = inventory();
+        there.uplink_status = known;
+        let Ask::Restore(mut input) = restore(1, RestoreWish::default()).ask else {
+            panic!("a restoration")
+        };
+        input.manifest.ports[0].vnic_type = "direct".to_owned();
+        input.manifest.ports[0].settings.uplink_status = was;
+        let layout = super::layout::choose(&input, &Target::of(&there, &[])).unwrap();
+        assert_eq!(layout.ports[0].uplink_status, wished, "{known:?} {was:?}");
+        let all = layout.differences.iter();
+        let path = "port 0 propagate_uplink_status";
+        let all = all.filter(|one| one.attribute == path).count();
+        assert_eq!(all, told, "{known:?} {was:?}");
+    }
 }
 
 #[test]

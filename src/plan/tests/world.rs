@@ -265,6 +265,7 @@ pub(super) fn inventory() -> Inventory {
         admin: AdminReach::Tenant,
         importer: None,
         without_trunks: false,
+        uplink_status: None,
     }
 }
 

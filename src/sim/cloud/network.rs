@@ -41,4 +41,9 @@ impl Cloud {
     pub fn set_without_trunks(&self, without: bool) {
         self.shared.world().neutron.without_trunks = without;
     }
+
+    /// Loads the extension of Neutron with which each new port tells whether it follows its uplink.
+    pub fn load_uplink_status(&self) {
+        self.shared.world().neutron.uplink_status = true;
+    }
 }

@@ -45,7 +45,7 @@ fn known(table: &str) -> (&'static str, &'static str) {
              extra_dhcp_opts binding:vnic_type binding:host_id binding:profile \
              port_security_enabled qos_policy_id dns_name dns_domain \
              propagate_uplink_status numa_affinity_policy tags tenant_id project_id",
-            "network_id tenant_id project_id tags",
+            "network_id tenant_id project_id tags propagate_uplink_status",
         ),
         "security_groups" => (
             "name description stateful tenant_id project_id",
@@ -146,7 +146,8 @@ pub(super) fn check(
             };
             return Err(bad(&text));
         }
-        if !post.split(' ').any(|known| known == key) {
+        let unloaded = key == "propagate_uplink_status" && !world.neutron.uplink_status;
+        if unloaded || !post.split(' ').any(|known| known == key) {
             return Err(bad(&format!("Unrecognized attribute(s) '{key}'")));
         }
         if verb == Verb::Put && not_put.split(' ').any(|known| known == key) {

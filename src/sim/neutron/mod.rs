@@ -43,6 +43,8 @@ pub(crate) struct State {
     limits: BTreeMap<(String, String), i64>,
     /// Whether the extension for trunks is left out.
     pub(crate) without_trunks: bool,
+    /// Whether the extension is loaded with which a port follows its uplink, as it is by hand only.
+    pub(crate) uplink_status: bool,
 }
 
 impl State {
@@ -352,6 +354,9 @@ fn extensions(world: &World) -> Vec<Value> {
     if !world.neutron.without_trunks {
         aliases.push("trunk");
         aliases.push("trunk-details");
+    }
+    if world.neutron.uplink_status {
+        aliases.push("uplink-status-propagation");
     }
     if world.config.release.is_newer() {
         aliases.push("security-groups-rules-belongs-to-default-sg");

@@ -175,6 +175,9 @@ fn put(world: &mut World, project: &str, network: &str, wanted: &Row) -> Result<
         "binding:profile": {}, "binding:vif_type": "unbound", "binding:vif_details": {},
         "port_security_enabled": secure});
     row.extend(defaults.as_object().cloned().unwrap_or_default());
+    if world.neutron.uplink_status {
+        row.insert("propagate_uplink_status".to_owned(), json!(true));
+    }
     fill(&mut row, wanted);
     row.insert("network_id".to_owned(), json!(network));
     row.insert("fixed_ips".to_owned(), json!(addresses));

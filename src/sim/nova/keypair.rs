@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Ask, nowhere};
+use super::{Ask, limit, nowhere};
 use crate::sim::reply::{Answer, Reply, bad, fault, missing};
 use crate::sim::world::{Kind, World};
 
@@ -112,15 +112,6 @@ fn create(world: &mut World, ask: &Ask<'_>, user: &str) -> Answer {
             "Invalid input for field/attribute keypair. 'name' is a required property",
         ));
     };
-    if world
-        .nova
-        .keypairs
-        .iter()
-        .any(|one| one.user == user && one.name == name)
-    {
-        return Err(fault(409, &format!("Key pair '{name}' already exists.")));
-    }
-    check_name(name, ask)?;
     let kind = match wanted["type"].as_str() {
         None => "ssh",
         Some("ssh") if ask.since(2) => "ssh",
@@ -138,6 +129,8 @@ fn create(world: &mut World, ask: &Ask<'_>, user: &str) -> Answer {
             "Invalid input for field/attribute keypair. 'public_key' is a required property",
         ));
     }
+    check_name(name, ask)?;
+    limit::reserve_keypair(world, &ask.who.project, user)?;
     let public =
         given.unwrap_or_else(|| format!("ssh-rsa AAAA{} Generated-by-Nova", world.hex_id()));
     if kind == "x509" && !public.starts_with("-----BEGIN CERTIFICATE-----") {
@@ -155,6 +148,10 @@ fn create(world: &mut World, ask: &Ask<'_>, user: &str) -> Answer {
         return Err(bad(
             "Keypair data is invalid: failed to generate fingerprint",
         ));
+    }
+    let mut known = world.nova.keypairs.iter();
+    if known.any(|one| one.user == user && one.name == name) {
+        return Err(fault(409, &format!("Key pair '{name}' already exists.")));
     }
     make(world, user, name, &public);
     let Some(keypair) = world.nova.keypairs.last_mut() else {

@@ -145,6 +145,17 @@ pub(super) fn reserve(world: &World, project: &str, flavor: &str) -> Result<(), 
     Ok(())
 }
 
+/// Refuses a key pair more than a user may have.
+pub(super) fn reserve_keypair(world: &World, project: &str, user: &str) -> Result<(), Reply> {
+    let limit = limit(world, project, "key_pairs");
+    let own = world.nova.keypairs.iter().filter(|one| one.user == user);
+    let count = i64::try_from(own.count()).unwrap_or(i64::MAX);
+    if limit >= 0 && count >= limit {
+        return Err(fault(403, "Quota exceeded, too many key pairs."));
+    }
+    Ok(())
+}
+
 fn quota_set(world: &World, project: &str, usage: bool) -> Value {
     let mut set = Map::new();
     set.insert("id".to_owned(), json!(project));

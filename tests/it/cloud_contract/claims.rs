@@ -18,12 +18,16 @@ use drbackup::{
     openstack::limits::Limits,
     port::cloud::{Answer, Cloud},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
     Stage,
-    capture::image_of_a_server_brings_a_snapshot_of_each_volume,
+    capture::{
+        image_of_a_server_brings_a_snapshot_of_each_volume,
+        snapshot_that_keeps_a_volume_is_named_to_an_admin_of_another_project,
+    },
+    ground::PUBLIC_KEY,
     journey::{
         admin_of_another_project_restores_into_the_tenant,
         instance_goes_from_one_cloud_to_the_other,
@@ -34,10 +38,10 @@ use super::{
         what_is_attached_is_kept_until_somebody_lies,
     },
     strictness::{
-        name_of_the_default_group_is_reserved, port_has_an_address_of_either_version,
-        port_without_security_has_no_groups, readonly_is_a_flag_of_one_volume,
-        right_to_import_is_told_and_that_to_export_is_not, texts_have_other_limits_in_each_service,
-        types_and_volumes_have_quotas_of_their_own,
+        grounds, is, look, name_of_the_default_group_is_reserved,
+        port_has_an_address_of_either_version, port_without_security_has_no_groups,
+        readonly_is_a_flag_of_one_volume, right_to_import_is_told_and_that_to_export_is_not, say,
+        texts_have_other_limits_in_each_service, types_and_volumes_have_quotas_of_their_own,
     },
     transfer::volume_is_taken_over_whatever_was_left_of_it,
     trunk::port_of_a_trunk_stays_as_long_as_it,
@@ -82,6 +86,7 @@ claims! {
     admin_of_another_project_restores_into_the_tenant,
     volume_is_taken_over_whatever_was_left_of_it,
     image_of_a_server_brings_a_snapshot_of_each_volume,
+    snapshot_that_keeps_a_volume_is_named_to_an_admin_of_another_project,
     port_has_an_address_of_either_version,
     port_without_security_has_no_groups,
     name_of_the_default_group_is_reserved,
@@ -94,6 +99,7 @@ claims! {
     readonly_is_a_flag_of_one_volume,
     texts_have_other_limits_in_each_service,
     types_and_volumes_have_quotas_of_their_own,
+    key_pairs_of_a_user_have_a_quota,
     right_to_import_is_told_and_that_to_export_is_not,
     port_of_a_trunk_stays_as_long_as_it,
 }
@@ -551,6 +557,7 @@ pub(super) fn port_at(network: &str, address: Option<&str>, mac: Option<&str>) -
         bare: false,
         down: false,
         default_group: false,
+        uplink_status: None,
     }
 }
 
@@ -714,6 +721,33 @@ async fn rights_and_quotas_are_seen_before_anything_is_made(stage: &Stage) {
             panic!("no presence");
         };
         assert!(matches!(import, Right::Refused(_)), "{import:?}");
+    }
+}
+
+/// A user has so many key pairs and no more; how many it has nobody tells.
+async fn key_pairs_of_a_user_have_a_quota(stage: &Stage) {
+    for (ground, admin) in grounds(stage).await {
+        let room = async || {
+            let answer = perform(stage, &ground.tenant, "", &Request::ReadInventory).await;
+            let Some(Fact::Inventory(inventory)) = answer.fact else {
+                panic!("no inventory");
+            };
+            inventory.quotas.key_pairs.expect("a limit")
+        };
+        let path = format!("os-quota-sets/{}", ground.tenant.project);
+        let before = look(&admin, "compute", &path, "", "quota_set").await["key_pairs"].clone();
+        let limit = async |limit: &Value| {
+            let body = json!({"quota_set": {"key_pairs": limit}});
+            is(&say(&admin, "PUT", "compute", &path, body).await, 200, "");
+        };
+        let used = before.as_i64().expect("a number") - i64::try_from(room().await).expect("few");
+        limit(&json!(used)).await;
+        assert_eq!(room().await, 0);
+        let body =
+            json!({"keypair": {"name": format!("{}-more", stage.mark), "public_key": PUBLIC_KEY}});
+        let said = say(ground, "POST", "compute", "os-keypairs", body).await;
+        is(&said, 403, "too many key pairs");
+        limit(&before).await;
     }
 }
 

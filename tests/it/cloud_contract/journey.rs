@@ -357,6 +357,7 @@ async fn rebuild(stage: &Stage, root: &str, data: &str) -> Vec<(ThingKind, Strin
             bare: false,
             down: false,
             default_group: false,
+            uplink_status: None,
         };
         ports.push(make(stage, dr, &name, &request).await);
     }

@@ -94,6 +94,17 @@ impl Stage {
         client(&self.file, &self.names, admin, limits)
     }
 
+    /// A client of the same clouds that has nothing but the admin of another project.
+    pub(crate) fn admin_elsewhere(&self) -> Clouds {
+        let mapping = |name: &String| CloudMapping {
+            name: name.clone(),
+            entries: vec![format!("{name}-admin")],
+            admin: Some(format!("{name}-admin")),
+        };
+        let mappings: Vec<CloudMapping> = self.names.iter().map(mapping).collect();
+        clouds(&self.file, &mappings, Limits::default())
+    }
+
     /// A client of one cloud with entries of a `clouds.yaml` that is given as text.
     pub(crate) fn client_of_text(text: &str) -> Clouds {
         let place = tempfile::tempdir().expect("a directory");
