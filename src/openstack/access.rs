@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::{
     catalogue,
+    coalescer::Coalescers,
     fault::{self, Refusal},
-    gather::Gathers,
     key_pair::KeyPair,
     limits::Limits,
     pace::Waiter,
@@ -134,21 +134,21 @@ type Subject = (String, Scope, Waiter, String);
 /// The reads of a cloud that are shared by those who want the same kind of thing at the same time.
 #[derive(Debug)]
 pub(super) struct Reads {
-    pub(super) servers: Gathers<Subject, Server>,
-    pub(super) volumes: Gathers<Subject, Volume>,
-    pub(super) key_pairs: Gathers<Subject, KeyPair>,
+    pub(super) servers: Coalescers<Subject, Server>,
+    pub(super) volumes: Coalescers<Subject, Volume>,
+    pub(super) key_pairs: Coalescers<Subject, KeyPair>,
     /// What has nothing in it whose order counts.
-    rows: Gathers<Subject, Value>,
+    rows: Coalescers<Subject, Value>,
 }
 
 impl Reads {
     pub(super) fn new(limits: &Limits) -> Self {
         let pause = limits.gather();
         Self {
-            servers: Gathers::new(pause),
-            volumes: Gathers::new(pause),
-            key_pairs: Gathers::new(pause),
-            rows: Gathers::new(pause),
+            servers: Coalescers::new(pause),
+            volumes: Coalescers::new(pause),
+            key_pairs: Coalescers::new(pause),
+            rows: Coalescers::new(pause),
         }
     }
 }
@@ -264,7 +264,7 @@ impl Access {
 
     /// The rows of `collection` that have one of `values` in `field`, read together with those that
     /// others want now; `read` is told the values of all.
-    pub(super) async fn gathered<T, R>(
+    pub(super) async fn coalesced<T, R>(
         &self,
         collection: &str,
         field: &str,

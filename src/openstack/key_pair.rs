@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     access::{Access, Call},
-    gather::worth_a_list,
+    coalescer::worth_a_list,
     version::Microversion,
     wire::nullable,
 };
@@ -131,8 +131,8 @@ pub(super) async fn get(
     of_user: Option<&str>,
 ) -> Result<Option<KeyPair>, Fault> {
     let about = format!("key pairs of {}", of_user.unwrap_or("the acting user"));
-    let gather = access.reads.key_pairs.of(access.subject(about));
-    let found = gather
+    let coalescer = access.reads.key_pairs.of(access.subject(about));
+    let found = coalescer
         .get(
             vec![name.to_owned()],
             |pair| &pair.name,

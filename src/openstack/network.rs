@@ -65,7 +65,7 @@ pub(super) async fn having<T: DeserializeOwned>(
     values: &[String],
 ) -> Result<Vec<T>, Fault> {
     access
-        .gathered(collection, field, values.to_vec(), |values| {
+        .coalesced(collection, field, values.to_vec(), |values| {
             portions(access, collection, field, values, None)
         })
         .await

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use super::{
     access::{Access, Call, segment},
     attributes::{self, Odd},
+    coalescer::worth_a_list,
     fault::presentable,
-    gather::worth_a_list,
     server_group,
     version::Microversion,
     wire::{InOrder, cut, flag, nullable, present, properties},
@@ -313,8 +313,8 @@ async fn show(
     version: Option<Microversion>,
 ) -> Result<Server, Fault> {
     let about = format!("servers of project {} at {version:?}", tenant.project);
-    let gather = access.reads.servers.of(access.subject(about));
-    let found = gather
+    let coalescer = access.reads.servers.of(access.subject(about));
+    let found = coalescer
         .get(
             vec![id.as_str().to_owned()],
             |server| &server.id,

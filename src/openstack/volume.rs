@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{
     access::{Access, Call, segment},
     attributes::{self, Odd},
-    gather::worth_a_list,
+    coalescer::worth_a_list,
     volume_group,
     wire::{cut, flag, nullable, properties},
 };
@@ -167,8 +167,8 @@ pub(super) async fn get(access: &Access, volume: VolumeId) -> Result<Volume, Fau
 /// Reads volumes, in this order. Many that are wanted at the same time, by whomever, come out of one
 /// list, as long as that is not much longer than they are many.
 pub(super) async fn get_all(access: &Access, ids: &[String]) -> Result<Vec<Volume>, Fault> {
-    let gather = access.reads.volumes.of(access.subject("volumes"));
-    let mut found = gather
+    let coalescer = access.reads.volumes.of(access.subject("volumes"));
+    let mut found = coalescer
         .get(
             ids.to_vec(),
             |volume| &volume.id,

@@ -34,7 +34,7 @@ pub(super) async fn read_ports(
     let project = tenant.project.as_str();
     let collection = format!("ports of project {project}");
     access
-        .gathered(
+        .coalesced(
             &collection,
             "device_id",
             vec![id.as_str().to_owned()],
