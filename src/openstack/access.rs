@@ -10,13 +10,13 @@ use serde_json::{Map, Value};
 use super::{
     catalogue,
     coalescer::Coalescers,
+    connection::{HttpRequest, Reply},
     fault::{self, Refusal},
     key_pair::KeyPair,
     limits::Limits,
-    pace::Waiter,
+    rate_limiter::Waiter,
     server::Server,
     session::{Scope, Session, Token, never_sent},
-    transport::{Ask, Reply},
     version::{Microversion, Range},
     versions::Versions,
     volume::Volume,
@@ -192,7 +192,7 @@ impl Access {
                 location: reply.header("location"),
                 secrets: &secrets,
             },
-            self.session.line.limits(),
+            self.session.connection.limits(),
         ))
     }
 
@@ -210,8 +210,8 @@ impl Access {
             }
         };
         self.session
-            .line
-            .exchange(&Ask {
+            .connection
+            .exchange(&HttpRequest {
                 service: call.service,
                 method: call.method.clone(),
                 url: &url,
@@ -298,7 +298,7 @@ impl Access {
         call: Call,
         key: &str,
     ) -> Result<Vec<T>, Fault> {
-        let limits = self.session.line.limits();
+        let limits = self.session.connection.limits();
         let mut call = call.query("limit", limits.page_size.to_string());
         let unmarked = call.query.len();
         let mut items = Vec::new();
@@ -360,7 +360,7 @@ impl Access {
 
     /// The limit of a list of at most so many rows, which is one page.
     pub(super) fn short(&self, rows: usize) -> String {
-        let page = self.session.line.limits().page_size;
+        let page = self.session.connection.limits().page_size;
         u32::try_from(rows).unwrap_or(page).min(page).to_string()
     }
 
@@ -390,8 +390,8 @@ impl Access {
         let url = format!("{root}/");
         let reply = self
             .session
-            .line
-            .exchange(&Ask {
+            .connection
+            .exchange(&HttpRequest {
                 service,
                 method: Method::GET,
                 url: &url,
@@ -431,7 +431,7 @@ impl Access {
                     location: reply.header("location"),
                     secrets: &[],
                 },
-                self.session.line.limits(),
+                self.session.connection.limits(),
             ))),
         }
     }

@@ -430,8 +430,8 @@ enum Use {
     Begun,
 }
 
-/// A volume backup, the project that it is in, and what it is good for there.
-type Place = (VolumeBackupId, ProjectId, Use);
+/// A volume backup that was found, the project that it is in, and what it is good for there.
+type FoundRecord = (VolumeBackupId, ProjectId, Use);
 
 /// Which of `wanted` are there, and where: by one list of each project, then the rest one by one by an
 /// admin, who sees all projects.
@@ -440,7 +440,7 @@ pub(super) async fn presence(
     admin: Option<&Access>,
     wanted: &[VolumeBackupId],
 ) -> Result<Fact, Fault> {
-    let mut seen: Vec<Place> = Vec::new();
+    let mut seen: Vec<FoundRecord> = Vec::new();
     let mut rest: Vec<&VolumeBackupId> = wanted.iter().collect();
     rest.sort();
     rest.dedup();
@@ -465,8 +465,8 @@ pub(super) async fn presence(
             .into_iter()
             .map(|wanted| look_for(admin, wanted, version))
             .collect();
-        let found: Vec<Option<Place>> = stream::iter(asked)
-            .buffered(admin.session.line.limits().side_by_side)
+        let found: Vec<Option<FoundRecord>> = stream::iter(asked)
+            .buffered(admin.session.connection.limits().side_by_side)
             .try_collect()
             .await?;
         seen.extend(found.into_iter().flatten());
@@ -495,7 +495,7 @@ async fn look_for(
     admin: &Access,
     wanted: &VolumeBackupId,
     version: Option<Microversion>,
-) -> Result<Option<Place>, Fault> {
+) -> Result<Option<FoundRecord>, Fault> {
     let call = Call::get(
         CINDER,
         format!("backups/{}", segment(&wanted)),

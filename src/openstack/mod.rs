@@ -3,30 +3,31 @@
 //!
 //! One file because all that is asked of a cloud is given to the noun that answers it here.
 //!
-//! Read [`Clouds`] first, then `place` (whose token is used), `access` (how a call is made), `fault`
+//! Read [`Clouds`] first, then `cloud_sessions` (whose token is used), `access` (how a call is made), `fault`
 //! (what a refusal means); the other files have one noun of OpenStack each.
 
 mod access;
 mod attributes;
 mod backup;
 mod capture;
-mod carrier;
 mod catalogue;
+mod cloud_sessions;
 mod coalescer;
 pub mod config;
+mod connection;
 mod entry;
 mod fault;
 mod flavor;
 mod holder;
+mod http_transport;
 mod image;
 mod instance;
 mod inventory;
 mod key_pair;
 pub mod limits;
 mod network;
-mod pace;
-mod place;
 mod port;
+mod rate_limiter;
 mod refusals;
 mod root;
 mod security_group;
@@ -38,7 +39,6 @@ mod session;
 mod snapshot;
 mod thing;
 mod transfer;
-mod transport;
 mod trunk;
 mod version;
 mod versions;
@@ -52,12 +52,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use futures::future::join_all;
 
-pub use carrier::{Carrier, Trouble};
-pub use transport::{TrafficCount, install_crypto};
+pub use connection::{TrafficCount, install_crypto};
+pub use http_transport::{HttpTransport, TransportError};
 
 use self::{
-    access::Access, carrier::Connections, config::Config, entry::Entry, instance::AdminView,
-    inventory::Importer, limits::Limits, pace::Waiter, place::Place,
+    access::Access, cloud_sessions::CloudSessions, config::Config, entry::Entry,
+    http_transport::NetworkTransport, instance::AdminView, inventory::Importer, limits::Limits,
+    rate_limiter::Waiter,
 };
 use crate::{
     domain::{
@@ -78,7 +79,7 @@ use crate::{
 
 /// The clouds of the configuration.
 pub struct Clouds {
-    places: BTreeMap<CloudName, Place>,
+    clouds: BTreeMap<CloudName, CloudSessions>,
     limits: Limits,
 }
 
@@ -88,41 +89,45 @@ impl Clouds {
     pub fn new(config: Config, clock: &Arc<dyn Clock>) -> Self {
         let limits = config.limits.clone();
         Self::reached(config, clock, |entry| {
-            Arc::new(Connections::new(entry, &limits))
+            Arc::new(NetworkTransport::new(entry, &limits))
         })
     }
 
-    /// The same, but all requests travel over `carrier` instead of connections of their own.
-    pub fn carried(config: Config, clock: &Arc<dyn Clock>, carrier: &Arc<dyn Carrier>) -> Self {
-        Self::reached(config, clock, |_| Arc::clone(carrier))
+    /// The same, but all requests travel over `transport` instead of connections of their own.
+    pub fn with_transport(
+        config: Config,
+        clock: &Arc<dyn Clock>,
+        transport: &Arc<dyn HttpTransport>,
+    ) -> Self {
+        Self::reached(config, clock, |_| Arc::clone(transport))
     }
 
     fn reached(
         config: Config,
         clock: &Arc<dyn Clock>,
-        carrier: impl Fn(&Entry) -> Arc<dyn Carrier>,
+        transport: impl Fn(&Entry) -> Arc<dyn HttpTransport>,
     ) -> Self {
         let Config { clouds, limits } = config;
-        let places = clouds
+        let clouds = clouds
             .into_iter()
             .map(|cloud| {
-                let place = Place::new(cloud, &limits, clock, &carrier);
-                (place.name().clone(), place)
+                let sessions = CloudSessions::new(cloud, &limits, clock, &transport);
+                (sessions.name().clone(), sessions)
             })
             .collect();
-        Self { places, limits }
+        Self { clouds, limits }
     }
 
     /// How often each cloud was called.
     pub fn traffic(&self) -> Vec<(CloudName, Vec<TrafficCount>)> {
-        self.places
+        self.clouds
             .iter()
-            .map(|(name, place)| (name.clone(), place.traffic.count()))
+            .map(|(name, sessions)| (name.clone(), sessions.traffic.count()))
             .collect()
     }
 
-    fn place(&self, cloud: &CloudName) -> Result<&Place, Fault> {
-        self.places.get(cloud).ok_or_else(|| {
+    fn sessions(&self, cloud: &CloudName) -> Result<&CloudSessions, Fault> {
+        self.clouds.get(cloud).ok_or_else(|| {
             Fault::new(
                 FaultKind::Unconfigured,
                 Service::Identity,
@@ -167,12 +172,15 @@ impl Clouds {
         server: &ServerId,
         waiter: Waiter,
     ) -> Result<Manifest, Fault> {
-        let place = self.place(&tenant.cloud)?;
-        let access = place.keeper(&tenant.project).await?.waited_for_by(waiter);
+        let sessions = self.sessions(&tenant.cloud)?;
+        let access = sessions
+            .keeper(&tenant.project)
+            .await?
+            .waited_for_by(waiter);
         let admin = if access.token().await?.is_admin() {
             None
         } else {
-            let admin = place.admin(&tenant.project).await;
+            let admin = sessions.admin(&tenant.project).await;
             Some(admin.map(|(admin, _)| admin.waited_for_by(waiter)))
         };
         let view = match &admin {
@@ -186,14 +194,17 @@ impl Clouds {
 
     /// The access with which a caller of the service looks into a project, and waits for it.
     async fn look(&self, tenant: &Tenant) -> Result<Access, Fault> {
-        let access = self.place(&tenant.cloud)?.tenant(&tenant.project).await?;
+        let access = self
+            .sessions(&tenant.cloud)?
+            .tenant(&tenant.project)
+            .await?;
         Ok(access.waited_for_by(Waiter::Caller))
     }
 
     async fn inventory_read(&self, tenant: &Tenant) -> Result<Fact, Fault> {
-        let place = self.place(&tenant.cloud)?;
-        let access = place.tenant(&tenant.project).await?;
-        let admin = match place.admin(&tenant.project).await {
+        let sessions = self.sessions(&tenant.cloud)?;
+        let access = sessions.tenant(&tenant.project).await?;
+        let admin = match sessions.admin(&tenant.project).await {
             Ok((admin, reach)) => Some((admin, reach)),
             Err(fault) if fault.may_pass() => return Err(fault),
             Err(_) => None,
@@ -213,7 +224,10 @@ impl Clouds {
     }
 
     async fn allowance_read(&self, tenant: &Tenant, export: bool) -> Result<Fact, Fault> {
-        let access = self.place(&tenant.cloud)?.tenant(&tenant.project).await?;
+        let access = self
+            .sessions(&tenant.cloud)?
+            .tenant(&tenant.project)
+            .await?;
         let right = async {
             if !export {
                 return Ok(Right::Unknown);
@@ -238,8 +252,8 @@ impl Clouds {
         name: &str,
         request: &Request,
     ) -> Result<Answer, Fault> {
-        let place = self.place(&tenant.cloud)?;
-        let access = place.tenant(&tenant.project).await?;
+        let sessions = self.sessions(&tenant.cloud)?;
+        let access = sessions.tenant(&tenant.project).await?;
         match request {
             Request::MakeSnapshot { .. }
             | Request::TakeSnapshot { .. }
@@ -280,7 +294,7 @@ impl Clouds {
                 volume::make(&access, name, &wish).await.map(accepted)
             }
             Request::TakeVolume { volume, from } => {
-                let giver = place.tenant(from).await?;
+                let giver = sessions.tenant(from).await?;
                 transfer::take(&giver, &access, volume, name).await?;
                 Ok(accepted(volume.as_str().to_owned()))
             }
@@ -355,11 +369,11 @@ impl Clouds {
     /// The access for what usually only an admin may do. Without an admin entry the tenant tries:
     /// a policy may allow it, and otherwise says so itself.
     async fn admin_or_tenant(&self, tenant: &Tenant) -> Result<Access, Fault> {
-        let place = self.place(&tenant.cloud)?;
-        if place.has_admin() {
-            return Ok(place.admin(&tenant.project).await?.0);
+        let sessions = self.sessions(&tenant.cloud)?;
+        if sessions.has_admin() {
+            return Ok(sessions.admin(&tenant.project).await?.0);
         }
-        place.tenant(&tenant.project).await
+        sessions.tenant(&tenant.project).await
     }
 
     async fn presence_read(
@@ -368,21 +382,21 @@ impl Clouds {
         backups: &[VolumeBackupId],
         others: &[ProjectId],
     ) -> Result<Fact, Fault> {
-        let place = self.place(&tenant.cloud)?;
+        let sessions = self.sessions(&tenant.cloud)?;
         let mut seen = Vec::new();
-        match place.tenant(&tenant.project).await {
+        match sessions.tenant(&tenant.project).await {
             Ok(access) => seen.push(access),
-            Err(fault) if fault.kind == FaultKind::Unconfigured && place.has_admin() => {}
+            Err(fault) if fault.kind == FaultKind::Unconfigured && sessions.has_admin() => {}
             Err(fault) => return Err(fault),
         }
-        let admin = match place.admin(&tenant.project).await {
+        let admin = match sessions.admin(&tenant.project).await {
             Ok((access, _)) => Some(access),
             Err(fault) if fault.kind == FaultKind::Unconfigured => None,
             Err(fault) => return Err(fault),
         };
         if admin.is_none() {
             for project in others.iter().filter(|other| **other != tenant.project) {
-                match place.tenant(project).await {
+                match sessions.tenant(project).await {
                     Ok(access) => seen.push(access),
                     Err(fault) if fault.may_pass() => return Err(fault),
                     // No credential reaches it, so what it holds is of no use either.
@@ -489,7 +503,10 @@ impl Cloud for Clouds {
                 .await
                 .map(fact),
             Request::ReadParents { volumes } => {
-                let access = self.place(&tenant.cloud)?.tenant(&tenant.project).await?;
+                let access = self
+                    .sessions(&tenant.cloud)?
+                    .tenant(&tenant.project)
+                    .await?;
                 let newest = backup::parents(&access, volumes).await?;
                 Ok(fact(Fact::Parents { newest }))
             }
@@ -521,8 +538,8 @@ impl Cloud for Clouds {
                 backup_project,
                 volume,
             } if *backup_project != tenant.project => {
-                let place = self.place(&tenant.cloud)?;
-                let (access, _) = place.admin(&tenant.project).await?;
+                let sessions = self.sessions(&tenant.cloud)?;
+                let (access, _) = sessions.admin(&tenant.project).await?;
                 backup::restore(&access, backup, volume).await?;
                 Ok(accepted(volume.as_str().to_owned()))
             }
@@ -566,42 +583,42 @@ impl Cloud for Clouds {
         thing: &Thing,
         ours: &[Thing],
     ) -> Result<(), Fault> {
-        let place = self.place(&tenant.cloud)?;
-        let access = place.keeper(&tenant.project).await?;
+        let sessions = self.sessions(&tenant.cloud)?;
+        let access = sessions.keeper(&tenant.project).await?;
         thing::delete(&access, tenant, thing, ours).await
     }
 
     async fn things_list(&self, tenant: &Tenant, kind: ThingKind) -> Result<Vec<Sighting>, Fault> {
-        let place = self.place(&tenant.cloud)?;
+        let sessions = self.sessions(&tenant.cloud)?;
         let service = thing::service(kind);
         let doing = format!("list the {}s", kind.noun());
         self.in_time(service, &doing, async {
-            let access = place.keeper(&tenant.project).await?;
+            let access = sessions.keeper(&tenant.project).await?;
             thing::list(&access, tenant, kind).await
         })
         .await
     }
 
     async fn thing_get(&self, tenant: &Tenant, thing: &Thing) -> Result<Option<Sighting>, Fault> {
-        let place = self.place(&tenant.cloud)?;
-        let access = place.keeper(&tenant.project).await?;
+        let sessions = self.sessions(&tenant.cloud)?;
+        let access = sessions.keeper(&tenant.project).await?;
         thing::get(&access, thing).await
     }
 
     async fn clouds_list(&self) -> Vec<CloudInfo> {
-        join_all(self.places.values().map(Place::info)).await
+        join_all(self.clouds.values().map(CloudSessions::info)).await
     }
 
     fn cloud_names(&self) -> Vec<CloudName> {
-        self.places.keys().cloned().collect()
+        self.clouds.keys().cloned().collect()
     }
 
     async fn tenants_list(&self, cloud: &CloudName) -> Result<Vec<TenantInfo>, Fault> {
-        self.place(cloud)?.tenants().await
+        self.sessions(cloud)?.tenants().await
     }
 
     async fn tenant_reached(&self, tenant: &Tenant) -> Result<bool, Fault> {
-        match self.place(&tenant.cloud)?.tenant(&tenant.project).await {
+        match self.sessions(&tenant.cloud)?.tenant(&tenant.project).await {
             Ok(_) => Ok(true),
             Err(fault) if fault.kind == FaultKind::Unconfigured => Ok(false),
             Err(fault) => Err(fault),

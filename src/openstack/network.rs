@@ -82,7 +82,7 @@ pub(super) async fn portions(
 ) -> Result<Vec<Value>, Fault> {
     let mut found = Vec::new();
     let key = collection.replace('-', "_");
-    for portion in values.chunks(access.session.line.limits().ids_per_filter) {
+    for portion in values.chunks(access.session.connection.limits().ids_per_filter) {
         let call = Call::get(NEUTRON, collection, format!("list the {collection}"));
         let call = portion
             .iter()

@@ -359,7 +359,7 @@ pub(super) async fn apply_rules(
         .map(|(rule, _)| delete_rule(access, rule, doing.as_str()))
         .collect();
     stream::iter(surplus)
-        .buffer_unordered(access.session.line.limits().side_by_side)
+        .buffer_unordered(access.session.connection.limits().side_by_side)
         .try_collect()
         .await
 }

@@ -246,7 +246,7 @@ pub(super) async fn sightings(access: &Access, tenant: &Tenant) -> Result<Vec<Si
             "a cell of Nova is down, so that some servers are hidden",
         ));
     }
-    let characters_max = access.session.line.limits().message_characters_max;
+    let characters_max = access.session.connection.limits().message_characters_max;
     Ok(servers
         .into_iter()
         .map(|server| server.sighting(characters_max))
@@ -369,7 +369,7 @@ async fn show_together(
     }
     let asked: Vec<_> = ids.iter().map(|id| show_one(access, id, version)).collect();
     stream::iter(asked)
-        .buffered(access.session.line.limits().side_by_side)
+        .buffered(access.session.connection.limits().side_by_side)
         .filter_map(|answer| async {
             match answer {
                 Err(fault) if fault.kind == FaultKind::NotFound => None,
@@ -434,7 +434,7 @@ fn of_tenant(call: Call, access: &Access, tenant: &Tenant) -> Call {
 
 /// One server as a sighting.
 pub(super) async fn sighting(access: &Access, id: &str) -> Result<Sighting, Fault> {
-    let characters_max = access.session.line.limits().message_characters_max;
+    let characters_max = access.session.connection.limits().message_characters_max;
     Ok(get(access, id).await?.sighting(characters_max))
 }
 

@@ -18,9 +18,9 @@ use serde_json::{Value, json};
 
 use super::{
     catalogue::{self, Catalogue},
+    connection::{Connection, HttpRequest, Reply},
     entry::{Credential, Entry, Named},
     fault::{self, Refusal},
-    transport::{Ask, Line, Reply},
 };
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
@@ -100,16 +100,16 @@ struct Held {
 /// One entry, logged in where it was needed.
 pub(super) struct Session {
     pub(super) entry: Entry,
-    pub(super) line: Line,
+    pub(super) connection: Connection,
     slots: std::sync::Mutex<HashMap<Scope, Arc<Slot>>>,
     projects: tokio::sync::Mutex<Option<(Timestamp, Arc<Vec<Project>>)>>,
 }
 
 impl Session {
-    pub(super) fn new(entry: Entry, line: Line) -> Self {
+    pub(super) fn new(entry: Entry, connection: Connection) -> Self {
         Self {
             entry,
-            line,
+            connection,
             slots: std::sync::Mutex::default(),
             projects: tokio::sync::Mutex::default(),
         }
@@ -127,7 +127,7 @@ impl Session {
         };
         let attempts_before = slot.attempts.load(Ordering::Acquire);
         let mut held = slot.held.lock().await;
-        let now = self.line.clock().now();
+        let now = self.connection.clock().now();
         let usable = held
             .token
             .clone()
@@ -187,8 +187,8 @@ impl Session {
     pub(super) async fn projects(&self) -> Result<Arc<Vec<Project>>, Fault> {
         // Held while asking, so that many tenants at once ask once.
         let mut cached = self.projects.lock().await;
-        let now = self.line.clock().now();
-        let life = Duration::from_secs(self.line.limits().projects_seconds);
+        let now = self.connection.clock().now();
+        let life = Duration::from_secs(self.connection.limits().projects_seconds);
         if let Some((read, projects)) = cached.as_ref()
             && now.since(*read) < life
         {
@@ -209,7 +209,7 @@ impl Session {
     /// Asks Keystone now, whatever is remembered: whether it answers, takes the credential, and tells where
     /// all services are that are called.
     pub(super) async fn hail(&self) -> Result<(), Fault> {
-        let patience = Duration::from_secs(self.line.limits().login_seconds);
+        let patience = Duration::from_secs(self.connection.limits().login_seconds);
         let asked = async {
             let home = self.token(&Scope::Home, None).await?;
             self.read_projects(&home).await?;
@@ -259,8 +259,8 @@ impl Session {
 
     async fn ask_projects(&self, token: &Token, doing: &str) -> Result<Reply, Fault> {
         let url = format!("{}/auth/projects", self.keystone(doing)?);
-        self.line
-            .exchange(&Ask {
+        self.connection
+            .exchange(&HttpRequest {
                 service: Service::Identity,
                 method: Method::GET,
                 url: &url,
@@ -294,8 +294,8 @@ impl Session {
         let url = format!("{}/auth/tokens", self.keystone(&doing)?);
         let body = login_body(&self.entry, scope);
         let reply = self
-            .line
-            .exchange(&Ask {
+            .connection
+            .exchange(&HttpRequest {
                 service: Service::Identity,
                 method: Method::POST,
                 url: &url,
@@ -328,8 +328,8 @@ impl Session {
             (Some(ends), Some(begins)) => ends.since(begins),
             _ => return Err(unreadable()),
         };
-        let spare = Duration::from_secs(self.line.limits().renew_seconds).min(life / 4);
-        let now = self.line.clock().now();
+        let spare = Duration::from_secs(self.connection.limits().renew_seconds).min(life / 4);
+        let now = self.connection.clock().now();
         tracing::debug!(entry = self.entry.name, "logged in");
         Ok(Token {
             secret,
@@ -357,7 +357,7 @@ impl Session {
                 location: reply.header("location"),
                 secrets: &[],
             },
-            self.line.limits(),
+            self.connection.limits(),
         ))
     }
 }

@@ -206,7 +206,7 @@ async fn read_together(access: &Access, ids: Vec<String>) -> Result<Vec<Volume>,
         .map(|id| get(access, VolumeId::new(id)))
         .collect();
     stream::iter(asked)
-        .buffered(access.session.line.limits().side_by_side)
+        .buffered(access.session.connection.limits().side_by_side)
         .filter_map(|answer| async {
             match answer {
                 Err(fault) if fault.kind == FaultKind::NotFound => None,

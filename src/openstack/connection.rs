@@ -8,15 +8,15 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Method};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::{
-    carrier::{Carrier, Trouble},
     fault::{presentable, request_id},
+    http_transport::{HttpTransport, TransportError},
     limits::Limits,
-    pace::{Pace, Waiter},
+    rate_limiter::{RateLimiter, Waiter},
 };
 use crate::{
     domain::fault::{Fault, FaultKind, Service},
@@ -134,7 +134,7 @@ impl Traffic {
 }
 
 /// A request as it goes out.
-pub(super) struct Ask<'a> {
+pub(super) struct HttpRequest<'a> {
     pub(super) service: Service,
     pub(super) method: Method,
     pub(super) url: &'a str,
@@ -179,27 +179,27 @@ impl Reply {
     }
 }
 
-/// The way to the cloud of one entry, counted, timed and at the pace of the cloud.
-pub(super) struct Line {
-    carrier: Arc<dyn Carrier>,
+/// The way to the cloud of one entry, counted, timed and within the rate of the cloud.
+pub(super) struct Connection {
+    transport: Arc<dyn HttpTransport>,
     traffic: Arc<Traffic>,
-    pace: Arc<Pace>,
+    rate_limiter: Arc<RateLimiter>,
     clock: Arc<dyn Clock>,
     limits: Limits,
 }
 
-impl Line {
+impl Connection {
     pub(super) fn new(
-        carrier: Arc<dyn Carrier>,
+        transport: Arc<dyn HttpTransport>,
         traffic: Arc<Traffic>,
-        pace: Arc<Pace>,
+        rate_limiter: Arc<RateLimiter>,
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> Self {
         Self {
-            carrier,
+            transport,
             traffic,
-            pace,
+            rate_limiter,
             clock,
             limits,
         }
@@ -215,24 +215,24 @@ impl Line {
 
     /// Sends a request and reads the whole answer. A read is sent a second time when the connection
     /// broke under it: a kept-alive one may have been closed at the same moment by the other side.
-    pub(super) async fn exchange(&self, ask: &Ask<'_>) -> Result<Reply, Fault> {
-        let is_read = ask.method == Method::GET;
-        let outcome = match self.exchange_once(ask).await {
-            Err(Broken { fault, stale: true }) if is_read && !ask.login => {
+    pub(super) async fn exchange(&self, request: &HttpRequest<'_>) -> Result<Reply, Fault> {
+        let is_read = request.method == Method::GET;
+        let outcome = match self.exchange_once(request).await {
+            Err(Broken { fault, stale: true }) if is_read && !request.login => {
                 tracing::debug!(%fault, "asking again on a new connection");
-                self.exchange_once(ask).await
+                self.exchange_once(request).await
             }
             other => other,
         };
         match outcome {
             Ok(reply) => {
                 tracing::debug!(
-                    method = %ask.method,
-                    url = ask.url,
+                    method = %request.method,
+                    url = request.url,
                     status = reply.status,
                     request_id = reply.request_id(),
                     "{}",
-                    ask.doing
+                    request.doing
                 );
                 Ok(reply)
             }
@@ -240,36 +240,41 @@ impl Line {
         }
     }
 
-    async fn exchange_once(&self, ask: &Ask<'_>) -> Result<Reply, Broken> {
+    async fn exchange_once(&self, request: &HttpRequest<'_>) -> Result<Reply, Broken> {
         // Sent so that the logs of all services can be searched for it, and told when no answer comes.
         let own_id = format!("req-{}", self.clock.new_id());
-        let (kind, seconds) = if ask.login {
+        let (kind, seconds) = if request.login {
             (CallKind::Login, self.limits.login_seconds)
-        } else if ask.method == Method::GET {
+        } else if request.method == Method::GET {
             (CallKind::Read, self.limits.read_seconds)
         } else {
             (CallKind::Write, self.limits.write_seconds)
         };
-        let request = request(ask, &own_id).map_err(|problem| Broken {
-            fault: Fault::new(FaultKind::Unconfigured, ask.service, ask.doing, problem),
+        let http = as_http(request, &own_id).map_err(|problem| Broken {
+            fault: Fault::new(
+                FaultKind::Unconfigured,
+                request.service,
+                request.doing,
+                problem,
+            ),
             stale: false,
         })?;
         // The deadline is that of the cloud and begins when the call leaves.
-        let place = match ask.waiter {
-            Some(waiter) => self.pace.place(waiter).await,
+        let permit = match request.waiter {
+            Some(waiter) => self.rate_limiter.acquire(waiter).await,
             None => None,
         };
-        let carried = self
-            .carrier
-            .carry(request, Duration::from_secs(seconds))
+        let answered = self
+            .transport
+            .send(http, Duration::from_secs(seconds))
             .await;
-        drop(place);
-        let outcome = carried.as_ref().map_or(CallOutcome::Unanswered, |answer| {
+        drop(permit);
+        let outcome = answered.as_ref().map_or(CallOutcome::Unanswered, |answer| {
             CallOutcome::of(answer.status().as_u16())
         });
         self.traffic.add(kind, outcome);
-        let (head, body) = carried
-            .map_err(|trouble| self.broken(ask, trouble, own_id))?
+        let (head, body) = answered
+            .map_err(|trouble| self.broken(request, trouble, own_id))?
             .into_parts();
         Ok(Reply {
             status: head.status.as_u16(),
@@ -278,23 +283,23 @@ impl Line {
         })
     }
 
-    fn broken(&self, ask: &Ask<'_>, trouble: Trouble, own_id: String) -> Broken {
-        let stale = matches!(trouble, Trouble::Broken(_));
+    fn broken(&self, request: &HttpRequest<'_>, trouble: TransportError, own_id: String) -> Broken {
+        let stale = matches!(trouble, TransportError::Broken(_));
         let (kind, message) = match trouble {
-            Trouble::Unconfigured(problem) => (FaultKind::Unconfigured, problem),
-            Trouble::Unreachable(problem) => (FaultKind::Unreachable, problem),
-            Trouble::Late => (
+            TransportError::Unconfigured(problem) => (FaultKind::Unconfigured, problem),
+            TransportError::Unreachable(problem) => (FaultKind::Unreachable, problem),
+            TransportError::Late => (
                 FaultKind::Unanswered,
                 "no answer within the deadline".to_owned(),
             ),
-            Trouble::Broken(problem) => (FaultKind::Unanswered, problem),
-            Trouble::TooLong(limit) => (
+            TransportError::Broken(problem) => (FaultKind::Unanswered, problem),
+            TransportError::TooLong(limit) => (
                 FaultKind::Unanswered,
                 format!("the answer is longer than {limit} bytes"),
             ),
         };
         let message = presentable(&message, &[], self.limits.message_characters_max);
-        let mut fault = Fault::new(kind, ask.service, ask.doing, message);
+        let mut fault = Fault::new(kind, request.service, request.doing, message);
         fault.request_id = Some(own_id.into()).filter(|_| kind == FaultKind::Unanswered);
         Broken { fault, stale }
     }
@@ -307,31 +312,32 @@ struct Broken {
 }
 
 /// What is asked, as HTTP has it; or why its address is none.
-fn request(ask: &Ask<'_>, own_id: &str) -> Result<Request<Vec<u8>>, String> {
-    let mut url = url::Url::parse(ask.url).map_err(|error| format!("{}: {error}", ask.url))?;
-    if !ask.query.is_empty() {
-        url.query_pairs_mut().extend_pairs(ask.query);
+fn as_http(request: &HttpRequest<'_>, own_id: &str) -> Result<http::Request<Vec<u8>>, String> {
+    let mut url =
+        url::Url::parse(request.url).map_err(|error| format!("{}: {error}", request.url))?;
+    if !request.query.is_empty() {
+        url.query_pairs_mut().extend_pairs(request.query);
     }
-    let mut request = Request::builder()
-        .method(ask.method.clone())
+    let mut built = http::Request::builder()
+        .method(request.method.clone())
         .uri(url.as_str())
         .header("Accept", "application/json")
         .header("X-Openstack-Request-Id", own_id);
-    if let Some(token) = ask.token {
-        request = request.header("X-Auth-Token", token.expose_secret());
+    if let Some(token) = request.token {
+        built = built.header("X-Auth-Token", token.expose_secret());
     }
-    if let Some((service, version)) = &ask.microversion {
-        request = request.header("OpenStack-API-Version", format!("{service} {version}"));
+    if let Some((service, version)) = &request.microversion {
+        built = built.header("OpenStack-API-Version", format!("{service} {version}"));
         if *service == "compute" {
-            request = request.header("X-OpenStack-Nova-API-Version", version);
+            built = built.header("X-OpenStack-Nova-API-Version", version);
         }
     }
-    let body = match ask.body {
+    let body = match request.body {
         Some(body) => {
-            request = request.header("Content-Type", "application/json");
+            built = built.header("Content-Type", "application/json");
             body.to_string().into_bytes()
         }
         None => Vec::new(),
     };
-    request.body(body).map_err(|error| error.to_string())
+    built.body(body).map_err(|error| error.to_string())
 }

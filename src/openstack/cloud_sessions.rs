@@ -10,13 +10,13 @@ use futures::future::join_all;
 
 use super::{
     access::{Access, Reads},
-    carrier::Carrier,
     config::CloudConfig,
+    connection::{Connection, Traffic},
     entry::Entry,
+    http_transport::HttpTransport,
     limits::Limits,
-    pace::{Pace, Waiter},
+    rate_limiter::{RateLimiter, Waiter},
     session::{Scope, Session},
-    transport::{Line, Traffic},
     versions::Versions,
 };
 use crate::{
@@ -28,8 +28,8 @@ use crate::{
     port::clock::Clock,
 };
 
-/// A cloud.
-pub(super) struct Place {
+/// A cloud, with a session for each of its entries.
+pub(super) struct CloudSessions {
     name: CloudName,
     entries: Vec<Arc<Session>>,
     admin: Option<Arc<Session>>,
@@ -40,25 +40,25 @@ pub(super) struct Place {
     reached: Mutex<HashMap<ProjectId, (Arc<Session>, Scope)>>,
 }
 
-impl Place {
-    /// `carrier` makes the way over which the requests with an entry travel.
+impl CloudSessions {
+    /// `transport` makes the way over which the requests with an entry travel.
     pub(super) fn new(
         config: CloudConfig,
         limits: &Limits,
         clock: &Arc<dyn Clock>,
-        carrier: impl Fn(&Entry) -> Arc<dyn Carrier>,
+        transport: impl Fn(&Entry) -> Arc<dyn HttpTransport>,
     ) -> Self {
         let traffic = Arc::new(Traffic::default());
-        let pace = Arc::new(Pace::new(limits));
+        let rate_limiter = Arc::new(RateLimiter::new(limits));
         let session = |entry| {
-            let line = Line::new(
-                carrier(&entry),
+            let connection = Connection::new(
+                transport(&entry),
                 Arc::clone(&traffic),
-                Arc::clone(&pace),
+                Arc::clone(&rate_limiter),
                 Arc::clone(clock),
                 limits.clone(),
             );
-            Arc::new(Session::new(entry, line))
+            Arc::new(Session::new(entry, connection))
         };
         Self {
             name: CloudName::new(config.name),
