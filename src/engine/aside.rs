@@ -12,7 +12,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::turn::Held;
+use super::turn::ActiveOperation;
 use crate::{
     domain::id::{OperationId, ResourceId},
     port::store::StoreError,
@@ -110,15 +110,17 @@ pub(super) fn is_about_a_row(error: &StoreError) -> bool {
 }
 
 /// An operation whose planner panicked.
-pub(super) fn panicked(held: &Held, panic: &str, now: Instant) -> SetAside {
-    let operation = held.operation.id;
+pub(super) fn panicked(active: &ActiveOperation, panic: &str, now: Instant) -> SetAside {
+    let operation = active.operation.id;
     tracing::error!(%operation, panic, "a planner panicked; its operation is held, and everything else goes on");
-    let rest = held.stands_still(now).and_then(|rest| rest.until);
+    let until = active
+        .stands_still(now)
+        .and_then(|wait_plan| wait_plan.until);
     SetAside {
         operation,
-        resource: Some(held.operation.resource),
+        resource: Some(active.operation.resource),
         why: Why::Planner,
         told: format!("Held: a defect of this version stops it ({panic}); it is tried again"),
-        until: rest.unwrap_or(now),
+        until: until.unwrap_or(now),
     }
 }

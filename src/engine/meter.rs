@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     aside::{Asides, Why},
-    pace::Pace,
+    call_gate::CallGate,
 };
 use crate::domain::{decision::Ending, id::CloudName};
 
@@ -42,16 +42,16 @@ impl Ended {
 /// What an engine counts, for others to read while it runs.
 #[derive(Debug, Clone)]
 pub struct Meter {
-    pace: Arc<Pace>,
+    gate: Arc<CallGate>,
     asides: Asides,
     ended: Arc<Mutex<BTreeMap<(&'static str, Ended), u64>>>,
 }
 
 impl Meter {
     /// One that counts nothing yet.
-    pub(super) fn new(pace: Arc<Pace>, asides: Asides) -> Self {
+    pub(super) fn new(gate: Arc<CallGate>, asides: Asides) -> Self {
         Self {
-            pace,
+            gate,
             asides,
             ended: Arc::default(),
         }
@@ -80,6 +80,6 @@ impl Meter {
 
     /// The clouds that are not asked for now, because they do not answer.
     pub fn closed(&self) -> Vec<CloudName> {
-        self.pace.closed()
+        self.gate.closed()
     }
 }

@@ -7,12 +7,12 @@
 
 mod act;
 pub mod aside;
+mod call_gate;
 mod guard;
 mod lane;
 pub mod meter;
 mod observe;
-mod pace;
-mod places;
+mod permits;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -25,7 +25,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use self::{aside::Asides, meter::Meter, pace::Pace};
+use self::{aside::Asides, call_gate::CallGate, meter::Meter};
 use crate::{
     domain::id::{Lane, ReplicaId, Tenant},
     port::{clock::Clock, cloud::Cloud, store::Store},
@@ -109,7 +109,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     planner: Planner,
     settings: Arc<Settings>,
-    pace: Arc<Pace>,
+    gate: Arc<CallGate>,
     asides: Asides,
     meter: Meter,
 }
@@ -150,10 +150,10 @@ impl Engine {
         planner: Planner,
         settings: Settings,
     ) -> Self {
-        let pace = Arc::new(Pace::new(&settings));
+        let gate = Arc::new(CallGate::new(&settings));
         let settings = Arc::new(settings);
         let asides = Asides::default();
-        let meter = Meter::new(Arc::clone(&pace), asides.clone());
+        let meter = Meter::new(Arc::clone(&gate), asides.clone());
         Self {
             replica,
             shared: Shared {
@@ -162,7 +162,7 @@ impl Engine {
                 clock,
                 planner,
                 settings,
-                pace,
+                gate,
                 asides,
                 meter,
             },
