@@ -32,7 +32,7 @@ use tokio::sync::{
 
 use super::{
     Config, OpenError, lock, migrate,
-    wake::{Tidings, Wake, Wakes},
+    notifier::{CommitNotice, Notifier, Wake},
 };
 use crate::port::{clock::Clock, store::StoreError};
 
@@ -109,7 +109,7 @@ pub(super) struct Db {
     writer: Option<Sender<Job>>,
     readers: Option<Sender<Reading>>,
     threads: Vec<JoinHandle<()>>,
-    wakes: Wakes,
+    notifier: Notifier,
     /// Commits, each counted before whoever wrote hears of it.
     version: Arc<AtomicU64>,
     clock: Arc<dyn Clock>,
@@ -165,7 +165,7 @@ impl Db {
             writer: Some(writer),
             readers: Some(readers),
             threads,
-            wakes: Wakes::new(),
+            notifier: Notifier::new(),
             version,
             clock: config.clock,
             page_limit: config.page_limit,
@@ -197,7 +197,7 @@ impl Db {
         R: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, StoreError>> + Send + 'static,
     {
-        let (job, answer) = job_of(self.wakes.clone(), |conn| {
+        let (job, answer) = job_of(self.notifier.clone(), |conn| {
             job(conn)
                 .map(|result| result.map(|answer| (answer, Wake::NONE)))
                 .boxed()
@@ -212,15 +212,15 @@ impl Db {
     async fn write<R, F>(&self, job: F) -> Result<R, StoreError>
     where
         R: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, Tidings), StoreError>>
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, CommitNotice), StoreError>>
             + Send
             + 'static,
     {
-        let (job, answer) = job_of(self.wakes.clone(), |conn| {
+        let (job, answer) = job_of(self.notifier.clone(), |conn| {
             async move {
-                let (answer, tidings) = job(conn).await?;
-                dialect::append(conn, &tidings.events).await?;
-                Ok((answer, tidings.wake()))
+                let (answer, notice) = job(conn).await?;
+                dialect::append(conn, &notice.events).await?;
+                Ok((answer, notice.wake()))
             }
             .boxed()
         });
@@ -235,7 +235,7 @@ impl Db {
         self.write(move |conn| {
             async move {
                 let events = turn::record(conn, &[turn], now).await?;
-                Ok(((), Tidings::of(events)))
+                Ok(((), CommitNotice::of(events)))
             }
             .boxed()
         })
@@ -246,8 +246,8 @@ impl Db {
         self.clock.as_ref()
     }
 
-    fn wakes(&self) -> &Wakes {
-        &self.wakes
+    fn notifier(&self) -> &Notifier {
+        &self.notifier
     }
 
     /// There is one process, and one thread in it that writes.
@@ -273,7 +273,7 @@ impl Drop for Db {
 }
 
 /// A job, and where its answer will be.
-fn job_of<R, F>(wakes: Wakes, job: F) -> (Job, oneshot::Receiver<Result<R, StoreError>>)
+fn job_of<R, F>(notifier: Notifier, job: F) -> (Job, oneshot::Receiver<Result<R, StoreError>>)
 where
     R: Send + 'static,
     F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, Wake), StoreError>>
@@ -287,7 +287,7 @@ where
             answer: Box::new(move |committed| {
                 let answer = result.and_then(|done| committed.map(|()| done));
                 if let Ok((_, wake)) = &answer {
-                    wakes.wake(*wake);
+                    notifier.wake(*wake);
                 }
                 // A caller that went away needs no answer.
                 drop(sender.send(answer.map(|(value, _)| value)));
@@ -525,7 +525,9 @@ mod tests {
                 db.read(|_| async { panic!("a defect") }.boxed()).await;
             assert!(matches!(answer, Err(StoreError::Unavailable(_))));
         }
-        let answer = db.write(|_| async { Ok((7, Tidings::NONE)) }.boxed()).await;
+        let answer = db
+            .write(|_| async { Ok((7, CommitNotice::NONE)) }.boxed())
+            .await;
         assert_eq!(answer, Ok(7));
         assert_eq!(db.read(|_| async { Ok(8) }.boxed()).await, Ok(8));
     }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     port::{clock::Clock, store::StoreError},
-    store::wake::Tidings,
+    store::notifier::CommitNotice,
 };
 
 /// At most the turns of so many lanes share a commit.
@@ -85,7 +85,7 @@ async fn record(
         .write(move |conn| {
             async move {
                 let events = turn::record(conn, &turns[which], now).await?;
-                Ok(((), Tidings::of(events)))
+                Ok(((), CommitNotice::of(events)))
             }
             .boxed()
         })

@@ -21,7 +21,7 @@ use crate::{
         time::Timestamp,
     },
     port::store::{Admitted, RequestKey, StoreError},
-    store::{text, wake::Tidings},
+    store::{notifier::CommitNotice, text},
 };
 
 /// What a resource is admitted with; from then on every event is one revision.
@@ -59,16 +59,16 @@ pub(super) async fn admit<R: Kept>(
     new: R,
     operation: Option<&Operation>,
     now: Timestamp,
-) -> Result<(Admitted<R>, Tidings), StoreError> {
+) -> Result<(Admitted<R>, CommitNotice), StoreError> {
     if let Claim::Before(earlier) = request::claim(conn, key, new.about(), now).await? {
         return Ok((
             Admitted::Before(before(conn, earlier).await?),
-            Tidings::NONE,
+            CommitNotice::NONE,
         ));
     }
-    let (new, tidings) = begin(conn, new, operation).await?;
+    let (new, notice) = begin(conn, new, operation).await?;
     request::keep(conn, key, || new.answer()).await?;
-    Ok((Admitted::New(new), tidings))
+    Ok((Admitted::New(new), notice))
 }
 
 /// Writes a new resource with its first event, and with the operation that makes it, where one does.
@@ -76,17 +76,17 @@ pub(super) async fn begin<R: Kept>(
     conn: &mut Conn,
     mut new: R,
     operation: Option<&Operation>,
-) -> Result<(R, Tidings), StoreError> {
+) -> Result<(R, CommitNotice), StoreError> {
     *new.revision() = FIRST_REVISION;
     new.insert(conn).await?;
     if let Some(operation) = operation {
         operation::insert(conn, operation).await?;
     }
-    let tidings = Tidings {
+    let notice = CommitNotice {
         events: vec![new.event()?],
         admissions: operation.is_some(),
     };
-    Ok((new, tidings))
+    Ok((new, notice))
 }
 
 /// Takes in a DR backup that another system made, at rest, with the links that it holds; one of the
@@ -94,13 +94,13 @@ pub(super) async fn begin<R: Kept>(
 pub(super) async fn take_in(
     conn: &mut Conn,
     backup: DrBackup,
-) -> Result<(Admitted<DrBackup>, Tidings), StoreError> {
+) -> Result<(Admitted<DrBackup>, CommitNotice), StoreError> {
     if let Some(there) = dr_backup::get(conn, backup.id).await? {
-        return Ok((Admitted::Before(there), Tidings::NONE));
+        return Ok((Admitted::Before(there), CommitNotice::NONE));
     }
-    let (backup, tidings) = begin(conn, backup, None).await?;
+    let (backup, notice) = begin(conn, backup, None).await?;
     link::put(conn, &[(backup.id, &backup.detail)]).await?;
-    Ok((Admitted::New(backup), tidings))
+    Ok((Admitted::New(backup), notice))
 }
 
 /// Changes a resource, with the operation that follows, where one does.
@@ -110,11 +110,11 @@ pub(super) async fn change<R: Kept>(
     wanted: R,
     operation: Option<Operation>,
     now: Timestamp,
-) -> Result<(Admitted<R>, Tidings), StoreError> {
+) -> Result<(Admitted<R>, CommitNotice), StoreError> {
     if let Claim::Before(earlier) = request::claim(conn, key, wanted.about(), now).await? {
         return Ok((
             Admitted::Before(before(conn, earlier).await?),
-            Tidings::NONE,
+            CommitNotice::NONE,
         ));
     }
     let changed = wanted.change(conn).await?;
@@ -122,11 +122,11 @@ pub(super) async fn change<R: Kept>(
         operation::insert(conn, operation).await?;
     }
     request::keep(conn, key, || changed.answer()).await?;
-    let tidings = Tidings {
+    let notice = CommitNotice {
         events: vec![changed.event()?],
         admissions: operation.is_some(),
     };
-    Ok((Admitted::New(changed), tidings))
+    Ok((Admitted::New(changed), notice))
 }
 
 /// What a repeat of a request of this key answers, if one was admitted before.

@@ -24,7 +24,7 @@ use crate::{
         schedules::{KeptPoint, Made, NewPoint, Schedules},
         store::{Admitted, RequestKey, StoreError},
     },
-    store::{text::uuid, wake::Tidings},
+    store::{notifier::CommitNotice, text::uuid},
 };
 
 #[async_trait]
@@ -71,7 +71,7 @@ impl Schedules for Db {
                 let key = key.as_ref();
                 if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
                     let before = admission::before(conn, before).await?;
-                    return Ok((Admitted::Before(before), Tidings::NONE));
+                    return Ok((Admitted::Before(before), CommitNotice::NONE));
                 }
                 match schedule::get(conn, removed.id).await? {
                     None => return Err(StoreError::NotFound(about)),
@@ -82,7 +82,7 @@ impl Schedules for Db {
                 }
                 request::keep(conn, key, || schedule::answer(&removed)).await?;
                 let events = vec![schedule::farewell(&removed)?];
-                Ok((Admitted::New(removed), Tidings::of(events)))
+                Ok((Admitted::New(removed), CommitNotice::of(events)))
             }
             .boxed()
         })
@@ -144,15 +144,15 @@ impl Schedules for Db {
                 let about = ResourceId::Schedule(wanted.id);
                 let key = key.as_ref();
                 if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
-                    return Ok((run_before(conn, before).await?, Tidings::NONE));
+                    return Ok((run_before(conn, before).await?, CommitNotice::NONE));
                 }
                 let changed = change(conn, &wanted).await?;
                 run::insert(conn, &begun, &wanted.tenant.cloud).await?;
                 request::keep(conn, key, || Ok(begun.id.to_string())).await?;
                 let Some(point) = point else {
-                    return Ok((begun, Tidings::of(vec![changed])));
+                    return Ok((begun, CommitNotice::of(vec![changed])));
                 };
-                let mut tidings = match point {
+                let mut notice = match point {
                     NewPoint::DrBackup(made, operation) => {
                         admission::begin(conn, *made, Some(&operation)).await?.1
                     }
@@ -160,8 +160,8 @@ impl Schedules for Db {
                         admission::begin(conn, *made, Some(&operation)).await?.1
                     }
                 };
-                tidings.events.insert(0, changed);
-                Ok((begun, tidings))
+                notice.events.insert(0, changed);
+                Ok((begun, notice))
             }
             .boxed()
         })
@@ -173,7 +173,7 @@ impl Schedules for Db {
             async move {
                 let changed = change(conn, &wanted).await?;
                 run::end(conn, &ended).await?;
-                Ok(((), Tidings::of(vec![changed])))
+                Ok(((), CommitNotice::of(vec![changed])))
             }
             .boxed()
         })

@@ -29,7 +29,7 @@ use crate::{
         time::Timestamp,
     },
     port::store::{Admitted, Loaded, Looked, PointsStanding, RequestKey, Store, StoreError, Turn},
-    store::{aside, wake::Tidings},
+    store::{aside, notifier::CommitNotice},
 };
 
 #[async_trait]
@@ -171,7 +171,7 @@ impl Store for Db {
             async move {
                 mirror::looked(conn, &seen, &gone).await?;
                 let events = verification::put(conn, &looks, now).await?;
-                Ok(((), Tidings::of(events)))
+                Ok(((), CommitNotice::of(events)))
             }
             .boxed()
         })
@@ -249,15 +249,15 @@ impl Store for Db {
                 if let Some(key) = &key
                     && request::find(conn, key).await?.is_some()
                 {
-                    return Ok((true, Tidings::NONE));
+                    return Ok((true, CommitNotice::NONE));
                 }
                 if !operation::cancel(conn, resource, time, keep_volumes).await? {
-                    return Ok((false, Tidings::NONE));
+                    return Ok((false, CommitNotice::NONE));
                 }
                 let key = key.as_ref();
                 request::claim(conn, key, resource, now).await?;
                 admission::keep_present(conn, key, resource).await?;
-                Ok((true, Tidings::ADMISSIONS))
+                Ok((true, CommitNotice::ADMISSIONS))
             }
             .boxed()
         })
@@ -294,11 +294,11 @@ impl Store for Db {
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
-        self.wakes().changes()
+        self.notifier().changes()
     }
 
     fn admissions(&self) -> watch::Receiver<u64> {
-        self.wakes().admissions()
+        self.notifier().admissions()
     }
 
     async fn lanes_claim(
@@ -314,7 +314,7 @@ impl Store for Db {
             async move {
                 let now = dialect::lease_time(conn, now).await?;
                 let claimed = lane::claim(conn, &replica, now, lease, limit, &unread).await?;
-                Ok((claimed, Tidings::NONE))
+                Ok((claimed, CommitNotice::NONE))
             }
             .boxed()
         })
@@ -326,7 +326,7 @@ impl Store for Db {
         self.write(move |conn| {
             async move {
                 lane::release(conn, &lane).await?;
-                Ok(((), Tidings::NONE))
+                Ok(((), CommitNotice::NONE))
             }
             .boxed()
         })
@@ -339,7 +339,7 @@ impl Store for Db {
             async move {
                 lane::leave(conn, &replica).await?;
                 // The others take over at once what they hear of.
-                Ok(((), Tidings::ADMISSIONS))
+                Ok(((), CommitNotice::ADMISSIONS))
             }
             .boxed()
         })
@@ -365,7 +365,7 @@ impl Store for Db {
             async move {
                 lane::check(conn, &lane).await?;
                 let told = turn::set_aside(conn, resource, &why, now).await?;
-                Ok(((), Tidings::of(told.into_iter().collect())))
+                Ok(((), CommitNotice::of(told.into_iter().collect())))
             }
             .boxed()
         })
@@ -386,10 +386,10 @@ impl Store for Db {
         self.write(move |conn| {
             async move {
                 if !dialect::history_hold(conn).await? {
-                    return Ok((0, Tidings::NONE));
+                    return Ok((0, CommitNotice::NONE));
                 }
                 let removed = history::prune(conn, before, limit).await?;
-                Ok((removed, Tidings::NONE))
+                Ok((removed, CommitNotice::NONE))
             }
             .boxed()
         })
@@ -428,7 +428,7 @@ impl Store for Db {
         self.write(move |conn| {
             async move {
                 orphan::answer(conn, &key, &answer, now).await?;
-                Ok(((), Tidings::NONE))
+                Ok(((), CommitNotice::NONE))
             }
             .boxed()
         })
@@ -447,7 +447,7 @@ impl Store for Db {
             async move {
                 Ok((
                     sweep::claim(conn, aim, before, now, limit).await?,
-                    Tidings::NONE,
+                    CommitNotice::NONE,
                 ))
             }
             .boxed()
@@ -460,7 +460,7 @@ impl Store for Db {
         self.write(move |conn| {
             async move {
                 sweep::record(conn, aim, &done).await?;
-                Ok(((), Tidings::NONE))
+                Ok(((), CommitNotice::NONE))
             }
             .boxed()
         })
@@ -477,7 +477,7 @@ impl Store for Db {
             async move {
                 event::ping(conn).await?;
                 dialect::room(conn).await?;
-                Ok(((), Tidings::NONE))
+                Ok(((), CommitNotice::NONE))
             }
             .boxed()
         })
