@@ -25,7 +25,7 @@ use drbackup::{
     },
     port::{
         clock::Clock,
-        store::{News, Store, Turn},
+        store::{ResourceUpdate, Store, Turn},
     },
     store,
 };
@@ -146,7 +146,7 @@ pub(crate) fn turn(operation: &Operation, effects: Vec<Effect>, step: u32) -> Tu
         operation: operation.id,
         resource: operation.resource,
         effects,
-        news: Some(News {
+        update: Some(ResourceUpdate {
             state: State::Creating,
             report,
             detail_changed: false,
@@ -162,11 +162,11 @@ pub(crate) fn end(operation: &Operation, server: &ServerId) -> Turn {
     let detail = detail(&operation.tenant, server);
     let mut turn = turn(operation, Vec::new(), 12);
     turn.ending = Ending::Done;
-    if let Some(news) = &mut turn.news {
-        news.state = State::Ok;
-        "Available".clone_into(&mut news.report.runtime_state);
-        news.report.detail = Some(Detail::DrBackup(Box::new(detail)));
-        news.detail_changed = true;
+    if let Some(update) = &mut turn.update {
+        update.state = State::Ok;
+        "Available".clone_into(&mut update.report.runtime_state);
+        update.report.detail = Some(Detail::DrBackup(Box::new(detail)));
+        update.detail_changed = true;
     }
     turn
 }

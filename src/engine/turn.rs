@@ -27,7 +27,7 @@ use crate::{
         sighting::{Thing, ThingKind},
         time::Timestamp,
     },
-    port::store::{News, OpenOperation, Turn},
+    port::store::{OpenOperation, ResourceUpdate, Turn},
 };
 
 /// An open operation of a lane, in memory.
@@ -45,7 +45,7 @@ pub(super) struct ActiveOperation {
     /// When it last got on by anything.
     moved: Option<Timestamp>,
     detail: Option<Detail>,
-    news: Option<News>,
+    update: Option<ResourceUpdate>,
     /// When the planner is asked again although nothing has happened.
     again: Option<Timestamp>,
     /// What was to be done when it was last asked, where that was only to wait; until something happens
@@ -108,7 +108,7 @@ impl ActiveOperation {
             told: None,
             moved: None,
             detail: open.detail,
-            news: None,
+            update: None,
             again: None,
             wait_plan: None,
             standstill: None,
@@ -398,9 +398,9 @@ impl ActiveOperation {
             self.detail.clone_from(&report.detail);
         }
         report.progress.changed = self.moved;
-        let pending = self.news.take();
-        let detail_changed = detail_changed || pending.is_some_and(|news| news.detail_changed);
-        self.news = Some(News {
+        let pending = self.update.take();
+        let detail_changed = detail_changed || pending.is_some_and(|update| update.detail_changed);
+        self.update = Some(ResourceUpdate {
             state,
             report,
             detail_changed,
@@ -527,12 +527,12 @@ impl ActiveOperation {
 
     /// What has to be written, if anything.
     pub(super) fn take_turn(&mut self) -> Option<Turn> {
-        let news = self.news.take();
-        if self.changed.is_empty() && news.is_none() && !self.idled {
+        let update = self.update.take();
+        if self.changed.is_empty() && update.is_none() && !self.idled {
             return None;
         }
-        if let Some(news) = &news {
-            self.operation.resource_state = news.state;
+        if let Some(update) = &update {
+            self.operation.resource_state = update.state;
         }
         let changed = std::mem::take(&mut self.changed);
         let effects = changed
@@ -543,7 +543,7 @@ impl ActiveOperation {
             operation: self.operation.id,
             resource: self.operation.resource,
             effects,
-            news,
+            update,
             idle: std::mem::take(&mut self.idled).then_some(self.operation.idle),
             ending: self.ending.clone(),
         })

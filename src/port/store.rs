@@ -94,7 +94,7 @@ pub struct Turn {
     /// Rows of the ledger that are new or changed.
     pub effects: Vec<Effect>,
     /// What the resource tells from now on, where that changed; written with an event.
-    pub news: Option<News>,
+    pub update: Option<ResourceUpdate>,
     /// How long nobody worked at the operation by now, where that changed: see [`Operation::idle`].
     pub idle: Option<Duration>,
     /// Whether the operation has ended; `Open` leaves it open.
@@ -103,7 +103,7 @@ pub struct Turn {
 
 /// What a resource tells from now on.
 #[derive(Debug, Clone, PartialEq)]
-pub struct News {
+pub struct ResourceUpdate {
     /// The state. `Deleted` removes the resource and leaves its events.
     pub state: State,
     /// The texts and numbers; `report.detail` of `None` leaves what is there.

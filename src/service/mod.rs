@@ -4,6 +4,7 @@
 pub mod backup;
 pub mod cloud;
 pub mod dr_backup;
+pub mod events;
 pub mod fields;
 pub mod orphan;
 mod point;
@@ -14,7 +15,6 @@ pub mod retention;
 pub mod run;
 pub mod schedule;
 mod scope;
-pub mod story;
 pub mod take_in;
 pub mod verification;
 

@@ -44,7 +44,7 @@ use drbackup::{
     },
     port::{
         clock::Clock,
-        store::{Admitted, Loaded, Looked, News, RequestKey, Store, StoreError, Turn},
+        store::{Admitted, Loaded, Looked, RequestKey, ResourceUpdate, Store, StoreError, Turn},
     },
     store::{self, Config, OpenError},
 };
@@ -283,8 +283,8 @@ fn effect(key: &str, state: EffectState) -> Effect {
     }
 }
 
-fn news(state: State, second: i64) -> News {
-    News {
+fn update(state: State, second: i64) -> ResourceUpdate {
+    ResourceUpdate {
         state,
         report: Report {
             runtime_state: format!("{} at {second}", state.name()),
@@ -307,7 +307,7 @@ fn turn(operation: &Operation) -> Turn {
         operation: operation.id,
         resource: operation.resource,
         effects: Vec::new(),
-        news: None,
+        update: None,
         idle: None,
         ending: Ending::Open,
     }
@@ -315,7 +315,7 @@ fn turn(operation: &Operation) -> Turn {
 
 pub(crate) fn told(operation: &Operation, state: State, second: i64) -> Turn {
     Turn {
-        news: Some(news(state, second)),
+        update: Some(update(state, second)),
         ..turn(operation)
     }
 }
@@ -946,10 +946,10 @@ async fn a_turn_changes_ledger_resource_and_events_together(site: Site) {
         effect("volume-1-snapshot", EffectState::Requested),
         effect("volume-2-snapshot", EffectState::Requested),
     ];
-    let mut tidings = news(State::Creating, 5);
-    tidings.report.detail = Some(Detail::DrBackup(Box::new(detail.clone())));
-    tidings.detail_changed = true;
-    first.news = Some(tidings.clone());
+    let mut written = update(State::Creating, 5);
+    written.report.detail = Some(Detail::DrBackup(Box::new(detail.clone())));
+    written.detail_changed = true;
+    first.update = Some(written.clone());
     store
         .turn_record(&lane, vec![first])
         .await
@@ -980,8 +980,8 @@ async fn a_turn_changes_ledger_resource_and_events_together(site: Site) {
         now,
         DrBackup {
             state: State::Creating,
-            runtime_state: tidings.report.runtime_state.clone(),
-            progress: tidings.report.progress.clone(),
+            runtime_state: written.report.runtime_state.clone(),
+            progress: written.report.progress.clone(),
             detail,
             updated: at(5),
             revision: 2,
@@ -990,7 +990,7 @@ async fn a_turn_changes_ledger_resource_and_events_together(site: Site) {
     );
     let told = events(&*store, ResourceId::DrBackup(now.id)).await;
     assert_eq!(told.len(), 2);
-    assert_eq!(told[1].progress, tidings.report.progress);
+    assert_eq!(told[1].progress, written.report.progress);
 }
 
 async fn a_failed_operation_leaves_its_error_and_the_next_success_takes_it_away(site: Site) {
@@ -1046,9 +1046,9 @@ async fn a_turn_that_fails_in_part_writes_nothing(site: Site) {
     good.effects = vec![effect("a", EffectState::Requested)];
     let mut bad = told(&second, State::Creating, 5);
     // A detail of the wrong kind is a defect that shows only after the first rows are written.
-    let tidings = bad.news.as_mut().expect("news");
-    tidings.report.detail = Some(Detail::Restoration(Box::default()));
-    tidings.detail_changed = true;
+    let written = bad.update.as_mut().expect("an update");
+    written.report.detail = Some(Detail::Restoration(Box::default()));
+    written.detail_changed = true;
     let refused = store.turn_record(&lane, vec![good, bad]).await;
     assert!(matches!(refused, Err(StoreError::Unreadable(_))));
 
@@ -1834,14 +1834,14 @@ async fn mirrors_follow_restorations_and_go_with_the_dr_backup(site: Site) {
         tenant: restoration.tenant.clone(),
     };
     let with = |state, mirrors: Vec<Mirror>| {
-        let mut tidings = news(state, 40);
-        tidings.detail_changed = true;
-        tidings.report.detail = Some(Detail::Restoration(Box::new(RestorationDetail {
+        let mut written = update(state, 40);
+        written.detail_changed = true;
+        written.report.detail = Some(Detail::Restoration(Box::new(RestorationDetail {
             mirrors,
             ..RestorationDetail::default()
         })));
         Turn {
-            news: Some(tidings),
+            update: Some(written),
             ..turn(&making)
         }
     };
@@ -1895,9 +1895,9 @@ pub(crate) async fn holding(store: &dyn Store, links: &[(&str, bool)]) -> (DrBac
     let operation = admit(store, &backup).await;
     let lane = lane_of(store, "one", &home()).await;
     let mut done = ended(&operation, State::Ok, 20);
-    if let Some(news) = &mut done.news {
-        news.detail_changed = true;
-        news.report.detail = Some(Detail::DrBackup(Box::new(DrBackupDetail {
+    if let Some(update) = &mut done.update {
+        update.detail_changed = true;
+        update.report.detail = Some(Detail::DrBackup(Box::new(DrBackupDetail {
             volume_backups: links.iter().map(link).collect(),
             ..DrBackupDetail::default()
         })));
@@ -1958,9 +1958,9 @@ async fn what_a_dr_backup_holds_no_more_binds_nobody(site: Site) {
         .await
         .expect("changed");
     let mut emptied = told(&update, State::Updating, 30);
-    if let Some(news) = &mut emptied.news {
-        news.detail_changed = true;
-        news.report.detail = Some(Detail::DrBackup(Box::default()));
+    if let Some(update) = &mut emptied.update {
+        update.detail_changed = true;
+        update.report.detail = Some(Detail::DrBackup(Box::default()));
     }
     store
         .turn_record(&lane, vec![emptied])
@@ -1986,9 +1986,9 @@ async fn mirrors_belong_to_the_dr_backup_that_made_their_bytes(site: Site) {
         tenant: restoration.tenant.clone(),
     };
     let mut made = ended(&making, State::Ok, 40);
-    if let Some(news) = &mut made.news {
-        news.detail_changed = true;
-        news.report.detail = Some(Detail::Restoration(Box::new(RestorationDetail {
+    if let Some(update) = &mut made.update {
+        update.detail_changed = true;
+        update.report.detail = Some(Detail::Restoration(Box::new(RestorationDetail {
             mirrors: ["b2", "b1", "foreign"].map(mirror).to_vec(),
             ..RestorationDetail::default()
         })));
@@ -2234,9 +2234,9 @@ async fn what_is_known_of_things_tells_open_work_from_ended_and_held_from_not(si
         record: None,
         inherited: false,
     }];
-    let mut tidings = news(State::Ok, 30);
-    tidings.detail_changed = true;
-    tidings.report.detail = Some(Detail::DrBackup(Box::new(living.detail.clone())));
+    let mut written = update(State::Ok, 30);
+    written.detail_changed = true;
+    written.report.detail = Some(Detail::DrBackup(Box::new(living.detail.clone())));
     let working = backup();
     let open = admit(&*store, &working).await;
     let writing = backup();
@@ -2248,7 +2248,7 @@ async fn what_is_known_of_things_tells_open_work_from_ended_and_held_from_not(si
         },
         Turn {
             effects: made_and_imported("made", "imported"),
-            news: Some(tidings),
+            update: Some(written),
             ..ended(&done, State::Ok, 30)
         },
     ];

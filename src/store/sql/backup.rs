@@ -22,7 +22,7 @@ use crate::{
         time::Timestamp,
         verification::Verification,
     },
-    port::store::{News, StoreError},
+    port::store::{ResourceUpdate, StoreError},
     store::{
         aside::{Gaps, Stored, readable, readable_one},
         schema::backups,
@@ -307,7 +307,7 @@ pub(super) async fn set_aside(
 pub(super) async fn tell(
     conn: &mut Handle<'_>,
     id: BackupId,
-    news: &News,
+    news: &ResourceUpdate,
     ending: &Ending,
 ) -> Result<Event, StoreError> {
     let detail = written_detail(news)?;
@@ -397,7 +397,7 @@ pub(super) fn event_of(backup: &Backup) -> Result<Event, StoreError> {
     })
 }
 
-fn written_detail(news: &News) -> Result<Option<&BackupDetail>, StoreError> {
+fn written_detail(news: &ResourceUpdate) -> Result<Option<&BackupDetail>, StoreError> {
     match (&news.report.detail, news.detail_changed) {
         (Some(Detail::Backup(detail)), true) => Ok(Some(detail)),
         (Some(Detail::DrBackup(_) | Detail::Restoration(_)), true) => Err(unreadable(

@@ -22,7 +22,7 @@ use crate::{
         time::Timestamp,
         verification::Verification,
     },
-    port::store::{News, StoreError},
+    port::store::{ResourceUpdate, StoreError},
     store::{
         aside::{Gaps, Stored, readable, readable_one},
         schema::dr_backups,
@@ -311,7 +311,7 @@ pub(super) async fn set_aside(
 pub(super) async fn tell(
     conn: &mut Handle<'_>,
     id: DrBackupId,
-    news: &News,
+    news: &ResourceUpdate,
     ending: &Ending,
 ) -> Result<Event, StoreError> {
     let detail = written_detail(news)?;
@@ -402,7 +402,7 @@ pub(super) fn event_of(backup: &DrBackup) -> Result<Event, StoreError> {
 }
 
 /// The detail that a turn writes, where it does.
-pub(super) fn written_detail(news: &News) -> Result<Option<&DrBackupDetail>, StoreError> {
+pub(super) fn written_detail(news: &ResourceUpdate) -> Result<Option<&DrBackupDetail>, StoreError> {
     match (&news.report.detail, news.detail_changed) {
         (Some(Detail::DrBackup(detail)), true) => Ok(Some(detail)),
         (Some(Detail::Backup(_) | Detail::Restoration(_)), true) => Err(unreadable(

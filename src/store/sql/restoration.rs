@@ -23,7 +23,7 @@ use crate::{
         schedule::PointKind,
         time::Timestamp,
     },
-    port::store::{News, StoreError},
+    port::store::{ResourceUpdate, StoreError},
     store::{
         aside::{Gaps, Stored, readable, readable_one},
         schema::restorations,
@@ -321,7 +321,7 @@ type Named = (i64, Option<String>, Option<String>, Option<String>);
 pub(super) async fn tell(
     conn: &mut Handle<'_>,
     id: RestorationId,
-    news: &News,
+    news: &ResourceUpdate,
     ending: &Ending,
 ) -> Result<(Event, Option<ResourceId>), StoreError> {
     let told = Told {
@@ -400,7 +400,9 @@ pub(super) fn event_of(restoration: &Restoration) -> Result<Event, StoreError> {
 }
 
 /// The detail that a turn writes, where it does.
-pub(super) fn written_detail(news: &News) -> Result<Option<&RestorationDetail>, StoreError> {
+pub(super) fn written_detail(
+    news: &ResourceUpdate,
+) -> Result<Option<&RestorationDetail>, StoreError> {
     match (&news.report.detail, news.detail_changed) {
         (Some(Detail::Restoration(detail)), true) => Ok(Some(detail)),
         (Some(Detail::DrBackup(_) | Detail::Backup(_)), true) => Err(unreadable(

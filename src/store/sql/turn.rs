@@ -17,7 +17,7 @@ use crate::{
         lifecycle::State,
         time::Timestamp,
     },
-    port::store::{Loaded, News, OpenOperation, StoreError, Turn, UnreadOperation},
+    port::store::{Loaded, OpenOperation, ResourceUpdate, StoreError, Turn, UnreadOperation},
     store::{
         aside,
         text::{unreadable, uuid},
@@ -175,9 +175,9 @@ pub(in super::super) async fn record(
         .iter()
         .flat_map(|of| of.turns.iter().map(|turn| (&of.lane, turn)))
         .collect();
-    let news: Vec<(&Turn, &News)> = turns
+    let updates: Vec<(&Turn, &ResourceUpdate)> = turns
         .iter()
-        .filter_map(|(_, turn)| turn.news.as_ref().map(|news| (*turn, news)))
+        .filter_map(|(_, turn)| turn.update.as_ref().map(|update| (*turn, update)))
         .collect();
     // What is written before a refusal is known goes with the transaction, and the refusal comes first.
     let (held, open, written, told) = dialect::together!(
@@ -185,32 +185,32 @@ pub(in super::super) async fn record(
         hold_all(conn, lanes, waits),
         check_open(conn, &turns),
         effect::put(conn, &turns),
-        tell_all(conn, &news),
+        tell_all(conn, &updates),
     );
     held?;
     open?;
     written?;
     let told = told?;
     let mut details = Vec::new();
-    for (turn, news) in &news {
+    for (turn, update) in &updates {
         if let ResourceId::DrBackup(id) = turn.resource
-            && let Some(detail) = dr_backup::written_detail(news)?
+            && let Some(detail) = dr_backup::written_detail(update)?
         {
             details.push((id, detail));
         }
     }
     link::put(conn, &details).await?;
     let mut proved = Vec::new();
-    for ((turn, news), told) in news.iter().zip(&told) {
+    for ((turn, update), told) in updates.iter().zip(&told) {
         // A restoration that came to its end has used what it imported.
-        let is_done = turn.ending == Ending::Done && news.state == State::Ok;
+        let is_done = turn.ending == Ending::Done && update.state == State::Ok;
         if let (Some(ResourceId::DrBackup(of)), Some(Detail::Restoration(detail))) =
-            (told.restored, &news.report.detail)
-            && (news.detail_changed || is_done)
+            (told.restored, &update.report.detail)
+            && (update.detail_changed || is_done)
         {
             mirror::keep(conn, of, &detail.mirrors, is_done).await?;
         }
-        if let (Some(point), Some(proof)) = (told.restored, &news.report.verification) {
+        if let (Some(point), Some(proof)) = (told.restored, &update.report.verification) {
             proved.extend(verification::proved(conn, point, proof, now).await?);
         }
     }
@@ -261,29 +261,36 @@ struct Told {
     restored: Option<ResourceId>,
 }
 
-async fn tell_all(conn: &mut Handle<'_>, news: &[(&Turn, &News)]) -> Result<Vec<Told>, StoreError> {
-    let told = dialect::each!(conn, news, |(turn, news)| tell(conn, turn, news));
+async fn tell_all(
+    conn: &mut Handle<'_>,
+    updates: &[(&Turn, &ResourceUpdate)],
+) -> Result<Vec<Told>, StoreError> {
+    let told = dialect::each!(conn, updates, |(turn, update)| tell(conn, turn, update));
     Ok(told)
 }
 
-async fn tell(conn: &mut Handle<'_>, turn: &Turn, news: &News) -> Result<Told, StoreError> {
+async fn tell(
+    conn: &mut Handle<'_>,
+    turn: &Turn,
+    update: &ResourceUpdate,
+) -> Result<Told, StoreError> {
     match turn.resource {
         ResourceId::DrBackup(id) => {
-            let event = dr_backup::tell(conn, id, news, &turn.ending).await?;
+            let event = dr_backup::tell(conn, id, update, &turn.ending).await?;
             Ok(Told {
                 event,
                 restored: None,
             })
         }
         ResourceId::Backup(id) => {
-            let event = backup::tell(conn, id, news, &turn.ending).await?;
+            let event = backup::tell(conn, id, update, &turn.ending).await?;
             Ok(Told {
                 event,
                 restored: None,
             })
         }
         ResourceId::Restoration(id) => {
-            let (event, restored) = restoration::tell(conn, id, news, &turn.ending).await?;
+            let (event, restored) = restoration::tell(conn, id, update, &turn.ending).await?;
             Ok(Told { event, restored })
         }
         ResourceId::Schedule(_) => Err(no_operation(turn.resource)),
