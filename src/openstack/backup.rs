@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
+    call::{Call, segment},
     thing::cinder,
     version::Microversion,
     wire::{cut, flag, nullable},

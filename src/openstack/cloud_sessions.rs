@@ -9,7 +9,7 @@ use std::{
 use futures::future::join_all;
 
 use super::{
-    access::{Access, Reads},
+    access::Access,
     config::CloudConfig,
     connection::{Connection, Traffic},
     entry::Entry,
@@ -17,6 +17,7 @@ use super::{
     limits::Limits,
     rate_limiter::{RateLimiter, Waiter},
     session::{Scope, Session},
+    shared_reads::SharedReads,
     versions::Versions,
 };
 use crate::{
@@ -35,7 +36,7 @@ pub(super) struct CloudSessions {
     admin: Option<Arc<Session>>,
     pub(super) traffic: Arc<Traffic>,
     versions: Arc<Versions>,
-    reads: Arc<Reads>,
+    reads: Arc<SharedReads>,
     /// Which session reaches a project, found once.
     reached: Mutex<HashMap<ProjectId, (Arc<Session>, Scope)>>,
 }
@@ -66,7 +67,7 @@ impl CloudSessions {
             admin: config.admin.map(session),
             traffic: Arc::clone(&traffic),
             versions: Arc::default(),
-            reads: Arc::new(Reads::new(limits)),
+            reads: Arc::new(SharedReads::new(limits)),
             reached: Mutex::default(),
         }
     }

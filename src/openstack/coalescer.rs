@@ -7,9 +7,9 @@
 //! is alone reads alone.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -34,7 +34,8 @@ struct Waiting<T> {
 }
 
 impl<T> Coalescer<T> {
-    fn new(pause: Duration) -> Self {
+    /// Whoever reads waits so long for others.
+    pub(super) fn new(pause: Duration) -> Self {
         Self {
             turn: tokio::sync::Mutex::default(),
             waiting: Mutex::default(),
@@ -117,32 +118,6 @@ fn having<T: Clone>(found: &[T], keys: &[String], key_of: impl Fn(&T) -> &str) -
         .filter(|thing| keys.iter().any(|key| key == key_of(thing)))
         .cloned()
         .collect()
-}
-
-/// The coalescers of a session, one for each kind of thing and for whatever else tells two reads apart.
-#[derive(Debug)]
-pub(super) struct Coalescers<K, T> {
-    all: Mutex<HashMap<K, Arc<Coalescer<T>>>>,
-    pause: Duration,
-}
-
-impl<K: std::hash::Hash + Eq, T> Coalescers<K, T> {
-    /// Whoever reads waits so long for others.
-    pub(super) fn new(pause: Duration) -> Self {
-        Self {
-            all: Mutex::default(),
-            pause,
-        }
-    }
-
-    /// The one for `key`.
-    pub(super) fn of(&self, key: K) -> Arc<Coalescer<T>> {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let coalescer = all
-            .entry(key)
-            .or_insert_with(|| Arc::new(Coalescer::new(self.pause)));
-        Arc::clone(coalescer)
-    }
 }
 
 #[cfg(test)]

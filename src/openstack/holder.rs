@@ -16,7 +16,8 @@
 use serde::Deserialize;
 
 use super::{
-    access::{Access, Call},
+    access::Access,
+    call::Call,
     port::TrunkDetails,
     security_group,
     thing::cinder,

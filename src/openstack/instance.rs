@@ -12,8 +12,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
     attributes::Odd,
+    call::{Call, segment},
     flavor::{self, Flavor},
     image, key_pair,
     network::is_refusal,

@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
+    call::{Call, segment},
     flavor, key_pair,
     network::{self, is_refusal},
     security_group::{self, SecurityGroup},

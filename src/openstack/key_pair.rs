@@ -5,10 +5,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    access::{Access, Call},
-    coalescer::worth_a_list,
-    version::Microversion,
-    wire::nullable,
+    access::Access, call::Call, coalescer::worth_a_list, version::Microversion, wire::nullable,
 };
 use crate::domain::{
     fault::{Fault, Service},
@@ -131,7 +128,7 @@ pub(super) async fn get(
     of_user: Option<&str>,
 ) -> Result<Option<KeyPair>, Fault> {
     let about = format!("key pairs of {}", of_user.unwrap_or("the acting user"));
-    let coalescer = access.reads.key_pairs.of(access.subject(about));
+    let coalescer = access.shared::<KeyPair>(about);
     let found = coalescer
         .get(
             vec![name.to_owned()],

@@ -3,12 +3,14 @@
 //!
 //! One file because all that is asked of a cloud is given to the noun that answers it here.
 //!
-//! Read [`Clouds`] first, then `cloud_sessions` (whose token is used), `access` (how a call is made), `fault`
-//! (what a refusal means); the other files have one noun of OpenStack each.
+//! Read [`Clouds`] first, then `cloud_sessions` (whose token is used), `call` and `access` (how a call
+//! is put together and sent), `fault` (what a refusal means); the other files have one noun of OpenStack
+//! each.
 
 mod access;
 mod attributes;
 mod backup;
+mod call;
 mod capture;
 mod catalogue;
 mod cloud_sessions;
@@ -26,6 +28,7 @@ mod inventory;
 mod key_pair;
 pub mod limits;
 mod network;
+mod pages;
 mod port;
 mod rate_limiter;
 mod refusals;
@@ -36,6 +39,7 @@ mod server_group;
 mod server_image;
 mod server_state;
 mod session;
+mod shared_reads;
 mod snapshot;
 mod thing;
 mod transfer;

@@ -4,7 +4,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    access::{Access, Call},
+    access::Access,
+    call::Call,
     wire::{flag, nullable},
 };
 use crate::domain::{

@@ -4,8 +4,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
     attributes::{self, Odd},
+    call::{Call, segment},
     network::is_refusal,
     wire::{cut, nullable},
 };

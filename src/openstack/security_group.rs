@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
     attributes::{self, Odd},
+    call::{Call, segment},
     network,
     wire::{cut, nullable, plain},
 };

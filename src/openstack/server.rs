@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
     attributes::{self, Odd},
+    call::{Call, segment},
     coalescer::worth_a_list,
     fault::presentable,
     server_group,
@@ -313,7 +314,7 @@ async fn show(
     version: Option<Microversion>,
 ) -> Result<Server, Fault> {
     let about = format!("servers of project {} at {version:?}", tenant.project);
-    let coalescer = access.reads.servers.of(access.subject(about));
+    let coalescer = access.shared::<Server>(about);
     let found = coalescer
         .get(
             vec![id.as_str().to_owned()],

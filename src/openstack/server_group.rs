@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
+    call::{Call, segment},
     network::is_refusal,
     server::Server,
     version::Microversion,

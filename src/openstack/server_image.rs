@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
+    call::{Call, segment},
     server, snapshot,
     version::Microversion,
     wire::{nullable, plain},

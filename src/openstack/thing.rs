@@ -4,9 +4,10 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{
-    access::{Access, Call, segment},
-    backup, holder, key_pair, port, security_group, server, server_image, snapshot, transfer,
-    trunk,
+    access::Access,
+    backup,
+    call::{Call, segment},
+    holder, key_pair, port, security_group, server, server_image, snapshot, transfer, trunk,
     version::Microversion,
     volume, volume_group,
 };

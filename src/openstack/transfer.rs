@@ -7,12 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{
-    access::{Access, Call},
-    version::Microversion,
-    volume,
-    wire::nullable,
-};
+use super::{access::Access, call::Call, version::Microversion, volume, wire::nullable};
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
     holder::Holder,

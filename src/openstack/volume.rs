@@ -5,8 +5,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
     attributes::{self, Odd},
+    call::{Call, segment},
     coalescer::worth_a_list,
     volume_group,
     wire::{cut, flag, nullable, properties},
@@ -167,7 +168,7 @@ pub(super) async fn get(access: &Access, volume: VolumeId) -> Result<Volume, Fau
 /// Reads volumes, in this order. Many that are wanted at the same time, by whomever, come out of one
 /// list, as long as that is not much longer than they are many.
 pub(super) async fn get_all(access: &Access, ids: &[String]) -> Result<Vec<Volume>, Fault> {
-    let coalescer = access.reads.volumes.of(access.subject("volumes"));
+    let coalescer = access.shared::<Volume>("volumes");
     let mut found = coalescer
         .get(
             ids.to_vec(),

@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
+    call::{Call, segment},
     instance::AdminView,
     network::is_refusal,
     snapshot,

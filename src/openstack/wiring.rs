@@ -7,7 +7,8 @@ use futures::future::try_join_all;
 use serde::Deserialize;
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
+    call::{Call, segment},
     network::{self, FloatingAddress, Network, Subnet},
     port::{self, Port},
     security_group::{self, AddressGroup, SecurityGroup},
