@@ -25,7 +25,8 @@ use drbackup::{
     },
     port::{
         clock::Clock,
-        store::{ResourceUpdate, Store, Turn},
+        journal::{ResourceUpdate, Turn},
+        store::Store,
     },
     store,
 };

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::turn::ActiveOperation;
 use crate::{
     domain::id::{OperationId, ResourceId},
-    port::store::StoreError,
+    port::journal::JournalError,
 };
 
 /// Why an operation is left alone.
@@ -96,16 +96,10 @@ pub(super) struct SetAside {
 }
 
 /// Whether the store refused something for what is in it, and not for how things stand.
-pub(super) fn is_about_a_row(error: &StoreError) -> bool {
+pub(super) fn is_about_a_row(error: &JournalError) -> bool {
     match error {
-        StoreError::Unreadable(_) | StoreError::Defect(_) => true,
-        StoreError::NotFound(_)
-        | StoreError::Outdated(_)
-        | StoreError::RequestReused
-        | StoreError::InUse(_)
-        | StoreError::BuiltUpon(_)
-        | StoreError::Fenced(_)
-        | StoreError::Unavailable(_) => false,
+        JournalError::Unreadable(_) | JournalError::Defect(_) => true,
+        JournalError::Fenced(_) | JournalError::Outdated(_) | JournalError::Unavailable(_) => false,
     }
 }
 

@@ -31,7 +31,7 @@ use crate::{
     },
     port::{
         cloud::Answer,
-        store::{StoreError, Turn},
+        journal::{JournalError, Turn},
     },
 };
 
@@ -116,7 +116,7 @@ impl Runner {
     }
 
     async fn live(&mut self, failures: &mut u32) -> LaneExit {
-        let mut admissions = self.shared.store.admissions();
+        let mut admissions = self.shared.journal.admissions();
         let mut memory = Memory::default();
         let mut load = true;
         loop {
@@ -163,7 +163,7 @@ impl Runner {
         memory.aside.retain(|_, until| now < *until);
         let known = memory.active.keys().chain(memory.aside.keys());
         let known: Vec<OperationId> = known.copied().collect();
-        let loaded = self.shared.store.lane_load(&self.lane, &known).await;
+        let loaded = self.shared.journal.lane_load(&self.lane, &known).await;
         let loaded = loaded.map_err(|error| self.exit_after(&error))?;
         let time = self.shared.clock.now();
         for open in loaded.open {
@@ -213,10 +213,13 @@ impl Runner {
         let Some(resource) = resource else {
             return Ok(());
         };
-        let store = &self.shared.store;
-        match store.operation_set_aside(&self.lane, resource, &told).await {
+        let journal = &self.shared.journal;
+        match journal
+            .operation_set_aside(&self.lane, resource, &told)
+            .await
+        {
             Ok(()) => Ok(()),
-            Err(error @ (StoreError::Fenced(_) | StoreError::Unavailable(_))) => {
+            Err(error @ (JournalError::Fenced(_) | JournalError::Unavailable(_))) => {
                 Err(self.exit_after(&error))
             }
             // What cannot be told there stands in the log and in the metrics.
@@ -345,8 +348,8 @@ impl Runner {
     /// Writes a turn, all of it or nothing. Where the store refuses it for what is in it, each operation is
     /// written by itself, and those that are refused then are set aside.
     async fn record(&self, turns: Vec<Turn>, now: Instant) -> Result<Vec<SetAside>, LaneExit> {
-        let store = &self.shared.store;
-        let Err(error) = store.turn_record(&self.lane, turns.clone()).await else {
+        let journal = &self.shared.journal;
+        let Err(error) = journal.turn_record(&self.lane, turns.clone()).await else {
             return Ok(Vec::new());
         };
         if !is_about_a_row(&error) {
@@ -356,7 +359,7 @@ impl Runner {
         let mut refused = Vec::new();
         for turn in turns {
             let (operation, resource) = (turn.operation, turn.resource);
-            match store.turn_record(&self.lane, vec![turn]).await {
+            match journal.turn_record(&self.lane, vec![turn]).await {
                 Ok(()) => {}
                 Err(error) if is_about_a_row(&error) => {
                     tracing::error!(%operation, %error, "what happened to an operation cannot be written; it is set aside");
@@ -375,20 +378,16 @@ impl Runner {
     }
 
     /// What to do after the store failed.
-    fn exit_after(&self, error: &StoreError) -> LaneExit {
+    fn exit_after(&self, error: &JournalError) -> LaneExit {
         match error {
-            StoreError::Fenced(_) => {
+            JournalError::Fenced(_) => {
                 tracing::info!(tenant = %self.lane.tenant, "the lane has another owner; nothing was written");
                 LaneExit::End
             }
-            StoreError::NotFound(_)
-            | StoreError::Outdated(_)
-            | StoreError::RequestReused
-            | StoreError::InUse(_)
-            | StoreError::BuiltUpon(_)
-            | StoreError::Unavailable(_)
-            | StoreError::Unreadable(_)
-            | StoreError::Defect(_) => {
+            JournalError::Outdated(_)
+            | JournalError::Unavailable(_)
+            | JournalError::Unreadable(_)
+            | JournalError::Defect(_) => {
                 tracing::warn!(tenant = %self.lane.tenant, %error, "the store failed; the lane is loaded anew");
                 LaneExit::Reload
             }

@@ -27,7 +27,7 @@ use crate::{
         sighting::{Thing, ThingKind},
         time::Timestamp,
     },
-    port::store::{OpenOperation, ResourceUpdate, Turn},
+    port::journal::{OpenOperation, ResourceUpdate, Turn},
 };
 
 /// An open operation of a lane, in memory.

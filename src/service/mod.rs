@@ -180,7 +180,7 @@ fn refused(error: StoreError) -> Error {
             Error::precondition(UNREADABLE, format!("it {UNREADABLE_TEXT}: {problem}"))
                 .advise(UNREADABLE_GUIDANCE)
         }
-        StoreError::Fenced(_) | StoreError::Defect(_) => {
+        StoreError::Defect(_) => {
             tracing::error!(%error, "the store answered something that a caller cannot be told");
             Error::new(ErrorKind::Internal, "an internal error happened")
                 .advise("look into the log of this service")

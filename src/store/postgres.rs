@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     domain::event::Event,
-    port::{clock::Clock, store::StoreError},
+    port::{clock::Clock, journal::JournalError, store::StoreError},
 };
 
 #[path = "sql/mod.rs"]
@@ -135,10 +135,11 @@ impl Db {
     }
 
     /// Reads with several statements that all see the same moment.
-    async fn snapshot<R, F>(&self, job: F) -> Result<R, StoreError>
+    async fn snapshot<R, E, F>(&self, job: F) -> Result<R, E>
     where
         R: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, StoreError>> + Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, E>> + Send + 'static,
     {
         let pool = self.writer.pool.clone();
         finished(tokio::spawn(async move {
@@ -151,10 +152,11 @@ impl Db {
     }
 
     /// Writes, and wakes who waits for it after the commit, here and in the other replicas.
-    async fn write<R, F>(&self, job: F) -> Result<R, StoreError>
+    async fn write<R, E, F>(&self, job: F) -> Result<R, E>
     where
         R: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, CommitNotice), StoreError>>
+        E: From<StoreError> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, CommitNotice), E>>
             + Send
             + 'static,
     {
@@ -162,7 +164,7 @@ impl Db {
     }
 
     /// Writes a turn, in one transaction with those that wait beside it.
-    async fn record(&self, turn: LaneTurn) -> Result<(), StoreError> {
+    async fn record(&self, turn: LaneTurn) -> Result<(), JournalError> {
         let (answer, recorded) = oneshot::channel();
         let waiting = Waiting { turn, answer };
         self.turns.send(waiting).await.map_err(|_| broken_off())?;
@@ -197,10 +199,11 @@ impl Drop for Db {
 impl Writer {
     /// Runs a job in a transaction, and wakes who waits for it after the commit. The inner error is the
     /// job's, of which nothing was written; after the outer one nobody knows what was.
-    async fn write<R, F>(&self, job: F) -> Result<Result<R, StoreError>, StoreError>
+    async fn write<R, E, F>(&self, job: F) -> Result<Result<R, E>, StoreError>
     where
         R: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, CommitNotice), StoreError>>
+        E: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, CommitNotice), E>>
             + Send
             + 'static,
     {
@@ -342,7 +345,7 @@ async fn taken(pool: &Pool<Conn>) -> Result<Object<Conn>, StoreError> {
         .map_err(|error| StoreError::Unavailable(error.to_string()))
 }
 
-async fn finished<R>(work: JoinHandle<Result<R, StoreError>>) -> Result<R, StoreError> {
+async fn finished<R, E: From<StoreError>>(work: JoinHandle<Result<R, E>>) -> Result<R, E> {
     work.await.map_err(|_| broken_off())?
 }
 

@@ -34,7 +34,7 @@ use super::{
     Config, OpenError, lock, migrate,
     notifier::{CommitNotice, Notifier, Wake},
 };
-use crate::port::{clock::Clock, store::StoreError};
+use crate::port::{clock::Clock, journal::JournalError, store::StoreError};
 
 #[path = "sql/mod.rs"]
 mod sql;
@@ -184,18 +184,20 @@ impl Db {
     }
 
     /// Reads with several statements that all see the same moment.
-    async fn snapshot<R, F>(&self, job: F) -> Result<R, StoreError>
+    async fn snapshot<R, E, F>(&self, job: F) -> Result<R, E>
     where
         R: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, StoreError>> + Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, E>> + Send + 'static,
     {
         self.ask_reader(job, true).await
     }
 
-    async fn ask_reader<R, F>(&self, job: F, transacts: bool) -> Result<R, StoreError>
+    async fn ask_reader<R, E, F>(&self, job: F, transacts: bool) -> Result<R, E>
     where
         R: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, StoreError>> + Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, E>> + Send + 'static,
     {
         let (job, answer) = job_of(self.notifier.clone(), |conn| {
             job(conn)
@@ -209,10 +211,11 @@ impl Db {
     }
 
     /// Writes, and wakes who waits for it after the commit.
-    async fn write<R, F>(&self, job: F) -> Result<R, StoreError>
+    async fn write<R, E, F>(&self, job: F) -> Result<R, E>
     where
         R: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, CommitNotice), StoreError>>
+        E: From<StoreError> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, CommitNotice), E>>
             + Send
             + 'static,
     {
@@ -230,7 +233,7 @@ impl Db {
     }
 
     /// Writes a turn like anything else: whoever writes shares a commit.
-    async fn record(&self, turn: LaneTurn) -> Result<(), StoreError> {
+    async fn record(&self, turn: LaneTurn) -> Result<(), JournalError> {
         let now = self.clock.now();
         self.write(move |conn| {
             async move {
@@ -273,19 +276,18 @@ impl Drop for Db {
 }
 
 /// A job, and where its answer will be.
-fn job_of<R, F>(notifier: Notifier, job: F) -> (Job, oneshot::Receiver<Result<R, StoreError>>)
+fn job_of<R, E, F>(notifier: Notifier, job: F) -> (Job, oneshot::Receiver<Result<R, E>>)
 where
     R: Send + 'static,
-    F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, Wake), StoreError>>
-        + Send
-        + 'static,
+    E: From<StoreError> + Send + 'static,
+    F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, Wake), E>> + Send + 'static,
 {
     let (sender, receiver) = oneshot::channel();
     let job: Job = Box::new(move |conn| {
-        let outcome = move |result: Result<(R, Wake), StoreError>| Outcome {
+        let outcome = move |result: Result<(R, Wake), E>| Outcome {
             keep: result.is_ok(),
             answer: Box::new(move |committed| {
-                let answer = result.and_then(|done| committed.map(|()| done));
+                let answer = result.and_then(|done| committed.map(|()| done).map_err(E::from));
                 if let Ok((_, wake)) = &answer {
                     notifier.wake(*wake);
                 }
@@ -295,7 +297,7 @@ where
         };
         match conn {
             Ok(conn) => job(conn).map(outcome).boxed(),
-            Err(error) => ready(outcome(Err(error))).boxed(),
+            Err(error) => ready(outcome(Err(error.into()))).boxed(),
         }
     });
     (job, receiver)
@@ -525,9 +527,8 @@ mod tests {
                 db.read(|_| async { panic!("a defect") }.boxed()).await;
             assert!(matches!(answer, Err(StoreError::Unavailable(_))));
         }
-        let answer = db
-            .write(|_| async { Ok((7, CommitNotice::NONE)) }.boxed())
-            .await;
+        let write = db.write(|_| async { Ok((7, CommitNotice::NONE)) }.boxed());
+        let answer: Result<i32, StoreError> = write.await;
         assert_eq!(answer, Ok(7));
         assert_eq!(db.read(|_| async { Ok(8) }.boxed()).await, Ok(8));
     }

@@ -44,7 +44,8 @@ use drbackup::{
     },
     port::{
         clock::Clock,
-        store::{Admitted, Loaded, Looked, RequestKey, ResourceUpdate, Store, StoreError, Turn},
+        journal::{JournalError, Loaded, ResourceUpdate, Turn},
+        store::{Admitted, Looked, RequestKey, Store, StoreError},
     },
     store::{self, Config, OpenError},
 };
@@ -1050,7 +1051,7 @@ async fn a_turn_that_fails_in_part_writes_nothing(site: Site) {
     written.report.detail = Some(Detail::Restoration(Box::default()));
     written.detail_changed = true;
     let refused = store.turn_record(&lane, vec![good, bad]).await;
-    assert!(matches!(refused, Err(StoreError::Unreadable(_))));
+    assert!(matches!(refused, Err(JournalError::Unreadable(_))));
 
     assert_eq!(store.dr_backup_get(one.id).await, Ok(one.clone()));
     assert_eq!(events(&*store, ResourceId::DrBackup(one.id)).await.len(), 1);
@@ -1070,7 +1071,7 @@ async fn a_turn_of_an_ended_operation_is_refused(site: Site) {
         .expect("recorded");
     assert_eq!(
         store.turn_record(&lane, vec![last]).await,
-        Err(StoreError::Outdated(ResourceId::DrBackup(backup.id)))
+        Err(JournalError::Outdated(ResourceId::DrBackup(backup.id)))
     );
     assert_eq!(
         events(&*store, ResourceId::DrBackup(backup.id)).await.len(),
@@ -1626,11 +1627,11 @@ async fn an_expired_lane_changes_owner_and_its_old_epoch_writes_nothing(site: Si
     late.effects = vec![effect("a", EffectState::Requested)];
     assert_eq!(
         store.turn_record(&brief[0], vec![late]).await,
-        Err(StoreError::Fenced(home()))
+        Err(JournalError::Fenced(home()))
     );
     assert_eq!(
         store.lane_load(&brief[0], &[]).await,
-        Err(StoreError::Fenced(home()))
+        Err(JournalError::Fenced(home()))
     );
     assert_eq!(store.dr_backup_get(backup.id).await, Ok(backup));
     let open = store.lane_load(&taken, &[]).await.expect("loaded").open;
@@ -1651,7 +1652,7 @@ async fn a_released_lane_is_free_at_once_and_its_owner_is_fenced(site: Site) {
         store
             .turn_record(&lane, vec![told(&operation, State::Creating, 5)])
             .await,
-        Err(StoreError::Fenced(home()))
+        Err(JournalError::Fenced(home()))
     );
     let next = lane_of(&*store, "two", &home()).await;
     assert_eq!(next.epoch, lane.epoch + 1);
@@ -1698,7 +1699,7 @@ async fn replicas_take_their_share_and_leave_it_to_the_others(site: Site) {
     admissions.changed().await.expect("the others are told");
     assert_eq!(
         store.lane_load(&first[0], &[]).await,
-        Err(StoreError::Fenced(first[0].tenant.clone()))
+        Err(JournalError::Fenced(first[0].tenant.clone()))
     );
     let all = store
         .lanes_claim(&two, LEASE, 100, &[])

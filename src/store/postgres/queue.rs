@@ -18,7 +18,7 @@ use super::{
     sql::turn::{self, LaneTurn},
 };
 use crate::{
-    port::{clock::Clock, store::StoreError},
+    port::{clock::Clock, journal::JournalError},
     store::notifier::CommitNotice,
 };
 
@@ -31,7 +31,7 @@ const LANES_WAITING: usize = 4_096;
 /// A turn that waits, and where its answer goes.
 pub(super) struct Waiting {
     pub(super) turn: LaneTurn,
-    pub(super) answer: oneshot::Sender<Result<(), StoreError>>,
+    pub(super) answer: oneshot::Sender<Result<(), JournalError>>,
 }
 
 /// Opens the queue. It is worked on until nobody can send any more.
@@ -79,7 +79,7 @@ async fn record(
     clock: &dyn Clock,
     turns: &Arc<[LaneTurn]>,
     which: Range<usize>,
-) -> Result<Result<(), StoreError>, StoreError> {
+) -> Result<Result<(), JournalError>, JournalError> {
     let (turns, now) = (Arc::clone(turns), clock.now());
     writer
         .write(move |conn| {
@@ -90,4 +90,5 @@ async fn record(
             .boxed()
         })
         .await
+        .map_err(JournalError::from)
 }

@@ -22,7 +22,7 @@ use crate::{
         time::Timestamp,
         verification::Verification,
     },
-    port::store::{ResourceUpdate, StoreError},
+    port::{journal::ResourceUpdate, store::StoreError},
     store::{
         aside::{Gaps, Stored, readable, readable_one},
         schema::backups,

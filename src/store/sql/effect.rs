@@ -13,7 +13,7 @@ use crate::{
         operation::Leftover,
         time::Timestamp,
     },
-    port::store::{StoreError, Turn},
+    port::{journal::Turn, store::StoreError},
     store::{
         aside,
         schema::effects,

@@ -13,6 +13,7 @@ mod dr_backup;
 mod effect;
 pub(super) mod event;
 mod history;
+mod journal;
 mod lane;
 mod link;
 mod mirror;

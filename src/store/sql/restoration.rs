@@ -23,7 +23,7 @@ use crate::{
         schedule::PointKind,
         time::Timestamp,
     },
-    port::store::{ResourceUpdate, StoreError},
+    port::{journal::ResourceUpdate, store::StoreError},
     store::{
         aside::{Gaps, Stored, readable, readable_one},
         schema::restorations,

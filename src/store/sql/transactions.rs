@@ -1,34 +1,27 @@
 //! The methods of the port, each of them one transaction; it may not know how a transaction begins
 //! and ends.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use tokio::sync::watch;
 
 use super::{
-    Db, admission, backup, dialect, dr_backup, effect, event, history, lane, mirror, operation,
-    orphan, request, restoration, sweep,
-    turn::{self, LaneTurn},
-    verification,
+    Db, admission, backup, dialect, dr_backup, effect, event, history, mirror, operation, orphan,
+    request, restoration, sweep, verification,
 };
 use crate::{
     domain::{
         backup::Backup,
         dr_backup::{DrBackup, Mirror},
         event::Event,
-        id::{
-            BackupId, DrBackupId, InstanceId, Lane, OperationId, ReplicaId, ResourceId,
-            RestorationId, Tenant,
-        },
+        id::{BackupId, DrBackupId, InstanceId, OperationId, ResourceId, RestorationId, Tenant},
         operation::{Leftover, Operation, UnderWay},
         orphan::{Aim, Farewell, Known, Sweep},
         page::{Page, Query},
         restoration::{Restoration, Source},
         time::Timestamp,
     },
-    port::store::{Admitted, Loaded, Looked, PointsStanding, RequestKey, Store, StoreError, Turn},
+    port::store::{Admitted, Looked, PointsStanding, RequestKey, Store, StoreError},
     store::{aside, notifier::CommitNotice},
 };
 
@@ -297,88 +290,8 @@ impl Store for Db {
         self.notifier().changes()
     }
 
-    fn admissions(&self) -> watch::Receiver<u64> {
-        self.notifier().admissions()
-    }
-
-    async fn lanes_claim(
-        &self,
-        replica: &ReplicaId,
-        lease: Duration,
-        limit: u32,
-        unread: &[OperationId],
-    ) -> Result<Vec<Lane>, StoreError> {
-        let (replica, unread) = (replica.clone(), unread.to_vec());
-        let now = self.clock().now();
-        self.write(move |conn| {
-            async move {
-                let now = dialect::lease_time(conn, now).await?;
-                let claimed = lane::claim(conn, &replica, now, lease, limit, &unread).await?;
-                Ok((claimed, CommitNotice::NONE))
-            }
-            .boxed()
-        })
-        .await
-    }
-
-    async fn lane_release(&self, lane: &Lane) -> Result<(), StoreError> {
-        let lane = lane.clone();
-        self.write(move |conn| {
-            async move {
-                lane::release(conn, &lane).await?;
-                Ok(((), CommitNotice::NONE))
-            }
-            .boxed()
-        })
-        .await
-    }
-
-    async fn replica_leave(&self, replica: &ReplicaId) -> Result<(), StoreError> {
-        let replica = replica.clone();
-        self.write(move |conn| {
-            async move {
-                lane::leave(conn, &replica).await?;
-                // The others take over at once what they hear of.
-                Ok(((), CommitNotice::ADMISSIONS))
-            }
-            .boxed()
-        })
-        .await
-    }
-
-    async fn lane_load(&self, lane: &Lane, known: &[OperationId]) -> Result<Loaded, StoreError> {
-        let lane = lane.clone();
-        let known = known.to_vec();
-        self.snapshot(move |conn| async move { turn::load(conn, &lane, &known).await }.boxed())
-            .await
-    }
-
-    async fn operation_set_aside(
-        &self,
-        lane: &Lane,
-        resource: ResourceId,
-        why: &str,
-    ) -> Result<(), StoreError> {
-        let (lane, why) = (lane.clone(), why.to_owned());
-        let now = self.clock().now();
-        self.write(move |conn| {
-            async move {
-                lane::check(conn, &lane).await?;
-                let told = turn::set_aside(conn, resource, &why, now).await?;
-                Ok(((), CommitNotice::of(told.into_iter().collect())))
-            }
-            .boxed()
-        })
-        .await
-    }
-
     fn unread(&self) -> Vec<(&'static str, u64)> {
         aside::counted()
-    }
-
-    async fn turn_record(&self, lane: &Lane, turns: Vec<Turn>) -> Result<(), StoreError> {
-        let lane = lane.clone();
-        self.record(LaneTurn { lane, turns }).await
     }
 
     async fn history_prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

@@ -17,7 +17,10 @@ use crate::{
         lifecycle::State,
         time::Timestamp,
     },
-    port::store::{Loaded, OpenOperation, ResourceUpdate, StoreError, Turn, UnreadOperation},
+    port::{
+        journal::{JournalError, Loaded, OpenOperation, ResourceUpdate, Turn, UnreadOperation},
+        store::StoreError,
+    },
     store::{
         aside,
         text::{unreadable, uuid},
@@ -32,7 +35,7 @@ pub(super) async fn load(
     conn: &mut Conn,
     lane: &Lane,
     known: &[OperationId],
-) -> Result<Loaded, StoreError> {
+) -> Result<Loaded, JournalError> {
     lane::check(conn, lane).await?;
     let known: HashSet<OperationId> = known.iter().copied().collect();
     let wanted: Vec<String> = operation::open(conn, &lane.tenant)
@@ -169,7 +172,7 @@ pub(in super::super) async fn record(
     conn: &mut Conn,
     lanes: &[LaneTurn],
     now: Timestamp,
-) -> Result<Vec<Event>, StoreError> {
+) -> Result<Vec<Event>, JournalError> {
     let waits = lanes.len() == 1;
     let turns: Vec<(&Lane, &Turn)> = lanes
         .iter()
@@ -236,20 +239,20 @@ async fn hold_all(
     conn: &mut Handle<'_>,
     lanes: &[LaneTurn],
     waits: bool,
-) -> Result<(), StoreError> {
+) -> Result<(), JournalError> {
     let _held = dialect::each!(conn, lanes, |of| lane::hold(conn, &of.lane, waits));
     Ok(())
 }
 
 /// Refuses turns of operations that ended or never were in their lane: their ledgers are history.
-async fn check_open(conn: &mut Handle<'_>, turns: &[(&Lane, &Turn)]) -> Result<(), StoreError> {
+async fn check_open(conn: &mut Handle<'_>, turns: &[(&Lane, &Turn)]) -> Result<(), JournalError> {
     let open = dialect::each!(conn, turns, |(lane, turn)| operation::is_open_in(
         conn,
         &lane.tenant,
         turn.operation
     ));
     match turns.iter().zip(open).find(|(_, open)| !open) {
-        Some(((_, turn), _)) => Err(StoreError::Outdated(turn.resource)),
+        Some(((_, turn), _)) => Err(JournalError::Outdated(turn.resource)),
         None => Ok(()),
     }
 }
