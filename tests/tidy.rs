@@ -19,7 +19,7 @@ use proc_macro2::{TokenStream, TokenTree};
 /// Which rooms a room may know. An arrow down is allowed, never up, never sideways.
 const ROOMS: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    ("original", &["domain"]),
+    ("import_waldur", &["domain"]),
     ("port", &["domain"]),
     ("plan", &["domain"]),
     ("engine", &["domain", "port"]),
@@ -39,7 +39,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "domain",
             "engine",
             "openstack",
-            "original",
+            "import_waldur",
             "plan",
             "port",
             "rest",
@@ -474,7 +474,13 @@ fn every_reason_is_on_the_page_of_reasons_and_no_other() {
         .filter(|word| !word.is_empty())
         .collect();
     let telling = [
-        "api", "domain", "engine", "original", "plan", "rest", "service",
+        "api",
+        "domain",
+        "engine",
+        "import_waldur",
+        "plan",
+        "rest",
+        "service",
     ];
     let sources = sources();
     let told: Vec<&str> = sources
