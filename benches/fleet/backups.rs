@@ -125,7 +125,7 @@ pub(crate) fn effect(operation: &Operation, ordinal: u32) -> Effect {
         },
         disposal: Disposal::Product,
         state: EffectState::Requested,
-        external: None,
+        cloud_id: None,
         status: None,
         held: None,
         fact: None,

@@ -216,7 +216,7 @@ pub(super) fn next_step(
         (EffectState::Accepted | EffectState::Leaving, _) => {
             list(runtime.since + settings.observe_first)
         }
-        (EffectState::Dropping, _) => match (&effect.external, runtime.doubt) {
+        (EffectState::Dropping, _) => match (&effect.cloud_id, runtime.doubt) {
             (None, None) => NextStep::NeverWas,
             (None, Some(doubt)) => doubted(doubt),
             (Some(_), _) if runtime.held_back => list(runtime.since + settings.observe_first),
@@ -254,8 +254,8 @@ pub(super) fn answered(
     let dropping = effect.state == EffectState::Dropping;
     match answer {
         Ok(answer) => {
-            if answer.external.is_some() {
-                effect.external = answer.external;
+            if answer.cloud_id.is_some() {
+                effect.cloud_id = answer.cloud_id;
             }
             mark_taken(effect);
             effect.fault = if dropping { effect.fault.take() } else { None };
@@ -332,7 +332,7 @@ fn refused(
 /// gone, whatever is answered later.
 fn mark_taken(effect: &mut Effect) {
     if let Request::Drop { thing } = &effect.request {
-        effect.external = Some(thing.id.clone());
+        effect.cloud_id = Some(thing.id.clone());
     }
 }
 
@@ -389,7 +389,7 @@ pub(super) fn deleted(
         Ok(()) => enter(effect, runtime, EffectState::Leaving, now),
         // Either it is gone, or its id was never right: then its name finds it.
         Err(fault) if fault.kind == FaultKind::NotFound && at_once => {
-            effect.external = None;
+            effect.cloud_id = None;
             runtime.entered(now);
             runtime.doubt = Some(now);
         }

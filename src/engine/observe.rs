@@ -81,7 +81,7 @@ impl Listing {
     /// The thing of an effect: by its id once that is known, else by name. What we asked for by a
     /// name of ours is found by that too where an answer gave a wrong id.
     fn of(&self, effect: &Effect) -> Vec<&Sighting> {
-        let known = effect.external.as_deref().or(effect.request.known_id());
+        let known = effect.cloud_id.as_deref().or(effect.request.known_id());
         match (known.map(|id| self.by_id(id)), effect.request.kind()) {
             (Some(Some(sighting)), _) => vec![sighting],
             (None, _) | (Some(None), EffectKind::Make(_)) => self.by_name(&effect.name),
@@ -122,7 +122,7 @@ pub(super) fn seen(
         return Seen::default();
     }
     runtime.obstacle = None;
-    let before = (effect.state, effect.status.clone(), effect.external.clone());
+    let before = (effect.state, effect.status.clone(), effect.cloud_id.clone());
     let mut found = listing.of(effect);
     found.retain(|one| !runtime.given_up.contains(&one.thing.id));
     let copies = match (effect.state, effect.request.kind()) {
@@ -148,7 +148,7 @@ pub(super) fn seen(
                 match found.first() {
                     Some(sighting) => {
                         if matches!(effect.request.kind(), EffectKind::Make(_)) {
-                            effect.external = Some(sighting.thing.id.clone());
+                            effect.cloud_id = Some(sighting.thing.id.clone());
                         }
                         judged(effect, runtime, sighting, now);
                     }
@@ -160,7 +160,7 @@ pub(super) fn seen(
         (EffectState::Dropping, _) => dropping(effect, runtime, &found, listing, settings, now),
         (EffectState::Done | EffectState::Failed | EffectState::Gone, _) => Vec::new(),
     };
-    let after = (effect.state, effect.status.clone(), effect.external.clone());
+    let after = (effect.state, effect.status.clone(), effect.cloud_id.clone());
     Seen {
         changed: before != after,
         copies,
@@ -247,7 +247,7 @@ fn doubted(
             Vec::new()
         }
         [sighting] => {
-            effect.external = Some(sighting.thing.id.clone());
+            effect.cloud_id = Some(sighting.thing.id.clone());
             enter(effect, runtime, EffectState::Accepted, now);
             judged(effect, runtime, sighting, now);
             Vec::new()
@@ -303,7 +303,7 @@ fn dropping(
     settings: &Settings,
     now: Instant,
 ) -> Vec<Thing> {
-    match (found, &effect.external) {
+    match (found, &effect.cloud_id) {
         // A list from before says nothing: the thing may be younger than it.
         ([], Some(_)) => {
             if listing.started >= runtime.since {
@@ -317,7 +317,7 @@ fn dropping(
             }
         }
         ([sighting, copies @ ..], _) => {
-            effect.external = Some(sighting.thing.id.clone());
+            effect.cloud_id = Some(sighting.thing.id.clone());
             effect.status = Some(sighting.status.clone());
             runtime.doubt = None;
             runtime.held_back = sighting.refuses_deletion();
@@ -351,7 +351,7 @@ fn leaving(
     effect.status = Some(sighting.status.clone());
     if matches!(effect.request.kind(), EffectKind::Make(_)) {
         // Found by name where an answer gave a wrong id.
-        effect.external = Some(sighting.thing.id.clone());
+        effect.cloud_id = Some(sighting.thing.id.clone());
     }
     // An accepted deletion that leaves the thing as it was has been lost, or has failed. A server may
     // be on its way without a status that says so; Nova takes no offence at a second word.

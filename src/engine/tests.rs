@@ -40,7 +40,7 @@ fn effect(request: Request) -> Effect {
         request,
         disposal: Disposal::Product,
         state: EffectState::Requested,
-        external: None,
+        cloud_id: None,
         status: None,
         fact: None,
         fault: None,
@@ -105,9 +105,9 @@ fn fault(kind: FaultKind) -> Fault {
     Fault::new(kind, Service::BlockStorage, "create a volume", "no")
 }
 
-fn taken(external: &str) -> Answer {
+fn taken(cloud_id: &str) -> Answer {
     Answer {
-        external: Some(external.to_owned()),
+        cloud_id: Some(cloud_id.to_owned()),
         ready: false,
         fact: None,
     }
@@ -145,7 +145,7 @@ fn a_request_without_an_answer_is_adopted_from_a_list_that_started_later() {
     let fresh = listing(ThingKind::Volume, watch.after(1), there());
     observe::seen(&mut volume, &mut runtime, &fresh, &settings, watch.after(1));
     assert_eq!(
-        (volume.state, volume.external.as_deref()),
+        (volume.state, volume.cloud_id.as_deref()),
         (EffectState::Accepted, Some("v"))
     );
 }
@@ -193,7 +193,7 @@ fn of_two_copies_the_older_stays_and_is_adopted_when_the_younger_is_gone() {
         }
     );
     assert_eq!(
-        (volume.state, volume.external.as_deref()),
+        (volume.state, volume.cloud_id.as_deref()),
         (EffectState::Done, Some("v"))
     );
 }
@@ -516,7 +516,7 @@ fn in_use() -> Fault {
 fn who_uses_what_is_to_go_is_kept_in_its_row_and_asked_again_ever_later() {
     let (settings, mut watch) = (Settings::default(), Watch::start());
     let (mut volume, mut runtime) = (make_volume(), EffectRuntime::fresh(watch.0));
-    volume.external = Some("v".to_owned());
+    volume.cloud_id = Some("v".to_owned());
     act::enter(&mut volume, &mut runtime, EffectState::Dropping, watch.0);
     let mut pauses = Vec::new();
     for looks in 1..=3 {
@@ -571,7 +571,7 @@ fn a_deletion_of_its_own_that_is_held_is_counted_too_and_goes_on() {
         assert_eq!(drop.held.as_ref().map(|hold| hold.looks), Some(looks));
     }
     let answer = Answer {
-        external: None,
+        cloud_id: None,
         ready: true,
         fact: None,
     };

@@ -294,7 +294,7 @@ impl ActiveOperation {
                 request: wish.request,
                 disposal: wish.disposal,
                 state: EffectState::Requested,
-                external: None,
+                cloud_id: None,
                 status: None,
                 fact: None,
                 fault: None,
@@ -336,7 +336,7 @@ impl ActiveOperation {
             });
             let never_was = |effect: &Effect, runtime: &EffectRuntime| {
                 effect.state == EffectState::Dropping
-                    && effect.external.is_none()
+                    && effect.cloud_id.is_none()
                     && runtime.doubt.is_none()
                     && !runtime.under_way
             };

@@ -443,7 +443,7 @@ fn not_of_a_tenant() -> Fault {
 
 fn accepted(id: String) -> Answer {
     Answer {
-        external: Some(id),
+        cloud_id: Some(id),
         ready: false,
         fact: None,
     }
@@ -451,7 +451,7 @@ fn accepted(id: String) -> Answer {
 
 fn ready(id: String) -> Answer {
     Answer {
-        external: Some(id),
+        cloud_id: Some(id),
         ready: true,
         fact: None,
     }
@@ -459,7 +459,7 @@ fn ready(id: String) -> Answer {
 
 fn done(_: ()) -> Answer {
     Answer {
-        external: None,
+        cloud_id: None,
         ready: true,
         fact: None,
     }
@@ -467,7 +467,7 @@ fn done(_: ()) -> Answer {
 
 fn fact(fact: Fact) -> Answer {
     Answer {
-        external: None,
+        cloud_id: None,
         ready: true,
         fact: Some(fact),
     }

@@ -72,7 +72,7 @@ async fn made(
 ) -> String {
     let cloud = house.cloud();
     let answer = cloud.request_perform(tenant, name, request).await;
-    let id = answer.expect("made").external.expect("an id");
+    let id = answer.expect("made").cloud_id.expect("an id");
     until(|| async {
         let all = cloud.things_list(tenant, kind).await.expect("listed");
         let ready = all

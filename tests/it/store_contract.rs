@@ -264,7 +264,7 @@ fn effect(key: &str, state: EffectState) -> Effect {
         },
         disposal: Disposal::Temporary,
         state,
-        external: Some("snapshot-1".to_owned()),
+        cloud_id: Some("snapshot-1".to_owned()),
         status: Some("creating".to_owned()),
         fact: Some(Fact::Presence {
             live: vec![(VolumeBackupId::new("backup-1"), ProjectId::new("blue"))],
@@ -2214,7 +2214,7 @@ fn made_and_imported(made: &str, imported: &str) -> Vec<Effect> {
     ]
     .map(|(key, request, id)| Effect {
         request,
-        external: Some(id.to_owned()),
+        cloud_id: Some(id.to_owned()),
         ..effect(key, EffectState::Done)
     })
     .to_vec()
@@ -2439,7 +2439,7 @@ async fn what_work_that_ended_has_left_behind_is_known(site: Site) {
     let operation = admit(&*store, &backup).await;
     let lane = lane_of(&*store, "one", &home()).await;
     let row = |key: &str, disposal: Disposal, state: EffectState| Effect {
-        external: Some(key.to_owned()),
+        cloud_id: Some(key.to_owned()),
         disposal,
         ..effect(key, state)
     };
