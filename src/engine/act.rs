@@ -411,15 +411,15 @@ pub(super) fn deleted(
 /// Why something that was accepted is given up before it was ready, for whoever reads the row later.
 pub(super) fn not_awaited(effect: &Effect) -> Fault {
     let status = effect.status.as_deref().unwrap_or("not to be seen");
-    let doing = format!("bring {} {} to its end", effect.key, effect.name);
+    let action = format!("bring {} {} to its end", effect.key, effect.name);
     let message = format!("it was still {status}");
-    Fault::new(FaultKind::Busy, service_of(effect), doing, message)
+    Fault::new(FaultKind::Busy, service_of(effect), action, message)
 }
 
 /// What an effect waits for that its thing's status tells.
 pub(super) fn waits(effect: &Effect, why: String) -> Fault {
-    let doing = format!("bring {} {} to its end", effect.key, effect.name);
-    Fault::new(FaultKind::Busy, service_of(effect), doing, why)
+    let action = format!("bring {} {} to its end", effect.key, effect.name);
+    Fault::new(FaultKind::Busy, service_of(effect), action, why)
 }
 
 /// Notes that something that was asked for or accepted went wrong inside the cloud.
@@ -440,8 +440,8 @@ pub(super) fn broken_as(
     message: &str,
     now: Instant,
 ) {
-    let doing = format!("bring {} {} to its end", effect.key, effect.name);
-    let fault = Fault::new(kind, service_of(effect), doing, message);
+    let action = format!("bring {} {} to its end", effect.key, effect.name);
+    let fault = Fault::new(kind, service_of(effect), action, message);
     effect.fault = Some(fault);
     enter(effect, runtime, EffectState::Failed, now);
 }

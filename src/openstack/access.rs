@@ -70,7 +70,7 @@ impl Access {
         Err(fault::of_refusal(
             &Refusal {
                 service: call.service,
-                doing: &call.doing,
+                action: &call.action,
                 status: reply.status,
                 body: &reply.body,
                 request_id: reply.request_id(),
@@ -85,10 +85,15 @@ impl Access {
     async fn send_with(&self, call: &Call, token: &Token) -> Result<Reply, Fault> {
         if let Some(odd) = call.path.split('/').find(|part| leads_elsewhere(part)) {
             let message = format!("`{odd}` is no id of anything");
-            let doing = call.doing.clone();
-            return Err(Fault::new(FaultKind::Invalid, call.service, doing, message));
+            let action = call.action.clone();
+            return Err(Fault::new(
+                FaultKind::Invalid,
+                call.service,
+                action,
+                message,
+            ));
         }
-        let root = self.root(call.service, &call.doing, token)?;
+        let root = self.root(call.service, &call.action, token)?;
         let url = match call.service {
             Service::BlockStorage => format!("{root}/{}/{}", self.project, call.path),
             Service::Identity | Service::Compute | Service::Network | Service::Image => {
@@ -107,21 +112,21 @@ impl Access {
                 microversion: call
                     .microversion
                     .and_then(|version| Some((header_name(call.service)?, version.to_string()))),
-                doing: &call.doing,
+                action: &call.action,
                 login: false,
                 waiter: Some(self.waiter),
             })
             .await
     }
 
-    fn root(&self, service: Service, doing: &str, token: &Token) -> Result<String, Fault> {
+    fn root(&self, service: Service, action: &str, token: &Token) -> Result<String, Fault> {
         catalogue::root(
             service,
             &self.session.entry,
             &token.catalogue,
             self.project.as_str(),
         )
-        .map_err(|problem| Fault::new(FaultKind::Unconfigured, service, doing, problem))
+        .map_err(|problem| Fault::new(FaultKind::Unconfigured, service, action, problem))
     }
 
     /// Makes a call and reads the answer. One that cannot be read leaves open what happened.
@@ -177,9 +182,9 @@ impl Access {
             .await?;
         let parsed: Result<Vec<T>, _> = found.into_iter().map(serde_json::from_value).collect();
         parsed.map_err(|_| {
-            let doing = format!("list the {collection}");
+            let action = format!("list the {collection}");
             let message = format!("the answer has no usable `{collection}`");
-            Fault::new(FaultKind::Unanswered, Service::Network, doing, message)
+            Fault::new(FaultKind::Unanswered, Service::Network, action, message)
         })
     }
 
@@ -203,9 +208,9 @@ impl Access {
     }
 
     async fn ask_range(&self, service: Service) -> Result<Option<Range>, Fault> {
-        let doing = format!("ask which versions {} speaks", service.project());
+        let action = format!("ask which versions {} speaks", service.project());
         let token = self.token().await?;
-        let root = self.root(service, &doing, &token)?;
+        let root = self.root(service, &action, &token)?;
         let url = format!("{root}/");
         let reply = self
             .session
@@ -218,7 +223,7 @@ impl Access {
                 body: None,
                 token: Some(&token.secret),
                 microversion: None,
-                doing: &doing,
+                action: &action,
                 login: false,
                 waiter: Some(self.waiter),
             })
@@ -238,7 +243,7 @@ impl Access {
             _ => Err(never_sent(fault::of_refusal(
                 &Refusal {
                     service,
-                    doing: &doing,
+                    action: &action,
                     status: if reply.is_success() {
                         502
                     } else {

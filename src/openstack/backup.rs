@@ -183,8 +183,8 @@ pub(super) async fn being_written(
     tenant: &Tenant,
     is_of: impl Fn(&Backup) -> bool,
 ) -> Result<Option<Thing>, Fault> {
-    let doing = "look for volume backups that are being written";
-    let call = cinder(access, tenant, "backups/detail", doing).query("status", "creating");
+    let action = "look for volume backups that are being written";
+    let call = cinder(access, tenant, "backups/detail", action).query("status", "creating");
     let rows: Vec<Backup> = access.pages(call, "backups").await?;
     let found = rows.into_iter().find(is_of);
     Ok(found.map(|one| one.sighting().thing))
@@ -247,18 +247,18 @@ pub(super) async fn parents(access: &Access, volumes: &[VolumeId]) -> Result<Vec
 
 /// Exports the record of a backup, and reads out of it what no list tells.
 pub(super) async fn export(access: &Access, backup: &VolumeBackupId) -> Result<Exported, Fault> {
-    let doing = format!("export the record of the volume backup {backup}");
+    let action = format!("export the record of the volume backup {backup}");
     let call = Call::get(
         CINDER,
         format!("backups/{}/export_record", segment(&backup)),
-        doing.as_str(),
+        action.as_str(),
     );
     let exported: Export = access.read(&call).await?;
     let fields = fields_of(&exported.record.backup_url).ok_or_else(|| {
         Fault::new(
             FaultKind::Broken,
             CINDER,
-            doing,
+            action,
             "the record is not the base64 of a JSON object",
         )
     })?;
@@ -392,8 +392,8 @@ pub(super) async fn free(
     let Some(One { backup: seen }) = access.read_if_there(&call).await? else {
         return Ok(());
     };
-    let doing = format!("free the volume backup {backup}, which is {}", seen.status);
-    let refused = |why| Err(Fault::new(FaultKind::Invalid, CINDER, doing.as_str(), why));
+    let action = format!("free the volume backup {backup}, which is {}", seen.status);
+    let refused = |why| Err(Fault::new(FaultKind::Invalid, CINDER, action.as_str(), why));
     let status = seen.status.to_lowercase();
     match (status.as_str(), seen.is_bare()) {
         ("available" | "error" | "deleting" | "error_deleting", _) | ("creating", false) => Ok(()),
@@ -407,14 +407,14 @@ pub(super) async fn free(
         ("restoring", false) => {
             let reset = json!({"os-reset_status": {"status": "available"}});
             let path = format!("backups/{}/action", segment(&backup));
-            let call = Call::post(CINDER, path, doing.as_str(), reset);
+            let call = Call::post(CINDER, path, action.as_str(), reset);
             access.send(&call).await.map(drop)
         }
         // Nothing but a restore that was lost is ended by force.
         (_, false) => Err(Fault::new(
             FaultKind::Busy,
             CINDER,
-            doing.as_str(),
+            action.as_str(),
             "no service's death leaves that behind: somebody works on it",
         )),
     }

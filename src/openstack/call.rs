@@ -16,7 +16,7 @@ pub(super) struct Call {
     pub(super) query: Vec<(String, String)>,
     pub(super) body: Option<Value>,
     pub(super) microversion: Option<Microversion>,
-    pub(super) doing: String,
+    pub(super) action: String,
     /// What must not appear in a message about it.
     pub(super) secrets: Vec<String>,
 }
@@ -26,7 +26,7 @@ impl Call {
         method: Method,
         service: Service,
         path: impl Into<String>,
-        doing: impl Into<String>,
+        action: impl Into<String>,
     ) -> Self {
         Self {
             service,
@@ -35,22 +35,26 @@ impl Call {
             query: Vec::new(),
             body: None,
             microversion: None,
-            doing: doing.into(),
+            action: action.into(),
             secrets: Vec::new(),
         }
     }
 
-    pub(super) fn get(service: Service, path: impl Into<String>, doing: impl Into<String>) -> Self {
-        Self::new(Method::GET, service, path, doing)
+    pub(super) fn get(
+        service: Service,
+        path: impl Into<String>,
+        action: impl Into<String>,
+    ) -> Self {
+        Self::new(Method::GET, service, path, action)
     }
 
     pub(super) fn post(
         service: Service,
         path: impl Into<String>,
-        doing: impl Into<String>,
+        action: impl Into<String>,
         body: Value,
     ) -> Self {
-        let mut call = Self::new(Method::POST, service, path, doing);
+        let mut call = Self::new(Method::POST, service, path, action);
         call.body = Some(body);
         call
     }
@@ -58,10 +62,10 @@ impl Call {
     pub(super) fn put(
         service: Service,
         path: impl Into<String>,
-        doing: impl Into<String>,
+        action: impl Into<String>,
         body: Value,
     ) -> Self {
-        let mut call = Self::new(Method::PUT, service, path, doing);
+        let mut call = Self::new(Method::PUT, service, path, action);
         call.body = Some(body);
         call
     }
@@ -69,9 +73,9 @@ impl Call {
     pub(super) fn delete(
         service: Service,
         path: impl Into<String>,
-        doing: impl Into<String>,
+        action: impl Into<String>,
     ) -> Self {
-        Self::new(Method::DELETE, service, path, doing)
+        Self::new(Method::DELETE, service, path, action)
     }
 
     /// Adds a query parameter; several of one name are several values.
@@ -98,12 +102,12 @@ impl Call {
         if told == name {
             return Ok(());
         }
-        let doing = self.doing.clone();
+        let action = self.action.clone();
         let message = format!("the answer tells of `{told}`");
         Err(Fault::new(
             FaultKind::Unanswered,
             self.service,
-            doing,
+            action,
             message,
         ))
     }
@@ -113,7 +117,7 @@ impl Call {
         Fault::new(
             FaultKind::Unanswered,
             self.service,
-            self.doing.clone(),
+            self.action.clone(),
             format!("the answer has no usable `{what}`"),
         )
     }

@@ -144,7 +144,7 @@ pub(super) struct HttpRequest<'a> {
     /// `volume 3.18`, and what else the service wants to hear.
     pub(super) microversion: Option<(&'static str, String)>,
     /// For people: what we are doing.
-    pub(super) doing: &'a str,
+    pub(super) action: &'a str,
     /// A login, which is counted and timed on its own.
     pub(super) login: bool,
     /// Who waits for the answer. Nobody stands in line for Keystone, which is asked seldom and holds up
@@ -232,7 +232,7 @@ impl Connection {
                     status = reply.status,
                     request_id = reply.request_id(),
                     "{}",
-                    request.doing
+                    request.action
                 );
                 Ok(reply)
             }
@@ -254,7 +254,7 @@ impl Connection {
             fault: Fault::new(
                 FaultKind::Unconfigured,
                 request.service,
-                request.doing,
+                request.action,
                 problem,
             ),
             stale: false,
@@ -299,7 +299,7 @@ impl Connection {
             ),
         };
         let message = presentable(&message, &[], self.limits.message_characters_max);
-        let mut fault = Fault::new(kind, request.service, request.doing, message);
+        let mut fault = Fault::new(kind, request.service, request.action, message);
         fault.request_id = Some(own_id.into()).filter(|_| kind == FaultKind::Unanswered);
         Broken { fault, stale }
     }

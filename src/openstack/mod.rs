@@ -145,7 +145,7 @@ impl Clouds {
     async fn in_time<T>(
         &self,
         service: Service,
-        doing: &str,
+        action: &str,
         read: impl Future<Output = Result<T, Fault>> + Send,
     ) -> Result<T, Fault> {
         match tokio::time::timeout(self.limits.composite(), read).await {
@@ -153,7 +153,7 @@ impl Clouds {
             Err(_) => Err(Fault::new(
                 FaultKind::Unanswered,
                 service,
-                doing,
+                action,
                 format!("it took longer than {} s", self.limits.composite_seconds),
             )),
         }
@@ -165,9 +165,9 @@ impl Clouds {
         server: &ServerId,
         waiter: Waiter,
     ) -> Result<Manifest, Fault> {
-        let doing = format!("read the instance {server}");
+        let action = format!("read the instance {server}");
         let read = self.instance_read(tenant, server, waiter);
-        self.in_time(Service::Compute, &doing, read).await
+        self.in_time(Service::Compute, &action, read).await
     }
 
     async fn instance_read(
@@ -222,9 +222,9 @@ impl Clouds {
     }
 
     async fn allowance_in_time(&self, tenant: &Tenant, export: bool) -> Result<Fact, Fault> {
-        let doing = "read what the tenant may still make";
+        let action = "read what the tenant may still make";
         let read = self.allowance_read(tenant, export);
-        self.in_time(Service::BlockStorage, doing, read).await
+        self.in_time(Service::BlockStorage, action, read).await
     }
 
     async fn allowance_read(&self, tenant: &Tenant, export: bool) -> Result<Fact, Fault> {
@@ -595,8 +595,8 @@ impl Cloud for Clouds {
     async fn things_list(&self, tenant: &Tenant, kind: ThingKind) -> Result<Vec<Sighting>, Fault> {
         let sessions = self.sessions(&tenant.cloud)?;
         let service = thing::service(kind);
-        let doing = format!("list the {}s", kind.noun());
-        self.in_time(service, &doing, async {
+        let action = format!("list the {}s", kind.noun());
+        self.in_time(service, &action, async {
             let access = sessions.keeper(&tenant.project).await?;
             thing::list(&access, tenant, kind).await
         })

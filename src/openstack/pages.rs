@@ -50,7 +50,7 @@ impl Access {
         Err(Fault::new(
             FaultKind::Unanswered,
             call.service,
-            call.doing.clone(),
+            call.action.clone(),
             format!("the list does not end after {} pages", limits.pages_max),
         ))
     }

@@ -600,18 +600,18 @@ pub(super) async fn set(
 
 /// Nova makes no server that is switched off, so one that is up is; what is down already stays.
 async fn stop(access: &Access, id: &ServerId) -> Result<(), Fault> {
-    let doing = format!("stop the server {id}");
+    let action = format!("stop the server {id}");
     let seen = get(access, id.as_str()).await?;
     if seen.status.eq_ignore_ascii_case("SHUTOFF") {
         return Ok(());
     }
     if seen.task.is_none() {
-        act(access, id, doing.clone(), json!({"os-stop": null}), None).await?;
+        act(access, id, action.clone(), json!({"os-stop": null}), None).await?;
     }
     Err(Fault::new(
         FaultKind::Busy,
         NOVA,
-        doing,
+        action,
         "it is on its way down",
     ))
 }
@@ -619,14 +619,14 @@ async fn stop(access: &Access, id: &ServerId) -> Result<(), Fault> {
 async fn act(
     access: &Access,
     id: &ServerId,
-    doing: String,
+    action: String,
     body: Value,
     version: Option<Microversion>,
 ) -> Result<(), Fault> {
     let call = Call::post(
         NOVA,
         format!("servers/{}/action", segment(&id)),
-        doing,
+        action,
         body,
     );
     access.send(&call.at(version)).await?;

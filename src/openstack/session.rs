@@ -240,25 +240,25 @@ impl Session {
         ] {
             let found = catalogue::root(service, &self.entry, &token.catalogue, project.as_str());
             found.map_err(|problem| {
-                let doing = format!("tell where {} is", service.project());
-                Fault::new(FaultKind::Unconfigured, Service::Identity, doing, problem)
+                let action = format!("tell where {} is", service.project());
+                Fault::new(FaultKind::Unconfigured, Service::Identity, action, problem)
             })?;
         }
         Ok(())
     }
 
     async fn read_projects(&self, home: &Arc<Token>) -> Result<Vec<Project>, Fault> {
-        let doing = "list the projects that the credential reaches";
-        let mut reply = self.ask_projects(home, doing).await?;
+        let action = "list the projects that the credential reaches";
+        let mut reply = self.ask_projects(home, action).await?;
         if reply.status == 401 {
             let fresh = self.token(&Scope::Home, Some(home)).await?;
-            reply = self.ask_projects(&fresh, doing).await?;
+            reply = self.ask_projects(&fresh, action).await?;
         }
-        read_field(&self.judged(doing, reply)?, doing, "projects")
+        read_field(&self.judged(action, reply)?, action, "projects")
     }
 
-    async fn ask_projects(&self, token: &Token, doing: &str) -> Result<Reply, Fault> {
-        let url = format!("{}/auth/projects", self.keystone(doing)?);
+    async fn ask_projects(&self, token: &Token, action: &str) -> Result<Reply, Fault> {
+        let url = format!("{}/auth/projects", self.keystone(action)?);
         self.connection
             .exchange(&HttpRequest {
                 service: Service::Identity,
@@ -268,21 +268,21 @@ impl Session {
                 body: None,
                 token: Some(&token.secret),
                 microversion: None,
-                doing,
+                action,
                 login: false,
                 waiter: None,
             })
             .await
     }
 
-    fn keystone(&self, doing: &str) -> Result<String, Fault> {
+    fn keystone(&self, action: &str) -> Result<String, Fault> {
         catalogue::root(Service::Identity, &self.entry, &Catalogue::default(), "").map_err(
-            |problem| Fault::new(FaultKind::Unconfigured, Service::Identity, doing, problem),
+            |problem| Fault::new(FaultKind::Unconfigured, Service::Identity, action, problem),
         )
     }
 
     async fn log_in(&self, scope: &Scope) -> Result<Token, Fault> {
-        let doing = match scope {
+        let action = match scope {
             Scope::Home => format!("log in with the entry {}", self.entry.name),
             Scope::Project(project) => {
                 format!(
@@ -291,7 +291,7 @@ impl Session {
                 )
             }
         };
-        let url = format!("{}/auth/tokens", self.keystone(&doing)?);
+        let url = format!("{}/auth/tokens", self.keystone(&action)?);
         let body = login_body(&self.entry, scope);
         let reply = self
             .connection
@@ -303,24 +303,24 @@ impl Session {
                 body: Some(&body),
                 token: None,
                 microversion: None,
-                doing: &doing,
+                action: &action,
                 login: true,
                 waiter: None,
             })
             .await
             .map_err(never_sent)?;
-        let reply = self.judged(&doing, reply).map_err(never_sent)?;
+        let reply = self.judged(&action, reply).map_err(never_sent)?;
         let unreadable = || {
             Fault::new(
                 FaultKind::Unreachable,
                 Service::Identity,
-                doing.clone(),
+                action.clone(),
                 "the answer is not one of Keystone version 3",
             )
         };
         let secret = reply.header("x-subject-token").ok_or_else(unreadable)?;
         let secret = SecretString::from(secret.to_owned());
-        let body: TokenBody = read_field(&reply, &doing, "token").map_err(never_sent)?;
+        let body: TokenBody = read_field(&reply, &action, "token").map_err(never_sent)?;
         let life = match (
             Timestamp::parse(&body.expires_at),
             body.issued_at.as_deref().and_then(Timestamp::parse),
@@ -342,14 +342,14 @@ impl Session {
         })
     }
 
-    fn judged(&self, doing: &str, reply: Reply) -> Result<Reply, Fault> {
+    fn judged(&self, action: &str, reply: Reply) -> Result<Reply, Fault> {
         if reply.is_success() {
             return Ok(reply);
         }
         Err(fault::of_refusal(
             &Refusal {
                 service: Service::Identity,
-                doing,
+                action,
                 status: reply.status,
                 body: &reply.body,
                 request_id: reply.request_id(),
@@ -397,7 +397,7 @@ pub(super) fn never_sent(mut fault: Fault) -> Fault {
 /// Reads `key` of a JSON answer.
 pub(super) fn read_field<T: DeserializeOwned>(
     reply: &Reply,
-    doing: &str,
+    action: &str,
     key: &str,
 ) -> Result<T, Fault> {
     let parsed = serde_json::from_slice::<HashMap<String, Value>>(&reply.body)
@@ -408,7 +408,7 @@ pub(super) fn read_field<T: DeserializeOwned>(
         let mut fault = Fault::new(
             FaultKind::Unanswered,
             Service::Identity,
-            doing,
+            action,
             format!("the answer has no usable `{key}`"),
         );
         fault.status = Some(reply.status);

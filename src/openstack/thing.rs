@@ -102,8 +102,8 @@ fn all<T>(rows: Vec<T>, sighting: impl Fn(T) -> Sighting) -> Vec<Sighting> {
     rows.into_iter().map(sighting).collect()
 }
 
-pub(super) fn cinder(access: &Access, tenant: &Tenant, path: &str, doing: &str) -> Call {
-    let call = Call::get(Service::BlockStorage, path, doing);
+pub(super) fn cinder(access: &Access, tenant: &Tenant, path: &str, action: &str) -> Call {
+    let call = Call::get(Service::BlockStorage, path, action);
     if access.foreign {
         return call
             .query("all_tenants", "1")
@@ -113,8 +113,8 @@ pub(super) fn cinder(access: &Access, tenant: &Tenant, path: &str, doing: &str) 
 }
 
 /// Neutron shows an admin the things of everybody, so the project is always named.
-fn neutron(tenant: &Tenant, path: &str, doing: &str) -> Call {
-    Call::get(Service::Network, path, doing).query("project_id", tenant.project.as_str())
+fn neutron(tenant: &Tenant, path: &str, action: &str) -> Call {
+    Call::get(Service::Network, path, action).query("project_id", tenant.project.as_str())
 }
 
 /// One thing.
@@ -212,7 +212,7 @@ pub(super) async fn give_up_status(
     if ["available", "error"].contains(&status) {
         return Ok(());
     }
-    let doing = format!("give up the {thing}, which is {status}");
+    let action = format!("give up the {thing}, which is {status}");
     // Whatever of ours uses it is no reason to take it away by force.
     if holder::check(access, tenant, thing, &[]).await?.is_none() {
         return Ok(());
@@ -222,7 +222,7 @@ pub(super) async fn give_up_status(
         return Err(Fault::new(
             FaultKind::Busy,
             service(thing.kind),
-            doing,
+            action,
             message,
         ));
     }
@@ -231,7 +231,7 @@ pub(super) async fn give_up_status(
     let call = Call::post(
         service(thing.kind),
         format!("{}/action", path(thing)),
-        doing,
+        action,
         if thing.kind == ThingKind::GroupSnapshot {
             json!({"reset_status": reset})
         } else {
@@ -316,20 +316,25 @@ pub(super) async fn delete(
     thing: &Thing,
     ours: &[Thing],
 ) -> Result<(), Fault> {
-    let doing = format!("delete the {thing}");
+    let action = format!("delete the {thing}");
     let Some(used) = holder::check(access, tenant, thing, ours).await? else {
         let message = "it is not there";
         return Err(Fault::new(
             FaultKind::NotFound,
             service(thing.kind),
-            doing,
+            action,
             message,
         ));
     };
     if let Some(why) = used.busy {
-        return Err(Fault::new(FaultKind::Busy, service(thing.kind), doing, why));
+        return Err(Fault::new(
+            FaultKind::Busy,
+            service(thing.kind),
+            action,
+            why,
+        ));
     }
-    let call = Call::delete(service(thing.kind), path(thing), doing);
+    let call = Call::delete(service(thing.kind), path(thing), action);
     let call = call.at(version_of(access, thing.kind).await?);
     let mut outcome = access.send(&call).await;
     let refused = matches!(&outcome, Err(fault) if fault.status == Some(400));

@@ -82,19 +82,19 @@ async fn hand_over(
     let found = volume::get(giver, volume.clone()).await?;
     if found.status.eq_ignore_ascii_case(OFFERED) {
         if let Some(holder) = foreign_offer(giver, volume.as_str()).await? {
-            let doing = format!("offer the volume {volume} to another project");
+            let action = format!("offer the volume {volume} to another project");
             let message = format!("it {holder}");
-            return Err(Fault::new(FaultKind::Conflict, CINDER, doing, message));
+            return Err(Fault::new(FaultKind::Conflict, CINDER, action, message));
         }
         withdraw(giver, volume.as_str()).await?;
     }
     let version = version(giver).await?;
-    let doing = format!("offer the volume {volume} to another project");
+    let action = format!("offer the volume {volume} to another project");
     if found.encrypted && version != Some(ENCRYPTED) {
         return Err(Fault::new(
             FaultKind::Unconfigured,
             CINDER,
-            doing,
+            action,
             format!(
                 "the volume is encrypted, and this Cinder transfers only plain ones: that takes \
                  microversion {ENCRYPTED}, or an admin entry, which needs no transfer"
@@ -102,13 +102,13 @@ async fn hand_over(
         ));
     }
     let body = json!({"transfer": {"volume_id": volume, "name": name}});
-    let call = Call::post(CINDER, path(version), doing.as_str(), body).at(version);
+    let call = Call::post(CINDER, path(version), action.as_str(), body).at(version);
     let One { transfer } = giver.read(&call).await?;
     let Some(key) = transfer.auth_key else {
         return Err(Fault::new(
             FaultKind::Unanswered,
             CINDER,
-            doing,
+            action,
             "the answer has no usable `auth_key`",
         ));
     };

@@ -244,21 +244,21 @@ pub(super) async fn apply(access: &Access, request: &Request) -> Result<(), Faul
         .collect();
     if !lacking.is_empty() {
         let body = json!({"os-set_image_metadata": {"metadata": lacking}});
-        let doing = format!("set the image metadata of the volume {id}");
-        note(&mut refused, act(access, id, doing, body).await)?;
+        let action = format!("set the image metadata of the volume {id}");
+        note(&mut refused, act(access, id, action, body).await)?;
     }
     if own_metadata(volume.metadata) != *metadata {
         let body = json!({ "metadata": metadata });
-        let doing = format!("set the metadata of the volume {id}");
+        let action = format!("set the metadata of the volume {id}");
         let path = format!("volumes/{}/metadata", segment(&id));
-        let answer = access.send(&Call::put(CINDER, path, doing, body)).await;
+        let answer = access.send(&Call::put(CINDER, path, action, body)).await;
         note(&mut refused, answer.map(drop))?;
     }
     let description = cut(description);
     if volume.name != *name || volume.description != description {
         let body = json!({"volume": {"name": name, "description": description}});
-        let doing = format!("name the volume {id}");
-        let call = Call::put(CINDER, format!("volumes/{}", segment(&id)), doing, body);
+        let action = format!("name the volume {id}");
+        let call = Call::put(CINDER, format!("volumes/{}", segment(&id)), action, body);
         note(&mut refused, access.send(&call).await.map(drop))?;
     }
     refused.map_or(Ok(()), Err)
@@ -283,16 +283,16 @@ pub(super) async fn mark_bootable(
     bootable: bool,
 ) -> Result<(), Fault> {
     let body = json!({"os-set_bootable": {"bootable": bootable}});
-    let doing = format!("set the bootable flag of the volume {id}");
-    act(access, id, doing, body).await
+    let action = format!("set the bootable flag of the volume {id}");
+    act(access, id, action, body).await
 }
 
-async fn act(access: &Access, id: &VolumeId, doing: String, body: Value) -> Result<(), Fault> {
+async fn act(access: &Access, id: &VolumeId, action: String, body: Value) -> Result<(), Fault> {
     access
         .send(&Call::post(
             CINDER,
             format!("volumes/{}/action", segment(&id)),
-            doing,
+            action,
             body,
         ))
         .await?;
