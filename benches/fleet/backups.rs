@@ -215,7 +215,7 @@ pub(crate) fn detail(tenant: &Tenant, server: &ServerId) -> DrBackupDetail {
         volume_backups: backups.collect(),
         manifest: Some(Box::new(manifest(tenant, server, volumes))),
         consistency: None,
-        took: None,
+        capture_duration: None,
     }
 }
 

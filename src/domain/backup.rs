@@ -64,7 +64,8 @@ pub struct BackupDetail {
     /// How far apart the volumes are.
     pub consistency: Option<Consistency>,
     /// How long it took to make, once it is made.
-    pub took: Option<Duration>,
+    #[serde(rename = "took")]
+    pub capture_duration: Option<Duration>,
 }
 
 /// One Cinder snapshot of a regular backup.

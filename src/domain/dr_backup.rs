@@ -67,16 +67,16 @@ pub struct DrBackupDetail {
     /// How far apart the volumes are.
     pub consistency: Option<Consistency>,
     /// How long it took to make, once it is made.
-    #[serde(default)]
-    pub took: Option<Duration>,
+    #[serde(default, rename = "took")]
+    pub capture_duration: Option<Duration>,
 }
 
 impl DrBackupDetail {
     /// How long making it took for each GiB, once it is made.
-    pub fn took_per_gib(&self) -> Option<Duration> {
+    pub fn capture_duration_per_gib(&self) -> Option<Duration> {
         let gib: u64 = self.own_backups().map(|one| one.size_gib).sum();
         let gib = u32::try_from(gib).ok().filter(|gib| *gib > 0)?;
-        self.took.map(|took| took / gib)
+        self.capture_duration.map(|duration| duration / gib)
     }
 
     /// The volume backups that it made: these are its own to describe and to delete.

@@ -204,7 +204,7 @@ impl Service {
         };
         let last = self.store.dr_backups_list(last).await.map_err(refused)?;
         let last = last.items.into_iter().next();
-        Ok(last.and_then(|backup| backup.detail.took_per_gib()))
+        Ok(last.and_then(|backup| backup.detail.capture_duration_per_gib()))
     }
 
     /// One DR backup.
@@ -372,7 +372,7 @@ impl Service {
 
     fn follow_up(&self, backup: &DrBackup, state: State, ask: Ask) -> Operation {
         let resource = ResourceId::DrBackup(backup.id);
-        let seen = backup.detail.took_per_gib();
+        let seen = backup.detail.capture_duration_per_gib();
         self.operation(resource, backup.tenant.clone(), ask, state, None, seen)
     }
 }

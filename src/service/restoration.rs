@@ -156,7 +156,7 @@ impl Service {
             Source::DrBackup(id) => {
                 let backup = self.dr_backup_get(id).await?;
                 backup.check_restorable()?;
-                let seen = backup.detail.took_per_gib();
+                let seen = backup.detail.capture_duration_per_gib();
                 let manifest = complete(backup.detail.manifest, "DR_BACKUP_NOT_RECOVERABLE")?;
                 let input = RestorePlanInput {
                     manifest: *manifest,
