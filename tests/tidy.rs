@@ -74,6 +74,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("indicatif", &["cli", "app"]),
     ("comfy_table", &["cli"]),
     ("figment", &["app", "cli"]),
+    ("prometheus_client", &["app", "engine", "openstack", "rest"]),
 ];
 
 /// Rooms in which nothing waits, tells the time or throws dice.

@@ -1,7 +1,7 @@
 //! One lane as one task: turns, one transaction each, and the calls between them; it may not know
 //! what any operation is about.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use tokio::{
@@ -283,17 +283,18 @@ impl Runner {
             .filter_map(ActiveOperation::take_turn)
             .collect();
         if !turns.is_empty() {
-            let ended: Vec<(OperationId, &'static str, Ended)> = turns
+            let ended: Vec<(OperationId, &'static str, Ended, Duration)> = turns
                 .iter()
                 .filter_map(|turn| {
-                    let kind = memory.active.get(&turn.operation)?.operation.ask.name();
-                    Some((turn.operation, kind, Ended::of(&turn.ending)?))
+                    let operation = &memory.active.get(&turn.operation)?.operation;
+                    let (kind, after) = (operation.ask.name(), time.since(operation.created));
+                    Some((operation.id, kind, Ended::of(&turn.ending)?, after))
                 })
                 .collect();
             let refused = self.record(turns, now).await?;
-            for (id, kind, ended) in ended {
+            for (id, kind, ended, after) in ended {
                 if refused.iter().all(|one| one.operation != id) {
-                    self.shared.meter.count(kind, ended);
+                    self.shared.meter.count(kind, ended, after);
                 }
             }
             // What was to follow from what was not written does not leave.

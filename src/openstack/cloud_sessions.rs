@@ -11,13 +11,14 @@ use futures::future::join_all;
 use super::{
     access::Access,
     config::CloudConfig,
-    connection::{Connection, Traffic},
+    connection::Connection,
     entry::Entry,
     http_transport::HttpTransport,
     limits::Limits,
     rate_limiter::{RateLimiter, Waiter},
     session::{Scope, Session},
     shared_reads::SharedReads,
+    traffic::{Durations, Traffic},
     versions::Versions,
 };
 use crate::{
@@ -47,9 +48,11 @@ impl CloudSessions {
         config: CloudConfig,
         limits: &Limits,
         clock: &Arc<dyn Clock>,
+        durations: &Durations,
         transport: impl Fn(&Entry) -> Arc<dyn HttpTransport>,
     ) -> Self {
-        let traffic = Arc::new(Traffic::default());
+        let name = CloudName::new(config.name);
+        let traffic = Arc::new(Traffic::new(name.clone(), durations.clone()));
         let rate_limiter = Arc::new(RateLimiter::new(limits));
         let session = |entry| {
             let connection = Connection::new(
@@ -62,7 +65,7 @@ impl CloudSessions {
             Arc::new(Session::new(entry, connection))
         };
         Self {
-            name: CloudName::new(config.name),
+            name,
             entries: config.entries.into_iter().map(session).collect(),
             admin: config.admin.map(session),
             traffic: Arc::clone(&traffic),

@@ -1,22 +1,18 @@
 //! One HTTP exchange with a cloud; this file may not know tokens, services or what an answer means.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, Method};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{
     fault::{presentable, request_id},
     http_transport::{HttpTransport, TransportError},
     limits::Limits,
     rate_limiter::{RateLimiter, Waiter},
+    traffic::{CallKind, CallOutcome, Traffic},
 };
 use crate::{
     domain::fault::{Fault, FaultKind, Service},
@@ -28,109 +24,6 @@ use crate::{
 pub fn install_crypto() {
     // An error says that one is installed already, which is what was wanted.
     drop(rustls::crypto::ring::default_provider().install_default());
-}
-
-/// How often a cloud was called, by kind of call and by outcome.
-#[derive(Debug, Default)]
-pub(super) struct Traffic([[AtomicU64; CallOutcome::ALL.len()]; CallKind::ALL.len()]);
-
-/// A kind of call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallKind {
-    /// It changes nothing.
-    Read,
-    /// It may change something.
-    Write,
-    /// It asks for a token.
-    Login,
-}
-
-/// What came of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallOutcome {
-    /// What was asked.
-    Success,
-    /// A refusal: a status from 300 to 499.
-    Refused,
-    /// A trouble of the cloud: a status from 500.
-    Failed,
-    /// No answer, or none that can be used.
-    Unanswered,
-}
-
-/// How often a cloud was called in one way with one outcome since the process started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TrafficCount {
-    /// The kind of call.
-    pub kind: CallKind,
-    /// What came of it.
-    pub outcome: CallOutcome,
-    /// How often.
-    pub calls: u64,
-}
-
-impl CallKind {
-    /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Login];
-
-    /// Its name, for metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Login => "login",
-        }
-    }
-}
-
-impl CallOutcome {
-    /// All outcomes.
-    pub const ALL: [Self; 4] = [Self::Success, Self::Refused, Self::Failed, Self::Unanswered];
-
-    /// Its name, for metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-            Self::Unanswered => "unanswered",
-        }
-    }
-
-    fn of(status: u16) -> Self {
-        match status {
-            ..300 => Self::Success,
-            300..500 => Self::Refused,
-            500.. => Self::Failed,
-        }
-    }
-}
-
-impl Traffic {
-    fn add(&self, kind: CallKind, outcome: CallOutcome) {
-        // Both are in the order in which they are declared.
-        if let Some(count) = self
-            .0
-            .get(kind as usize)
-            .and_then(|row| row.get(outcome as usize))
-        {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Everything that was counted.
-    pub(super) fn count(&self) -> Vec<TrafficCount> {
-        let rows = CallKind::ALL.into_iter().zip(&self.0);
-        rows.flat_map(|(kind, row)| {
-            let cells = CallOutcome::ALL.into_iter().zip(row);
-            cells.map(move |(outcome, count)| TrafficCount {
-                kind,
-                outcome,
-                calls: count.load(Ordering::Relaxed),
-            })
-        })
-        .collect()
-    }
 }
 
 /// A request as it goes out.
@@ -264,6 +157,7 @@ impl Connection {
             Some(waiter) => self.rate_limiter.acquire(waiter).await,
             None => None,
         };
+        let left = Instant::now();
         let answered = self
             .transport
             .send(http, Duration::from_secs(seconds))
@@ -272,7 +166,8 @@ impl Connection {
         let outcome = answered.as_ref().map_or(CallOutcome::Unanswered, |answer| {
             CallOutcome::of(answer.status().as_u16())
         });
-        self.traffic.add(kind, outcome);
+        self.traffic
+            .add(request.service, kind, outcome, left.elapsed());
         let (head, body) = answered
             .map_err(|trouble| self.broken(request, trouble, own_id))?
             .into_parts();

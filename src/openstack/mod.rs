@@ -42,6 +42,7 @@ mod session;
 mod shared_reads;
 mod snapshot;
 mod thing;
+mod traffic;
 mod transfer;
 mod trunk;
 mod version;
@@ -56,8 +57,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use futures::future::join_all;
 
-pub use connection::{TrafficCount, install_crypto};
+pub use connection::install_crypto;
 pub use http_transport::{HttpTransport, TransportError};
+pub use traffic::{Durations, TrafficCount};
 
 use self::{
     access::Access, cloud_sessions::CloudSessions, config::Config, entry::Entry,
@@ -85,6 +87,7 @@ use crate::{
 pub struct Clouds {
     clouds: BTreeMap<CloudName, CloudSessions>,
     limits: Limits,
+    durations: Durations,
 }
 
 impl Clouds {
@@ -112,14 +115,19 @@ impl Clouds {
         transport: impl Fn(&Entry) -> Arc<dyn HttpTransport>,
     ) -> Self {
         let Config { clouds, limits } = config;
+        let durations = traffic::durations();
         let clouds = clouds
             .into_iter()
             .map(|cloud| {
-                let sessions = CloudSessions::new(cloud, &limits, clock, &transport);
+                let sessions = CloudSessions::new(cloud, &limits, clock, &durations, &transport);
                 (sessions.name().clone(), sessions)
             })
             .collect();
-        Self { clouds, limits }
+        Self {
+            clouds,
+            limits,
+            durations,
+        }
     }
 
     /// How often each cloud was called.
@@ -128,6 +136,11 @@ impl Clouds {
             .iter()
             .map(|(name, sessions)| (name.clone(), sessions.traffic.count()))
             .collect()
+    }
+
+    /// How long the calls to all clouds took.
+    pub fn durations(&self) -> Durations {
+        self.durations.clone()
     }
 
     fn sessions(&self, cloud: &CloudName) -> Result<&CloudSessions, Fault> {
