@@ -25,7 +25,7 @@ use crate::{
     domain::{
         decision::Planner,
         error::{Error, ErrorKind, UNREADABLE, UNREADABLE_GUIDANCE, UNREADABLE_TEXT},
-        schedule::Pace,
+        schedule::ScheduleSettings,
     },
     port::{
         clock::Clock,
@@ -72,7 +72,7 @@ pub struct Limits {
     /// Runs that a preview shows at most.
     pub previewed_runs: u32,
     /// How schedules are driven.
-    pub schedules: Pace,
+    pub schedules: ScheduleSettings,
 }
 
 impl Default for Limits {
@@ -94,7 +94,7 @@ impl Default for Limits {
             runs_per_cloud: 20,
             run_waits: Duration::from_secs(10),
             previewed_runs: 100,
-            schedules: Pace::default(),
+            schedules: ScheduleSettings::default(),
         }
     }
 }
