@@ -9,7 +9,6 @@
 
 mod access;
 mod attributes;
-mod backup;
 mod call;
 mod capture;
 mod catalogue;
@@ -48,6 +47,7 @@ mod trunk;
 mod version;
 mod versions;
 mod volume;
+mod volume_backup;
 mod volume_group;
 mod wire;
 mod wiring;
@@ -85,7 +85,7 @@ use crate::{
 
 /// The clouds of the configuration.
 pub struct Clouds {
-    clouds: BTreeMap<CloudName, CloudSessions>,
+    by_name: BTreeMap<CloudName, CloudSessions>,
     limits: Limits,
     durations: Durations,
 }
@@ -116,7 +116,7 @@ impl Clouds {
     ) -> Self {
         let Config { clouds, limits } = config;
         let durations = traffic::durations();
-        let clouds = clouds
+        let by_name = clouds
             .into_iter()
             .map(|cloud| {
                 let sessions = CloudSessions::new(cloud, &limits, clock, &durations, &transport);
@@ -124,7 +124,7 @@ impl Clouds {
             })
             .collect();
         Self {
-            clouds,
+            by_name,
             limits,
             durations,
         }
@@ -132,7 +132,7 @@ impl Clouds {
 
     /// How often each cloud was called.
     pub fn traffic(&self) -> Vec<(CloudName, Vec<TrafficCount>)> {
-        self.clouds
+        self.by_name
             .iter()
             .map(|(name, sessions)| (name.clone(), sessions.traffic.count()))
             .collect()
@@ -144,7 +144,7 @@ impl Clouds {
     }
 
     fn sessions(&self, cloud: &CloudName) -> Result<&CloudSessions, Fault> {
-        self.clouds.get(cloud).ok_or_else(|| {
+        self.by_name.get(cloud).ok_or_else(|| {
             Fault::new(
                 FaultKind::Unconfigured,
                 Service::Identity,
@@ -209,12 +209,14 @@ impl Clouds {
         Box::pin(instance::read(&access, &view, tenant, server)).await
     }
 
+    /// The access in which things are made in a project.
+    async fn access(&self, tenant: &Tenant) -> Result<Access, Fault> {
+        self.sessions(&tenant.cloud)?.tenant(&tenant.project).await
+    }
+
     /// The access with which a caller of the service looks into a project, and waits for it.
     async fn look(&self, tenant: &Tenant) -> Result<Access, Fault> {
-        let access = self
-            .sessions(&tenant.cloud)?
-            .tenant(&tenant.project)
-            .await?;
+        let access = self.access(tenant).await?;
         Ok(access.waited_for_by(Waiter::Caller))
     }
 
@@ -241,10 +243,7 @@ impl Clouds {
     }
 
     async fn allowance_read(&self, tenant: &Tenant, export: bool) -> Result<Fact, Fault> {
-        let access = self
-            .sessions(&tenant.cloud)?
-            .tenant(&tenant.project)
-            .await?;
+        let access = self.access(tenant).await?;
         let right = async {
             if !export {
                 return Ok(Right::Unknown);
@@ -254,7 +253,7 @@ impl Clouds {
                 Err(fault) if fault.may_pass() => return Err(fault),
                 Err(fault) => return Ok(Right::Refused(fault.to_string())),
             };
-            backup::export_right(&exporter).await
+            volume_backup::export_right(&exporter).await
         };
         let quotas = inventory::volume_quotas(&access, &tenant.project);
         let (quotas, export) = futures::try_join!(quotas, right)?;
@@ -289,7 +288,8 @@ impl Clouds {
                 incremental,
             } => {
                 let from = snapshot.as_ref();
-                let id = backup::make(&access, name, volume, from, description, *incremental);
+                let id =
+                    volume_backup::make(&access, name, volume, from, description, *incremental);
                 id.await.map(accepted)
             }
             Request::MakeVolume {
@@ -311,8 +311,8 @@ impl Clouds {
                 volume::make(&access, name, &wish).await.map(accepted)
             }
             Request::TakeVolume { volume, from } => {
-                let giver = sessions.tenant(from).await?;
-                transfer::take(&giver, &access, volume, name).await?;
+                let donor = sessions.tenant(from).await?;
+                transfer::accept(&donor, &access, volume, name).await?;
                 Ok(accepted(volume.as_str().to_owned()))
             }
             Request::MakeSecurityGroup {
@@ -336,7 +336,7 @@ impl Clouds {
             Request::MakeTrunk { .. } => trunk::make(&access, name, request).await.map(ready),
             Request::MakeServer(plan) => server::make(&access, name, plan).await.map(accepted),
             Request::RestoreVolumeBackup { backup, volume, .. } => {
-                backup::restore(&access, backup, volume).await?;
+                volume_backup::restore(&access, backup, volume).await?;
                 Ok(accepted(volume.as_str().to_owned()))
             }
             Request::ApplyVolume { .. } => volume::apply(&access, request).await.map(done),
@@ -366,7 +366,7 @@ impl Clouds {
             Request::ApplyVolumeBackup {
                 backup,
                 description,
-            } => backup::describe(&access, backup, description)
+            } => volume_backup::describe(&access, backup, description)
                 .await
                 .map(done),
             Request::ImportRecord { .. }
@@ -421,7 +421,7 @@ impl Clouds {
                 }
             }
         }
-        backup::presence(&seen, admin.as_ref(), backups).await
+        volume_backup::presence(&seen, admin.as_ref(), backups).await
     }
 }
 
@@ -520,21 +520,20 @@ impl Cloud for Clouds {
                 .await
                 .map(fact),
             Request::ReadParents { volumes } => {
-                let access = self
-                    .sessions(&tenant.cloud)?
-                    .tenant(&tenant.project)
-                    .await?;
-                let newest = backup::parents(&access, volumes).await?;
+                let access = self.access(tenant).await?;
+                let newest = volume_backup::parents(&access, volumes).await?;
                 Ok(fact(Fact::Parents { newest }))
             }
             Request::ReadRecord { backup } => {
                 let access = self.admin_or_tenant(tenant).await?;
-                let exported = backup::export(&access, backup).await?;
+                let exported = volume_backup::export(&access, backup).await?;
                 Ok(fact(Fact::Record(exported)))
             }
             Request::ImportRecord { backup, record } => {
                 let access = self.admin_or_tenant(tenant).await?;
-                backup::import(&access, backup, record).await.map(accepted)
+                volume_backup::import(&access, backup, record)
+                    .await
+                    .map(accepted)
             }
             Request::ApplyErrorStatus { thing } => {
                 let access = self.admin_or_tenant(tenant).await?;
@@ -544,7 +543,9 @@ impl Cloud for Clouds {
             }
             Request::ApplyRecordFreed { backup, cut_off } => {
                 let access = self.admin_or_tenant(tenant).await?;
-                backup::free(&access, backup, *cut_off).await.map(done)
+                volume_backup::free(&access, backup, *cut_off)
+                    .await
+                    .map(done)
             }
             Request::ApplySnapshotFreed { snapshot } => {
                 let access = self.admin_or_tenant(tenant).await?;
@@ -557,7 +558,7 @@ impl Cloud for Clouds {
             } if *backup_project != tenant.project => {
                 let sessions = self.sessions(&tenant.cloud)?;
                 let (access, _) = sessions.admin(&tenant.project).await?;
-                backup::restore(&access, backup, volume).await?;
+                volume_backup::restore(&access, backup, volume).await?;
                 Ok(accepted(volume.as_str().to_owned()))
             }
             Request::Drop { thing } => {
@@ -623,11 +624,11 @@ impl Cloud for Clouds {
     }
 
     async fn clouds_list(&self) -> Vec<CloudInfo> {
-        join_all(self.clouds.values().map(CloudSessions::info)).await
+        join_all(self.by_name.values().map(CloudSessions::info)).await
     }
 
     fn cloud_names(&self) -> Vec<CloudName> {
-        self.clouds.keys().cloned().collect()
+        self.by_name.keys().cloned().collect()
     }
 
     async fn tenants_list(&self, cloud: &CloudName) -> Result<Vec<TenantInfo>, Fault> {

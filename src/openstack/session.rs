@@ -82,17 +82,17 @@ fn yes() -> bool {
     true
 }
 
-/// The place of one token. Its lock is held while logging in, so that a hundred calls that find the
+/// Where one token is kept. Its lock is held while logging in, so that a hundred calls that find the
 /// token expired log in once; the ones that waited share the outcome, also a bad one, instead of
 /// each waiting for a Keystone that does not answer.
 #[derive(Default)]
 struct Slot {
     attempts: AtomicU64,
-    held: tokio::sync::Mutex<Held>,
+    state: tokio::sync::Mutex<LoginState>,
 }
 
 #[derive(Default)]
-struct Held {
+struct LoginState {
     token: Option<Arc<Token>>,
     failure: Option<Fault>,
 }
@@ -126,9 +126,9 @@ impl Session {
             Arc::clone(slots.entry(scope.clone()).or_default())
         };
         let attempts_before = slot.attempts.load(Ordering::Acquire);
-        let mut held = slot.held.lock().await;
+        let mut state = slot.state.lock().await;
         let now = self.connection.clock().now();
-        let usable = held
+        let usable = state
             .token
             .clone()
             .filter(|token| refused.is_none_or(|refused| !Arc::ptr_eq(token, refused)));
@@ -138,7 +138,7 @@ impl Session {
             return Ok(Arc::clone(token));
         }
         let others_tried = slot.attempts.load(Ordering::Acquire) != attempts_before;
-        let outcome = match &held.failure {
+        let outcome = match &state.failure {
             Some(failure) if others_tried => Err(failure.clone()),
             Some(_) | None => {
                 let outcome = Box::pin(self.log_in(scope)).await;
@@ -149,18 +149,18 @@ impl Session {
         match outcome {
             Ok(token) => {
                 let token = Arc::new(token);
-                held.token = Some(Arc::clone(&token));
-                held.failure = None;
+                state.token = Some(Arc::clone(&token));
+                state.failure = None;
                 Ok(token)
             }
             Err(fault) => {
-                held.failure = Some(fault.clone());
+                state.failure = Some(fault.clone());
                 match usable {
                     // Keystone may be away for a while without stopping those who are in.
                     Some(token) if fault.may_pass() && now < token.ends => Ok(token),
                     Some(_) | None => {
                         if !fault.may_pass() {
-                            held.token = None;
+                            state.token = None;
                         }
                         Err(fault)
                     }

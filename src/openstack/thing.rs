@@ -5,11 +5,10 @@ use serde_json::json;
 
 use super::{
     access::Access,
-    backup,
     call::{Call, segment},
     holder, key_pair, port, security_group, server, server_image, snapshot, transfer, trunk,
     version::Microversion,
-    volume, volume_group,
+    volume, volume_backup, volume_group,
 };
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
@@ -67,7 +66,7 @@ pub(super) async fn list(
         ThingKind::VolumeBackup => {
             let call = cinder(access, tenant, "backups/detail", "list the volume backups");
             let rows = access.pages(call, "backups").await?;
-            Ok(all(rows, backup::Backup::sighting))
+            Ok(all(rows, volume_backup::Backup::sighting))
         }
         ThingKind::SecurityGroup => {
             let call = neutron(tenant, "security-groups", "list the security groups");
@@ -128,7 +127,10 @@ pub(super) async fn get(access: &Access, thing: &Thing) -> Result<Option<Sightin
         }
         ThingKind::Volume => one(access, thing, |found: volume::One| found.volume.sighting()).await,
         ThingKind::VolumeBackup => {
-            one(access, thing, |found: backup::One| found.backup.sighting()).await
+            one(access, thing, |found: volume_backup::One| {
+                found.backup.sighting()
+            })
+            .await
         }
         ThingKind::SecurityGroup => {
             one(access, thing, |found: security_group::One| {
@@ -267,10 +269,11 @@ pub(super) async fn check_idle(
     let thing = &seen.thing;
     let at_it: Option<Thing> = match (thing.kind, seen.status.as_str()) {
         (ThingKind::Volume, "backing-up") => {
-            backup::being_written(access, tenant, |one| one.is_of_volume(&thing.id)).await?
+            volume_backup::being_written(access, tenant, |one| one.is_of_volume(&thing.id)).await?
         }
         (ThingKind::Snapshot, "backing-up") => {
-            backup::being_written(access, tenant, |one| one.is_of_snapshot(&thing.id)).await?
+            volume_backup::being_written(access, tenant, |one| one.is_of_snapshot(&thing.id))
+                .await?
         }
         // No release tells which volume a backup is restored into.
         (ThingKind::VolumeBackup, "restoring") => {

@@ -88,8 +88,8 @@ impl Backup {
 
     fn use_of(&self) -> Use {
         match (self.is_bare(), self.status.eq_ignore_ascii_case("error")) {
-            (true, true) => Use::Hollow,
-            (true, false) => Use::Begun,
+            (true, true) => Use::FailedImport,
+            (true, false) => Use::PendingImport,
             (false, _) => Use::Live,
         }
     }
@@ -426,9 +426,9 @@ enum Use {
     /// It has its bytes.
     Live,
     /// Its import has failed.
-    Hollow,
+    FailedImport,
     /// Its import has not ended.
-    Begun,
+    PendingImport,
 }
 
 /// A volume backup that was found, the project that it is in, and what it is good for there.
@@ -486,8 +486,8 @@ pub(super) async fn presence(
     };
     Ok(Fact::Presence {
         live: of_use(Use::Live),
-        hollow: of_use(Use::Hollow),
-        begun: of_use(Use::Begun),
+        hollow: of_use(Use::FailedImport),
+        begun: of_use(Use::PendingImport),
         import,
     })
 }
