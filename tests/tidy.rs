@@ -72,6 +72,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("croner", &["domain"]),
     ("chrono_tz", &["domain", "service"]),
     ("indicatif", &["cli", "app"]),
+    ("ipnet", &["plan"]),
     ("comfy_table", &["cli"]),
     ("figment", &["app", "cli"]),
     ("prometheus_client", &["app", "engine", "openstack", "rest"]),
