@@ -58,7 +58,7 @@ async fn a_sweep_takes_what_is_older_than_is_kept_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_sweeper_goes_on_until_it_is_stopped() {
+async fn a_pruner_goes_on_until_it_is_stopped() {
     let site = Site::sqlite();
     let store = site.open().await;
     let clock: Arc<dyn Clock> = site.clock.clone();
