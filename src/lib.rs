@@ -12,7 +12,7 @@
 //!      └─────────┬─────────┘
 //!               port  ◄──────── store · openstack     adapters point inward (sim stands apart)
 //!                │
-//!              domain ◄──── original    words and rules; the rows of who came before, read into them
+//!              domain ◄──── import_waldur    words and rules; the rows of Waldur, read into them
 //! ```
 
 pub mod api;
@@ -20,8 +20,8 @@ pub mod app;
 pub mod cli;
 pub mod domain;
 pub mod engine;
+pub mod import_waldur;
 pub mod openstack;
-pub mod original;
 pub mod plan;
 pub mod port;
 pub mod rest;

@@ -25,7 +25,8 @@ use drbackup::{
     },
     port::{
         clock::Clock,
-        store::{News, Store, Turn},
+        journal::{ResourceUpdate, Turn},
+        store::Store,
     },
     store,
 };
@@ -124,7 +125,7 @@ pub(crate) fn effect(operation: &Operation, ordinal: u32) -> Effect {
         },
         disposal: Disposal::Product,
         state: EffectState::Requested,
-        external: None,
+        cloud_id: None,
         status: None,
         held: None,
         fact: None,
@@ -146,7 +147,7 @@ pub(crate) fn turn(operation: &Operation, effects: Vec<Effect>, step: u32) -> Tu
         operation: operation.id,
         resource: operation.resource,
         effects,
-        news: Some(News {
+        update: Some(ResourceUpdate {
             state: State::Creating,
             report,
             detail_changed: false,
@@ -162,11 +163,11 @@ pub(crate) fn end(operation: &Operation, server: &ServerId) -> Turn {
     let detail = detail(&operation.tenant, server);
     let mut turn = turn(operation, Vec::new(), 12);
     turn.ending = Ending::Done;
-    if let Some(news) = &mut turn.news {
-        news.state = State::Ok;
-        "Available".clone_into(&mut news.report.runtime_state);
-        news.report.detail = Some(Detail::DrBackup(Box::new(detail)));
-        news.detail_changed = true;
+    if let Some(update) = &mut turn.update {
+        update.state = State::Ok;
+        "Available".clone_into(&mut update.report.runtime_state);
+        update.report.detail = Some(Detail::DrBackup(Box::new(detail)));
+        update.detail_changed = true;
     }
     turn
 }
@@ -214,7 +215,7 @@ pub(crate) fn detail(tenant: &Tenant, server: &ServerId) -> DrBackupDetail {
         volume_backups: backups.collect(),
         manifest: Some(Box::new(manifest(tenant, server, volumes))),
         consistency: None,
-        took: None,
+        capture_duration: None,
     }
 }
 

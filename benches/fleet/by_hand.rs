@@ -83,7 +83,7 @@ fn values(lane: &Lane, operation: &Operation, step: usize) -> anyhow::Result<[Va
     let ordinal = u32::try_from(step / 3 % 8)?;
     let effect = backups::effect(operation, ordinal);
     let turn = backups::turn(operation, Vec::new(), u32::try_from(step)?);
-    let report = turn.news.map(|news| news.report).unwrap_or_default();
+    let report = turn.update.map(|update| update.report).unwrap_or_default();
     Ok([
         Value::Text(operation.id.to_string()),
         Value::Text(effect.key.as_str().to_owned()),

@@ -4,7 +4,7 @@
 //! nobody waits for it. Wake-ups carry no data, so a lost one costs nothing but time, and a stream
 //! reads what is new from the store as often as it is woken.
 
-mod news;
+mod change_feed;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use self::news::{Follow, News};
+use self::change_feed::{ChangeFeed, Follow};
 use super::{
     convert::progress,
     filter, pb,
@@ -48,7 +48,7 @@ const QUEUED_AT_ONCE: usize = 256;
 
 /// The part of the service that streams need.
 #[async_trait]
-pub(super) trait Story: Send + Sync + 'static {
+pub(super) trait EventSource: Send + Sync + 'static {
     /// The events of a resource above a sequence number.
     async fn events_after(
         &self,
@@ -73,7 +73,7 @@ pub(super) trait Story: Send + Sync + 'static {
 }
 
 #[async_trait]
-impl Story for Service {
+impl EventSource for Service {
     async fn events_after(
         &self,
         resource: ResourceId,
@@ -119,8 +119,8 @@ impl Story for Service {
 /// All open streams of a door.
 #[derive(Clone)]
 pub(super) struct Watches {
-    story: Arc<dyn Story>,
-    news: Arc<News>,
+    source: Arc<dyn EventSource>,
+    feed: Arc<ChangeFeed>,
     permits: Arc<Semaphore>,
     most: usize,
     stop: CancellationToken,
@@ -128,11 +128,11 @@ pub(super) struct Watches {
 
 impl Watches {
     /// None open, at most so many at once, all ending with `stop`.
-    pub(super) fn new(story: Arc<dyn Story>, most: usize, stop: CancellationToken) -> Self {
+    pub(super) fn new(source: Arc<dyn EventSource>, most: usize, stop: CancellationToken) -> Self {
         let most = most.min(Semaphore::MAX_PERMITS);
         Self {
-            story,
-            news: Arc::default(),
+            source,
+            feed: Arc::default(),
             permits: Arc::new(Semaphore::new(most)),
             most,
             stop,
@@ -148,7 +148,7 @@ impl Watches {
     ) -> Result<EventStream, Status> {
         let mut follower = OneFollower {
             tail: self.tail()?,
-            follow: self.news.follow(resource),
+            follow: self.feed.follow(resource),
             resource,
             told: from_sequence.saturating_sub(1),
             until_settled,
@@ -156,7 +156,7 @@ impl Watches {
             queue: VecDeque::new(),
         };
         // What was never there is refused at once; what is gone can still be read to its end.
-        if let Err(error) = self.story.state(resource).await {
+        if let Err(error) = self.source.state(resource).await {
             follower.read_on().await?;
             if follower.queue.is_empty() {
                 return Err(status(&error));
@@ -170,7 +170,7 @@ impl Watches {
         let tail = self.tail()?;
         // The position is taken before the present is read: what happens in between is told twice
         // to this stream, and recognised by its sequence.
-        let position = present_position(self.story.as_ref())
+        let position = present_position(self.source.as_ref())
             .await
             .map_err(|one| status(&one))?;
         Ok(streamed(ManyFollower {
@@ -189,8 +189,8 @@ impl Watches {
             .try_acquire_owned()
             .map_err(|_| too_many_streams(self.most))?;
         Ok(Tail {
-            story: Arc::clone(&self.story),
-            wake_ups: self.story.wake_ups(),
+            source: Arc::clone(&self.source),
+            wake_ups: self.source.wake_ups(),
             stop: self.stop.clone(),
             _permit: permit,
         })
@@ -201,16 +201,16 @@ impl Watches {
 /// of years for each stream.
 ///
 /// A change that comes meanwhile may be passed, which is right: the present is read after this.
-async fn present_position(story: &dyn Story) -> Result<u64, Error> {
+async fn present_position(source: &dyn EventSource) -> Result<u64, Error> {
     // The last change is at `low` or behind it, and, once `high` has none behind it, not behind that.
     let (mut low, mut high) = (0, 1);
-    while let Some(next) = change_behind(story, high).await? {
+    while let Some(next) = change_behind(source, high).await? {
         low = next;
         high = next.saturating_mul(2);
     }
     while low < high {
         let middle = low + (high - low) / 2;
-        match change_behind(story, middle).await? {
+        match change_behind(source, middle).await? {
             Some(next) => low = next,
             None => high = middle,
         }
@@ -219,14 +219,14 @@ async fn present_position(story: &dyn Story) -> Result<u64, Error> {
 }
 
 /// The position of the first change behind a position.
-async fn change_behind(story: &dyn Story, position: u64) -> Result<Option<u64>, Error> {
-    let (_, next) = story.changed_after(position, 1).await?;
+async fn change_behind(source: &dyn EventSource, position: u64) -> Result<Option<u64>, Error> {
+    let (_, next) = source.changed_after(position, 1).await?;
     Ok(Some(next).filter(|next| *next > position))
 }
 
 /// What every stream needs while it waits.
 struct Tail {
-    story: Arc<dyn Story>,
+    source: Arc<dyn EventSource>,
     wake_ups: watch::Receiver<u64>,
     stop: CancellationToken,
     /// Given back when the stream ends, however it ends.
@@ -294,7 +294,7 @@ impl OneFollower {
         self.tail.rest();
         let events = self
             .tail
-            .story
+            .source
             .events_after(self.resource, self.told, READ_AT_ONCE);
         self.queue
             .extend(events.await.map_err(|error| status(&error))?);
@@ -306,8 +306,8 @@ impl OneFollower {
         loop {
             self.tail.wait().await?;
             let woken = *self.tail.wake_ups.borrow_and_update();
-            let story = self.tail.story.as_ref();
-            let news = self.follow.has_news(story, woken).await;
+            let source = self.tail.source.as_ref();
+            let news = self.follow.has_news(source, woken).await;
             if news.map_err(|error| status(&error))? {
                 return Ok(());
             }
@@ -319,7 +319,7 @@ impl OneFollower {
         if let Some(state) = self.last_state {
             return Ok(!state.is_busy());
         }
-        match self.tail.story.state(self.resource).await {
+        match self.tail.source.state(self.resource).await {
             Ok(state) => Ok(!state.is_busy()),
             Err(error) if is_not_found(&error) => Ok(true),
             Err(error) => Err(status(&error)),
@@ -376,8 +376,8 @@ enum Present {
 impl ManyFollower {
     /// Queues what one point has to tell.
     async fn look_at(&mut self, id: PointId) -> Result<(), Error> {
-        let (story, resource) = (Arc::clone(&self.tail.story), ResourceId::Point(id));
-        let point = match story.point(id).await {
+        let (source, resource) = (Arc::clone(&self.tail.source), ResourceId::Point(id));
+        let point = match source.point(id).await {
             Ok(point) => Some(point),
             Err(error) if is_not_found(&error) => None,
             Err(error) => return Err(error),
@@ -387,7 +387,7 @@ impl ManyFollower {
             .is_some_and(|point| filter::fits(&self.filter, point));
         let Some(mut told) = self.told.get(&id).copied() else {
             if let Some(point) = point.filter(|_| fits) {
-                let last = last_event(story.as_ref(), resource, point.revision).await?;
+                let last = last_event(source.as_ref(), resource, point.revision).await?;
                 self.told
                     .insert(id, last.as_ref().map_or(0, |event| event.sequence));
                 self.queue.extend(last);
@@ -395,7 +395,7 @@ impl ManyFollower {
             return Ok(());
         };
         loop {
-            let events = story.events_after(resource, told, READ_AT_ONCE).await?;
+            let events = source.events_after(resource, told, READ_AT_ONCE).await?;
             let Some(newest) = events.last() else { break };
             told = newest.sequence;
             self.told.insert(id, told);
@@ -423,7 +423,7 @@ impl ManyFollower {
             skip: 0,
             limit: READ_AT_ONCE,
         };
-        let page = self.tail.story.points(query).await?;
+        let page = self.tail.source.points(query).await?;
         self.due.extend(page.items.iter().map(|point| point.id));
         self.present = page
             .next
@@ -434,8 +434,8 @@ impl ManyFollower {
     /// Makes due what changed; answers whether there was anything.
     async fn read_on(&mut self) -> Result<bool, Error> {
         self.tail.rest();
-        let story = Arc::clone(&self.tail.story);
-        let (changed, position) = story.changed_after(self.position, READ_AT_ONCE).await?;
+        let source = Arc::clone(&self.tail.source);
+        let (changed, position) = source.changed_after(self.position, READ_AT_ONCE).await?;
         let moved = position > self.position;
         self.position = position;
         let kind = self.filter.kind;
@@ -475,18 +475,18 @@ impl Follower for ManyFollower {
 /// The last event of a resource. Most often it is the one that told of this revision, and then
 /// nothing else has to be read.
 async fn last_event(
-    story: &dyn Story,
+    source: &dyn EventSource,
     resource: ResourceId,
     revision: i64,
 ) -> Result<Option<Event>, Error> {
     let before = u64::try_from(revision).unwrap_or(0).saturating_sub(1);
-    let mut last = story
+    let mut last = source
         .events_after(resource, before, READ_AT_ONCE)
         .await?
         .pop();
     loop {
         let after = last.as_ref().map_or(0, |event| event.sequence);
-        match story
+        match source
             .events_after(resource, after, READ_AT_ONCE)
             .await?
             .pop()

@@ -27,7 +27,7 @@ use crate::{
         config::{Span, VARIABLES as CLIENT_VARIABLES},
         failure::Failure,
     },
-    domain::schedule::Pace,
+    domain::schedule::ScheduleSettings,
     openstack::{
         config::{CloudMapping, Environment},
         limits::Limits,
@@ -259,7 +259,7 @@ impl Config {
             runs_per_cloud: self.schedules.runs_per_cloud,
             run_waits: self.schedules.run_waits.0,
             previewed_runs: self.schedules.previewed_runs,
-            schedules: Pace {
+            schedules: ScheduleSettings {
                 missed_after: self.schedules.missed_after.0,
                 retry_first: self.schedules.retry_first.0,
                 retry_max: self.schedules.retry_max.0,

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     cli::{failure::Failure, out::Out},
     domain::{error::Error, id::CloudName},
+    import_waldur::{self, Reading, Remark, Terms},
     openstack::{self, Clouds},
-    original::{self, Reading, Remark, Terms},
     port::clock::Clock,
     service::Service,
 };
@@ -60,7 +60,7 @@ pub(super) async fn run(import: Import, out: &mut Out) -> Result<(), Failure> {
         now: clock.now(),
         active: import.active,
     };
-    let reading = original::read(&text, &terms);
+    let reading = import_waldur::read(&text, &terms);
     let (points, schedules) = (reading.dr_backups.len(), reading.schedules.len());
     if points + schedules == 0 && !reading.left.is_empty() {
         tell(&reading, out)?;

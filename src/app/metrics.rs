@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use prometheus_client::registry::Registry;
+
 use crate::{
     engine::meter::Meter,
     openstack::Clouds,
@@ -11,6 +13,17 @@ use crate::{
 
 /// The metrics of a process with these parts.
 pub(super) fn metrics(service: Service, meter: Meter, clouds: Arc<Clouds>) -> Metrics {
+    let mut durations = Registry::default();
+    durations.register(
+        "drbackup_operation_duration_seconds",
+        "How long operations took that came to their end in this process, from their admission",
+        meter.durations(),
+    );
+    durations.register(
+        "drbackup_cloud_call_duration_seconds",
+        "How long calls of this process to a cloud took, whatever came of them",
+        clouds.durations(),
+    );
     let counted = move || Counted {
         ended: meter
             .ended()
@@ -37,6 +50,7 @@ pub(super) fn metrics(service: Service, meter: Meter, clouds: Arc<Clouds>) -> Me
     Metrics {
         service,
         counted: Arc::new(counted),
+        durations: Arc::new(durations),
     }
 }
 

@@ -37,8 +37,8 @@ use crate::{
     service::Service,
     store::{self, OpenError},
     worker::{
-        counter::Counter, retention::Retention, sweeper::Sweeper, ticker::Ticker,
-        verifier::Verifier,
+        history_pruner::HistoryPruner, orphan_scanner::OrphanScanner, retention::Retention,
+        ticker::Ticker, verifier::Verifier,
     },
 };
 
@@ -124,7 +124,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         config.limits(),
         planner((&config.patience).into()),
     );
-    let counter = Counter::new(service.clone(), (&config.orphans).into());
+    let scanner = OrphanScanner::new(service.clone(), (&config.orphans).into());
     let ticker = Ticker::new(service.clone(), (&config.schedules).into());
     let verifier = Verifier::new(service.clone(), (&config.verification).into());
     let retention = Retention::new(service.clone(), (&config.retention).into());
@@ -146,10 +146,10 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         (&config.engine).into(),
     );
     let metrics = metrics(service.clone(), engine.meter(), clouds.clone());
-    let sweeper = Sweeper::new(store.clone(), clock, (&config.history).into());
+    let pruner = HistoryPruner::new(store.clone(), clock, (&config.history).into());
     let workers = vec![
-        tokio::spawn(sweeper.run(stop.child_token())),
-        tokio::spawn(counter.run(stop.child_token())),
+        tokio::spawn(pruner.run(stop.child_token())),
+        tokio::spawn(scanner.run(stop.child_token())),
         tokio::spawn(ticker.run(stop.child_token())),
         tokio::spawn(retention.run(stop.child_token())),
         tokio::spawn(verifier.run(stop.child_token())),

@@ -25,8 +25,8 @@ pub(super) struct Sim {
     #[arg(long, default_value_t = 0)]
     port: u16,
     /// How long things take
-    #[arg(long, value_enum, default_value_t = Pace::Realistic)]
-    times: Pace,
+    #[arg(long, value_enum, default_value_t = Timing::Realistic)]
+    times: Timing,
     /// The release that each cloud imitates, in the order of the names: zed, 2025.1 or 2026.1
     /// [default: zed]
     #[arg(long, value_name = "RELEASE,…", value_delimiter = ',', value_parser = release)]
@@ -48,7 +48,7 @@ pub(super) struct Sim {
 
 /// How long things take in a simulated cloud.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Pace {
+enum Timing {
     /// No time at all
     Instant,
     /// A few milliseconds
@@ -101,9 +101,9 @@ pub(super) async fn run(wanted: Sim, out: &mut Out) -> Result<(), Failure> {
 
 async fn start(wanted: &Sim) -> Result<Pair, CloudError> {
     let times = match wanted.times {
-        Pace::Instant => Times::instant(),
-        Pace::Fast => Times::fast(),
-        Pace::Realistic => Times::realistic(),
+        Timing::Instant => Times::instant(),
+        Timing::Fast => Times::fast(),
+        Timing::Realistic => Times::realistic(),
     };
     let configs = wanted.clouds.iter().zip(0_u16..).map(|(name, number)| {
         let mut config = Config::new(name);

@@ -97,7 +97,7 @@ pub struct Effect {
     /// How far it is.
     pub state: EffectState,
     /// The cloud's id of what it made, imported or filled, once known.
-    pub external: Option<String>,
+    pub cloud_id: Option<String>,
     /// The status as last seen.
     pub status: Option<String>,
     /// What it brought to light.
@@ -115,7 +115,7 @@ pub struct Effect {
 impl Effect {
     /// The thing that it made and that we may have to delete; imports and fills made nothing.
     pub fn thing(&self) -> Option<Thing> {
-        match (self.request.kind(), &self.external) {
+        match (self.request.kind(), &self.cloud_id) {
             (EffectKind::Make(kind), Some(id)) => Some(Thing {
                 kind,
                 id: id.clone(),
@@ -172,7 +172,7 @@ impl Effect {
 
     /// The id of what it made, for the effects that build on it; empty only before it is `Done`.
     pub fn id(&self) -> &str {
-        self.external.as_deref().unwrap_or_default()
+        self.cloud_id.as_deref().unwrap_or_default()
     }
 }
 

@@ -177,7 +177,8 @@ pub struct Fault {
     /// Who was called.
     pub service: Service,
     /// What we were doing, for example `create the volume backup drb-…`.
-    pub doing: String,
+    #[serde(rename = "doing")]
+    pub action: String,
     /// The HTTP status, where there was one.
     pub status: Option<u16>,
     /// The service's own code for it (`overLimit`, `IpAddressInUse`), where it gave one.
@@ -199,13 +200,13 @@ impl Fault {
     pub fn new(
         kind: FaultKind,
         service: Service,
-        doing: impl Into<String>,
+        action: impl Into<String>,
         message: impl Into<String>,
     ) -> Self {
         Self {
             kind,
             service,
-            doing: doing.into(),
+            action: action.into(),
             status: None,
             code: None,
             message: message.into(),
@@ -334,7 +335,7 @@ impl fmt::Display for Fault {
             formatter,
             "{} could not {}: {}",
             self.service.project(),
-            self.doing,
+            self.action,
             self.message
         )?;
         let mut marks = Vec::new();

@@ -99,9 +99,9 @@ impl Holder {
     }
 
     /// What the one who wants to delete the thing is told; `called` is the thing's own name.
-    pub fn fault(&self, service: Service, doing: impl Into<String>, called: &str) -> Fault {
+    pub fn fault(&self, service: Service, action: impl Into<String>, called: &str) -> Fault {
         let called = if called.is_empty() { "it" } else { called };
-        Fault::new(FaultKind::Held, service, doing, format!("{called} {self}"))
+        Fault::new(FaultKind::Held, service, action, format!("{called} {self}"))
     }
 }
 

@@ -92,8 +92,8 @@ pub struct PointDetail {
     /// How far apart the volumes are.
     pub consistency: Option<Consistency>,
     /// How long it took to make, once it is made.
-    #[serde(default)]
-    pub took: Option<Duration>,
+    #[serde(default, rename = "took")]
+    pub capture_duration: Option<Duration>,
 }
 
 /// What the bytes of a point lie in.
@@ -138,7 +138,7 @@ impl PointDetail {
             manifest: None,
             content,
             consistency: None,
-            took: None,
+            capture_duration: None,
         }
     }
 
@@ -173,10 +173,10 @@ impl PointDetail {
 
     /// How long making a DR backup took for each GiB, once it is made. Of a regular backup nothing is
     /// copied.
-    pub fn took_per_gib(&self) -> Option<Duration> {
+    pub fn capture_duration_per_gib(&self) -> Option<Duration> {
         let gib: u64 = self.own_backups().map(|one| one.size_gib).sum();
         let gib = u32::try_from(gib).ok().filter(|gib| *gib > 0)?;
-        self.took.map(|took| took / gib)
+        self.capture_duration.map(|duration| duration / gib)
     }
 
     /// Nothing when the point can be restored, else what is missing.

@@ -212,7 +212,7 @@ pub enum Due {
 
 /// How schedules are driven; each has its name in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
+pub struct ScheduleSettings {
     /// A slot that is taken up later than this was missed.
     pub missed_after: Duration,
     /// The wait before a failed run is tried again; each further one is twice as long.
@@ -221,7 +221,7 @@ pub struct Pace {
     pub retry_max: Duration,
 }
 
-impl Default for Pace {
+impl Default for ScheduleSettings {
     fn default() -> Self {
         Self {
             missed_after: Duration::from_secs(5 * 60),
@@ -287,7 +287,7 @@ impl Schedule {
     }
 
     /// What is to be done at `now`.
-    pub fn due(&self, calendar: &Calendar, now: Timestamp, pace: &Pace) -> Due {
+    pub fn due(&self, calendar: &Calendar, now: Timestamp, settings: &ScheduleSettings) -> Due {
         let Some(slot) = self.next.filter(|_| self.active) else {
             return Due::Nothing;
         };
@@ -305,7 +305,7 @@ impl Schedule {
                 next,
             };
         }
-        let late = now.since(slot.begins) > pace.missed_after;
+        let late = now.since(slot.begins) > settings.missed_after;
         let missed = later.map_or(0, |missed| missed.count) + 1;
         match (late, self.plan.missed) {
             (false, _) => Due::Run {
@@ -333,15 +333,15 @@ impl Schedule {
         calendar: &Calendar,
         slot: Timestamp,
         now: Timestamp,
-        pace: &Pace,
+        settings: &ScheduleSettings,
     ) -> Option<Slot> {
         // The clock of whoever took the slot up may be ahead of ours: it is taken up all the same.
         let next = self.slot_after(calendar, now.max(slot));
         let doublings = self.failures.saturating_sub(1).min(16);
-        let wait = pace.retry_first.saturating_mul(1 << doublings);
+        let wait = settings.retry_first.saturating_mul(1 << doublings);
         let again = Slot {
             time: slot,
-            begins: now.after(wait.min(pace.retry_max)),
+            begins: now.after(wait.min(settings.retry_max)),
             tries: self.failures,
         };
         match next {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Settings, pace::backoff};
+use super::{Settings, call_gate::backoff};
 use crate::{
     domain::{
         effect::{Effect, EffectKind, EffectState, Request},
@@ -16,9 +16,9 @@ use crate::{
     port::cloud::Answer,
 };
 
-/// What the engine remembers about an effect beside its row; lost with the process, on purpose.
+/// What the engine remembers about an effect beside its row while it runs; lost with the process, on purpose.
 #[derive(Debug, Clone)]
-pub(super) struct Aside {
+pub(super) struct EffectRuntime {
     /// A call about it is under way.
     pub(super) under_way: bool,
     /// The request may have worked: only a list that started after this can tell.
@@ -43,7 +43,7 @@ pub(super) struct Aside {
     pub(super) sight: Option<Instant>,
 }
 
-impl Aside {
+impl EffectRuntime {
     /// About a row that was just written: nothing has left the process.
     pub(super) fn fresh(now: Instant) -> Self {
         Self {
@@ -111,12 +111,17 @@ impl Aside {
 
 /// Whether the cloud has to be asked what became of it before anything is destroyed on its account: what
 /// was asked for may be there, or may have come to its end, since `age` ago.
-pub(super) fn is_unseen(effect: &Effect, aside: &Aside, age: Duration, now: Instant) -> bool {
+pub(super) fn is_unseen(
+    effect: &Effect,
+    runtime: &EffectRuntime,
+    age: Duration,
+    now: Instant,
+) -> bool {
     match effect.request.kind() {
         EffectKind::Apply | EffectKind::Read | EffectKind::Drop(_) => false,
         EffectKind::Make(_) | EffectKind::Import | EffectKind::Fill => match effect.state {
-            EffectState::Requested => aside.doubt.is_some(),
-            EffectState::Accepted => !aside.is_fresh(age, now),
+            EffectState::Requested => runtime.doubt.is_some(),
+            EffectState::Accepted => !runtime.is_fresh(age, now),
             EffectState::Done
             | EffectState::Failed
             | EffectState::Dropping
@@ -128,22 +133,22 @@ pub(super) fn is_unseen(effect: &Effect, aside: &Aside, age: Duration, now: Inst
 
 /// What to do next about an effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Move {
+pub(super) enum NextStep {
     /// Nothing, until something happens.
-    Rest,
+    Wait,
     /// Nothing before this.
     Later(Instant),
     /// A call leaves.
-    Leave(Leave),
+    Call(Outbound),
     /// It was never asked for, so there is nothing to delete.
     NeverWas,
     /// See it in a list that starts no earlier than this.
-    Look(Look),
+    List(ListWanted),
 }
 
 /// A call about an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leave {
+pub(super) enum Outbound {
     /// Send its request.
     Send,
     /// Send the deletion of its thing.
@@ -154,7 +159,7 @@ pub(super) enum Leave {
 
 /// A list that somebody waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Look {
+pub(super) struct ListWanted {
     /// Where.
     pub(super) tenant: Tenant,
     /// Of what.
@@ -166,69 +171,81 @@ pub(super) struct Look {
 }
 
 /// What to do next about an effect.
-pub(super) fn next_move(effect: &Effect, aside: &Aside, settings: &Settings, now: Instant) -> Move {
-    if effect.state.is_settled() || aside.under_way {
-        return Move::Rest;
+pub(super) fn next_step(
+    effect: &Effect,
+    runtime: &EffectRuntime,
+    settings: &Settings,
+    now: Instant,
+) -> NextStep {
+    if effect.state.is_settled() || runtime.under_way {
+        return NextStep::Wait;
     }
-    if let Some(later) = aside.not_before.filter(|later| *later > now) {
-        return Move::Later(later);
+    if let Some(later) = runtime.not_before.filter(|later| *later > now) {
+        return NextStep::Later(later);
     }
-    let look = |from: Instant| match effect.request.watched() {
-        None => Move::Rest,
+    let list = |from: Instant| match effect.request.watched() {
+        None => NextStep::Wait,
         Some(kind) => {
             let tenant = effect.tenant.clone();
-            Move::Look(Look {
+            NextStep::List(ListWanted {
                 tenant,
                 kind,
                 from,
-                since: aside.since,
+                since: runtime.since,
             })
         }
     };
     // A thing that turned up nowhere may be on its way: it gets its time before the second look.
     let doubted = |doubt: Instant| {
-        look(
-            aside
+        list(
+            runtime
                 .absent
                 .map_or(doubt, |absent| absent + settings.settle),
         )
     };
     match (effect.state, effect.request.kind()) {
         (EffectState::Requested, EffectKind::Apply | EffectKind::Read | EffectKind::Drop(_)) => {
-            Move::Leave(Leave::Send)
+            NextStep::Call(Outbound::Send)
         }
         (EffectState::Requested, EffectKind::Make(_) | EffectKind::Import | EffectKind::Fill) => {
-            aside.doubt.map_or(Move::Leave(Leave::Send), doubted)
+            runtime
+                .doubt
+                .map_or(NextStep::Call(Outbound::Send), doubted)
         }
-        (EffectState::Accepted, _) if aside.missing => Move::Leave(Leave::Confirm),
+        (EffectState::Accepted, _) if runtime.missing => NextStep::Call(Outbound::Confirm),
         (EffectState::Accepted | EffectState::Leaving, _) => {
-            look(aside.since + settings.observe_first)
+            list(runtime.since + settings.observe_first)
         }
-        (EffectState::Dropping, _) => match (&effect.external, aside.doubt) {
-            (None, None) => Move::NeverWas,
+        (EffectState::Dropping, _) => match (&effect.cloud_id, runtime.doubt) {
+            (None, None) => NextStep::NeverWas,
             (None, Some(doubt)) => doubted(doubt),
-            (Some(_), _) if aside.held_back => look(aside.since + settings.observe_first),
-            (Some(_), _) => Move::Leave(Leave::Delete),
+            (Some(_), _) if runtime.held_back => list(runtime.since + settings.observe_first),
+            (Some(_), _) => NextStep::Call(Outbound::Delete),
         },
-        (EffectState::Done | EffectState::Failed | EffectState::Gone, _) => Move::Rest,
+        (EffectState::Done | EffectState::Failed | EffectState::Gone, _) => NextStep::Wait,
     }
 }
 
 /// Moves an effect into a state.
-pub(super) fn enter(effect: &mut Effect, aside: &mut Aside, state: EffectState, now: Instant) {
+pub(super) fn enter(
+    effect: &mut Effect,
+    runtime: &mut EffectRuntime,
+    state: EffectState,
+    now: Instant,
+) {
     effect.state = state;
-    aside.entered(now);
+    runtime.entered(now);
 }
 
 /// Applies the answer to an effect's request.
 pub(super) fn answered(
     effect: &mut Effect,
-    aside: &mut Aside,
+    runtime: &mut EffectRuntime,
     answer: Result<Answer, Fault>,
     settings: &Settings,
     now: Instant,
 ) {
-    aside.under_way = false;
+    runtime.under_way = false;
     if effect.state.is_settled() {
         // It was abandoned meanwhile; nothing that it may have done has to be cleaned up.
         return;
@@ -237,14 +254,14 @@ pub(super) fn answered(
     let dropping = effect.state == EffectState::Dropping;
     match answer {
         Ok(answer) => {
-            if answer.external.is_some() {
-                effect.external = answer.external;
+            if answer.cloud_id.is_some() {
+                effect.cloud_id = answer.cloud_id;
             }
             mark_taken(effect);
             effect.fault = if dropping { effect.fault.take() } else { None };
             effect.held = None;
             if dropping {
-                aside.entered(now);
+                runtime.entered(now);
                 return;
             }
             effect.fact = answer.fact;
@@ -253,26 +270,26 @@ pub(super) fn answered(
             } else {
                 EffectState::Accepted
             };
-            enter(effect, aside, state, now);
+            enter(effect, runtime, state, now);
         }
         Err(fault) if dropping => {
-            aside.doubt = fault.may_have_happened().then_some(now);
+            runtime.doubt = fault.may_have_happened().then_some(now);
         }
-        Err(fault) => refused(effect, aside, fault, settings, now),
+        Err(fault) => refused(effect, runtime, fault, settings, now),
     }
 }
 
 fn refused(
     effect: &mut Effect,
-    aside: &mut Aside,
+    runtime: &mut EffectRuntime,
     fault: Fault,
     settings: &Settings,
     now: Instant,
 ) {
     note_holder(effect, &fault);
     if effect.request.is_asked_until_done() {
-        aside.doubt = None;
-        aside.wait(settings, &fault, now);
+        runtime.doubt = None;
+        runtime.wait(settings, &fault, now);
         effect.fault = Some(fault);
         return;
     }
@@ -291,23 +308,23 @@ fn refused(
     if fault.may_have_happened() && matches!(kind, EffectKind::Apply | EffectKind::Read) && worn_out
     {
         effect.fault = Some(fault);
-        return enter(effect, aside, EffectState::Failed, now);
+        return enter(effect, runtime, EffectState::Failed, now);
     }
     if fault.may_have_happened() || taken {
         // Whether it is there is decided by a list, and so is what a conflict was with.
-        aside.doubt = Some(now);
-        aside.absent = None;
+        runtime.doubt = Some(now);
+        runtime.absent = None;
         if !taken {
-            aside.wait(settings, &fault, now);
+            runtime.wait(settings, &fault, now);
         }
         effect.fault = Some(fault);
     } else if fault.may_pass() {
-        aside.doubt = None;
-        aside.wait(settings, &fault, now);
+        runtime.doubt = None;
+        runtime.wait(settings, &fault, now);
         effect.fault = Some(fault);
     } else {
         effect.fault = Some(fault);
-        enter(effect, aside, EffectState::Failed, now);
+        enter(effect, runtime, EffectState::Failed, now);
     }
 }
 
@@ -315,7 +332,7 @@ fn refused(
 /// gone, whatever is answered later.
 fn mark_taken(effect: &mut Effect) {
     if let Request::Drop { thing } = &effect.request {
-        effect.external = Some(thing.id.clone());
+        effect.cloud_id = Some(thing.id.clone());
     }
 }
 
@@ -356,37 +373,37 @@ fn note_holder(effect: &mut Effect, fault: &Fault) {
 /// Applies the answer to a deletion.
 pub(super) fn deleted(
     effect: &mut Effect,
-    aside: &mut Aside,
+    runtime: &mut EffectRuntime,
     answer: Result<(), Fault>,
     settings: &Settings,
     now: Instant,
 ) {
-    aside.under_way = false;
+    runtime.under_way = false;
     let at_once = matches!(effect.request.kind(), EffectKind::Make(kind) if kind.goes_at_once());
     match &answer {
         Ok(()) => effect.held = None,
         Err(fault) => note_holder(effect, fault),
     }
     match answer {
-        Ok(()) if at_once => enter(effect, aside, EffectState::Gone, now),
-        Ok(()) => enter(effect, aside, EffectState::Leaving, now),
+        Ok(()) if at_once => enter(effect, runtime, EffectState::Gone, now),
+        Ok(()) => enter(effect, runtime, EffectState::Leaving, now),
         // Either it is gone, or its id was never right: then its name finds it.
         Err(fault) if fault.kind == FaultKind::NotFound && at_once => {
-            effect.external = None;
-            aside.entered(now);
-            aside.doubt = Some(now);
+            effect.cloud_id = None;
+            runtime.entered(now);
+            runtime.doubt = Some(now);
         }
         Err(fault) if fault.kind == FaultKind::NotFound => {
-            enter(effect, aside, EffectState::Leaving, now);
+            enter(effect, runtime, EffectState::Leaving, now);
         }
         Err(fault) => {
             // A thing that must go is asked to go until it does; the wait grows and people see why.
-            aside.wait(settings, &fault, now);
+            runtime.wait(settings, &fault, now);
             if fault.kind == FaultKind::Busy && !at_once {
-                aside.held_back = true;
+                runtime.held_back = true;
             }
             // Not into the row: its fault is why the effect failed, not why its thing stays.
-            aside.obstacle = Some(fault);
+            runtime.obstacle = Some(fault);
         }
     }
 }
@@ -394,34 +411,39 @@ pub(super) fn deleted(
 /// Why something that was accepted is given up before it was ready, for whoever reads the row later.
 pub(super) fn not_awaited(effect: &Effect) -> Fault {
     let status = effect.status.as_deref().unwrap_or("not to be seen");
-    let doing = format!("bring {} {} to its end", effect.key, effect.name);
+    let action = format!("bring {} {} to its end", effect.key, effect.name);
     let message = format!("it was still {status}");
-    Fault::new(FaultKind::Busy, service_of(effect), doing, message)
+    Fault::new(FaultKind::Busy, service_of(effect), action, message)
 }
 
 /// What an effect waits for that its thing's status tells.
 pub(super) fn waits(effect: &Effect, why: String) -> Fault {
-    let doing = format!("bring {} {} to its end", effect.key, effect.name);
-    Fault::new(FaultKind::Busy, service_of(effect), doing, why)
+    let action = format!("bring {} {} to its end", effect.key, effect.name);
+    Fault::new(FaultKind::Busy, service_of(effect), action, why)
 }
 
 /// Notes that something that was asked for or accepted went wrong inside the cloud.
-pub(super) fn broken(effect: &mut Effect, aside: &mut Aside, message: &str, now: Instant) {
-    broken_as(effect, aside, FaultKind::Broken, message, now);
+pub(super) fn broken(
+    effect: &mut Effect,
+    runtime: &mut EffectRuntime,
+    message: &str,
+    now: Instant,
+) {
+    broken_as(effect, runtime, FaultKind::Broken, message, now);
 }
 
 /// The same, where it is known what went wrong.
 pub(super) fn broken_as(
     effect: &mut Effect,
-    aside: &mut Aside,
+    runtime: &mut EffectRuntime,
     kind: FaultKind,
     message: &str,
     now: Instant,
 ) {
-    let doing = format!("bring {} {} to its end", effect.key, effect.name);
-    let fault = Fault::new(kind, service_of(effect), doing, message);
+    let action = format!("bring {} {} to its end", effect.key, effect.name);
+    let fault = Fault::new(kind, service_of(effect), action, message);
     effect.fault = Some(fault);
-    enter(effect, aside, EffectState::Failed, now);
+    enter(effect, runtime, EffectState::Failed, now);
 }
 
 /// The service that an effect is watched at.

@@ -12,10 +12,10 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::turn::Held;
+use super::turn::ActiveOperation;
 use crate::{
     domain::id::{OperationId, ResourceId},
-    port::store::StoreError,
+    port::journal::JournalError,
 };
 
 /// Why an operation is left alone.
@@ -96,29 +96,25 @@ pub(super) struct SetAside {
 }
 
 /// Whether the store refused something for what is in it, and not for how things stand.
-pub(super) fn is_about_a_row(error: &StoreError) -> bool {
+pub(super) fn is_about_a_row(error: &JournalError) -> bool {
     match error {
-        StoreError::Unreadable(_) | StoreError::Defect(_) => true,
-        StoreError::NotFound(_)
-        | StoreError::Outdated(_)
-        | StoreError::RequestReused
-        | StoreError::InUse(_)
-        | StoreError::BuiltUpon(_)
-        | StoreError::Fenced(_)
-        | StoreError::Unavailable(_) => false,
+        JournalError::Unreadable(_) | JournalError::Defect(_) => true,
+        JournalError::Fenced(_) | JournalError::Outdated(_) | JournalError::Unavailable(_) => false,
     }
 }
 
 /// An operation whose planner panicked.
-pub(super) fn panicked(held: &Held, panic: &str, now: Instant) -> SetAside {
-    let operation = held.operation.id;
+pub(super) fn panicked(active: &ActiveOperation, panic: &str, now: Instant) -> SetAside {
+    let operation = active.operation.id;
     tracing::error!(%operation, panic, "a planner panicked; its operation is held, and everything else goes on");
-    let rest = held.stands_still(now).and_then(|rest| rest.until);
+    let until = active
+        .stands_still(now)
+        .and_then(|wait_plan| wait_plan.until);
     SetAside {
         operation,
-        resource: Some(held.operation.resource),
+        resource: Some(active.operation.resource),
         why: Why::Planner,
         told: format!("Held: a defect of this version stops it ({panic}); it is tried again"),
-        until: rest.unwrap_or(now),
+        until: until.unwrap_or(now),
     }
 }

@@ -1,7 +1,7 @@
 //! One lane as one task: turns, one transaction each, and the calls between them; it may not know
 //! what any operation is about.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use tokio::{
@@ -12,13 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Shared,
-    act::{self, Leave},
+    act::{self, Outbound},
     aside::{SetAside, Why, is_about_a_row, panicked},
+    call_gate::{GIVES_BACK, backoff},
     guard::Guarded,
     meter::Ended,
     observe::{self, Listing, Lists},
-    pace::{GIVES_BACK, backoff},
-    turn::Held,
+    turn::ActiveOperation,
 };
 use crate::{
     domain::{
@@ -31,13 +31,13 @@ use crate::{
     },
     port::{
         cloud::Answer,
-        store::{StoreError, Turn},
+        journal::{JournalError, Turn},
     },
 };
 
 /// Something that came back from a cloud.
 #[derive(Debug)]
-enum Happening {
+enum CallResult {
     Answered(OperationId, EffectKey, Result<Answer, Fault>),
     Deleted(OperationId, EffectKey, Result<(), Fault>),
     Confirmed(OperationId, EffectKey, Result<Option<Sighting>, Fault>),
@@ -55,10 +55,10 @@ struct Copy {
 }
 
 /// A call under way; it answers nothing when the lease ended first.
-type Call = Guarded<Happening>;
+type Call = Guarded<CallResult>;
 
 /// Why the task of a lane ends, or begins anew.
-enum Break {
+enum LaneExit {
     /// The lane is not ours any more, or the engine stops.
     End,
     /// The store failed or the lease ended: what is in memory is worth nothing.
@@ -76,7 +76,7 @@ pub(super) struct Runner {
 /// What a lane holds in memory.
 #[derive(Default)]
 struct Memory {
-    held: HashMap<OperationId, Held>,
+    active: HashMap<OperationId, ActiveOperation>,
     lists: Lists,
     calls: FuturesUnordered<Call>,
     /// When the last turn was, by the clock and by what the machine itself counts.
@@ -105,8 +105,8 @@ impl Runner {
         let mut failures = 0;
         loop {
             match self.live(&mut failures).await {
-                Break::End => return,
-                Break::Reload => {
+                LaneExit::End => return,
+                LaneExit::Reload => {
                     failures += 1;
                     let settings = &self.shared.settings;
                     sleep(backoff(settings.store_retry, settings.retry_max, failures)).await;
@@ -115,8 +115,8 @@ impl Runner {
         }
     }
 
-    async fn live(&mut self, failures: &mut u32) -> Break {
-        let mut admissions = self.shared.store.admissions();
+    async fn live(&mut self, failures: &mut u32) -> LaneExit {
+        let mut admissions = self.shared.journal.admissions();
         let mut memory = Memory::default();
         let mut load = true;
         loop {
@@ -134,21 +134,21 @@ impl Runner {
             *failures = 0;
             load = false;
             tokio::select! {
-                () = self.stop.cancelled() => return Break::End,
+                () = self.stop.cancelled() => return LaneExit::End,
                 changed = admissions.changed() => match changed {
                     Ok(()) => load = true,
                     // The store has closed down.
-                    Err(_) => return Break::End,
+                    Err(_) => return LaneExit::End,
                 },
-                Some(happening) = memory.calls.next() => {
-                    let mut next = Some(happening);
+                Some(result) = memory.calls.next() => {
+                    let mut next = Some(result);
                     // Whatever else has come back by now goes into the same turn.
-                    while let Some(happening) = next {
-                        let Some(happening) = happening else {
+                    while let Some(result) = next {
+                        let Some(result) = result else {
                             tracing::warn!(tenant = %self.lane.tenant, "the lease ended before a cloud had answered; the lane is loaded anew");
-                            return Break::Reload;
+                            return LaneExit::Reload;
                         };
-                        self.happened(&mut memory, happening);
+                        self.apply_result(&mut memory, result);
                         next = memory.calls.next().now_or_never().flatten();
                     }
                 }
@@ -158,24 +158,24 @@ impl Runner {
     }
 
     /// Takes in what was admitted or cancelled since, and tries again what was set aside for long enough.
-    async fn load(&self, memory: &mut Memory) -> Result<(), Break> {
+    async fn load(&self, memory: &mut Memory) -> Result<(), LaneExit> {
         let now = Instant::now();
         memory.aside.retain(|_, until| now < *until);
-        let known = memory.held.keys().chain(memory.aside.keys());
+        let known = memory.active.keys().chain(memory.aside.keys());
         let known: Vec<OperationId> = known.copied().collect();
-        let loaded = self.shared.store.lane_load(&self.lane, &known).await;
-        let loaded = loaded.map_err(|error| self.broke(&error))?;
+        let loaded = self.shared.journal.lane_load(&self.lane, &known).await;
+        let loaded = loaded.map_err(|error| self.exit_after(&error))?;
         let time = self.shared.clock.now();
         for open in loaded.open {
             let (id, cancelled) = (open.operation.id, open.operation.cancelled);
             let keeps_volumes = open.operation.cancel_keeps_volumes;
-            if memory.aside.remove(&id).is_some() || !memory.held.contains_key(&id) {
+            if memory.aside.remove(&id).is_some() || !memory.active.contains_key(&id) {
                 self.shared.asides.remove(id);
             }
             memory
-                .held
+                .active
                 .entry(id)
-                .or_insert_with(|| Held::load(open, time, Instant::now()))
+                .or_insert_with(|| ActiveOperation::load(open, time, Instant::now()))
                 .cancel(cancelled, keeps_volumes);
         }
         let until = now + self.shared.settings.aside_retry;
@@ -196,7 +196,7 @@ impl Runner {
     }
 
     /// Leaves one operation alone, and says so on its resource; everything else goes on.
-    async fn set_aside(&self, memory: &mut Memory, aside: SetAside) -> Result<(), Break> {
+    async fn set_aside(&self, memory: &mut Memory, aside: SetAside) -> Result<(), LaneExit> {
         let SetAside {
             operation,
             resource,
@@ -207,17 +207,20 @@ impl Runner {
         self.shared.asides.put(operation, why, until);
         // One whose planner failed stays in memory, with whatever is under way for it.
         if why != Why::Planner {
-            memory.held.remove(&operation);
+            memory.active.remove(&operation);
             memory.aside.insert(operation, until);
         }
         let Some(resource) = resource else {
             return Ok(());
         };
-        let store = &self.shared.store;
-        match store.operation_set_aside(&self.lane, resource, &told).await {
+        let journal = &self.shared.journal;
+        match journal
+            .operation_set_aside(&self.lane, resource, &told)
+            .await
+        {
             Ok(()) => Ok(()),
-            Err(error @ (StoreError::Fenced(_) | StoreError::Unavailable(_))) => {
-                Err(self.broke(&error))
+            Err(error @ (JournalError::Fenced(_) | JournalError::Unavailable(_))) => {
+                Err(self.exit_after(&error))
             }
             // What cannot be told there stands in the log and in the metrics.
             Err(error) => {
@@ -228,7 +231,7 @@ impl Runner {
     }
 
     /// One turn: plan, record in one transaction, act. Answers when to look again at the latest.
-    async fn turn(&self, memory: &mut Memory) -> Result<Instant, Break> {
+    async fn turn(&self, memory: &mut Memory) -> Result<Instant, LaneExit> {
         let settings = &self.shared.settings;
         let now = Instant::now();
         let acts_until = *self.acts_until.borrow();
@@ -240,53 +243,58 @@ impl Runner {
         let time = self.shared.clock.now();
         self.heed_gap(memory, time, now);
         let mut wake = acts_until;
-        let mut sends: Vec<(OperationId, EffectKey, Leave)> = Vec::new();
+        let mut sends: Vec<(OperationId, EffectKey, Outbound)> = Vec::new();
         memory.lists.begin();
         let mut asides: Vec<SetAside> = Vec::new();
-        for (id, held) in &mut memory.held {
-            let stood_still = held.has_stood_still();
+        for (id, active) in &mut memory.active {
+            let stood_still = active.has_stood_still();
             // A thing that never was settles at once, and the planner has to hear of it.
             loop {
-                if let Err(panic) = held.plan(&self.shared.planner, settings, time, now) {
-                    asides.push(panicked(held, &panic, now));
+                if let Err(panic) = active.plan(&self.shared.planner, settings, time, now) {
+                    asides.push(panicked(active, &panic, now));
                 }
-                if let Some(rest) = held.rest(now) {
-                    wake = memory.lists.wait(rest, wake, settings, now);
+                if let Some(wait_plan) = active.wait_plan(now) {
+                    wake = memory.lists.wait(wait_plan, wake, settings, now);
                     break;
                 }
-                let pace = &self.shared.pace;
-                let refuses = |effect: &Effect| pace.refuses(&effect.tenant.cloud, now);
-                let (leaves, rest) = held.moves(settings, time, now, refuses);
-                sends.extend(leaves.into_iter().map(|(key, leave)| (*id, key, leave)));
-                wake = memory.lists.wait(&rest, wake, settings, now);
-                if !held.is_stale() || held.has_ended() {
+                let gate = &self.shared.gate;
+                let refuses = |effect: &Effect| gate.refuses(&effect.tenant.cloud, now);
+                let (calls, wait_plan) = active.next_calls(settings, time, now, refuses);
+                sends.extend(
+                    calls
+                        .into_iter()
+                        .map(|(key, outbound)| (*id, key, outbound)),
+                );
+                wake = memory.lists.wait(&wait_plan, wake, settings, now);
+                if !active.is_stale() || active.has_ended() {
                     break;
                 }
             }
-            if stood_still && !held.has_stood_still() {
+            if stood_still && !active.has_stood_still() {
                 self.shared.asides.remove(*id);
             }
-            if let Some(again) = held.again().filter(|_| !held.has_stood_still()) {
+            if let Some(again) = active.again().filter(|_| !active.has_stood_still()) {
                 wake = wake.min(now + again.since(time));
             }
         }
         let turns: Vec<Turn> = memory
-            .held
+            .active
             .values_mut()
-            .filter_map(Held::take_turn)
+            .filter_map(ActiveOperation::take_turn)
             .collect();
         if !turns.is_empty() {
-            let ended: Vec<(OperationId, &'static str, Ended)> = turns
+            let ended: Vec<(OperationId, &'static str, Ended, Duration)> = turns
                 .iter()
                 .filter_map(|turn| {
-                    let kind = memory.held.get(&turn.operation)?.operation.ask.name();
-                    Some((turn.operation, kind, Ended::of(&turn.ending)?))
+                    let operation = &memory.active.get(&turn.operation)?.operation;
+                    let (kind, after) = (operation.ask.name(), time.since(operation.created));
+                    Some((operation.id, kind, Ended::of(&turn.ending)?, after))
                 })
                 .collect();
             let refused = self.record(turns, now).await?;
-            for (id, kind, ended) in ended {
+            for (id, kind, ended, after) in ended {
                 if refused.iter().all(|one| one.operation != id) {
-                    self.shared.meter.count(kind, ended);
+                    self.shared.meter.count(kind, ended, after);
                 }
             }
             // What was to follow from what was not written does not leave.
@@ -299,14 +307,14 @@ impl Runner {
         if let Some(until) = memory.aside.values().min() {
             wake = wake.min(*until);
         }
-        memory.held.retain(|_, held| !held.has_ended());
-        for (id, key, leave) in sends {
-            if let Some(call) = self.call(memory, id, &key, leave) {
+        memory.active.retain(|_, active| !active.has_ended());
+        for (id, key, outbound) in sends {
+            if let Some(call) = self.call(memory, id, &key, outbound) {
                 memory.calls.push(call);
             }
         }
-        let pace = &self.shared.pace;
-        let is_open = |tenant: &Tenant| pace.refuses(&tenant.cloud, now).is_none();
+        let gate = &self.shared.gate;
+        let is_open = |tenant: &Tenant| gate.refuses(&tenant.cloud, now).is_none();
         for (tenant, kind) in memory.lists.start(now, is_open) {
             memory.calls.push(self.list(tenant, kind));
         }
@@ -314,9 +322,9 @@ impl Runner {
             wake = wake.min(due);
         }
         // A cloud that is closed for now opens by time alone.
-        let held = memory.held.values();
-        let clouds = held.map(|held| &held.operation.tenant.cloud);
-        let opens = clouds.filter_map(|cloud| pace.closed_until(cloud)).min();
+        let active = memory.active.values();
+        let clouds = active.map(|active| &active.operation.tenant.cloud);
+        let opens = clouds.filter_map(|cloud| gate.closed_until(cloud)).min();
         let wake = opens.map_or(wake, |opens| wake.min(opens));
         // What is due already was not admitted now; the pause keeps a closed cloud from a busy loop.
         Ok(wake.max(now + settings.observe_min / 10))
@@ -331,8 +339,8 @@ impl Runner {
             let gap = time.since(last).saturating_sub(worked);
             if gap > self.shared.settings.lease {
                 tracing::warn!(tenant = %self.lane.tenant, ?gap, "nobody worked for a while, or the clock was set; that counts for no deadline");
-                for held in memory.held.values_mut() {
-                    held.stood_still(gap, time);
+                for active in memory.active.values_mut() {
+                    active.stood_still(gap, time);
                 }
             }
         }
@@ -340,19 +348,19 @@ impl Runner {
 
     /// Writes a turn, all of it or nothing. Where the store refuses it for what is in it, each operation is
     /// written by itself, and those that are refused then are set aside.
-    async fn record(&self, turns: Vec<Turn>, now: Instant) -> Result<Vec<SetAside>, Break> {
-        let store = &self.shared.store;
-        let Err(error) = store.turn_record(&self.lane, turns.clone()).await else {
+    async fn record(&self, turns: Vec<Turn>, now: Instant) -> Result<Vec<SetAside>, LaneExit> {
+        let journal = &self.shared.journal;
+        let Err(error) = journal.turn_record(&self.lane, turns.clone()).await else {
             return Ok(Vec::new());
         };
         if !is_about_a_row(&error) {
-            return Err(self.broke(&error));
+            return Err(self.exit_after(&error));
         }
         let until = now + self.shared.settings.aside_retry;
         let mut refused = Vec::new();
         for turn in turns {
             let (operation, resource) = (turn.operation, turn.resource);
-            match store.turn_record(&self.lane, vec![turn]).await {
+            match journal.turn_record(&self.lane, vec![turn]).await {
                 Ok(()) => {}
                 Err(error) if is_about_a_row(&error) => {
                     tracing::error!(%operation, %error, "what happened to an operation cannot be written; it is set aside");
@@ -364,29 +372,25 @@ impl Runner {
                         until,
                     });
                 }
-                Err(error) => return Err(self.broke(&error)),
+                Err(error) => return Err(self.exit_after(&error)),
             }
         }
         Ok(refused)
     }
 
     /// What to do after the store failed.
-    fn broke(&self, error: &StoreError) -> Break {
+    fn exit_after(&self, error: &JournalError) -> LaneExit {
         match error {
-            StoreError::Fenced(_) => {
+            JournalError::Fenced(_) => {
                 tracing::info!(tenant = %self.lane.tenant, "the lane has another owner; nothing was written");
-                Break::End
+                LaneExit::End
             }
-            StoreError::NotFound(_)
-            | StoreError::Outdated(_)
-            | StoreError::RequestReused
-            | StoreError::InUse(_)
-            | StoreError::BuiltUpon(_)
-            | StoreError::Unavailable(_)
-            | StoreError::Unreadable(_)
-            | StoreError::Defect(_) => {
+            JournalError::Outdated(_)
+            | JournalError::Unavailable(_)
+            | JournalError::Unreadable(_)
+            | JournalError::Defect(_) => {
                 tracing::warn!(tenant = %self.lane.tenant, %error, "the store failed; the lane is loaded anew");
-                Break::Reload
+                LaneExit::Reload
             }
         }
     }
@@ -397,66 +401,66 @@ impl Runner {
         memory: &Memory,
         id: OperationId,
         key: &EffectKey,
-        leave: Leave,
+        outbound: Outbound,
     ) -> Option<Call> {
-        let held = memory.held.get(&id)?;
-        let effect = held.effect(key)?;
-        let asked = held.operation.created;
+        let active = memory.active.get(&id)?;
+        let effect = active.effect(key)?;
+        let asked = active.operation.created;
         let shares = effect.request.shares_reads();
         let (cloud, tenant, key) = (
             self.shared.cloud.clone(),
             effect.tenant.clone(),
             key.clone(),
         );
-        let pace = Arc::clone(&self.shared.pace);
+        let gate = Arc::clone(&self.shared.gate);
         let (name, request) = (effect.name.clone(), effect.request.clone());
-        match leave {
-            Leave::Send => {
-                let ours = held.ours();
+        match outbound {
+            Outbound::Send => {
+                let ours = active.ours();
                 Some(self.guarded(async move {
-                    let _place = pace.pass(&tenant, asked, shares).await;
+                    let _permit = gate.pass(&tenant, asked, shares).await;
                     let answer = if let Request::Drop { thing } = &request {
                         let answer = cloud.thing_delete(&tenant, thing, &ours).await;
                         Answer::of_deletion(thing, answer)
                     } else {
                         cloud.request_perform(&tenant, &name, &request).await
                     };
-                    Happening::Answered(id, key, answer)
+                    CallResult::Answered(id, key, answer)
                 }))
             }
-            Leave::Delete => {
-                let (thing, ours) = (effect.thing()?, held.ours());
+            Outbound::Delete => {
+                let (thing, ours) = (effect.thing()?, active.ours());
                 Some(self.guarded(async move {
-                    let _place = pace.pass(&tenant, GIVES_BACK, false).await;
+                    let _permit = gate.pass(&tenant, GIVES_BACK, false).await;
                     let answer = cloud.thing_delete(&tenant, &thing, &ours).await;
-                    Happening::Deleted(id, key, answer)
+                    CallResult::Deleted(id, key, answer)
                 }))
             }
-            Leave::Confirm => {
+            Outbound::Confirm => {
                 let thing = Thing {
                     kind: request.watched()?,
                     id: effect.id().to_owned(),
                 };
                 Some(self.guarded(async move {
-                    let _place = pace.pass(&tenant, asked, false).await;
+                    let _permit = gate.pass(&tenant, asked, false).await;
                     let answer = cloud.thing_get(&tenant, &thing).await;
-                    Happening::Confirmed(id, key, answer)
+                    CallResult::Confirmed(id, key, answer)
                 }))
             }
         }
     }
 
-    fn guarded(&self, call: impl Future<Output = Happening> + Send + 'static) -> Call {
+    fn guarded(&self, call: impl Future<Output = CallResult> + Send + 'static) -> Call {
         Guarded::new(call, self.acts_until.clone())
     }
 
     fn list(&self, tenant: Tenant, kind: ThingKind) -> Call {
         let cloud = self.shared.cloud.clone();
-        // It takes no place: many wait for what one list tells.
+        // It takes no permit: many wait for what one list tells.
         self.guarded(async move {
             let started = Instant::now();
             let sightings = cloud.things_list(&tenant, kind).await;
-            Happening::Listed(tenant, kind, started, sightings)
+            CallResult::Listed(tenant, kind, started, sightings)
         })
     }
 
@@ -469,62 +473,62 @@ impl Runner {
             ours,
         } = copy;
         tracing::warn!(%tenant, %thing, "a request whose answer was lost had worked twice; the younger copy goes");
-        let (cloud, pace) = (self.shared.cloud.clone(), Arc::clone(&self.shared.pace));
+        let (cloud, gate) = (self.shared.cloud.clone(), Arc::clone(&self.shared.gate));
         self.guarded(async move {
-            let _place = pace.pass(&tenant, GIVES_BACK, false).await;
+            let _permit = gate.pass(&tenant, GIVES_BACK, false).await;
             let answer = cloud.thing_delete(&tenant, &thing, &ours).await;
-            Happening::CopyDeleted(operation, key, thing, answer)
+            CallResult::CopyDeleted(operation, key, thing, answer)
         })
     }
 
     /// Applies what came back.
-    fn happened(&self, memory: &mut Memory, happening: Happening) {
+    fn apply_result(&self, memory: &mut Memory, result: CallResult) {
         let settings = &self.shared.settings;
         let (now, time) = (Instant::now(), self.shared.clock.now());
-        match happening {
-            Happening::Answered(id, key, answer) => {
-                let Some(held) = memory.held.get_mut(&id) else {
+        match result {
+            CallResult::Answered(id, key, answer) => {
+                let Some(active) = memory.active.get_mut(&id) else {
                     return;
                 };
-                self.report(held, &key, answer.as_ref().err(), now);
-                held.change(&key, time, |effect, aside| {
-                    act::answered(effect, aside, answer, settings, now);
+                self.report(active, &key, answer.as_ref().err(), now);
+                active.change(&key, time, |effect, runtime| {
+                    act::answered(effect, runtime, answer, settings, now);
                 });
             }
-            Happening::Deleted(id, key, answer) => {
-                let Some(held) = memory.held.get_mut(&id) else {
+            CallResult::Deleted(id, key, answer) => {
+                let Some(active) = memory.active.get_mut(&id) else {
                     return;
                 };
-                self.report(held, &key, answer.as_ref().err(), now);
-                held.change(&key, time, |effect, aside| {
-                    act::deleted(effect, aside, answer, settings, now);
+                self.report(active, &key, answer.as_ref().err(), now);
+                active.change(&key, time, |effect, runtime| {
+                    act::deleted(effect, runtime, answer, settings, now);
                 });
             }
-            Happening::Confirmed(id, key, answer) => {
-                let Some(held) = memory.held.get_mut(&id) else {
+            CallResult::Confirmed(id, key, answer) => {
+                let Some(active) = memory.active.get_mut(&id) else {
                     return;
                 };
-                self.report(held, &key, answer.as_ref().err(), now);
-                held.change(&key, time, |effect, aside| {
+                self.report(active, &key, answer.as_ref().err(), now);
+                active.change(&key, time, |effect, runtime| {
                     if let Ok(sighting) = answer {
-                        observe::confirmed(effect, aside, sighting.as_ref(), now);
+                        observe::confirmed(effect, runtime, sighting.as_ref(), now);
                     } else {
-                        aside.under_way = false;
-                        aside.not_before = Some(now + settings.retry_first);
+                        runtime.under_way = false;
+                        runtime.not_before = Some(now + settings.retry_first);
                     }
                 });
             }
-            Happening::Listed(tenant, kind, started, sightings) => {
+            CallResult::Listed(tenant, kind, started, sightings) => {
                 self.listed(memory, tenant, kind, started, sightings);
             }
-            Happening::CopyDeleted(id, key, thing, answer) => {
+            CallResult::CopyDeleted(id, key, thing, answer) => {
                 let Err(fault) = answer else { return };
                 tracing::warn!(%thing, %fault, "the copy did not go");
                 // Somebody has come to use it: it is theirs, and an orphan in every list of such.
                 if fault.kind == FaultKind::Held
-                    && let Some(held) = memory.held.get_mut(&id)
+                    && let Some(active) = memory.active.get_mut(&id)
                 {
-                    held.change(&key, time, |_, aside| aside.given_up.push(thing.id));
+                    active.change(&key, time, |_, runtime| runtime.given_up.push(thing.id));
                 }
             }
         }
@@ -542,15 +546,15 @@ impl Runner {
         let settings = &self.shared.settings;
         let (now, time) = (Instant::now(), self.shared.clock.now());
         let fault = sightings.as_ref().err();
-        self.shared.pace.report(&tenant.cloud, fault, now);
+        self.shared.gate.report(&tenant.cloud, fault, now);
         memory
             .lists
             .ended(&tenant, kind, started, fault.is_some(), settings, now);
         let sightings = match sightings {
             Ok(sightings) => sightings,
             Err(fault) => {
-                for held in memory.held.values_mut() {
-                    held.obstruct(&fault, |effect| {
+                for active in memory.active.values_mut() {
+                    active.obstruct(&fault, |effect| {
                         effect.request.watched() == Some(kind) && effect.tenant == tenant
                     });
                 }
@@ -560,10 +564,10 @@ impl Runner {
         let listing = Listing::new(tenant, kind, started, sightings);
         let mut copies = Vec::new();
         let mut news = false;
-        for (id, held) in &mut memory.held {
-            for key in held.watched(&listing.tenant, kind) {
-                let seen = held.change(&key, time, |effect, aside| {
-                    observe::seen(effect, aside, &listing, settings, now)
+        for (id, active) in &mut memory.active {
+            for key in active.watched(&listing.tenant, kind) {
+                let seen = active.change(&key, time, |effect, runtime| {
+                    observe::seen(effect, runtime, &listing, settings, now)
                 });
                 let Some(seen) = seen else { continue };
                 news |= seen.changed;
@@ -571,7 +575,7 @@ impl Runner {
                     operation: *id,
                     key: key.clone(),
                     thing,
-                    ours: held.ours(),
+                    ours: active.ours(),
                 }));
             }
         }
@@ -585,15 +589,21 @@ impl Runner {
         }
     }
 
-    fn report(&self, held: &Held, key: &EffectKey, fault: Option<&Fault>, now: Instant) {
-        let Some(effect) = held.effect(key) else {
+    fn report(
+        &self,
+        active: &ActiveOperation,
+        key: &EffectKey,
+        fault: Option<&Fault>,
+        now: Instant,
+    ) {
+        let Some(effect) = active.effect(key) else {
             return;
         };
-        self.shared.pace.report(&effect.tenant.cloud, fault, now);
+        self.shared.gate.report(&effect.tenant.cloud, fault, now);
         if let Some(fault) = fault {
             let kind = effect.request.kind();
             let expected = kind == EffectKind::Import || fault.may_pass();
-            tracing::debug!(operation = %held.operation.id, %key, %fault, expected, "a cloud refused or did not answer");
+            tracing::debug!(operation = %active.operation.id, %key, %fault, expected, "a cloud refused or did not answer");
         }
     }
 }

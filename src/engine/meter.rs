@@ -3,11 +3,17 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{family::Family, histogram::Histogram},
 };
 
 use super::{
     aside::{Asides, Why},
-    pace::Pace,
+    call_gate::CallGate,
 };
 use crate::domain::{decision::Ending, id::CloudName};
 
@@ -39,26 +45,46 @@ impl Ended {
     }
 }
 
+/// What tells the durations of operations apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Labels {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+/// How long operations took, by kind and outcome.
+pub type Durations = Family<Labels, Histogram>;
+
+/// From an instant simulation to a volume of many TiB, in seconds.
+const BUCKETS: [f64; 10] = [
+    1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 43_200.0, 86_400.0,
+];
+
 /// What an engine counts, for others to read while it runs.
 #[derive(Debug, Clone)]
 pub struct Meter {
-    pace: Arc<Pace>,
+    gate: Arc<CallGate>,
     asides: Asides,
     ended: Arc<Mutex<BTreeMap<(&'static str, Ended), u64>>>,
+    durations: Durations,
 }
 
 impl Meter {
     /// One that counts nothing yet.
-    pub(super) fn new(pace: Arc<Pace>, asides: Asides) -> Self {
+    pub(super) fn new(gate: Arc<CallGate>, asides: Asides) -> Self {
         Self {
-            pace,
+            gate,
             asides,
             ended: Arc::default(),
+            durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
         }
     }
 
-    /// Counts an operation of a kind that ended.
-    pub(super) fn count(&self, kind: &'static str, ended: Ended) {
+    /// Counts an operation of a kind that ended, so long after it was admitted.
+    pub(super) fn count(&self, kind: &'static str, ended: Ended, after: Duration) {
+        let outcome = ended.name();
+        let durations = self.durations.get_or_create(&Labels { kind, outcome });
+        durations.observe(after.as_secs_f64());
         // A number has no invariant that a panic elsewhere could break half-way.
         let mut counts = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         *counts.entry((kind, ended)).or_default() += 1;
@@ -73,6 +99,11 @@ impl Meter {
             .collect()
     }
 
+    /// How long those took, from their admission.
+    pub fn durations(&self) -> Durations {
+        self.durations.clone()
+    }
+
     /// How many operations are set aside here, for each reason.
     pub fn set_aside(&self) -> Vec<(Why, u64)> {
         self.asides.count()
@@ -80,6 +111,6 @@ impl Meter {
 
     /// The clouds that are not asked for now, because they do not answer.
     pub fn closed(&self) -> Vec<CloudName> {
-        self.pace.closed()
+        self.gate.closed()
     }
 }

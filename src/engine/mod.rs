@@ -7,12 +7,12 @@
 
 mod act;
 pub mod aside;
+mod call_gate;
 mod guard;
 mod lane;
 pub mod meter;
 mod observe;
-mod pace;
-mod places;
+mod permits;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -25,10 +25,10 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use self::{aside::Asides, meter::Meter, pace::Pace};
+use self::{aside::Asides, call_gate::CallGate, meter::Meter};
 use crate::{
     domain::id::{Lane, ReplicaId, Tenant},
-    port::{clock::Clock, cloud::Cloud, store::Store},
+    port::{clock::Clock, cloud::Cloud, journal::Journal},
 };
 
 pub use crate::domain::decision::Planner;
@@ -104,12 +104,12 @@ impl Default for Settings {
 /// What every lane of an engine shares.
 #[derive(Clone)]
 struct Shared {
-    store: Arc<dyn Store>,
+    journal: Arc<dyn Journal>,
     cloud: Arc<dyn Cloud>,
     clock: Arc<dyn Clock>,
     planner: Planner,
     settings: Arc<Settings>,
-    pace: Arc<Pace>,
+    gate: Arc<CallGate>,
     asides: Asides,
     meter: Meter,
 }
@@ -144,25 +144,25 @@ impl Engine {
     /// An engine over these; `replica` must be another one in every process.
     pub fn new(
         replica: ReplicaId,
-        store: Arc<dyn Store>,
+        journal: Arc<dyn Journal>,
         cloud: Arc<dyn Cloud>,
         clock: Arc<dyn Clock>,
         planner: Planner,
         settings: Settings,
     ) -> Self {
-        let pace = Arc::new(Pace::new(&settings));
+        let gate = Arc::new(CallGate::new(&settings));
         let settings = Arc::new(settings);
         let asides = Asides::default();
-        let meter = Meter::new(Arc::clone(&pace), asides.clone());
+        let meter = Meter::new(Arc::clone(&gate), asides.clone());
         Self {
             replica,
             shared: Shared {
-                store,
+                journal,
                 cloud,
                 clock,
                 planner,
                 settings,
-                pace,
+                gate,
                 asides,
                 meter,
             },
@@ -177,7 +177,7 @@ impl Engine {
     /// Runs until `stop`; then the lanes are given back.
     pub async fn run(self, stop: CancellationToken) {
         let mut running: HashMap<Tenant, Running> = HashMap::new();
-        let mut admissions = self.shared.store.admissions();
+        let mut admissions = self.shared.journal.admissions();
         loop {
             admissions.borrow_and_update();
             self.claim(&mut running, &stop).await;
@@ -193,7 +193,7 @@ impl Engine {
         for (tenant, mut lane) in running {
             lane.end(&tenant).await;
         }
-        match self.shared.store.replica_leave(&self.replica).await {
+        match self.shared.journal.replica_leave(&self.replica).await {
             Ok(()) => tracing::info!("the work was handed over"),
             Err(error) => {
                 tracing::warn!(%error, "the work was not handed over; the leases end by themselves");
@@ -206,7 +206,7 @@ impl Engine {
         let settings = &self.shared.settings;
         let asked = Instant::now();
         let unread = self.shared.asides.unread(asked);
-        let claim = self.shared.store.lanes_claim(
+        let claim = self.shared.journal.lanes_claim(
             &self.replica,
             settings.lease,
             settings.lanes_max,
@@ -249,7 +249,7 @@ impl Engine {
             tracing::info!(%tenant, epoch, "the lane is not ours any more");
             let lane = Lane { tenant, epoch };
             // Takes nothing from another owner, because that one has another epoch.
-            if let Err(error) = self.shared.store.lane_release(&lane).await {
+            if let Err(error) = self.shared.journal.lane_release(&lane).await {
                 tracing::warn!(tenant = %lane.tenant, %error, "a lane was not given back; its lease ends by itself");
             }
         }

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::{
     Settings,
-    act::{Aside, Look, broken, broken_as, enter, waits},
-    turn::Rest,
+    act::{EffectRuntime, ListWanted, broken, broken_as, enter, waits},
+    turn::WaitPlan,
 };
 use crate::domain::{
     effect::{Effect, EffectKind, EffectState, Fact},
@@ -81,7 +81,7 @@ impl Listing {
     /// The thing of an effect: by its id once that is known, else by name. What we asked for by a
     /// name of ours is found by that too where an answer gave a wrong id.
     fn of(&self, effect: &Effect) -> Vec<&Sighting> {
-        let known = effect.external.as_deref().or(effect.request.known_id());
+        let known = effect.cloud_id.as_deref().or(effect.request.known_id());
         match (known.map(|id| self.by_id(id)), effect.request.kind()) {
             (Some(Some(sighting)), _) => vec![sighting],
             (None, _) | (Some(None), EffectKind::Make(_)) => self.by_name(&effect.name),
@@ -109,32 +109,32 @@ pub(super) struct Seen {
 /// Applies a list to an effect that waits for it.
 pub(super) fn seen(
     effect: &mut Effect,
-    aside: &mut Aside,
+    runtime: &mut EffectRuntime,
     listing: &Listing,
     settings: &Settings,
     now: Instant,
 ) -> Seen {
     let wanted = effect.request.watched() == Some(listing.kind)
         && effect.tenant == listing.tenant
-        && !aside.under_way
+        && !runtime.under_way
         && !effect.state.is_settled();
     if !wanted {
         return Seen::default();
     }
-    aside.obstacle = None;
-    let before = (effect.state, effect.status.clone(), effect.external.clone());
+    runtime.obstacle = None;
+    let before = (effect.state, effect.status.clone(), effect.cloud_id.clone());
     let mut found = listing.of(effect);
-    found.retain(|one| !aside.given_up.contains(&one.thing.id));
+    found.retain(|one| !runtime.given_up.contains(&one.thing.id));
     let copies = match (effect.state, effect.request.kind()) {
         (EffectState::Requested, EffectKind::Fill) => {
-            fill_doubted(effect, aside, found.first().copied(), listing, now);
+            fill_doubted(effect, runtime, found.first().copied(), listing, now);
             Vec::new()
         }
-        (EffectState::Requested, _) => doubted(effect, aside, &found, listing, settings, now),
+        (EffectState::Requested, _) => doubted(effect, runtime, &found, listing, settings, now),
         (EffectState::Leaving, _) | (EffectState::Accepted, EffectKind::Drop(_)) => {
             leaving(
                 effect,
-                aside,
+                runtime,
                 found.first().copied(),
                 listing,
                 settings,
@@ -144,23 +144,23 @@ pub(super) fn seen(
         }
         (EffectState::Accepted, _) => {
             // A status from before the answer says nothing: the volume was available then too.
-            if listing.started >= aside.since {
+            if listing.started >= runtime.since {
                 match found.first() {
                     Some(sighting) => {
                         if matches!(effect.request.kind(), EffectKind::Make(_)) {
-                            effect.external = Some(sighting.thing.id.clone());
+                            effect.cloud_id = Some(sighting.thing.id.clone());
                         }
-                        judged(effect, aside, sighting, now);
+                        judged(effect, runtime, sighting, now);
                     }
-                    None => aside.missing = true,
+                    None => runtime.missing = true,
                 }
             }
             Vec::new()
         }
-        (EffectState::Dropping, _) => dropping(effect, aside, &found, listing, settings, now),
+        (EffectState::Dropping, _) => dropping(effect, runtime, &found, listing, settings, now),
         (EffectState::Done | EffectState::Failed | EffectState::Gone, _) => Vec::new(),
     };
-    let after = (effect.state, effect.status.clone(), effect.external.clone());
+    let after = (effect.state, effect.status.clone(), effect.cloud_id.clone());
     Seen {
         changed: before != after,
         copies,
@@ -170,24 +170,29 @@ pub(super) fn seen(
 /// Applies what a question for one thing answered: a list had not shown it.
 pub(super) fn confirmed(
     effect: &mut Effect,
-    aside: &mut Aside,
+    runtime: &mut EffectRuntime,
     sighting: Option<&Sighting>,
     now: Instant,
 ) {
-    aside.under_way = false;
-    aside.missing = false;
+    runtime.under_way = false;
+    runtime.missing = false;
     if effect.state != EffectState::Accepted {
         return;
     }
     match sighting {
-        Some(sighting) => judged(effect, aside, sighting, now),
-        None => broken(effect, aside, "it vanished: somebody else deleted it", now),
+        Some(sighting) => judged(effect, runtime, sighting, now),
+        None => broken(
+            effect,
+            runtime,
+            "it vanished: somebody else deleted it",
+            now,
+        ),
     }
 }
 
 /// Judges a thing that was accepted.
-fn judged(effect: &mut Effect, aside: &mut Aside, sighting: &Sighting, now: Instant) {
-    aside.sighted(now);
+fn judged(effect: &mut Effect, runtime: &mut EffectRuntime, sighting: &Sighting, now: Instant) {
+    runtime.sighted(now);
     effect.status = Some(sighting.status.clone());
     match sighting.verdict() {
         // Nobody is left to wonder why nothing moves.
@@ -197,7 +202,7 @@ fn judged(effect: &mut Effect, aside: &mut Aside, sighting: &Sighting, now: Inst
         Verdict::Ready => {
             effect.fact = Some(Fact::Seen(Box::new(sighting.clone())));
             effect.fault = None;
-            enter(effect, aside, EffectState::Done, now);
+            enter(effect, runtime, EffectState::Done, now);
         }
         Verdict::Broken => {
             let why = sighting
@@ -205,7 +210,7 @@ fn judged(effect: &mut Effect, aside: &mut Aside, sighting: &Sighting, now: Inst
                 .as_deref()
                 .unwrap_or("the service gives no reason");
             let text = format!("it is {}: {why}", sighting.status);
-            broken_as(effect, aside, sighting.breakage(), &text, now);
+            broken_as(effect, runtime, sighting.breakage(), &text, now);
         }
     }
 }
@@ -214,18 +219,18 @@ fn judged(effect: &mut Effect, aside: &mut Aside, sighting: &Sighting, now: Inst
 /// between them do not show it.
 fn doubted(
     effect: &mut Effect,
-    aside: &mut Aside,
+    runtime: &mut EffectRuntime,
     found: &[&Sighting],
     listing: &Listing,
     settings: &Settings,
     now: Instant,
 ) -> Vec<Thing> {
-    if aside.doubt.is_none_or(|doubt| listing.started < doubt) {
+    if runtime.doubt.is_none_or(|doubt| listing.started < doubt) {
         return Vec::new();
     }
     match found {
         [] => {
-            if !absent_for_good(aside, listing, settings) {
+            if !absent_for_good(runtime, listing, settings) {
                 return Vec::new();
             }
             let final_word = effect.fault.as_ref().is_some_and(|fault| {
@@ -233,18 +238,18 @@ fn doubted(
                 fault.kind == FaultKind::Conflict || worn_out
             });
             if final_word {
-                enter(effect, aside, EffectState::Failed, now);
+                enter(effect, runtime, EffectState::Failed, now);
             } else {
                 // Provably not there: it is asked for again, under the same name.
-                aside.doubt = None;
-                aside.absent = None;
+                runtime.doubt = None;
+                runtime.absent = None;
             }
             Vec::new()
         }
         [sighting] => {
-            effect.external = Some(sighting.thing.id.clone());
-            enter(effect, aside, EffectState::Accepted, now);
-            judged(effect, aside, sighting, now);
+            effect.cloud_id = Some(sighting.thing.id.clone());
+            enter(effect, runtime, EffectState::Accepted, now);
+            judged(effect, runtime, sighting, now);
             Vec::new()
         }
         // The oldest is ours. It is adopted when the copies are gone, so that a crash in between
@@ -254,37 +259,37 @@ fn doubted(
 }
 
 /// Whether a thing that this list does not show has had its time to turn up.
-fn absent_for_good(aside: &mut Aside, listing: &Listing, settings: &Settings) -> bool {
-    let first = *aside.absent.get_or_insert(listing.started);
+fn absent_for_good(runtime: &mut EffectRuntime, listing: &Listing, settings: &Settings) -> bool {
+    let first = *runtime.absent.get_or_insert(listing.started);
     listing.started >= first + settings.settle && listing.started > first
 }
 
 /// A restore without an answer, judged by its volume.
 fn fill_doubted(
     effect: &mut Effect,
-    aside: &mut Aside,
+    runtime: &mut EffectRuntime,
     volume: Option<&Sighting>,
     listing: &Listing,
     now: Instant,
 ) {
-    if aside.doubt.is_none_or(|doubt| listing.started < doubt) {
+    if runtime.doubt.is_none_or(|doubt| listing.started < doubt) {
         return;
     }
     match volume {
         None => broken(
             effect,
-            aside,
+            runtime,
             "the volume vanished: somebody else deleted it",
             now,
         ),
         Some(volume) => match volume.verdict() {
             // Either it never began or it is over already; the same bytes again do no harm.
-            Verdict::Ready => aside.doubt = None,
+            Verdict::Ready => runtime.doubt = None,
             Verdict::Waiting => {
-                enter(effect, aside, EffectState::Accepted, now);
+                enter(effect, runtime, EffectState::Accepted, now);
                 effect.status = Some(volume.status.clone());
             }
-            Verdict::Broken => judged(effect, aside, volume, now),
+            Verdict::Broken => judged(effect, runtime, volume, now),
         },
     }
 }
@@ -292,30 +297,30 @@ fn fill_doubted(
 /// A thing that is to go, whose deletion was not accepted yet.
 fn dropping(
     effect: &mut Effect,
-    aside: &mut Aside,
+    runtime: &mut EffectRuntime,
     found: &[&Sighting],
     listing: &Listing,
     settings: &Settings,
     now: Instant,
 ) -> Vec<Thing> {
-    match (found, &effect.external) {
+    match (found, &effect.cloud_id) {
         // A list from before says nothing: the thing may be younger than it.
         ([], Some(_)) => {
-            if listing.started >= aside.since {
-                enter(effect, aside, EffectState::Gone, now);
+            if listing.started >= runtime.since {
+                enter(effect, runtime, EffectState::Gone, now);
             }
         }
         ([], None) => {
-            let told = aside.doubt.is_some_and(|doubt| listing.started >= doubt);
-            if told && absent_for_good(aside, listing, settings) {
-                enter(effect, aside, EffectState::Gone, now);
+            let told = runtime.doubt.is_some_and(|doubt| listing.started >= doubt);
+            if told && absent_for_good(runtime, listing, settings) {
+                enter(effect, runtime, EffectState::Gone, now);
             }
         }
         ([sighting, copies @ ..], _) => {
-            effect.external = Some(sighting.thing.id.clone());
+            effect.cloud_id = Some(sighting.thing.id.clone());
             effect.status = Some(sighting.status.clone());
-            aside.doubt = None;
-            aside.held_back = sighting.refuses_deletion();
+            runtime.doubt = None;
+            runtime.held_back = sighting.refuses_deletion();
             return copies.iter().map(|copy| copy.thing.clone()).collect();
         }
     }
@@ -325,13 +330,13 @@ fn dropping(
 /// A thing whose deletion was accepted.
 fn leaving(
     effect: &mut Effect,
-    aside: &mut Aside,
+    runtime: &mut EffectRuntime,
     sighting: Option<&Sighting>,
     listing: &Listing,
     settings: &Settings,
     now: Instant,
 ) {
-    if listing.started < aside.since {
+    if listing.started < runtime.since {
         return;
     }
     let is_drop = matches!(effect.request.kind(), EffectKind::Drop(_));
@@ -341,27 +346,28 @@ fn leaving(
         } else {
             EffectState::Gone
         };
-        return enter(effect, aside, end, now);
+        return enter(effect, runtime, end, now);
     };
     effect.status = Some(sighting.status.clone());
     if matches!(effect.request.kind(), EffectKind::Make(_)) {
         // Found by name where an answer gave a wrong id.
-        effect.external = Some(sighting.thing.id.clone());
+        effect.cloud_id = Some(sighting.thing.id.clone());
     }
     // An accepted deletion that leaves the thing as it was has been lost, or has failed. A server may
     // be on its way without a status that says so; Nova takes no offence at a second word.
     let untouched = !sighting.refuses_deletion();
-    if untouched && now.duration_since(aside.since) >= settings.settle {
+    if untouched && now.duration_since(runtime.since) >= settings.settle {
         let again = if is_drop {
             EffectState::Requested
         } else {
             EffectState::Dropping
         };
-        let failures = aside.failures + 1;
-        enter(effect, aside, again, now);
-        aside.failures = failures;
-        aside.not_before =
-            Some(now + super::pace::backoff(settings.retry_first, settings.retry_max, failures));
+        let failures = runtime.failures + 1;
+        enter(effect, runtime, again, now);
+        runtime.failures = failures;
+        runtime.not_before = Some(
+            now + super::call_gate::backoff(settings.retry_first, settings.retry_max, failures),
+        );
     }
 }
 
@@ -404,39 +410,42 @@ impl Lists {
     /// An operation waits for lists and times; answers when to look again, which was to be at `wake`.
     pub(super) fn wait(
         &mut self,
-        rest: &Rest,
+        wait_plan: &WaitPlan,
         wake: Instant,
         settings: &Settings,
         now: Instant,
     ) -> Instant {
-        for (index, look) in rest.looks.iter().enumerate() {
-            self.want(look, settings, now);
+        for (index, wanted) in wait_plan.lists.iter().enumerate() {
+            self.want(wanted, settings, now);
             // Three volumes of one operation are no crowd.
-            let earlier = rest.looks.iter().take(index);
-            let mut same = earlier.filter(|one| one.kind == look.kind && one.tenant == look.tenant);
+            let earlier = wait_plan.lists.iter().take(index);
+            let mut same =
+                earlier.filter(|one| one.kind == wanted.kind && one.tenant == wanted.tenant);
             if same.next().is_none()
-                && let Some(list) = self.list(&look.tenant, look.kind)
+                && let Some(list) = self.list(&wanted.tenant, wanted.kind)
             {
                 list.asking += 1;
             }
         }
-        rest.until.map_or(wake, |until| wake.min(until))
+        wait_plan.until.map_or(wake, |until| wake.min(until))
     }
 
     /// Somebody wants to see a list; one serves everybody who waits in that tenant for that kind.
-    pub(super) fn want(&mut self, look: &Look, settings: &Settings, now: Instant) {
-        let kinds = match self.kinds.get_mut(&look.tenant) {
+    pub(super) fn want(&mut self, wanted: &ListWanted, settings: &Settings, now: Instant) {
+        let kinds = match self.kinds.get_mut(&wanted.tenant) {
             Some(kinds) => kinds,
-            None => self.kinds.entry(look.tenant.clone()).or_default(),
+            None => self.kinds.entry(wanted.tenant.clone()).or_default(),
         };
-        let list = kinds.entry(look.kind).or_default();
+        let list = kinds.entry(wanted.kind).or_default();
         // Where things come to their end one after the other, the next is not far.
-        let quiet = list.news.map_or(look.since, |news| news.max(look.since));
+        let quiet = list
+            .news
+            .map_or(wanted.since, |news| news.max(wanted.since));
         let pause = interval(now.saturating_duration_since(quiet), list.crowd, settings);
         let pause = pause.max(list.took * settings.observe_effort);
         let after_last = list
             .last
-            .map_or(look.from, |last| (last + pause).max(look.from));
+            .map_or(wanted.from, |last| (last + pause).max(wanted.from));
         let due = list
             .not_before
             .map_or(after_last, |later| later.max(after_last));
@@ -489,7 +498,7 @@ impl Lists {
             };
             list.failures = if failed { list.failures + 1 } else { 0 };
             let wait =
-                super::pace::backoff(settings.retry_first, settings.retry_max, list.failures);
+                super::call_gate::backoff(settings.retry_first, settings.retry_max, list.failures);
             list.not_before = failed.then(|| now + wait);
         }
     }

@@ -6,9 +6,9 @@ use tokio::time::Instant;
 
 use super::{
     Settings,
-    act::{self, Aside, Leave, Move, next_move},
+    act::{self, EffectRuntime, NextStep, Outbound, next_step},
     observe::{self, Listing, Lists, Seen},
-    turn::Rest,
+    turn::WaitPlan,
 };
 use crate::{
     domain::{
@@ -40,7 +40,7 @@ fn effect(request: Request) -> Effect {
         request,
         disposal: Disposal::Product,
         state: EffectState::Requested,
-        external: None,
+        cloud_id: None,
         status: None,
         fact: None,
         fault: None,
@@ -105,9 +105,9 @@ fn fault(kind: FaultKind) -> Fault {
     Fault::new(kind, Service::BlockStorage, "create a volume", "no")
 }
 
-fn taken(external: &str) -> Answer {
+fn taken(cloud_id: &str) -> Answer {
     Answer {
-        external: Some(external.to_owned()),
+        cloud_id: Some(cloud_id.to_owned()),
         ready: false,
         fact: None,
     }
@@ -130,22 +130,22 @@ impl Watch {
 #[test]
 fn a_request_without_an_answer_is_adopted_from_a_list_that_started_later() {
     let (settings, mut watch) = (Settings::default(), Watch::start());
-    let (mut volume, mut aside) = (make_volume(), Aside::fresh(watch.0));
+    let (mut volume, mut runtime) = (make_volume(), EffectRuntime::fresh(watch.0));
     let early = watch.after(1);
     let lost = Err(fault(FaultKind::Unanswered));
-    act::answered(&mut volume, &mut aside, lost, &settings, watch.after(1));
+    act::answered(&mut volume, &mut runtime, lost, &settings, watch.after(1));
     let there = || vec![sighting(ThingKind::Volume, "v", NAME, "creating")];
     let stale = listing(ThingKind::Volume, early, there());
-    observe::seen(&mut volume, &mut aside, &stale, &settings, watch.after(1));
+    observe::seen(&mut volume, &mut runtime, &stale, &settings, watch.after(1));
     assert_eq!(
         volume.state,
         EffectState::Requested,
         "the list is older than the doubt"
     );
     let fresh = listing(ThingKind::Volume, watch.after(1), there());
-    observe::seen(&mut volume, &mut aside, &fresh, &settings, watch.after(1));
+    observe::seen(&mut volume, &mut runtime, &fresh, &settings, watch.after(1));
     assert_eq!(
-        (volume.state, volume.external.as_deref()),
+        (volume.state, volume.cloud_id.as_deref()),
         (EffectState::Accepted, Some("v"))
     );
 }
@@ -153,26 +153,26 @@ fn a_request_without_an_answer_is_adopted_from_a_list_that_started_later() {
 #[test]
 fn a_request_is_repeated_only_after_two_lists_with_a_settling_time_between_them() {
     let (settings, mut watch) = (Settings::default(), Watch::start());
-    let (mut volume, mut aside) = (make_volume(), Aside::doubtful(watch.0));
+    let (mut volume, mut runtime) = (make_volume(), EffectRuntime::doubtful(watch.0));
     let nothing = |at| listing(ThingKind::Volume, at, Vec::new());
     let first = nothing(watch.after(10));
-    observe::seen(&mut volume, &mut aside, &first, &settings, watch.0);
+    observe::seen(&mut volume, &mut runtime, &first, &settings, watch.0);
     let soon = nothing(watch.after(10));
-    observe::seen(&mut volume, &mut aside, &soon, &settings, watch.0);
-    let next = next_move(&volume, &aside, &settings, watch.0);
-    assert!(matches!(next, Move::Look(_)), "not yet: {next:?}");
+    observe::seen(&mut volume, &mut runtime, &soon, &settings, watch.0);
+    let next = next_step(&volume, &runtime, &settings, watch.0);
+    assert!(matches!(next, NextStep::List(_)), "not yet: {next:?}");
     let settled = nothing(watch.after(6000));
-    observe::seen(&mut volume, &mut aside, &settled, &settings, watch.0);
+    observe::seen(&mut volume, &mut runtime, &settled, &settings, watch.0);
     assert_eq!(
-        next_move(&volume, &aside, &settings, watch.0),
-        Move::Leave(Leave::Send)
+        next_step(&volume, &runtime, &settings, watch.0),
+        NextStep::Call(Outbound::Send)
     );
 }
 
 #[test]
 fn of_two_copies_the_older_stays_and_is_adopted_when_the_younger_is_gone() {
     let (settings, mut watch) = (Settings::default(), Watch::start());
-    let (mut volume, mut aside) = (make_volume(), Aside::doubtful(watch.0));
+    let (mut volume, mut runtime) = (make_volume(), EffectRuntime::doubtful(watch.0));
     let older = sighting(ThingKind::Volume, "v", NAME, "available");
     let younger = sighting(ThingKind::Volume, "vv", NAME, "available");
     let both = listing(
@@ -180,11 +180,11 @@ fn of_two_copies_the_older_stays_and_is_adopted_when_the_younger_is_gone() {
         watch.after(1),
         vec![younger.clone(), older.clone()],
     );
-    let seen = observe::seen(&mut volume, &mut aside, &both, &settings, watch.0);
+    let seen = observe::seen(&mut volume, &mut runtime, &both, &settings, watch.0);
     assert_eq!(seen.copies, [younger.thing]);
     assert_eq!(volume.state, EffectState::Requested);
     let one = listing(ThingKind::Volume, watch.after(1), vec![older]);
-    let seen = observe::seen(&mut volume, &mut aside, &one, &settings, watch.0);
+    let seen = observe::seen(&mut volume, &mut runtime, &one, &settings, watch.0);
     assert_eq!(
         seen,
         Seen {
@@ -193,7 +193,7 @@ fn of_two_copies_the_older_stays_and_is_adopted_when_the_younger_is_gone() {
         }
     );
     assert_eq!(
-        (volume.state, volume.external.as_deref()),
+        (volume.state, volume.cloud_id.as_deref()),
         (EffectState::Done, Some("v"))
     );
 }
@@ -206,25 +206,25 @@ fn a_refusal_that_passes_keeps_the_request_and_one_that_does_not_ends_it() {
         FaultKind::Busy,
         FaultKind::ServiceDown,
     ] {
-        let (mut volume, mut aside) = (make_volume(), Aside::fresh(watch.0));
+        let (mut volume, mut runtime) = (make_volume(), EffectRuntime::fresh(watch.0));
         act::answered(
             &mut volume,
-            &mut aside,
+            &mut runtime,
             Err(fault(kind)),
             &settings,
             watch.0,
         );
         assert_eq!(volume.state, EffectState::Requested, "{kind:?}");
         assert!(matches!(
-            next_move(&volume, &aside, &settings, watch.0),
-            Move::Later(_)
+            next_step(&volume, &runtime, &settings, watch.0),
+            NextStep::Later(_)
         ));
     }
     for kind in [FaultKind::Quota, FaultKind::Forbidden, FaultKind::Invalid] {
-        let (mut volume, mut aside) = (make_volume(), Aside::fresh(watch.0));
+        let (mut volume, mut runtime) = (make_volume(), EffectRuntime::fresh(watch.0));
         act::answered(
             &mut volume,
-            &mut aside,
+            &mut runtime,
             Err(fault(kind)),
             &settings,
             watch.0,
@@ -236,18 +236,18 @@ fn a_refusal_that_passes_keeps_the_request_and_one_that_does_not_ends_it() {
 #[test]
 fn a_restore_is_judged_by_a_status_from_after_the_answer() {
     let (settings, mut watch) = (Settings::default(), Watch::start());
-    let (mut fill, mut aside) = (restore(), Aside::fresh(watch.0));
+    let (mut fill, mut runtime) = (restore(), EffectRuntime::fresh(watch.0));
     let before = watch.after(1);
     act::answered(
         &mut fill,
-        &mut aside,
+        &mut runtime,
         Ok(taken("v")),
         &settings,
         watch.after(1),
     );
     let available = || vec![sighting(ThingKind::Volume, "v", "x", "available")];
     let old = listing(ThingKind::Volume, before, available());
-    observe::seen(&mut fill, &mut aside, &old, &settings, watch.after(1));
+    observe::seen(&mut fill, &mut runtime, &old, &settings, watch.after(1));
     assert_eq!(
         fill.state,
         EffectState::Accepted,
@@ -258,14 +258,14 @@ fn a_restore_is_judged_by_a_status_from_after_the_answer() {
     let mut other = fill.clone();
     observe::seen(
         &mut other,
-        &mut aside.clone(),
+        &mut runtime.clone(),
         &failed,
         &settings,
         watch.after(1),
     );
     assert_eq!(other.state, EffectState::Failed);
     let new = listing(ThingKind::Volume, watch.after(1), available());
-    observe::seen(&mut fill, &mut aside, &new, &settings, watch.after(1));
+    observe::seen(&mut fill, &mut runtime, &new, &settings, watch.after(1));
     assert_eq!(fill.state, EffectState::Done);
 }
 
@@ -277,15 +277,15 @@ fn a_restore_without_an_answer_is_asked_for_again_unless_the_volume_shows_it() {
         ("restoring-backup", Some(EffectState::Accepted)),
     ];
     for (status, becomes) in cases {
-        let (mut fill, mut aside) = (restore(), Aside::doubtful(watch.0));
+        let (mut fill, mut runtime) = (restore(), EffectRuntime::doubtful(watch.0));
         let volume = vec![sighting(ThingKind::Volume, "v", "x", status)];
         let list = listing(ThingKind::Volume, watch.after(1), volume);
-        observe::seen(&mut fill, &mut aside, &list, &settings, watch.0);
+        observe::seen(&mut fill, &mut runtime, &list, &settings, watch.0);
         match becomes {
             Some(state) => assert_eq!(fill.state, state),
             None => assert_eq!(
-                next_move(&fill, &aside, &settings, watch.0),
-                Move::Leave(Leave::Send)
+                next_step(&fill, &runtime, &settings, watch.0),
+                NextStep::Call(Outbound::Send)
             ),
         }
     }
@@ -294,9 +294,15 @@ fn a_restore_without_an_answer_is_asked_for_again_unless_the_volume_shows_it() {
 #[test]
 fn an_import_that_was_done_by_somebody_else_is_adopted_by_its_id() {
     let (settings, mut watch) = (Settings::default(), Watch::start());
-    let (mut record, mut aside) = (import(), Aside::fresh(watch.0));
+    let (mut record, mut runtime) = (import(), EffectRuntime::fresh(watch.0));
     let conflict = Err(fault(FaultKind::Conflict));
-    act::answered(&mut record, &mut aside, conflict, &settings, watch.after(1));
+    act::answered(
+        &mut record,
+        &mut runtime,
+        conflict,
+        &settings,
+        watch.after(1),
+    );
     assert_eq!(record.state, EffectState::Requested);
     let there = vec![sighting(
         ThingKind::VolumeBackup,
@@ -305,7 +311,7 @@ fn an_import_that_was_done_by_somebody_else_is_adopted_by_its_id() {
         "available",
     )];
     let list = listing(ThingKind::VolumeBackup, watch.after(1), there);
-    observe::seen(&mut record, &mut aside, &list, &settings, watch.0);
+    observe::seen(&mut record, &mut runtime, &list, &settings, watch.0);
     assert_eq!(record.state, EffectState::Done);
     assert_eq!(
         record.thing(),
@@ -317,12 +323,18 @@ fn an_import_that_was_done_by_somebody_else_is_adopted_by_its_id() {
 #[test]
 fn a_conflict_that_no_list_explains_ends_the_import() {
     let (settings, mut watch) = (Settings::default(), Watch::start());
-    let (mut record, mut aside) = (import(), Aside::fresh(watch.0));
+    let (mut record, mut runtime) = (import(), EffectRuntime::fresh(watch.0));
     let conflict = Err(fault(FaultKind::Conflict));
-    act::answered(&mut record, &mut aside, conflict, &settings, watch.after(1));
+    act::answered(
+        &mut record,
+        &mut runtime,
+        conflict,
+        &settings,
+        watch.after(1),
+    );
     for _ in 0..2 {
         let list = listing(ThingKind::VolumeBackup, watch.after(6000), Vec::new());
-        observe::seen(&mut record, &mut aside, &list, &settings, watch.0);
+        observe::seen(&mut record, &mut runtime, &list, &settings, watch.0);
     }
     assert_eq!(record.state, EffectState::Failed);
 }
@@ -330,25 +342,25 @@ fn a_conflict_that_no_list_explains_ends_the_import() {
 #[test]
 fn what_a_list_does_not_show_is_asked_for_by_id_before_it_counts_as_vanished() {
     let (settings, mut watch) = (Settings::default(), Watch::start());
-    let (mut volume, mut aside) = (make_volume(), Aside::fresh(watch.0));
+    let (mut volume, mut runtime) = (make_volume(), EffectRuntime::fresh(watch.0));
     act::answered(
         &mut volume,
-        &mut aside,
+        &mut runtime,
         Ok(taken("v")),
         &settings,
         watch.after(1),
     );
     let list = listing(ThingKind::Volume, watch.after(1), Vec::new());
-    observe::seen(&mut volume, &mut aside, &list, &settings, watch.0);
+    observe::seen(&mut volume, &mut runtime, &list, &settings, watch.0);
     assert_eq!(
-        next_move(&volume, &aside, &settings, watch.0),
-        Move::Leave(Leave::Confirm)
+        next_step(&volume, &runtime, &settings, watch.0),
+        NextStep::Call(Outbound::Confirm)
     );
-    let (mut lagging, mut its) = (volume.clone(), aside.clone());
+    let (mut lagging, mut its) = (volume.clone(), runtime.clone());
     let there = sighting(ThingKind::Volume, "v", NAME, "available");
     observe::confirmed(&mut lagging, &mut its, Some(&there), watch.0);
     assert_eq!(lagging.state, EffectState::Done, "the list was behind");
-    observe::confirmed(&mut volume, &mut aside, None, watch.0);
+    observe::confirmed(&mut volume, &mut runtime, None, watch.0);
     assert_eq!(volume.state, EffectState::Failed);
     assert!(volume.fault.unwrap().message.contains("vanished"));
 }
@@ -356,61 +368,61 @@ fn what_a_list_does_not_show_is_asked_for_by_id_before_it_counts_as_vanished() {
 #[test]
 fn a_dropped_request_that_may_have_worked_is_looked_for_before_it_counts_as_gone() {
     let (settings, mut watch) = (Settings::default(), Watch::start());
-    let (mut volume, mut aside) = (make_volume(), Aside::doubtful(watch.0));
+    let (mut volume, mut runtime) = (make_volume(), EffectRuntime::doubtful(watch.0));
     volume.state = EffectState::Dropping;
     assert!(matches!(
-        next_move(&volume, &aside, &settings, watch.0),
-        Move::Look(_)
+        next_step(&volume, &runtime, &settings, watch.0),
+        NextStep::List(_)
     ));
     let there = vec![sighting(ThingKind::Volume, "v", NAME, "creating")];
     let list = listing(ThingKind::Volume, watch.after(1), there);
-    observe::seen(&mut volume, &mut aside, &list, &settings, watch.0);
-    let held = next_move(&volume, &aside, &settings, watch.0);
+    observe::seen(&mut volume, &mut runtime, &list, &settings, watch.0);
+    let held = next_step(&volume, &runtime, &settings, watch.0);
     assert!(
-        matches!(held, Move::Look(_)),
+        matches!(held, NextStep::List(_)),
         "creating refuses its deletion: {held:?}"
     );
     let ready = vec![sighting(ThingKind::Volume, "v", NAME, "available")];
     let list = listing(ThingKind::Volume, watch.after(1), ready);
-    observe::seen(&mut volume, &mut aside, &list, &settings, watch.0);
+    observe::seen(&mut volume, &mut runtime, &list, &settings, watch.0);
     assert_eq!(
-        next_move(&volume, &aside, &settings, watch.0),
-        Move::Leave(Leave::Delete)
+        next_step(&volume, &runtime, &settings, watch.0),
+        NextStep::Call(Outbound::Delete)
     );
-    act::deleted(&mut volume, &mut aside, Ok(()), &settings, watch.after(1));
+    act::deleted(&mut volume, &mut runtime, Ok(()), &settings, watch.after(1));
     assert_eq!(volume.state, EffectState::Leaving, "accepted is not gone");
     let list = listing(ThingKind::Volume, watch.after(1), Vec::new());
-    observe::seen(&mut volume, &mut aside, &list, &settings, watch.0);
+    observe::seen(&mut volume, &mut runtime, &list, &settings, watch.0);
     assert_eq!(volume.state, EffectState::Gone);
 }
 
 #[test]
 fn a_list_from_before_does_not_prove_that_a_thing_is_gone() {
     let (settings, mut watch) = (Settings::default(), Watch::start());
-    let (mut volume, mut aside) = (make_volume(), Aside::fresh(watch.0));
+    let (mut volume, mut runtime) = (make_volume(), EffectRuntime::fresh(watch.0));
     let early = watch.after(1);
     act::answered(
         &mut volume,
-        &mut aside,
+        &mut runtime,
         Ok(taken("v")),
         &settings,
         watch.after(1),
     );
     act::enter(
         &mut volume,
-        &mut aside,
+        &mut runtime,
         EffectState::Dropping,
         watch.after(1),
     );
     let old = listing(ThingKind::Volume, early, Vec::new());
-    observe::seen(&mut volume, &mut aside, &old, &settings, watch.0);
+    observe::seen(&mut volume, &mut runtime, &old, &settings, watch.0);
     assert_eq!(
         volume.state,
         EffectState::Dropping,
         "it is younger than that list"
     );
     let new = listing(ThingKind::Volume, watch.after(1), Vec::new());
-    observe::seen(&mut volume, &mut aside, &new, &settings, watch.0);
+    observe::seen(&mut volume, &mut runtime, &new, &settings, watch.0);
     assert_eq!(volume.state, EffectState::Gone);
 }
 
@@ -418,15 +430,15 @@ fn a_list_from_before_does_not_prove_that_a_thing_is_gone() {
 fn one_list_serves_everybody_and_slow_things_are_looked_at_less_often() {
     let (settings, watch) = (Settings::default(), Watch::start());
     let mut lists = Lists::default();
-    let look = |since: Instant| observe_look(since, since);
+    let look = |since: Instant| list_wanted(since, since);
     lists.begin();
     // Two things that one operation waits for.
-    let rest = |looks: usize| Rest {
-        looks: vec![look(watch.0); looks],
+    let wait_plan = |looks: usize| WaitPlan {
+        lists: vec![look(watch.0); looks],
         until: None,
     };
     for _ in 0..100 {
-        lists.wait(&rest(2), watch.0, &settings, watch.0);
+        lists.wait(&wait_plan(2), watch.0, &settings, watch.0);
     }
     assert_eq!(lists.start(watch.0, |_| true).len(), 1);
     lists.ended(
@@ -450,7 +462,7 @@ fn one_list_serves_everybody_and_slow_things_are_looked_at_less_often() {
     let crowded = settings.observe_min / settings.observe_crowd;
     assert_eq!(due(&mut lists, 0), Some(crowded), "of the turn before");
     lists.begin();
-    lists.wait(&rest(2), watch.0, &settings, watch.0);
+    lists.wait(&wait_plan(2), watch.0, &settings, watch.0);
     assert_eq!(due(&mut lists, 0), Some(settings.observe_min), "one");
     assert_eq!(due(&mut lists, 40), Some(Duration::from_secs(5)));
     assert_eq!(due(&mut lists, 600), Some(settings.observe_max));
@@ -465,7 +477,7 @@ fn after_news_the_next_look_is_soon_and_a_list_that_takes_long_is_asked_for_seld
     let after = |seconds| begun + Duration::from_secs(seconds);
     let looked = |lists: &mut Lists, at: Instant, took: u64, news: bool| {
         lists.begin();
-        lists.want(&observe_look(begun, begun), &settings, at);
+        lists.want(&list_wanted(begun, begun), &settings, at);
         assert_eq!(lists.start(at, |_| true).len(), 1);
         let ended = at + Duration::from_secs(took);
         lists.ended(&tenant, kind, at, false, &settings, ended);
@@ -473,7 +485,7 @@ fn after_news_the_next_look_is_soon_and_a_list_that_takes_long_is_asked_for_seld
             lists.told(&tenant, kind, ended);
         }
         lists.begin();
-        lists.want(&observe_look(begun, begun), &settings, ended);
+        lists.want(&list_wanted(begun, begun), &settings, ended);
         lists.next_due().map(|due| due.duration_since(at))
     };
     let quiet = looked(&mut lists, after(80), 0, false);
@@ -485,8 +497,8 @@ fn after_news_the_next_look_is_soon_and_a_list_that_takes_long_is_asked_for_seld
     assert_eq!(long, Some(effort), "so much longer than the list took");
 }
 
-fn observe_look(from: Instant, since: Instant) -> act::Look {
-    act::Look {
+fn list_wanted(from: Instant, since: Instant) -> act::ListWanted {
+    act::ListWanted {
         tenant: tenant(),
         kind: ThingKind::Volume,
         from,
@@ -503,21 +515,21 @@ fn in_use() -> Fault {
 #[test]
 fn who_uses_what_is_to_go_is_kept_in_its_row_and_asked_again_ever_later() {
     let (settings, mut watch) = (Settings::default(), Watch::start());
-    let (mut volume, mut aside) = (make_volume(), Aside::fresh(watch.0));
-    volume.external = Some("v".to_owned());
-    act::enter(&mut volume, &mut aside, EffectState::Dropping, watch.0);
+    let (mut volume, mut runtime) = (make_volume(), EffectRuntime::fresh(watch.0));
+    volume.cloud_id = Some("v".to_owned());
+    act::enter(&mut volume, &mut runtime, EffectState::Dropping, watch.0);
     let mut pauses = Vec::new();
     for looks in 1..=3 {
         assert_eq!(
-            next_move(&volume, &aside, &settings, watch.0),
-            Move::Leave(Leave::Delete),
+            next_step(&volume, &runtime, &settings, watch.0),
+            NextStep::Call(Outbound::Delete),
             "nothing but a look at the thing itself tells that it is free"
         );
-        act::deleted(&mut volume, &mut aside, Err(in_use()), &settings, watch.0);
+        act::deleted(&mut volume, &mut runtime, Err(in_use()), &settings, watch.0);
         let hold = volume.held.clone().expect("a holder");
         assert_eq!((hold.looks, hold.by), (looks, in_use().message));
         assert_eq!(volume.fault, None, "it is not why the effect failed");
-        let Move::Later(later) = next_move(&volume, &aside, &settings, watch.0) else {
+        let NextStep::Later(later) = next_step(&volume, &runtime, &settings, watch.0) else {
             panic!("it is asked again at once");
         };
         pauses.push(later - watch.0);
@@ -526,7 +538,7 @@ fn who_uses_what_is_to_go_is_kept_in_its_row_and_asked_again_ever_later() {
     assert!(pauses.is_sorted() && pauses[0] < pauses[2], "{pauses:?}");
     // Not to be heard is no sight of it; to be kept by something else ends the row.
     let silent = Fault::new(FaultKind::Unreachable, Service::BlockStorage, "x", "away");
-    act::deleted(&mut volume, &mut aside, Err(silent), &settings, watch.0);
+    act::deleted(&mut volume, &mut runtime, Err(silent), &settings, watch.0);
     assert_eq!(volume.held.as_ref().map(|hold| hold.looks), Some(3));
     let busy = Fault::new(
         FaultKind::Busy,
@@ -534,11 +546,11 @@ fn who_uses_what_is_to_go_is_kept_in_its_row_and_asked_again_ever_later() {
         "x",
         "it is detaching",
     );
-    act::deleted(&mut volume, &mut aside, Err(busy), &settings, watch.0);
+    act::deleted(&mut volume, &mut runtime, Err(busy), &settings, watch.0);
     assert_eq!(volume.held, None);
 
-    act::deleted(&mut volume, &mut aside, Err(in_use()), &settings, watch.0);
-    act::deleted(&mut volume, &mut aside, Ok(()), &settings, watch.0);
+    act::deleted(&mut volume, &mut runtime, Err(in_use()), &settings, watch.0);
+    act::deleted(&mut volume, &mut runtime, Ok(()), &settings, watch.0);
     assert_eq!((volume.held, volume.state), (None, EffectState::Leaving));
 }
 
@@ -549,32 +561,35 @@ fn a_deletion_of_its_own_that_is_held_is_counted_too_and_goes_on() {
         kind: ThingKind::Port,
         id: "p".to_owned(),
     };
-    let (mut drop, mut aside) = (effect(Request::Drop { thing }), Aside::fresh(watch.0));
+    let (mut drop, mut runtime) = (
+        effect(Request::Drop { thing }),
+        EffectRuntime::fresh(watch.0),
+    );
     for looks in 1..=2 {
-        act::answered(&mut drop, &mut aside, Err(in_use()), &settings, watch.0);
+        act::answered(&mut drop, &mut runtime, Err(in_use()), &settings, watch.0);
         assert_eq!(drop.state, EffectState::Requested);
         assert_eq!(drop.held.as_ref().map(|hold| hold.looks), Some(looks));
     }
     let answer = Answer {
-        external: None,
+        cloud_id: None,
         ready: true,
         fact: None,
     };
-    act::answered(&mut drop, &mut aside, Ok(answer), &settings, watch.0);
+    act::answered(&mut drop, &mut runtime, Ok(answer), &settings, watch.0);
     assert_eq!((drop.held, drop.state), (None, EffectState::Done));
 }
 
 #[test]
 fn a_copy_that_somebody_uses_is_left_and_the_oldest_is_adopted() {
     let (settings, watch) = (Settings::default(), Watch::start());
-    let (mut volume, mut aside) = (make_volume(), Aside::doubtful(watch.0));
+    let (mut volume, mut runtime) = (make_volume(), EffectRuntime::doubtful(watch.0));
     let there = ["old", "young"].map(|id| sighting(ThingKind::Volume, id, NAME, "available"));
     let list = listing(ThingKind::Volume, watch.0, there.to_vec());
-    let seen = observe::seen(&mut volume, &mut aside, &list, &settings, watch.0);
+    let seen = observe::seen(&mut volume, &mut runtime, &list, &settings, watch.0);
     let copies: Vec<String> = seen.copies.into_iter().map(|copy| copy.id).collect();
     assert_eq!(copies, ["young"]);
-    aside.given_up.extend(copies);
-    let seen = observe::seen(&mut volume, &mut aside, &list, &settings, watch.0);
+    runtime.given_up.extend(copies);
+    let seen = observe::seen(&mut volume, &mut runtime, &list, &settings, watch.0);
     assert_eq!(seen.copies, []);
     assert_eq!((volume.id(), volume.state), ("old", EffectState::Done));
 }

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use super::{
     Planner, Settings,
-    act::{self, Aside, Leave, Look, Move},
-    pace::backoff,
+    act::{self, EffectRuntime, ListWanted, NextStep, Outbound},
+    call_gate::backoff,
 };
 use crate::{
     domain::{
@@ -27,15 +27,15 @@ use crate::{
         sighting::{Thing, ThingKind},
         time::Timestamp,
     },
-    port::store::{News, OpenOperation, Turn},
+    port::journal::{OpenOperation, ResourceUpdate, Turn},
 };
 
-/// An operation in memory.
+/// An open operation of a lane, in memory.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct ActiveOperation {
     pub(super) operation: Operation,
     ledger: Ledger,
-    asides: HashMap<EffectKey, Aside>,
+    runtimes: HashMap<EffectKey, EffectRuntime>,
     /// Rows that differ from the store.
     changed: BTreeSet<EffectKey>,
     /// The planner has to be asked again.
@@ -45,14 +45,14 @@ pub(super) struct Held {
     /// When it last got on by anything.
     moved: Option<Timestamp>,
     detail: Option<Detail>,
-    news: Option<News>,
+    update: Option<ResourceUpdate>,
     /// When the planner is asked again although nothing has happened.
     again: Option<Timestamp>,
     /// What was to be done when it was last asked, where that was only to wait; until something happens
     /// to it, that is the answer.
-    rest: Option<Rest>,
-    /// Its planner panicked, so often in a row; nothing is done for it until the rest is over.
-    standstill: Option<(u32, Rest)>,
+    wait_plan: Option<WaitPlan>,
+    /// Its planner panicked, so often in a row; nothing is done for it until the wait is over.
+    standstill: Option<(u32, WaitPlan)>,
     ending: Ending,
     /// How long nobody worked at it differs from the store.
     idled: bool,
@@ -62,23 +62,23 @@ pub(super) struct Held {
 
 /// What an operation waits for when nothing is to be done about it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Rest {
+pub(super) struct WaitPlan {
     /// When it is asked again at the latest, if ever.
     pub(super) until: Option<Instant>,
     /// The lists that it wants to see, none of which another one of them makes needless.
-    pub(super) looks: Vec<Look>,
+    pub(super) lists: Vec<ListWanted>,
 }
 
-impl Rest {
-    fn wants(&mut self, look: Look) {
-        let covers = |one: &Look, other: &Look| {
+impl WaitPlan {
+    fn wants(&mut self, list: ListWanted) {
+        let covers = |one: &ListWanted, other: &ListWanted| {
             (one.kind, &one.tenant) == (other.kind, &other.tenant)
                 && one.from <= other.from
                 && one.since >= other.since
         };
-        if !self.looks.iter().any(|one| covers(one, &look)) {
-            self.looks.retain(|one| !covers(&look, one));
-            self.looks.push(look);
+        if !self.lists.iter().any(|one| covers(one, &list)) {
+            self.lists.retain(|one| !covers(&list, one));
+            self.lists.push(list);
         }
     }
 
@@ -87,13 +87,13 @@ impl Rest {
     }
 }
 
-impl Held {
+impl ActiveOperation {
     /// An operation as it was loaded: whatever was asked may have left and worked.
     pub(super) fn load(open: OpenOperation, time: Timestamp, now: Instant) -> Self {
-        let asides = open
+        let runtimes = open
             .ledger
             .iter()
-            .map(|effect| (effect.key.clone(), Aside::doubtful(now)))
+            .map(|effect| (effect.key.clone(), EffectRuntime::doubtful(now)))
             .collect();
         let operation = Operation {
             attended: time,
@@ -102,15 +102,15 @@ impl Held {
         Self {
             operation,
             ledger: open.ledger,
-            asides,
+            runtimes,
             changed: BTreeSet::new(),
             stale: true,
             told: None,
             moved: None,
             detail: open.detail,
-            news: None,
+            update: None,
             again: None,
-            rest: None,
+            wait_plan: None,
             standstill: None,
             ending: Ending::Open,
             idled: false,
@@ -124,8 +124,8 @@ impl Held {
         self.operation.attended = time;
         self.idled = true;
         self.stale = true;
-        self.rest = None;
-        self.asides.values_mut().for_each(Aside::outlived);
+        self.wait_plan = None;
+        self.runtimes.values_mut().for_each(EffectRuntime::outlived);
     }
 
     /// A caller cancelled it.
@@ -134,7 +134,7 @@ impl Held {
             self.operation.cancelled = cancelled;
             self.operation.cancel_keeps_volumes = keeps_volumes;
             self.stale = true;
-            self.rest = None;
+            self.wait_plan = None;
         }
     }
 
@@ -143,19 +143,19 @@ impl Held {
         &mut self,
         key: &EffectKey,
         time: Timestamp,
-        change: impl FnOnce(&mut Effect, &mut Aside) -> T,
+        change: impl FnOnce(&mut Effect, &mut EffectRuntime) -> T,
     ) -> Option<T> {
         let mut effect = self.ledger.get(key)?.clone();
-        let aside = self.asides.get_mut(key)?;
-        let waited = aside.obstacle.is_some();
-        self.rest = None;
-        let answer = change(&mut effect, aside);
+        let runtime = self.runtimes.get_mut(key)?;
+        let waited = runtime.obstacle.is_some();
+        self.wait_plan = None;
+        let answer = change(&mut effect, runtime);
         let before = self
             .ledger
             .get(key)
             .and_then(|before| before.fault.as_ref());
         effect.fault = effect.fault.map(|fault| fault.met(time, before));
-        self.stale |= waited != aside.obstacle.is_some();
+        self.stale |= waited != runtime.obstacle.is_some();
         // Whoever gives up may have waited for this look.
         self.stale |= self.ledger.unseen().contains(key);
         if self.ledger.get(key) != Some(&effect) {
@@ -219,7 +219,7 @@ impl Held {
         // Each round settles at least one effect or ends the loop, so the ledger bounds it.
         while (self.stale || late) && self.ending == Ending::Open {
             self.stale = false;
-            self.rest = None;
+            self.wait_plan = None;
             self.ledger.set_unseen(self.unseen(settings, now));
             // A planner only reads, so there is nothing that a panic could leave half done.
             let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -244,11 +244,11 @@ impl Held {
     fn stand_still(&mut self, settings: &Settings, now: Instant) {
         let panics = self.standstill.take().map_or(0, |(panics, _)| panics) + 1;
         let pause = backoff(settings.retry_first, settings.retry_max, panics);
-        let rest = Rest {
+        let wait_plan = WaitPlan {
             until: Some(now + pause),
-            looks: Vec::new(),
+            lists: Vec::new(),
         };
-        self.standstill = Some((panics, rest));
+        self.standstill = Some((panics, wait_plan));
         self.stale = true;
         // What it told last is not what its resource says from now on.
         self.told = None;
@@ -260,17 +260,17 @@ impl Held {
     }
 
     /// Until when nothing is done for it, where that is so.
-    pub(super) fn stands_still(&self, now: Instant) -> Option<&Rest> {
-        let (_, rest) = self.standstill.as_ref()?;
-        Some(rest).filter(|rest| rest.until.is_some_and(|until| now < until))
+    pub(super) fn stands_still(&self, now: Instant) -> Option<&WaitPlan> {
+        let (_, wait_plan) = self.standstill.as_ref()?;
+        Some(wait_plan).filter(|wait_plan| wait_plan.until.is_some_and(|until| now < until))
     }
 
     /// The effects whose rows are history.
     fn unseen(&self, settings: &Settings, now: Instant) -> BTreeSet<EffectKey> {
         let unseen = self.ledger.iter().filter(|effect| {
-            self.asides
+            self.runtimes
                 .get(&effect.key)
-                .is_some_and(|aside| act::is_unseen(effect, aside, settings.sight_age, now))
+                .is_some_and(|runtime| act::is_unseen(effect, runtime, settings.sight_age, now))
         });
         unseen.map(|effect| effect.key.clone()).collect()
     }
@@ -294,7 +294,7 @@ impl Held {
                 request: wish.request,
                 disposal: wish.disposal,
                 state: EffectState::Requested,
-                external: None,
+                cloud_id: None,
                 status: None,
                 fact: None,
                 fault: None,
@@ -303,20 +303,21 @@ impl Held {
                 changed: time,
             };
             self.ledger.put(effect);
-            self.asides.insert(wish.key.clone(), Aside::fresh(now));
+            self.runtimes
+                .insert(wish.key.clone(), EffectRuntime::fresh(now));
             self.changed.insert(wish.key);
         }
         for key in retries {
-            self.change(&key, time, |effect, aside| {
+            self.change(&key, time, |effect, runtime| {
                 // What was refused did nothing, so it leaves like the first time; why it was refused stays
                 // to be read until there is another answer.
                 if effect.state == EffectState::Failed {
-                    act::enter(effect, aside, EffectState::Requested, now);
+                    act::enter(effect, runtime, EffectState::Requested, now);
                 }
             });
         }
         for key in drops {
-            self.change(&key, time, |effect, aside| {
+            self.change(&key, time, |effect, runtime| {
                 if matches!(effect.state, EffectState::Requested | EffectState::Accepted)
                     && effect.fault.is_none()
                 {
@@ -325,29 +326,29 @@ impl Held {
                 // Only what is made can be dropped; anything else is abandoned, an imported record
                 // above all: deleting it would delete the bytes of the original.
                 if !matches!(effect.request.kind(), EffectKind::Make(_)) {
-                    return act::enter(effect, aside, EffectState::Gone, now);
+                    return act::enter(effect, runtime, EffectState::Gone, now);
                 }
                 // Whether the request left is still as doubtful as it was, and a request that is
                 // under way is waited for: its answer tells what there is to delete.
-                let (doubt, under_way) = (aside.doubt, aside.under_way);
+                let (doubt, under_way) = (runtime.doubt, runtime.under_way);
                 let requested = effect.state == EffectState::Requested;
-                act::enter(effect, aside, EffectState::Dropping, now);
-                aside.doubt = doubt.filter(|_| requested);
-                aside.under_way = under_way;
+                act::enter(effect, runtime, EffectState::Dropping, now);
+                runtime.doubt = doubt.filter(|_| requested);
+                runtime.under_way = under_way;
             });
-            let never_was = |effect: &Effect, aside: &Aside| {
+            let never_was = |effect: &Effect, runtime: &EffectRuntime| {
                 effect.state == EffectState::Dropping
-                    && effect.external.is_none()
-                    && aside.doubt.is_none()
-                    && !aside.under_way
+                    && effect.cloud_id.is_none()
+                    && runtime.doubt.is_none()
+                    && !runtime.under_way
             };
-            let settles = match (self.ledger.get(&key), self.asides.get(&key)) {
-                (Some(effect), Some(aside)) => never_was(effect, aside),
+            let settles = match (self.ledger.get(&key), self.runtimes.get(&key)) {
+                (Some(effect), Some(runtime)) => never_was(effect, runtime),
                 _ => false,
             };
             if settles {
-                self.change(&key, time, |effect, aside| {
-                    act::enter(effect, aside, EffectState::Gone, now);
+                self.change(&key, time, |effect, runtime| {
+                    act::enter(effect, runtime, EffectState::Gone, now);
                 });
             }
         }
@@ -399,9 +400,9 @@ impl Held {
             self.detail.clone_from(&report.detail);
         }
         report.progress.changed = self.moved;
-        let pending = self.news.take();
-        let detail_changed = detail_changed || pending.is_some_and(|news| news.detail_changed);
-        self.news = Some(News {
+        let pending = self.update.take();
+        let detail_changed = detail_changed || pending.is_some_and(|update| update.detail_changed);
+        self.update = Some(ResourceUpdate {
             state,
             report,
             detail_changed,
@@ -416,9 +417,9 @@ impl Held {
             .filter(|effect| !effect.state.is_settled())
             .find_map(|effect| {
                 let obstacle = self
-                    .asides
+                    .runtimes
                     .get(&effect.key)
-                    .and_then(|aside| aside.obstacle.as_ref());
+                    .and_then(|runtime| runtime.obstacle.as_ref());
                 obstacle.or(effect.fault.as_ref().filter(|fault| fault.may_pass()))
             })
     }
@@ -431,67 +432,69 @@ impl Held {
             .filter(|effect| !effect.state.is_settled())
         {
             if waits(effect)
-                && let Some(aside) = self.asides.get_mut(&effect.key)
+                && let Some(runtime) = self.runtimes.get_mut(&effect.key)
             {
-                self.stale |= aside.is_held_up_by(fault);
-                self.rest = None;
+                self.stale |= runtime.is_held_up_by(fault);
+                self.wait_plan = None;
             }
         }
     }
 
     /// What is still known to be all there is to do, which is to wait.
-    pub(super) fn rest(&self, now: Instant) -> Option<&Rest> {
-        let rest = self.rest.as_ref();
-        let rest = rest.filter(|rest| !self.stale && rest.until.is_none_or(|until| now < until));
-        self.stands_still(now).or(rest)
+    pub(super) fn wait_plan(&self, now: Instant) -> Option<&WaitPlan> {
+        let wait_plan = self.wait_plan.as_ref();
+        let wait_plan = wait_plan
+            .filter(|wait_plan| !self.stale && wait_plan.until.is_none_or(|until| now < until));
+        self.stands_still(now).or(wait_plan)
     }
 
     /// What to do next about every open effect, and what to wait for. A request that will be sent is
     /// counted in its row first, so that the row is written before the request leaves. One that must not
     /// leave now, for the fault that `refuses` names, waits for that.
-    pub(super) fn moves(
+    pub(super) fn next_calls(
         &mut self,
         settings: &Settings,
         time: Timestamp,
         now: Instant,
         mut refuses: impl FnMut(&Effect) -> Option<Fault>,
-    ) -> (Vec<(EffectKey, Leave)>, Rest) {
-        let (mut leaves, mut rest) = (Vec::new(), Rest::default());
+    ) -> (Vec<(EffectKey, Outbound)>, WaitPlan) {
+        let (mut calls, mut wait_plan) = (Vec::new(), WaitPlan::default());
         if self.ending != Ending::Open {
-            return (leaves, rest);
+            return (calls, wait_plan);
         }
-        let mut at_rest = true;
+        let mut only_waits = true;
         for key in self.open_effects() {
-            let (Some(effect), Some(aside)) = (self.ledger.get(&key), self.asides.get(&key)) else {
+            let (Some(effect), Some(runtime)) = (self.ledger.get(&key), self.runtimes.get(&key))
+            else {
                 continue;
             };
-            let leave = match act::next_move(effect, aside, settings, now) {
-                Move::Rest => continue,
-                Move::Later(later) => {
-                    rest.wakes(later);
+            let outbound = match act::next_step(effect, runtime, settings, now) {
+                NextStep::Wait => continue,
+                NextStep::Later(later) => {
+                    wait_plan.wakes(later);
                     continue;
                 }
-                Move::Look(look) => {
-                    rest.wants(look);
+                NextStep::List(list) => {
+                    wait_plan.wants(list);
                     continue;
                 }
-                Move::NeverWas => {
-                    at_rest = false;
-                    self.change(&key, time, |effect, aside| {
-                        act::enter(effect, aside, EffectState::Gone, now);
+                NextStep::NeverWas => {
+                    only_waits = false;
+                    self.change(&key, time, |effect, runtime| {
+                        act::enter(effect, runtime, EffectState::Gone, now);
                     });
                     continue;
                 }
-                Move::Leave(Leave::Send) if self.looks_only => continue,
-                Move::Leave(leave) => leave,
+                NextStep::Call(Outbound::Send) if self.looks_only => continue,
+                NextStep::Call(outbound) => outbound,
             };
-            at_rest = false;
+            only_waits = false;
             let obstacle = refuses(effect);
-            let Some(aside) = self.asides.get_mut(&key) else {
+            let Some(runtime) = self.runtimes.get_mut(&key) else {
                 continue;
             };
             if let Some(fault) = obstacle {
-                let news = aside.is_held_up_by(&fault);
+                let news = runtime.is_held_up_by(&fault);
                 self.stale |= news;
                 // A planner may have to know that nothing is heard, also where others were told so.
                 let reads = effect.request.kind() == EffectKind::Read;
@@ -500,8 +503,8 @@ impl Held {
                 }
                 continue;
             }
-            aside.under_way = true;
-            if leave == Leave::Send
+            runtime.under_way = true;
+            if outbound == Outbound::Send
                 && let Some(mut effect) = self.ledger.get(&key).cloned()
             {
                 effect.attempt += 1;
@@ -509,10 +512,10 @@ impl Held {
                 self.changed.insert(key.clone());
                 self.ledger.put(effect);
             }
-            leaves.push((key, leave));
+            calls.push((key, outbound));
         }
-        self.rest = at_rest.then(|| rest.clone());
-        (leaves, rest)
+        self.wait_plan = only_waits.then(|| wait_plan.clone());
+        (calls, wait_plan)
     }
 
     /// When the planner is asked at the latest, if ever.
@@ -532,12 +535,12 @@ impl Held {
 
     /// What has to be written, if anything.
     pub(super) fn take_turn(&mut self) -> Option<Turn> {
-        let news = self.news.take();
-        if self.changed.is_empty() && news.is_none() && !self.idled {
+        let update = self.update.take();
+        if self.changed.is_empty() && update.is_none() && !self.idled {
             return None;
         }
-        if let Some(news) = &news {
-            self.operation.resource_state = news.state;
+        if let Some(update) = &update {
+            self.operation.resource_state = update.state;
         }
         let changed = std::mem::take(&mut self.changed);
         let effects = changed
@@ -548,7 +551,7 @@ impl Held {
             operation: self.operation.id,
             resource: self.operation.resource,
             effects,
-            news,
+            update,
             idle: std::mem::take(&mut self.idled).then_some(self.operation.idle),
             ending: self.ending.clone(),
         })

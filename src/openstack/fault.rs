@@ -20,7 +20,7 @@ const READ_BYTES_MAX: usize = 64 << 10;
 /// An answer that is not a success, as far as it counts here.
 pub(super) struct Refusal<'a> {
     pub(super) service: Service,
-    pub(super) doing: &'a str,
+    pub(super) action: &'a str,
     pub(super) status: u16,
     pub(super) body: &'a [u8],
     pub(super) request_id: Option<String>,
@@ -55,7 +55,7 @@ pub(super) fn of_refusal(refusal: &Refusal<'_>, limits: &Limits) -> Fault {
     Fault {
         kind,
         service: refusal.service,
-        doing: refusal.doing.to_owned(),
+        action: refusal.action.to_owned(),
         status: Some(refusal.status),
         code: words
             .code
@@ -201,7 +201,7 @@ mod tests {
         of_refusal(
             &Refusal {
                 service,
-                doing: "do it",
+                action: "do it",
                 status,
                 body: body.as_bytes(),
                 request_id: Some("req-1".to_owned()),
@@ -226,7 +226,7 @@ mod tests {
         ] {
             let refusal = Refusal {
                 service: Service::Compute,
-                doing: "do it",
+                action: "do it",
                 status: 503,
                 body: body.as_bytes(),
                 request_id: Some("r".repeat(100_000)),

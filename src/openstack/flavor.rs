@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
+    call::{Call, segment},
     version::Microversion,
     wire::{nullable, number, properties},
 };

@@ -16,7 +16,8 @@
 use serde::Deserialize;
 
 use super::{
-    access::{Access, Call},
+    access::Access,
+    call::Call,
     port::TrunkDetails,
     security_group,
     thing::cinder,
@@ -63,7 +64,7 @@ pub(super) async fn check(
     thing: &Thing,
     ours: &[Thing],
 ) -> Result<Option<Use>, Fault> {
-    let doing = format!("delete the {thing}");
+    let action = format!("delete the {thing}");
     let used = match thing.kind {
         ThingKind::Volume => of_volume(access, tenant, &thing.id).await?,
         ThingKind::Port => of_port(access, &thing.id).await?,
@@ -88,7 +89,7 @@ pub(super) async fn check(
         Some(holder) => {
             let holder = introduce(access, holder).await;
             let service = super::thing::service(thing.kind);
-            Err(holder.fault(service, doing, &used.name))
+            Err(holder.fault(service, action, &used.name))
         }
     }
 }
@@ -224,8 +225,8 @@ async fn attaching(
     if version.is_none() {
         return Ok(nobody());
     }
-    let doing = format!("read for whom the volume {volume} is {status}");
-    let call = cinder(access, tenant, "attachments", &doing)
+    let action = format!("read for whom the volume {volume} is {status}");
+    let call = cinder(access, tenant, "attachments", &action)
         .query("volume_id", volume)
         .at(version);
     let All { attachments } = access.read(&call).await?;
@@ -288,8 +289,8 @@ const SUB_PORT: &str = "trunk:subport";
 
 /// The trunk that a port is the parent or a sub port of.
 async fn trunk_with(access: &Access, port: &str) -> Result<Option<Holder>, Fault> {
-    let doing = format!("look for the trunk of the port {port}");
-    let trunks = trunk::list(access, Call::get(Service::Network, "trunks", doing)).await?;
+    let action = format!("look for the trunk of the port {port}");
+    let trunks = trunk::list(access, Call::get(Service::Network, "trunks", action)).await?;
     let mut with_it = trunks.iter().filter(|trunk| trunk.has(port));
     Ok(with_it.next().map(|trunk| Holder::user("trunk", &trunk.id)))
 }
@@ -366,8 +367,8 @@ async fn of_key_pair(access: &Access, tenant: &Tenant, name: &str) -> Result<Vec
         #[serde(default)]
         key_name: Option<String>,
     }
-    let doing = format!("look for servers with the key pair {name}");
-    let mut call = Call::get(Service::Compute, "servers/detail", doing);
+    let action = format!("look for servers with the key pair {name}");
+    let mut call = Call::get(Service::Compute, "servers/detail", action);
     if access.foreign {
         call = call
             .query("all_tenants", "1")
@@ -424,7 +425,7 @@ fn told_instead(holders: &[Holder], ours: &[Thing], refusal: Fault) -> Fault {
             status: refusal.status,
             code: refusal.code,
             request_id: refusal.request_id,
-            ..holder.fault(refusal.service, refusal.doing, "")
+            ..holder.fault(refusal.service, refusal.action, "")
         },
     }
 }
@@ -453,8 +454,8 @@ pub(super) async fn of_refused_volume(
     if refusal.kind == FaultKind::NotFound {
         return refusal;
     }
-    let doing = format!("list the snapshots of volume {id}");
-    let call = cinder(access, tenant, "snapshots", &doing).query("volume_id", id);
+    let action = format!("list the snapshots of volume {id}");
+    let call = cinder(access, tenant, "snapshots", &action).query("volume_id", id);
     // Why it was refused is known; who it was tells only more.
     let Ok(found) = access.read::<Snapshots>(&call).await else {
         return refusal;

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
+    call::{Call, segment},
     wire::plain,
 };
 use crate::domain::{

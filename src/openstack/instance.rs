@@ -12,8 +12,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
     attributes::Odd,
+    call::{Call, segment},
     flavor::{self, Flavor},
     image, key_pair,
     network::is_refusal,
@@ -323,10 +324,10 @@ pub(super) async fn tie_volumes(
 ) -> Result<(), Fault> {
     let version = access.first_of(NOVA, &[Microversion(2, 85)]).await?;
     for volume in volumes {
-        let doing = format!("have the volume {volume} go with the server {server}");
+        let action = format!("have the volume {volume} go with the server {server}");
         if version.is_none() {
             let why = "Nova knows this only from microversion 2.85 on";
-            return Err(Fault::new(FaultKind::Invalid, NOVA, doing, why));
+            return Err(Fault::new(FaultKind::Invalid, NOVA, action, why));
         }
         let call = Call::put(
             NOVA,
@@ -335,7 +336,7 @@ pub(super) async fn tie_volumes(
                 segment(&server),
                 segment(&volume)
             ),
-            doing,
+            action,
             json!({"volumeAttachment": {"volumeId": volume, "delete_on_termination": true}}),
         );
         access.send(&call.at(version)).await?;

@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
+    call::{Call, segment},
     flavor, key_pair,
     network::{self, is_refusal},
     port,
@@ -160,9 +161,9 @@ async fn security_groups(access: &Access, tenant: &Tenant) -> Result<Vec<Securit
 }
 
 async fn zones(access: &Access, service: Service) -> Result<Vec<String>, Fault> {
-    let doing = format!("list the availability zones of {}", service.project());
+    let action = format!("list the availability zones of {}", service.project());
     let found: Zones = access
-        .read(&Call::get(service, "os-availability-zone", doing))
+        .read(&Call::get(service, "os-availability-zone", action))
         .await?;
     Ok(found
         .zones
@@ -173,8 +174,8 @@ async fn zones(access: &Access, service: Service) -> Result<Vec<String>, Fault> 
 }
 
 async fn limits(access: &Access, service: Service) -> Result<Map<String, Value>, Fault> {
-    let doing = format!("read the limits of {}", service.project());
-    let limits: Limits = access.read(&Call::get(service, "limits", doing)).await?;
+    let action = format!("read the limits of {}", service.project());
+    let limits: Limits = access.read(&Call::get(service, "limits", action)).await?;
     Ok(limits.limits.absolute)
 }
 

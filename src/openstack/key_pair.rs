@@ -5,10 +5,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    access::{Access, Call},
-    gather::worth_a_list,
-    version::Microversion,
-    wire::nullable,
+    access::Access, call::Call, coalescer::worth_a_list, version::Microversion, wire::nullable,
 };
 use crate::domain::{
     fault::{Fault, Service},
@@ -85,9 +82,9 @@ pub(super) fn path(name: &str) -> String {
 
 /// The key pairs of the acting user.
 pub(super) async fn list(access: &Access) -> Result<Vec<KeyPair>, Fault> {
-    let doing = "list the key pairs";
+    let action = "list the key pairs";
     let version = access.first_of(NOVA, &[PAGES]).await?;
-    let call = Call::get(NOVA, "os-keypairs", doing).at(version);
+    let call = Call::get(NOVA, "os-keypairs", action).at(version);
     let pairs: Vec<One> = if version.is_some() {
         access.pages(call, "keypairs").await?
     } else {
@@ -131,8 +128,8 @@ pub(super) async fn get(
     of_user: Option<&str>,
 ) -> Result<Option<KeyPair>, Fault> {
     let about = format!("key pairs of {}", of_user.unwrap_or("the acting user"));
-    let gather = access.reads.key_pairs.of(access.subject(about));
-    let found = gather
+    let coalescer = access.shared::<KeyPair>(about);
+    let found = coalescer
         .get(
             vec![name.to_owned()],
             |pair| &pair.name,
@@ -175,7 +172,7 @@ pub(super) async fn make(
     if let Some(kind) = kind.filter(|_| version.is_some()) {
         pair["type"] = json!(kind);
     }
-    let doing = format!("create the key pair {name}");
-    let call = Call::post(NOVA, "os-keypairs", doing, json!({ "keypair": pair }));
+    let action = format!("create the key pair {name}");
+    let call = Call::post(NOVA, "os-keypairs", action, json!({ "keypair": pair }));
     Ok(access.read::<One>(&call.at(version)).await?.keypair.name)
 }

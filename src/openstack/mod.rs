@@ -3,30 +3,33 @@
 //!
 //! One file because all that is asked of a cloud is given to the noun that answers it here.
 //!
-//! Read [`Clouds`] first, then `place` (whose token is used), `access` (how a call is made), `fault`
-//! (what a refusal means); the other files have one noun of OpenStack each.
+//! Read [`Clouds`] first, then `cloud_sessions` (whose token is used), `call` and `access` (how a call
+//! is put together and sent), `fault` (what a refusal means); the other files have one noun of OpenStack
+//! each.
 
 mod access;
 mod attributes;
-mod backup;
+mod call;
 mod capture;
-mod carrier;
 mod catalogue;
+mod cloud_sessions;
+mod coalescer;
 pub mod config;
+mod connection;
 mod entry;
 mod fault;
 mod flavor;
-mod gather;
 mod holder;
+mod http_transport;
 mod image;
 mod instance;
 mod inventory;
 mod key_pair;
 pub mod limits;
 mod network;
-mod pace;
-mod place;
+mod pages;
 mod port;
+mod rate_limiter;
 mod refusals;
 mod root;
 mod security_group;
@@ -35,14 +38,16 @@ mod server_group;
 mod server_image;
 mod server_state;
 mod session;
+mod shared_reads;
 mod snapshot;
 mod thing;
+mod traffic;
 mod transfer;
-mod transport;
 mod trunk;
 mod version;
 mod versions;
 mod volume;
+mod volume_backup;
 mod volume_group;
 mod wire;
 mod wiring;
@@ -52,12 +57,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use futures::future::join_all;
 
-pub use carrier::{Carrier, Trouble};
-pub use transport::{TrafficCount, install_crypto};
+pub use connection::install_crypto;
+pub use http_transport::{HttpTransport, TransportError};
+pub use traffic::{Durations, TrafficCount};
 
 use self::{
-    access::Access, carrier::Connections, config::Config, entry::Entry, instance::AdminView,
-    inventory::Importer, limits::Limits, pace::Waiter, place::Place,
+    access::Access, cloud_sessions::CloudSessions, config::Config, entry::Entry,
+    http_transport::NetworkTransport, instance::AdminView, inventory::Importer, limits::Limits,
+    rate_limiter::Waiter,
 };
 use crate::{
     domain::{
@@ -78,8 +85,9 @@ use crate::{
 
 /// The clouds of the configuration.
 pub struct Clouds {
-    places: BTreeMap<CloudName, Place>,
+    by_name: BTreeMap<CloudName, CloudSessions>,
     limits: Limits,
+    durations: Durations,
 }
 
 impl Clouds {
@@ -88,41 +96,55 @@ impl Clouds {
     pub fn new(config: Config, clock: &Arc<dyn Clock>) -> Self {
         let limits = config.limits.clone();
         Self::reached(config, clock, |entry| {
-            Arc::new(Connections::new(entry, &limits))
+            Arc::new(NetworkTransport::new(entry, &limits))
         })
     }
 
-    /// The same, but all requests travel over `carrier` instead of connections of their own.
-    pub fn carried(config: Config, clock: &Arc<dyn Clock>, carrier: &Arc<dyn Carrier>) -> Self {
-        Self::reached(config, clock, |_| Arc::clone(carrier))
+    /// The same, but all requests travel over `transport` instead of connections of their own.
+    pub fn with_transport(
+        config: Config,
+        clock: &Arc<dyn Clock>,
+        transport: &Arc<dyn HttpTransport>,
+    ) -> Self {
+        Self::reached(config, clock, |_| Arc::clone(transport))
     }
 
     fn reached(
         config: Config,
         clock: &Arc<dyn Clock>,
-        carrier: impl Fn(&Entry) -> Arc<dyn Carrier>,
+        transport: impl Fn(&Entry) -> Arc<dyn HttpTransport>,
     ) -> Self {
         let Config { clouds, limits } = config;
-        let places = clouds
+        let durations = traffic::durations();
+        let by_name = clouds
             .into_iter()
             .map(|cloud| {
-                let place = Place::new(cloud, &limits, clock, &carrier);
-                (place.name().clone(), place)
+                let sessions = CloudSessions::new(cloud, &limits, clock, &durations, &transport);
+                (sessions.name().clone(), sessions)
             })
             .collect();
-        Self { places, limits }
+        Self {
+            by_name,
+            limits,
+            durations,
+        }
     }
 
     /// How often each cloud was called.
     pub fn traffic(&self) -> Vec<(CloudName, Vec<TrafficCount>)> {
-        self.places
+        self.by_name
             .iter()
-            .map(|(name, place)| (name.clone(), place.traffic.count()))
+            .map(|(name, sessions)| (name.clone(), sessions.traffic.count()))
             .collect()
     }
 
-    fn place(&self, cloud: &CloudName) -> Result<&Place, Fault> {
-        self.places.get(cloud).ok_or_else(|| {
+    /// How long the calls to all clouds took.
+    pub fn durations(&self) -> Durations {
+        self.durations.clone()
+    }
+
+    fn sessions(&self, cloud: &CloudName) -> Result<&CloudSessions, Fault> {
+        self.by_name.get(cloud).ok_or_else(|| {
             Fault::new(
                 FaultKind::Unconfigured,
                 Service::Identity,
@@ -136,7 +158,7 @@ impl Clouds {
     async fn in_time<T>(
         &self,
         service: Service,
-        doing: &str,
+        action: &str,
         read: impl Future<Output = Result<T, Fault>> + Send,
     ) -> Result<T, Fault> {
         match tokio::time::timeout(self.limits.composite(), read).await {
@@ -144,7 +166,7 @@ impl Clouds {
             Err(_) => Err(Fault::new(
                 FaultKind::Unanswered,
                 service,
-                doing,
+                action,
                 format!("it took longer than {} s", self.limits.composite_seconds),
             )),
         }
@@ -156,9 +178,9 @@ impl Clouds {
         server: &ServerId,
         waiter: Waiter,
     ) -> Result<Manifest, Fault> {
-        let doing = format!("read the instance {server}");
+        let action = format!("read the instance {server}");
         let read = self.instance_read(tenant, server, waiter);
-        self.in_time(Service::Compute, &doing, read).await
+        self.in_time(Service::Compute, &action, read).await
     }
 
     async fn instance_read(
@@ -167,12 +189,15 @@ impl Clouds {
         server: &ServerId,
         waiter: Waiter,
     ) -> Result<Manifest, Fault> {
-        let place = self.place(&tenant.cloud)?;
-        let access = place.keeper(&tenant.project).await?.waited_for_by(waiter);
+        let sessions = self.sessions(&tenant.cloud)?;
+        let access = sessions
+            .keeper(&tenant.project)
+            .await?
+            .waited_for_by(waiter);
         let admin = if access.token().await?.is_admin() {
             None
         } else {
-            let admin = place.admin(&tenant.project).await;
+            let admin = sessions.admin(&tenant.project).await;
             Some(admin.map(|(admin, _)| admin.waited_for_by(waiter)))
         };
         let view = match &admin {
@@ -184,16 +209,21 @@ impl Clouds {
         Box::pin(instance::read(&access, &view, tenant, server)).await
     }
 
+    /// The access in which things are made in a project.
+    async fn access(&self, tenant: &Tenant) -> Result<Access, Fault> {
+        self.sessions(&tenant.cloud)?.tenant(&tenant.project).await
+    }
+
     /// The access with which a caller of the service looks into a project, and waits for it.
     async fn look(&self, tenant: &Tenant) -> Result<Access, Fault> {
-        let access = self.place(&tenant.cloud)?.tenant(&tenant.project).await?;
+        let access = self.access(tenant).await?;
         Ok(access.waited_for_by(Waiter::Caller))
     }
 
     async fn inventory_read(&self, tenant: &Tenant) -> Result<Fact, Fault> {
-        let place = self.place(&tenant.cloud)?;
-        let access = place.tenant(&tenant.project).await?;
-        let admin = match place.admin(&tenant.project).await {
+        let sessions = self.sessions(&tenant.cloud)?;
+        let access = sessions.tenant(&tenant.project).await?;
+        let admin = match sessions.admin(&tenant.project).await {
             Ok((admin, reach)) => Some((admin, reach)),
             Err(fault) if fault.may_pass() => return Err(fault),
             Err(_) => None,
@@ -207,13 +237,13 @@ impl Clouds {
     }
 
     async fn allowance_in_time(&self, tenant: &Tenant, export: bool) -> Result<Fact, Fault> {
-        let doing = "read what the tenant may still make";
+        let action = "read what the tenant may still make";
         let read = self.allowance_read(tenant, export);
-        self.in_time(Service::BlockStorage, doing, read).await
+        self.in_time(Service::BlockStorage, action, read).await
     }
 
     async fn allowance_read(&self, tenant: &Tenant, export: bool) -> Result<Fact, Fault> {
-        let access = self.place(&tenant.cloud)?.tenant(&tenant.project).await?;
+        let access = self.access(tenant).await?;
         let right = async {
             if !export {
                 return Ok(Right::Unknown);
@@ -223,7 +253,7 @@ impl Clouds {
                 Err(fault) if fault.may_pass() => return Err(fault),
                 Err(fault) => return Ok(Right::Refused(fault.to_string())),
             };
-            backup::export_right(&exporter).await
+            volume_backup::export_right(&exporter).await
         };
         let quotas = inventory::volume_quotas(&access, &tenant.project);
         let (quotas, export) = futures::try_join!(quotas, right)?;
@@ -238,8 +268,8 @@ impl Clouds {
         name: &str,
         request: &Request,
     ) -> Result<Answer, Fault> {
-        let place = self.place(&tenant.cloud)?;
-        let access = place.tenant(&tenant.project).await?;
+        let sessions = self.sessions(&tenant.cloud)?;
+        let access = sessions.tenant(&tenant.project).await?;
         match request {
             Request::MakeSnapshot { .. }
             | Request::TakeSnapshot { .. }
@@ -258,7 +288,8 @@ impl Clouds {
                 incremental,
             } => {
                 let from = snapshot.as_ref();
-                let id = backup::make(&access, name, volume, from, description, *incremental);
+                let id =
+                    volume_backup::make(&access, name, volume, from, description, *incremental);
                 id.await.map(accepted)
             }
             Request::MakeVolume {
@@ -280,8 +311,8 @@ impl Clouds {
                 volume::make(&access, name, &wish).await.map(accepted)
             }
             Request::TakeVolume { volume, from } => {
-                let giver = place.tenant(from).await?;
-                transfer::take(&giver, &access, volume, name).await?;
+                let donor = sessions.tenant(from).await?;
+                transfer::accept(&donor, &access, volume, name).await?;
                 Ok(accepted(volume.as_str().to_owned()))
             }
             Request::MakeSecurityGroup {
@@ -305,7 +336,7 @@ impl Clouds {
             Request::MakeTrunk { .. } => trunk::make(&access, name, request).await.map(ready),
             Request::MakeServer(plan) => server::make(&access, name, plan).await.map(accepted),
             Request::RestoreVolumeBackup { backup, volume, .. } => {
-                backup::restore(&access, backup, volume).await?;
+                volume_backup::restore(&access, backup, volume).await?;
                 Ok(accepted(volume.as_str().to_owned()))
             }
             Request::ApplyVolume { .. } => volume::apply(&access, request).await.map(done),
@@ -335,7 +366,7 @@ impl Clouds {
             Request::ApplyVolumeBackup {
                 backup,
                 description,
-            } => backup::describe(&access, backup, description)
+            } => volume_backup::describe(&access, backup, description)
                 .await
                 .map(done),
             Request::ImportRecord { .. }
@@ -355,11 +386,11 @@ impl Clouds {
     /// The access for what usually only an admin may do. Without an admin entry the tenant tries:
     /// a policy may allow it, and otherwise says so itself.
     async fn admin_or_tenant(&self, tenant: &Tenant) -> Result<Access, Fault> {
-        let place = self.place(&tenant.cloud)?;
-        if place.has_admin() {
-            return Ok(place.admin(&tenant.project).await?.0);
+        let sessions = self.sessions(&tenant.cloud)?;
+        if sessions.has_admin() {
+            return Ok(sessions.admin(&tenant.project).await?.0);
         }
-        place.tenant(&tenant.project).await
+        sessions.tenant(&tenant.project).await
     }
 
     async fn presence_read(
@@ -368,21 +399,21 @@ impl Clouds {
         backups: &[VolumeBackupId],
         others: &[ProjectId],
     ) -> Result<Fact, Fault> {
-        let place = self.place(&tenant.cloud)?;
+        let sessions = self.sessions(&tenant.cloud)?;
         let mut seen = Vec::new();
-        match place.tenant(&tenant.project).await {
+        match sessions.tenant(&tenant.project).await {
             Ok(access) => seen.push(access),
-            Err(fault) if fault.kind == FaultKind::Unconfigured && place.has_admin() => {}
+            Err(fault) if fault.kind == FaultKind::Unconfigured && sessions.has_admin() => {}
             Err(fault) => return Err(fault),
         }
-        let admin = match place.admin(&tenant.project).await {
+        let admin = match sessions.admin(&tenant.project).await {
             Ok((access, _)) => Some(access),
             Err(fault) if fault.kind == FaultKind::Unconfigured => None,
             Err(fault) => return Err(fault),
         };
         if admin.is_none() {
             for project in others.iter().filter(|other| **other != tenant.project) {
-                match place.tenant(project).await {
+                match sessions.tenant(project).await {
                     Ok(access) => seen.push(access),
                     Err(fault) if fault.may_pass() => return Err(fault),
                     // No credential reaches it, so what it holds is of no use either.
@@ -390,7 +421,7 @@ impl Clouds {
                 }
             }
         }
-        backup::presence(&seen, admin.as_ref(), backups).await
+        volume_backup::presence(&seen, admin.as_ref(), backups).await
     }
 }
 
@@ -425,7 +456,7 @@ fn not_of_a_tenant() -> Fault {
 
 fn accepted(id: String) -> Answer {
     Answer {
-        external: Some(id),
+        cloud_id: Some(id),
         ready: false,
         fact: None,
     }
@@ -433,7 +464,7 @@ fn accepted(id: String) -> Answer {
 
 fn ready(id: String) -> Answer {
     Answer {
-        external: Some(id),
+        cloud_id: Some(id),
         ready: true,
         fact: None,
     }
@@ -441,7 +472,7 @@ fn ready(id: String) -> Answer {
 
 fn done(_: ()) -> Answer {
     Answer {
-        external: None,
+        cloud_id: None,
         ready: true,
         fact: None,
     }
@@ -449,7 +480,7 @@ fn done(_: ()) -> Answer {
 
 fn fact(fact: Fact) -> Answer {
     Answer {
-        external: None,
+        cloud_id: None,
         ready: true,
         fact: Some(fact),
     }
@@ -489,18 +520,20 @@ impl Cloud for Clouds {
                 .await
                 .map(fact),
             Request::ReadParents { volumes } => {
-                let access = self.place(&tenant.cloud)?.tenant(&tenant.project).await?;
-                let newest = backup::parents(&access, volumes).await?;
+                let access = self.access(tenant).await?;
+                let newest = volume_backup::parents(&access, volumes).await?;
                 Ok(fact(Fact::Parents { newest }))
             }
             Request::ReadRecord { backup } => {
                 let access = self.admin_or_tenant(tenant).await?;
-                let exported = backup::export(&access, backup).await?;
+                let exported = volume_backup::export(&access, backup).await?;
                 Ok(fact(Fact::Record(exported)))
             }
             Request::ImportRecord { backup, record } => {
                 let access = self.admin_or_tenant(tenant).await?;
-                backup::import(&access, backup, record).await.map(accepted)
+                volume_backup::import(&access, backup, record)
+                    .await
+                    .map(accepted)
             }
             Request::ApplyErrorStatus { thing } => {
                 let access = self.admin_or_tenant(tenant).await?;
@@ -510,7 +543,9 @@ impl Cloud for Clouds {
             }
             Request::ApplyRecordFreed { backup, cut_off } => {
                 let access = self.admin_or_tenant(tenant).await?;
-                backup::free(&access, backup, *cut_off).await.map(done)
+                volume_backup::free(&access, backup, *cut_off)
+                    .await
+                    .map(done)
             }
             Request::ApplySnapshotFreed { snapshot } => {
                 let access = self.admin_or_tenant(tenant).await?;
@@ -521,9 +556,9 @@ impl Cloud for Clouds {
                 backup_project,
                 volume,
             } if *backup_project != tenant.project => {
-                let place = self.place(&tenant.cloud)?;
-                let (access, _) = place.admin(&tenant.project).await?;
-                backup::restore(&access, backup, volume).await?;
+                let sessions = self.sessions(&tenant.cloud)?;
+                let (access, _) = sessions.admin(&tenant.project).await?;
+                volume_backup::restore(&access, backup, volume).await?;
                 Ok(accepted(volume.as_str().to_owned()))
             }
             Request::Drop { thing } => {
@@ -566,42 +601,42 @@ impl Cloud for Clouds {
         thing: &Thing,
         ours: &[Thing],
     ) -> Result<(), Fault> {
-        let place = self.place(&tenant.cloud)?;
-        let access = place.keeper(&tenant.project).await?;
+        let sessions = self.sessions(&tenant.cloud)?;
+        let access = sessions.keeper(&tenant.project).await?;
         thing::delete(&access, tenant, thing, ours).await
     }
 
     async fn things_list(&self, tenant: &Tenant, kind: ThingKind) -> Result<Vec<Sighting>, Fault> {
-        let place = self.place(&tenant.cloud)?;
+        let sessions = self.sessions(&tenant.cloud)?;
         let service = thing::service(kind);
-        let doing = format!("list the {}s", kind.noun());
-        self.in_time(service, &doing, async {
-            let access = place.keeper(&tenant.project).await?;
+        let action = format!("list the {}s", kind.noun());
+        self.in_time(service, &action, async {
+            let access = sessions.keeper(&tenant.project).await?;
             thing::list(&access, tenant, kind).await
         })
         .await
     }
 
     async fn thing_get(&self, tenant: &Tenant, thing: &Thing) -> Result<Option<Sighting>, Fault> {
-        let place = self.place(&tenant.cloud)?;
-        let access = place.keeper(&tenant.project).await?;
+        let sessions = self.sessions(&tenant.cloud)?;
+        let access = sessions.keeper(&tenant.project).await?;
         thing::get(&access, thing).await
     }
 
     async fn clouds_list(&self) -> Vec<CloudInfo> {
-        join_all(self.places.values().map(Place::info)).await
+        join_all(self.by_name.values().map(CloudSessions::info)).await
     }
 
     fn cloud_names(&self) -> Vec<CloudName> {
-        self.places.keys().cloned().collect()
+        self.by_name.keys().cloned().collect()
     }
 
     async fn tenants_list(&self, cloud: &CloudName) -> Result<Vec<TenantInfo>, Fault> {
-        self.place(cloud)?.tenants().await
+        self.sessions(cloud)?.tenants().await
     }
 
     async fn tenant_reached(&self, tenant: &Tenant) -> Result<bool, Fault> {
-        match self.place(&tenant.cloud)?.tenant(&tenant.project).await {
+        match self.sessions(&tenant.cloud)?.tenant(&tenant.project).await {
             Ok(_) => Ok(true),
             Err(fault) if fault.kind == FaultKind::Unconfigured => Ok(false),
             Err(fault) => Err(fault),

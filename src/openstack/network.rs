@@ -6,7 +6,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    access::{Access, Call},
+    access::Access,
+    call::Call,
     wire::{flag, nullable},
 };
 use crate::domain::{
@@ -67,7 +68,7 @@ pub(super) async fn having<T: DeserializeOwned>(
     values: &[String],
 ) -> Result<Vec<T>, Fault> {
     access
-        .gathered(collection, field, values.to_vec(), |values| {
+        .coalesced(collection, field, values.to_vec(), |values| {
             portions(access, collection, field, values, None)
         })
         .await
@@ -84,7 +85,7 @@ pub(super) async fn portions(
 ) -> Result<Vec<Value>, Fault> {
     let mut found = Vec::new();
     let key = collection.replace('-', "_");
-    for portion in values.chunks(access.session.line.limits().ids_per_filter) {
+    for portion in values.chunks(access.session.connection.limits().ids_per_filter) {
         let call = Call::get(NEUTRON, collection, format!("list the {collection}"));
         let call = portion
             .iter()

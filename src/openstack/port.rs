@@ -4,8 +4,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
     attributes::{self, Odd},
+    call::{Call, segment},
     network::is_refusal,
     wire::{cut, nullable},
 };
@@ -304,7 +305,7 @@ fn body(name: &str, request: &Request) -> Map<String, Value> {
 
 /// Sets one thing on a port.
 pub(super) async fn set(access: &Access, id: &PortId, setting: &PortSetting) -> Result<(), Fault> {
-    let doing = format!("set the {} of the port {id}", setting.attribute());
+    let action = format!("set the {} of the port {id}", setting.attribute());
     let (key, value) = match setting {
         PortSetting::Description(text) => ("description", json!(cut(text))),
         PortSetting::AddressPairs(pairs) => ("allowed_address_pairs", pairs_of(pairs)),
@@ -313,18 +314,18 @@ pub(super) async fn set(access: &Access, id: &PortId, setting: &PortSetting) -> 
         PortSetting::DnsDomain(domain) => ("dns_domain", json!(domain)),
         PortSetting::QosPolicy(name) => (
             "qos_policy_id",
-            json!(policy_named(access, name, &doing).await?),
+            json!(policy_named(access, name, &action).await?),
         ),
         PortSetting::NoAddress => ("fixed_ips", json!([])),
         PortSetting::Up(up) => ("admin_state_up", json!(up)),
         PortSetting::Tags(tags) => {
             let path = format!("ports/{}/tags", segment(&id));
-            let call = Call::put(NEUTRON, path, doing, json!({ "tags": tags }));
+            let call = Call::put(NEUTRON, path, action, json!({ "tags": tags }));
             return access.send(&call).await.map(drop);
         }
     };
     let body = json!({"port": {key: value}});
-    let call = Call::put(NEUTRON, format!("ports/{}", segment(&id)), doing, body);
+    let call = Call::put(NEUTRON, format!("ports/{}", segment(&id)), action, body);
     access.send(&call).await.map(drop)
 }
 
@@ -351,8 +352,8 @@ struct Policy {
 }
 
 /// The one `QoS` policy of this name, of those that the tenant may use.
-async fn policy_named(access: &Access, name: &str, doing: &str) -> Result<String, Fault> {
-    let call = Call::get(NEUTRON, "qos/policies", doing).query("name", name);
+async fn policy_named(access: &Access, name: &str, action: &str) -> Result<String, Fault> {
+    let call = Call::get(NEUTRON, "qos/policies", action).query("name", name);
     let mut found: Vec<Policy> = access.pages(call, "policies").await?;
     found.retain(|policy| policy.name == name);
     match found.as_slice() {
@@ -360,7 +361,7 @@ async fn policy_named(access: &Access, name: &str, doing: &str) -> Result<String
         several => {
             let count = several.len();
             let message = format!("there are {count} QoS policies named `{name}`");
-            Err(Fault::new(FaultKind::Invalid, NEUTRON, doing, message))
+            Err(Fault::new(FaultKind::Invalid, NEUTRON, action, message))
         }
     }
 }
@@ -371,8 +372,8 @@ pub(super) async fn policy_name(access: &Access, id: &str) -> Result<Option<Stri
     struct One {
         policy: Policy,
     }
-    let doing = format!("read the QoS policy {id}");
-    let call = Call::get(NEUTRON, format!("qos/policies/{}", segment(&id)), doing);
+    let action = format!("read the QoS policy {id}");
+    let call = Call::get(NEUTRON, format!("qos/policies/{}", segment(&id)), action);
     match access.read::<One>(&call).await {
         Ok(found) => Ok(Some(found.policy.name)),
         Err(fault) if is_refusal(&fault) => Ok(None),

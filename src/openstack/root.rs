@@ -17,7 +17,8 @@
 use serde_json::{Map, Value};
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
+    call::{Call, segment},
     network::is_refusal,
     server::Server,
 };

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
     attributes::{self, Odd},
+    call::{Call, segment},
     network,
     wire::{cut, nullable, plain},
 };
@@ -263,8 +264,8 @@ struct Membership {
 /// A group that ports have and that refers to this one in a rule: Neutron would delete that rule with this
 /// group, without a word, and others would lose a way in.
 pub(super) async fn referring(access: &Access, id: &str) -> Result<Option<Holder>, Fault> {
-    let doing = format!("look for rules that refer to the security group {id}");
-    let rules = Call::get(NEUTRON, "security-group-rules", doing.as_str())
+    let action = format!("look for rules that refer to the security group {id}");
+    let rules = Call::get(NEUTRON, "security-group-rules", action.as_str())
         .query("remote_group_id", id)
         .query("fields", "id")
         .query("fields", "security_group_id");
@@ -277,7 +278,7 @@ pub(super) async fn referring(access: &Access, id: &str) -> Result<Option<Holder
     if referring.is_empty() {
         return Ok(None);
     }
-    let ports = memberships(access, &doing).await?;
+    let ports = memberships(access, &action).await?;
     let used = ports
         .iter()
         .flat_map(|port| &port.security_groups)
@@ -290,16 +291,16 @@ pub(super) async fn referring(access: &Access, id: &str) -> Result<Option<Holder
 
 /// The ports that have a group.
 pub(super) async fn members(access: &Access, id: &str) -> Result<Vec<Holder>, Fault> {
-    let doing = format!("look for ports that have the security group {id}");
-    let ports = memberships(access, &doing).await?;
+    let action = format!("look for ports that have the security group {id}");
+    let ports = memberships(access, &action).await?;
     let with_it = ports
         .iter()
         .filter(|port| port.security_groups.iter().any(|group| group == id));
     Ok(with_it.map(|port| Holder::user("port", &port.id)).collect())
 }
 
-async fn memberships(access: &Access, doing: &str) -> Result<Vec<Membership>, Fault> {
-    let ports = Call::get(NEUTRON, "ports", doing)
+async fn memberships(access: &Access, action: &str) -> Result<Vec<Membership>, Fault> {
+    let ports = Call::get(NEUTRON, "ports", action)
         .query("project_id", access.project.as_str())
         .query("fields", "id")
         .query("fields", "security_groups");
@@ -312,11 +313,11 @@ pub(super) async fn apply_rules(
     id: &SecurityGroupId,
     rules: &[SecurityGroupRule],
 ) -> Result<(), Fault> {
-    let doing = format!("set the rules of the security group {id}");
+    let action = format!("set the rules of the security group {id}");
     // Read in one piece with its group: a list of rules is empty for a group that is not there.
     let path = format!("security-groups/{}", segment(&id));
     let group = access
-        .read::<One>(&Call::get(NEUTRON, path, doing.as_str()))
+        .read::<One>(&Call::get(NEUTRON, path, action.as_str()))
         .await?
         .security_group;
     let present: Vec<(String, Meaning)> = group
@@ -336,7 +337,7 @@ pub(super) async fn apply_rules(
     if !lacking.is_empty() {
         let post = |rules: &[Map<String, Value>]| {
             let body = json!({ "security_group_rules": rules });
-            Call::post(NEUTRON, "security-group-rules", doing.as_str(), body)
+            Call::post(NEUTRON, "security-group-rules", action.as_str(), body)
         };
         match access.send(&post(&lacking)).await {
             // One rule that this Neutron does not know takes all with it, so each is asked for by itself.
@@ -356,10 +357,10 @@ pub(super) async fn apply_rules(
     let surplus: Vec<_> = present
         .iter()
         .filter(|(_, there)| !wanted.iter().any(|(meaning, _)| meaning == there))
-        .map(|(rule, _)| delete_rule(access, rule, doing.as_str()))
+        .map(|(rule, _)| delete_rule(access, rule, action.as_str()))
         .collect();
     stream::iter(surplus)
-        .buffer_unordered(access.session.line.limits().side_by_side)
+        .buffer_unordered(access.session.connection.limits().side_by_side)
         .try_collect()
         .await
 }
@@ -369,11 +370,11 @@ fn is_of_one_rule(fault: &Fault) -> bool {
     matches!(fault.kind, FaultKind::Invalid | FaultKind::Conflict)
 }
 
-async fn delete_rule(access: &Access, rule: &str, doing: &str) -> Result<(), Fault> {
+async fn delete_rule(access: &Access, rule: &str, action: &str) -> Result<(), Fault> {
     let call = Call::delete(
         NEUTRON,
         format!("security-group-rules/{}", segment(&rule)),
-        doing,
+        action,
     );
     match access.send(&call).await {
         Err(fault) if fault.kind == FaultKind::NotFound => Ok(()),

@@ -7,10 +7,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
     attributes::{self, Odd},
+    call::{Call, segment},
+    coalescer::worth_a_list,
     fault::presentable,
-    gather::worth_a_list,
     server_group,
     version::Microversion,
     wire::{InOrder, cut, flag, nullable, present, properties},
@@ -246,7 +247,7 @@ pub(super) async fn sightings(access: &Access, tenant: &Tenant) -> Result<Vec<Si
             "a cell of Nova is down, so that some servers are hidden",
         ));
     }
-    let characters_max = access.session.line.limits().message_characters_max;
+    let characters_max = access.session.connection.limits().message_characters_max;
     Ok(servers
         .into_iter()
         .map(|server| server.sighting(characters_max))
@@ -313,8 +314,8 @@ async fn show(
     version: Option<Microversion>,
 ) -> Result<Server, Fault> {
     let about = format!("servers of project {} at {version:?}", tenant.project);
-    let gather = access.reads.servers.of(access.subject(about));
-    let found = gather
+    let coalescer = access.shared::<Server>(about);
+    let found = coalescer
         .get(
             vec![id.as_str().to_owned()],
             |server| &server.id,
@@ -369,7 +370,7 @@ async fn show_together(
     }
     let asked: Vec<_> = ids.iter().map(|id| show_one(access, id, version)).collect();
     stream::iter(asked)
-        .buffered(access.session.line.limits().side_by_side)
+        .buffered(access.session.connection.limits().side_by_side)
         .filter_map(|answer| async {
             match answer {
                 Err(fault) if fault.kind == FaultKind::NotFound => None,
@@ -434,7 +435,7 @@ fn of_tenant(call: Call, access: &Access, tenant: &Tenant) -> Call {
 
 /// One server as a sighting.
 pub(super) async fn sighting(access: &Access, id: &str) -> Result<Sighting, Fault> {
-    let characters_max = access.session.line.limits().message_characters_max;
+    let characters_max = access.session.connection.limits().message_characters_max;
     Ok(get(access, id).await?.sighting(characters_max))
 }
 
@@ -599,18 +600,18 @@ pub(super) async fn set(
 
 /// Nova makes no server that is switched off, so one that is up is; what is down already stays.
 async fn stop(access: &Access, id: &ServerId) -> Result<(), Fault> {
-    let doing = format!("stop the server {id}");
+    let action = format!("stop the server {id}");
     let seen = get(access, id.as_str()).await?;
     if seen.status.eq_ignore_ascii_case("SHUTOFF") {
         return Ok(());
     }
     if seen.task.is_none() {
-        act(access, id, doing.clone(), json!({"os-stop": null}), None).await?;
+        act(access, id, action.clone(), json!({"os-stop": null}), None).await?;
     }
     Err(Fault::new(
         FaultKind::Busy,
         NOVA,
-        doing,
+        action,
         "it is on its way down",
     ))
 }
@@ -618,14 +619,14 @@ async fn stop(access: &Access, id: &ServerId) -> Result<(), Fault> {
 async fn act(
     access: &Access,
     id: &ServerId,
-    doing: String,
+    action: String,
     body: Value,
     version: Option<Microversion>,
 ) -> Result<(), Fault> {
     let call = Call::post(
         NOVA,
         format!("servers/{}/action", segment(&id)),
-        doing,
+        action,
         body,
     );
     access.send(&call.at(version)).await?;

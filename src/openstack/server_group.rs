@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
+    call::{Call, segment},
     network::is_refusal,
     server::Server,
     version::Microversion,
@@ -77,20 +78,21 @@ pub(super) async fn of_server(
     access: &Access,
     server: &Server,
 ) -> Result<(Option<ServerGroupFacts>, Option<String>), Fault> {
-    let doing = format!("read the server group of the server {}", server.id);
+    let action = format!("read the server group of the server {}", server.id);
     let version = access.first_of(NOVA, &[GROUP_POLICY]).await?;
     let tells_groups = access.first_of(NOVA, &[GROUPS_OF_SERVER]).await?.is_some();
     let found = if tells_groups {
         let Some(id) = server.server_groups.first() else {
             return Ok((None, None));
         };
-        let call = Call::get(NOVA, format!("os-server-groups/{}", segment(&id)), doing).at(version);
+        let call =
+            Call::get(NOVA, format!("os-server-groups/{}", segment(&id)), action).at(version);
         access
             .read::<OneGroup>(&call)
             .await
             .map(|one| Some(one.server_group))
     } else {
-        let call = Call::get(NOVA, "os-server-groups", doing).at(version);
+        let call = Call::get(NOVA, "os-server-groups", action).at(version);
         access.read::<Groups>(&call).await.map(|all| {
             all.server_groups
                 .into_iter()

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
+    call::{Call, segment},
     server, snapshot,
     version::Microversion,
     wire::{nullable, plain},
@@ -132,8 +133,12 @@ pub(super) async fn captured(
     image: &str,
     server: &ServerId,
 ) -> Result<Fact, Fault> {
-    let doing = format!("read the image {image}");
-    let call = Call::get(GLANCE, format!("images/{}", segment(&image)), doing.clone());
+    let action = format!("read the image {image}");
+    let call = Call::get(
+        GLANCE,
+        format!("images/{}", segment(&image)),
+        action.clone(),
+    );
     let seen: Map<String, Value> = access.read(&call).await?;
     // Older releases of Glance hand out a text with the list in it.
     let mapping = match seen.get("block_device_mapping") {
@@ -143,7 +148,7 @@ pub(super) async fn captured(
     };
     let mapping: Vec<Mapping> = mapping.map_err(|_| {
         let message = "its block_device_mapping cannot be read";
-        Fault::new(FaultKind::Unanswered, GLANCE, doing, message)
+        Fault::new(FaultKind::Unanswered, GLANCE, action, message)
     })?;
     let mut snapshots = Vec::new();
     for id in mapping.into_iter().filter_map(|one| one.snapshot_id) {

@@ -4,7 +4,8 @@
 use serde::Deserialize;
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
+    call::{Call, segment},
     network::is_refusal,
     server::{self, Server},
     wire::nullable,

@@ -18,9 +18,9 @@ use serde_json::{Value, json};
 
 use super::{
     catalogue::{self, Catalogue},
+    connection::{Connection, HttpRequest, Reply},
     entry::{Credential, Entry, Named},
     fault::{self, Refusal},
-    transport::{Ask, Line, Reply},
 };
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
@@ -82,17 +82,17 @@ fn yes() -> bool {
     true
 }
 
-/// The place of one token. Its lock is held while logging in, so that a hundred calls that find the
+/// Where one token is kept. Its lock is held while logging in, so that a hundred calls that find the
 /// token expired log in once; the ones that waited share the outcome, also a bad one, instead of
 /// each waiting for a Keystone that does not answer.
 #[derive(Default)]
 struct Slot {
     attempts: AtomicU64,
-    held: tokio::sync::Mutex<Held>,
+    state: tokio::sync::Mutex<LoginState>,
 }
 
 #[derive(Default)]
-struct Held {
+struct LoginState {
     token: Option<Arc<Token>>,
     failure: Option<Fault>,
 }
@@ -100,16 +100,16 @@ struct Held {
 /// One entry, logged in where it was needed.
 pub(super) struct Session {
     pub(super) entry: Entry,
-    pub(super) line: Line,
+    pub(super) connection: Connection,
     slots: std::sync::Mutex<HashMap<Scope, Arc<Slot>>>,
     projects: tokio::sync::Mutex<Option<(Timestamp, Arc<Vec<Project>>)>>,
 }
 
 impl Session {
-    pub(super) fn new(entry: Entry, line: Line) -> Self {
+    pub(super) fn new(entry: Entry, connection: Connection) -> Self {
         Self {
             entry,
-            line,
+            connection,
             slots: std::sync::Mutex::default(),
             projects: tokio::sync::Mutex::default(),
         }
@@ -126,9 +126,9 @@ impl Session {
             Arc::clone(slots.entry(scope.clone()).or_default())
         };
         let attempts_before = slot.attempts.load(Ordering::Acquire);
-        let mut held = slot.held.lock().await;
-        let now = self.line.clock().now();
-        let usable = held
+        let mut state = slot.state.lock().await;
+        let now = self.connection.clock().now();
+        let usable = state
             .token
             .clone()
             .filter(|token| refused.is_none_or(|refused| !Arc::ptr_eq(token, refused)));
@@ -138,7 +138,7 @@ impl Session {
             return Ok(Arc::clone(token));
         }
         let others_tried = slot.attempts.load(Ordering::Acquire) != attempts_before;
-        let outcome = match &held.failure {
+        let outcome = match &state.failure {
             Some(failure) if others_tried => Err(failure.clone()),
             Some(_) | None => {
                 let outcome = Box::pin(self.log_in(scope)).await;
@@ -149,18 +149,18 @@ impl Session {
         match outcome {
             Ok(token) => {
                 let token = Arc::new(token);
-                held.token = Some(Arc::clone(&token));
-                held.failure = None;
+                state.token = Some(Arc::clone(&token));
+                state.failure = None;
                 Ok(token)
             }
             Err(fault) => {
-                held.failure = Some(fault.clone());
+                state.failure = Some(fault.clone());
                 match usable {
                     // Keystone may be away for a while without stopping those who are in.
                     Some(token) if fault.may_pass() && now < token.ends => Ok(token),
                     Some(_) | None => {
                         if !fault.may_pass() {
-                            held.token = None;
+                            state.token = None;
                         }
                         Err(fault)
                     }
@@ -187,8 +187,8 @@ impl Session {
     pub(super) async fn projects(&self) -> Result<Arc<Vec<Project>>, Fault> {
         // Held while asking, so that many tenants at once ask once.
         let mut cached = self.projects.lock().await;
-        let now = self.line.clock().now();
-        let life = Duration::from_secs(self.line.limits().projects_seconds);
+        let now = self.connection.clock().now();
+        let life = Duration::from_secs(self.connection.limits().projects_seconds);
         if let Some((read, projects)) = cached.as_ref()
             && now.since(*read) < life
         {
@@ -209,7 +209,7 @@ impl Session {
     /// Asks Keystone now, whatever is remembered: whether it answers, takes the credential, and tells where
     /// all services are that are called.
     pub(super) async fn hail(&self) -> Result<(), Fault> {
-        let patience = Duration::from_secs(self.line.limits().login_seconds);
+        let patience = Duration::from_secs(self.connection.limits().login_seconds);
         let asked = async {
             let home = self.token(&Scope::Home, None).await?;
             self.read_projects(&home).await?;
@@ -240,27 +240,27 @@ impl Session {
         ] {
             let found = catalogue::root(service, &self.entry, &token.catalogue, project.as_str());
             found.map_err(|problem| {
-                let doing = format!("tell where {} is", service.project());
-                Fault::new(FaultKind::Unconfigured, Service::Identity, doing, problem)
+                let action = format!("tell where {} is", service.project());
+                Fault::new(FaultKind::Unconfigured, Service::Identity, action, problem)
             })?;
         }
         Ok(())
     }
 
     async fn read_projects(&self, home: &Arc<Token>) -> Result<Vec<Project>, Fault> {
-        let doing = "list the projects that the credential reaches";
-        let mut reply = self.ask_projects(home, doing).await?;
+        let action = "list the projects that the credential reaches";
+        let mut reply = self.ask_projects(home, action).await?;
         if reply.status == 401 {
             let fresh = self.token(&Scope::Home, Some(home)).await?;
-            reply = self.ask_projects(&fresh, doing).await?;
+            reply = self.ask_projects(&fresh, action).await?;
         }
-        read_field(&self.judged(doing, reply)?, doing, "projects")
+        read_field(&self.judged(action, reply)?, action, "projects")
     }
 
-    async fn ask_projects(&self, token: &Token, doing: &str) -> Result<Reply, Fault> {
-        let url = format!("{}/auth/projects", self.keystone(doing)?);
-        self.line
-            .exchange(&Ask {
+    async fn ask_projects(&self, token: &Token, action: &str) -> Result<Reply, Fault> {
+        let url = format!("{}/auth/projects", self.keystone(action)?);
+        self.connection
+            .exchange(&HttpRequest {
                 service: Service::Identity,
                 method: Method::GET,
                 url: &url,
@@ -268,21 +268,21 @@ impl Session {
                 body: None,
                 token: Some(&token.secret),
                 microversion: None,
-                doing,
+                action,
                 login: false,
                 waiter: None,
             })
             .await
     }
 
-    fn keystone(&self, doing: &str) -> Result<String, Fault> {
+    fn keystone(&self, action: &str) -> Result<String, Fault> {
         catalogue::root(Service::Identity, &self.entry, &Catalogue::default(), "").map_err(
-            |problem| Fault::new(FaultKind::Unconfigured, Service::Identity, doing, problem),
+            |problem| Fault::new(FaultKind::Unconfigured, Service::Identity, action, problem),
         )
     }
 
     async fn log_in(&self, scope: &Scope) -> Result<Token, Fault> {
-        let doing = match scope {
+        let action = match scope {
             Scope::Home => format!("log in with the entry {}", self.entry.name),
             Scope::Project(project) => {
                 format!(
@@ -291,11 +291,11 @@ impl Session {
                 )
             }
         };
-        let url = format!("{}/auth/tokens", self.keystone(&doing)?);
+        let url = format!("{}/auth/tokens", self.keystone(&action)?);
         let body = login_body(&self.entry, scope);
         let reply = self
-            .line
-            .exchange(&Ask {
+            .connection
+            .exchange(&HttpRequest {
                 service: Service::Identity,
                 method: Method::POST,
                 url: &url,
@@ -303,24 +303,24 @@ impl Session {
                 body: Some(&body),
                 token: None,
                 microversion: None,
-                doing: &doing,
+                action: &action,
                 login: true,
                 waiter: None,
             })
             .await
             .map_err(never_sent)?;
-        let reply = self.judged(&doing, reply).map_err(never_sent)?;
+        let reply = self.judged(&action, reply).map_err(never_sent)?;
         let unreadable = || {
             Fault::new(
                 FaultKind::Unreachable,
                 Service::Identity,
-                doing.clone(),
+                action.clone(),
                 "the answer is not one of Keystone version 3",
             )
         };
         let secret = reply.header("x-subject-token").ok_or_else(unreadable)?;
         let secret = SecretString::from(secret.to_owned());
-        let body: TokenBody = read_field(&reply, &doing, "token").map_err(never_sent)?;
+        let body: TokenBody = read_field(&reply, &action, "token").map_err(never_sent)?;
         let life = match (
             Timestamp::parse(&body.expires_at),
             body.issued_at.as_deref().and_then(Timestamp::parse),
@@ -328,8 +328,8 @@ impl Session {
             (Some(ends), Some(begins)) => ends.since(begins),
             _ => return Err(unreadable()),
         };
-        let spare = Duration::from_secs(self.line.limits().renew_seconds).min(life / 4);
-        let now = self.line.clock().now();
+        let spare = Duration::from_secs(self.connection.limits().renew_seconds).min(life / 4);
+        let now = self.connection.clock().now();
         tracing::debug!(entry = self.entry.name, "logged in");
         Ok(Token {
             secret,
@@ -342,14 +342,14 @@ impl Session {
         })
     }
 
-    fn judged(&self, doing: &str, reply: Reply) -> Result<Reply, Fault> {
+    fn judged(&self, action: &str, reply: Reply) -> Result<Reply, Fault> {
         if reply.is_success() {
             return Ok(reply);
         }
         Err(fault::of_refusal(
             &Refusal {
                 service: Service::Identity,
-                doing,
+                action,
                 status: reply.status,
                 body: &reply.body,
                 request_id: reply.request_id(),
@@ -357,7 +357,7 @@ impl Session {
                 location: reply.header("location"),
                 secrets: &[],
             },
-            self.line.limits(),
+            self.connection.limits(),
         ))
     }
 }
@@ -397,7 +397,7 @@ pub(super) fn never_sent(mut fault: Fault) -> Fault {
 /// Reads `key` of a JSON answer.
 pub(super) fn read_field<T: DeserializeOwned>(
     reply: &Reply,
-    doing: &str,
+    action: &str,
     key: &str,
 ) -> Result<T, Fault> {
     let parsed = serde_json::from_slice::<HashMap<String, Value>>(&reply.body)
@@ -408,7 +408,7 @@ pub(super) fn read_field<T: DeserializeOwned>(
         let mut fault = Fault::new(
             FaultKind::Unanswered,
             Service::Identity,
-            doing,
+            action,
             format!("the answer has no usable `{key}`"),
         );
         fault.status = Some(reply.status);

@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
+    call::{Call, segment},
     thing::{check_idle, cinder},
     volume_group::SNAPSHOTS,
     wire::{cut, nullable},

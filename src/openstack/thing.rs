@@ -4,11 +4,11 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{
-    access::{Access, Call, segment},
-    backup, holder, key_pair, port, security_group, server, server_image, snapshot, transfer,
-    trunk,
+    access::Access,
+    call::{Call, segment},
+    holder, key_pair, port, security_group, server, server_image, snapshot, transfer, trunk,
     version::Microversion,
-    volume, volume_group,
+    volume, volume_backup, volume_group,
 };
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
@@ -66,7 +66,7 @@ pub(super) async fn list(
         ThingKind::VolumeBackup => {
             let call = cinder(access, tenant, "backups/detail", "list the volume backups");
             let rows = access.pages(call, "backups").await?;
-            Ok(all(rows, backup::Backup::sighting))
+            Ok(all(rows, volume_backup::Backup::sighting))
         }
         ThingKind::SecurityGroup => {
             let call = neutron(tenant, "security-groups", "list the security groups");
@@ -101,8 +101,8 @@ fn all<T>(rows: Vec<T>, sighting: impl Fn(T) -> Sighting) -> Vec<Sighting> {
     rows.into_iter().map(sighting).collect()
 }
 
-pub(super) fn cinder(access: &Access, tenant: &Tenant, path: &str, doing: &str) -> Call {
-    let call = Call::get(Service::BlockStorage, path, doing);
+pub(super) fn cinder(access: &Access, tenant: &Tenant, path: &str, action: &str) -> Call {
+    let call = Call::get(Service::BlockStorage, path, action);
     if access.foreign {
         return call
             .query("all_tenants", "1")
@@ -112,8 +112,8 @@ pub(super) fn cinder(access: &Access, tenant: &Tenant, path: &str, doing: &str) 
 }
 
 /// Neutron shows an admin the things of everybody, so the project is always named.
-fn neutron(tenant: &Tenant, path: &str, doing: &str) -> Call {
-    Call::get(Service::Network, path, doing).query("project_id", tenant.project.as_str())
+fn neutron(tenant: &Tenant, path: &str, action: &str) -> Call {
+    Call::get(Service::Network, path, action).query("project_id", tenant.project.as_str())
 }
 
 /// One thing.
@@ -127,7 +127,10 @@ pub(super) async fn get(access: &Access, thing: &Thing) -> Result<Option<Sightin
         }
         ThingKind::Volume => one(access, thing, |found: volume::One| found.volume.sighting()).await,
         ThingKind::VolumeBackup => {
-            one(access, thing, |found: backup::One| found.backup.sighting()).await
+            one(access, thing, |found: volume_backup::One| {
+                found.backup.sighting()
+            })
+            .await
         }
         ThingKind::SecurityGroup => {
             one(access, thing, |found: security_group::One| {
@@ -211,7 +214,7 @@ pub(super) async fn give_up_status(
     if ["available", "error"].contains(&status) {
         return Ok(());
     }
-    let doing = format!("give up the {thing}, which is {status}");
+    let action = format!("give up the {thing}, which is {status}");
     // Whatever of ours uses it is no reason to take it away by force.
     if holder::check(access, tenant, thing, &[]).await?.is_none() {
         return Ok(());
@@ -221,7 +224,7 @@ pub(super) async fn give_up_status(
         return Err(Fault::new(
             FaultKind::Busy,
             service(thing.kind),
-            doing,
+            action,
             message,
         ));
     }
@@ -230,7 +233,7 @@ pub(super) async fn give_up_status(
     let call = Call::post(
         service(thing.kind),
         format!("{}/action", path(thing)),
-        doing,
+        action,
         if thing.kind == ThingKind::GroupSnapshot {
             json!({"reset_status": reset})
         } else {
@@ -266,10 +269,11 @@ pub(super) async fn check_idle(
     let thing = &seen.thing;
     let at_it: Option<Thing> = match (thing.kind, seen.status.as_str()) {
         (ThingKind::Volume, "backing-up") => {
-            backup::being_written(access, tenant, |one| one.is_of_volume(&thing.id)).await?
+            volume_backup::being_written(access, tenant, |one| one.is_of_volume(&thing.id)).await?
         }
         (ThingKind::Snapshot, "backing-up") => {
-            backup::being_written(access, tenant, |one| one.is_of_snapshot(&thing.id)).await?
+            volume_backup::being_written(access, tenant, |one| one.is_of_snapshot(&thing.id))
+                .await?
         }
         // No release tells which volume a backup is restored into.
         (ThingKind::VolumeBackup, "restoring") => {
@@ -315,20 +319,25 @@ pub(super) async fn delete(
     thing: &Thing,
     ours: &[Thing],
 ) -> Result<(), Fault> {
-    let doing = format!("delete the {thing}");
+    let action = format!("delete the {thing}");
     let Some(used) = holder::check(access, tenant, thing, ours).await? else {
         let message = "it is not there";
         return Err(Fault::new(
             FaultKind::NotFound,
             service(thing.kind),
-            doing,
+            action,
             message,
         ));
     };
     if let Some(why) = used.busy {
-        return Err(Fault::new(FaultKind::Busy, service(thing.kind), doing, why));
+        return Err(Fault::new(
+            FaultKind::Busy,
+            service(thing.kind),
+            action,
+            why,
+        ));
     }
-    let call = Call::delete(service(thing.kind), path(thing), doing);
+    let call = Call::delete(service(thing.kind), path(thing), action);
     let call = call.at(version_of(access, thing.kind).await?);
     let mut outcome = access.send(&call).await;
     let refused = matches!(&outcome, Err(fault) if fault.status == Some(400));

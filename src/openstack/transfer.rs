@@ -7,12 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{
-    access::{Access, Call},
-    version::Microversion,
-    volume,
-    wire::nullable,
-};
+use super::{access::Access, call::Call, version::Microversion, volume, wire::nullable};
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
     holder::Holder,
@@ -49,10 +44,10 @@ struct All {
     transfers: Vec<Offer>,
 }
 
-/// Takes a volume of `giver` over into the project of `taker`. Harmless to repeat: one that is there
+/// Transfers a volume of `donor` into the project of `taker`. Harmless to repeat: one that is there
 /// already stays, and an offer that was left over is withdrawn before the next one is made.
-pub(super) async fn take(
-    giver: &Access,
+pub(super) async fn accept(
+    donor: &Access,
     taker: &Access,
     volume: &VolumeId,
     name: &str,
@@ -60,7 +55,7 @@ pub(super) async fn take(
     if is_there(taker, volume).await? {
         return Ok(());
     }
-    match hand_over(giver, taker, volume, name).await {
+    match hand_over(donor, taker, volume, name).await {
         // An earlier request of ours may have been under way still, and have moved it meanwhile.
         Err(fault) if fault.kind == FaultKind::NotFound && is_there(taker, volume).await? => Ok(()),
         outcome => outcome,
@@ -79,27 +74,27 @@ async fn is_there(access: &Access, volume: &VolumeId) -> Result<bool, Fault> {
 }
 
 async fn hand_over(
-    giver: &Access,
+    donor: &Access,
     taker: &Access,
     volume: &VolumeId,
     name: &str,
 ) -> Result<(), Fault> {
-    let found = volume::get(giver, volume.clone()).await?;
+    let found = volume::get(donor, volume.clone()).await?;
     if found.status.eq_ignore_ascii_case(OFFERED) {
-        if let Some(holder) = foreign_offer(giver, volume.as_str()).await? {
-            let doing = format!("offer the volume {volume} to another project");
+        if let Some(holder) = foreign_offer(donor, volume.as_str()).await? {
+            let action = format!("offer the volume {volume} to another project");
             let message = format!("it {holder}");
-            return Err(Fault::new(FaultKind::Conflict, CINDER, doing, message));
+            return Err(Fault::new(FaultKind::Conflict, CINDER, action, message));
         }
-        withdraw(giver, volume.as_str()).await?;
+        withdraw(donor, volume.as_str()).await?;
     }
-    let version = version(giver).await?;
-    let doing = format!("offer the volume {volume} to another project");
+    let version = version(donor).await?;
+    let action = format!("offer the volume {volume} to another project");
     if found.encrypted && version != Some(ENCRYPTED) {
         return Err(Fault::new(
             FaultKind::Unconfigured,
             CINDER,
-            doing,
+            action,
             format!(
                 "the volume is encrypted, and this Cinder transfers only plain ones: that takes \
                  microversion {ENCRYPTED}, or an admin entry, which needs no transfer"
@@ -107,13 +102,13 @@ async fn hand_over(
         ));
     }
     let body = json!({"transfer": {"volume_id": volume, "name": name}});
-    let call = Call::post(CINDER, path(version), doing.as_str(), body).at(version);
-    let One { transfer } = giver.read(&call).await?;
+    let call = Call::post(CINDER, path(version), action.as_str(), body).at(version);
+    let One { transfer } = donor.read(&call).await?;
     let Some(key) = transfer.auth_key else {
         return Err(Fault::new(
             FaultKind::Unanswered,
             CINDER,
-            doing,
+            action,
             "the answer has no usable `auth_key`",
         ));
     };
@@ -135,17 +130,17 @@ fn is_ours(offer: &Offer) -> bool {
 }
 
 /// An offer of a volume that somebody else made, who is giving it away.
-pub(super) async fn foreign_offer(giver: &Access, volume: &str) -> Result<Option<Holder>, Fault> {
-    let offers = offers(giver, volume).await?;
+pub(super) async fn foreign_offer(donor: &Access, volume: &str) -> Result<Option<Holder>, Fault> {
+    let offers = offers(donor, volume).await?;
     let foreign = offers.iter().find(|offer| !is_ours(offer));
     Ok(foreign.map(|offer| Holder::user("transfer", &offer.id)))
 }
 
 /// Withdraws every offer of a volume that we made, so that it is a plain volume of its project again;
 /// whether there was one.
-pub(super) async fn withdraw(giver: &Access, volume: &str) -> Result<bool, Fault> {
-    let offers = offers(giver, volume).await?;
-    let version = version(giver).await?;
+pub(super) async fn withdraw(donor: &Access, volume: &str) -> Result<bool, Fault> {
+    let offers = offers(donor, volume).await?;
+    let version = version(donor).await?;
     let ours: Vec<&Offer> = offers.iter().filter(|offer| is_ours(offer)).collect();
     for offer in &ours {
         let call = Call::delete(
@@ -154,7 +149,7 @@ pub(super) async fn withdraw(giver: &Access, volume: &str) -> Result<bool, Fault
             format!("withdraw the offer of the volume {volume}"),
         )
         .at(version);
-        match giver.send(&call).await {
+        match donor.send(&call).await {
             Ok(_) => {}
             // Accepted or withdrawn meanwhile.
             Err(fault) if fault.kind == FaultKind::NotFound => {}
@@ -164,8 +159,8 @@ pub(super) async fn withdraw(giver: &Access, volume: &str) -> Result<bool, Fault
     Ok(!ours.is_empty())
 }
 
-async fn offers(giver: &Access, volume: &str) -> Result<Vec<Offer>, Fault> {
-    let version = version(giver).await?;
+async fn offers(donor: &Access, volume: &str) -> Result<Vec<Offer>, Fault> {
+    let version = version(donor).await?;
     // Before 3.59 any other key in the query, a limit above all, makes this an empty list.
     let mut list = Call::get(
         CINDER,
@@ -174,10 +169,10 @@ async fn offers(giver: &Access, volume: &str) -> Result<Vec<Offer>, Fault> {
     )
     .query("volume_id", volume)
     .at(version);
-    if giver.foreign {
+    if donor.foreign {
         list = list.query("all_tenants", "1");
     }
-    let All { transfers } = giver.read(&list).await?;
+    let All { transfers } = donor.read(&list).await?;
     Ok(transfers)
 }
 

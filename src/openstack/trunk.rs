@@ -5,8 +5,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
     attributes::{self, Odd},
+    call::{Call, segment},
     network::{self, is_refusal},
     port::{Port, SubPort, TrunkDetails},
     wire::{cut, nullable},

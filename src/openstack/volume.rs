@@ -5,9 +5,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
     attributes::{self, Odd},
-    gather::worth_a_list,
+    call::{Call, segment},
+    coalescer::worth_a_list,
     volume_group,
     wire::{cut, flag, nullable, properties},
 };
@@ -167,8 +168,8 @@ pub(super) async fn get(access: &Access, volume: VolumeId) -> Result<Volume, Fau
 /// Reads volumes, in this order. Many that are wanted at the same time, by whomever, come out of one
 /// list, as long as that is not much longer than they are many.
 pub(super) async fn get_all(access: &Access, ids: &[String]) -> Result<Vec<Volume>, Fault> {
-    let gather = access.reads.volumes.of(access.subject("volumes"));
-    let mut found = gather
+    let coalescer = access.shared::<Volume>("volumes");
+    let mut found = coalescer
         .get(
             ids.to_vec(),
             |volume| &volume.id,
@@ -206,7 +207,7 @@ async fn read_together(access: &Access, ids: Vec<String>) -> Result<Vec<Volume>,
         .map(|id| get(access, VolumeId::new(id)))
         .collect();
     stream::iter(asked)
-        .buffered(access.session.line.limits().side_by_side)
+        .buffered(access.session.connection.limits().side_by_side)
         .filter_map(|answer| async {
             match answer {
                 Err(fault) if fault.kind == FaultKind::NotFound => None,
@@ -243,21 +244,21 @@ pub(super) async fn apply(access: &Access, request: &Request) -> Result<(), Faul
         .collect();
     if !lacking.is_empty() {
         let body = json!({"os-set_image_metadata": {"metadata": lacking}});
-        let doing = format!("set the image metadata of the volume {id}");
-        note(&mut refused, act(access, id, doing, body).await)?;
+        let action = format!("set the image metadata of the volume {id}");
+        note(&mut refused, act(access, id, action, body).await)?;
     }
     if own_metadata(volume.metadata) != *metadata {
         let body = json!({ "metadata": metadata });
-        let doing = format!("set the metadata of the volume {id}");
+        let action = format!("set the metadata of the volume {id}");
         let path = format!("volumes/{}/metadata", segment(&id));
-        let answer = access.send(&Call::put(CINDER, path, doing, body)).await;
+        let answer = access.send(&Call::put(CINDER, path, action, body)).await;
         note(&mut refused, answer.map(drop))?;
     }
     let description = cut(description);
     if volume.name != *name || volume.description != description {
         let body = json!({"volume": {"name": name, "description": description}});
-        let doing = format!("name the volume {id}");
-        let call = Call::put(CINDER, format!("volumes/{}", segment(&id)), doing, body);
+        let action = format!("name the volume {id}");
+        let call = Call::put(CINDER, format!("volumes/{}", segment(&id)), action, body);
         note(&mut refused, access.send(&call).await.map(drop))?;
     }
     refused.map_or(Ok(()), Err)
@@ -282,16 +283,16 @@ pub(super) async fn mark_bootable(
     bootable: bool,
 ) -> Result<(), Fault> {
     let body = json!({"os-set_bootable": {"bootable": bootable}});
-    let doing = format!("set the bootable flag of the volume {id}");
-    act(access, id, doing, body).await
+    let action = format!("set the bootable flag of the volume {id}");
+    act(access, id, action, body).await
 }
 
-async fn act(access: &Access, id: &VolumeId, doing: String, body: Value) -> Result<(), Fault> {
+async fn act(access: &Access, id: &VolumeId, action: String, body: Value) -> Result<(), Fault> {
     access
         .send(&Call::post(
             CINDER,
             format!("volumes/{}/action", segment(&id)),
-            doing,
+            action,
             body,
         ))
         .await?;

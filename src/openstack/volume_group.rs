@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
+    call::{Call, segment},
     instance::AdminView,
     network::is_refusal,
     snapshot,
@@ -60,13 +61,13 @@ struct GroupType {
 }
 
 #[derive(Deserialize)]
-struct OnePlace {
-    volume: Place,
+struct OnePooled {
+    volume: Pooled,
 }
 
 /// Where a volume is.
 #[derive(Deserialize)]
-struct Place {
+struct Pooled {
     /// Only an admin is shown it.
     #[serde(default, rename = "os-vol-host-attr:host")]
     pool: Option<String>,
@@ -204,11 +205,11 @@ async fn kept(admin: &Access, volumes: &[Volume]) -> Result<Option<bool>, Fault>
             format!("volumes/{}", segment(&volume.id)),
             format!("read the pool of the volume {}", volume.id),
         );
-        let place = admin.read::<OnePlace>(&call).await?.volume.pool;
+        let pool_name = admin.read::<OnePooled>(&call).await?.volume.pool;
         let pool = told
             .pools
             .iter()
-            .find(|one| Some(&one.name) == place.as_ref());
+            .find(|one| Some(&one.name) == pool_name.as_ref());
         match pool {
             None => return Ok(None),
             Some(pool) if !says_so(&pool.capabilities) => return Ok(Some(false)),

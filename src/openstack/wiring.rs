@@ -7,7 +7,8 @@ use futures::future::try_join_all;
 use serde::Deserialize;
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
+    call::{Call, segment},
     network::{self, FloatingAddress, Network, Subnet},
     port::{self, Port},
     security_group::{self, AddressGroup, SecurityGroup},
@@ -34,7 +35,7 @@ pub(super) async fn read_ports(
     let project = tenant.project.as_str();
     let collection = format!("ports of project {project}");
     access
-        .gathered(
+        .coalesced(
             &collection,
             "device_id",
             vec![id.as_str().to_owned()],

@@ -80,7 +80,7 @@ pub(super) fn steps(
 }
 
 /// What the backup holds by now.
-fn hold(next: &mut Draft<'_>, manifest: &Manifest, took: Option<Duration>) {
+fn hold(next: &mut Draft<'_>, manifest: &Manifest, capture_duration: Option<Duration>) {
     let volumes = manifest.volumes.iter().enumerate();
     let snapshots = volumes.filter_map(|(index, volume)| {
         let made = snapshots::made(next, index)?;
@@ -99,7 +99,7 @@ fn hold(next: &mut Draft<'_>, manifest: &Manifest, took: Option<Duration>) {
         manifest: Some(Box::new(manifest.clone())),
         content: Content::Regular(snapshots),
         consistency,
-        took,
+        capture_duration,
     })));
 }
 

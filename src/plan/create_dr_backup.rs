@@ -322,7 +322,12 @@ fn check_capturable(manifest: &Manifest) -> Step<()> {
 }
 
 /// What the DR backup holds by now.
-fn hold(next: &mut Draft<'_>, manifest: &Manifest, capture: Capture, took: Option<Duration>) {
+fn hold(
+    next: &mut Draft<'_>,
+    manifest: &Manifest,
+    capture: Capture,
+    capture_duration: Option<Duration>,
+) {
     let volumes = manifest.volumes.iter().enumerate();
     let links = volumes.flat_map(|(index, volume)| links_of(next, index, volume));
     let links = links.collect();
@@ -333,7 +338,7 @@ fn hold(next: &mut Draft<'_>, manifest: &Manifest, capture: Capture, took: Optio
         manifest: Some(Box::new(manifest)),
         content: Content::Dr(links),
         consistency,
-        took,
+        capture_duration,
     })));
 }
 

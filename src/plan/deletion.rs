@@ -210,7 +210,7 @@ fn broken_off(ledger: &Ledger) -> Option<Doubt> {
         let reason = format!("{} was deleted", thing(gone));
         return Some(Doubt::new(Cause::Deleted, reason));
     }
-    let taken = drops().find(|effect| effect.external.is_some())?;
+    let taken = drops().find(|effect| effect.cloud_id.is_some())?;
     let reason = format!(
         "its deletion was broken off, and {} may be gone: it is looked at again",
         thing(taken)

@@ -743,7 +743,7 @@ pub(super) fn was_done(effect: &Effect) -> bool {
     match effect.state {
         EffectState::Done => true,
         EffectState::Dropping | EffectState::Leaving | EffectState::Gone => {
-            effect.external.is_some() && effect.fault.is_none()
+            effect.cloud_id.is_some() && effect.fault.is_none()
         }
         EffectState::Requested | EffectState::Accepted | EffectState::Failed => false,
     }

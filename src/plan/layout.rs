@@ -6,6 +6,10 @@
 mod findings;
 mod snapshot;
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
 pub(super) use self::findings::Findings;
 use self::findings::Named;
 use super::{
@@ -524,29 +528,12 @@ fn kept_addresses(
 
 /// Whether an address lies in a range (`10.0.0.0/24`).
 fn holds(cidr: &str, address: &str) -> bool {
-    use std::net::IpAddr;
-    let Some((base, length)) = cidr.split_once('/') else {
-        return false;
-    };
-    let (Ok(base), Ok(address), Ok(length)) = (
-        base.parse::<IpAddr>(),
-        address.parse::<IpAddr>(),
-        length.parse::<u32>(),
-    ) else {
-        return false;
-    };
-    let (base, address, width): (u128, u128, u32) = match (base, address) {
-        (IpAddr::V4(base), IpAddr::V4(address)) => {
-            (u32::from(base).into(), u32::from(address).into(), 32)
-        }
-        (IpAddr::V6(base), IpAddr::V6(address)) => (base.into(), address.into(), 128),
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return false,
-    };
-    match width.checked_sub(length) {
-        None => false,
-        Some(128) => true,
-        Some(host) => base >> host == address >> host,
-    }
+    let range = cidr.parse::<IpNet>();
+    range.is_ok_and(|range| {
+        address
+            .parse()
+            .is_ok_and(|one: IpAddr| range.contains(&one))
+    })
 }
 
 /// The name that a group gets when it is made. Every project has a group of its own named `default`, and

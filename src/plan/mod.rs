@@ -183,7 +183,7 @@ fn forgiven(limits: &Limits, ask: &Ask, effect: &Effect) -> bool {
 fn is_gone(effect: &Effect) -> bool {
     match effect.state {
         EffectState::Gone => true,
-        EffectState::Failed => effect.external.is_none(),
+        EffectState::Failed => effect.cloud_id.is_none(),
         EffectState::Requested
         | EffectState::Accepted
         | EffectState::Done

@@ -606,7 +606,7 @@ fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &[&Held], layout: 
     let mut detail = RestorationDetail::default();
     let every_port = input.manifest.every_port();
     if let Some(server) = server::newest(next) {
-        detail.server = server.external.as_ref().map(ServerId::new);
+        detail.server = server.cloud_id.as_ref().map(ServerId::new);
         detail.server_status = server.status.clone().unwrap_or_default().to_uppercase();
     }
     let mut order_may_differ = None;

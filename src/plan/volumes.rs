@@ -163,7 +163,7 @@ fn first_given<'a>(
     let places = 0..layout.volumes.len();
     let made = places.map(|index| {
         let volume = next.effect(&volume_key(index, 1));
-        volume.filter(|volume| volume.external.is_some())
+        volume.filter(|volume| volume.cloud_id.is_some())
     });
     let made: Vec<&Effect> = made.collect::<Option<_>>()?;
     Some(in_device_order(manifest, layout, &made))
@@ -172,7 +172,7 @@ fn first_given<'a>(
 /// The newest volume of a place that is there, and its number.
 fn newest_of<'a>(next: &Draft<'a>, index: usize, first: &'a Effect) -> (u32, &'a Effect) {
     let others = (2..).map_while(|number| Some((number, next.effect(&volume_key(index, number))?)));
-    let there = others.filter(|(_, volume)| volume.external.is_some());
+    let there = others.filter(|(_, volume)| volume.cloud_id.is_some());
     there.last().unwrap_or((1, first))
 }
 
@@ -323,7 +323,7 @@ pub(super) fn hold_bytes(next: &Draft<'_>) -> bool {
     let mut rows = next.effects();
     rows.any(|row| {
         let moves = row.request.kind() == EffectKind::Fill || is_from_snapshot(row);
-        moves && row.external.is_some()
+        moves && row.cloud_id.is_some()
     })
 }
 

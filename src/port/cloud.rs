@@ -20,7 +20,7 @@ use crate::domain::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The id of what was made or imported.
-    pub external: Option<String>,
+    pub cloud_id: Option<String>,
     /// Whether it is ready already; otherwise a list will tell.
     pub ready: bool,
     /// What it brought to light.
@@ -36,7 +36,7 @@ impl Answer {
             Err(fault) => return Err(fault),
         };
         Ok(Self {
-            external: None,
+            cloud_id: None,
             // Of what takes its time, or was not there, only a list proves that it is gone.
             ready: there && thing.kind.goes_at_once(),
             fact: None,

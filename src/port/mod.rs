@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod cloud;
+pub mod journal;
 pub mod schedules;
 pub mod store;

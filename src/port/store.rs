@@ -2,24 +2,17 @@
 //!
 //! One method is one transaction and one business fact. A method that fails with
 //! [`StoreError::Unavailable`] may or may not have taken effect: writes of callers are made
-//! repeatable by their request key, writes of the engine by its epoch and by loading the lane anew.
-
-use std::time::Duration;
+//! repeatable by their request key, and those of time passing are harmless to repeat.
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::schedules::Schedules;
+use super::{journal::Journal, schedules::Schedules};
 use crate::domain::{
-    decision::{Detail, Ending, Report},
-    effect::Effect,
     event::Event,
     id::{
-        CloudName, InstanceId, Lane, OperationId, PointId, PointKind, ReplicaId, ResourceId,
-        RestorationId, Tenant,
+        CloudName, InstanceId, OperationId, PointId, PointKind, ResourceId, RestorationId, Tenant,
     },
-    ledger::Ledger,
-    lifecycle::State,
     operation::{Leftover, Operation, UnderWay},
     orphan::{Aim, Farewell, Known, Sweep},
     page::{Page, Query},
@@ -48,9 +41,6 @@ pub enum StoreError {
     /// Other DR backups build on the volume backups of the DR backup.
     #[error("other DR backups build on it")]
     BuiltUpon(Vec<PointId>),
-    /// The lane has another owner, or another epoch.
-    #[error("the lane of {0} is not ours any more")]
-    Fenced(Tenant),
     /// The database does not answer, is full or locked; trying again later can help.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
@@ -83,47 +73,6 @@ pub enum Admitted<T> {
     Before(T),
 }
 
-/// What one turn changed in one operation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Turn {
-    /// The operation.
-    pub operation: OperationId,
-    /// The resource it works on.
-    pub resource: ResourceId,
-    /// Rows of the ledger that are new or changed.
-    pub effects: Vec<Effect>,
-    /// What the resource tells from now on, where that changed; written with an event.
-    pub news: Option<News>,
-    /// How long nobody worked at the operation by now, where that changed: see [`Operation::idle`].
-    pub idle: Option<Duration>,
-    /// Whether the operation has ended; `Open` leaves it open.
-    pub ending: Ending,
-}
-
-/// What a resource tells from now on.
-#[derive(Debug, Clone, PartialEq)]
-pub struct News {
-    /// The state. `Deleted` removes the resource and leaves its events.
-    pub state: State,
-    /// The texts and numbers; `report.detail` of `None` leaves what is there.
-    pub report: Report,
-    /// Whether `report.detail` differs from what was written last; otherwise it is left alone.
-    pub detail_changed: bool,
-    /// The time of the change.
-    pub time: Timestamp,
-}
-
-/// An open operation with its ledger.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OpenOperation {
-    /// The operation.
-    pub operation: Operation,
-    /// Its ledger.
-    pub ledger: Ledger,
-    /// What its resource holds by now.
-    pub detail: Option<Detail>,
-}
-
 /// What a look at one point brought to light.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Looked {
@@ -154,31 +103,11 @@ pub struct PointsStanding {
     pub oldest: Option<Timestamp>,
 }
 
-/// An open operation that this version cannot read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnreadOperation {
-    /// Which one.
-    pub operation: OperationId,
-    /// The resource that it works on, where that can be read.
-    pub resource: Option<ResourceId>,
-    /// What cannot be read.
-    pub problem: String,
-}
-
-/// What a lane has to do.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Loaded {
-    /// The open operations with their ledgers.
-    pub open: Vec<OpenOperation>,
-    /// Those that this version cannot read; they are left as they are.
-    pub unread: Vec<UnreadOperation>,
-}
-
 /// The store. Rows are read one by one. Of a resource that cannot be read in full a question for it and
 /// a list show what can be read, with an error that says so; whatever works through many goes on without
 /// it, and nothing is written over it: a change of it is `Unreadable`.
 #[async_trait]
-pub trait Store: Schedules {
+pub trait Store: Schedules + Journal {
     /// What a repeat of a request about points answers, if one of that key was admitted before: what
     /// [`Admitted::Before`] says. `RequestReused` when it had other content, `NotFound` when neither the
     /// point nor that answer is there any more.
@@ -317,53 +246,8 @@ pub trait Store: Schedules {
     /// carries no data: whoever wakes reads what is new.
     fn changes(&self) -> watch::Receiver<u64>;
 
-    /// A number that changes whenever an operation was admitted or cancelled.
-    fn admissions(&self) -> watch::Receiver<u64>;
-
-    /// Says that `replica` takes part for `lease`, by the store's own clock, renews for as long the
-    /// lanes with open operations that it owns, and takes over such lanes that have no live owner: at
-    /// most `limit` in all, and no more than its share, which is what there is divided by the replicas
-    /// that take part, rounded up. The time since anybody attended to a lane that is taken over is added
-    /// to how long nobody worked at its operations. What it owns already stays its own, also beyond its share; a lane
-    /// without open operations is not renewed. A lane that changes owner gets the next epoch.
-    /// The operations in `unread` count as none, because `replica` cannot read them: a lane that has no
-    /// others is left to one that can. Harmless to repeat.
-    async fn lanes_claim(
-        &self,
-        replica: &ReplicaId,
-        lease: Duration,
-        limit: u32,
-        unread: &[OperationId],
-    ) -> Result<Vec<Lane>, StoreError>;
-
-    /// Gives a lane back, so that another replica need not wait for its lease to end.
-    async fn lane_release(&self, lane: &Lane) -> Result<(), StoreError>;
-
-    /// Gives back every lane that `replica` owns, and lets the others know at once; it takes part no
-    /// more until it claims again. Harmless to repeat.
-    async fn replica_leave(&self, replica: &ReplicaId) -> Result<(), StoreError>;
-
-    /// The open operations of a lane with their ledgers, except those in `known` that were not
-    /// cancelled. `Fenced` when the epoch is old.
-    async fn lane_load(&self, lane: &Lane, known: &[OperationId]) -> Result<Loaded, StoreError>;
-
-    /// Says on the resource of an open operation, by its runtime state and an event, why nothing is done
-    /// for it here. Nothing else of it changes, and nothing at all where it says so already or cannot be
-    /// read itself. `Fenced` when the epoch is old. Harmless to repeat.
-    async fn operation_set_aside(
-        &self,
-        lane: &Lane,
-        resource: ResourceId,
-        why: &str,
-    ) -> Result<(), StoreError>;
-
     /// How many rows of each kind this process could not read.
     fn unread(&self) -> Vec<(&'static str, u64)>;
-
-    /// Writes what one turn of a lane changed, in all its operations: ledger rows, resources, events
-    /// and mirrors of restorations change together or not at all. `Fenced` when the epoch is old,
-    /// `Outdated` when one of the operations has ended or is in another lane.
-    async fn turn_record(&self, lane: &Lane, turns: Vec<Turn>) -> Result<(), StoreError>;
 
     /// Lets go what came to its end before `before`, the oldest first and about `limit` rows at once:
     /// the keys of requests that were made then, which are new requests after that; operations that

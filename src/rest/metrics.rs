@@ -1,15 +1,23 @@
 //! What is counted, as Prometheus reads it, at `/metrics`; it may not know who counts.
 //!
-//! Written by hand: the format is three kinds of lines, and what is told is counted elsewhere, so a
-//! crate would only hold copies of it. Nothing is reckoned at a scrape but what is under way and the
-//! last sweep of each tenant; everything else is a number that is kept anyway.
+//! Nothing is reckoned at a scrape but what is under way and the last sweep of each tenant; everything
+//! else is a number that is kept anyway.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use axum::{
     extract::State,
     http::header::CONTENT_TYPE,
     response::{IntoResponse, Response},
+};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{
+        DescriptorEncoder, EncodeMetric as _,
+        text::{encode_eof, encode_registry},
+    },
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+    registry::Registry,
 };
 
 use super::problem::Problem;
@@ -19,16 +27,7 @@ use crate::{
 };
 
 /// The media type of the format.
-const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// How a value may change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// It only grows, from 0 at the start of the process.
-    Counter,
-    /// It is as it is now.
-    Gauge,
-}
+const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// One value and what it is of: a value for each name of its family's labels.
 pub type Sample = (Vec<String>, u64);
@@ -41,7 +40,7 @@ pub struct Family {
     /// What it tells, for people.
     pub help: &'static str,
     /// How it may change.
-    pub kind: Kind,
+    pub kind: MetricType,
     /// What tells its values apart.
     pub labels: &'static [&'static str],
     /// The values.
@@ -55,6 +54,8 @@ pub struct Metrics {
     pub service: Service,
     /// Counts the rest.
     pub counted: Arc<dyn Fn() -> Counted + Send + Sync>,
+    /// How long things took.
+    pub durations: Arc<Registry>,
 }
 
 /// What the parts of this process counted.
@@ -72,7 +73,7 @@ pub struct Counted {
 
 /// Tells all of it.
 pub(super) async fn show(State(metrics): State<Metrics>) -> Result<Response, Problem> {
-    let text = text(&families(&metrics).await?);
+    let text = text(families(&metrics).await?, &metrics.durations);
     Ok(([(CONTENT_TYPE, TEXT)], text).into_response())
 }
 
@@ -88,14 +89,14 @@ async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
         Family {
             name: "drbackup_operations_waiting",
             help: "Operations under way whose cloud is not asked for now, because it does not answer.",
-            kind: Kind::Gauge,
+            kind: MetricType::Gauge,
             labels: &["cloud"],
             samples: waiting.collect(),
         },
         Family {
             name: "drbackup_operations_under_way",
             help: "Operations that did not come to their end yet, those of other replicas too.",
-            kind: Kind::Gauge,
+            kind: MetricType::Gauge,
             labels: &["cloud", "kind"],
             samples: under_way
                 .iter()
@@ -105,21 +106,21 @@ async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
         Family {
             name: "drbackup_operations_ended_total",
             help: "Operations that came to their end in this process.",
-            kind: Kind::Counter,
+            kind: MetricType::Counter,
             labels: &["kind", "outcome"],
             samples: counted.ended,
         },
         Family {
             name: "drbackup_operations_set_aside",
             help: "Operations for which this process does nothing now: it cannot read them, their planner fails, or what happened cannot be written.",
-            kind: Kind::Gauge,
+            kind: MetricType::Gauge,
             labels: &["reason"],
             samples: counted.set_aside,
         },
         Family {
             name: "drbackup_rows_unread",
             help: "Rows of the store that this process could not read; a newer version may have written them.",
-            kind: Kind::Gauge,
+            kind: MetricType::Gauge,
             labels: &["kind"],
             samples: metrics
                 .service
@@ -131,14 +132,14 @@ async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
         Family {
             name: "drbackup_cloud_calls_total",
             help: "Calls of this process to a cloud.",
-            kind: Kind::Counter,
+            kind: MetricType::Counter,
             labels: &["cloud", "method", "outcome"],
             samples: counted.calls,
         },
         Family {
             name: "drbackup_schedule_runs_total",
             help: "Runs of schedules that this process began, skipped, or brought to their end.",
-            kind: Kind::Counter,
+            kind: MetricType::Counter,
             labels: &["outcome"],
             samples: runs
                 .map(|(outcome, count)| (vec![outcome.name().to_lowercase()], count))
@@ -168,7 +169,7 @@ async fn of_sweeps(metrics: &Metrics) -> Result<[Family; 2], Error> {
         Family {
             name: "drbackup_orphans",
             help: "Things with our mark that nothing accounts for, as the last sweeps found them.",
-            kind: Kind::Gauge,
+            kind: MetricType::Gauge,
             labels: &["cloud", "kind"],
             samples: orphans
                 .into_iter()
@@ -178,7 +179,7 @@ async fn of_sweeps(metrics: &Metrics) -> Result<[Family; 2], Error> {
         Family {
             name: "drbackup_orphan_sweeps_failed",
             help: "Tenants whose last sweep for orphans failed.",
-            kind: Kind::Gauge,
+            kind: MetricType::Gauge,
             labels: &["cloud"],
             samples: failed
                 .into_iter()
@@ -208,21 +209,21 @@ async fn of_points(metrics: &Metrics) -> Result<[Family; 3], Error> {
         Family {
             name: "drbackup_points",
             help: "Points that are OK, by what is known of their data: seen and good, doubtful, or never seen.",
-            kind: Kind::Gauge,
+            kind: MetricType::Gauge,
             labels: &["cloud", "kind", "standing"],
             samples: points,
         },
         Family {
             name: "drbackup_points_verified_age_seconds",
             help: "How long ago the good point that was not seen for longest was seen.",
-            kind: Kind::Gauge,
+            kind: MetricType::Gauge,
             labels: &["cloud", "kind"],
             samples: ages,
         },
         Family {
             name: "drbackup_point_looks_total",
             help: "Looks at points by this process, by what came of them.",
-            kind: Kind::Counter,
+            kind: MetricType::Counter,
             labels: &["outcome"],
             samples: looks
                 .map(|(outcome, count)| (vec![outcome.name().to_owned()], count))
@@ -238,52 +239,69 @@ fn kind_of(kind: PointKind) -> &'static str {
     }
 }
 
-fn text(families: &[Family]) -> String {
-    let mut lines = Vec::new();
-    for family in families {
-        let kind = match family.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-        };
-        let Family { name, help, .. } = family;
-        lines.push(format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
-        for (values, value) in &family.samples {
-            let labels: Vec<String> = family
-                .labels
-                .iter()
-                .zip(values)
-                .map(|(label, value)| format!("{label}=\"{}\"", escaped(value)))
-                .collect();
-            lines.push(format!("{name}{{{}}} {value}\n", labels.join(",")));
+/// What is read at a scrape.
+#[derive(Debug)]
+struct Scraped(Vec<Family>);
+
+impl Collector for Scraped {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for family in &self.0 {
+            let Family { help, kind, .. } = family;
+            // The encoder writes this behind the name of each value itself.
+            let name = family.name.trim_end_matches("_total");
+            let mut told = encoder.encode_descriptor(name, help, None, *kind)?;
+            for (values, value) in &family.samples {
+                let values = values.iter().map(String::as_str);
+                let labels: Vec<(&str, &str)> = family.labels.iter().copied().zip(values).collect();
+                let one = told.encode_family(&labels)?;
+                if let MetricType::Counter = kind {
+                    ConstCounter::new(*value).encode(one)?;
+                } else {
+                    ConstGauge::new(*value).encode(one)?;
+                }
+            }
         }
+        Ok(())
     }
-    lines.concat()
 }
 
-fn escaped(value: &str) -> String {
-    value
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
+fn text(families: Vec<Family>, durations: &Registry) -> String {
+    let mut scraped = Registry::default();
+    scraped.register_collector(Box::new(Scraped(families)));
+    let mut text = String::new();
+    let _never_fails = encode_registry(&mut text, &scraped)
+        .and_then(|()| encode_registry(&mut text, durations))
+        .and_then(|()| encode_eof(&mut text));
+    text
 }
 
 #[cfg(test)]
 mod tests {
+    use prometheus_client::metrics::histogram::Histogram;
+
     use super::*;
 
     #[test]
     fn values_are_told_as_prometheus_reads_them() {
-        let families = [Family {
+        let wait = Histogram::new([1.0]);
+        wait.observe(2.0);
+        let mut durations = Registry::default();
+        durations.register("wait_seconds", "How long", wait);
+        let families = vec![Family {
             name: "calls_total",
             help: "Calls.",
-            kind: Kind::Counter,
+            kind: MetricType::Counter,
             labels: &["cloud", "outcome"],
             samples: vec![(vec!["a \"b\"\\\n".to_owned(), "success".to_owned()], 7)],
         }];
         assert_eq!(
-            text(&families),
-            "# HELP calls_total Calls.\n# TYPE calls_total counter\n\
-             calls_total{cloud=\"a \\\"b\\\"\\\\\\n\",outcome=\"success\"} 7\n"
+            text(families, &durations),
+            "# HELP calls Calls.\n# TYPE calls counter\n\
+             calls_total{cloud=\"a \\\"b\\\"\\\\\\n\",outcome=\"success\"} 7\n\
+             # HELP wait_seconds How long.\n# TYPE wait_seconds histogram\n\
+             wait_seconds_sum 2.0\nwait_seconds_count 1\n\
+             wait_seconds_bucket{le=\"1.0\"} 0\nwait_seconds_bucket{le=\"+Inf\"} 1\n\
+             # EOF\n"
         );
     }
 }

@@ -2,6 +2,7 @@
 //! for longer than one short read.
 
 pub mod cloud;
+pub mod events;
 pub mod fields;
 pub mod orphan;
 pub mod point;
@@ -12,7 +13,6 @@ pub mod retention;
 pub mod run;
 pub mod schedule;
 mod scope;
-pub mod story;
 pub mod take_in;
 pub mod verification;
 
@@ -23,7 +23,7 @@ use crate::{
     domain::{
         decision::Planner,
         error::{Error, ErrorKind, UNREADABLE, UNREADABLE_GUIDANCE, UNREADABLE_TEXT},
-        schedule::Pace,
+        schedule::ScheduleSettings,
     },
     port::{
         clock::Clock,
@@ -70,7 +70,7 @@ pub struct Limits {
     /// Runs that a preview shows at most.
     pub previewed_runs: u32,
     /// How schedules are driven.
-    pub schedules: Pace,
+    pub schedules: ScheduleSettings,
 }
 
 impl Default for Limits {
@@ -92,7 +92,7 @@ impl Default for Limits {
             runs_per_cloud: 20,
             run_waits: Duration::from_secs(10),
             previewed_runs: 100,
-            schedules: Pace::default(),
+            schedules: ScheduleSettings::default(),
         }
     }
 }
@@ -178,7 +178,7 @@ fn refused(error: StoreError) -> Error {
             Error::precondition(UNREADABLE, format!("it {UNREADABLE_TEXT}: {problem}"))
                 .advise(UNREADABLE_GUIDANCE)
         }
-        StoreError::Fenced(_) | StoreError::Defect(_) => {
+        StoreError::Defect(_) => {
             tracing::error!(%error, "the store answered something that a caller cannot be told");
             Error::new(ErrorKind::Internal, "an internal error happened")
                 .advise("look into the log of this service")

@@ -258,7 +258,7 @@ impl Service {
         };
         let last = self.store.points_list(last).await.map_err(refused)?;
         let last = last.items.into_iter().next();
-        Ok(last.and_then(|point| point.detail.took_per_gib()))
+        Ok(last.and_then(|point| point.detail.capture_duration_per_gib()))
     }
 
     /// One point.
@@ -444,7 +444,7 @@ impl Service {
     }
 
     fn follow_up(&self, point: &Point, state: State, ask: Ask) -> Operation {
-        let seen = point.detail.took_per_gib();
+        let seen = point.detail.capture_duration_per_gib();
         self.operation(
             point.id.into(),
             point.tenant.clone(),

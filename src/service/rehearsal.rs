@@ -52,7 +52,7 @@ impl Service {
             request: wish.request,
             disposal: wish.disposal,
             state: EffectState::Done,
-            external: None,
+            cloud_id: None,
             status: None,
             fact,
             fault: None,

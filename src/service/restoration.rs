@@ -148,7 +148,7 @@ impl Service {
     ) -> Result<(RestorePlanInput, Option<Duration>), Error> {
         let point = self.point_get(ask.source).await?;
         point.check_restorable(&ask.tenant)?;
-        let seen = point.detail.took_per_gib();
+        let seen = point.detail.capture_duration_per_gib();
         let Some(manifest) = point.detail.manifest.clone() else {
             return Err(point.not_restorable("the manifest is missing"));
         };

@@ -91,8 +91,8 @@ impl Service {
                 return Ok(None);
             }
         };
-        let pace = self.limits.schedules;
-        match schedule.due(&calendar, now, &pace) {
+        let settings = self.limits.schedules;
+        match schedule.due(&calendar, now, &settings) {
             Due::Nothing => Ok(None),
             Due::Skip { slot, missed, next } => {
                 let run = self.run(&schedule, slot, RunCause::Missed);
@@ -296,9 +296,9 @@ impl Service {
             warn!(schedule = %id, failures, "the schedule is deactivated");
             return schedule.deactivate(error, now);
         }
-        let pace = self.limits.schedules;
+        let settings = self.limits.schedules;
         if schedule.active {
-            schedule.next = schedule.slot_after_failure(calendar, slot, now, &pace);
+            schedule.next = schedule.slot_after_failure(calendar, slot, now, &settings);
         }
         schedule.runtime_state = format!("Its run of {slot} failed: {}", error.message);
         schedule.error = Some(error);

@@ -11,12 +11,12 @@
 mod aside;
 mod lock;
 mod migrate;
+mod notifier;
 mod postgres;
 mod schema;
 mod sqlite;
 mod text;
 mod tls;
-mod wake;
 
 use std::{fmt, path::PathBuf, sync::Arc};
 

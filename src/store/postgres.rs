@@ -21,13 +21,13 @@ use uuid::Uuid;
 
 use super::{
     Config, OpenError, POSITIONS, migrate,
+    notifier::{CommitNotice, Notifier, Wake},
     text::json,
     tls::Target,
-    wake::{Tidings, Wake, Wakes},
 };
 use crate::{
     domain::event::Event,
-    port::{clock::Clock, store::StoreError},
+    port::{clock::Clock, journal::JournalError, store::StoreError},
 };
 
 #[path = "sql/mod.rs"]
@@ -94,7 +94,7 @@ pub(super) struct Db {
 #[derive(Clone)]
 struct Writer {
     pool: Pool<Conn>,
-    wakes: Wakes,
+    notifier: Notifier,
     /// By which this replica knows its own notifications.
     name: Uuid,
 }
@@ -105,11 +105,15 @@ impl Db {
         let target = Arc::new(Target::parse(&config.url)?);
         bring_up(&target, config.migrate).await?;
         let pool = pool(&target, config.connections.max(1))?;
-        let wakes = Wakes::new();
+        let notifier = Notifier::new();
         let name = config.clock.new_id();
         let ear = listening(&target).await.map_err(OpenError::Unavailable)?;
-        let listener = tokio::spawn(listen(target, ear, name, wakes.clone()));
-        let writer = Writer { pool, wakes, name };
+        let listener = tokio::spawn(listen(target, ear, name, notifier.clone()));
+        let writer = Writer {
+            pool,
+            notifier,
+            name,
+        };
         let clock = Arc::clone(&config.clock);
         Ok(Self {
             turns: queue::open(writer.clone(), Arc::clone(&clock)),
@@ -131,10 +135,11 @@ impl Db {
     }
 
     /// Reads with several statements that all see the same moment.
-    async fn snapshot<R, F>(&self, job: F) -> Result<R, StoreError>
+    async fn snapshot<R, E, F>(&self, job: F) -> Result<R, E>
     where
         R: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, StoreError>> + Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, E>> + Send + 'static,
     {
         let pool = self.writer.pool.clone();
         finished(tokio::spawn(async move {
@@ -147,10 +152,11 @@ impl Db {
     }
 
     /// Writes, and wakes who waits for it after the commit, here and in the other replicas.
-    async fn write<R, F>(&self, job: F) -> Result<R, StoreError>
+    async fn write<R, E, F>(&self, job: F) -> Result<R, E>
     where
         R: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, Tidings), StoreError>>
+        E: From<StoreError> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, CommitNotice), E>>
             + Send
             + 'static,
     {
@@ -158,7 +164,7 @@ impl Db {
     }
 
     /// Writes a turn, in one transaction with those that wait beside it.
-    async fn record(&self, turn: LaneTurn) -> Result<(), StoreError> {
+    async fn record(&self, turn: LaneTurn) -> Result<(), JournalError> {
         let (answer, recorded) = oneshot::channel();
         let waiting = Waiting { turn, answer };
         self.turns.send(waiting).await.map_err(|_| broken_off())?;
@@ -169,8 +175,8 @@ impl Db {
         self.clock.as_ref()
     }
 
-    fn wakes(&self) -> &Wakes {
-        &self.writer.wakes
+    fn notifier(&self) -> &Notifier {
+        &self.writer.notifier
     }
 
     /// Other replicas write too, and what they tell comes after their commit.
@@ -193,20 +199,25 @@ impl Drop for Db {
 impl Writer {
     /// Runs a job in a transaction, and wakes who waits for it after the commit. The inner error is the
     /// job's, of which nothing was written; after the outer one nobody knows what was.
-    async fn write<R, F>(&self, job: F) -> Result<Result<R, StoreError>, StoreError>
+    async fn write<R, E, F>(&self, job: F) -> Result<Result<R, E>, StoreError>
     where
         R: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, Tidings), StoreError>>
+        E: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, CommitNotice), E>>
             + Send
             + 'static,
     {
-        let Self { pool, wakes, name } = self.clone();
+        let Self {
+            pool,
+            notifier,
+            name,
+        } = self.clone();
         finished(tokio::spawn(async move {
             let mut session = Session::begin(&pool, WRITE).await?;
             match job(session.conn()?).await {
-                Ok((answer, tidings)) => {
-                    session.end(&commit(name, &tidings)?).await?;
-                    wakes.wake(tidings.wake());
+                Ok((answer, notice)) => {
+                    session.end(&commit(name, &notice)?).await?;
+                    notifier.wake(notice.wake());
                     Ok(Ok(answer))
                 }
                 Err(error) => {
@@ -262,14 +273,14 @@ impl Drop for Session {
 /// The events, what is told to the other replicas, and the commit, in one way to the server and back:
 /// whoever else has events waits for the row that counts them, and this is all the time that they wait.
 /// The server does nothing of what stands behind something that failed.
-fn commit(name: Uuid, tidings: &Tidings) -> Result<String, StoreError> {
-    let wake = tidings.wake();
+fn commit(name: Uuid, notice: &CommitNotice) -> Result<String, StoreError> {
+    let wake = notice.wake();
     if wake == Wake::NONE {
         return Ok("COMMIT".to_owned());
     }
     let changes = if wake.changes { "c" } else { "" };
     let admissions = if wake.admissions { "a" } else { "" };
-    let told = append(&tidings.events)?;
+    let told = append(&notice.events)?;
     Ok(format!(
         "{told}NOTIFY drbackup, '{name} {changes}{admissions}'; COMMIT"
     ))
@@ -312,19 +323,19 @@ async fn listening(target: &Target) -> Result<Conn, String> {
 }
 
 /// Passes on what other replicas tell. Ends with the store.
-async fn listen(target: Arc<Target>, first: Conn, name: Uuid, wakes: Wakes) {
+async fn listen(target: Arc<Target>, first: Conn, name: Uuid, notifier: Notifier) {
     let mut ear = Some(first);
     loop {
         if let Some(mut ear) = ear.take() {
             let mut told = pin!(ear.notifications_stream());
             while let Some(Ok(notification)) = told.next().await {
-                wakes.wake(heard(name, &notification.payload));
+                notifier.wake(heard(name, &notification.payload));
             }
         }
         tokio::time::sleep(LISTEN_AGAIN).await;
         ear = listening(&target).await.ok();
         // Something may have been told while nobody listened, so everybody looks.
-        wakes.wake(Wake::BOTH);
+        notifier.wake(Wake::BOTH);
     }
 }
 
@@ -334,7 +345,7 @@ async fn taken(pool: &Pool<Conn>) -> Result<Object<Conn>, StoreError> {
         .map_err(|error| StoreError::Unavailable(error.to_string()))
 }
 
-async fn finished<R>(work: JoinHandle<Result<R, StoreError>>) -> Result<R, StoreError> {
+async fn finished<R, E: From<StoreError>>(work: JoinHandle<Result<R, E>>) -> Result<R, E> {
     work.await.map_err(|_| broken_off())?
 }
 

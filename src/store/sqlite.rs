@@ -32,9 +32,9 @@ use tokio::sync::{
 
 use super::{
     Config, OpenError, lock, migrate,
-    wake::{Tidings, Wake, Wakes},
+    notifier::{CommitNotice, Notifier, Wake},
 };
-use crate::port::{clock::Clock, store::StoreError};
+use crate::port::{clock::Clock, journal::JournalError, store::StoreError};
 
 #[path = "sql/mod.rs"]
 mod sql;
@@ -109,7 +109,7 @@ pub(super) struct Db {
     writer: Option<Sender<Job>>,
     readers: Option<Sender<Reading>>,
     threads: Vec<JoinHandle<()>>,
-    wakes: Wakes,
+    notifier: Notifier,
     /// Commits, each counted before whoever wrote hears of it.
     version: Arc<AtomicU64>,
     clock: Arc<dyn Clock>,
@@ -165,7 +165,7 @@ impl Db {
             writer: Some(writer),
             readers: Some(readers),
             threads,
-            wakes: Wakes::new(),
+            notifier: Notifier::new(),
             version,
             clock: config.clock,
             page_limit: config.page_limit,
@@ -184,20 +184,22 @@ impl Db {
     }
 
     /// Reads with several statements that all see the same moment.
-    async fn snapshot<R, F>(&self, job: F) -> Result<R, StoreError>
+    async fn snapshot<R, E, F>(&self, job: F) -> Result<R, E>
     where
         R: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, StoreError>> + Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, E>> + Send + 'static,
     {
         self.ask_reader(job, true).await
     }
 
-    async fn ask_reader<R, F>(&self, job: F, transacts: bool) -> Result<R, StoreError>
+    async fn ask_reader<R, E, F>(&self, job: F, transacts: bool) -> Result<R, E>
     where
         R: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, StoreError>> + Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, E>> + Send + 'static,
     {
-        let (job, answer) = job_of(self.wakes.clone(), |conn| {
+        let (job, answer) = job_of(self.notifier.clone(), |conn| {
             job(conn)
                 .map(|result| result.map(|answer| (answer, Wake::NONE)))
                 .boxed()
@@ -209,18 +211,19 @@ impl Db {
     }
 
     /// Writes, and wakes who waits for it after the commit.
-    async fn write<R, F>(&self, job: F) -> Result<R, StoreError>
+    async fn write<R, E, F>(&self, job: F) -> Result<R, E>
     where
         R: Send + 'static,
-        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, Tidings), StoreError>>
+        E: From<StoreError> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, CommitNotice), E>>
             + Send
             + 'static,
     {
-        let (job, answer) = job_of(self.wakes.clone(), |conn| {
+        let (job, answer) = job_of(self.notifier.clone(), |conn| {
             async move {
-                let (answer, tidings) = job(conn).await?;
-                dialect::append(conn, &tidings.events).await?;
-                Ok((answer, tidings.wake()))
+                let (answer, notice) = job(conn).await?;
+                dialect::append(conn, &notice.events).await?;
+                Ok((answer, notice.wake()))
             }
             .boxed()
         });
@@ -230,12 +233,12 @@ impl Db {
     }
 
     /// Writes a turn like anything else: whoever writes shares a commit.
-    async fn record(&self, turn: LaneTurn) -> Result<(), StoreError> {
+    async fn record(&self, turn: LaneTurn) -> Result<(), JournalError> {
         let now = self.clock.now();
         self.write(move |conn| {
             async move {
                 let events = turn::record(conn, &[turn], now).await?;
-                Ok(((), Tidings::of(events)))
+                Ok(((), CommitNotice::of(events)))
             }
             .boxed()
         })
@@ -246,8 +249,8 @@ impl Db {
         self.clock.as_ref()
     }
 
-    fn wakes(&self) -> &Wakes {
-        &self.wakes
+    fn notifier(&self) -> &Notifier {
+        &self.notifier
     }
 
     /// There is one process, and one thread in it that writes.
@@ -273,21 +276,20 @@ impl Drop for Db {
 }
 
 /// A job, and where its answer will be.
-fn job_of<R, F>(wakes: Wakes, job: F) -> (Job, oneshot::Receiver<Result<R, StoreError>>)
+fn job_of<R, E, F>(notifier: Notifier, job: F) -> (Job, oneshot::Receiver<Result<R, E>>)
 where
     R: Send + 'static,
-    F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, Wake), StoreError>>
-        + Send
-        + 'static,
+    E: From<StoreError> + Send + 'static,
+    F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, Wake), E>> + Send + 'static,
 {
     let (sender, receiver) = oneshot::channel();
     let job: Job = Box::new(move |conn| {
-        let outcome = move |result: Result<(R, Wake), StoreError>| Outcome {
+        let outcome = move |result: Result<(R, Wake), E>| Outcome {
             keep: result.is_ok(),
             answer: Box::new(move |committed| {
-                let answer = result.and_then(|done| committed.map(|()| done));
+                let answer = result.and_then(|done| committed.map(|()| done).map_err(E::from));
                 if let Ok((_, wake)) = &answer {
-                    wakes.wake(*wake);
+                    notifier.wake(*wake);
                 }
                 // A caller that went away needs no answer.
                 drop(sender.send(answer.map(|(value, _)| value)));
@@ -295,7 +297,7 @@ where
         };
         match conn {
             Ok(conn) => job(conn).map(outcome).boxed(),
-            Err(error) => ready(outcome(Err(error))).boxed(),
+            Err(error) => ready(outcome(Err(error.into()))).boxed(),
         }
     });
     (job, receiver)
@@ -525,7 +527,8 @@ mod tests {
                 db.read(|_| async { panic!("a defect") }.boxed()).await;
             assert!(matches!(answer, Err(StoreError::Unavailable(_))));
         }
-        let answer = db.write(|_| async { Ok((7, Tidings::NONE)) }.boxed()).await;
+        let write = db.write(|_| async { Ok((7, CommitNotice::NONE)) }.boxed());
+        let answer: Result<i32, StoreError> = write.await;
         assert_eq!(answer, Ok(7));
         assert_eq!(db.read(|_| async { Ok(8) }.boxed()).await, Ok(8));
     }

@@ -12,7 +12,7 @@ use crate::{
         },
         lifecycle::State,
     },
-    port::store::StoreError,
+    port::{journal::JournalError, store::StoreError},
 };
 
 impl From<DieselError> for StoreError {
@@ -24,6 +24,12 @@ impl From<DieselError> for StoreError {
             return Self::Defect(error.to_string());
         }
         Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<DieselError> for JournalError {
+    fn from(error: DieselError) -> Self {
+        StoreError::from(error).into()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is done because time passes and nobody asks; it may not know doors, clouds or planners.
 
-pub mod counter;
+pub mod history_pruner;
+pub mod orphan_scanner;
 pub mod retention;
-pub mod sweeper;
 pub mod ticker;
 pub mod verifier;

@@ -130,7 +130,7 @@ async fn foreign_backup(house: &House, volume: &str, incremental: bool) -> Strin
     };
     let cloud = house.cloud();
     let made = cloud.request_perform(&tenant, "by hand", &request).await;
-    let id = made.expect("made").external.expect("an id");
+    let id = made.expect("made").cloud_id.expect("an id");
     until(|| async {
         let all = cloud.things_list(&tenant, ThingKind::VolumeBackup).await;
         let all = all.expect("listed");

@@ -226,7 +226,7 @@ impl House {
             .expect("a runtime");
         let engine = Engine::new(
             ReplicaId::new("house"),
-            Arc::clone(&self.store),
+            self.store.clone(),
             Arc::clone(&self.cloud),
             Arc::new(self.clock.clone()),
             planner,

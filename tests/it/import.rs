@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use drbackup::{
     api::pb,
     domain::{id::CloudName, point::Point, time::Timestamp},
-    original::{Terms, read},
+    import_waldur::{Terms, read},
     service::Limits,
     sim::{InstanceSpec, Times},
 };

@@ -14,7 +14,7 @@ use drbackup::{
     },
     service::{Limits, orphan::DeleteOrphans},
     sim::{self, Action, InstanceSpec, Rule, Times},
-    worker::counter::{Counter, Settings},
+    worker::orphan_scanner::{OrphanScanner, Settings},
 };
 use tonic::Code;
 use uuid::Uuid;
@@ -72,7 +72,7 @@ async fn made(
 ) -> String {
     let cloud = house.cloud();
     let answer = cloud.request_perform(tenant, name, request).await;
-    let id = answer.expect("made").external.expect("an id");
+    let id = answer.expect("made").cloud_id.expect("an id");
     until(|| async {
         let all = cloud.things_list(tenant, kind).await.expect("listed");
         let ready = all
@@ -325,16 +325,16 @@ async fn a_sweep_counts_the_orphans_of_every_tenant_that_we_worked_in_and_delete
     house.restoration_at_rest(&restoration.id).await;
     let away = tenant("dr", &house.refuge());
     leave_volume(&house, &away, &marked(strange(), "volume-0")).await;
-    let counter = || {
+    let scanner = || {
         let service = house.service(&house.store, without_grace());
-        Counter::new(service, Settings::default())
+        OrphanScanner::new(service, Settings::default())
     };
     let before = census(&house.dr, "demo");
-    let (one, other) = (counter(), counter());
-    let (first, second) = tokio::join!(one.count(), other.count());
+    let (one, other) = (scanner(), scanner());
+    let (first, second) = tokio::join!(one.scan(), other.scan());
     let tenants = first.expect("counted") + second.expect("counted");
     assert_eq!(tenants, 2, "each tenant once, whoever looks");
-    assert_eq!(one.count().await, Ok(0), "an hour has not passed");
+    assert_eq!(one.scan().await, Ok(0), "an hour has not passed");
 
     let sweeps = || async {
         let request = pb::ListOrphanSweepsRequest::default();
@@ -367,14 +367,14 @@ async fn a_sweep_counts_the_orphans_of_every_tenant_that_we_worked_in_and_delete
         .dr
         .fault(Rule::on(sim::Service::Volume, "GET", "", broken))
         .expect("a rule");
-    let eager = Counter::new(
+    let eager = OrphanScanner::new(
         service,
         Settings {
             every: Duration::ZERO,
             ..Settings::default()
         },
     );
-    assert_eq!(eager.count().await, Ok(2));
+    assert_eq!(eager.scan().await, Ok(2));
     let told = sweeps().await;
     assert_eq!(
         (told[0].0.as_str(), told[0].1),

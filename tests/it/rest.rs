@@ -653,7 +653,7 @@ async fn one_port_answers_both_and_the_metrics_change_with_the_work() {
         assert_eq!(told.status, 200, "{told:?}");
         assert!(
             told.header("content-type")
-                .starts_with("text/plain; version=0.0.4")
+                .starts_with("application/openmetrics-text; version=1.0.0")
         );
         let mut lines = told.text.lines();
         let found = lines.find_map(|one| one.strip_prefix(line)?.trim().parse().ok());
@@ -668,6 +668,11 @@ async fn one_port_answers_both_and_the_metrics_change_with_the_work() {
         .json("backup create shop -c source -t demo --name friday")
         .await;
     until(|| async { (value(ended).await == 1).then_some(()) }).await;
+    let operations =
+        "drbackup_operation_duration_seconds_count{kind=\"create_dr_backup\",outcome=\"done\"}";
+    assert_eq!(value(operations).await, 1);
+    let calls = "drbackup_cloud_call_duration_seconds_count{cloud=\"source\",service=\"cinder\"}";
+    assert!(value(calls).await >= 3);
     assert!(value(written).await >= 3);
     let one = format!("{DR_BACKUPS}{}/", made["id"].as_str().expect("an id"));
     assert_eq!(client.get(&one).await.expect(200)["name"], "friday");

@@ -44,7 +44,8 @@ use drbackup::{
     },
     port::{
         clock::Clock,
-        store::{Admitted, Loaded, Looked, News, RequestKey, Store, StoreError, Turn},
+        journal::{JournalError, Loaded, ResourceUpdate, Turn},
+        store::{Admitted, Looked, RequestKey, Store, StoreError},
     },
     store::{self, Config, OpenError},
 };
@@ -265,7 +266,7 @@ fn effect(key: &str, state: EffectState) -> Effect {
         },
         disposal: Disposal::Temporary,
         state,
-        external: Some("snapshot-1".to_owned()),
+        cloud_id: Some("snapshot-1".to_owned()),
         status: Some("creating".to_owned()),
         fact: Some(Fact::Presence {
             live: vec![(VolumeBackupId::new("backup-1"), ProjectId::new("blue"))],
@@ -285,8 +286,8 @@ fn effect(key: &str, state: EffectState) -> Effect {
     }
 }
 
-fn news(state: State, second: i64) -> News {
-    News {
+fn update(state: State, second: i64) -> ResourceUpdate {
+    ResourceUpdate {
         state,
         report: Report {
             runtime_state: format!("{} at {second}", state.name()),
@@ -309,7 +310,7 @@ fn turn(operation: &Operation) -> Turn {
         operation: operation.id,
         resource: operation.resource,
         effects: Vec::new(),
-        news: None,
+        update: None,
         idle: None,
         ending: Ending::Open,
     }
@@ -317,7 +318,7 @@ fn turn(operation: &Operation) -> Turn {
 
 pub(crate) fn told(operation: &Operation, state: State, second: i64) -> Turn {
     Turn {
-        news: Some(news(state, second)),
+        update: Some(update(state, second)),
         ..turn(operation)
     }
 }
@@ -963,10 +964,10 @@ async fn a_turn_changes_ledger_resource_and_events_together(site: Site) {
         effect("volume-1-snapshot", EffectState::Requested),
         effect("volume-2-snapshot", EffectState::Requested),
     ];
-    let mut tidings = news(State::Creating, 5);
-    tidings.report.detail = Some(Detail::Point(Box::new(detail.clone())));
-    tidings.detail_changed = true;
-    first.news = Some(tidings.clone());
+    let mut written = update(State::Creating, 5);
+    written.report.detail = Some(Detail::Point(Box::new(detail.clone())));
+    written.detail_changed = true;
+    first.update = Some(written.clone());
     store
         .turn_record(&lane, vec![first])
         .await
@@ -999,8 +1000,8 @@ async fn a_turn_changes_ledger_resource_and_events_together(site: Site) {
             detail,
             head: Head {
                 state: State::Creating,
-                runtime_state: tidings.report.runtime_state.clone(),
-                progress: tidings.report.progress.clone(),
+                runtime_state: written.report.runtime_state.clone(),
+                progress: written.report.progress.clone(),
                 updated: at(5),
                 revision: 2,
                 ..backup.head
@@ -1010,7 +1011,7 @@ async fn a_turn_changes_ledger_resource_and_events_together(site: Site) {
     );
     let told = events(&*store, ResourceId::Point(now.id)).await;
     assert_eq!(told.len(), 2);
-    assert_eq!(told[1].progress, tidings.report.progress);
+    assert_eq!(told[1].progress, written.report.progress);
 }
 
 async fn a_failed_operation_leaves_its_error_and_the_next_success_takes_it_away(site: Site) {
@@ -1069,11 +1070,11 @@ async fn a_turn_that_fails_in_part_writes_nothing(site: Site) {
     good.effects = vec![effect("a", EffectState::Requested)];
     let mut bad = told(&second, State::Creating, 5);
     // A detail of the wrong kind is a defect that shows only after the first rows are written.
-    let tidings = bad.news.as_mut().expect("news");
-    tidings.report.detail = Some(Detail::Restoration(Box::default()));
-    tidings.detail_changed = true;
+    let written = bad.update.as_mut().expect("an update");
+    written.report.detail = Some(Detail::Restoration(Box::default()));
+    written.detail_changed = true;
     let refused = store.turn_record(&lane, vec![good, bad]).await;
-    assert!(matches!(refused, Err(StoreError::Unreadable(_))));
+    assert!(matches!(refused, Err(JournalError::Unreadable(_))));
 
     assert_eq!(store.point_get(one.id).await, Ok(one.clone()));
     assert_eq!(events(&*store, ResourceId::Point(one.id)).await.len(), 1);
@@ -1093,7 +1094,7 @@ async fn a_turn_of_an_ended_operation_is_refused(site: Site) {
         .expect("recorded");
     assert_eq!(
         store.turn_record(&lane, vec![last]).await,
-        Err(StoreError::Outdated(ResourceId::Point(backup.id)))
+        Err(JournalError::Outdated(ResourceId::Point(backup.id)))
     );
     assert_eq!(events(&*store, ResourceId::Point(backup.id)).await.len(), 2);
 }
@@ -1652,11 +1653,11 @@ async fn an_expired_lane_changes_owner_and_its_old_epoch_writes_nothing(site: Si
     late.effects = vec![effect("a", EffectState::Requested)];
     assert_eq!(
         store.turn_record(&brief[0], vec![late]).await,
-        Err(StoreError::Fenced(home()))
+        Err(JournalError::Fenced(home()))
     );
     assert_eq!(
         store.lane_load(&brief[0], &[]).await,
-        Err(StoreError::Fenced(home()))
+        Err(JournalError::Fenced(home()))
     );
     assert_eq!(store.point_get(backup.id).await, Ok(backup));
     let open = store.lane_load(&taken, &[]).await.expect("loaded").open;
@@ -1677,7 +1678,7 @@ async fn a_released_lane_is_free_at_once_and_its_owner_is_fenced(site: Site) {
         store
             .turn_record(&lane, vec![told(&operation, State::Creating, 5)])
             .await,
-        Err(StoreError::Fenced(home()))
+        Err(JournalError::Fenced(home()))
     );
     let next = lane_of(&*store, "two", &home()).await;
     assert_eq!(next.epoch, lane.epoch + 1);
@@ -1724,7 +1725,7 @@ async fn replicas_take_their_share_and_leave_it_to_the_others(site: Site) {
     admissions.changed().await.expect("the others are told");
     assert_eq!(
         store.lane_load(&first[0], &[]).await,
-        Err(StoreError::Fenced(first[0].tenant.clone()))
+        Err(JournalError::Fenced(first[0].tenant.clone()))
     );
     let all = store
         .lanes_claim(&two, LEASE, 100, &[])
@@ -1860,14 +1861,14 @@ async fn mirrors_follow_restorations_and_go_with_the_dr_backup(site: Site) {
         tenant: restoration.tenant.clone(),
     };
     let with = |state, mirrors: Vec<Mirror>| {
-        let mut tidings = news(state, 40);
-        tidings.detail_changed = true;
-        tidings.report.detail = Some(Detail::Restoration(Box::new(RestorationDetail {
+        let mut written = update(state, 40);
+        written.detail_changed = true;
+        written.report.detail = Some(Detail::Restoration(Box::new(RestorationDetail {
             mirrors,
             ..RestorationDetail::default()
         })));
         Turn {
-            news: Some(tidings),
+            update: Some(written),
             ..turn(&making)
         }
     };
@@ -1921,9 +1922,9 @@ pub(crate) async fn holding(store: &dyn Store, links: &[(&str, bool)]) -> (Point
     let operation = admit(store, &backup).await;
     let lane = lane_of(store, "one", &home()).await;
     let mut done = ended(&operation, State::Ok, 20);
-    if let Some(news) = &mut done.news {
-        news.detail_changed = true;
-        news.report.detail = Some(Detail::Point(Box::new(PointDetail {
+    if let Some(update) = &mut done.update {
+        update.detail_changed = true;
+        update.report.detail = Some(Detail::Point(Box::new(PointDetail {
             content: Content::Dr(links.iter().map(link).collect()),
             ..PointDetail::none(PointKind::Dr)
         })));
@@ -1987,9 +1988,9 @@ async fn what_a_dr_backup_holds_no_more_binds_nobody(site: Site) {
         .await
         .expect("changed");
     let mut emptied = told(&update, State::Updating, 30);
-    if let Some(news) = &mut emptied.news {
-        news.detail_changed = true;
-        news.report.detail = Some(Detail::Point(Box::new(PointDetail::none(PointKind::Dr))));
+    if let Some(update) = &mut emptied.update {
+        update.detail_changed = true;
+        update.report.detail = Some(Detail::Point(Box::new(PointDetail::none(PointKind::Dr))));
     }
     store
         .turn_record(&lane, vec![emptied])
@@ -2015,9 +2016,9 @@ async fn mirrors_belong_to_the_dr_backup_that_made_their_bytes(site: Site) {
         tenant: restoration.tenant.clone(),
     };
     let mut made = ended(&making, State::Ok, 40);
-    if let Some(news) = &mut made.news {
-        news.detail_changed = true;
-        news.report.detail = Some(Detail::Restoration(Box::new(RestorationDetail {
+    if let Some(update) = &mut made.update {
+        update.detail_changed = true;
+        update.report.detail = Some(Detail::Restoration(Box::new(RestorationDetail {
             mirrors: ["b2", "b1", "foreign"].map(mirror).to_vec(),
             ..RestorationDetail::default()
         })));
@@ -2239,7 +2240,7 @@ fn made_and_imported(made: &str, imported: &str) -> Vec<Effect> {
     ]
     .map(|(key, request, id)| Effect {
         request,
-        external: Some(id.to_owned()),
+        cloud_id: Some(id.to_owned()),
         ..effect(key, EffectState::Done)
     })
     .to_vec()
@@ -2260,9 +2261,9 @@ async fn what_is_known_of_things_tells_open_work_from_ended_and_held_from_not(si
         record: None,
         inherited: false,
     }]);
-    let mut tidings = news(State::Ok, 30);
-    tidings.detail_changed = true;
-    tidings.report.detail = Some(Detail::Point(Box::new(living.detail.clone())));
+    let mut written = update(State::Ok, 30);
+    written.detail_changed = true;
+    written.report.detail = Some(Detail::Point(Box::new(living.detail.clone())));
     let working = backup();
     let open = admit(&*store, &working).await;
     let writing = backup();
@@ -2274,7 +2275,7 @@ async fn what_is_known_of_things_tells_open_work_from_ended_and_held_from_not(si
         },
         Turn {
             effects: made_and_imported("made", "imported"),
-            news: Some(tidings),
+            update: Some(written),
             ..ended(&done, State::Ok, 30)
         },
     ];
@@ -2467,7 +2468,7 @@ async fn what_work_that_ended_has_left_behind_is_known(site: Site) {
     let operation = admit(&*store, &backup).await;
     let lane = lane_of(&*store, "one", &home()).await;
     let row = |key: &str, disposal: Disposal, state: EffectState| Effect {
-        external: Some(key.to_owned()),
+        cloud_id: Some(key.to_owned()),
         disposal,
         ..effect(key, state)
     };

@@ -25,7 +25,7 @@ use drbackup::{
     },
     engine::{Engine, Settings},
     openstack::{
-        Carrier, Clouds,
+        Clouds, HttpTransport,
         config::{CloudMapping, Config, Environment},
         limits::Limits,
     },
@@ -46,7 +46,7 @@ use uuid::Uuid;
 
 use crate::{
     store::{Epochs, TappedStore},
-    tap::{Tap, TappedCarrier},
+    tap::{Tap, TappedTransport},
 };
 
 /// Where the databases are: in memory, where there is such a folder.
@@ -456,12 +456,12 @@ fn client(
 ) -> Arc<dyn Cloud> {
     static CONFIG: OnceLock<Config> = OnceLock::new();
     let config = CONFIG.get_or_init(|| config(clouds));
-    let carrier: Arc<dyn Carrier> = Arc::new(TappedCarrier {
+    let transport: Arc<dyn HttpTransport> = Arc::new(TappedTransport {
         tap,
         clouds: clouds.to_vec(),
         reads,
     });
-    Arc::new(Clouds::carried(config.clone(), calendar, &carrier))
+    Arc::new(Clouds::with_transport(config.clone(), calendar, &transport))
 }
 
 /// The configuration that is the same on every stage.

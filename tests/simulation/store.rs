@@ -25,8 +25,9 @@ use drbackup::{
         volume_backup::Mirror,
     },
     port::{
+        journal::{Journal, JournalError, Loaded, Turn},
         schedules::{KeptPoint, Made, NewPoint, Schedules},
-        store::{Admitted, Loaded, Looked, PointsStanding, RequestKey, Store, StoreError, Turn},
+        store::{Admitted, Looked, PointsStanding, RequestKey, Store, StoreError},
     },
 };
 use futures::executor::block_on;
@@ -99,11 +100,11 @@ macro_rules! read {
 macro_rules! write {
     ($self:ident, $call:expr) => {{
         if $self.tap.cross().await {
-            return Err(failed());
+            return Err(failed().into());
         }
         let answer = $self.wait($call);
         if $self.tap.cross().await {
-            return Err(failed());
+            return Err(failed().into());
         }
         answer
     }};
@@ -201,6 +202,60 @@ impl Schedules for TappedStore {
         limit: u32,
     ) -> Result<Vec<KeptPoint>, StoreError> {
         read!(self, self.store.points_expired(now, limit))
+    }
+}
+
+#[async_trait]
+impl Journal for TappedStore {
+    fn admissions(&self) -> watch::Receiver<u64> {
+        self.store.admissions()
+    }
+
+    async fn lane_load(&self, lane: &Lane, known: &[OperationId]) -> Result<Loaded, JournalError> {
+        read!(self, self.store.lane_load(lane, known))
+    }
+
+    async fn operation_set_aside(
+        &self,
+        lane: &Lane,
+        resource: ResourceId,
+        why: &str,
+    ) -> Result<(), JournalError> {
+        write!(self, self.store.operation_set_aside(lane, resource, why))
+    }
+
+    async fn lane_release(&self, lane: &Lane) -> Result<(), JournalError> {
+        write!(self, self.store.lane_release(lane))
+    }
+
+    async fn replica_leave(&self, replica: &ReplicaId) -> Result<(), JournalError> {
+        write!(self, self.store.replica_leave(replica))
+    }
+
+    async fn lanes_claim(
+        &self,
+        replica: &ReplicaId,
+        lease: Duration,
+        limit: u32,
+        unread: &[OperationId],
+    ) -> Result<Vec<Lane>, JournalError> {
+        let answer = read!(self, self.store.lanes_claim(replica, lease, limit, unread));
+        if let Ok(lanes) = &answer {
+            self.epochs.claimed(lanes);
+        }
+        answer
+    }
+
+    async fn turn_record(&self, lane: &Lane, turns: Vec<Turn>) -> Result<(), JournalError> {
+        write!(self, async {
+            let newest = self.epochs.newest(&lane.tenant);
+            let answer = self.store.turn_record(lane, turns).await;
+            assert!(
+                answer.is_err() || lane.epoch >= newest,
+                "{lane:?} wrote although epoch {newest} was handed out"
+            );
+            answer
+        })
     }
 }
 
@@ -399,55 +454,8 @@ impl Store for TappedStore {
         read!(self, self.store.changes_list(after, limit))
     }
 
-    async fn lane_load(&self, lane: &Lane, known: &[OperationId]) -> Result<Loaded, StoreError> {
-        read!(self, self.store.lane_load(lane, known))
-    }
-
-    async fn operation_set_aside(
-        &self,
-        lane: &Lane,
-        resource: ResourceId,
-        why: &str,
-    ) -> Result<(), StoreError> {
-        write!(self, self.store.operation_set_aside(lane, resource, why))
-    }
-
     fn unread(&self) -> Vec<(&'static str, u64)> {
         self.store.unread()
-    }
-
-    async fn lane_release(&self, lane: &Lane) -> Result<(), StoreError> {
-        write!(self, self.store.lane_release(lane))
-    }
-
-    async fn replica_leave(&self, replica: &ReplicaId) -> Result<(), StoreError> {
-        write!(self, self.store.replica_leave(replica))
-    }
-
-    async fn lanes_claim(
-        &self,
-        replica: &ReplicaId,
-        lease: Duration,
-        limit: u32,
-        unread: &[OperationId],
-    ) -> Result<Vec<Lane>, StoreError> {
-        let answer = read!(self, self.store.lanes_claim(replica, lease, limit, unread));
-        if let Ok(lanes) = &answer {
-            self.epochs.claimed(lanes);
-        }
-        answer
-    }
-
-    async fn turn_record(&self, lane: &Lane, turns: Vec<Turn>) -> Result<(), StoreError> {
-        write!(self, async {
-            let newest = self.epochs.newest(&lane.tenant);
-            let answer = self.store.turn_record(lane, turns).await;
-            assert!(
-                answer.is_err() || lane.epoch >= newest,
-                "{lane:?} wrote although epoch {newest} was handed out"
-            );
-            answer
-        })
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
@@ -456,10 +464,6 @@ impl Store for TappedStore {
 
     fn version(&self) -> Option<u64> {
         self.store.version()
-    }
-
-    fn admissions(&self) -> watch::Receiver<u64> {
-        self.store.admissions()
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

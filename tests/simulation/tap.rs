@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use drbackup::{
-    openstack::{Carrier, Trouble},
+    openstack::{HttpTransport, TransportError},
     sim,
 };
 use futures::poll;
@@ -117,7 +117,7 @@ impl Tap {
 }
 
 /// The way of one replica to the clouds.
-pub(crate) struct TappedCarrier {
+pub(crate) struct TappedTransport {
     pub(crate) tap: Arc<Tap>,
     pub(crate) clouds: Vec<Arc<sim::Cloud>>,
     /// Whether reads are crossings too: a death at one loses nothing that a death at the write
@@ -126,16 +126,16 @@ pub(crate) struct TappedCarrier {
 }
 
 #[async_trait]
-impl Carrier for TappedCarrier {
-    async fn carry(
+impl HttpTransport for TappedTransport {
+    async fn send(
         &self,
         request: http::Request<Vec<u8>>,
         deadline: Duration,
-    ) -> Result<http::Response<Vec<u8>>, Trouble> {
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
         let host = request.uri().host().unwrap_or_default();
         let name = host.split('.').next().unwrap_or_default();
         let cloud = self.clouds.iter().find(|cloud| cloud.name() == name);
-        let cloud = cloud.ok_or_else(|| Trouble::Unreachable(format!("no host {host}")))?;
+        let cloud = cloud.ok_or_else(|| TransportError::Unreachable(format!("no host {host}")))?;
         let counts = self.reads || request.method() != http::Method::GET;
         if counts {
             self.tap.cross().await;
@@ -159,9 +159,9 @@ impl Carrier for TappedCarrier {
             self.tap.alive().await;
         }
         match answer {
-            Err(_) => Err(Trouble::Late),
-            Ok(Err(sim::Cut::Refused)) => Err(Trouble::Unreachable("refused".to_owned())),
-            Ok(Err(sim::Cut::Reset)) => Err(Trouble::Broken("connection reset".to_owned())),
+            Err(_) => Err(TransportError::Late),
+            Ok(Err(sim::Cut::Refused)) => Err(TransportError::Unreachable("refused".to_owned())),
+            Ok(Err(sim::Cut::Reset)) => Err(TransportError::Broken("connection reset".to_owned())),
             Ok(Ok(answer)) => Ok(answer),
         }
     }

@@ -1,4 +1,4 @@
-//! Streams over a story that is made up here; they may not know a store.
+//! Streams over a source that is made up here; they may not know a store.
 
 use std::sync::{
     Mutex,
@@ -16,7 +16,7 @@ use crate::domain::{
     time::Timestamp,
 };
 
-/// A story in memory: DR backups by number, and what happened to them in order.
+/// A source in memory: DR backups by number, and what happened to them in order.
 struct Told {
     happened: Mutex<Vec<(PointId, Event)>>,
     wake: watch::Sender<u64>,
@@ -61,7 +61,7 @@ impl Told {
 }
 
 #[async_trait]
-impl Story for Told {
+impl EventSource for Told {
     async fn events_after(
         &self,
         resource: ResourceId,
@@ -102,7 +102,7 @@ impl Story for Told {
 
     async fn state(&self, resource: ResourceId) -> Result<State, Error> {
         let ResourceId::Point(id) = resource else {
-            panic!("not in this story")
+            panic!("not in this source")
         };
         self.point(id).await.map(|point| point.state)
     }
@@ -151,9 +151,9 @@ fn standing(id: PointId, state: State) -> PointSummary {
 
 const FIRST: ResourceId = ResourceId::Point(PointId::dr(Uuid::from_u128(1)));
 
-fn watches(story: &Arc<Told>, stop: &CancellationToken) -> Watches {
-    let story: Arc<dyn Story> = Arc::<Told>::clone(story);
-    Watches::new(story, 2, stop.clone())
+fn watches(source: &Arc<Told>, stop: &CancellationToken) -> Watches {
+    let source: Arc<dyn EventSource> = Arc::<Told>::clone(source);
+    Watches::new(source, 2, stop.clone())
 }
 
 /// Everything that the stream tells before it waits or ends, as (number, sequence, state).
@@ -187,11 +187,11 @@ enum Ending {
 
 #[tokio::test]
 async fn a_stream_replays_and_then_follows() {
-    let (story, stop) = (Told::new(), CancellationToken::new());
-    story.happen(1, State::CreationScheduled);
-    story.happen(2, State::CreationScheduled);
-    story.happen(1, State::Creating);
-    let mut stream = watches(&story, &stop)
+    let (source, stop) = (Told::new(), CancellationToken::new());
+    source.happen(1, State::CreationScheduled);
+    source.happen(2, State::CreationScheduled);
+    source.happen(1, State::Creating);
+    let mut stream = watches(&source, &stop)
         .one(FIRST, 0, false)
         .await
         .expect("stream");
@@ -202,19 +202,19 @@ async fn a_stream_replays_and_then_follows() {
         (vec![scheduled, (1, 2, State::Creating)], Ending::Waits)
     );
 
-    story.happen(2, State::Creating);
+    source.happen(2, State::Creating);
     assert_eq!(heard(&mut stream), (vec![], Ending::Waits));
-    story.happen(1, State::Ok);
+    source.happen(1, State::Ok);
     assert_eq!(heard(&mut stream), (vec![(1, 3, State::Ok)], Ending::Waits));
 }
 
 #[tokio::test]
 async fn what_has_changed_is_asked_once_for_all_who_follow() {
-    let (story, stop) = (Told::new(), CancellationToken::new());
+    let (source, stop) = (Told::new(), CancellationToken::new());
     for number in 1..=100 {
-        story.happen(number, State::CreationScheduled);
+        source.happen(number, State::CreationScheduled);
     }
-    let watches = Watches::new(Arc::<Told>::clone(&story) as _, 100, stop.clone());
+    let watches = Watches::new(Arc::<Told>::clone(&source) as _, 100, stop.clone());
     let mut streams = Vec::new();
     for number in 1..=100 {
         let about = ResourceId::Point(PointId::dr(Uuid::from_u128(number)));
@@ -222,61 +222,61 @@ async fn what_has_changed_is_asked_once_for_all_who_follow() {
         assert_eq!(heard(&mut stream).1, Ending::Waits);
         streams.push(stream);
     }
-    // The first to hear of anything finds out where the story stands, and all look once more.
-    story.happen(1, State::Creating);
+    // The first to hear of anything finds out where the source stands, and all look once more.
+    source.happen(1, State::Creating);
     for stream in &mut streams {
         assert_eq!(heard(stream).1, Ending::Waits);
     }
-    let before = story.asked.load(Ordering::Relaxed);
-    story.happen(2, State::Creating);
-    story.happen(3, State::Creating);
+    let before = source.asked.load(Ordering::Relaxed);
+    source.happen(2, State::Creating);
+    source.happen(3, State::Creating);
     let told: Vec<_> = streams.iter_mut().map(|stream| heard(stream).0).collect();
     let told = told.concat();
     assert_eq!(told, [(2, 2, State::Creating), (3, 2, State::Creating)]);
-    let asked = story.asked.load(Ordering::Relaxed) - before;
+    let asked = source.asked.load(Ordering::Relaxed) - before;
     assert!(asked <= 8, "asked {asked} times for 100 streams");
 }
 
 #[tokio::test]
 async fn a_stream_goes_on_from_a_number_that_may_not_be_reached_yet() {
-    let (story, stop) = (Told::new(), CancellationToken::new());
-    story.happen(1, State::CreationScheduled);
-    let mut stream = watches(&story, &stop)
+    let (source, stop) = (Told::new(), CancellationToken::new());
+    source.happen(1, State::CreationScheduled);
+    let mut stream = watches(&source, &stop)
         .one(FIRST, 3, false)
         .await
         .expect("stream");
 
-    story.happen(1, State::Creating);
+    source.happen(1, State::Creating);
     assert_eq!(heard(&mut stream), (vec![], Ending::Waits));
-    story.happen(1, State::Ok);
+    source.happen(1, State::Ok);
     assert_eq!(heard(&mut stream), (vec![(1, 3, State::Ok)], Ending::Waits));
 }
 
 #[tokio::test]
 async fn a_settled_resource_ends_the_stream_only_when_all_is_told() {
-    let (story, stop) = (Told::new(), CancellationToken::new());
+    let (source, stop) = (Told::new(), CancellationToken::new());
     for state in [
         State::CreationScheduled,
         State::Creating,
         State::Ok,
         State::UpdateScheduled,
     ] {
-        story.happen(1, state);
+        source.happen(1, state);
     }
-    let mut stream = watches(&story, &stop)
+    let mut stream = watches(&source, &stop)
         .one(FIRST, 3, true)
         .await
         .expect("stream");
 
     let replayed = vec![(1, 3, State::Ok), (1, 4, State::UpdateScheduled)];
     assert_eq!(heard(&mut stream), (replayed, Ending::Waits));
-    story.happen(1, State::Erred);
+    source.happen(1, State::Erred);
     assert_eq!(
         heard(&mut stream),
         (vec![(1, 5, State::Erred)], Ending::Good)
     );
 
-    let mut behind = watches(&story, &stop)
+    let mut behind = watches(&source, &stop)
         .one(FIRST, 9, true)
         .await
         .expect("stream");
@@ -285,12 +285,12 @@ async fn a_settled_resource_ends_the_stream_only_when_all_is_told() {
 
 #[tokio::test]
 async fn a_deletion_ends_the_stream_and_can_still_be_replayed() {
-    let (story, stop) = (Told::new(), CancellationToken::new());
-    story.happen(1, State::Deleting);
-    let watches = watches(&story, &stop);
+    let (source, stop) = (Told::new(), CancellationToken::new());
+    source.happen(1, State::Deleting);
+    let watches = watches(&source, &stop);
     let mut before = watches.one(FIRST, 1, false).await.expect("stream");
     assert_eq!(heard(&mut before).1, Ending::Waits);
-    story.happen(1, State::Deleted);
+    source.happen(1, State::Deleted);
     assert_eq!(
         heard(&mut before),
         (vec![(1, 2, State::Deleted)], Ending::Good)
@@ -305,8 +305,8 @@ async fn a_deletion_ends_the_stream_and_can_still_be_replayed() {
 
 #[tokio::test]
 async fn what_was_never_there_is_refused() {
-    let (story, stop) = (Told::new(), CancellationToken::new());
-    let refusal = watches(&story, &stop)
+    let (source, stop) = (Told::new(), CancellationToken::new());
+    let refusal = watches(&source, &stop)
         .one(FIRST, 0, false)
         .await
         .err()
@@ -316,9 +316,9 @@ async fn what_was_never_there_is_refused() {
 
 #[tokio::test]
 async fn the_end_of_the_service_ends_every_stream_as_unavailable() {
-    let (story, stop) = (Told::new(), CancellationToken::new());
-    story.happen(1, State::Ok);
-    let watches = watches(&story, &stop);
+    let (source, stop) = (Told::new(), CancellationToken::new());
+    source.happen(1, State::Ok);
+    let watches = watches(&source, &stop);
     let mut one = watches.one(FIRST, 0, false).await.expect("stream");
     let mut many = watches.many(Filter::default()).await.expect("stream");
     assert_eq!(heard(&mut one).1, Ending::Waits);
@@ -337,9 +337,9 @@ async fn the_end_of_the_service_ends_every_stream_as_unavailable() {
 
 #[tokio::test]
 async fn one_stream_too_many_is_refused_until_another_ends() {
-    let (story, stop) = (Told::new(), CancellationToken::new());
-    story.happen(1, State::Ok);
-    let watches = watches(&story, &stop);
+    let (source, stop) = (Told::new(), CancellationToken::new());
+    source.happen(1, State::Ok);
+    let watches = watches(&source, &stop);
     let first = watches.one(FIRST, 0, false).await.expect("stream");
     let _second = watches.many(Filter::default()).await.expect("stream");
 
@@ -351,19 +351,19 @@ async fn one_stream_too_many_is_refused_until_another_ends() {
 
 #[tokio::test]
 async fn a_stream_over_many_tells_the_present_and_then_the_news() {
-    let (story, stop) = (Told::new(), CancellationToken::new());
-    story.happen(1, State::CreationScheduled);
-    story.happen(1, State::Ok);
-    story.happen(2, State::Deleted);
-    let mut stream = watches(&story, &stop)
+    let (source, stop) = (Told::new(), CancellationToken::new());
+    source.happen(1, State::CreationScheduled);
+    source.happen(1, State::Ok);
+    source.happen(2, State::Deleted);
+    let mut stream = watches(&source, &stop)
         .many(Filter::default())
         .await
         .expect("stream");
     assert_eq!(heard(&mut stream), (vec![(1, 2, State::Ok)], Ending::Waits));
 
-    story.happen(3, State::CreationScheduled);
-    story.happen(1, State::DeletionScheduled);
-    story.happen(1, State::Deleted);
+    source.happen(3, State::CreationScheduled);
+    source.happen(1, State::DeletionScheduled);
+    source.happen(1, State::Deleted);
     let news = vec![
         (3, 1, State::CreationScheduled),
         (1, 3, State::DeletionScheduled),
@@ -374,47 +374,47 @@ async fn a_stream_over_many_tells_the_present_and_then_the_news() {
 
 #[tokio::test]
 async fn what_stops_fitting_is_told_a_last_time() {
-    let (story, stop) = (Told::new(), CancellationToken::new());
-    story.happen(1, State::Creating);
+    let (source, stop) = (Told::new(), CancellationToken::new());
+    source.happen(1, State::Creating);
     let filter = Filter {
         states: vec![State::Creating],
         ..Filter::default()
     };
-    let mut stream = watches(&story, &stop).many(filter).await.expect("stream");
+    let mut stream = watches(&source, &stop).many(filter).await.expect("stream");
     assert_eq!(
         heard(&mut stream),
         (vec![(1, 1, State::Creating)], Ending::Waits)
     );
 
-    story.happen(1, State::Ok);
+    source.happen(1, State::Ok);
     assert_eq!(heard(&mut stream), (vec![(1, 2, State::Ok)], Ending::Waits));
-    story.happen(1, State::UpdateScheduled);
+    source.happen(1, State::UpdateScheduled);
     assert_eq!(heard(&mut stream), (vec![], Ending::Waits));
 }
 
 #[tokio::test]
 async fn the_present_is_found_however_many_changes_there_were() {
-    let story = Told::new();
+    let source = Told::new();
     for changes in 0..70 {
-        let position = present_position(story.as_ref()).await.expect("position");
+        let position = present_position(source.as_ref()).await.expect("position");
         assert_eq!(position, changes);
-        story.happen(1, State::Creating);
+        source.happen(1, State::Creating);
     }
 }
 
 #[tokio::test]
 async fn many_events_of_one_are_all_told_in_order() {
-    let (story, stop) = (Told::new(), CancellationToken::new());
-    story.happen(1, State::CreationScheduled);
-    let mut many = watches(&story, &stop)
+    let (source, stop) = (Told::new(), CancellationToken::new());
+    source.happen(1, State::CreationScheduled);
+    let mut many = watches(&source, &stop)
         .many(Filter::default())
         .await
         .expect("stream");
     assert_eq!(heard(&mut many).0.len(), 1);
     for _ in 0..1000 {
-        story.happen(1, State::Creating);
+        source.happen(1, State::Creating);
     }
-    let mut one = watches(&story, &stop)
+    let mut one = watches(&source, &stop)
         .one(FIRST, 2, false)
         .await
         .expect("stream");

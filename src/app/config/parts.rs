@@ -10,7 +10,7 @@ use crate::{
     api,
     cli::config::Span,
     engine, plan, rest, service,
-    worker::{counter, retention, sweeper, ticker, verifier},
+    worker::{history_pruner, orphan_scanner, retention, ticker, verifier},
 };
 
 /// What is logged, and how.
@@ -261,7 +261,7 @@ impl Default for Store {
 
 impl Default for History {
     fn default() -> Self {
-        let settings = sweeper::Settings::default();
+        let settings = history_pruner::Settings::default();
         Self {
             keep: Span(settings.keep),
             every: Span(settings.every),
@@ -270,7 +270,7 @@ impl Default for History {
     }
 }
 
-impl From<&History> for sweeper::Settings {
+impl From<&History> for history_pruner::Settings {
     fn from(history: &History) -> Self {
         Self {
             keep: history.keep.0,
@@ -282,7 +282,7 @@ impl From<&History> for sweeper::Settings {
 
 impl Default for Orphans {
     fn default() -> Self {
-        let settings = counter::Settings::default();
+        let settings = orphan_scanner::Settings::default();
         let limits = service::Limits::default();
         Self {
             every: Span(settings.every),
@@ -293,7 +293,7 @@ impl Default for Orphans {
     }
 }
 
-impl From<&Orphans> for counter::Settings {
+impl From<&Orphans> for orphan_scanner::Settings {
     fn from(orphans: &Orphans) -> Self {
         Self {
             every: orphans.every.0,

@@ -58,13 +58,13 @@ fn set(mut schedule: Schedule, time: Timestamp) -> (Schedule, Calendar) {
 fn a_run_begins_with_its_slot_and_not_before() {
     let noon = at("2026-11-23T12:00:00Z");
     let (schedule, calendar) = set(schedule(1, "0 12 * * *", "UTC"), Timestamp(noon.0 - 1));
-    let pace = Pace::default();
+    let settings = ScheduleSettings::default();
     assert_eq!(schedule.next.map(|slot| slot.begins), Some(noon));
     assert_eq!(
-        schedule.due(&calendar, Timestamp(noon.0 - 1), &pace),
+        schedule.due(&calendar, Timestamp(noon.0 - 1), &settings),
         Due::Nothing
     );
-    let Due::Run { slot, cause, next } = schedule.due(&calendar, noon, &pace) else {
+    let Due::Run { slot, cause, next } = schedule.due(&calendar, noon, &settings) else {
         panic!("it runs")
     };
     assert_eq!((slot, cause), (noon, RunCause::Calendar));
@@ -77,7 +77,7 @@ fn what_is_not_active_never_runs() {
     schedule.active = false;
     let later = at("2030-01-01T00:00:00Z");
     assert_eq!(
-        schedule.due(&calendar, later, &Pace::default()),
+        schedule.due(&calendar, later, &ScheduleSettings::default()),
         Due::Nothing
     );
 }
@@ -87,15 +87,15 @@ fn slots_that_were_missed_make_one_run_or_one_skip() {
     let start = at("2026-11-23T00:30:00Z");
     let (mut schedule, calendar) = set(schedule(1, "0 * * * *", "UTC"), start);
     let back = at("2026-11-23T09:20:00Z");
-    let pace = Pace::default();
+    let settings = ScheduleSettings::default();
     let latest = at("2026-11-23T09:00:00Z");
-    let Due::Run { slot, cause, next } = schedule.due(&calendar, back, &pace) else {
+    let Due::Run { slot, cause, next } = schedule.due(&calendar, back, &settings) else {
         panic!("it runs")
     };
     assert_eq!((slot, cause), (latest, RunCause::Missed));
     assert_eq!(next.map(|slot| slot.time), Some(at("2026-11-23T10:00:00Z")));
     schedule.plan.missed = MissedRuns::Skip;
-    let Due::Skip { slot, missed, next } = schedule.due(&calendar, back, &pace) else {
+    let Due::Skip { slot, missed, next } = schedule.due(&calendar, back, &settings) else {
         panic!("it is skipped")
     };
     assert_eq!((slot, missed), (latest, 9), "01:00 to 09:00");
@@ -106,21 +106,21 @@ fn slots_that_were_missed_make_one_run_or_one_skip() {
 fn a_failed_run_is_tried_again_ever_later_but_never_after_the_next_slot() {
     let slot = at("2026-11-23T01:00:00Z");
     let (mut schedule, calendar) = set(schedule(1, "0 1 * * *", "UTC"), Timestamp(slot.0 - 1));
-    let pace = Pace::default();
+    let settings = ScheduleSettings::default();
     let mut waits = Vec::new();
     for failures in 1..7 {
         schedule.failures = failures;
-        let again = schedule.slot_after_failure(&calendar, slot, slot, &pace);
+        let again = schedule.slot_after_failure(&calendar, slot, slot, &settings);
         let again = again.expect("a slot");
         assert_eq!((again.time, again.tries), (slot, failures));
         waits.push(again.begins.since(slot).as_secs() / 60);
     }
     assert_eq!(waits, [5, 10, 20, 40, 60, 60]);
     let late = at("2026-11-24T00:30:00Z");
-    let next = schedule.slot_after_failure(&calendar, slot, late, &pace);
+    let next = schedule.slot_after_failure(&calendar, slot, late, &settings);
     assert_eq!(next.map(|next| next.time), Some(at("2026-11-24T01:00:00Z")));
-    schedule.next = schedule.slot_after_failure(&calendar, slot, slot, &pace);
-    let due = schedule.due(&calendar, slot.after(2 * HOUR), &pace);
+    schedule.next = schedule.slot_after_failure(&calendar, slot, slot, &settings);
+    let due = schedule.due(&calendar, slot.after(2 * HOUR), &settings);
     assert!(
         matches!(
             due,
@@ -139,7 +139,7 @@ fn a_slot_that_failed_is_not_taken_up_anew_by_a_clock_that_is_behind() {
     let (mut schedule, calendar) = set(schedule(1, "0 1 * * *", "UTC"), Timestamp(slot.0 - 1));
     schedule.failures = 1;
     let behind = at("2026-11-23T00:59:30Z");
-    let again = schedule.slot_after_failure(&calendar, slot, behind, &Pace::default());
+    let again = schedule.slot_after_failure(&calendar, slot, behind, &ScheduleSettings::default());
     let again = again.expect("a slot");
     assert_eq!(
         (again.time, again.tries),
@@ -199,7 +199,7 @@ fn in_a_year_of_ten_thousand_schedules_no_run_is_lost_and_none_doubled() {
         (&text[8..10] == "20" && &text[11..13] < "12")
             .then(|| at(&format!("{}T12:00:00Z", &text[..10])))
     };
-    let pace = Pace::default();
+    let settings = ScheduleSettings::default();
     let (mut expected, mut ran, mut skipped) = (0_u64, 0_u64, 0_u64);
     // What a calendar names in a zone, counted once for all who have it.
     let mut named = std::collections::HashMap::new();
@@ -230,7 +230,7 @@ fn in_a_year_of_ten_thousand_schedules_no_run_is_lost_and_none_doubled() {
         let mut missing = 0;
         while let Some(slot) = one.next.filter(|slot| slot.time < end) {
             let now = outage(slot.begins).unwrap_or(slot.begins);
-            let (slot, next, skips) = match one.due(&calendar, now, &pace) {
+            let (slot, next, skips) = match one.due(&calendar, now, &settings) {
                 Due::Run { slot, next, .. } => (slot, next, 0),
                 Due::Skip { slot, missed, next } => (slot, next, missed),
                 Due::Nothing => panic!("its time had come"),

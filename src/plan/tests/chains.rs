@@ -152,7 +152,7 @@ fn with_failed_increment(kind: FaultKind, message: &str) -> Story {
         effect.fault = Some(Fault::new(kind, Service::BlockStorage, "x", message));
         // Refused at once, it never was.
         if kind == FaultKind::Invalid {
-            effect.external = None;
+            effect.cloud_id = None;
         }
     })
 }

@@ -238,7 +238,7 @@ fn a_deletion_that_ends_otherwise_claims_what_is_known_and_no_more() {
                 let Request::Drop { thing } = &effect.request else {
                     panic!("a deletion")
                 };
-                effect.external = (came != Came::NeverTaken).then(|| thing.id.clone());
+                effect.cloud_id = (came != Came::NeverTaken).then(|| thing.id.clone());
                 effect.state = match came {
                     Came::Gone => EffectState::Done,
                     // Given up: the row says no more than that.

@@ -177,7 +177,7 @@ fn a_failure_leaves_what_others_use_and_tells_why_it_failed_and_who_does() {
             answer(&mut effect, 2);
             if refused(&effect) {
                 effect.state = EffectState::Failed;
-                effect.external = None;
+                effect.cloud_id = None;
                 let (kind, service) = (FaultKind::Invalid, Service::Compute);
                 let doing = "create the server";
                 effect.fault = Some(Fault::new(kind, service, doing, "no such thing"));

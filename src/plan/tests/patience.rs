@@ -101,7 +101,7 @@ pub(super) fn restoring(waits: impl Fn(&mut Effect) -> bool) -> (Operation, Ledg
 fn fail(effect: &mut Effect) {
     effect.state = EffectState::Failed;
     effect.status = Some("error".to_owned());
-    effect.external = Some(format!("made-{}", effect.key));
+    effect.cloud_id = Some(format!("made-{}", effect.key));
     effect.fault = Some(Fault::new(
         FaultKind::Broken,
         Service::BlockStorage,
@@ -188,7 +188,7 @@ fn server_down(operation: &Operation) -> Ledger {
 
 fn break_down(effect: &mut Effect) {
     effect.state = EffectState::Failed;
-    effect.external = Some(format!("made-{}", effect.key));
+    effect.cloud_id = Some(format!("made-{}", effect.key));
     effect.fault = Some(Fault::new(
         FaultKind::Broken,
         Service::Compute,

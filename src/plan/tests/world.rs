@@ -517,7 +517,7 @@ pub(super) fn answer(effect: &mut Effect, volumes: usize) {
         }
         EffectKind::Apply | EffectKind::Read => String::new(),
     };
-    effect.external = (!id.is_empty()).then_some(id.clone());
+    effect.cloud_id = (!id.is_empty()).then_some(id.clone());
     effect.state = EffectState::Done;
     effect.fact = match &effect.request {
         Request::ReadInstance { server } => {
@@ -644,7 +644,7 @@ pub(super) fn row(operation: &Operation, wish: Wish, ordinal: u32) -> Effect {
         request: wish.request,
         disposal: wish.disposal,
         state: EffectState::Requested,
-        external: None,
+        cloud_id: None,
         status: None,
         fact: None,
         fault: None,

@@ -164,7 +164,7 @@ fn holds(operation: &Operation, ledger: &Ledger, key: &EffectKey) -> bool {
             matches!(request, Request::MakeVolume { snapshot, .. } if snapshot.is_some())
         };
         let moves = row.request.kind() == EffectKind::Fill || from_snapshot(&row.request);
-        moves && row.external.is_some()
+        moves && row.cloud_id.is_some()
     });
     let moves = matches!(operation.ask, Ask::Restore(_));
     // A sweep is asked for until it is done, so it never fails.

@@ -75,7 +75,7 @@ fn zones_asked_for(
 
 fn refuse(effect: &mut Effect, kind: FaultKind) {
     effect.state = EffectState::Failed;
-    effect.external = None;
+    effect.cloud_id = None;
     effect.fault = Some(Fault::new(kind, Service::Compute, "make the server", "no"));
 }
 

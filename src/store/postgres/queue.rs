@@ -18,8 +18,8 @@ use super::{
     sql::turn::{self, LaneTurn},
 };
 use crate::{
-    port::{clock::Clock, store::StoreError},
-    store::wake::Tidings,
+    port::{clock::Clock, journal::JournalError},
+    store::notifier::CommitNotice,
 };
 
 /// At most the turns of so many lanes share a commit.
@@ -31,7 +31,7 @@ const LANES_WAITING: usize = 4_096;
 /// A turn that waits, and where its answer goes.
 pub(super) struct Waiting {
     pub(super) turn: LaneTurn,
-    pub(super) answer: oneshot::Sender<Result<(), StoreError>>,
+    pub(super) answer: oneshot::Sender<Result<(), JournalError>>,
 }
 
 /// Opens the queue. It is worked on until nobody can send any more.
@@ -79,15 +79,16 @@ async fn record(
     clock: &dyn Clock,
     turns: &Arc<[LaneTurn]>,
     which: Range<usize>,
-) -> Result<Result<(), StoreError>, StoreError> {
+) -> Result<Result<(), JournalError>, JournalError> {
     let (turns, now) = (Arc::clone(turns), clock.now());
     writer
         .write(move |conn| {
             async move {
                 let events = turn::record(conn, &turns[which], now).await?;
-                Ok(((), Tidings::of(events)))
+                Ok(((), CommitNotice::of(events)))
             }
             .boxed()
         })
         .await
+        .map_err(JournalError::from)
 }

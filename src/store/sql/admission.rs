@@ -20,7 +20,7 @@ use crate::{
         time::Timestamp,
     },
     port::store::{Admitted, RequestKey, StoreError},
-    store::{text, wake::Tidings},
+    store::{notifier::CommitNotice, text},
 };
 
 /// What a resource is admitted with; from then on every event is one revision.
@@ -58,16 +58,16 @@ pub(super) async fn admit<R: Kept>(
     new: R,
     operation: Option<&Operation>,
     now: Timestamp,
-) -> Result<(Admitted<R>, Tidings), StoreError> {
+) -> Result<(Admitted<R>, CommitNotice), StoreError> {
     if let Claim::Before(earlier) = request::claim(conn, key, new.about(), now).await? {
         return Ok((
             Admitted::Before(before(conn, earlier).await?),
-            Tidings::NONE,
+            CommitNotice::NONE,
         ));
     }
-    let (new, tidings) = begin(conn, new, operation).await?;
+    let (new, notice) = begin(conn, new, operation).await?;
     request::keep(conn, key, || new.answer()).await?;
-    Ok((Admitted::New(new), tidings))
+    Ok((Admitted::New(new), notice))
 }
 
 /// Writes a new resource with its first event, and with the operation that makes it, where one does.
@@ -75,17 +75,17 @@ pub(super) async fn begin<R: Kept>(
     conn: &mut Conn,
     mut new: R,
     operation: Option<&Operation>,
-) -> Result<(R, Tidings), StoreError> {
+) -> Result<(R, CommitNotice), StoreError> {
     *new.revision() = FIRST_REVISION;
     new.insert(conn).await?;
     if let Some(operation) = operation {
         operation::insert(conn, operation).await?;
     }
-    let tidings = Tidings {
+    let notice = CommitNotice {
         events: vec![new.event()?],
         admissions: operation.is_some(),
     };
-    Ok((new, tidings))
+    Ok((new, notice))
 }
 
 /// Takes in a point that another system made, at rest, with the links that it holds; one of the same id
@@ -93,13 +93,13 @@ pub(super) async fn begin<R: Kept>(
 pub(super) async fn take_in(
     conn: &mut Conn,
     point: Point,
-) -> Result<(Admitted<Point>, Tidings), StoreError> {
+) -> Result<(Admitted<Point>, CommitNotice), StoreError> {
     if let Some(there) = point::get(conn, point.id).await? {
-        return Ok((Admitted::Before(there), Tidings::NONE));
+        return Ok((Admitted::Before(there), CommitNotice::NONE));
     }
-    let (point, tidings) = begin(conn, point, None).await?;
+    let (point, notice) = begin(conn, point, None).await?;
     link::put(conn, &[(point.id, &point.detail)]).await?;
-    Ok((Admitted::New(point), tidings))
+    Ok((Admitted::New(point), notice))
 }
 
 /// Changes a resource, with the operation that follows, where one does.
@@ -109,11 +109,11 @@ pub(super) async fn change<R: Kept>(
     wanted: R,
     operation: Option<Operation>,
     now: Timestamp,
-) -> Result<(Admitted<R>, Tidings), StoreError> {
+) -> Result<(Admitted<R>, CommitNotice), StoreError> {
     if let Claim::Before(earlier) = request::claim(conn, key, wanted.about(), now).await? {
         return Ok((
             Admitted::Before(before(conn, earlier).await?),
-            Tidings::NONE,
+            CommitNotice::NONE,
         ));
     }
     let changed = wanted.change(conn).await?;
@@ -121,11 +121,11 @@ pub(super) async fn change<R: Kept>(
         operation::insert(conn, operation).await?;
     }
     request::keep(conn, key, || changed.answer()).await?;
-    let tidings = Tidings {
+    let notice = CommitNotice {
         events: vec![changed.event()?],
         admissions: operation.is_some(),
     };
-    Ok((Admitted::New(changed), tidings))
+    Ok((Admitted::New(changed), notice))
 }
 
 /// What a repeat of a request of this key answers, if one was admitted before.

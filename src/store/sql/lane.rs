@@ -16,7 +16,7 @@ use crate::{
         id::{Lane, OperationId, ReplicaId},
         time::Timestamp,
     },
-    port::store::StoreError,
+    port::{journal::JournalError, store::StoreError},
     store::{
         schema::{lanes, operations, replicas},
         text::tenant,
@@ -43,15 +43,15 @@ pub(super) async fn hold(
     conn: &mut Handle<'_>,
     lane: &Lane,
     waits: bool,
-) -> Result<(), StoreError> {
+) -> Result<(), JournalError> {
     if dialect::lane_hold(conn, lane, waits).await? {
         return Ok(());
     }
-    Err(StoreError::Fenced(lane.tenant.clone()))
+    Err(JournalError::Fenced(lane.tenant.clone()))
 }
 
 /// Refuses the same way, without holding anything: for reads.
-pub(super) async fn check(conn: &mut Conn, lane: &Lane) -> Result<(), StoreError> {
+pub(super) async fn check(conn: &mut Conn, lane: &Lane) -> Result<(), JournalError> {
     let owned: Option<i64> = lanes::table
         .find((lane.tenant.cloud.as_str(), lane.tenant.project.as_str()))
         .filter(lanes::epoch.eq(lane.epoch))
@@ -62,7 +62,7 @@ pub(super) async fn check(conn: &mut Conn, lane: &Lane) -> Result<(), StoreError
         .optional()?;
     match owned {
         Some(_) => Ok(()),
-        None => Err(StoreError::Fenced(lane.tenant.clone())),
+        None => Err(JournalError::Fenced(lane.tenant.clone())),
     }
 }
 

@@ -11,6 +11,7 @@ mod admission;
 mod effect;
 pub(super) mod event;
 mod history;
+mod journal;
 mod lane;
 mod link;
 mod mirror;

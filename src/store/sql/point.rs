@@ -22,7 +22,10 @@ use crate::{
         time::Timestamp,
         verification::Verification,
     },
-    port::store::{Looked, News, StoreError},
+    port::{
+        journal::ResourceUpdate,
+        store::{Looked, StoreError},
+    },
     store::{
         aside::{Gaps, Stored, readable, readable_one},
         schema::points,
@@ -325,7 +328,7 @@ pub(super) async fn set_aside(
 pub(super) async fn tell(
     conn: &mut Handle<'_>,
     id: PointId,
-    news: &News,
+    news: &ResourceUpdate,
     ending: &Ending,
 ) -> Result<Event, StoreError> {
     let detail = written_detail(id, news)?;
@@ -415,7 +418,10 @@ pub(super) fn event_of(point: &Point) -> Result<Event, StoreError> {
 }
 
 /// The detail that a turn writes of a point, where it does.
-pub(super) fn written_detail(id: PointId, news: &News) -> Result<Option<&PointDetail>, StoreError> {
+pub(super) fn written_detail(
+    id: PointId,
+    news: &ResourceUpdate,
+) -> Result<Option<&PointDetail>, StoreError> {
     match (&news.report.detail, news.detail_changed) {
         (Some(Detail::Point(detail)), true) if detail.content.kind() == id.kind => Ok(Some(detail)),
         (Some(Detail::Point(_) | Detail::Restoration(_)), true) => Err(unreadable(

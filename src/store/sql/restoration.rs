@@ -22,7 +22,7 @@ use crate::{
         restoration::{Restoration, RestorationDetail},
         time::Timestamp,
     },
-    port::store::{News, StoreError},
+    port::{journal::ResourceUpdate, store::StoreError},
     store::{
         aside::{Gaps, Stored, readable, readable_one},
         schema::restorations,
@@ -320,7 +320,7 @@ type Named = (i64, Option<String>, Option<String>, Option<String>);
 pub(super) async fn tell(
     conn: &mut Handle<'_>,
     id: RestorationId,
-    news: &News,
+    news: &ResourceUpdate,
     ending: &Ending,
 ) -> Result<(Event, Option<PointId>), StoreError> {
     let told = Told {
@@ -399,7 +399,9 @@ pub(super) fn event_of(restoration: &Restoration) -> Result<Event, StoreError> {
 }
 
 /// The detail that a turn writes, where it does.
-pub(super) fn written_detail(news: &News) -> Result<Option<&RestorationDetail>, StoreError> {
+pub(super) fn written_detail(
+    news: &ResourceUpdate,
+) -> Result<Option<&RestorationDetail>, StoreError> {
     match (&news.report.detail, news.detail_changed) {
         (Some(Detail::Restoration(detail)), true) => Ok(Some(detail)),
         (Some(Detail::Point(_)), true) => Err(unreadable(

@@ -22,7 +22,7 @@ use crate::{
         schedules::{KeptPoint, Made, NewPoint, Schedules},
         store::{Admitted, RequestKey, StoreError},
     },
-    store::{text::uuid, wake::Tidings},
+    store::{notifier::CommitNotice, text::uuid},
 };
 
 #[async_trait]
@@ -69,7 +69,7 @@ impl Schedules for Db {
                 let key = key.as_ref();
                 if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
                     let before = admission::before(conn, before).await?;
-                    return Ok((Admitted::Before(before), Tidings::NONE));
+                    return Ok((Admitted::Before(before), CommitNotice::NONE));
                 }
                 match schedule::get(conn, removed.id).await? {
                     None => return Err(StoreError::NotFound(about)),
@@ -80,7 +80,7 @@ impl Schedules for Db {
                 }
                 request::keep(conn, key, || schedule::answer(&removed)).await?;
                 let events = vec![schedule::farewell(&removed)?];
-                Ok((Admitted::New(removed), Tidings::of(events)))
+                Ok((Admitted::New(removed), CommitNotice::of(events)))
             }
             .boxed()
         })
@@ -142,18 +142,18 @@ impl Schedules for Db {
                 let about = ResourceId::Schedule(wanted.id);
                 let key = key.as_ref();
                 if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
-                    return Ok((run_before(conn, before).await?, Tidings::NONE));
+                    return Ok((run_before(conn, before).await?, CommitNotice::NONE));
                 }
                 let changed = change(conn, &wanted).await?;
                 run::insert(conn, &begun, &wanted.tenant.cloud).await?;
                 request::keep(conn, key, || Ok(begun.id.to_string())).await?;
                 let Some(point) = point else {
-                    return Ok((begun, Tidings::of(vec![changed])));
+                    return Ok((begun, CommitNotice::of(vec![changed])));
                 };
                 let NewPoint { point, operation } = point;
-                let (_, mut tidings) = admission::begin(conn, point, Some(&operation)).await?;
-                tidings.events.insert(0, changed);
-                Ok((begun, tidings))
+                let (_, mut notice) = admission::begin(conn, point, Some(&operation)).await?;
+                notice.events.insert(0, changed);
+                Ok((begun, notice))
             }
             .boxed()
         })
@@ -165,7 +165,7 @@ impl Schedules for Db {
             async move {
                 let changed = change(conn, &wanted).await?;
                 run::end(conn, &ended).await?;
-                Ok(((), Tidings::of(vec![changed])))
+                Ok(((), CommitNotice::of(vec![changed])))
             }
             .boxed()
         })

@@ -1,24 +1,18 @@
 //! The methods of the port, each of them one transaction; it may not know how a transaction begins
 //! and ends.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use tokio::sync::watch;
 
 use super::{
-    Db, admission, dialect, effect, event, history, lane, mirror, operation, orphan, point,
-    request, restoration, sweep,
-    turn::{self, LaneTurn},
-    verification,
+    Db, admission, dialect, effect, event, history, mirror, operation, orphan, point, request,
+    restoration, sweep, verification,
 };
 use crate::{
     domain::{
         event::Event,
-        id::{
-            InstanceId, Lane, OperationId, PointId, ReplicaId, ResourceId, RestorationId, Tenant,
-        },
+        id::{InstanceId, OperationId, PointId, ResourceId, RestorationId, Tenant},
         operation::{Leftover, Operation, UnderWay},
         orphan::{Aim, Farewell, Known, Sweep},
         page::{Page, Query},
@@ -27,8 +21,8 @@ use crate::{
         time::Timestamp,
         volume_backup::Mirror,
     },
-    port::store::{Admitted, Loaded, Looked, PointsStanding, RequestKey, Store, StoreError, Turn},
-    store::{aside, wake::Tidings},
+    port::store::{Admitted, Looked, PointsStanding, RequestKey, Store, StoreError},
+    store::{aside, notifier::CommitNotice},
 };
 
 #[async_trait]
@@ -124,7 +118,7 @@ impl Store for Db {
             async move {
                 mirror::looked(conn, &seen, &gone).await?;
                 let events = verification::put(conn, &looks, now).await?;
-                Ok(((), Tidings::of(events)))
+                Ok(((), CommitNotice::of(events)))
             }
             .boxed()
         })
@@ -202,15 +196,15 @@ impl Store for Db {
                 if let Some(key) = &key
                     && request::find(conn, key).await?.is_some()
                 {
-                    return Ok((true, Tidings::NONE));
+                    return Ok((true, CommitNotice::NONE));
                 }
                 if !operation::cancel(conn, resource, time, keep_volumes).await? {
-                    return Ok((false, Tidings::NONE));
+                    return Ok((false, CommitNotice::NONE));
                 }
                 let key = key.as_ref();
                 request::claim(conn, key, resource, now).await?;
                 admission::keep_present(conn, key, resource).await?;
-                Ok((true, Tidings::ADMISSIONS))
+                Ok((true, CommitNotice::ADMISSIONS))
             }
             .boxed()
         })
@@ -247,91 +241,11 @@ impl Store for Db {
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
-        self.wakes().changes()
-    }
-
-    fn admissions(&self) -> watch::Receiver<u64> {
-        self.wakes().admissions()
-    }
-
-    async fn lanes_claim(
-        &self,
-        replica: &ReplicaId,
-        lease: Duration,
-        limit: u32,
-        unread: &[OperationId],
-    ) -> Result<Vec<Lane>, StoreError> {
-        let (replica, unread) = (replica.clone(), unread.to_vec());
-        let now = self.clock().now();
-        self.write(move |conn| {
-            async move {
-                let now = dialect::lease_time(conn, now).await?;
-                let claimed = lane::claim(conn, &replica, now, lease, limit, &unread).await?;
-                Ok((claimed, Tidings::NONE))
-            }
-            .boxed()
-        })
-        .await
-    }
-
-    async fn lane_release(&self, lane: &Lane) -> Result<(), StoreError> {
-        let lane = lane.clone();
-        self.write(move |conn| {
-            async move {
-                lane::release(conn, &lane).await?;
-                Ok(((), Tidings::NONE))
-            }
-            .boxed()
-        })
-        .await
-    }
-
-    async fn replica_leave(&self, replica: &ReplicaId) -> Result<(), StoreError> {
-        let replica = replica.clone();
-        self.write(move |conn| {
-            async move {
-                lane::leave(conn, &replica).await?;
-                // The others take over at once what they hear of.
-                Ok(((), Tidings::ADMISSIONS))
-            }
-            .boxed()
-        })
-        .await
-    }
-
-    async fn lane_load(&self, lane: &Lane, known: &[OperationId]) -> Result<Loaded, StoreError> {
-        let lane = lane.clone();
-        let known = known.to_vec();
-        self.snapshot(move |conn| async move { turn::load(conn, &lane, &known).await }.boxed())
-            .await
-    }
-
-    async fn operation_set_aside(
-        &self,
-        lane: &Lane,
-        resource: ResourceId,
-        why: &str,
-    ) -> Result<(), StoreError> {
-        let (lane, why) = (lane.clone(), why.to_owned());
-        let now = self.clock().now();
-        self.write(move |conn| {
-            async move {
-                lane::check(conn, &lane).await?;
-                let told = turn::set_aside(conn, resource, &why, now).await?;
-                Ok(((), Tidings::of(told.into_iter().collect())))
-            }
-            .boxed()
-        })
-        .await
+        self.notifier().changes()
     }
 
     fn unread(&self) -> Vec<(&'static str, u64)> {
         aside::counted()
-    }
-
-    async fn turn_record(&self, lane: &Lane, turns: Vec<Turn>) -> Result<(), StoreError> {
-        let lane = lane.clone();
-        self.record(LaneTurn { lane, turns }).await
     }
 
     async fn history_prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
@@ -339,10 +253,10 @@ impl Store for Db {
         self.write(move |conn| {
             async move {
                 if !dialect::history_hold(conn).await? {
-                    return Ok((0, Tidings::NONE));
+                    return Ok((0, CommitNotice::NONE));
                 }
                 let removed = history::prune(conn, before, limit).await?;
-                Ok((removed, Tidings::NONE))
+                Ok((removed, CommitNotice::NONE))
             }
             .boxed()
         })
@@ -381,7 +295,7 @@ impl Store for Db {
         self.write(move |conn| {
             async move {
                 orphan::answer(conn, &key, &answer, now).await?;
-                Ok(((), Tidings::NONE))
+                Ok(((), CommitNotice::NONE))
             }
             .boxed()
         })
@@ -400,7 +314,7 @@ impl Store for Db {
             async move {
                 Ok((
                     sweep::claim(conn, aim, before, now, limit).await?,
-                    Tidings::NONE,
+                    CommitNotice::NONE,
                 ))
             }
             .boxed()
@@ -413,7 +327,7 @@ impl Store for Db {
         self.write(move |conn| {
             async move {
                 sweep::record(conn, aim, &done).await?;
-                Ok(((), Tidings::NONE))
+                Ok(((), CommitNotice::NONE))
             }
             .boxed()
         })
@@ -430,7 +344,7 @@ impl Store for Db {
             async move {
                 event::ping(conn).await?;
                 dialect::room(conn).await?;
-                Ok(((), Tidings::NONE))
+                Ok(((), CommitNotice::NONE))
             }
             .boxed()
         })

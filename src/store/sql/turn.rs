@@ -17,7 +17,10 @@ use crate::{
         lifecycle::State,
         time::Timestamp,
     },
-    port::store::{Loaded, News, OpenOperation, StoreError, Turn, UnreadOperation},
+    port::{
+        journal::{JournalError, Loaded, OpenOperation, ResourceUpdate, Turn, UnreadOperation},
+        store::StoreError,
+    },
     store::{
         aside,
         text::{unreadable, uuid},
@@ -32,7 +35,7 @@ pub(super) async fn load(
     conn: &mut Conn,
     lane: &Lane,
     known: &[OperationId],
-) -> Result<Loaded, StoreError> {
+) -> Result<Loaded, JournalError> {
     lane::check(conn, lane).await?;
     let known: HashSet<OperationId> = known.iter().copied().collect();
     let wanted: Vec<String> = operation::open(conn, &lane.tenant)
@@ -160,15 +163,15 @@ pub(in super::super) async fn record(
     conn: &mut Conn,
     lanes: &[LaneTurn],
     now: Timestamp,
-) -> Result<Vec<Event>, StoreError> {
+) -> Result<Vec<Event>, JournalError> {
     let waits = lanes.len() == 1;
     let turns: Vec<(&Lane, &Turn)> = lanes
         .iter()
         .flat_map(|of| of.turns.iter().map(|turn| (&of.lane, turn)))
         .collect();
-    let news: Vec<(&Turn, &News)> = turns
+    let updates: Vec<(&Turn, &ResourceUpdate)> = turns
         .iter()
-        .filter_map(|(_, turn)| turn.news.as_ref().map(|news| (*turn, news)))
+        .filter_map(|(_, turn)| turn.update.as_ref().map(|update| (*turn, update)))
         .collect();
     // What is written before a refusal is known goes with the transaction, and the refusal comes first.
     let (held, open, written, told) = dialect::together!(
@@ -176,33 +179,34 @@ pub(in super::super) async fn record(
         hold_all(conn, lanes, waits),
         check_open(conn, &turns),
         effect::put(conn, &turns),
-        tell_all(conn, &news),
+        tell_all(conn, &updates),
     );
     held?;
     open?;
     written?;
     let told = told?;
     let mut details = Vec::new();
-    for (turn, news) in &news {
+    for (turn, update) in &updates {
         if let ResourceId::Point(id) = turn.resource
             && id.kind == PointKind::Dr
-            && let Some(detail) = point::written_detail(id, news)?
+            && let Some(detail) = point::written_detail(id, update)?
         {
             details.push((id, detail));
         }
     }
     link::put(conn, &details).await?;
     let mut proved = Vec::new();
-    for ((turn, news), told) in news.iter().zip(&told) {
+    for ((turn, update), told) in updates.iter().zip(&told) {
         // A restoration that came to its end has used what it imported.
-        let is_done = turn.ending == Ending::Done && news.state == State::Ok;
-        if let (Some(of), Some(Detail::Restoration(detail))) = (told.restored, &news.report.detail)
+        let is_done = turn.ending == Ending::Done && update.state == State::Ok;
+        if let (Some(of), Some(Detail::Restoration(detail))) =
+            (told.restored, &update.report.detail)
             && of.kind == PointKind::Dr
-            && (news.detail_changed || is_done)
+            && (update.detail_changed || is_done)
         {
             mirror::keep(conn, of, &detail.mirrors, is_done).await?;
         }
-        if let (Some(point), Some(proof)) = (told.restored, &news.report.verification) {
+        if let (Some(point), Some(proof)) = (told.restored, &update.report.verification) {
             proved.extend(verification::proved(conn, point, proof, now).await?);
         }
     }
@@ -228,20 +232,20 @@ async fn hold_all(
     conn: &mut Handle<'_>,
     lanes: &[LaneTurn],
     waits: bool,
-) -> Result<(), StoreError> {
+) -> Result<(), JournalError> {
     let _held = dialect::each!(conn, lanes, |of| lane::hold(conn, &of.lane, waits));
     Ok(())
 }
 
 /// Refuses turns of operations that ended or never were in their lane: their ledgers are history.
-async fn check_open(conn: &mut Handle<'_>, turns: &[(&Lane, &Turn)]) -> Result<(), StoreError> {
+async fn check_open(conn: &mut Handle<'_>, turns: &[(&Lane, &Turn)]) -> Result<(), JournalError> {
     let open = dialect::each!(conn, turns, |(lane, turn)| operation::is_open_in(
         conn,
         &lane.tenant,
         turn.operation
     ));
     match turns.iter().zip(open).find(|(_, open)| !open) {
-        Some(((_, turn), _)) => Err(StoreError::Outdated(turn.resource)),
+        Some(((_, turn), _)) => Err(JournalError::Outdated(turn.resource)),
         None => Ok(()),
     }
 }
@@ -253,19 +257,26 @@ struct Told {
     restored: Option<PointId>,
 }
 
-async fn tell_all(conn: &mut Handle<'_>, news: &[(&Turn, &News)]) -> Result<Vec<Told>, StoreError> {
-    let told = dialect::each!(conn, news, |(turn, news)| tell(conn, turn, news));
+async fn tell_all(
+    conn: &mut Handle<'_>,
+    updates: &[(&Turn, &ResourceUpdate)],
+) -> Result<Vec<Told>, StoreError> {
+    let told = dialect::each!(conn, updates, |(turn, update)| tell(conn, turn, update));
     Ok(told)
 }
 
-async fn tell(conn: &mut Handle<'_>, turn: &Turn, news: &News) -> Result<Told, StoreError> {
+async fn tell(
+    conn: &mut Handle<'_>,
+    turn: &Turn,
+    update: &ResourceUpdate,
+) -> Result<Told, StoreError> {
     match turn.resource {
         ResourceId::Point(id) => Ok(Told {
-            event: point::tell(conn, id, news, &turn.ending).await?,
+            event: point::tell(conn, id, update, &turn.ending).await?,
             restored: None,
         }),
         ResourceId::Restoration(id) => {
-            let (event, restored) = restoration::tell(conn, id, news, &turn.ending).await?;
+            let (event, restored) = restoration::tell(conn, id, update, &turn.ending).await?;
             Ok(Told { event, restored })
         }
         ResourceId::Schedule(_) => Err(no_operation(turn.resource)),

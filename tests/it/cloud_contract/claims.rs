@@ -119,7 +119,7 @@ pub(super) async fn perform(
 pub(super) async fn make(stage: &Stage, tenant: &Tenant, name: &str, request: &Request) -> String {
     perform(stage, tenant, name, request)
         .await
-        .external
+        .cloud_id
         .expect("an id")
 }
 
@@ -327,7 +327,7 @@ async fn volume_is_found_by_its_name_and_applied_twice(stage: &Stage) {
         let name = format!("{}-volume", stage.mark);
         let answer = perform(stage, tenant, &name, &volume_of(1)).await;
         assert!(!answer.ready);
-        let id = answer.external.expect("an id");
+        let id = answer.cloud_id.expect("an id");
         let seen = ready(stage, tenant, ThingKind::Volume, &id).await;
         assert_eq!(
             (seen.name.as_str(), seen.size_gib),
@@ -451,7 +451,7 @@ async fn security_group_gets_exactly_its_rules(stage: &Stage) {
         };
         let answer = perform(stage, tenant, &name, &request).await;
         assert!(answer.ready);
-        let id = answer.external.expect("an id");
+        let id = answer.cloud_id.expect("an id");
         let group = SecurityGroupId::new(id.clone());
         let mut anywhere = rule(Some("udp"), Some(53), None);
         anywhere.remote_cidr = Some("0.0.0.0/0".to_owned());
@@ -593,7 +593,7 @@ async fn address_that_is_taken_is_a_conflict(stage: &Stage) {
             .request_perform(tenant, &name, &port_at(&network, Some("10.79.0.2"), None))
             .await;
         assert_eq!(kind_of(outside), FaultKind::Invalid);
-        let id = first.external.expect("an id");
+        let id = first.cloud_id.expect("an id");
         let port = PortId::new(id.clone());
         perform(
             stage,

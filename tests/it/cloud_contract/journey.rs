@@ -59,7 +59,7 @@ pub(super) async fn instance_goes_from_one_cloud_to_the_other(stage: &Stage) {
             record: link.record.clone(),
         };
         let answer = perform(stage, dr, "", &import).await;
-        assert_eq!(answer.external.as_deref(), Some(link.id.as_str()));
+        assert_eq!(answer.cloud_id.as_deref(), Some(link.id.as_str()));
         assert!(!answer.ready);
         ready(stage, dr, ThingKind::VolumeBackup, link.id.as_str()).await;
         let again = stage.cloud.request_perform(dr, "", &import).await;
@@ -313,7 +313,7 @@ async fn restore(
         .request_perform(tenant, "", &request)
         .await
         .expect("a restore");
-    assert_eq!(answer.external.as_deref(), Some(volume.as_str()));
+    assert_eq!(answer.cloud_id.as_deref(), Some(volume.as_str()));
     // A second one has to wait, either for the backup or for the volume.
     if let Err(fault) = stage.cloud.request_perform(tenant, "", &request).await {
         assert_eq!(fault.kind, FaultKind::Busy, "{fault}");

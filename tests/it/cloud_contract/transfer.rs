@@ -78,7 +78,7 @@ pub(super) async fn volume_is_taken_over_whatever_was_left_of_it(stage: &Stage) 
     };
     for _ in 0..2 {
         let answer = perform(&two, dr, &stage.mark, &take).await;
-        assert_eq!(answer.external.as_deref(), Some(volume.as_str()));
+        assert_eq!(answer.cloud_id.as_deref(), Some(volume.as_str()));
     }
     let seen = ready(&two, dr, ThingKind::Volume, &volume).await;
     assert_eq!(seen.name, stage.mark, "it keeps its name");

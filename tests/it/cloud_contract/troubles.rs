@@ -249,7 +249,7 @@ async fn backup_service_that_is_down_is_not_a_backup_that_is_gone() {
         .ask(&stage.cloud, &request)
         .await
         .expect("a backup");
-    let id = made.external.expect("an id");
+    let id = made.cloud_id.expect("an id");
     let thing = Thing {
         kind: ThingKind::VolumeBackup,
         id: id.clone(),
@@ -309,7 +309,7 @@ async fn only_a_snapshot_that_is_stuck_gets_another_status() {
         .ask(&stage.cloud, &request)
         .await
         .expect("a snapshot");
-    let id = made.external.expect("an id");
+    let id = made.cloud_id.expect("an id");
     let thing = Thing {
         kind: ThingKind::Snapshot,
         id: id.clone(),
@@ -369,7 +369,7 @@ async fn a_record_is_freed_by_what_it_holds_and_only_when_it_is_stuck() {
         .ask(&stage.cloud, &request)
         .await
         .expect("a backup");
-    let backup = VolumeBackupId::new(made.external.expect("an id"));
+    let backup = VolumeBackupId::new(made.cloud_id.expect("an id"));
     let status_in = async |tenant: &Tenant| {
         let thing = Thing {
             kind: ThingKind::VolumeBackup,

@@ -102,11 +102,11 @@ async fn good(store: &dyn Store, snapshot: &str) -> (Point, Lane) {
         }]),
         ..PointDetail::none(PointKind::Regular)
     };
-    let mut tidings = news(State::Ok, 20);
-    tidings.detail_changed = true;
-    tidings.report.detail = Some(Detail::Point(Box::new(detail.clone())));
+    let mut written = update(State::Ok, 20);
+    written.detail_changed = true;
+    written.report.detail = Some(Detail::Point(Box::new(detail.clone())));
     let last = Turn {
-        news: Some(tidings),
+        update: Some(written),
         ..ended(&operation, State::Ok, 20)
     };
     store

@@ -70,8 +70,8 @@ async fn turns_at_once_are_refused_each_for_itself(site: Site) {
     for (number, (one, recorded)) in busy.iter().zip(recorded).enumerate() {
         let about = ResourceId::Point(one.backup.id);
         let (refused, written) = match number {
-            1 => (Err(StoreError::Fenced(one.lane.tenant.clone())), (0, 1)),
-            4 => (Err(StoreError::Outdated(about)), (0, 2)),
+            1 => (Err(JournalError::Fenced(one.lane.tenant.clone())), (0, 1)),
+            4 => (Err(JournalError::Outdated(about)), (0, 2)),
             _ => (Ok(()), (1, 2)),
         };
         assert_eq!(recorded, refused, "lane {number}");

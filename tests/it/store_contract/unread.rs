@@ -148,7 +148,7 @@ async fn a_resource_says_why_nothing_is_done_for_it(site: Site) {
         ..pair.lane.clone()
     };
     let refused = store.operation_set_aside(&old, about, "late").await;
-    assert_eq!(refused, Err(StoreError::Fenced(home())));
+    assert_eq!(refused, Err(JournalError::Fenced(home())));
 }
 
 async fn a_lane_of_which_nothing_can_be_read_is_left_to_one_who_can(site: Site) {

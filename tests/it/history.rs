@@ -1,11 +1,11 @@
-//! Time passing over a store: what a sweeper lets go, and how it ends; it may not know SQL.
+//! Time passing over a store: what a pruner lets go, and how it ends; it may not know SQL.
 
 use std::{sync::Arc, time::Duration};
 
 use drbackup::{
     domain::id::ResourceId,
     port::{clock::Clock, store::Store},
-    worker::sweeper::{Settings, Sweeper},
+    worker::history_pruner::{HistoryPruner, Settings},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -35,17 +35,17 @@ async fn a_sweep_takes_what_is_older_than_is_kept_and_nothing_else() {
     let site = Site::sqlite();
     let store = site.open().await;
     let clock: Arc<dyn Clock> = site.clock.clone();
-    let sweeper = Sweeper::new(Arc::clone(&store), clock, settings());
+    let pruner = HistoryPruner::new(Arc::clone(&store), clock, settings());
     let mut living = Vec::new();
     for number in 0..10 {
         living.push(admit_keyed(&*store, &format!("old-{number}")).await);
     }
     site.clock.wind(DAY * 29);
     admit_keyed(&*store, "young").await;
-    assert_eq!(sweeper.sweep().await, Ok(0), "nothing is 30 days old");
+    assert_eq!(pruner.prune().await, Ok(0), "nothing is 30 days old");
 
     site.clock.wind(DAY * 2);
-    assert_eq!(sweeper.sweep().await, Ok(10), "in several rounds");
+    assert_eq!(pruner.prune().await, Ok(10), "in several rounds");
     assert_eq!(store.point_answered(&key("old-3", "same")).await, Ok(None));
     let young = store.point_answered(&key("young", "same")).await;
     assert!(matches!(young, Ok(Some(_))), "{young:?}");
@@ -55,25 +55,25 @@ async fn a_sweep_takes_what_is_older_than_is_kept_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_sweeper_goes_on_until_it_is_stopped() {
+async fn a_pruner_goes_on_until_it_is_stopped() {
     let site = Site::sqlite();
     let store = site.open().await;
     let clock: Arc<dyn Clock> = site.clock.clone();
     let stop = CancellationToken::new();
-    let sweeper = Sweeper::new(Arc::clone(&store), clock, settings());
-    let sweeping = tokio::spawn(sweeper.run(stop.clone()));
+    let pruner = HistoryPruner::new(Arc::clone(&store), clock, settings());
+    let pruning = tokio::spawn(pruner.run(stop.clone()));
     for word in ["first", "second"] {
         admit_keyed(&*store, word).await;
         site.clock.wind(DAY * 31);
-        let swept = async {
+        let gone = async {
             while store.point_answered(&key(word, "same")).await != Ok(None) {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), swept)
+        tokio::time::timeout(Duration::from_secs(20), gone)
             .await
-            .expect("it is swept");
+            .expect("it is gone");
     }
     stop.cancel();
-    sweeping.await.expect("it ends");
+    pruning.await.expect("it ends");
 }

@@ -1,7 +1,7 @@
-//! The rows of the system that came before, read into our nouns; it may not know clouds, or who keeps
-//! what it reads.
+//! The rows of Waldur, the system that came before, read into our nouns; it may not know clouds, or
+//! who keeps what it reads.
 //!
-//! The original kept its DR backups and schedules in tables of Django. `dumpdata` writes each row as
+//! Waldur kept its DR backups and schedules in tables of Django. `dumpdata` writes each row as
 //! `{"model": "openstack.drbackup", "pk": 7, "fields": {…}}`; one such object is one line here. Rows
 //! refer to each other by `pk`, so what a DR backup needs is read out of several tables:
 //!
@@ -33,8 +33,8 @@ pub struct Terms {
     pub cloud: CloudName,
     /// Now: the time of what has none, and the time from which schedules are planned.
     pub now: Timestamp,
-    /// Whether schedules that were active are so again; else all are taken inactive, because the
-    /// original may still be running its own.
+    /// Whether schedules that were active are so again; else all are taken inactive, because Waldur
+    /// may still be running its own.
     pub active: bool,
 }
 

@@ -7,9 +7,9 @@
 //! is alone reads alone.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -19,7 +19,7 @@ use crate::domain::fault::Fault;
 
 /// Those who want things of one kind with one token.
 #[derive(Debug)]
-pub(super) struct Gather<T> {
+pub(super) struct Coalescer<T> {
     /// Held by the one who reads.
     turn: tokio::sync::Mutex<()>,
     waiting: Mutex<Vec<Waiting<T>>>,
@@ -33,8 +33,9 @@ struct Waiting<T> {
     answer: oneshot::Sender<Result<Vec<T>, Fault>>,
 }
 
-impl<T> Gather<T> {
-    fn new(pause: Duration) -> Self {
+impl<T> Coalescer<T> {
+    /// Whoever reads waits so long for others.
+    pub(super) fn new(pause: Duration) -> Self {
         Self {
             turn: tokio::sync::Mutex::default(),
             waiting: Mutex::default(),
@@ -43,7 +44,7 @@ impl<T> Gather<T> {
     }
 }
 
-impl<T: Clone> Gather<T> {
+impl<T: Clone> Coalescer<T> {
     /// The things that have one of `keys`; `read` is given those of everybody who waits.
     pub(super) async fn get<R>(
         &self,
@@ -119,32 +120,6 @@ fn having<T: Clone>(found: &[T], keys: &[String], key_of: impl Fn(&T) -> &str) -
         .collect()
 }
 
-/// The gathers of a session, one for each kind of thing and for whatever else tells two reads apart.
-#[derive(Debug)]
-pub(super) struct Gathers<K, T> {
-    all: Mutex<HashMap<K, Arc<Gather<T>>>>,
-    pause: Duration,
-}
-
-impl<K: std::hash::Hash + Eq, T> Gathers<K, T> {
-    /// Whoever reads waits so long for others.
-    pub(super) fn new(pause: Duration) -> Self {
-        Self {
-            all: Mutex::default(),
-            pause,
-        }
-    }
-
-    /// The one for `key`.
-    pub(super) fn of(&self, key: K) -> Arc<Gather<T>> {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let gather = all
-            .entry(key)
-            .or_insert_with(|| Arc::new(Gather::new(self.pause)));
-        Arc::clone(gather)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -167,11 +142,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn those_who_come_during_a_read_share_the_next_one() {
-        let gather = Gather::new(PAUSE);
+        let coalescer = Coalescer::new(PAUSE);
         let (reads, open) = (AtomicUsize::new(0), Notify::new());
         let get = |name: &'static str, waits: bool| {
-            let (gather, reads, open) = (&gather, &reads, &open);
-            gather.get(keys(&[name]), key, move |wanted| async move {
+            let (coalescer, reads, open) = (&coalescer, &reads, &open);
+            coalescer.get(keys(&[name]), key, move |wanted| async move {
                 let number = reads.fetch_add(1, Ordering::Relaxed);
                 if waits {
                     open.notified().await;
@@ -200,10 +175,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn those_who_come_at_the_same_moment_share_the_first_one() {
-        let gather = Gather::new(PAUSE);
+        let coalescer = Coalescer::new(PAUSE);
         let reads = AtomicUsize::new(0);
         let get = |name: &'static str| {
-            gather.get(keys(&[name]), key, |wanted| async {
+            coalescer.get(keys(&[name]), key, |wanted| async {
                 reads.fetch_add(1, Ordering::Relaxed);
                 Ok(wanted.into_iter().map(|key| (key, 0)).collect())
             })
@@ -217,10 +192,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_who_reads_and_is_dropped_leaves_nobody_waiting() {
-        let gather = Gather::new(PAUSE);
-        let mut first = Box::pin(gather.get(keys(&["a"]), key, |_| std::future::pending()));
+        let coalescer = Coalescer::new(PAUSE);
+        let mut first = Box::pin(coalescer.get(keys(&["a"]), key, |_| std::future::pending()));
         assert!(timeout(PAUSE * 2, &mut first).await.is_err());
-        let mut second = Box::pin(gather.get(keys(&["b"]), key, |wanted| async move {
+        let mut second = Box::pin(coalescer.get(keys(&["b"]), key, |wanted| async move {
             Ok(wanted.into_iter().map(|key| (key, 7)).collect())
         }));
         assert!(futures::poll!(&mut second).is_pending());
@@ -230,13 +205,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_fault_is_shared_and_not_kept() {
-        let gather: Gather<(String, usize)> = Gather::new(PAUSE);
+        let coalescer: Coalescer<(String, usize)> = Coalescer::new(PAUSE);
         let fault = Fault::new(FaultKind::Unreachable, Service::Compute, "read", "refused");
-        let failed = gather
+        let failed = coalescer
             .get(keys(&["a"]), key, |_| async { Err(fault.clone()) })
             .await;
         assert_eq!(failed, Err(fault));
-        let again = gather
+        let again = coalescer
             .get(keys(&["a"]), key, |_| async {
                 Ok(vec![("a".to_owned(), 1)])
             })

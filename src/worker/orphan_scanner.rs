@@ -32,21 +32,21 @@ const ROUNDS: u32 = 4;
 
 /// Counts the orphans of every tenant in which we ever worked. Any number of replicas may do so side by
 /// side: each tenant is looked through by one of them.
-pub struct Counter {
+pub struct OrphanScanner {
     service: Service,
     settings: Settings,
 }
 
-impl Counter {
-    /// A counter that looks through `service`.
+impl OrphanScanner {
+    /// A scanner that looks through `service`.
     pub fn new(service: Service, settings: Settings) -> Self {
         Self { service, settings }
     }
 
     /// Counts at once, then again and again until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        while let Some(counted) = stop.run_until_cancelled(self.count()).await {
-            if let Err(error) = counted {
+        while let Some(scanned) = stop.run_until_cancelled(self.scan()).await {
+            if let Err(error) = scanned {
                 warn!(%error, "orphans could not be counted; it is tried again later");
             }
             let pause = sleep(self.settings.every / ROUNDS);
@@ -57,7 +57,7 @@ impl Counter {
     }
 
     /// Looks through all tenants that are due; answers how many those were.
-    pub async fn count(&self) -> Result<usize, StoreError> {
+    pub async fn scan(&self) -> Result<usize, StoreError> {
         let due = self.service.orphans_due(self.settings.every);
         let mut all = 0;
         // Ends because a sweep that begins from now on did not begin before that.

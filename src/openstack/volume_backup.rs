@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    access::{Access, Call, segment},
+    access::Access,
+    call::{Call, segment},
     thing::cinder,
     version::Microversion,
     wire::{cut, flag, nullable},
@@ -87,8 +88,8 @@ impl Backup {
 
     fn use_of(&self) -> Use {
         match (self.is_bare(), self.status.eq_ignore_ascii_case("error")) {
-            (true, true) => Use::Hollow,
-            (true, false) => Use::Begun,
+            (true, true) => Use::FailedImport,
+            (true, false) => Use::PendingImport,
             (false, _) => Use::Live,
         }
     }
@@ -182,8 +183,8 @@ pub(super) async fn being_written(
     tenant: &Tenant,
     is_of: impl Fn(&Backup) -> bool,
 ) -> Result<Option<Thing>, Fault> {
-    let doing = "look for volume backups that are being written";
-    let call = cinder(access, tenant, "backups/detail", doing).query("status", "creating");
+    let action = "look for volume backups that are being written";
+    let call = cinder(access, tenant, "backups/detail", action).query("status", "creating");
     let rows: Vec<Backup> = access.pages(call, "backups").await?;
     let found = rows.into_iter().find(is_of);
     Ok(found.map(|one| one.sighting().thing))
@@ -246,18 +247,18 @@ pub(super) async fn parents(access: &Access, volumes: &[VolumeId]) -> Result<Vec
 
 /// Exports the record of a backup, and reads out of it what no list tells.
 pub(super) async fn export(access: &Access, backup: &VolumeBackupId) -> Result<Exported, Fault> {
-    let doing = format!("export the record of the volume backup {backup}");
+    let action = format!("export the record of the volume backup {backup}");
     let call = Call::get(
         CINDER,
         format!("backups/{}/export_record", segment(&backup)),
-        doing.as_str(),
+        action.as_str(),
     );
     let exported: Export = access.read(&call).await?;
     let fields = fields_of(&exported.record.backup_url).ok_or_else(|| {
         Fault::new(
             FaultKind::Broken,
             CINDER,
-            doing,
+            action,
             "the record is not the base64 of a JSON object",
         )
     })?;
@@ -391,8 +392,8 @@ pub(super) async fn free(
     let Some(One { backup: seen }) = access.read_if_there(&call).await? else {
         return Ok(());
     };
-    let doing = format!("free the volume backup {backup}, which is {}", seen.status);
-    let refused = |why| Err(Fault::new(FaultKind::Invalid, CINDER, doing.as_str(), why));
+    let action = format!("free the volume backup {backup}, which is {}", seen.status);
+    let refused = |why| Err(Fault::new(FaultKind::Invalid, CINDER, action.as_str(), why));
     let status = seen.status.to_lowercase();
     match (status.as_str(), seen.is_bare()) {
         ("available" | "error" | "deleting" | "error_deleting", _) | ("creating", false) => Ok(()),
@@ -406,14 +407,14 @@ pub(super) async fn free(
         ("restoring", false) => {
             let reset = json!({"os-reset_status": {"status": "available"}});
             let path = format!("backups/{}/action", segment(&backup));
-            let call = Call::post(CINDER, path, doing.as_str(), reset);
+            let call = Call::post(CINDER, path, action.as_str(), reset);
             access.send(&call).await.map(drop)
         }
         // Nothing but a restore that was lost is ended by force.
         (_, false) => Err(Fault::new(
             FaultKind::Busy,
             CINDER,
-            doing.as_str(),
+            action.as_str(),
             "no service's death leaves that behind: somebody works on it",
         )),
     }
@@ -425,13 +426,13 @@ enum Use {
     /// It has its bytes.
     Live,
     /// Its import has failed.
-    Hollow,
+    FailedImport,
     /// Its import has not ended.
-    Begun,
+    PendingImport,
 }
 
-/// A volume backup, the project that it is in, and what it is good for there.
-type Place = (VolumeBackupId, ProjectId, Use);
+/// A volume backup that was found, the project that it is in, and what it is good for there.
+type FoundRecord = (VolumeBackupId, ProjectId, Use);
 
 /// Which of `wanted` are there, and where: by one list of each project, then the rest one by one by an
 /// admin, who sees all projects.
@@ -440,7 +441,7 @@ pub(super) async fn presence(
     admin: Option<&Access>,
     wanted: &[VolumeBackupId],
 ) -> Result<Fact, Fault> {
-    let mut seen: Vec<Place> = Vec::new();
+    let mut seen: Vec<FoundRecord> = Vec::new();
     let mut rest: Vec<&VolumeBackupId> = wanted.iter().collect();
     rest.sort();
     rest.dedup();
@@ -465,8 +466,8 @@ pub(super) async fn presence(
             .into_iter()
             .map(|wanted| look_for(admin, wanted, version))
             .collect();
-        let found: Vec<Option<Place>> = stream::iter(asked)
-            .buffered(admin.session.line.limits().side_by_side)
+        let found: Vec<Option<FoundRecord>> = stream::iter(asked)
+            .buffered(admin.session.connection.limits().side_by_side)
             .try_collect()
             .await?;
         seen.extend(found.into_iter().flatten());
@@ -485,8 +486,8 @@ pub(super) async fn presence(
     };
     Ok(Fact::Presence {
         live: of_use(Use::Live),
-        hollow: of_use(Use::Hollow),
-        begun: of_use(Use::Begun),
+        hollow: of_use(Use::FailedImport),
+        begun: of_use(Use::PendingImport),
         import,
     })
 }
@@ -495,7 +496,7 @@ async fn look_for(
     admin: &Access,
     wanted: &VolumeBackupId,
     version: Option<Microversion>,
-) -> Result<Option<Place>, Fault> {
+) -> Result<Option<FoundRecord>, Fault> {
     let call = Call::get(
         CINDER,
         format!("backups/{}", segment(&wanted)),

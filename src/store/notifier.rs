@@ -7,9 +7,9 @@ use tokio::sync::watch;
 
 use crate::domain::event::Event;
 
-/// What a transaction tells.
+/// What a transaction tells when it is committed.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Tidings {
+pub(super) struct CommitNotice {
     /// Its events, without positions. Whoever ends the transaction writes them as its last thing: they
     /// get the next positions, and nobody else can write events from then to the commit.
     pub(super) events: Vec<Event>,
@@ -17,7 +17,7 @@ pub(super) struct Tidings {
     pub(super) admissions: bool,
 }
 
-impl Tidings {
+impl CommitNotice {
     /// Nothing.
     pub(super) const NONE: Self = Self {
         events: Vec::new(),
@@ -71,12 +71,12 @@ impl Wake {
 
 /// The two numbers that change.
 #[derive(Debug, Clone)]
-pub(super) struct Wakes {
+pub(super) struct Notifier {
     changes: Arc<watch::Sender<u64>>,
     admissions: Arc<watch::Sender<u64>>,
 }
 
-impl Wakes {
+impl Notifier {
     /// Both at the beginning.
     pub(super) fn new() -> Self {
         Self {

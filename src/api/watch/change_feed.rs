@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Story, present_position};
+use super::{EventSource, present_position};
 use crate::domain::{error::Error, id::ResourceId};
 
 /// Changes that are read at once.
@@ -17,7 +17,7 @@ const READ_AT_ONCE: u32 = 1024;
 
 /// What is followed, and what has changed of it.
 #[derive(Debug, Default)]
-pub(super) struct News {
+pub(super) struct ChangeFeed {
     followed: Mutex<Followed>,
     /// Changes up to here were read; held by the one who reads on.
     position: tokio::sync::Mutex<Option<u64>>,
@@ -40,13 +40,13 @@ struct Resource {
 /// One who follows a resource, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Follow {
-    news: Arc<News>,
+    feed: Arc<ChangeFeed>,
     resource: ResourceId,
     /// The changes that it knows of.
     known: u64,
 }
 
-impl News {
+impl ChangeFeed {
     /// Follows a resource from now on: what is read after this, and whatever is told as news, is all
     /// there is.
     pub(super) fn follow(self: &Arc<Self>, resource: ResourceId) -> Follow {
@@ -55,13 +55,13 @@ impl News {
         entry.followers += 1;
         Follow {
             known: entry.changes,
-            news: Arc::clone(self),
+            feed: Arc::clone(self),
             resource,
         }
     }
 
     /// Reads what has changed before the wake-up `woken`, unless somebody did.
-    async fn hear(&self, story: &dyn Story, woken: u64) -> Result<(), Error> {
+    async fn hear(&self, source: &dyn EventSource, woken: u64) -> Result<(), Error> {
         if self.followed().heard >= woken {
             return Ok(());
         }
@@ -72,7 +72,7 @@ impl News {
         let mut behind = if let Some(position) = *position {
             position
         } else {
-            let present = present_position(story).await?;
+            let present = present_position(source).await?;
             // Whatever came before is news to those who were there.
             let mut followed = self.followed();
             for resource in followed.resources.values_mut() {
@@ -82,7 +82,7 @@ impl News {
         };
         *position = Some(behind);
         loop {
-            let (changed, next) = story.changed_after(behind, READ_AT_ONCE).await?;
+            let (changed, next) = source.changed_after(behind, READ_AT_ONCE).await?;
             let mut followed = self.followed();
             for one in changed {
                 if let Some(resource) = followed.resources.get_mut(&one) {
@@ -106,9 +106,13 @@ impl News {
 
 impl Follow {
     /// Whether there are news of the resource since the last answer, as of the wake-up `woken`.
-    pub(super) async fn has_news(&mut self, story: &dyn Story, woken: u64) -> Result<bool, Error> {
-        self.news.hear(story, woken).await?;
-        let followed = self.news.followed();
+    pub(super) async fn has_news(
+        &mut self,
+        source: &dyn EventSource,
+        woken: u64,
+    ) -> Result<bool, Error> {
+        self.feed.hear(source, woken).await?;
+        let followed = self.feed.followed();
         let resource = followed.resources.get(&self.resource);
         let changes = resource.map_or(self.known, |resource| resource.changes);
         Ok(std::mem::replace(&mut self.known, changes) != changes)
@@ -117,7 +121,7 @@ impl Follow {
 
 impl Drop for Follow {
     fn drop(&mut self) {
-        let mut followed = self.news.followed();
+        let mut followed = self.feed.followed();
         if let Some(resource) = followed.resources.get_mut(&self.resource) {
             resource.followers -= 1;
             if resource.followers == 0 {

@@ -1,4 +1,4 @@
-//! Places that are taken in the order of a rank; it may not know what they are for.
+//! Permits that are taken in the order of a rank; it may not know what they are for.
 
 use std::{
     cmp::{Ordering, Reverse},
@@ -10,12 +10,12 @@ use tokio::sync::oneshot;
 
 use crate::domain::time::Timestamp;
 
-/// So many places, and those who wait for one.
+/// So many permits, and those who wait for one.
 #[derive(Debug)]
-pub(super) struct Places(Mutex<Line>);
+pub(super) struct Permits(Mutex<Queue>);
 
 #[derive(Debug)]
-struct Line {
+struct Queue {
     free: usize,
     arrived: u64,
     waiting: BinaryHeap<Waiting>,
@@ -25,75 +25,75 @@ struct Line {
 #[derive(Debug)]
 struct Waiting {
     rank: Reverse<(Timestamp, u64)>,
-    call: oneshot::Sender<Place>,
+    call: oneshot::Sender<Permit>,
 }
 
-/// A place that was taken, until it is dropped.
+/// A permit that was taken, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place(Option<Arc<Places>>);
+pub(super) struct Permit(Option<Arc<Permits>>);
 
-impl Places {
+impl Permits {
     pub(super) fn new(count: usize) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Line {
+        Arc::new(Self(Mutex::new(Queue {
             free: count.max(1),
             arrived: 0,
             waiting: BinaryHeap::new(),
         })))
     }
 
-    /// Waits for a place; of those who wait, the one of the lowest rank gets the next.
-    pub(super) async fn take(self: &Arc<Self>, rank: Timestamp) -> Place {
+    /// Waits for a permit; of those who wait, the one of the lowest rank gets the next.
+    pub(super) async fn take(self: &Arc<Self>, rank: Timestamp) -> Permit {
         loop {
             let called = {
-                let mut line = self.line();
-                if line.free > 0 {
-                    line.free -= 1;
-                    return Place(Some(Arc::clone(self)));
+                let mut queue = self.queue();
+                if queue.free > 0 {
+                    queue.free -= 1;
+                    return Permit(Some(Arc::clone(self)));
                 }
-                line.arrived += 1;
+                queue.arrived += 1;
                 let (call, called) = oneshot::channel();
-                let rank = Reverse((rank, line.arrived));
-                line.waiting.push(Waiting { rank, call });
+                let rank = Reverse((rank, queue.arrived));
+                queue.waiting.push(Waiting { rank, call });
                 called
             };
-            if let Ok(place) = called.await {
-                return place;
+            if let Ok(permit) = called.await {
+                return permit;
             }
         }
     }
 
-    /// Gives a place to the next who still waits for one.
+    /// Gives a permit to the next who still waits for one.
     fn give_back(self: &Arc<Self>) {
         loop {
             let next = {
-                let mut line = self.line();
-                let next = line.waiting.pop();
+                let mut queue = self.queue();
+                let next = queue.waiting.pop();
                 if next.is_none() {
-                    line.free += 1;
+                    queue.free += 1;
                 }
                 next
             };
             let Some(next) = next else {
                 return;
             };
-            match next.call.send(Place(Some(Arc::clone(self)))) {
+            match next.call.send(Permit(Some(Arc::clone(self)))) {
                 Ok(()) => return,
-                // It does not wait any more, and the place goes to the one behind it.
-                Err(mut place) => place.0 = None,
+                // It does not wait any more, and the permit goes to the one behind it.
+                Err(mut permit) => permit.0 = None,
             }
         }
     }
 
-    fn line(&self) -> MutexGuard<'_, Line> {
-        // A line has no invariant that a panic elsewhere could break half-way.
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // A queue has no invariant that a panic elsewhere could break half-way.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(places) = self.0.take() {
-            places.give_back();
+        if let Some(permits) = self.0.take() {
+            permits.give_back();
         }
     }
 }
@@ -126,11 +126,11 @@ mod tests {
 
     #[tokio::test]
     async fn the_lowest_rank_is_next_and_of_equals_the_first() {
-        let places = Places::new(1);
-        let held = places.take(Timestamp(0)).await;
-        let mut late = Box::pin(places.take(Timestamp(9)));
-        let mut first = Box::pin(places.take(Timestamp(3)));
-        let mut second = Box::pin(places.take(Timestamp(3)));
+        let permits = Permits::new(1);
+        let held = permits.take(Timestamp(0)).await;
+        let mut late = Box::pin(permits.take(Timestamp(9)));
+        let mut first = Box::pin(permits.take(Timestamp(3)));
+        let mut second = Box::pin(permits.take(Timestamp(3)));
         for waiting in [&mut late, &mut first, &mut second] {
             assert!(poll!(waiting).is_pending());
         }
@@ -144,16 +144,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_place_is_lost_with_those_who_stop_waiting() {
-        let places = Places::new(2);
+    async fn no_permit_is_lost_with_those_who_stop_waiting() {
+        let permits = Permits::new(2);
         let held = [
-            places.take(Timestamp(0)).await,
-            places.take(Timestamp(0)).await,
+            permits.take(Timestamp(0)).await,
+            permits.take(Timestamp(0)).await,
         ];
         let mut gone: Vec<_> = (0..100)
-            .map(|_| Box::pin(places.take(Timestamp(1))))
+            .map(|_| Box::pin(permits.take(Timestamp(1))))
             .collect();
-        let mut called = Box::pin(places.take(Timestamp(0)));
+        let mut called = Box::pin(permits.take(Timestamp(0)));
         for waiting in gone.iter_mut().chain([&mut called]) {
             assert!(poll!(waiting).is_pending());
         }
@@ -163,8 +163,8 @@ mod tests {
         drop(one);
         drop(called);
         drop(other);
-        let both = [places.take(Timestamp(2)), places.take(Timestamp(2))];
+        let both = [permits.take(Timestamp(2)), permits.take(Timestamp(2))];
         let both = futures::future::join_all(both).now_or_never();
-        assert_eq!(both.map(|places| places.len()), Some(2));
+        assert_eq!(both.map(|permits| permits.len()), Some(2));
     }
 }

@@ -10,19 +10,19 @@ use super::{entry::Entry, limits::Limits};
 
 /// One request there, its whole answer back. A simulation may carry them without a network.
 #[async_trait]
-pub trait Carrier: Send + Sync {
+pub trait HttpTransport: Send + Sync {
     /// Carries `request`, whose address is absolute, and gives up after `deadline`. Nothing is
     /// repeated and no redirect is followed.
-    async fn carry(
+    async fn send(
         &self,
         request: http::Request<Vec<u8>>,
         deadline: Duration,
-    ) -> Result<http::Response<Vec<u8>>, Trouble>;
+    ) -> Result<http::Response<Vec<u8>>, TransportError>;
 }
 
 /// Why no answer came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum TransportError {
     /// What is configured does not make a connection; nothing left.
     Unconfigured(String),
     /// Nobody took the request.
@@ -35,13 +35,13 @@ pub enum Trouble {
     TooLong(usize),
 }
 
-/// The carrier over real connections, with the certificates of one entry.
-pub(super) struct Connections {
+/// The transport over real connections, with the certificates of one entry.
+pub(super) struct NetworkTransport {
     client: Result<Client, String>,
     answer_bytes_max: usize,
 }
 
-impl Connections {
+impl NetworkTransport {
     pub(super) fn new(entry: &Entry, limits: &Limits) -> Self {
         Self {
             client: client(entry, limits),
@@ -51,16 +51,16 @@ impl Connections {
 }
 
 #[async_trait]
-impl Carrier for Connections {
-    async fn carry(
+impl HttpTransport for NetworkTransport {
+    async fn send(
         &self,
         request: http::Request<Vec<u8>>,
         deadline: Duration,
-    ) -> Result<http::Response<Vec<u8>>, Trouble> {
+    ) -> Result<http::Response<Vec<u8>>, TransportError> {
         let client = self
             .client
             .as_ref()
-            .map_err(|problem| Trouble::Unconfigured(problem.clone()))?;
+            .map_err(|problem| TransportError::Unconfigured(problem.clone()))?;
         let mut request = reqwest::Request::try_from(request).map_err(trouble)?;
         *request.timeout_mut() = Some(deadline);
         let mut response = client.execute(request).await.map_err(trouble)?;
@@ -71,7 +71,7 @@ impl Carrier for Connections {
         while let Some(chunk) = response.chunk().await.map_err(trouble)? {
             let body = answer.body_mut();
             if body.len() + chunk.len() > self.answer_bytes_max {
-                return Err(Trouble::TooLong(self.answer_bytes_max));
+                return Err(TransportError::TooLong(self.answer_bytes_max));
             }
             body.extend_from_slice(&chunk);
         }
@@ -79,15 +79,15 @@ impl Carrier for Connections {
     }
 }
 
-fn trouble(error: reqwest::Error) -> Trouble {
+fn trouble(error: reqwest::Error) -> TransportError {
     if error.is_connect() {
-        Trouble::Unreachable(causes(error))
+        TransportError::Unreachable(causes(error))
     } else if error.is_builder() {
-        Trouble::Unconfigured(causes(error))
+        TransportError::Unconfigured(causes(error))
     } else if error.is_timeout() {
-        Trouble::Late
+        TransportError::Late
     } else {
-        Trouble::Broken(causes(error))
+        TransportError::Broken(causes(error))
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     Settings,
-    places::{Place, Places},
+    permits::{Permit, Permits},
 };
 use crate::domain::{
     fault::Fault,
@@ -18,30 +18,32 @@ use crate::domain::{
     time::Timestamp,
 };
 
-/// The pace of every cloud, shared by all lanes.
+/// What every call to a cloud passes first: a permit of its tenant, and the circuit breaker of its cloud.
+/// Shared by all lanes.
 #[derive(Debug)]
-pub(super) struct Pace {
-    places: usize,
+pub(super) struct CallGate {
+    permits: usize,
     reads: usize,
     first: Duration,
     max: Duration,
-    tenants: Mutex<HashMap<Tenant, TenantPace>>,
-    clouds: Mutex<HashMap<CloudName, CloudPace>>,
+    tenants: Mutex<HashMap<Tenant, TenantPermits>>,
+    clouds: Mutex<HashMap<CloudName, CircuitBreaker>>,
 }
 
 /// When what is given back was asked for: before everything else, because it takes its time in the cloud
 /// and makes room there.
 pub(super) const GIVES_BACK: Timestamp = Timestamp(i64::MIN);
 
-/// The places of one tenant.
+/// The permits of one tenant.
 #[derive(Debug)]
-struct TenantPace {
-    calls: Arc<Places>,
-    reads: Arc<Places>,
+struct TenantPermits {
+    calls: Arc<Permits>,
+    reads: Arc<Permits>,
 }
 
+/// Whether one cloud may be asked.
 #[derive(Debug, Default)]
-struct CloudPace {
+struct CircuitBreaker {
     /// Why it is not asked, where it is not.
     trouble: Option<Fault>,
     /// Faults in a row that concern the whole cloud.
@@ -60,10 +62,10 @@ pub(super) fn backoff(first: Duration, max: Duration, failures: u32) -> Duration
         .min(max)
 }
 
-impl Pace {
+impl CallGate {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
-            places: settings.requests_per_tenant,
+            permits: settings.requests_per_tenant,
             reads: settings.reads_per_tenant,
             first: settings.retry_first,
             max: settings.retry_max,
@@ -72,8 +74,8 @@ impl Pace {
         }
     }
 
-    fn with<T>(&self, cloud: &CloudName, work: impl FnOnce(&mut CloudPace) -> T) -> T {
-        // A pace has no invariant that a panic elsewhere could break half-way.
+    fn with<T>(&self, cloud: &CloudName, work: impl FnOnce(&mut CircuitBreaker) -> T) -> T {
+        // A breaker has no invariant that a panic elsewhere could break half-way.
         let mut clouds = self.clouds.lock().unwrap_or_else(PoisonError::into_inner);
         work(clouds.entry(cloud.clone()).or_default())
     }
@@ -81,30 +83,32 @@ impl Pace {
     /// Waits until a call to the tenant may leave, for an operation that was `asked` for then: the one
     /// that waits longest comes first, so that some are on their way while others still begin. A tenant
     /// has so many calls under way and no more, however much it has to ask: what others ask is never
-    /// behind more than that. A read that `shares` its calls with others has places of its own, many
+    /// behind more than that. A read that `shares` its calls with others has permits of its own, many
     /// more, because the more there are the less each of them asks.
-    pub(super) async fn pass(&self, tenant: &Tenant, asked: Timestamp, shares: bool) -> Place {
-        let places = {
+    pub(super) async fn pass(&self, tenant: &Tenant, asked: Timestamp, shares: bool) -> Permit {
+        let permits = {
             let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-            let tenant = tenants.entry(tenant.clone()).or_insert_with(|| TenantPace {
-                calls: Places::new(self.places),
-                reads: Places::new(self.reads),
-            });
+            let tenant = tenants
+                .entry(tenant.clone())
+                .or_insert_with(|| TenantPermits {
+                    calls: Permits::new(self.permits),
+                    reads: Permits::new(self.reads),
+                });
             Arc::clone(if shares { &tenant.reads } else { &tenant.calls })
         };
-        places.take(asked).await
+        permits.take(asked).await
     }
 
     /// Why no request may leave now, if none may. After a fault the first to ask is the probe; it
     /// must [report](Self::report) back, or the others wait for the longest wait.
     pub(super) fn refuses(&self, cloud: &CloudName, now: Instant) -> Option<Fault> {
-        self.with(cloud, |pace| match pace.until {
+        self.with(cloud, |breaker| match breaker.until {
             None => None,
-            Some(until) if now < until.max(pace.probe_until.unwrap_or(until)) => {
-                pace.trouble.clone()
+            Some(until) if now < until.max(breaker.probe_until.unwrap_or(until)) => {
+                breaker.trouble.clone()
             }
             Some(_) => {
-                pace.probe_until = Some(now + self.max);
+                breaker.probe_until = Some(now + self.max);
                 None
             }
         })
@@ -113,35 +117,38 @@ impl Pace {
     /// The clouds that are not asked for now, because they do not answer.
     pub(super) fn closed(&self) -> Vec<CloudName> {
         let clouds = self.clouds.lock().unwrap_or_else(PoisonError::into_inner);
-        let closed = clouds.iter().filter(|(_, pace)| pace.trouble.is_some());
+        let closed = clouds
+            .iter()
+            .filter(|(_, breaker)| breaker.trouble.is_some());
         closed.map(|(cloud, _)| cloud.clone()).collect()
     }
 
     /// When the cloud may be asked again, while it may not.
     pub(super) fn closed_until(&self, cloud: &CloudName) -> Option<Instant> {
-        self.with(cloud, |pace| {
-            pace.until
-                .map(|until| until.max(pace.probe_until.unwrap_or(until)))
+        self.with(cloud, |breaker| {
+            breaker
+                .until
+                .map(|until| until.max(breaker.probe_until.unwrap_or(until)))
         })
     }
 
     /// What became of a request.
     pub(super) fn report(&self, cloud: &CloudName, fault: Option<&Fault>, now: Instant) {
-        self.with(cloud, |pace| {
-            pace.probe_until = None;
+        self.with(cloud, |breaker| {
+            breaker.probe_until = None;
             if let Some(fault) = fault.filter(|fault| fault.concerns_the_cloud()) {
                 // Requests that left together fail together, and count once.
-                if pace.until.is_none_or(|until| until <= now) {
-                    pace.streak += 1;
+                if breaker.until.is_none_or(|until| until <= now) {
+                    breaker.streak += 1;
                 }
-                let wait = backoff(self.first, self.max, pace.streak);
+                let wait = backoff(self.first, self.max, breaker.streak);
                 let asked = Duration::from_secs(fault.retry_after.unwrap_or(0).into());
-                pace.until = Some(now + wait.max(asked));
-                pace.trouble = Some(fault.clone());
+                breaker.until = Some(now + wait.max(asked));
+                breaker.trouble = Some(fault.clone());
             } else {
-                pace.streak = 0;
-                pace.until = None;
-                pace.trouble = None;
+                breaker.streak = 0;
+                breaker.until = None;
+                breaker.trouble = None;
             }
         });
     }
@@ -154,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_silent_cloud_is_asked_ever_more_seldom_and_by_one_probe() {
-        let pace = Pace::new(&Settings::default());
+        let gate = CallGate::new(&Settings::default());
         let cloud = CloudName::new("dr");
         let fault = Fault::new(
             FaultKind::Unreachable,
@@ -163,27 +170,27 @@ mod tests {
             "refused",
         );
         let start = Instant::now();
-        assert_eq!(pace.refuses(&cloud, start), None);
-        pace.report(&cloud, Some(&fault), start);
-        assert_eq!(pace.closed(), std::slice::from_ref(&cloud));
+        assert_eq!(gate.refuses(&cloud, start), None);
+        gate.report(&cloud, Some(&fault), start);
+        assert_eq!(gate.closed(), std::slice::from_ref(&cloud));
         assert_eq!(
-            pace.refuses(&cloud, start),
+            gate.refuses(&cloud, start),
             Some(fault.clone()),
             "and everybody hears why"
         );
         let later = start + Duration::from_secs(1);
-        assert_eq!(pace.refuses(&cloud, later), None, "the probe goes");
-        assert!(pace.refuses(&cloud, later).is_some(), "and nobody else");
-        pace.report(&cloud, Some(&fault), later);
+        assert_eq!(gate.refuses(&cloud, later), None, "the probe goes");
+        assert!(gate.refuses(&cloud, later).is_some(), "and nobody else");
+        gate.report(&cloud, Some(&fault), later);
         assert!(
-            pace.refuses(&cloud, later + Duration::from_secs(1))
+            gate.refuses(&cloud, later + Duration::from_secs(1))
                 .is_some(),
             "the wait has doubled"
         );
-        assert_eq!(pace.refuses(&cloud, later + Duration::from_secs(2)), None);
-        pace.report(&cloud, None, later + Duration::from_secs(2));
-        assert_eq!(pace.refuses(&cloud, later + Duration::from_secs(2)), None);
-        assert!(pace.closed().is_empty());
+        assert_eq!(gate.refuses(&cloud, later + Duration::from_secs(2)), None);
+        gate.report(&cloud, None, later + Duration::from_secs(2));
+        assert_eq!(gate.refuses(&cloud, later + Duration::from_secs(2)), None);
+        assert!(gate.closed().is_empty());
     }
 
     #[test]

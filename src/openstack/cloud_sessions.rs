@@ -9,14 +9,16 @@ use std::{
 use futures::future::join_all;
 
 use super::{
-    access::{Access, Reads},
-    carrier::Carrier,
+    access::Access,
     config::CloudConfig,
+    connection::Connection,
     entry::Entry,
+    http_transport::HttpTransport,
     limits::Limits,
-    pace::{Pace, Waiter},
+    rate_limiter::{RateLimiter, Waiter},
     session::{Scope, Session},
-    transport::{Line, Traffic},
+    shared_reads::SharedReads,
+    traffic::{Durations, Traffic},
     versions::Versions,
 };
 use crate::{
@@ -28,45 +30,47 @@ use crate::{
     port::clock::Clock,
 };
 
-/// A cloud.
-pub(super) struct Place {
+/// A cloud, with a session for each of its entries.
+pub(super) struct CloudSessions {
     name: CloudName,
     entries: Vec<Arc<Session>>,
     admin: Option<Arc<Session>>,
     pub(super) traffic: Arc<Traffic>,
     versions: Arc<Versions>,
-    reads: Arc<Reads>,
+    reads: Arc<SharedReads>,
     /// Which session reaches a project, found once.
     reached: Mutex<HashMap<ProjectId, (Arc<Session>, Scope)>>,
 }
 
-impl Place {
-    /// `carrier` makes the way over which the requests with an entry travel.
+impl CloudSessions {
+    /// `transport` makes the way over which the requests with an entry travel.
     pub(super) fn new(
         config: CloudConfig,
         limits: &Limits,
         clock: &Arc<dyn Clock>,
-        carrier: impl Fn(&Entry) -> Arc<dyn Carrier>,
+        durations: &Durations,
+        transport: impl Fn(&Entry) -> Arc<dyn HttpTransport>,
     ) -> Self {
-        let traffic = Arc::new(Traffic::default());
-        let pace = Arc::new(Pace::new(limits));
+        let name = CloudName::new(config.name);
+        let traffic = Arc::new(Traffic::new(name.clone(), durations.clone()));
+        let rate_limiter = Arc::new(RateLimiter::new(limits));
         let session = |entry| {
-            let line = Line::new(
-                carrier(&entry),
+            let connection = Connection::new(
+                transport(&entry),
                 Arc::clone(&traffic),
-                Arc::clone(&pace),
+                Arc::clone(&rate_limiter),
                 Arc::clone(clock),
                 limits.clone(),
             );
-            Arc::new(Session::new(entry, line))
+            Arc::new(Session::new(entry, connection))
         };
         Self {
-            name: CloudName::new(config.name),
+            name,
             entries: config.entries.into_iter().map(session).collect(),
             admin: config.admin.map(session),
             traffic: Arc::clone(&traffic),
             versions: Arc::default(),
-            reads: Arc::new(Reads::new(limits)),
+            reads: Arc::new(SharedReads::new(limits)),
             reached: Mutex::default(),
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! Whatever operations ask for waits in one line, so that no more than the calls before it are in the way
 //! of one. How often an operation stands in that line is decided where calls are wished for. What a caller
-//! of the service waits for has places of its own: thousands of operations make no `Create` slow.
+//! of the service waits for has permits of its own: thousands of operations make no `Create` slow.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -26,9 +26,9 @@ pub(super) enum Waiter {
     Caller,
 }
 
-/// The pace of one cloud, whichever entry is used.
+/// Lets calls to one cloud leave, whichever entry is used.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct RateLimiter {
     for_operations: Semaphore,
     for_callers: Semaphore,
     /// The time between two calls, once the burst is used up.
@@ -39,7 +39,7 @@ pub(super) struct Pace {
     full: Mutex<Option<Instant>>,
 }
 
-impl Pace {
+impl RateLimiter {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             for_operations: Semaphore::new(limits.requests_per_cloud.max(1)),
@@ -51,17 +51,17 @@ impl Pace {
     }
 
     /// Waits until a call may leave; it is under way until what this answers is dropped.
-    pub(super) async fn place(&self, waiter: Waiter) -> Option<SemaphorePermit<'_>> {
-        let places = match waiter {
+    pub(super) async fn acquire(&self, waiter: Waiter) -> Option<SemaphorePermit<'_>> {
+        let permits = match waiter {
             Waiter::Operation => &self.for_operations,
             Waiter::Caller => &self.for_callers,
         };
-        // The places are never closed.
-        let place = places.acquire().await.ok();
+        // The permits are never closed.
+        let permit = permits.acquire().await.ok();
         if let Some(leaves) = self.ticket(Instant::now()) {
             sleep_until(leaves).await;
         }
-        place
+        permit
     }
 
     /// Takes one out of the bucket of calls; answers when the call may leave, if not now.
@@ -83,7 +83,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn calls_leave_at_once_while_the_bucket_lasts_and_then_one_by_one() {
-        let pace = Pace::new(&Limits {
+        let limiter = RateLimiter::new(&Limits {
             requests_per_second: 10,
             requests_burst: 3,
             ..Limits::default()
@@ -91,27 +91,27 @@ mod tests {
         let start = Instant::now();
         let mut left = Vec::new();
         for _ in 0..5 {
-            drop(pace.place(Waiter::Operation).await);
+            drop(limiter.acquire(Waiter::Operation).await);
             left.push(start.elapsed().as_millis());
         }
         assert_eq!(left, [0, 0, 0, 100, 200]);
         advance(Duration::from_secs(60)).await;
         let start = Instant::now();
         for _ in 0..3 {
-            drop(pace.place(Waiter::Operation).await);
+            drop(limiter.acquire(Waiter::Operation).await);
         }
         assert_eq!(start.elapsed(), Duration::ZERO, "a pause fills it again");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_more_are_under_way_than_there_are_places() {
-        let pace = Pace::new(&Limits {
+    async fn no_more_are_under_way_than_there_are_permits() {
+        let limiter = RateLimiter::new(&Limits {
             requests_per_cloud: 2,
             ..Limits::default()
         });
         let start = Instant::now();
         let calls = (0..5).map(|_| async {
-            let _place = pace.place(Waiter::Operation).await;
+            let _permit = limiter.acquire(Waiter::Operation).await;
             sleep(Duration::from_secs(1)).await;
             start.elapsed().as_secs()
         });
@@ -120,17 +120,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_caller_does_not_wait_for_the_places_of_operations() {
-        let pace = Pace::new(&Limits {
+    async fn a_caller_does_not_wait_for_the_permits_of_operations() {
+        let limiter = RateLimiter::new(&Limits {
             requests_per_cloud: 1,
             caller_requests_per_cloud: 1,
             ..Limits::default()
         });
         let start = Instant::now();
-        let _held = pace.place(Waiter::Operation).await;
-        let first = pace.place(Waiter::Caller).await;
+        let _held = limiter.acquire(Waiter::Operation).await;
+        let first = limiter.acquire(Waiter::Caller).await;
         assert_eq!(start.elapsed(), Duration::ZERO);
-        let second = timeout(Duration::from_secs(1), pace.place(Waiter::Caller)).await;
+        let second = timeout(Duration::from_secs(1), limiter.acquire(Waiter::Caller)).await;
         assert!(second.is_err(), "callers wait for each other");
         drop(first);
     }

@@ -32,16 +32,16 @@ impl Default for Settings {
     }
 }
 
-/// Sweeps a store now and then. Any number of replicas may do so side by side: what one of them has
+/// Prunes a store now and then. Any number of replicas may do so side by side: what one of them has
 /// taken away, the others do not find.
-pub struct Sweeper {
+pub struct HistoryPruner {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     settings: Settings,
 }
 
-impl Sweeper {
-    /// A sweeper of this store.
+impl HistoryPruner {
+    /// A pruner of this store.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         Self {
             store,
@@ -50,10 +50,10 @@ impl Sweeper {
         }
     }
 
-    /// Sweeps at once, then again and again until `stop`.
+    /// Prunes at once, then again and again until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        while let Some(swept) = stop.run_until_cancelled(self.sweep()).await {
-            match swept {
+        while let Some(pruned) = stop.run_until_cancelled(self.prune()).await {
+            match pruned {
                 Ok(0) => {}
                 Ok(rows) => info!(rows, "history was let go"),
                 Err(error) => warn!(%error, "history could not be let go; it is tried again later"),
@@ -66,7 +66,7 @@ impl Sweeper {
     }
 
     /// Takes away all that is old enough by now; answers how many rows that was.
-    pub async fn sweep(&self) -> Result<u64, StoreError> {
+    pub async fn prune(&self) -> Result<u64, StoreError> {
         let before = self.clock.now().before(self.settings.keep);
         let mut all = 0;
         // Ends because nothing of that age is written any more.
