@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Service, refused,
+    Service, content, refused,
     request::{Check, answer, check_etag, nothing_to_cancel},
     scope::Fields,
 };
@@ -90,14 +90,7 @@ impl Service {
             self.limits.request_id_characters,
         );
         check.done()?;
-        let content = format!(
-            "{:?}",
-            (
-                (&ask.tenant, &ask.server, &ask.name, &ask.description),
-                (ask.keeping, ask.deadline, ask.minimum)
-            )
-        );
-        let key = Self::request_key("CreateBackup", &ask.request_id, &content);
+        let key = content::create_backup(&ask);
         if let Some(answer) = self.backup_answered(key.as_ref()).await? {
             return Ok(answer);
         }
@@ -201,11 +194,7 @@ impl Service {
             self.limits.request_id_characters,
         );
         check.done()?;
-        let content = format!(
-            "{:?}",
-            (ask.id, &ask.name, &ask.description, ask.keeping, &ask.etag)
-        );
-        let key = Self::request_key("UpdateBackup", &ask.request_id, &content);
+        let key = content::update_backup(&ask);
         if let Some(answer) = self.backup_answered(key.as_ref()).await? {
             return Ok(answer);
         }
@@ -248,11 +237,7 @@ impl Service {
 
     /// Admits the deletion of a regular backup with its snapshots.
     pub async fn backup_delete(&self, ask: DeleteBackup) -> Result<Backup, Error> {
-        let key = Self::request_key(
-            "DeleteBackup",
-            &ask.request_id,
-            &format!("{:?}", (ask.id, &ask.etag, ask.allow_missing_cloud)),
-        );
+        let key = content::delete_backup(&ask);
         if let Some(answer) = self.backup_answered(key.as_ref()).await? {
             return Ok(answer);
         }
@@ -288,7 +273,7 @@ impl Service {
 
     /// Cancels whatever is under way with a regular backup; it ends in `ERRED` with nothing left behind.
     pub async fn backup_cancel(&self, id: BackupId, request_id: &str) -> Result<Backup, Error> {
-        let key = Self::request_key("CancelBackup", request_id, &id.to_string());
+        let key = content::cancel_backup(id, request_id);
         if let Some(answer) = self.backup_answered(key.as_ref()).await? {
             return Ok(answer);
         }

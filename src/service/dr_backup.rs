@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Service, refused,
+    Service, content, refused,
     request::{Check, answer, check_etag, nothing_to_cancel},
     scope::Fields,
 };
@@ -95,22 +95,7 @@ impl Service {
             self.limits.request_id_characters,
         );
         check.done()?;
-        let key = Self::request_key(
-            "CreateDRBackup",
-            &ask.request_id,
-            &format!(
-                "{:?}",
-                (
-                    &ask.tenant,
-                    &ask.server,
-                    &ask.name,
-                    &ask.description,
-                    (ask.capture, ask.incremental, ask.minimum),
-                    ask.keeping,
-                    ask.deadline
-                )
-            ),
-        );
+        let key = content::create_dr_backup(&ask);
         if let Some(answer) = self.dr_backup_answered(key.as_ref()).await? {
             return Ok(answer);
         }
@@ -241,14 +226,7 @@ impl Service {
             self.limits.request_id_characters,
         );
         check.done()?;
-        let key = Self::request_key(
-            "UpdateDRBackup",
-            &ask.request_id,
-            &format!(
-                "{:?}",
-                (ask.id, &ask.name, &ask.description, ask.keeping, &ask.etag)
-            ),
-        );
+        let key = content::update_dr_backup(&ask);
         if let Some(answer) = self.dr_backup_answered(key.as_ref()).await? {
             return Ok(answer);
         }
@@ -289,11 +267,7 @@ impl Service {
 
     /// Admits the deletion of a DR backup with its bytes.
     pub async fn dr_backup_delete(&self, ask: DeleteDrBackup) -> Result<DrBackup, Error> {
-        let key = Self::request_key(
-            "DeleteDRBackup",
-            &ask.request_id,
-            &format!("{:?}", (ask.id, &ask.etag, ask.allow_missing_cloud)),
-        );
+        let key = content::delete_dr_backup(&ask);
         if let Some(answer) = self.dr_backup_answered(key.as_ref()).await? {
             return Ok(answer);
         }
@@ -340,7 +314,7 @@ impl Service {
         id: DrBackupId,
         request_id: &str,
     ) -> Result<DrBackup, Error> {
-        let key = Self::request_key("CancelDRBackup", request_id, &id.to_string());
+        let key = content::cancel_dr_backup(id, request_id);
         if let Some(answer) = self.dr_backup_answered(key.as_ref()).await? {
             return Ok(answer);
         }

@@ -3,6 +3,7 @@
 
 pub mod backup;
 pub mod cloud;
+mod content;
 pub mod dr_backup;
 pub mod fields;
 pub mod orphan;
