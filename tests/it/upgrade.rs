@@ -6,6 +6,7 @@
 
 mod before;
 mod recipe;
+mod rolling;
 mod told;
 
 use std::path::{Path, PathBuf};
