@@ -59,8 +59,23 @@ pub struct RequestKey {
     pub method: &'static str,
     /// The caller's id of the request.
     pub id: String,
-    /// A digest of the request's content without the id.
+    /// A digest of the request's content without the id, behind its version: `v1:0123…`.
     pub digest: String,
+}
+
+impl RequestKey {
+    /// Whether this request is taken for a repeat of the one of the same key whose digest is `kept`.
+    ///
+    /// Digests of two versions say nothing of each other, and one without a version is of before there were
+    /// any: then the key alone decides, and the caller is trusted to use an id for one request.
+    pub fn repeats(&self, kept: &str) -> bool {
+        version(&self.digest) != version(kept) || self.digest == kept
+    }
+}
+
+/// The version of a digest.
+fn version(digest: &str) -> Option<&str> {
+    digest.split_once(':').map(|(version, _)| version)
 }
 
 /// The answer to an admission.

@@ -2,6 +2,7 @@
 //! for longer than one short read.
 
 pub mod cloud;
+mod content;
 pub mod events;
 pub mod fields;
 pub mod orphan;

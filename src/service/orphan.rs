@@ -10,7 +10,7 @@ use futures::future::try_join_all;
 use tracing::info;
 
 use super::{
-    Service, refused,
+    Service, content, refused,
     request::Check,
     scope::{Fields, Inside},
 };
@@ -70,8 +70,7 @@ impl Service {
         }
         check.done()?;
         self.gate.check_cloud(&ask.tenant.cloud, Fields::PLAIN)?;
-        let content = format!("{:?}", (&ask.tenant, &ask.ids, ask.include_unknown));
-        let key = Self::request_key("DeleteOrphans", &ask.request_id, &content);
+        let key = content::delete_orphans(&ask);
         if let Some(key) = &key
             && let Some(answer) = self.store.orphans_answered(key).await.map_err(refused)?
         {

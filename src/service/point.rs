@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::{
-    Service, refused,
+    Service, content, refused,
     request::{Check, answer, check_etag, nothing_to_cancel},
     scope::{Fields, may_pass},
 };
@@ -97,32 +97,11 @@ pub struct DeletePoint {
     pub request_id: String,
 }
 
-/// How the requests about points of a kind are called.
-struct Words {
-    create: &'static str,
-    update: &'static str,
-    delete: &'static str,
-    cancel: &'static str,
-    /// What stands before the fields of the message that an update holds.
-    prefix: &'static str,
-}
-
-fn words(kind: PointKind) -> Words {
+/// What stands before the fields of the message that an update holds.
+fn prefix(kind: PointKind) -> &'static str {
     match kind {
-        PointKind::Dr => Words {
-            create: "CreateDRBackup",
-            update: "UpdateDRBackup",
-            delete: "DeleteDRBackup",
-            cancel: "CancelDRBackup",
-            prefix: "dr_backup.",
-        },
-        PointKind::Regular => Words {
-            create: "CreateBackup",
-            update: "UpdateBackup",
-            delete: "DeleteBackup",
-            cancel: "CancelBackup",
-            prefix: "backup.",
-        },
+        PointKind::Dr => "dr_backup.",
+        PointKind::Regular => "backup.",
     }
 }
 
@@ -140,15 +119,7 @@ impl Service {
             self.limits.request_id_characters,
         );
         check.done()?;
-        let content = format!(
-            "{:?}",
-            (
-                (&ask.tenant, &ask.server, &ask.name, &ask.description),
-                (ask.capture(), ask.incremental, ask.minimum),
-                (ask.keeping, ask.deadline)
-            )
-        );
-        let key = Self::request_key(words(ask.kind).create, &ask.request_id, &content);
+        let key = content::create_point(&ask);
         if let Some(answer) = self.point_answered(key.as_ref()).await? {
             return Ok(answer);
         }
@@ -285,30 +256,20 @@ impl Service {
     /// Admits new words for a point, and how long it is kept; a new description goes to its Cinder backups
     /// or snapshots too.
     pub async fn point_update(&self, ask: UpdatePoint) -> Result<Point, Error> {
-        let words = words(ask.id.kind);
+        let prefix = prefix(ask.id.kind);
         let mut check = Check::default();
         let (name, description) = (ask.name.as_deref(), ask.description.as_deref());
         if let Some(name) = name {
-            check.present(&format!("{}name", words.prefix), name);
+            check.present(&format!("{prefix}name"), name);
         }
-        self.check_words(&mut check, words.prefix, name, description);
+        self.check_words(&mut check, prefix, name, description);
         check.at_most(
             "request_id",
             &ask.request_id,
             self.limits.request_id_characters,
         );
         check.done()?;
-        let content = format!(
-            "{:?}",
-            (
-                ask.id.id,
-                &ask.name,
-                &ask.description,
-                ask.keeping,
-                &ask.etag
-            )
-        );
-        let key = Self::request_key(words.update, &ask.request_id, &content);
+        let key = content::update_point(&ask);
         if let Some(answer) = self.point_answered(key.as_ref()).await? {
             return Ok(answer);
         }
@@ -358,8 +319,7 @@ impl Service {
 
     /// Admits the deletion of a point with its bytes.
     pub async fn point_delete(&self, ask: DeletePoint) -> Result<Point, Error> {
-        let content = format!("{:?}", (ask.id.id, &ask.etag, ask.allow_missing_cloud));
-        let key = Self::request_key(words(ask.id.kind).delete, &ask.request_id, &content);
+        let key = content::delete_point(&ask);
         if let Some(answer) = self.point_answered(key.as_ref()).await? {
             return Ok(answer);
         }
@@ -416,7 +376,7 @@ impl Service {
 
     /// Cancels whatever is under way with a point; it ends in `ERRED` with nothing left behind.
     pub async fn point_cancel(&self, id: PointId, request_id: &str) -> Result<Point, Error> {
-        let key = Self::request_key(words(id.kind).cancel, request_id, &id.to_string());
+        let key = content::cancel_point(id, request_id);
         if let Some(answer) = self.point_answered(key.as_ref()).await? {
             return Ok(answer);
         }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use super::Service;
 use crate::{
     domain::{
@@ -12,7 +10,7 @@ use crate::{
         lifecycle::State,
         operation::{Ask, Operation},
     },
-    port::store::{Admitted, RequestKey},
+    port::store::Admitted,
 };
 
 /// Collects every bad field of a request, so that a caller hears of all at once.
@@ -59,22 +57,6 @@ impl Check {
 }
 
 impl Service {
-    /// The key of a request with this content; nothing when the caller gave no id.
-    pub(super) fn request_key(method: &'static str, id: &str, content: &str) -> Option<RequestKey> {
-        if id.is_empty() {
-            return None;
-        }
-        let digest = Sha256::digest(content.as_bytes());
-        let digest = digest
-            .iter()
-            .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-        Some(RequestKey {
-            method,
-            id: id.to_owned(),
-            digest,
-        })
-    }
-
     /// Notes words that are too long, in the fields behind `prefix`.
     pub(super) fn check_words(
         &self,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::{
-    Service, refused,
+    Service, content, refused,
     request::{Check, answer, check_etag, nothing_to_cancel},
     scope::Fields,
 };
@@ -62,11 +62,7 @@ impl Service {
     /// Admits a new restoration; the instance has our id from this answer on.
     pub async fn restoration_create(&self, ask: CreateRestoration) -> Result<Restoration, Error> {
         self.check_restoration(&ask)?;
-        let key = Self::request_key(
-            "CreateRestoration",
-            &ask.request_id,
-            &format!("{:?}", (&ask.source, &ask.tenant, &ask.wish, ask.deadline)),
-        );
+        let key = content::create_restoration(&ask);
         if let Some(answer) = self.restoration_answered(key.as_ref()).await? {
             return Ok(answer);
         }
@@ -224,19 +220,7 @@ impl Service {
 
     /// Admits the removal of a restoration; the instance stays unless its deletion is asked for.
     pub async fn restoration_delete(&self, ask: DeleteRestoration) -> Result<Restoration, Error> {
-        let key = Self::request_key(
-            "DeleteRestoration",
-            &ask.request_id,
-            &format!(
-                "{:?}",
-                (
-                    ask.id,
-                    ask.delete_instance,
-                    &ask.etag,
-                    ask.allow_missing_cloud
-                )
-            ),
-        );
+        let key = content::delete_restoration(&ask);
         if let Some(answer) = self.restoration_answered(key.as_ref()).await? {
             return Ok(answer);
         }
@@ -310,11 +294,7 @@ impl Service {
         request_id: &str,
         keep_volumes: bool,
     ) -> Result<Restoration, Error> {
-        let mut content = id.to_string();
-        if keep_volumes {
-            content.push_str(" keep_volumes");
-        }
-        let key = Self::request_key("CancelRestoration", request_id, &content);
+        let key = content::cancel_restoration(id, keep_volumes, request_id);
         if let Some(answer) = self.restoration_answered(key.as_ref()).await? {
             return Ok(answer);
         }

@@ -1,7 +1,7 @@
 //! Admits what is asked about schedules; it may not know when their time comes.
 
 use super::{
-    Service, refused,
+    Service, content, refused,
     request::{Check, answer, check_etag},
     scope::Fields,
 };
@@ -81,8 +81,7 @@ impl Service {
     /// Admits a new schedule.
     pub async fn schedule_create(&self, ask: CreateSchedule) -> Result<Schedule, Error> {
         let calendar = self.check_plan(&ask.plan)?;
-        let content = format!("{:?}", (&ask.tenant, &ask.server, &ask.plan, ask.active));
-        let key = Self::request_key("CreateSchedule", &ask.request_id, &content);
+        let key = content::create_schedule(&ask);
         if let Some(answer) = self.schedule_answered(key.as_ref()).await? {
             return Ok(answer);
         }
@@ -175,8 +174,7 @@ impl Service {
 
     /// Changes what a schedule does; its next run is reckoned anew.
     pub async fn schedule_update(&self, ask: UpdateSchedule) -> Result<Schedule, Error> {
-        let content = format!("{:?}", (ask.id, &ask.change, &ask.etag));
-        let key = Self::request_key("UpdateSchedule", &ask.request_id, &content);
+        let key = content::update_schedule(&ask);
         if let Some(answer) = self.schedule_answered(key.as_ref()).await? {
             return Ok(answer);
         }
@@ -191,7 +189,7 @@ impl Service {
 
     /// Lets a schedule run by itself from now on; what it failed at is forgiven.
     pub async fn schedule_activate(&self, ask: OneSchedule) -> Result<Schedule, Error> {
-        let key = one_key("ActivateSchedule", &ask);
+        let key = content::one_schedule("ActivateSchedule", &ask);
         if let Some(answer) = self.schedule_answered(key.as_ref()).await? {
             return Ok(answer);
         }
@@ -211,7 +209,7 @@ impl Service {
 
     /// Keeps a schedule from running by itself; what runs goes on.
     pub async fn schedule_deactivate(&self, ask: OneSchedule) -> Result<Schedule, Error> {
-        let key = one_key("DeactivateSchedule", &ask);
+        let key = content::one_schedule("DeactivateSchedule", &ask);
         if let Some(answer) = self.schedule_answered(key.as_ref()).await? {
             return Ok(answer);
         }
@@ -228,7 +226,7 @@ impl Service {
 
     /// Removes a schedule with the record of its runs; what it made stays.
     pub async fn schedule_delete(&self, ask: OneSchedule) -> Result<Schedule, Error> {
-        let key = one_key("DeleteSchedule", &ask);
+        let key = content::one_schedule("DeleteSchedule", &ask);
         if let Some(answer) = self.schedule_answered(key.as_ref()).await? {
             return Ok(answer);
         }
@@ -241,7 +239,7 @@ impl Service {
 
     /// Runs a schedule now, be it active or not.
     pub async fn schedule_run(&self, ask: OneSchedule) -> Result<Run, Error> {
-        let key = one_key("RunSchedule", &ask);
+        let key = content::one_schedule("RunSchedule", &ask);
         if let Some(key) = &key
             && let Some(run) = self.store.run_answered(key).await.map_err(refused)?
         {
@@ -319,14 +317,6 @@ impl PlanChange {
             }
         }
     }
-}
-
-fn one_key(method: &'static str, ask: &OneSchedule) -> Option<RequestKey> {
-    Service::request_key(
-        method,
-        &ask.request_id,
-        &format!("{:?}", (ask.id, &ask.etag)),
-    )
 }
 
 fn already(schedule: &Schedule, what: &str) -> Error {

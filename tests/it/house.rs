@@ -112,6 +112,21 @@ impl House {
         times: sim::Times,
         change: impl FnOnce(&mut sim::Config, &mut sim::Config),
     ) -> Self {
+        let mut house = Self::built(times, change, None).await;
+        house.start_engine();
+        house
+    }
+
+    /// A house over a database that was there before it, in which nobody works yet.
+    pub(crate) async fn over(url: String) -> Self {
+        Self::built(sim::Times::instant(), |_, _| {}, Some(url)).await
+    }
+
+    async fn built(
+        times: sim::Times,
+        change: impl FnOnce(&mut sim::Config, &mut sim::Config),
+        url: Option<String>,
+    ) -> Self {
         static CRYPTO: OnceLock<()> = OnceLock::new();
         CRYPTO.get_or_init(install_crypto);
         let [mut source, mut dr] = sim::Config::pair(times);
@@ -129,7 +144,8 @@ impl House {
             config(&clouds_yaml, directory.path().into(), true),
             &clock,
         ));
-        let url = format!("sqlite:{}", directory.path().join("store.db").display());
+        let own = || format!("sqlite:{}", directory.path().join("store.db").display());
+        let url = url.unwrap_or_else(own);
         let store = store::open(store::Config::new(url, Arc::clone(&clock)))
             .await
             .expect("a store");
@@ -157,7 +173,7 @@ impl House {
                 .await
                 .expect("the door serves");
         });
-        let mut house = Self {
+        Self {
             source,
             dr,
             store,
@@ -167,9 +183,7 @@ impl House {
             engine: None,
             stop,
             directory,
-        };
-        house.start_engine();
-        house
+        }
     }
 
     /// A service over `store` and the same clouds, with other limits.
@@ -593,6 +607,15 @@ pub(crate) fn without_grace() -> service::Limits {
         orphan_grace: Duration::ZERO,
         ..service::Limits::default()
     }
+}
+
+/// The clouds of a `clouds.yaml` as an engine reaches them.
+pub(crate) fn clouds(clouds_yaml: &std::path::Path) -> Arc<dyn Cloud> {
+    install_crypto();
+    let directory = clouds_yaml.parent().expect("a directory");
+    let config = config(clouds_yaml, directory.into(), true);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    Arc::new(Clouds::new(config, &clock))
 }
 
 fn config(clouds_yaml: &std::path::Path, directory: PathBuf, admins: bool) -> Config {

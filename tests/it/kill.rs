@@ -91,12 +91,12 @@ async fn born(fleet: &Fleet) -> Replica {
     Replica::start(command).await
 }
 
-async fn restorations(replica: &Replica) -> RestorationServiceClient<Channel> {
+pub(crate) async fn restorations(replica: &Replica) -> RestorationServiceClient<Channel> {
     RestorationServiceClient::new(replica.channel().await)
 }
 
 /// A restoration once nothing is under way with it; nothing when it is gone.
-async fn restoration_at_rest(replica: &Replica, id: &str) -> Option<pb::Restoration> {
+pub(crate) async fn restoration_at_rest(replica: &Replica, id: &str) -> Option<pb::Restoration> {
     let client = restorations(replica).await;
     let request = pb::GetRestorationRequest { id: id.to_owned() };
     until(|| {

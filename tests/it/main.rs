@@ -41,4 +41,5 @@ mod tls;
 mod transfer;
 mod trunks;
 mod unread;
+mod upgrade;
 mod worth;

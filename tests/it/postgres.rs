@@ -162,6 +162,24 @@ impl Server {
             .arg(self.url(database));
         run(&mut psql)
     }
+
+    /// All that one of its databases holds, as statements.
+    pub(crate) fn dump(&self, database: &str) -> String {
+        let mut dump = Command::new(self.bin.join("pg_dump"));
+        dump.args(["--inserts", "--no-owner", "--no-privileges", "--dbname"])
+            .arg(self.url(database));
+        run(&mut dump)
+    }
+
+    /// Runs the statements of a file in one of its databases.
+    pub(crate) fn load(&self, database: &str, file: &Path) {
+        let mut psql = Command::new(self.bin.join("psql"));
+        psql.args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1"])
+            .arg("--file")
+            .arg(file)
+            .arg(self.url(database));
+        run(&mut psql);
+    }
 }
 
 /// A folder that belongs to a server.

@@ -1,7 +1,11 @@
 //! Several processes of the service over one database of PostgreSQL and two simulated clouds, ended,
 //! paused and followed one by one; it may not look inside the service.
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use drbackup::{
     api::pb::{self, dr_backup_service_client::DrBackupServiceClient},
@@ -58,7 +62,12 @@ impl Fleet {
 
     /// A process that has not started yet.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_drbackup"));
+        self.command_of(env!("CARGO_BIN_EXE_drbackup").as_ref())
+    }
+
+    /// The same of another program.
+    pub(crate) fn command_of(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         command
             .args(["serve", "--log-format", "json", "--listen", "127.0.0.1:0"])
             .args(["--cloud", "source=source-demo"])

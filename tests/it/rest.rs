@@ -571,6 +571,134 @@ async fn a_repeat_with_its_key_is_the_same_request() {
     assert_eq!(bad.bad_fields(), ["Idempotency-Key"]);
 }
 
+impl Client {
+    /// Sends a request that has this key.
+    async fn keyed(&self, method: Method, path: &str, key: &str, body: &Value) -> Value {
+        let headers = [
+            ("content-type", "application/json"),
+            ("idempotency-key", key),
+        ];
+        let reply = self
+            .with(method, path, &headers, Some(&body.to_string()))
+            .await;
+        assert!(
+            (200..300).contains(&reply.status),
+            "{path} {key}: {reply:?}"
+        );
+        serde_json::from_str(&reply.text).unwrap_or_default()
+    }
+}
+
+/// Every request that both doors know: the client's words, and where and what the same is in JSON. `ID` is what
+/// the last creation made, `HOME` and `AWAY` are the tenants, `SHOP` is the server.
+const BOTH: &[(&str, &str, &str)] = &[
+    (
+        "backup create shop --cloud source --tenant demo --name friday --description a",
+        "POST /api/openstack-dr-backups/",
+        r#"{"cloud": "source", "tenant": "HOME", "source_instance": "SHOP", "name": "friday", "description": "a"}"#,
+    ),
+    (
+        "backup update ID --description b --keep-until 2100-01-01T00:00:00Z --hold",
+        "PATCH /api/openstack-dr-backups/ID/",
+        r#"{"description": "b", "kept_until": "2100-01-01T00:00:00Z", "held": true}"#,
+    ),
+    (
+        "backup update ID --release",
+        "PATCH /api/openstack-dr-backups/ID/",
+        r#"{"held": false}"#,
+    ),
+    (
+        "restoration create ID --cloud dr --tenant demo --name again",
+        "POST /api/openstack-dr-backup-restorations/",
+        r#"{"backup": "ID", "cloud": "dr", "tenant": "AWAY", "name": "again"}"#,
+    ),
+    (
+        "regular-backup create shop --cloud source --tenant demo --name noon",
+        "POST /api/openstack-backups/",
+        r#"{"cloud": "source", "tenant": "HOME", "instance": "SHOP", "name": "noon"}"#,
+    ),
+    (
+        "regular-backup update ID --name night --keep-for-ever",
+        "PATCH /api/openstack-backups/ID/",
+        r#"{"name": "night", "kept_until": null}"#,
+    ),
+    (
+        "regular-backup delete ID",
+        "DELETE /api/openstack-backups/ID/",
+        "{}",
+    ),
+    (
+        "schedule create shop --cloud source --tenant demo --name nightly --schedule @daily --backup-type dr --keep-days 7 --keep-at-most 9",
+        "POST /api/openstack-backup-schedules/",
+        r#"{"cloud": "source", "tenant": "HOME", "instance": "SHOP", "name": "nightly", "schedule": "@daily",
+            "backup_type": "DR", "timezone": "UTC", "retention_time": 7, "maximal_number_of_resources": 9,
+            "is_active": true}"#,
+    ),
+    (
+        "schedule update ID --description c --time-zone Europe/Berlin --schedule @hourly",
+        "PATCH /api/openstack-backup-schedules/ID/",
+        r#"{"schedule": "@hourly", "timezone": "Europe/Berlin", "description": "c"}"#,
+    ),
+    (
+        "schedule deactivate ID",
+        "POST /api/openstack-backup-schedules/ID/deactivate/",
+        "{}",
+    ),
+    (
+        "schedule activate ID",
+        "POST /api/openstack-backup-schedules/ID/activate/",
+        "{}",
+    ),
+    (
+        "schedule delete ID",
+        "DELETE /api/openstack-backup-schedules/ID/",
+        "{}",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_doors_take_a_repeat_for_the_same_request() {
+    let stage = Stage::set(Times::instant()).await;
+    let client = Client::of(&stage);
+    let server = stage.instance("shop", &[1]).server;
+    let away = stage.dr.project_id("demo").expect("a project");
+    // Whichever of the two doors hears it first.
+    for json_first in [false, true] {
+        let mut id = String::new();
+        for (number, (words, request, body)) in BOTH.iter().enumerate() {
+            let key = format!("{number}-{json_first}");
+            let said = |text: &str| {
+                text.replace("ID", &id)
+                    .replace("HOME", &home(&stage))
+                    .replace("AWAY", &away)
+                    .replace("SHOP", &server)
+            };
+            let words = format!("{} --request-id {key}", said(words));
+            let (request, body) = (said(request), said(body));
+            let (method, path) = request.split_once(' ').expect("both");
+            let method: Method = method.parse().expect("a method");
+            let body: Value = serde_json::from_str(&body).expect("JSON");
+            let in_json = async || client.keyed(method.clone(), path, &key, &body).await;
+            let first = if json_first {
+                Some(in_json().await)
+            } else {
+                None
+            };
+            let told = stage.json(&words).await;
+            // Again, when everything is at rest and the resource has changed or gone.
+            let again = in_json().await;
+            for told_in_json in first.iter().chain([&again]) {
+                if let Some(uuid) = told_in_json["uuid"].as_str() {
+                    assert_eq!(told["id"], uuid, "{words}");
+                }
+            }
+            if words.contains("create") {
+                told["id"].as_str().expect("an id").clone_into(&mut id);
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn addresses_that_are_no_more_say_where_they_went_and_others_what_they_have() {
     let stage = Stage::set(Times::instant()).await;

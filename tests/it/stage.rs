@@ -30,6 +30,10 @@ pub(crate) struct Stage {
     /// Where JSON is spoken, if not there.
     pub(crate) rest_address: String,
     directory: TempDir,
+    /// What is run, as the service and as its client.
+    program: PathBuf,
+    /// Where the service keeps what it knows; in a file of the stage, if nothing else is said.
+    database: Option<String>,
     /// Flags of the service beside the usual ones.
     flags: Vec<String>,
     /// Its variables beside the usual ones.
@@ -58,6 +62,14 @@ impl Stage {
 
     /// The same, and the service gets more flags.
     pub(crate) async fn set_with(times: Times, flags: Vec<String>) -> Self {
+        let mut stage = Self::built(times, BINARY.into(), None).await;
+        stage.flags = flags;
+        stage.serve().await;
+        stage
+    }
+
+    /// The same, with another program and another database, before the service runs.
+    pub(crate) async fn built(times: Times, program: PathBuf, database: Option<String>) -> Self {
         let mut clouds = Vec::new();
         for mut config in sim::Config::pair(times) {
             // The same ids in every run, so that a page of output can be compared.
@@ -71,18 +83,18 @@ impl Stage {
         for cloud in [&source, &dr] {
             cloud.create_network("demo", "internal").expect("a network");
         }
-        let mut stage = Self {
+        Self {
             source,
             dr,
             address: String::new(),
             rest_address: String::new(),
             directory,
-            flags,
+            program,
+            database,
+            flags: Vec::new(),
             variables: BTreeMap::new(),
             service: None,
-        };
-        stage.serve().await;
-        stage
+        }
     }
 
     /// An instance in project demo of the first cloud.
@@ -103,6 +115,8 @@ impl Stage {
             .split_once("://")
             .map_or("127.0.0.1:0", |(_, address)| address)
             .to_owned();
+        let file = || format!("sqlite:{}", self.path("drbackup.db").display());
+        let database = self.database.clone().unwrap_or_else(file);
         let mut child = self
             .command("serve --log-format json --cloud source=source-demo --admin source=source-admin --cloud dr=dr-demo --admin dr=dr-admin")
             .args(["--listen", &listen])
@@ -110,7 +124,7 @@ impl Stage {
             .arg("--clouds-file")
             .arg(self.path("clouds.yaml"))
             .arg("--database")
-            .arg(format!("sqlite:{}", self.path("drbackup.db").display()))
+            .arg(database)
             .env("DRBACKUP_ENGINE__OBSERVE_FIRST", "20ms")
             .env("DRBACKUP_ENGINE__OBSERVE_MIN", "20ms")
             .env("DRBACKUP_ENGINE__OBSERVE_MAX", "200ms")
@@ -175,7 +189,7 @@ impl Stage {
 
     /// A command line, cut at spaces, that has not started yet.
     pub(crate) fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(BINARY);
+        let mut command = Command::new(&self.program);
         command
             .args(line.split(' '))
             .env_clear()

@@ -686,6 +686,35 @@ async fn a_request_id_with_other_content_is_refused_and_writes_nothing(site: Sit
     );
 }
 
+async fn a_request_that_another_version_kept_is_found_by_its_key_alone(site: Site) {
+    let store = site.open().await;
+    // As they were before digests had a version, and as they may be spelled later.
+    for (id, kept) in [("r1", "0123"), ("r2", "v2:0123")] {
+        let one = backup();
+        let key = |digest| Some(key(id, digest));
+        let admitted = store
+            .point_admit(key(kept), one.clone(), creation(&one))
+            .await;
+        assert_eq!(admitted, Ok(Admitted::New(one.clone())));
+        let again = backup();
+        let repeated = store
+            .point_admit(key("v1:4567"), again.clone(), creation(&again))
+            .await;
+        assert_eq!(repeated, Ok(Admitted::Before(one.clone())));
+        let answered = store.point_answered(&key("v1:4567").expect("one")).await;
+        assert_eq!(answered, Ok(Some(one)));
+    }
+    let orphans = |digest| RequestKey {
+        method: "DeleteOrphans",
+        ..key("r1", digest)
+    };
+    assert_eq!(store.orphans_answer(&orphans("0123"), &[]).await, Ok(()));
+    assert_eq!(
+        store.orphans_answered(&orphans("v1:4567")).await,
+        Ok(Some(Vec::new()))
+    );
+}
+
 async fn a_request_is_found_by_its_key_once_it_was_admitted(site: Site) {
     let store = site.open().await;
     let one = backup();
@@ -2603,6 +2632,7 @@ contract! {
     repeats_about_a_restoration_that_is_gone_answer_as_the_first_did,
     an_answer_that_is_kept_holds_no_user_data,
     a_request_id_with_other_content_is_refused_and_writes_nothing,
+    a_request_that_another_version_kept_is_found_by_its_key_alone,
     a_request_is_found_by_its_key_once_it_was_admitted,
     many_callers_with_one_request_id_admit_one,
     a_change_raises_the_revision_and_tells_it,

@@ -234,7 +234,7 @@ pub(super) async fn answered(
         .await
         .optional()?;
     match row {
-        Some((digest, _)) if digest != key.digest => Err(StoreError::RequestReused),
+        Some((digest, _)) if !key.repeats(&digest) => Err(StoreError::RequestReused),
         Some((_, Some(answer))) => from_json("the answer about orphans", &answer).map(Some),
         Some((_, None)) | None => Ok(None),
     }

@@ -107,7 +107,7 @@ pub(super) async fn find(conn: &mut Conn, key: &RequestKey) -> Result<Option<Bef
     let Some((digest, kind, id, answer)) = row else {
         return Ok(None);
     };
-    if digest != key.digest {
+    if !key.repeats(&digest) {
         return Err(StoreError::RequestReused);
     }
     let about = resource(&kind, &id)?;
