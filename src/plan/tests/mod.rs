@@ -10,6 +10,7 @@ mod deletions;
 mod held;
 mod patience;
 mod statuses;
+mod stored;
 mod stuck;
 pub(super) mod world;
 mod worth;
