@@ -15,6 +15,7 @@ use super::{
     act::{self, Outbound},
     aside::{SetAside, Why, is_about_a_row, panicked},
     call_gate::{GIVES_BACK, backoff},
+    exit::LaneExit,
     guard::Guarded,
     meter::Ended,
     observe::{self, Listing, Lists},
@@ -56,14 +57,6 @@ struct Copy {
 
 /// A call under way; it answers nothing when the lease ended first.
 type Call = Guarded<CallResult>;
-
-/// Why the task of a lane ends, or begins anew.
-enum LaneExit {
-    /// The lane is not ours any more, or the engine stops.
-    End,
-    /// The store failed or the lease ended: what is in memory is worth nothing.
-    Reload,
-}
 
 /// The task of one lane.
 pub(super) struct Runner {
@@ -164,7 +157,7 @@ impl Runner {
         let known = memory.active.keys().chain(memory.aside.keys());
         let known: Vec<OperationId> = known.copied().collect();
         let loaded = self.shared.journal.lane_load(&self.lane, &known).await;
-        let loaded = loaded.map_err(|error| self.exit_after(&error))?;
+        let loaded = loaded.map_err(|error| LaneExit::after(&self.lane.tenant, &error))?;
         let time = self.shared.clock.now();
         for open in loaded.open {
             let (id, cancelled) = (open.operation.id, open.operation.cancelled);
@@ -220,7 +213,7 @@ impl Runner {
         {
             Ok(()) => Ok(()),
             Err(error @ (JournalError::Fenced(_) | JournalError::Unavailable(_))) => {
-                Err(self.exit_after(&error))
+                Err(LaneExit::after(&self.lane.tenant, &error))
             }
             // What cannot be told there stands in the log and in the metrics.
             Err(error) => {
@@ -354,7 +347,7 @@ impl Runner {
             return Ok(Vec::new());
         };
         if !is_about_a_row(&error) {
-            return Err(self.exit_after(&error));
+            return Err(LaneExit::after(&self.lane.tenant, &error));
         }
         let until = now + self.shared.settings.aside_retry;
         let mut refused = Vec::new();
@@ -372,27 +365,10 @@ impl Runner {
                         until,
                     });
                 }
-                Err(error) => return Err(self.exit_after(&error)),
+                Err(error) => return Err(LaneExit::after(&self.lane.tenant, &error)),
             }
         }
         Ok(refused)
-    }
-
-    /// What to do after the store failed.
-    fn exit_after(&self, error: &JournalError) -> LaneExit {
-        match error {
-            JournalError::Fenced(_) => {
-                tracing::info!(tenant = %self.lane.tenant, "the lane has another owner; nothing was written");
-                LaneExit::End
-            }
-            JournalError::Outdated(_)
-            | JournalError::Unavailable(_)
-            | JournalError::Unreadable(_)
-            | JournalError::Defect(_) => {
-                tracing::warn!(tenant = %self.lane.tenant, %error, "the store failed; the lane is loaded anew");
-                LaneExit::Reload
-            }
-        }
     }
 
     /// The call that leaves.

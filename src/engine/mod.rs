@@ -8,6 +8,7 @@
 mod act;
 pub mod aside;
 mod call_gate;
+mod exit;
 mod guard;
 mod lane;
 pub mod meter;
