@@ -120,7 +120,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("requests.page_max", "Rows of a page at most."),
     (
         "requests.listed_restorations",
-        "Restorations that a DR backup lists at most.",
+        "Restorations that a DR backup or a regular one lists at most.",
     ),
     (
         "requests.operation_deadline",
@@ -481,7 +481,7 @@ const CLIENT_HEAD: &str = "\
 
 Generated from `src/app/manual.rs` and the commands themselves; a test compares the two.
 
-Names are taken as well as ids, for tenants, instances, flavors, networks, volumes and DR backups; a restoration has the name of its instance.
+Names are taken as well as ids, for tenants, instances, flavors, networks, volumes, DR backups and regular ones; a restoration has the name of its instance.
 A name that several things have is refused with a list of them.
 
 Work that is started is followed to its end unless `--no-wait` says otherwise: with bars in a terminal, else with a line on standard error for each change.

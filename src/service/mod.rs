@@ -54,7 +54,7 @@ pub struct Limits {
     pub deadline_per_gib: Duration,
     /// How many times longer than the last time a GiB may take to be moved.
     pub deadline_factor: u32,
-    /// Restorations that a DR backup lists.
+    /// Restorations that a point lists.
     pub listed_restorations: u32,
     /// How long the one short read at admission may take.
     pub peek: Duration,

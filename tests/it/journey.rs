@@ -743,7 +743,7 @@ async fn a_repeated_deletion_answers_as_the_first_did_when_all_is_gone() {
     volume_backup.mirrors.clear();
     assert_eq!(again.expect("the same answer").into_inner(), first);
     let other = pb::DeleteDrBackupRequest {
-        etag: first.etag,
+        allow_missing_cloud: true,
         ..request
     };
     let refusal = client.delete_dr_backup(other).await.expect_err("another");
