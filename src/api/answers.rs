@@ -14,11 +14,11 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub(super) struct Answers<T> {
     most: usize,
-    kept: Mutex<Kept<T>>,
+    kept: Mutex<StoredAnswer<T>>,
 }
 
 #[derive(Debug)]
-struct Kept<T> {
+struct StoredAnswer<T> {
     version: u64,
     answers: HashMap<Uuid, Arc<T>>,
 }
@@ -28,7 +28,7 @@ impl<T: Clone> Answers<T> {
     pub(super) fn new(most: usize) -> Self {
         Self {
             most,
-            kept: Mutex::new(Kept {
+            kept: Mutex::new(StoredAnswer {
                 version: 0,
                 answers: HashMap::new(),
             }),

@@ -20,7 +20,7 @@ pub type Planner = Arc<dyn Fn(&Operation, &Ledger, Timestamp) -> Decision + Send
 
 /// An effect that should exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wish {
+pub struct DesiredEffect {
     /// Its name within the operation; the same wish has the same key in every run of the planner.
     pub key: EffectKey,
     /// Where.
@@ -71,7 +71,7 @@ pub enum Ending {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Decision {
     /// Effects that should exist and are not in the ledger yet.
-    pub wishes: Vec<Wish>,
+    pub wishes: Vec<DesiredEffect>,
     /// Effects whose things should go now.
     pub drops: Vec<EffectKey>,
     /// Effects that were refused, did nothing, and are to be asked for again.

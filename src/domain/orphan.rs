@@ -94,7 +94,7 @@ impl Why {
 
 /// What became of a thing that was to be deleted as an orphan. Stored with the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Farewell {
+pub struct DeletionResult {
     /// The id that was asked for.
     pub id: String,
     /// The thing, where one was found.

@@ -103,20 +103,20 @@ pub struct Point<I> {
 
 /// What becomes of a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum Verdict {
     /// It is left alone.
-    Stays,
+    Keep,
     /// It is to be deleted.
-    Goes,
+    Delete,
 }
 
 /// What becomes of one point, and why; there is always a reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict<I> {
+pub struct PointVerdict<I> {
     /// The point.
     pub id: I,
     /// What becomes of it.
-    pub fate: Fate,
+    pub verdict: Verdict,
     /// Every reason for that.
     pub reasons: Vec<Reason<I>>,
 }
@@ -125,7 +125,7 @@ pub struct Verdict<I> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement<I> {
     /// One for each point, newest first.
-    pub verdicts: Vec<Verdict<I>>,
+    pub verdicts: Vec<PointVerdict<I>>,
     /// Those that go, in the order in which they can be deleted: chains after their oldest member,
     /// each from its newest to its oldest.
     pub deletions: Vec<I>,
@@ -137,7 +137,7 @@ pub fn judge<I: Clone + Ord>(points: &[Point<I>], policy: &Policy, now: Timestam
     let mut newest_first: Vec<&Point<I>> = points.iter().collect();
     newest_first.sort_by(|one, other| (other.taken, &other.id).cmp(&(one.taken, &one.id)));
     let mut rules = Rules::new(policy, now);
-    let mut verdicts: Vec<Verdict<I>> = newest_first
+    let mut verdicts: Vec<PointVerdict<I>> = newest_first
         .iter()
         .map(|point| rules.verdict(point))
         .collect();
@@ -188,24 +188,24 @@ impl<'a> Rules<'a> {
         }
     }
 
-    fn verdict<I: Clone>(&mut self, point: &Point<I>) -> Verdict<I> {
+    fn verdict<I: Clone>(&mut self, point: &Point<I>) -> PointVerdict<I> {
         let mut protection = self.protection(point);
         let opinion = match point.health {
             Health::Failed => self.opinion_on_failed(point),
             Health::Good | Health::Doubtful => self.opinion(point),
         };
         self.counted += u32::from(point.counts());
-        let (fate, reasons) = match opinion {
+        let (verdict, reasons) = match opinion {
             Ok(wants) => {
                 protection.extend(wants);
-                (Fate::Stays, protection)
+                (Verdict::Keep, protection)
             }
-            Err(_) if !protection.is_empty() => (Fate::Stays, protection),
-            Err(against) => (Fate::Goes, vec![against]),
+            Err(_) if !protection.is_empty() => (Verdict::Keep, protection),
+            Err(against) => (Verdict::Delete, vec![against]),
         };
-        Verdict {
+        PointVerdict {
             id: point.id.clone(),
-            fate,
+            verdict,
             reasons,
         }
     }

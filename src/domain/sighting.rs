@@ -105,7 +105,7 @@ pub struct Sighting {
 
 /// What a status means for the one who waits for a thing to be made or filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Readiness {
     /// It is ready.
     Ready,
     /// It is on its way, or in a status that we do not know: keep looking.
@@ -286,11 +286,11 @@ impl Sighting {
     }
 
     /// Judges the status of a thing that was asked for.
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> Readiness {
         match self.standing() {
-            Standing::Ready => Verdict::Ready,
-            Standing::Passing | Standing::Staying | Standing::Unknown => Verdict::Waiting,
-            Standing::Failed => Verdict::Broken,
+            Standing::Ready => Readiness::Ready,
+            Standing::Passing | Standing::Staying | Standing::Unknown => Readiness::Waiting,
+            Standing::Failed => Readiness::Broken,
         }
     }
 

@@ -13,7 +13,7 @@ use crate::domain::{
     effect::{Effect, EffectKind, EffectState, Fact},
     fault::FaultKind,
     id::Tenant,
-    sighting::{Sighting, Thing, ThingKind, Verdict},
+    sighting::{Readiness, Sighting, Thing, ThingKind},
 };
 
 /// One list of one kind in one tenant, complete.
@@ -196,15 +196,15 @@ fn judged(effect: &mut Effect, runtime: &mut EffectRuntime, sighting: &Sighting,
     effect.status = Some(sighting.status.clone());
     match sighting.verdict() {
         // Nobody is left to wonder why nothing moves.
-        Verdict::Waiting => {
+        Readiness::Waiting => {
             effect.fault = sighting.what_it_waits_for().map(|why| waits(effect, why));
         }
-        Verdict::Ready => {
+        Readiness::Ready => {
             effect.fact = Some(Fact::Seen(Box::new(sighting.clone())));
             effect.fault = None;
             enter(effect, runtime, EffectState::Done, now);
         }
-        Verdict::Broken => {
+        Readiness::Broken => {
             let why = sighting
                 .message
                 .as_deref()
@@ -284,12 +284,12 @@ fn fill_doubted(
         ),
         Some(volume) => match volume.verdict() {
             // Either it never began or it is over already; the same bytes again do no harm.
-            Verdict::Ready => runtime.doubt = None,
-            Verdict::Waiting => {
+            Readiness::Ready => runtime.doubt = None,
+            Readiness::Waiting => {
                 enter(effect, runtime, EffectState::Accepted, now);
                 effect.status = Some(volume.status.clone());
             }
-            Verdict::Broken => judged(effect, runtime, volume, now),
+            Readiness::Broken => judged(effect, runtime, volume, now),
         },
     }
 }

@@ -300,7 +300,7 @@ impl Clouds {
                 image,
                 description,
             } => {
-                let wish = volume::Wish {
+                let wish = volume::NewVolume {
                     size_gib: *size_gib,
                     volume_type: volume_type.as_deref(),
                     availability_zone: availability_zone.as_deref(),

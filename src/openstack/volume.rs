@@ -117,7 +117,7 @@ impl Volume {
 }
 
 /// What a new volume should be.
-pub(super) struct Wish<'a> {
+pub(super) struct NewVolume<'a> {
     pub(super) size_gib: u64,
     pub(super) volume_type: Option<&'a str>,
     pub(super) availability_zone: Option<&'a str>,
@@ -127,7 +127,11 @@ pub(super) struct Wish<'a> {
 }
 
 /// Makes a volume.
-pub(super) async fn make(access: &Access, name: &str, wish: &Wish<'_>) -> Result<String, Fault> {
+pub(super) async fn make(
+    access: &Access,
+    name: &str,
+    wish: &NewVolume<'_>,
+) -> Result<String, Fault> {
     let mut volume = Map::new();
     volume.insert("size".to_owned(), json!(wish.size_gib));
     volume.insert("name".to_owned(), json!(name));

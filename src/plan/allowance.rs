@@ -2,7 +2,7 @@
 //! before anything is made; it may not know in which order that happens.
 
 use super::{
-    draft::{Draft, Step, Stop},
+    decision_builder::{DecisionBuilder, Step, Stop},
     headroom::{Payer, Sized, by_type, count, gib},
     layout::Findings,
 };
@@ -28,14 +28,17 @@ pub(super) struct Needs<'a> {
 /// Reads what the tenant may still make, and whether records may be exported where that is wanted. Nothing
 /// where it could not be read, which is no reason to make no backup; nor where something was made before
 /// anybody looked, because that would be counted against itself.
-pub(super) fn read<'a>(next: &mut Draft<'a>, export: bool) -> Step<Option<&'a Allowance>> {
-    let Some(read) = next.effect(KEY) else {
+pub(super) fn read<'a>(
+    decision: &mut DecisionBuilder<'a>,
+    export: bool,
+) -> Step<Option<&'a Allowance>> {
+    let Some(read) = decision.effect(KEY) else {
         let makes = |kind| matches!(kind, EffectKind::Make(_));
-        if next.effects().any(|one| makes(one.request.kind())) {
+        if decision.effects().any(|one| makes(one.request.kind())) {
             return Ok(None);
         }
-        let wish = next.wish(KEY, Request::ReadAllowance { export }, Disposal::Keep);
-        return next.one(wish).map(|_| None);
+        let wish = decision.wish(KEY, Request::ReadAllowance { export }, Disposal::Keep);
+        return decision.one(wish).map(|_| None);
     };
     match (&read.fact, read.state) {
         (Some(Fact::Allowance(allowance)), EffectState::Done) => Ok(Some(allowance)),

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::{
     allowance,
-    draft::{Draft, Step},
+    decision_builder::{DecisionBuilder, Step},
     instance, snapshots,
 };
 use crate::domain::{
@@ -29,16 +29,16 @@ use crate::domain::{
 
 /// The steps, in order.
 pub(super) fn steps(
-    next: &mut Draft<'_>,
+    decision: &mut DecisionBuilder<'_>,
     server: &ServerId,
     description: &str,
     minimum: Option<ConsistencyLevel>,
 ) -> Step<()> {
-    next.phase("Reading the instance");
-    let allowance = allowance::read(next, false);
-    let manifest = instance::read(next, server)?;
-    next.tell_volumes(manifest, snapshots::key);
-    hold(next, manifest, None);
+    decision.phase("Reading the instance");
+    let allowance = allowance::read(decision, false);
+    let manifest = instance::read(decision, server)?;
+    decision.tell_volumes(manifest, snapshots::key);
+    hold(decision, manifest, None);
     instance::check_root(manifest)?;
     instance::check_volumes(manifest)?;
 
@@ -49,7 +49,7 @@ pub(super) fn steps(
     };
     allowance::check(allowance?, &needs)?;
 
-    next.phase("Creating snapshots");
+    decision.phase("Creating snapshots");
     let plan = snapshots::Plan {
         server,
         manifest,
@@ -58,32 +58,36 @@ pub(super) fn steps(
         description,
         disposal: Disposal::Product,
     };
-    snapshots::take(next, &plan)?;
+    snapshots::take(decision, &plan)?;
 
-    next.phase("Looking at the instance again");
-    instance::look_again(next, manifest)?;
-    instance::check_complete(next, manifest)?;
-    instance::check_reached(manifest, consistency(next, manifest).as_ref(), minimum)?;
+    decision.phase("Looking at the instance again");
+    instance::look_again(decision, manifest)?;
+    instance::check_complete(decision, manifest)?;
+    instance::check_reached(manifest, consistency(decision, manifest).as_ref(), minimum)?;
 
-    next.phase("Removing temporaries");
-    hold(next, manifest, None);
-    let gone = next.drop_temporaries();
-    next.stand_until(gone)?;
+    decision.phase("Removing temporaries");
+    hold(decision, manifest, None);
+    let gone = decision.drop_temporaries();
+    decision.stand_until(gone)?;
 
-    next.phase("Available");
-    hold(next, manifest, Some(next.spent()));
-    next.claim(Verification {
-        time: next.sighted(),
+    decision.phase("Available");
+    hold(decision, manifest, Some(decision.spent()));
+    decision.claim(Verification {
+        time: decision.sighted(),
         doubt: None,
     });
     Ok(())
 }
 
 /// What the backup holds by now.
-fn hold(next: &mut Draft<'_>, manifest: &Manifest, capture_duration: Option<Duration>) {
+fn hold(
+    decision: &mut DecisionBuilder<'_>,
+    manifest: &Manifest,
+    capture_duration: Option<Duration>,
+) {
     let volumes = manifest.volumes.iter().enumerate();
     let snapshots = volumes.filter_map(|(index, volume)| {
-        let made = snapshots::made(next, index)?;
+        let made = snapshots::made(decision, index)?;
         let seen = made.seen().filter(|_| made.state == EffectState::Done)?;
         Some(VolumeSnapshot {
             id: SnapshotId::new(made.id()),
@@ -94,8 +98,8 @@ fn hold(next: &mut Draft<'_>, manifest: &Manifest, capture_duration: Option<Dura
         })
     });
     let snapshots = snapshots.collect();
-    let consistency = consistency(next, manifest);
-    next.hold(Detail::Point(Box::new(PointDetail {
+    let consistency = consistency(decision, manifest);
+    decision.hold(Detail::Point(Box::new(PointDetail {
         manifest: Some(Box::new(manifest.clone())),
         content: Content::Regular(snapshots),
         consistency,
@@ -104,7 +108,7 @@ fn hold(next: &mut Draft<'_>, manifest: &Manifest, capture_duration: Option<Dura
 }
 
 /// What was reached.
-fn consistency(next: &Draft<'_>, manifest: &Manifest) -> Option<Consistency> {
-    let (level, taken) = snapshots::reached(next, manifest, None)?;
-    instance::consistency(next, manifest, &taken, level)
+fn consistency(decision: &DecisionBuilder<'_>, manifest: &Manifest) -> Option<Consistency> {
+    let (level, taken) = snapshots::reached(decision, manifest, None)?;
+    instance::consistency(decision, manifest, &taken, level)
 }

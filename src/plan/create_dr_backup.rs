@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use super::{
     allowance,
-    draft::{Draft, Step, Stop, record_key},
+    decision_builder::{DecisionBuilder, Step, Stop, record_key},
     instance, root_disk, snapshots, volume_backup,
 };
 use crate::domain::{
@@ -38,7 +38,7 @@ use crate::domain::{
 };
 
 /// What is asked for.
-pub(super) struct Wish<'w> {
+pub(super) struct CreateOptions<'w> {
     /// The instance.
     pub(super) server: &'w ServerId,
     /// How the bytes are taken.
@@ -52,35 +52,35 @@ pub(super) struct Wish<'w> {
 }
 
 /// The steps, in order.
-pub(super) fn steps(next: &mut Draft<'_>, wish: &Wish<'_>) -> Step<()> {
-    let Wish {
+pub(super) fn steps(decision: &mut DecisionBuilder<'_>, wish: &CreateOptions<'_>) -> Step<()> {
+    let CreateOptions {
         capture,
         description,
         incremental,
         ..
     } = *wish;
-    next.phase("Reading the instance");
-    let allowance = allowance::read(next, true);
-    let read = instance::read(next, wish.server)?;
-    let manifest = root_disk::among_volumes(next, read);
+    decision.phase("Reading the instance");
+    let allowance = allowance::read(decision, true);
+    let read = instance::read(decision, wish.server)?;
+    let manifest = root_disk::among_volumes(decision, read);
     let manifest = manifest.as_ref();
-    next.tell_volumes(manifest, |index| record_key(index, 0));
-    hold(next, manifest, capture, None);
+    decision.tell_volumes(manifest, |index| record_key(index, 0));
+    hold(decision, manifest, capture, None);
     check_capturable(manifest)?;
     instance::check_consistency(manifest, Some(capture), wish.minimum)?;
     allowance::check(allowance?, &needs(manifest, capture))?;
 
     // A copy is a new volume, which has nothing to build on.
     let parents = match capture {
-        Capture::Snapshot | Capture::VolumeInUse if incremental => read_parents(next, manifest),
+        Capture::Snapshot | Capture::VolumeInUse if incremental => read_parents(decision, manifest),
         Capture::Snapshot | Capture::VolumeInUse | Capture::SnapshotThenCopy => Ok(&[][..]),
     };
     // All snapshots before any data moves, so that the volumes are as close together as can be.
-    let image = root_disk::image(next, manifest);
+    let image = root_disk::image(decision, manifest);
     if !image.is_empty() || capture != Capture::VolumeInUse {
-        next.phase("Creating temporary snapshots");
+        decision.phase("Creating temporary snapshots");
     }
-    let image = next.all(image);
+    let image = decision.all(image);
     let snapshots = match capture {
         Capture::VolumeInUse => Vec::new(),
         Capture::Snapshot | Capture::SnapshotThenCopy => {
@@ -92,21 +92,21 @@ pub(super) fn steps(next: &mut Draft<'_>, wish: &Wish<'_>) -> Step<()> {
                 description: "temporary snapshot of a DR backup",
                 disposal: Disposal::Temporary,
             };
-            snapshots::take(next, &plan)?
+            snapshots::take(decision, &plan)?
         }
     };
     image?;
     if capture != Capture::VolumeInUse {
-        look_again(next, manifest, wish)?;
+        look_again(decision, manifest, wish)?;
     }
-    copy(next, manifest, capture, &snapshots)?;
+    copy(decision, manifest, capture, &snapshots)?;
 
-    next.phase("Creating volume backups");
-    check_chains(next, manifest)?;
+    decision.phase("Creating volume backups");
+    check_chains(decision, manifest)?;
     let parents = parents?;
     let (mut wishes, mut others_wait) = (Vec::new(), Ok(()));
     for (index, volume) in manifest.volumes.iter().enumerate() {
-        let copy = next.effect(&copy_key(index));
+        let copy = decision.effect(&copy_key(index));
         let copy = copy.map(|one| VolumeId::new(one.id()));
         let plan = volume_backup::Plan {
             volume: copy.unwrap_or_else(|| volume.id.clone()),
@@ -117,43 +117,47 @@ pub(super) fn steps(next: &mut Draft<'_>, wish: &Wish<'_>) -> Step<()> {
             description,
             incremental: may_build_on(parents, volume),
         };
-        match volume_backup::wish(next, index, &plan) {
+        match volume_backup::wish(decision, index, &plan) {
             Ok(wish) => wishes.push(wish),
             Err(stop) => others_wait = Err(stop),
         }
     }
-    let backups = next.all(wishes);
+    let backups = decision.all(wishes);
     let backups = others_wait.and(backups)?;
     if capture == Capture::VolumeInUse {
-        look_again(next, manifest, wish)?;
+        look_again(decision, manifest, wish)?;
     }
 
     // Nothing needs the snapshots any more, so they go meanwhile.
-    next.phase("Exporting records");
-    let gone = next.drop_temporaries();
-    export_chains(next, &backups)?;
+    decision.phase("Exporting records");
+    let gone = decision.drop_temporaries();
+    export_chains(decision, &backups)?;
 
-    next.phase("Removing temporary snapshots");
-    next.stand_until(gone)?;
+    decision.phase("Removing temporary snapshots");
+    decision.stand_until(gone)?;
 
-    next.phase("Available");
-    hold(next, manifest, capture, Some(next.spent()));
-    next.claim(Verification {
-        time: next.sighted(),
+    decision.phase("Available");
+    hold(decision, manifest, capture, Some(decision.spent()));
+    decision.claim(Verification {
+        time: decision.sighted(),
         doubt: None,
     });
     Ok(())
 }
 
 /// Looks at the instance once more when all of it was captured.
-fn look_again(next: &mut Draft<'_>, manifest: &Manifest, wish: &Wish<'_>) -> Step<()> {
-    next.phase("Looking at the instance again");
-    instance::look_again(next, manifest)?;
+fn look_again(
+    decision: &mut DecisionBuilder<'_>,
+    manifest: &Manifest,
+    wish: &CreateOptions<'_>,
+) -> Step<()> {
+    decision.phase("Looking at the instance again");
+    instance::look_again(decision, manifest)?;
     // What took hours stays, and tells what it lacks.
     if wish.capture != Capture::VolumeInUse {
-        instance::check_complete(next, manifest)?;
+        instance::check_complete(decision, manifest)?;
     }
-    let reached = consistency(next, manifest, wish.capture);
+    let reached = consistency(decision, manifest, wish.capture);
     instance::check_reached(manifest, reached.as_ref(), wish.minimum)
 }
 
@@ -182,7 +186,7 @@ fn needs(manifest: &Manifest, capture: Capture) -> allowance::Needs<'_> {
 /// Makes the temporary volumes: that of a root disk which is none, and where they are wished for those of
 /// all snapshots.
 fn copy(
-    next: &mut Draft<'_>,
+    decision: &mut DecisionBuilder<'_>,
     manifest: &Manifest,
     capture: Capture,
     snapshots: &[snapshots::Taken],
@@ -190,7 +194,7 @@ fn copy(
     let mut wishes = Vec::new();
     for (index, volume) in manifest.volumes.iter().enumerate() {
         if volume.from_image {
-            wishes.push(root_disk::copy(next, volume)?);
+            wishes.push(root_disk::copy(decision, volume)?);
         } else if capture == Capture::SnapshotThenCopy {
             let request = Request::MakeVolume {
                 size_gib: volume.size_gib,
@@ -200,13 +204,13 @@ fn copy(
                 image: None,
                 description: "temporary copy of a DR backup".to_owned(),
             };
-            wishes.push(next.wish(copy_key(index), request, Disposal::Temporary));
+            wishes.push(decision.wish(copy_key(index), request, Disposal::Temporary));
         }
     }
     if !wishes.is_empty() {
-        next.phase("Creating temporary volumes");
+        decision.phase("Creating temporary volumes");
     }
-    next.all(wishes).map(drop)
+    decision.all(wishes).map(drop)
 }
 
 fn copy_key(volume: usize) -> String {
@@ -220,11 +224,14 @@ fn snapshot_of(snapshots: &[snapshots::Taken], volume: &VolumeFacts) -> Option<S
 }
 
 /// What increments would build on.
-fn read_parents<'a>(next: &mut Draft<'a>, manifest: &Manifest) -> Step<&'a [Sighting]> {
+fn read_parents<'a>(
+    decision: &mut DecisionBuilder<'a>,
+    manifest: &Manifest,
+) -> Step<&'a [Sighting]> {
     let request = Request::ReadParents {
         volumes: instance::each(manifest, |_, volume| volume.clone()),
     };
-    let read = next.one(next.wish("parents", request, Disposal::Keep))?;
+    let read = decision.one(decision.wish("parents", request, Disposal::Keep))?;
     match &read.fact {
         Some(Fact::Parents { newest }) => Ok(newest),
         Some(
@@ -251,10 +258,10 @@ fn may_build_on(parents: &[Sighting], volume: &VolumeFacts) -> bool {
 
 /// Refuses chains that are too long. By their records and before anything that they are about, so that
 /// the reason stays when their volume backups are gone.
-fn check_chains(next: &Draft<'_>, manifest: &Manifest) -> Step<()> {
-    let last = next.limits().links_max.saturating_sub(1);
+fn check_chains(decision: &DecisionBuilder<'_>, manifest: &Manifest) -> Step<()> {
+    let last = decision.limits().links_max.saturating_sub(1);
     let goes_on = |volume| {
-        let read = next.effect(&record_key(volume, last));
+        let read = decision.effect(&record_key(volume, last));
         read.and_then(Effect::exported)
             .is_some_and(|told| told.parent.is_some())
     };
@@ -265,7 +272,7 @@ fn check_chains(next: &Draft<'_>, manifest: &Manifest) -> Step<()> {
         "CHAIN_TOO_LONG",
         format!(
             "the chain of a volume backup has more than {} links",
-            next.limits().links_max
+            decision.limits().links_max
         ),
         "make a full DR backup, on which the next ones can build",
     ))
@@ -273,17 +280,17 @@ fn check_chains(next: &Draft<'_>, manifest: &Manifest) -> Step<()> {
 
 /// Exports the records of these volume backups, then those of their parents, and so on until every
 /// chain has come to a full one.
-fn export_chains(next: &mut Draft<'_>, backups: &[&Effect]) -> Step<()> {
+fn export_chains(decision: &mut DecisionBuilder<'_>, backups: &[&Effect]) -> Step<()> {
     let heads = backups.iter().map(|one| VolumeBackupId::new(one.id()));
     let mut links: Vec<(usize, VolumeBackupId)> = heads.enumerate().collect();
-    for depth in 0..next.limits().links_max {
+    for depth in 0..decision.limits().links_max {
         let wishes = links.iter().map(|(volume, link)| {
             let request = Request::ReadRecord {
                 backup: link.clone(),
             };
-            next.wish(record_key(*volume, depth), request, Disposal::Keep)
+            decision.wish(record_key(*volume, depth), request, Disposal::Keep)
         });
-        let records = next.all(wishes.collect())?;
+        let records = decision.all(wishes.collect())?;
         let parents = links.iter().zip(records).filter_map(|((volume, _), read)| {
             let parent = read.exported()?.parent.clone()?;
             Some((*volume, parent))
@@ -323,18 +330,18 @@ fn check_capturable(manifest: &Manifest) -> Step<()> {
 
 /// What the DR backup holds by now.
 fn hold(
-    next: &mut Draft<'_>,
+    decision: &mut DecisionBuilder<'_>,
     manifest: &Manifest,
     capture: Capture,
     capture_duration: Option<Duration>,
 ) {
     let volumes = manifest.volumes.iter().enumerate();
-    let links = volumes.flat_map(|(index, volume)| links_of(next, index, volume));
+    let links = volumes.flat_map(|(index, volume)| links_of(decision, index, volume));
     let links = links.collect();
-    let consistency = consistency(next, manifest, capture);
+    let consistency = consistency(decision, manifest, capture);
     let mut manifest = manifest.clone();
-    manifest.gaps.extend(instance::missed(next, &manifest));
-    next.hold(Detail::Point(Box::new(PointDetail {
+    manifest.gaps.extend(instance::missed(decision, &manifest));
+    decision.hold(Detail::Point(Box::new(PointDetail {
         manifest: Some(Box::new(manifest)),
         content: Content::Dr(links),
         consistency,
@@ -343,14 +350,19 @@ fn hold(
 }
 
 /// The chain of a volume as far as it is known, the newest link first.
-fn links_of(next: &Draft<'_>, index: usize, volume: &VolumeFacts) -> Vec<VolumeBackup> {
-    let made = volume_backup::newest(next, index).filter(|made| made.state == EffectState::Done);
+fn links_of(
+    decision: &DecisionBuilder<'_>,
+    index: usize,
+    volume: &VolumeFacts,
+) -> Vec<VolumeBackup> {
+    let made =
+        volume_backup::newest(decision, index).filter(|made| made.state == EffectState::Done);
     let Some((made, seen)) = made.and_then(|made| Some((made, made.seen()?))) else {
         return Vec::new();
     };
     let mut links = Vec::new();
     let mut id = VolumeBackupId::new(made.id());
-    while let Some(read) = next.effect(&record_key(index, links.len())) {
+    while let Some(read) = decision.effect(&record_key(index, links.len())) {
         let inherited = !links.is_empty();
         let told = read.exported();
         // Only what is available is exported, so a parent is known to be that by its record.
@@ -386,16 +398,20 @@ fn links_of(next: &Draft<'_>, index: usize, volume: &VolumeFacts) -> Vec<VolumeB
 
 /// What was reached: by the snapshots, where there are any. A root disk that is no volume is taken in its
 /// own time.
-fn consistency(next: &Draft<'_>, manifest: &Manifest, capture: Capture) -> Option<Consistency> {
+fn consistency(
+    decision: &DecisionBuilder<'_>,
+    manifest: &Manifest,
+    capture: Capture,
+) -> Option<Consistency> {
     let (mut level, mut taken) = match capture {
         Capture::Snapshot | Capture::SnapshotThenCopy => {
-            snapshots::reached(next, manifest, Some(capture))?
+            snapshots::reached(decision, manifest, Some(capture))?
         }
         Capture::VolumeInUse => {
             let volumes = manifest.volumes.iter().enumerate();
             let taken = volumes.filter(|(_, volume)| !volume.from_image);
             let taken = taken.map(|(index, _)| {
-                let seen = volume_backup::newest(next, index)?.seen()?;
+                let seen = volume_backup::newest(decision, index)?.seen()?;
                 seen.data_timestamp.or(seen.created)
             });
             let taken: Option<Vec<Timestamp>> = taken.collect();
@@ -403,7 +419,7 @@ fn consistency(next: &Draft<'_>, manifest: &Manifest, capture: Capture) -> Optio
         }
     };
     if !manifest.root_is_volume {
-        let [begun, ended] = root_disk::taken(next)?;
+        let [begun, ended] = root_disk::taken(decision)?;
         level = ConsistencyLevel::PerVolume;
         taken.push(begun);
         // Alone, it has nobody to differ from.
@@ -411,5 +427,5 @@ fn consistency(next: &Draft<'_>, manifest: &Manifest, capture: Capture) -> Optio
             taken.push(ended);
         }
     }
-    instance::consistency(next, manifest, &taken, level)
+    instance::consistency(decision, manifest, &taken, level)
 }

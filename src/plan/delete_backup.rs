@@ -7,8 +7,8 @@
 //! | Deleting what was left behind | drop, kind by kind, unless somebody uses it | | gone is gone |
 
 use super::{
+    decision_builder::{DecisionBuilder, Step},
     deletion::Deletion,
-    draft::{Draft, Step},
 };
 use crate::domain::{
     id::CloudName,
@@ -19,15 +19,15 @@ use crate::domain::{
 
 /// The steps, in order.
 pub(super) fn steps(
-    next: &mut Draft<'_>,
+    decision: &mut DecisionBuilder<'_>,
     detail: &PointDetail,
     leftovers: &[Leftover],
     missing: &[CloudName],
 ) -> Step<()> {
-    let home = next.tenant().clone();
+    let home = decision.tenant().clone();
     let places = leftovers.iter().map(|one| &one.tenant).chain([&home]);
-    let mut deletion = Deletion::without(next, missing, places)?;
-    next.phase("Deleting snapshots");
+    let mut deletion = Deletion::without(decision, missing, places)?;
+    decision.phase("Deleting snapshots");
     let snapshots = detail.snapshots().iter().map(|one| {
         let thing = Thing {
             kind: ThingKind::Snapshot,
@@ -35,14 +35,14 @@ pub(super) fn steps(
         };
         (home.clone(), thing)
     });
-    next.all(deletion.drops("snapshot", snapshots))?;
+    decision.all(deletion.drops("snapshot", snapshots))?;
 
     if !leftovers.is_empty() {
-        next.phase("Deleting what was left behind");
+        decision.phase("Deleting what was left behind");
     }
     for wishes in deletion.leftovers(leftovers) {
-        next.all_unless_held(wishes)?;
+        decision.all_unless_held(wishes)?;
     }
 
-    next.end_deletion(&deletion.ended(), "")
+    decision.end_deletion(&deletion.ended(), "")
 }

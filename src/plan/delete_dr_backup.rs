@@ -17,8 +17,8 @@
 //! only the caller can say.
 
 use super::{
+    decision_builder::{DecisionBuilder, Step},
     deletion::Deletion,
-    draft::{Draft, Step},
 };
 use crate::domain::{
     id::{CloudName, Tenant},
@@ -29,7 +29,7 @@ use crate::domain::{
 
 /// The steps, in order.
 pub(super) fn steps(
-    next: &mut Draft<'_>,
+    decision: &mut DecisionBuilder<'_>,
     backups: &[Mirror],
     mirrors: &[Mirror],
     leftovers: &[Leftover],
@@ -37,21 +37,21 @@ pub(super) fn steps(
 ) -> Step<()> {
     let places = backups.iter().chain(mirrors).map(|one| &one.tenant);
     let places = places.chain(leftovers.iter().map(|one| &one.tenant));
-    let mut deletion = Deletion::without(next, missing, places)?;
-    next.phase("Deleting volume backups");
-    next.all(deletion.drops("backup", backups.iter().map(thing)))?;
+    let mut deletion = Deletion::without(decision, missing, places)?;
+    decision.phase("Deleting volume backups");
+    decision.all(deletion.drops("backup", backups.iter().map(thing)))?;
 
-    next.phase("Deleting mirrors");
-    next.all(deletion.drops("mirror", mirrors.iter().map(thing)))?;
+    decision.phase("Deleting mirrors");
+    decision.all(deletion.drops("mirror", mirrors.iter().map(thing)))?;
 
     if !leftovers.is_empty() {
-        next.phase("Deleting what was left behind");
+        decision.phase("Deleting what was left behind");
     }
     for wishes in deletion.leftovers(leftovers) {
-        next.all_unless_held(wishes)?;
+        decision.all_unless_held(wishes)?;
     }
 
-    next.end_deletion(&deletion.ended(), "")
+    decision.end_deletion(&deletion.ended(), "")
 }
 
 fn thing(one: &Mirror) -> (Tenant, Thing) {

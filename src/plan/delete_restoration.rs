@@ -14,8 +14,8 @@
 //! Imported records are never among the things: see [`crate::domain::effect::Disposal::Keep`].
 
 use super::{
+    decision_builder::{DecisionBuilder, Step},
     deletion::Deletion,
-    draft::{Draft, Step},
 };
 use crate::domain::{
     effect::{Disposal, Request},
@@ -35,13 +35,17 @@ const ORDER: [ThingKind; 7] = [
 ];
 
 /// The steps, in order.
-pub(super) fn steps(next: &mut Draft<'_>, things: &[Thing], missing: &[CloudName]) -> Step<()> {
-    let home = next.tenant().clone();
-    let mut deletion = Deletion::without(next, missing, [&home])?;
+pub(super) fn steps(
+    decision: &mut DecisionBuilder<'_>,
+    things: &[Thing],
+    missing: &[CloudName],
+) -> Step<()> {
+    let home = decision.tenant().clone();
+    let mut deletion = Deletion::without(decision, missing, [&home])?;
     if deletion.forgets(&home.cloud) {
         let all = things.iter().map(|thing| (home.clone(), thing.clone()));
         deletion.drops("thing", all);
-        next.phase(&deletion.ended());
+        decision.phase(&deletion.ended());
         return Ok(());
     }
     for kind in ORDER {
@@ -49,17 +53,17 @@ pub(super) fn steps(next: &mut Draft<'_>, things: &[Thing], missing: &[CloudName
             .iter()
             .enumerate()
             .filter(|(_, thing)| thing.kind == kind);
-        next.phase(&format!("Deleting {}s", kind.noun()));
+        decision.phase(&format!("Deleting {}s", kind.noun()));
         let wishes = of_kind.map(|(index, thing)| {
             let request = Request::Drop {
                 thing: thing.clone(),
             };
-            next.wish(format!("thing-{index}"), request, Disposal::Keep)
+            decision.wish(format!("thing-{index}"), request, Disposal::Keep)
         });
-        next.all_unless_held(wishes.collect())?;
+        decision.all_unless_held(wishes.collect())?;
     }
 
-    next.end_deletion(
+    decision.end_deletion(
         "Deleted",
         ", or without the instance if it is to stay there",
     )

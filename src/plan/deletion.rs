@@ -8,9 +8,9 @@
 
 use std::collections::BTreeMap;
 
-use super::draft::{Draft, Step, Stop};
+use super::decision_builder::{DecisionBuilder, Step, Stop};
 use crate::domain::{
-    decision::{Ending, Wish},
+    decision::{DesiredEffect, Ending},
     effect::{Disposal, Effect, EffectKind, EffectState, Request},
     fault::{Fault, FaultKind},
     id::{CloudName, Tenant},
@@ -43,7 +43,7 @@ impl Deletion {
     /// A deletion of what is in these places, that leaves alone what is in one of the clouds that are said to
     /// be missing and still answer nothing.
     pub(super) fn without<'p>(
-        next: &mut Draft<'_>,
+        decision: &mut DecisionBuilder<'_>,
         missing: &[CloudName],
         places: impl IntoIterator<Item = &'p Tenant>,
     ) -> Step<Self> {
@@ -57,8 +57,8 @@ impl Deletion {
             let Some(place) = places.get(cloud) else {
                 continue;
             };
-            next.phase("Looking whether a missing cloud is back");
-            match is_silent(next, &format!("look-{index}"), place) {
+            decision.phase("Looking whether a missing cloud is back");
+            match is_silent(decision, &format!("look-{index}"), place) {
                 Ok(true) => still.push(cloud.clone()),
                 Ok(false) => {}
                 Err(stop) => all_looked = Err(stop),
@@ -83,7 +83,7 @@ impl Deletion {
         &mut self,
         word: &str,
         things: impl IntoIterator<Item = (Tenant, Thing)>,
-    ) -> Vec<Wish> {
+    ) -> Vec<DesiredEffect> {
         let mut wishes = Vec::new();
         for (index, one) in things.into_iter().enumerate() {
             if self.seen.contains(&one) {
@@ -96,7 +96,7 @@ impl Deletion {
                 continue;
             }
             let key = format!("{word}-{index}");
-            wishes.push(Draft::wish_in(
+            wishes.push(DecisionBuilder::wish_in(
                 tenant,
                 key,
                 Request::Drop { thing },
@@ -107,7 +107,7 @@ impl Deletion {
     }
 
     /// The wishes to delete what was left behind before, kind by kind.
-    pub(super) fn leftovers(&mut self, left: &[Leftover]) -> Vec<Vec<Wish>> {
+    pub(super) fn leftovers(&mut self, left: &[Leftover]) -> Vec<Vec<DesiredEffect>> {
         let of_kind = |kind| {
             let left = left.iter().filter(move |one| one.thing.kind == kind);
             left.map(|one| (one.tenant.clone(), one.thing.clone()))
@@ -141,19 +141,19 @@ impl Deletion {
 
 /// Whether a cloud answers nothing, now that it matters. The look that found it so is abandoned, and so tells the
 /// same to the end.
-fn is_silent(next: &mut Draft<'_>, key: &str, place: &Tenant) -> Step<bool> {
-    let Some(look) = next.effect(key) else {
+fn is_silent(decision: &mut DecisionBuilder<'_>, key: &str, place: &Tenant) -> Step<bool> {
+    let Some(look) = decision.effect(key) else {
         let request = Request::ReadAllowance { export: false };
-        let look = Draft::wish_in(place.clone(), key, request, Disposal::Keep);
-        return next.one(look).map(|_| false);
+        let look = DecisionBuilder::wish_in(place.clone(), key, request, Disposal::Keep);
+        return decision.one(look).map(|_| false);
     };
     let silent = look.fault.as_ref().is_some_and(Fault::is_silence);
     match look.state {
         EffectState::Done => Ok(false),
         EffectState::Failed | EffectState::Gone => Ok(silent),
         // A connection may break off: it is asked again and again meanwhile.
-        EffectState::Requested if silent && next.has_waited(look, next.limits().pause) => {
-            next.gone(look).and(Err(Stop::Pending))
+        EffectState::Requested if silent && decision.has_waited(look, decision.limits().pause) => {
+            decision.gone(look).and(Err(Stop::Pending))
         }
         EffectState::Requested
         | EffectState::Accepted

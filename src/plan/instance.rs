@@ -1,7 +1,7 @@
 //! What every backup begins with: the instance as it is, and how close together its volumes were taken;
 //! it may not know what is made of them.
 
-use super::draft::{Draft, Step, Stop};
+use super::decision_builder::{DecisionBuilder, Step, Stop};
 use crate::domain::{
     capture::Capture,
     consistency::{self, Consistency, ConsistencyLevel, ServerState},
@@ -15,11 +15,14 @@ use crate::domain::{
 };
 
 /// Reads the instance.
-pub(super) fn read<'a>(next: &mut Draft<'a>, server: &ServerId) -> Step<&'a Manifest> {
+pub(super) fn read<'a>(
+    decision: &mut DecisionBuilder<'a>,
+    server: &ServerId,
+) -> Step<&'a Manifest> {
     let read = Request::ReadInstance {
         server: server.clone(),
     };
-    manifest_of(next.one(next.wish("instance", read, Disposal::Keep))?)
+    manifest_of(decision.one(decision.wish("instance", read, Disposal::Keep))?)
 }
 
 fn manifest_of(effect: &Effect) -> Step<&Manifest> {
@@ -120,8 +123,8 @@ enum After<'a> {
     Read(&'a ServerState),
 }
 
-fn after<'a>(next: &Draft<'a>) -> After<'a> {
-    let Some(read) = next.effect(AFTER) else {
+fn after<'a>(decision: &DecisionBuilder<'a>) -> After<'a> {
+    let Some(read) = decision.effect(AFTER) else {
         return After::Pending;
     };
     if let (EffectState::Done, Some(Fact::Server(state))) = (read.state, &read.fact) {
@@ -140,20 +143,20 @@ pub(super) fn forgives(effect: &Effect) -> bool {
 }
 
 /// Looks at the instance once more, now that all of it was captured.
-pub(super) fn look_again(next: &mut Draft<'_>, manifest: &Manifest) -> Step<()> {
+pub(super) fn look_again(decision: &mut DecisionBuilder<'_>, manifest: &Manifest) -> Step<()> {
     let read = Request::ReadServerState {
         server: manifest.server.clone(),
     };
-    let wish = next.wish(AFTER, read, Disposal::Keep);
-    match after(next) {
-        After::Pending => next.one(wish).map(drop),
+    let wish = decision.wish(AFTER, read, Disposal::Keep);
+    match after(decision) {
+        After::Pending => decision.one(wish).map(drop),
         After::Unknown | After::Read(_) => Ok(()),
     }
 }
 
 /// Refuses what would miss a volume, as long as little was done for it.
-pub(super) fn check_complete(next: &Draft<'_>, manifest: &Manifest) -> Step<()> {
-    let missed = missed(next, manifest);
+pub(super) fn check_complete(decision: &DecisionBuilder<'_>, manifest: &Manifest) -> Step<()> {
+    let missed = missed(decision, manifest);
     if missed.is_empty() {
         return Ok(());
     }
@@ -165,8 +168,8 @@ pub(super) fn check_complete(next: &Draft<'_>, manifest: &Manifest) -> Step<()> 
 }
 
 /// What came to the instance while it was captured, and is missing, in sentences.
-pub(super) fn missed(next: &Draft<'_>, manifest: &Manifest) -> Vec<String> {
-    let After::Read(state) = after(next) else {
+pub(super) fn missed(decision: &DecisionBuilder<'_>, manifest: &Manifest) -> Vec<String> {
+    let After::Read(state) = after(decision) else {
         return Vec::new();
     };
     let is_held = |volume: &VolumeId| manifest.volumes.iter().any(|one| one.id == *volume);
@@ -204,14 +207,14 @@ pub(super) fn check_reached(
 /// What was reached, by the cloud's own clock: from when each volume was taken, at `level` while the
 /// instance runs. Nothing before the last look at it.
 pub(super) fn consistency(
-    next: &Draft<'_>,
+    decision: &DecisionBuilder<'_>,
     manifest: &Manifest,
     taken: &[Timestamp],
     level: ConsistencyLevel,
 ) -> Option<Consistency> {
     let (first, last) = (taken.iter().min()?, taken.iter().max()?);
     let skew_ms = u64::try_from(last.since(*first).as_millis()).ok();
-    let level = match after(next) {
+    let level = match after(decision) {
         After::Pending => return None,
         After::Read(state) if manifest.state.stayed_off_until(state) => ConsistencyLevel::ShutOff,
         After::Unknown | After::Read(_) => level,

@@ -9,11 +9,11 @@ mod allowance;
 mod compare;
 mod create_backup;
 mod create_dr_backup;
+mod decision_builder;
 mod delete_backup;
 mod delete_dr_backup;
 mod delete_restoration;
 mod deletion;
-mod draft;
 mod headroom;
 mod instance;
 mod layout;
@@ -31,7 +31,7 @@ mod volumes;
 
 use std::time::Duration;
 
-use self::draft::{Draft, Stop};
+use self::decision_builder::{DecisionBuilder, Stop};
 use crate::domain::{
     decision::Decision,
     effect::{Effect, EffectState, Request},
@@ -87,7 +87,7 @@ impl Default for Limits {
 
 /// Decides what an operation needs next. The one entry for every kind of operation.
 pub fn plan(limits: &Limits, operation: &Operation, ledger: &Ledger, now: Timestamp) -> Decision {
-    let mut next = Draft::new(limits, operation, ledger, now);
+    let mut builder = DecisionBuilder::new(limits, operation, ledger, now);
     let outcome = match &operation.ask {
         Ask::CreateDrBackup {
             server,
@@ -96,51 +96,51 @@ pub fn plan(limits: &Limits, operation: &Operation, ledger: &Ledger, now: Timest
             incremental,
             minimum,
         } => {
-            let wish = create_dr_backup::Wish {
+            let wish = create_dr_backup::CreateOptions {
                 server,
                 capture: *capture,
                 description,
                 incremental: *incremental,
                 minimum: *minimum,
             };
-            create_dr_backup::steps(&mut next, &wish)
+            create_dr_backup::steps(&mut builder, &wish)
         }
         Ask::UpdateDrBackup {
             description,
             backups,
-        } => update_dr_backup::steps(&mut next, description, backups),
+        } => update_dr_backup::steps(&mut builder, description, backups),
         Ask::DeleteDrBackup {
             backups,
             mirrors,
             leftovers,
             missing,
-        } => delete_dr_backup::steps(&mut next, backups, mirrors, leftovers, missing),
+        } => delete_dr_backup::steps(&mut builder, backups, mirrors, leftovers, missing),
         Ask::CreateBackup {
             server,
             description,
             minimum,
-        } => create_backup::steps(&mut next, server, description, *minimum),
+        } => create_backup::steps(&mut builder, server, description, *minimum),
         Ask::UpdateBackup {
             description,
             snapshots,
-        } => update_backup::steps(&mut next, description, snapshots),
+        } => update_backup::steps(&mut builder, description, snapshots),
         Ask::DeleteBackup {
             detail,
             leftovers,
             missing,
-        } => delete_backup::steps(&mut next, detail, leftovers, missing),
-        Ask::Restore(input) => restore::steps(&mut next, input),
+        } => delete_backup::steps(&mut builder, detail, leftovers, missing),
+        Ask::Restore(input) => restore::steps(&mut builder, input),
         Ask::DeleteRestoration { things, missing } => {
-            delete_restoration::steps(&mut next, things, missing)
+            delete_restoration::steps(&mut builder, things, missing)
         }
     };
     let forgives = |effect: &Effect| forgiven(limits, &operation.ask, effect);
-    let why = next.reason_to_give_up(forgives);
+    let why = builder.reason_to_give_up(forgives);
     let mut decision = match (outcome, why) {
-        (Ok(()), _) => next.done(),
-        (Err(Stop::GiveUp(why)), _) => next.give_up(&why),
-        (Err(Stop::Pending), Some(why)) => next.give_up(&why),
-        (Err(Stop::Pending), None) => next.open(),
+        (Ok(()), _) => builder.done(),
+        (Err(Stop::GiveUp(why)), _) => builder.give_up(&why),
+        (Err(Stop::Pending), Some(why)) => builder.give_up(&why),
+        (Err(Stop::Pending), None) => builder.open(),
     };
     let failed = ledger.first_failure(forgives).map(|(effect, _)| effect);
     if let Some(claim) = deletion::claim(&operation.ask, ledger, &decision.ending, failed) {

@@ -48,14 +48,14 @@ mod trunks;
 use self::kept::was_wish_refused;
 use super::{
     Limits, compare,
-    draft::{Draft, Step, Stop},
+    decision_builder::{DecisionBuilder, Step, Stop},
     layout::{self, GroupLayout, Kept, KeyLayout, Layout, PortLayout},
     server,
     target::{self, Held},
     volumes,
 };
 use crate::domain::{
-    decision::{Detail, Wish},
+    decision::{DesiredEffect, Detail},
     difference::Difference,
     effect::{
         Disk, Disposal, Effect, EffectKind, EffectState, Fact, PortSetting, Request, ServerPlan,
@@ -69,92 +69,92 @@ use crate::domain::{
 };
 
 /// The steps, in order.
-pub(super) fn steps(next: &mut Draft<'_>, input: &RestorePlanInput) -> Step<()> {
+pub(super) fn steps(decision: &mut DecisionBuilder<'_>, input: &RestorePlanInput) -> Step<()> {
     let manifest = &input.manifest;
-    next.tell_volumes(manifest, |index| format!("volume-{index}-properties"));
-    if volumes::hold_bytes(next) {
-        next.holds();
+    decision.tell_volumes(manifest, |index| format!("volume-{index}-properties"));
+    if volumes::hold_bytes(decision) {
+        decision.holds();
     }
-    if input.wish.keep_volumes || next.cancel_keeps_volumes() {
-        volumes::keep(next);
+    if input.wish.keep_volumes || decision.cancel_keeps_volumes() {
+        volumes::keep(decision);
     }
-    hold(next, input, &[], None);
+    hold(decision, input, &[], None);
 
-    next.phase("Looking at the target");
-    let target = target::look(next, input)?;
+    decision.phase("Looking at the target");
+    let target = target::look(decision, input)?;
     let layout = layout::choose(input, &target).map_err(Stop::GiveUp)?;
-    hold(next, input, &target.live, Some(&layout));
+    hold(decision, input, &target.live, Some(&layout));
 
     // These need nothing of each other, so all are asked for before any is awaited.
-    next.phase("Creating security groups");
-    let groups = create_groups(next, input, &layout);
-    let key_name = create_key(next, &layout);
-    next.phase(if input.snapshots.is_empty() {
+    decision.phase("Creating security groups");
+    let groups = create_groups(decision, input, &layout);
+    let key_name = create_key(decision, &layout);
+    decision.phase(if input.snapshots.is_empty() {
         "Importing records and creating volumes"
     } else {
         "Creating volumes from snapshots"
     });
-    let imports = volumes::import_records(next, input, &target);
-    let volumes = volumes::create(next, manifest, &layout);
+    let imports = volumes::import_records(decision, input, &target);
+    let volumes = volumes::create(decision, manifest, &layout);
     imports?;
     let volumes = volumes?;
 
-    next.phase("Restoring volumes");
-    let volumes = volumes::restore(next, input, &target, &layout, &volumes)?;
+    decision.phase("Restoring volumes");
+    let volumes = volumes::restore(decision, input, &target, &layout, &volumes)?;
 
     if layout.volumes.iter().any(|volume| volume.giver.is_some()) {
-        next.phase("Transferring volumes");
-        volumes::take_over(next, &layout, &volumes)?;
+        decision.phase("Transferring volumes");
+        volumes::take_over(decision, &layout, &volumes)?;
     }
 
-    next.phase("Preparing volumes");
-    volumes::prepare(next, manifest, &volumes)?;
+    decision.phase("Preparing volumes");
+    volumes::prepare(decision, manifest, &volumes)?;
 
-    next.phase("Creating ports");
+    decision.phase("Creating ports");
     let (groups, key_name) = (groups?, key_name?);
-    let ports = create_ports(next, input, &layout, &groups)?;
-    set_ports(next, input, &ports)?;
+    let ports = create_ports(decision, input, &layout, &groups)?;
+    set_ports(decision, input, &ports)?;
     if !layout.without_trunks && !manifest.trunks().is_empty() {
-        next.phase("Creating trunks");
-        trunks::create(next, input, &layout, &ports)?;
+        decision.phase("Creating trunks");
+        trunks::create(decision, input, &layout, &ports)?;
     }
 
-    next.phase("Creating the server");
+    decision.phase("Creating the server");
     let plan = server_plan(input, &layout, &volumes, &ports, key_name);
-    let server = server::create(next, &plan, input.wish.availability_zone.is_some())?;
+    let server = server::create(decision, &plan, input.wish.availability_zone.is_some())?;
 
-    next.phase("Finishing");
-    let finished = finish(next, input, &layout, &groups, &ports, &volumes, server);
+    decision.phase("Finishing");
+    let finished = finish(decision, input, &layout, &groups, &ports, &volumes, server);
     let finished = finished.and_then(|()| {
-        next.phase("Comparing");
+        decision.phase("Comparing");
         let request = Request::ReadInstance {
             server: ServerId::new(server.id()),
         };
-        let look = next.wish(COMPARED, request, Disposal::Keep);
-        next.all_that_can(vec![look])
+        let look = decision.wish(COMPARED, request, Disposal::Keep);
+        decision.all_that_can(vec![look])
     });
     if finished.is_err() {
-        if !next.is_late() {
+        if !decision.is_late() {
             return finished;
         }
         // The server is up, which is worth more than what is left to do.
-        next.phase("Restored, not finished");
-        prove(next);
-        hold(next, input, &target.live, Some(&layout));
+        decision.phase("Restored, not finished");
+        prove(decision);
+        hold(decision, input, &target.live, Some(&layout));
         return Ok(());
     }
 
-    hold(next, input, &target.live, Some(&layout));
+    hold(decision, input, &target.live, Some(&layout));
 
-    next.phase("Restored");
-    prove(next);
+    decision.phase("Restored");
+    prove(decision);
     Ok(())
 }
 
 /// Says that the bytes are there, which nothing but this proves.
-fn prove(next: &mut Draft<'_>) {
-    let time = Some(next.now());
-    next.claim(Verification { time, doubt: None });
+fn prove(decision: &mut DecisionBuilder<'_>) {
+    let time = Some(decision.now());
+    decision.claim(Verification { time, doubt: None });
 }
 
 const ORDER_OF_DISKS: &str = "order of data disks";
@@ -238,7 +238,7 @@ impl<'a> Optional<'a> {
 
 /// The groups of the target in the order of the manifest's: found by content, or made with rules.
 fn create_groups(
-    next: &mut Draft<'_>,
+    decision: &mut DecisionBuilder<'_>,
     input: &RestorePlanInput,
     layout: &Layout,
 ) -> Step<Vec<SecurityGroupId>> {
@@ -251,14 +251,14 @@ fn create_groups(
                     description: facts.description.clone(),
                     stateful: facts.stateful,
                 };
-                Some(next.wish(format!("group-{index}"), request, Disposal::Product))
+                Some(decision.wish(format!("group-{index}"), request, Disposal::Product))
             }
         },
     );
-    next.all(wishes.collect())?;
+    decision.all(wishes.collect())?;
     let mut ids = Vec::new();
     for (index, group) in layout.groups.iter().enumerate() {
-        let made = next.effect(&format!("group-{index}")).map(Effect::id);
+        let made = decision.effect(&format!("group-{index}")).map(Effect::id);
         ids.push(match group {
             GroupLayout::Found(id) => id.clone(),
             GroupLayout::Make { .. } => SecurityGroupId::new(made.unwrap_or_default()),
@@ -298,13 +298,13 @@ fn create_groups(
                     group: ids[index].clone(),
                     rules: rules.collect(),
                 };
-                Some(next.wish(format!("group-{index}-rules"), request, Disposal::Keep))
+                Some(decision.wish(format!("group-{index}-rules"), request, Disposal::Keep))
             });
-    next.all(wishes.collect())?;
+    decision.all(wishes.collect())?;
     Ok(ids)
 }
 
-fn create_key(next: &mut Draft<'_>, layout: &Layout) -> Step<Option<String>> {
+fn create_key(decision: &mut DecisionBuilder<'_>, layout: &Layout) -> Step<Option<String>> {
     match &layout.key {
         KeyLayout::None => Ok(None),
         KeyLayout::Found(name) => Ok(Some(name.clone())),
@@ -318,8 +318,8 @@ fn create_key(next: &mut Draft<'_>, layout: &Layout) -> Step<Option<String>> {
                 public_key: public_key.clone(),
                 kind: kind.clone(),
             };
-            next.all_that_can(vec![next.wish("key", request, Disposal::Keep)])?;
-            let made = next.effect("key").is_some_and(|key| !was_refused(key));
+            decision.all_that_can(vec![decision.wish("key", request, Disposal::Keep)])?;
+            let made = decision.effect("key").is_some_and(|key| !was_refused(key));
             Ok(made.then(|| name.clone()))
         }
     }
@@ -327,7 +327,7 @@ fn create_key(next: &mut Draft<'_>, layout: &Layout) -> Step<Option<String>> {
 
 /// The ports that stand, each with its place; a wish that is refused falls, and the others stay.
 fn create_ports<'a>(
-    next: &mut Draft<'a>,
+    decision: &mut DecisionBuilder<'a>,
     input: &RestorePlanInput,
     layout: &Layout,
     groups: &[SecurityGroupId],
@@ -338,24 +338,24 @@ fn create_ports<'a>(
     for places in [0..cards, cards..layout.ports.len()] {
         let (mut standing, mut wishes) = (Vec::new(), Vec::new());
         for index in places {
-            let kept = trunks::kept(next, &input.manifest, layout, index);
-            let tried = kept::tried(next, index, &kept);
-            if next.effect(&tried.key).is_some_and(volumes::was_let_go) {
+            let kept = trunks::kept(decision, &input.manifest, layout, index);
+            let tried = kept::tried(decision, index, &kept);
+            if decision.effect(&tried.key).is_some_and(volumes::was_let_go) {
                 continue;
             }
             let port = &layout.ports[index];
             let request = port_request(input, index, port, groups, &tried.kept);
             standing.push(index);
-            wishes.push(next.wish(tried.key, request, Disposal::Product));
+            wishes.push(decision.wish(tried.key, request, Disposal::Product));
         }
-        made.extend(standing.into_iter().zip(next.all(wishes)?));
+        made.extend(standing.into_iter().zip(decision.all(wishes)?));
     }
     Ok(made)
 }
 
 /// Sets what else was set on the ports, before the guest comes up and asks for it.
 fn set_ports(
-    next: &mut Draft<'_>,
+    decision: &mut DecisionBuilder<'_>,
     input: &RestorePlanInput,
     ports: &[(usize, &Effect)],
 ) -> Step<()> {
@@ -381,19 +381,24 @@ fn set_ports(
         }
         wishes.extend(
             all.into_iter()
-                .map(|setting| port_setting(next, index, port, setting)),
+                .map(|setting| port_setting(decision, index, port, setting)),
         );
     }
-    next.all_that_can(wishes)
+    decision.all_that_can(wishes)
 }
 
-fn port_setting(next: &Draft<'_>, index: usize, port: &Effect, setting: PortSetting) -> Wish {
+fn port_setting(
+    decision: &DecisionBuilder<'_>,
+    index: usize,
+    port: &Effect,
+    setting: PortSetting,
+) -> DesiredEffect {
     let key = format!("port-{index}-{}", setting.attribute());
     let request = Request::ApplyPortSetting {
         port: PortId::new(port.id()),
         setting,
     };
-    next.wish(key, request, Disposal::Keep)
+    decision.wish(key, request, Disposal::Keep)
 }
 
 fn was_refused(effect: &Effect) -> bool {
@@ -507,7 +512,7 @@ fn host_name_of(name: &str) -> String {
 
 /// Gives what was made under our names the names of the originals, and the instance the state that it had.
 fn finish(
-    next: &mut Draft<'_>,
+    decision: &mut DecisionBuilder<'_>,
     input: &RestorePlanInput,
     layout: &Layout,
     groups: &[SecurityGroupId],
@@ -520,7 +525,7 @@ fn finish(
         server: ServerId::new(server.id()),
         tags: manifest.tags.clone(),
     };
-    let mut wishes = vec![next.wish("server-tags", tags, Disposal::Keep)];
+    let mut wishes = vec![decision.wish("server-tags", tags, Disposal::Keep)];
     let going = manifest.volumes.iter().zip(volumes);
     let going = going.filter(|(facts, _)| facts.delete_on_termination);
     let going: Vec<VolumeId> = going
@@ -531,7 +536,7 @@ fn finish(
             server: ServerId::new(server.id()),
             volumes: going,
         };
-        wishes.push(next.wish("server-volumes", request, Disposal::Keep));
+        wishes.push(decision.wish("server-volumes", request, Disposal::Keep));
     }
     let every_port = manifest.every_port();
     for (index, port) in ports.iter().copied() {
@@ -540,61 +545,65 @@ fn finish(
             port: PortId::new(port.id()),
             name: facts.name.clone(),
         };
-        wishes.push(next.wish(format!("port-{index}-name"), request, Disposal::Keep));
+        wishes.push(decision.wish(format!("port-{index}-name"), request, Disposal::Keep));
         if layout.ports[index].kept.bare {
-            wishes.push(port_setting(next, index, port, PortSetting::NoAddress));
+            wishes.push(port_setting(decision, index, port, PortSetting::NoAddress));
         }
         // Nova refuses a server whose port has another DNS name than its own (`PortNotUsableDNS`).
         let set = &facts.settings;
         if !set.dns_name.is_empty() {
             let setting = PortSetting::DnsName(set.dns_name.clone());
-            wishes.push(port_setting(next, index, port, setting));
+            wishes.push(port_setting(decision, index, port, setting));
         }
         if !set.dns_domain.is_empty() {
             let setting = PortSetting::DnsDomain(set.dns_domain.clone());
-            wishes.push(port_setting(next, index, port, setting));
+            wishes.push(port_setting(decision, index, port, setting));
         }
     }
-    wishes.extend(trunks::names(next, manifest));
+    wishes.extend(trunks::names(decision, manifest));
     for (index, group) in layout.groups.iter().enumerate() {
         if let GroupLayout::Make { name } = group {
             let request = Request::ApplySecurityGroupName {
                 group: groups[index].clone(),
                 name: name.clone(),
             };
-            wishes.push(next.wish(format!("group-{index}-name"), request, Disposal::Keep));
+            wishes.push(decision.wish(format!("group-{index}-name"), request, Disposal::Keep));
         }
     }
-    next.all_that_can(wishes)?;
+    decision.all_that_can(wishes)?;
     if stops(input) {
-        let stop = server_setting(next, server, ServerSetting::Stopped);
-        next.all_that_can(vec![stop])?;
+        let stop = server_setting(decision, server, ServerSetting::Stopped);
+        decision.all_that_can(vec![stop])?;
         // One that could not be switched off keeps its ports off: they may have the address of its twin.
-        let runs = next
+        let runs = decision
             .effect(&server_key(&ServerSetting::Stopped))
             .is_some_and(was_refused);
         let wishes = (ports.iter().copied())
             .filter(|(index, _)| !every_port[*index].settings.down && !runs)
-            .map(|(index, port)| port_setting(next, index, port, PortSetting::Up(true)));
+            .map(|(index, port)| port_setting(decision, index, port, PortSetting::Up(true)));
         let wishes = wishes.collect();
-        next.all_that_can(wishes)?;
+        decision.all_that_can(wishes)?;
     }
     if manifest.locked {
         // The last of all: a lock stands in the way of whatever comes after it.
         let lock = ServerSetting::Locked(manifest.locked_reason.clone());
-        let lock = server_setting(next, server, lock);
-        next.all_that_can(vec![lock])?;
+        let lock = server_setting(decision, server, lock);
+        decision.all_that_can(vec![lock])?;
     }
     Ok(())
 }
 
-fn server_setting(next: &Draft<'_>, server: &Effect, setting: ServerSetting) -> Wish {
+fn server_setting(
+    decision: &DecisionBuilder<'_>,
+    server: &Effect,
+    setting: ServerSetting,
+) -> DesiredEffect {
     let key = server_key(&setting);
     let request = Request::ApplyServerSetting {
         server: ServerId::new(server.id()),
         setting,
     };
-    next.wish(key, request, Disposal::Keep)
+    decision.wish(key, request, Disposal::Keep)
 }
 
 fn server_key(setting: &ServerSetting) -> String {
@@ -602,16 +611,21 @@ fn server_key(setting: &ServerSetting) -> String {
 }
 
 /// What the restoration holds by now.
-fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &[&Held], layout: Option<&Layout>) {
+fn hold(
+    decision: &mut DecisionBuilder<'_>,
+    input: &RestorePlanInput,
+    live: &[&Held],
+    layout: Option<&Layout>,
+) {
     let mut detail = RestorationDetail::default();
     let every_port = input.manifest.every_port();
-    if let Some(server) = server::newest(next) {
+    if let Some(server) = server::newest(decision) {
         detail.server = server.cloud_id.as_ref().map(ServerId::new);
         detail.server_status = server.status.clone().unwrap_or_default().to_uppercase();
     }
     let mut order_may_differ = None;
     let given = layout.and_then(|layout| {
-        let given = volumes::known(next, &input.manifest, layout)?;
+        let given = volumes::known(decision, &input.manifest, layout)?;
         Some((layout, given))
     });
     if let Some((layout, given)) = given {
@@ -634,7 +648,7 @@ fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &[&Held], layout: 
         }
     }
     // An import that was asked for may have worked whatever we heard, so it counts as a mirror.
-    detail.mirrors = next
+    detail.mirrors = decision
         .effects()
         .filter(|effect| effect.request.kind() == EffectKind::Import)
         .filter_map(|effect| {
@@ -647,7 +661,7 @@ fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &[&Held], layout: 
         .collect();
     for (backup, project) in live {
         let tenant = Tenant {
-            cloud: next.tenant().cloud.clone(),
+            cloud: decision.tenant().cloud.clone(),
             project: project.clone(),
         };
         detail.mirrors.push(Mirror {
@@ -663,38 +677,47 @@ fn hold(next: &mut Draft<'_>, input: &RestorePlanInput, live: &[&Held], layout: 
             .any(|one| one.id == mirror.backup && one.tenant == mirror.tenant)
     });
     // What a giver made is the tenant's by its own row once it was taken over.
-    detail.made = next
+    detail.made = decision
         .effects()
         .filter(|effect| effect.disposal == Disposal::Product && effect.state != EffectState::Gone)
-        .filter(|effect| effect.tenant == *next.tenant())
+        .filter(|effect| effect.tenant == *decision.tenant())
         .filter_map(Effect::thing)
         .collect();
     detail.differences = layout
         .map(|layout| layout.differences.clone())
         .unwrap_or_default();
     detail.differences.extend(order_may_differ);
-    for (index, wished) in layout.map_or_else(Vec::new, |layout| wishes(next, input, layout)) {
+    for (index, wished) in layout.map_or_else(Vec::new, |layout| wishes(decision, input, layout)) {
         let facts = every_port[index];
-        let lost = kept::tried(next, index, &wished).lost;
+        let lost = kept::tried(decision, index, &wished).lost;
         detail.differences.extend(lost.into_iter().map(|lost| {
             Difference::new(facts.path(index, lost.attribute), lost.why).was(lost.was)
         }));
     }
-    let late = next.is_late();
-    let lacking: Vec<Difference> = next
+    let late = decision.is_late();
+    let lacking: Vec<Difference> = decision
         .asked()
         .filter_map(|(request, effect)| lacking(&input.manifest, request, effect, late))
         .collect();
     detail.differences.extend(lacking);
     if let Some(layout) = layout {
-        compare(next, input, layout, &mut detail);
+        compare(decision, input, layout, &mut detail);
     }
-    next.hold(Detail::Restoration(Box::new(detail)));
+    decision.hold(Detail::Restoration(Box::new(detail)));
 }
 
 /// What is wished for each port, with its place.
-fn wishes(next: &Draft<'_>, input: &RestorePlanInput, layout: &Layout) -> Vec<(usize, Kept)> {
-    let wished = |index| (index, trunks::kept(next, &input.manifest, layout, index));
+fn wishes(
+    decision: &DecisionBuilder<'_>,
+    input: &RestorePlanInput,
+    layout: &Layout,
+) -> Vec<(usize, Kept)> {
+    let wished = |index| {
+        (
+            index,
+            trunks::kept(decision, &input.manifest, layout, index),
+        )
+    };
     (0..layout.ports.len()).map(wished).collect()
 }
 
@@ -765,14 +788,16 @@ fn lacking(
 
 /// What the look at the instance brought to light.
 fn compare(
-    next: &Draft<'_>,
+    decision: &DecisionBuilder<'_>,
     input: &RestorePlanInput,
     layout: &Layout,
     detail: &mut RestorationDetail,
 ) {
-    let look = next.effect(COMPARED).and_then(|look| look.fact.as_ref());
+    let look = decision
+        .effect(COMPARED)
+        .and_then(|look| look.fact.as_ref());
     let Some(Fact::Instance(is)) = look else {
-        if next.is_late() && detail.server.is_some() {
+        if decision.is_late() && detail.server.is_some() {
             let why = "was not made before the deadline passed: more may differ than is told";
             detail.differences.push(Difference::new(COMPARISON, why));
         }
@@ -780,16 +805,16 @@ fn compare(
     };
     let was = &input.manifest;
     detail.server_status.clone_from(&is.status);
-    let ports = wishes(next, input, layout).into_iter();
+    let ports = wishes(decision, input, layout).into_iter();
     let ports = ports.map(|(index, wished)| {
-        let made = next.effect(&kept::tried(next, index, &wished).key);
+        let made = decision.effect(&kept::tried(decision, index, &wished).key);
         PortId::new(made.map(Effect::id).unwrap_or_default())
     });
     let groups = layout.groups.iter().enumerate();
     let groups = groups.map(|(index, group)| match group {
         GroupLayout::Found(id) => id.clone(),
         GroupLayout::Make { .. } => {
-            let made = next.effect(&format!("group-{index}"));
+            let made = decision.effect(&format!("group-{index}"));
             SecurityGroupId::new(made.map(Effect::id).unwrap_or_default())
         }
     });

@@ -11,9 +11,9 @@
 
 use std::borrow::Cow;
 
-use super::draft::{Draft, Step, Stop};
+use super::decision_builder::{DecisionBuilder, Step, Stop};
 use crate::domain::{
-    decision::Wish,
+    decision::DesiredEffect,
     effect::{Disposal, Effect, Request},
     id::{ImageId, VolumeId},
     manifest::{Manifest, Properties, VolumeFacts},
@@ -26,11 +26,14 @@ const COPY: &str = "volume-0-copy";
 const LEAST_GIB: u64 = 1;
 
 /// The manifest with the root disk among its volumes, wherever that is.
-pub(super) fn among_volumes<'a>(next: &Draft<'a>, read: &'a Manifest) -> Cow<'a, Manifest> {
+pub(super) fn among_volumes<'a>(
+    decision: &DecisionBuilder<'a>,
+    read: &'a Manifest,
+) -> Cow<'a, Manifest> {
     if read.root_is_volume {
         return Cow::Borrowed(read);
     }
-    let told = image_effect(next).and_then(Effect::seen);
+    let told = image_effect(decision).and_then(Effect::seen);
     let size_gib = told
         .and_then(|image| image.size_gib)
         .unwrap_or(0)
@@ -89,19 +92,19 @@ fn left_out(manifest: &Manifest) -> Vec<String> {
 }
 
 /// The wish for the image of the root disk, where there has to be one.
-pub(super) fn image(next: &Draft<'_>, manifest: &Manifest) -> Vec<Wish> {
+pub(super) fn image(decision: &DecisionBuilder<'_>, manifest: &Manifest) -> Vec<DesiredEffect> {
     if manifest.root_is_volume {
         return Vec::new();
     }
     let request = Request::MakeImage {
         server: manifest.server.clone(),
     };
-    vec![next.wish(IMAGE, request, Disposal::Temporary)]
+    vec![decision.wish(IMAGE, request, Disposal::Temporary)]
 }
 
 /// The wish for the volume of the root disk; nothing before its image has its bytes.
-pub(super) fn copy(next: &Draft<'_>, root: &VolumeFacts) -> Step<Wish> {
-    let made = image_effect(next).filter(|image| image.seen().is_some());
+pub(super) fn copy(decision: &DecisionBuilder<'_>, root: &VolumeFacts) -> Step<DesiredEffect> {
+    let made = image_effect(decision).filter(|image| image.seen().is_some());
     let Some(made) = made else {
         return Err(Stop::Pending);
     };
@@ -113,16 +116,16 @@ pub(super) fn copy(next: &Draft<'_>, root: &VolumeFacts) -> Step<Wish> {
         image: Some(ImageId::new(made.id())),
         description: "temporary copy of the root disk for a DR backup".to_owned(),
     };
-    Ok(next.wish(COPY, request, Disposal::Temporary))
+    Ok(decision.wish(COPY, request, Disposal::Temporary))
 }
 
 /// Between when the bytes of the root disk were taken: the hypervisor does not tell it more exactly.
-pub(super) fn taken(next: &Draft<'_>) -> Option<[Timestamp; 2]> {
-    let seen = image_effect(next)?.seen()?;
+pub(super) fn taken(decision: &DecisionBuilder<'_>) -> Option<[Timestamp; 2]> {
+    let seen = image_effect(decision)?.seen()?;
     let begun = seen.created?;
     Some([begun, seen.data_timestamp.unwrap_or(begun)])
 }
 
-fn image_effect<'a>(next: &Draft<'a>) -> Option<&'a Effect> {
-    next.effect(IMAGE)
+fn image_effect<'a>(decision: &DecisionBuilder<'a>) -> Option<&'a Effect> {
+    decision.effect(IMAGE)
 }

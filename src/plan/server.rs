@@ -8,7 +8,7 @@
 //! is in the way may be for an operator to mend. No volume is made to go with its server before that is
 //! up: Nova would delete it with the one that failed.
 
-use super::draft::{Draft, Step, key_of_try, number_of_try};
+use super::decision_builder::{DecisionBuilder, Step, key_of_try, number_of_try};
 use crate::domain::{
     effect::{Disposal, Effect, Request, ServerPlan},
     fault::FaultKind,
@@ -19,11 +19,11 @@ const FIRST: &str = "server";
 /// The server, when it is up. A zone that nobody wished for is asked for once: its name is the same, and
 /// nobody knows whether there is room in it.
 pub(super) fn create<'a>(
-    next: &mut Draft<'a>,
+    decision: &mut DecisionBuilder<'a>,
     plan: &ServerPlan,
     zone_is_wished: bool,
 ) -> Step<&'a Effect> {
-    let tries = next.limits().tries;
+    let tries = decision.limits().tries;
     let mut number: u32 = 1;
     loop {
         let mut plan = plan.clone();
@@ -31,19 +31,19 @@ pub(super) fn create<'a>(
             plan.availability_zone = None;
         }
         let request = Request::MakeServer(Box::new(plan));
-        let wish = next.wish(key_of_try(FIRST, number), request, Disposal::Product);
-        if !next.has_refused(&wish.key, forgives)? {
-            return next.one(wish);
+        let wish = decision.wish(key_of_try(FIRST, number), request, Disposal::Product);
+        if !decision.has_refused(&wish.key, forgives)? {
+            return decision.one(wish);
         }
-        let pause = next.hold_pause(1 + number.saturating_sub(tries));
-        next.pause_after(&wish.key, pause)?;
+        let pause = decision.hold_pause(1 + number.saturating_sub(tries));
+        decision.pause_after(&wish.key, pause)?;
         number += 1;
     }
 }
 
 /// The newest one that was asked for.
-pub(super) fn newest<'a>(next: &Draft<'a>) -> Option<&'a Effect> {
-    next.newest_try(FIRST)
+pub(super) fn newest<'a>(decision: &DecisionBuilder<'a>) -> Option<&'a Effect> {
+    decision.newest_try(FIRST)
 }
 
 /// A server that the cloud made and could not bring up, or the first one refused for what may be its zone.

@@ -12,10 +12,10 @@
 //!
 //! Nova makes its snapshots before the image that names them. So what it made for an image that never came
 //! to be, or came twice, is known by the name of the image alone, and the clean-up ends with a look for
-//! that (see `Draft::sweep_snapshots`).
+//! that (see `DecisionBuilder::sweep_snapshots`).
 
 use super::{
-    draft::{Draft, Step, Stop},
+    decision_builder::{DecisionBuilder, Step, Stop},
     instance,
 };
 use crate::domain::{
@@ -62,7 +62,7 @@ pub(super) fn forgives(effect: &Effect, minimum: Option<ConsistencyLevel>) -> bo
 pub(super) type Taken = (VolumeId, SnapshotId);
 
 /// Makes them; answers with one for each volume that there is.
-pub(super) fn take(next: &mut Draft<'_>, plan: &Plan<'_>) -> Step<Vec<Taken>> {
+pub(super) fn take(decision: &mut DecisionBuilder<'_>, plan: &Plan<'_>) -> Step<Vec<Taken>> {
     let reach = consistency::reach(plan.manifest, plan.capture);
     let better = match &reach.way {
         Way::Each => None,
@@ -70,41 +70,41 @@ pub(super) fn take(next: &mut Draft<'_>, plan: &Plan<'_>) -> Step<Vec<Taken>> {
             let request = Request::MakeImage {
                 server: plan.server.clone(),
             };
-            Some(next.wish(IMAGE, request, Disposal::Temporary))
+            Some(decision.wish(IMAGE, request, Disposal::Temporary))
         }
         Way::Group(group) => {
             let request = Request::MakeGroupSnapshot {
                 group: group.clone(),
                 description: plan.description.to_owned(),
             };
-            Some(next.wish(GROUP, request, Disposal::Temporary))
+            Some(decision.wish(GROUP, request, Disposal::Temporary))
         }
     };
     let Some(better) = better else {
-        return one_by_one(next, plan);
+        return one_by_one(decision, plan);
     };
-    if next.has_refused(&better.key, |effect| forgives(effect, plan.minimum))? {
-        return one_by_one(next, plan);
+    if decision.has_refused(&better.key, |effect| forgives(effect, plan.minimum))? {
+        return one_by_one(decision, plan);
     }
     let kind = match &reach.way {
         Way::Group(_) => ThingKind::GroupSnapshot,
         Way::Quiesced | Way::Each => ThingKind::Image,
     };
     // One that has gone again may have no id any more; what came with it was read before that.
-    let id = next.one(better)?.id().to_owned();
+    let id = decision.one(better)?.id().to_owned();
     let thing = Thing { kind, id };
-    captured(next, plan, &reach.way, thing)
+    captured(decision, plan, &reach.way, thing)
 }
 
-fn one_by_one(next: &mut Draft<'_>, plan: &Plan<'_>) -> Step<Vec<Taken>> {
+fn one_by_one(decision: &mut DecisionBuilder<'_>, plan: &Plan<'_>) -> Step<Vec<Taken>> {
     let wishes = instance::each(plan.manifest, |index, volume| {
         let request = Request::MakeSnapshot {
             volume: volume.clone(),
             description: plan.description.to_owned(),
         };
-        next.wish(key(index), request, plan.disposal)
+        decision.wish(key(index), request, plan.disposal)
     });
-    let made = next.all(wishes)?;
+    let made = decision.all(wishes)?;
     let volumes = instance::each(plan.manifest, |_, volume| volume.clone());
     Ok(volumes
         .into_iter()
@@ -113,10 +113,15 @@ fn one_by_one(next: &mut Draft<'_>, plan: &Plan<'_>) -> Step<Vec<Taken>> {
 }
 
 /// What Nova or Cinder made of all volumes together.
-fn captured(next: &mut Draft<'_>, plan: &Plan<'_>, way: &Way, thing: Thing) -> Step<Vec<Taken>> {
+fn captured(
+    decision: &mut DecisionBuilder<'_>,
+    plan: &Plan<'_>,
+    way: &Way,
+    thing: Thing,
+) -> Step<Vec<Taken>> {
     let server = plan.server.clone();
     let request = Request::ReadCaptured { thing, server };
-    let read = next.one(next.wish(CAPTURED, request, Disposal::Keep))?;
+    let read = decision.one(decision.wish(CAPTURED, request, Disposal::Keep))?;
     let (quiesced, snapshots) = fact_of(read).unwrap_or_default();
     if *way == Way::Quiesced
         && !quiesced
@@ -157,10 +162,10 @@ fn captured(next: &mut Draft<'_>, plan: &Plan<'_>, way: &Way, thing: Thing) -> S
                     snapshot,
                     description: plan.description.to_owned(),
                 };
-                next.wish(key(index), request, plan.disposal)
+                decision.wish(key(index), request, plan.disposal)
             });
             let wishes = wishes.collect();
-            let taken = next.all(wishes)?;
+            let taken = decision.all(wishes)?;
             Ok(volumes.zip(taken.into_iter().map(id_of)).collect())
         }
     }
@@ -168,11 +173,11 @@ fn captured(next: &mut Draft<'_>, plan: &Plan<'_>, way: &Way, thing: Thing) -> S
 
 /// What was reached, and when by the cloud's own clock: nothing while snapshots are missing.
 pub(super) fn reached(
-    next: &Draft<'_>,
+    decision: &DecisionBuilder<'_>,
     manifest: &Manifest,
     capture: Option<Capture>,
 ) -> Option<(ConsistencyLevel, Vec<Timestamp>)> {
-    if let Some((quiesced, snapshots)) = next.effect(CAPTURED).and_then(fact_of) {
+    if let Some((quiesced, snapshots)) = decision.effect(CAPTURED).and_then(fact_of) {
         let level = match (consistency::reach(manifest, capture).way, quiesced) {
             (Way::Quiesced, true) => ConsistencyLevel::Quiesced,
             (Way::Group(_), _) => ConsistencyLevel::GroupSnapshot,
@@ -185,14 +190,15 @@ pub(super) fn reached(
     }
     let taken = manifest.volumes.iter().enumerate();
     let taken = taken.filter(|(_, volume)| !volume.from_image);
-    let taken = taken.map(|(index, _)| made(next, index)?.seen()?.created);
+    let taken = taken.map(|(index, _)| made(decision, index)?.seen()?.created);
     let taken: Option<Vec<Timestamp>> = taken.collect();
     Some((ConsistencyLevel::VolumeSnapshots, taken?))
 }
 
 /// The snapshot of a volume, where it is one of ours.
-pub(super) fn made<'a>(next: &Draft<'a>, volume: usize) -> Option<&'a Effect> {
-    next.effect(&key(volume))
+pub(super) fn made<'a>(decision: &DecisionBuilder<'a>, volume: usize) -> Option<&'a Effect> {
+    decision
+        .effect(&key(volume))
         .filter(|made| made.state != EffectState::Failed)
 }
 

@@ -5,7 +5,7 @@
 //! an admin, it is restored straight into a volume of the tenant. Without one only the project that
 //! holds it may restore it: that project becomes the giver of the volume.
 
-use super::draft::{Draft, Step, Stop};
+use super::decision_builder::{DecisionBuilder, Step, Stop};
 use crate::domain::{
     effect::{Disposal, Effect, Fact, Request},
     id::{ProjectId, Tenant, VolumeBackupId},
@@ -33,9 +33,12 @@ pub(super) struct Target<'a> {
 }
 
 /// Looks at the target, and at the givers if there are any.
-pub(super) fn look<'a>(next: &mut Draft<'a>, input: &RestorePlanInput) -> Step<Target<'a>> {
-    let tenant = next.tenant();
-    let mut wishes = vec![next.wish("inventory", Request::ReadInventory, Disposal::Keep)];
+pub(super) fn look<'a>(
+    decision: &mut DecisionBuilder<'a>,
+    input: &RestorePlanInput,
+) -> Step<Target<'a>> {
+    let tenant = decision.tenant();
+    let mut wishes = vec![decision.wish("inventory", Request::ReadInventory, Disposal::Keep)];
     // Snapshots are where the volumes are to be made, so nobody else can have them.
     if !input.volume_backups.is_empty() {
         let backups = input.volume_backups.iter();
@@ -43,9 +46,9 @@ pub(super) fn look<'a>(next: &mut Draft<'a>, input: &RestorePlanInput) -> Step<T
             backups: backups.map(|backup| backup.id.clone()).collect(),
             projects: known_holders(tenant, input),
         };
-        wishes.push(next.wish("presence", presence, Disposal::Keep));
+        wishes.push(decision.wish("presence", presence, Disposal::Keep));
     }
-    let looks = next.all(wishes)?;
+    let looks = decision.all(wishes)?;
     let inventory = inventory_of(looks[0])?;
     let presence = looks.get(1).map(|look| presence_of(look)).transpose()?;
     let Presence {
@@ -74,9 +77,9 @@ pub(super) fn look<'a>(next: &mut Draft<'a>, input: &RestorePlanInput) -> Step<T
     let wishes = projects.iter().enumerate().map(|(index, project)| {
         let giver = tenant_of(tenant, project);
         let key = format!("giver-{index}");
-        Draft::wish_in(giver, key, Request::ReadInventory, Disposal::Keep)
+        DecisionBuilder::wish_in(giver, key, Request::ReadInventory, Disposal::Keep)
     });
-    let offers = next.all(wishes.collect())?;
+    let offers = decision.all(wishes.collect())?;
     let givers = projects.into_iter().zip(offers);
     let givers = givers.map(|(project, effect)| Ok((project, inventory_of(effect)?)));
     Ok(Target {

@@ -4,24 +4,28 @@
 //! |---|---|---|---|
 //! | Describing snapshots | apply | keep | the same words again change nothing |
 
-use super::draft::{Draft, Step};
+use super::decision_builder::{DecisionBuilder, Step};
 use crate::domain::{
     effect::{Disposal, Request},
     id::SnapshotId,
 };
 
 /// The steps, in order.
-pub(super) fn steps(next: &mut Draft<'_>, description: &str, snapshots: &[SnapshotId]) -> Step<()> {
-    next.phase("Describing snapshots");
+pub(super) fn steps(
+    decision: &mut DecisionBuilder<'_>,
+    description: &str,
+    snapshots: &[SnapshotId],
+) -> Step<()> {
+    decision.phase("Describing snapshots");
     let wishes = snapshots.iter().enumerate().map(|(index, snapshot)| {
         let request = Request::ApplySnapshot {
             snapshot: snapshot.clone(),
             description: description.to_owned(),
         };
-        next.wish(format!("snapshot-{index}"), request, Disposal::Keep)
+        decision.wish(format!("snapshot-{index}"), request, Disposal::Keep)
     });
-    next.all(wishes.collect())?;
+    decision.all(wishes.collect())?;
 
-    next.phase("Available");
+    decision.phase("Available");
     Ok(())
 }

@@ -4,25 +4,29 @@
 //! |---|---|---|---|
 //! | Describing volume backups | apply | keep | the same words again change nothing |
 
-use super::draft::{Draft, Step};
+use super::decision_builder::{DecisionBuilder, Step};
 use crate::domain::{
     effect::{Disposal, Request},
     volume_backup::Mirror,
 };
 
 /// The steps, in order.
-pub(super) fn steps(next: &mut Draft<'_>, description: &str, backups: &[Mirror]) -> Step<()> {
-    next.phase("Describing volume backups");
+pub(super) fn steps(
+    decision: &mut DecisionBuilder<'_>,
+    description: &str,
+    backups: &[Mirror],
+) -> Step<()> {
+    decision.phase("Describing volume backups");
     let wishes = backups.iter().enumerate().map(|(index, original)| {
         let request = Request::ApplyVolumeBackup {
             backup: original.backup.clone(),
             description: description.to_owned(),
         };
         let key = format!("backup-{index}");
-        Draft::wish_in(original.tenant.clone(), key, request, Disposal::Keep)
+        DecisionBuilder::wish_in(original.tenant.clone(), key, request, Disposal::Keep)
     });
-    next.all(wishes.collect())?;
+    decision.all(wishes.collect())?;
 
-    next.phase("Available");
+    decision.phase("Available");
     Ok(())
 }

@@ -7,10 +7,10 @@
 
 use super::{
     Limits,
-    draft::{Draft, Step, key_of_try, number_of_try},
+    decision_builder::{DecisionBuilder, Step, key_of_try, number_of_try},
 };
 use crate::domain::{
-    decision::Wish,
+    decision::DesiredEffect,
     effect::{Disposal, Effect, Request},
     fault::FaultKind,
     id::{EffectKey, SnapshotId, VolumeId},
@@ -29,8 +29,12 @@ pub(super) struct Plan<'p> {
 }
 
 /// The volume backup to wish for, of the volume with this number in the manifest.
-pub(super) fn wish(next: &mut Draft<'_>, index: usize, plan: &Plan<'_>) -> Step<Wish> {
-    let limits = next.limits();
+pub(super) fn wish(
+    decision: &mut DecisionBuilder<'_>,
+    index: usize,
+    plan: &Plan<'_>,
+) -> Step<DesiredEffect> {
+    let limits = decision.limits();
     let (mut incremental, mut number) = (plan.incremental, 1);
     loop {
         let request = Request::MakeVolumeBackup {
@@ -40,34 +44,40 @@ pub(super) fn wish(next: &mut Draft<'_>, index: usize, plan: &Plan<'_>) -> Step<
             incremental,
         };
         let key = key_of_try(&first_key(index, incremental), number);
-        let wish = next.wish(key, request, Disposal::Product);
-        if !next.has_refused(&wish.key, |effect| forgives(limits, effect))? {
+        let wish = decision.wish(key, request, Disposal::Product);
+        if !decision.has_refused(&wish.key, |effect| forgives(limits, effect))? {
             return Ok(wish);
         }
-        let refused = next.effect(wish.key.as_str());
+        let refused = decision.effect(wish.key.as_str());
         if refused.is_some_and(needs_full) {
             (incremental, number) = (false, 1);
         } else {
-            next.pause_after(&wish.key, limits.pause)?;
-            free(next, plan.snapshot.as_ref(), &wish.key)?;
+            decision.pause_after(&wish.key, limits.pause)?;
+            free(decision, plan.snapshot.as_ref(), &wish.key)?;
             number += 1;
         }
     }
 }
 
 /// Cinder leaves a snapshot busy whose volume backup ended with its backup service.
-fn free(next: &mut Draft<'_>, snapshot: Option<&SnapshotId>, after: &EffectKey) -> Step<()> {
+fn free(
+    decision: &mut DecisionBuilder<'_>,
+    snapshot: Option<&SnapshotId>,
+    after: &EffectKey,
+) -> Step<()> {
     let Some(snapshot) = snapshot.cloned() else {
         return Ok(());
     };
     let key = format!("freed-after-{after}");
     let request = Request::ApplySnapshotFreed { snapshot };
-    next.one(next.wish(key, request, Disposal::Keep)).map(drop)
+    decision
+        .one(decision.wish(key, request, Disposal::Keep))
+        .map(drop)
 }
 
 /// The newest one of a volume that was asked for.
-pub(super) fn newest<'a>(next: &Draft<'a>, index: usize) -> Option<&'a Effect> {
-    let asked = |incremental| next.newest_try(&first_key(index, incremental));
+pub(super) fn newest<'a>(decision: &DecisionBuilder<'a>, index: usize) -> Option<&'a Effect> {
+    let asked = |incremental| decision.newest_try(&first_key(index, incremental));
     asked(false).or_else(|| asked(true))
 }
 

@@ -6,12 +6,12 @@
 
 use super::{
     Limits,
-    draft::{Draft, Step, Stop, key_of_try, number_of_try, record_key},
+    decision_builder::{DecisionBuilder, Step, Stop, key_of_try, number_of_try, record_key},
     layout::{Layout, VolumeLayout},
     target::{Target, tenant_of},
 };
 use crate::domain::{
-    decision::Wish,
+    decision::DesiredEffect,
     effect::{Disposal, Effect, EffectKind, EffectState, Request},
     id::{EffectKey, Tenant, VolumeId},
     manifest::{Manifest, VolumeFacts},
@@ -23,7 +23,7 @@ use crate::domain::{
 /// Imports what is not live yet, and re-uses what is; of every chain the oldest link first, because
 /// nothing can be restored out of a chain with a hole.
 pub(super) fn import_records(
-    next: &mut Draft<'_>,
+    decision: &mut DecisionBuilder<'_>,
     input: &RestorePlanInput,
     target: &Target<'_>,
 ) -> Step<()> {
@@ -40,7 +40,7 @@ pub(super) fn import_records(
         .map(|volume| chain_of(&input.volume_backups, &volume.id).collect())
         .collect();
     let longest = chains.iter().map(Vec::len).max().unwrap_or(0);
-    clear_the_way(next, input, target)?;
+    clear_the_way(decision, input, target)?;
     for wave in 1..=longest {
         let oldest_left = chains.iter().enumerate().filter_map(|(index, chain)| {
             let depth = chain.len().checked_sub(wave)?;
@@ -50,28 +50,32 @@ pub(super) fn import_records(
                 backup: link.id.clone(),
                 record: link.record.clone().filter(|_| absent)?,
             };
-            Some(Draft::wish_in(
-                target.import_tenant(next.tenant()),
+            Some(DecisionBuilder::wish_in(
+                target.import_tenant(decision.tenant()),
                 record_key(index, depth),
                 request,
                 Disposal::Keep,
             ))
         });
-        next.all(oldest_left.collect())?;
+        decision.all(oldest_left.collect())?;
     }
     Ok(())
 }
 
 /// What failed imports have left goes, because an id can be imported only once. Such a row knows of no
 /// bytes, so none goes with it.
-fn clear_the_way(next: &mut Draft<'_>, input: &RestorePlanInput, target: &Target<'_>) -> Step<()> {
-    let importer = target.import_tenant(next.tenant());
+fn clear_the_way(
+    decision: &mut DecisionBuilder<'_>,
+    input: &RestorePlanInput,
+    target: &Target<'_>,
+) -> Step<()> {
+    let importer = target.import_tenant(decision.tenant());
     let mut wishes = Vec::new();
     for (index, backup) in input.volume_backups.iter().enumerate() {
         let Some(project) = target.hollow_in(&backup.id) else {
             continue;
         };
-        if *project != importer.project && *project != next.tenant().project {
+        if *project != importer.project && *project != decision.tenant().project {
             let id = &backup.id;
             return Err(Stop::give_up(
                 "RECORD_IN_THE_WAY",
@@ -83,38 +87,43 @@ fn clear_the_way(next: &mut Draft<'_>, input: &RestorePlanInput, target: &Target
             kind: ThingKind::VolumeBackup,
             id: backup.id.to_string(),
         };
-        let tenant = tenant_of(next.tenant(), project);
+        let tenant = tenant_of(decision.tenant(), project);
         let key = format!("hollow-{index}");
         let request = Request::Drop { thing };
-        wishes.push(Draft::wish_in(tenant, key, request, Disposal::Keep));
+        wishes.push(DecisionBuilder::wish_in(
+            tenant,
+            key,
+            request,
+            Disposal::Keep,
+        ));
     }
-    next.all(wishes)?;
+    decision.all(wishes)?;
     Ok(())
 }
 
 /// Makes the volumes, each where its record can be restored or its snapshot is; in the order of the
 /// manifest's.
 pub(super) fn create<'a>(
-    next: &mut Draft<'a>,
+    decision: &mut DecisionBuilder<'a>,
     manifest: &Manifest,
     layout: &Layout,
 ) -> Step<Vec<&'a Effect>> {
     let wishes = (0..layout.volumes.len())
-        .map(|index| volume_wish(next, manifest, layout, index, 1))
-        .filter(|wish| !next.effect(wish.key.as_str()).is_some_and(was_let_go))
+        .map(|index| volume_wish(decision, manifest, layout, index, 1))
+        .filter(|wish| !decision.effect(wish.key.as_str()).is_some_and(was_let_go))
         .collect();
-    next.all(wishes)?;
-    first_given(next, manifest, layout).ok_or(Stop::Pending)
+    decision.all(wishes)?;
+    first_given(decision, manifest, layout).ok_or(Stop::Pending)
 }
 
 /// The `number`-th volume for a place of the manifest.
 fn volume_wish(
-    next: &Draft<'_>,
+    decision: &DecisionBuilder<'_>,
     manifest: &Manifest,
     layout: &Layout,
     index: usize,
     number: u32,
-) -> Wish {
+) -> DesiredEffect {
     let volume = &layout.volumes[index];
     let request = Request::MakeVolume {
         size_gib: volume.size_gib,
@@ -125,7 +134,7 @@ fn volume_wish(
         description: format!("being restored for {}", short(&manifest.name)),
     };
     let key = volume_key(index, number);
-    Draft::wish_in(home_of(next, volume), key, request, Disposal::Product)
+    DecisionBuilder::wish_in(home_of(decision, volume), key, request, Disposal::Product)
 }
 
 fn volume_key(index: usize, number: u32) -> String {
@@ -145,24 +154,26 @@ pub(super) fn was_let_go(volume: &Effect) -> bool {
 
 /// The volume that each place of the manifest has by now, once it is settled which becomes which.
 pub(super) fn known<'a>(
-    next: &Draft<'a>,
+    decision: &DecisionBuilder<'a>,
     manifest: &Manifest,
     layout: &Layout,
 ) -> Option<Vec<&'a Effect>> {
-    let first = first_given(next, manifest, layout)?.into_iter().enumerate();
-    let newest = first.map(|(index, first)| newest_of(next, index, first).1);
+    let first = first_given(decision, manifest, layout)?
+        .into_iter()
+        .enumerate();
+    let newest = first.map(|(index, first)| newest_of(decision, index, first).1);
     Some(newest.collect())
 }
 
 /// The first volumes, each given to its place, when all are there.
 fn first_given<'a>(
-    next: &Draft<'a>,
+    decision: &DecisionBuilder<'a>,
     manifest: &Manifest,
     layout: &Layout,
 ) -> Option<Vec<&'a Effect>> {
     let places = 0..layout.volumes.len();
     let made = places.map(|index| {
-        let volume = next.effect(&volume_key(index, 1));
+        let volume = decision.effect(&volume_key(index, 1));
         volume.filter(|volume| volume.cloud_id.is_some())
     });
     let made: Vec<&Effect> = made.collect::<Option<_>>()?;
@@ -170,17 +181,22 @@ fn first_given<'a>(
 }
 
 /// The newest volume of a place that is there, and its number.
-fn newest_of<'a>(next: &Draft<'a>, index: usize, first: &'a Effect) -> (u32, &'a Effect) {
-    let others = (2..).map_while(|number| Some((number, next.effect(&volume_key(index, number))?)));
+fn newest_of<'a>(
+    decision: &DecisionBuilder<'a>,
+    index: usize,
+    first: &'a Effect,
+) -> (u32, &'a Effect) {
+    let others =
+        (2..).map_while(|number| Some((number, decision.effect(&volume_key(index, number))?)));
     let there = others.filter(|(_, volume)| volume.cloud_id.is_some());
     there.last().unwrap_or((1, first))
 }
 
 /// Where a volume is made and filled: with its giver, or in the tenant.
-fn home_of(next: &Draft<'_>, volume: &VolumeLayout) -> Tenant {
+fn home_of(decision: &DecisionBuilder<'_>, volume: &VolumeLayout) -> Tenant {
     match &volume.giver {
-        Some(giver) => tenant_of(next.tenant(), giver),
-        None => next.tenant().clone(),
+        Some(giver) => tenant_of(decision.tenant(), giver),
+        None => decision.tenant().clone(),
     }
 }
 
@@ -240,19 +256,19 @@ fn short(name: &str) -> String {
 /// Restores into the volumes that were made empty: a restore that makes its own volume skips zeros. Where
 /// Cinder fails to, the volume goes and another one takes its place; the others are not disturbed.
 pub(super) fn restore<'a>(
-    next: &mut Draft<'a>,
+    decision: &mut DecisionBuilder<'a>,
     input: &RestorePlanInput,
     target: &Target<'_>,
     layout: &Layout,
     first: &[&'a Effect],
 ) -> Step<Vec<&'a Effect>> {
-    let imported = target.import_tenant(next.tenant()).project;
+    let imported = target.import_tenant(decision.tenant()).project;
     let (mut volumes, mut fills, mut others_wait) = (first.to_vec(), Vec::new(), Ok(()));
     for (index, facts) in input.manifest.volumes.iter().enumerate() {
         if layout.volumes[index].snapshot.is_some() {
             continue;
         }
-        let (number, volume) = newest_of(next, index, first[index]);
+        let (number, volume) = newest_of(decision, index, first[index]);
         volumes[index] = volume;
         let backup = backup_of(input, facts)?;
         let project = target.project_of(&backup.id).unwrap_or(&imported);
@@ -261,28 +277,39 @@ pub(super) fn restore<'a>(
             backup_project: project.clone(),
             volume: VolumeId::new(volume.id()),
         };
-        let home = home_of(next, &layout.volumes[index]);
+        let home = home_of(decision, &layout.volumes[index]);
         let key = key_of_try(&format!("volume-{index}-restore"), number);
-        let fill = Draft::wish_in(home, key, request, Disposal::Keep);
-        let asked = next.effect(fill.key.as_str());
-        if asked.is_some_and(|fill| forgives(next.limits(), fill)) {
-            let other = volume_wish(next, &input.manifest, layout, index, number + 1);
-            others_wait = replace(next, volume, &fill.key, other).and(Err(Stop::Pending));
+        let fill = DecisionBuilder::wish_in(home, key, request, Disposal::Keep);
+        let asked = decision.effect(fill.key.as_str());
+        if asked.is_some_and(|fill| forgives(decision.limits(), fill)) {
+            let other = volume_wish(decision, &input.manifest, layout, index, number + 1);
+            others_wait = replace(decision, volume, &fill.key, other).and(Err(Stop::Pending));
         } else if number == 1 || volume.state == EffectState::Done {
             fills.push(fill);
         } else {
-            fills.push(volume_wish(next, &input.manifest, layout, index, number));
+            fills.push(volume_wish(
+                decision,
+                &input.manifest,
+                layout,
+                index,
+                number,
+            ));
         }
     }
-    let filled = next.all(fills);
+    let filled = decision.all(fills);
     others_wait.and(filled).map(|_| volumes)
 }
 
 /// Another volume instead of one whose restore has failed, which goes first.
-fn replace(next: &mut Draft<'_>, volume: &Effect, fill: &EffectKey, other: Wish) -> Step<()> {
-    next.gone(volume)?;
-    next.pause_after(fill, next.limits().pause)?;
-    next.one(other).map(drop)
+fn replace(
+    decision: &mut DecisionBuilder<'_>,
+    volume: &Effect,
+    fill: &EffectKey,
+    other: DesiredEffect,
+) -> Step<()> {
+    decision.gone(volume)?;
+    decision.pause_after(fill, decision.limits().pause)?;
+    decision.one(other).map(drop)
 }
 
 /// A restore that Cinder took and could not bring to its end, while another volume may be tried: its
@@ -296,16 +323,20 @@ pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
 
 /// Takes over what was made with a giver. From here on the tenant has a volume more to let go of; the
 /// row of the giver stays as it is, since the volume may be back there after a transfer that failed.
-pub(super) fn take_over(next: &mut Draft<'_>, layout: &Layout, volumes: &[&Effect]) -> Step<()> {
+pub(super) fn take_over(
+    decision: &mut DecisionBuilder<'_>,
+    layout: &Layout,
+    volumes: &[&Effect],
+) -> Step<()> {
     let pairs = layout.volumes.iter().zip(volumes).enumerate();
     let wishes = pairs.filter_map(|(index, (shape, volume))| {
         let request = Request::TakeVolume {
             volume: VolumeId::new(volume.id()),
             from: shape.giver.clone()?,
         };
-        Some(next.wish(format!("volume-{index}-taken"), request, Disposal::Product))
+        Some(decision.wish(format!("volume-{index}-taken"), request, Disposal::Product))
     });
-    next.all(wishes.collect()).map(|_| ())
+    decision.all(wishes.collect()).map(|_| ())
 }
 
 fn backup_of<'a>(input: &'a RestorePlanInput, volume: &VolumeFacts) -> Step<&'a VolumeBackup> {
@@ -319,8 +350,8 @@ fn backup_of<'a>(input: &'a RestorePlanInput, volume: &VolumeFacts) -> Step<&'a 
 }
 
 /// Whether bytes are being moved into any of them, or were.
-pub(super) fn hold_bytes(next: &Draft<'_>) -> bool {
-    let mut rows = next.effects();
+pub(super) fn hold_bytes(decision: &DecisionBuilder<'_>) -> bool {
+    let mut rows = decision.effects();
     rows.any(|row| {
         let moves = row.request.kind() == EffectKind::Fill || is_from_snapshot(row);
         moves && row.cloud_id.is_some()
@@ -339,8 +370,8 @@ fn is_from_snapshot(row: &Effect) -> bool {
 }
 
 /// Has those that have all their bytes stay whatever happens.
-pub(super) fn keep(next: &mut Draft<'_>) {
-    let filled: Vec<&str> = next
+pub(super) fn keep(decision: &mut DecisionBuilder<'_>) {
+    let filled: Vec<&str> = decision
         .effects()
         .filter(|row| row.request.kind() == EffectKind::Fill && row.state == EffectState::Done)
         .filter_map(|row| row.request.known_id())
@@ -350,24 +381,28 @@ pub(super) fn keep(next: &mut Draft<'_>) {
             && (filled.contains(&row.id())
                 || is_from_snapshot(row) && row.state == EffectState::Done)
     };
-    let kept: Vec<&Effect> = next.effects().filter(|row| has_bytes(row)).collect();
+    let kept: Vec<&Effect> = decision.effects().filter(|row| has_bytes(row)).collect();
     for row in kept {
-        next.keeps(row);
+        decision.keeps(row);
     }
 }
 
 /// Marks the volume that boots, without which Nova refuses the server, and gives all of them the looks of
 /// the originals.
-pub(super) fn prepare(next: &mut Draft<'_>, manifest: &Manifest, volumes: &[&Effect]) -> Step<()> {
+pub(super) fn prepare(
+    decision: &mut DecisionBuilder<'_>,
+    manifest: &Manifest,
+    volumes: &[&Effect],
+) -> Step<()> {
     let marks = manifest.volumes.iter().zip(volumes).enumerate();
     let marks = marks.map(|(index, (facts, volume))| {
         let request = Request::ApplyBootable {
             volume: VolumeId::new(volume.id()),
             bootable: facts.bootable || facts.boot_index == Some(0),
         };
-        next.wish(format!("volume-{index}-bootable"), request, Disposal::Keep)
+        decision.wish(format!("volume-{index}-bootable"), request, Disposal::Keep)
     });
-    let marked = next.all(marks.collect());
+    let marked = decision.all(marks.collect());
     let wishes =
         manifest
             .volumes
@@ -383,12 +418,12 @@ pub(super) fn prepare(next: &mut Draft<'_>, manifest: &Manifest, volumes: &[&Eff
                     bootable: None,
                     image_metadata: facts.image_metadata.clone(),
                 };
-                next.wish(
+                decision.wish(
                     format!("volume-{index}-properties"),
                     request,
                     Disposal::Keep,
                 )
             });
-    let looks = next.all_that_can(wishes.collect());
+    let looks = decision.all_that_can(wishes.collect());
     marked.map(drop).and(looks)
 }

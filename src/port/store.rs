@@ -14,7 +14,7 @@ use crate::domain::{
         CloudName, InstanceId, OperationId, PointId, PointKind, ResourceId, RestorationId, Tenant,
     },
     operation::{Leftover, Operation, UnderWay},
-    orphan::{Aim, Farewell, Known, Sweep},
+    orphan::{Aim, DeletionResult, Known, Sweep},
     page::{Page, Query},
     point::Point,
     restoration::Restoration,
@@ -284,12 +284,17 @@ pub trait Store: Schedules + Journal {
 
     /// What was answered to an earlier request of this key about orphans; `RequestReused` when it had
     /// other content.
-    async fn orphans_answered(&self, key: &RequestKey)
-    -> Result<Option<Vec<Farewell>>, StoreError>;
+    async fn orphans_answered(
+        &self,
+        key: &RequestKey,
+    ) -> Result<Option<Vec<DeletionResult>>, StoreError>;
 
     /// Keeps the answer to a request about orphans for its repeats; the first one kept stays.
-    async fn orphans_answer(&self, key: &RequestKey, answer: &[Farewell])
-    -> Result<(), StoreError>;
+    async fn orphans_answer(
+        &self,
+        key: &RequestKey,
+        answer: &[DeletionResult],
+    ) -> Result<(), StoreError>;
 
     /// Takes up to `limit` tenants that have something of this aim and whose last sweep with it began
     /// before `before`, if there was one: from now on it began now. However many replicas ask, each

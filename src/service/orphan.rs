@@ -19,7 +19,7 @@ use crate::{
         error::Error,
         fault::FaultKind,
         id::{OperationId, Tenant},
-        orphan::{self, Aim, Farewell, KINDS, Orphan, Outcome, Sweep, Why},
+        orphan::{self, Aim, DeletionResult, KINDS, Orphan, Outcome, Sweep, Why},
         page::Filter,
         sighting::{Sighting, Thing},
         time::Timestamp,
@@ -53,7 +53,7 @@ impl Service {
     ///
     /// The answer is kept when all of them were asked for. Whoever asks again because none came may
     /// hear that something is not there: the first time deleted it.
-    pub async fn orphans_delete(&self, ask: DeleteOrphans) -> Result<Vec<Farewell>, Error> {
+    pub async fn orphans_delete(&self, ask: DeleteOrphans) -> Result<Vec<DeletionResult>, Error> {
         let mut check = Check::default();
         if ask.ids.is_empty() {
             check.bad("ids", "is required");
@@ -105,7 +105,7 @@ impl Service {
             farewells.push(farewell);
         }
         let mut told = BTreeSet::new();
-        let answer: Vec<Farewell> = ask
+        let answer: Vec<DeletionResult> = ask
             .ids
             .iter()
             .filter(|id| told.insert(id.as_str()))
@@ -216,7 +216,7 @@ async fn orphan_delete(
     inside: &Inside<'_>,
     orphan: &Orphan,
     going: &[Thing],
-) -> Farewell {
+) -> DeletionResult {
     let seen = &orphan.sighting;
     let (outcome, problem) = match inside.delete(&seen.thing, going).await {
         Ok(()) => (Outcome::Deleted, String::new()),
@@ -234,7 +234,7 @@ async fn orphan_delete(
         problem,
         "an orphan was to be deleted"
     );
-    Farewell {
+    DeletionResult {
         id: seen.thing.id.clone(),
         thing: Some(seen.thing.clone()),
         name: seen.name.clone(),
@@ -244,8 +244,8 @@ async fn orphan_delete(
 }
 
 /// What is said of an orphan that another service over the same cloud may be at.
-fn kept_as_unknown(seen: &Sighting) -> Farewell {
-    Farewell {
+fn kept_as_unknown(seen: &Sighting) -> DeletionResult {
+    DeletionResult {
         id: seen.thing.id.clone(),
         thing: Some(seen.thing.clone()),
         name: seen.name.clone(),
@@ -265,7 +265,7 @@ struct Look {
 
 impl Look {
     /// What is said of an id that is none of the orphans.
-    fn left_alone(&self, id: &str) -> Farewell {
+    fn left_alone(&self, id: &str) -> DeletionResult {
         let seen = self.seen.iter().find(|one| one.thing.id == id);
         let (outcome, problem) = match seen {
             None => (
@@ -280,7 +280,7 @@ impl Look {
                 "it is no orphan: it is in use, too young, or may be an imported record",
             ),
         };
-        Farewell {
+        DeletionResult {
             id: id.to_owned(),
             thing: seen.map(|one| one.thing.clone()),
             name: seen.map(|one| one.name.clone()).unwrap_or_default(),

@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 
 use super::Service;
 use crate::domain::{
-    decision::{Ending, Report, Wish},
+    decision::{DesiredEffect, Ending, Report},
     effect::{Effect, EffectKind, EffectState},
     error::Error,
     ledger::Ledger,
@@ -25,7 +25,7 @@ impl Service {
             if let Ending::Erred(error) = decision.ending {
                 return Err(error.into());
             }
-            let is_read = |wish: &Wish| wish.request.kind() == EffectKind::Read;
+            let is_read = |wish: &DesiredEffect| wish.request.kind() == EffectKind::Read;
             let only_reads = decision.wishes.iter().all(is_read);
             if decision.wishes.is_empty() || !only_reads {
                 return Ok(decision.report);
@@ -42,7 +42,11 @@ impl Service {
     }
 
     /// The row that the engine would write of a read.
-    async fn read_ahead(&self, operation: &Operation, wish: Wish) -> Result<Effect, Error> {
+    async fn read_ahead(
+        &self,
+        operation: &Operation,
+        wish: DesiredEffect,
+    ) -> Result<Effect, Error> {
         let fact = self.gate.read(&wish.tenant, &wish.request).await?;
         Ok(Effect {
             name: operation.name_of(&wish.key),

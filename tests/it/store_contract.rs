@@ -31,7 +31,7 @@ use drbackup::{
         ledger::Ledger,
         lifecycle::State,
         operation::{Ask, Operation},
-        orphan::{Aim, Farewell, Outcome, Sweep},
+        orphan::{Aim, DeletionResult, Outcome, Sweep},
         page::{Cursor, Filter, Order, OrderField, OrderValue, Query},
         point::{Content, Head, Point, PointDetail},
         progress::Progress,
@@ -2369,7 +2369,7 @@ async fn an_answer_about_orphans_is_that_of_the_first_time(site: Site) {
         ..key("word", digest)
     };
     let answer = |outcome| {
-        vec![Farewell {
+        vec![DeletionResult {
             id: "a".to_owned(),
             thing: None,
             name: String::new(),

@@ -16,7 +16,7 @@ use drbackup::{
             RestorationId, ScheduleId, Tenant,
         },
         operation::{Leftover, Operation, UnderWay},
-        orphan::{Aim, Farewell, Known, Sweep},
+        orphan::{Aim, DeletionResult, Known, Sweep},
         page::{Cursor, Page, Query},
         point::Point,
         restoration::Restoration,
@@ -295,14 +295,14 @@ impl Store for TappedStore {
     async fn orphans_answered(
         &self,
         key: &RequestKey,
-    ) -> Result<Option<Vec<Farewell>>, StoreError> {
+    ) -> Result<Option<Vec<DeletionResult>>, StoreError> {
         read!(self, self.store.orphans_answered(key))
     }
 
     async fn orphans_answer(
         &self,
         key: &RequestKey,
-        answer: &[Farewell],
+        answer: &[DeletionResult],
     ) -> Result<(), StoreError> {
         write!(self, self.store.orphans_answer(key, answer))
     }

@@ -6,7 +6,7 @@ use crate::{
     domain::{
         error::Error,
         id::Tenant,
-        orphan::{Farewell, KINDS, Orphan, Outcome, Sweep, Why},
+        orphan::{DeletionResult, KINDS, Orphan, Outcome, Sweep, Why},
         sighting::ThingKind,
     },
     service::{Limits, orphan::DeleteOrphans},
@@ -34,7 +34,7 @@ pub(in crate::api) fn orphan(tenant: &Tenant, orphan: Orphan) -> pb::Orphan {
 }
 
 /// What became of one that was to be deleted.
-pub(in crate::api) fn deletion(farewell: Farewell) -> pb::OrphanDeletion {
+pub(in crate::api) fn deletion(farewell: DeletionResult) -> pb::OrphanDeletion {
     let kind = farewell.thing.map(|thing| kind(thing.kind));
     let outcome = match farewell.outcome {
         Outcome::Deleted => orphan_deletion::Outcome::Deleted,

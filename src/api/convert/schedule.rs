@@ -14,7 +14,7 @@ use crate::{
         calendar::USUAL_ZONE,
         error::Error,
         id::{PointId, PointKind, ScheduleId, ServerId},
-        retention::{Fate, Verdict},
+        retention::{PointVerdict, Verdict},
         schedule::{Keep, MissedRuns, Plan, Run, RunCause, RunOutcome, Schedule},
     },
     service::{
@@ -129,14 +129,14 @@ pub(in crate::api) fn run(run: Run) -> pb::ScheduleRun {
 }
 
 /// What retention thinks of one point.
-pub(in crate::api) fn verdict(verdict: &Verdict<PointId>) -> pb::RetentionVerdict {
+pub(in crate::api) fn verdict(verdict: &PointVerdict<PointId>) -> pb::RetentionVerdict {
     let (dr_backup_id, backup_id) = ids(Some(verdict.id));
     pb::RetentionVerdict {
         dr_backup_id,
         backup_id,
-        keep: match verdict.fate {
-            Fate::Stays => true,
-            Fate::Goes => false,
+        keep: match verdict.verdict {
+            Verdict::Keep => true,
+            Verdict::Delete => false,
         },
         reasons: verdict.reasons.iter().map(ToString::to_string).collect(),
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Fate, Point, Reason, Verdict};
+use super::{Point, PointVerdict, Reason, Verdict};
 
 /// Where the parent of each point stands.
 pub(super) fn parents<I: Ord>(points: &[&Point<I>]) -> Vec<Option<usize>> {
@@ -18,14 +18,17 @@ pub(super) fn parents<I: Ord>(points: &[&Point<I>]) -> Vec<Option<usize>> {
 }
 
 /// Lets the ancestors of whatever stays stay. Each climb ends where an earlier one has been.
-pub(super) fn keep_ancestors<I: Clone>(verdicts: &mut [Verdict<I>], parents: &[Option<usize>]) {
+pub(super) fn keep_ancestors<I: Clone>(
+    verdicts: &mut [PointVerdict<I>],
+    parents: &[Option<usize>],
+) {
     for start in 0..verdicts.len() {
         let mut child = start;
-        while verdicts[child].fate == Fate::Stays
+        while verdicts[child].verdict == Verdict::Keep
             && let Some(parent) = parents[child]
-            && verdicts[parent].fate == Fate::Goes
+            && verdicts[parent].verdict == Verdict::Delete
         {
-            verdicts[parent].fate = Fate::Stays;
+            verdicts[parent].verdict = Verdict::Keep;
             verdicts[parent].reasons = vec![Reason::ParentOf(verdicts[child].id.clone())];
             child = parent;
         }
@@ -33,8 +36,11 @@ pub(super) fn keep_ancestors<I: Clone>(verdicts: &mut [Verdict<I>], parents: &[O
 }
 
 /// Those that go: from the oldest root to the newest, and each with its descendants before it.
-pub(super) fn deletion_order<I>(verdicts: &[Verdict<I>], parents: &[Option<usize>]) -> Vec<usize> {
-    let goes = |position: &usize| verdicts[*position].fate == Fate::Goes;
+pub(super) fn deletion_order<I>(
+    verdicts: &[PointVerdict<I>],
+    parents: &[Option<usize>],
+) -> Vec<usize> {
+    let goes = |position: &usize| verdicts[*position].verdict == Verdict::Delete;
     let mut children = vec![Vec::new(); verdicts.len()];
     let mut roots = Vec::new();
     for position in (0..verdicts.len()).filter(goes) {
@@ -57,14 +63,14 @@ pub(super) fn deletion_order<I>(verdicts: &[Verdict<I>], parents: &[Option<usize
 }
 
 /// Lets stay what no order of deletion reached. Only broken data has such points.
-pub(super) fn keep_circular<I>(verdicts: &mut [Verdict<I>], deletions: &[usize]) {
+pub(super) fn keep_circular<I>(verdicts: &mut [PointVerdict<I>], deletions: &[usize]) {
     let mut reached = vec![false; verdicts.len()];
     for position in deletions {
         reached[*position] = true;
     }
     for (verdict, reached) in verdicts.iter_mut().zip(reached) {
-        if verdict.fate == Fate::Goes && !reached {
-            verdict.fate = Fate::Stays;
+        if verdict.verdict == Verdict::Delete && !reached {
+            verdict.verdict = Verdict::Keep;
             verdict.reasons = vec![Reason::Circular];
         }
     }

@@ -171,7 +171,7 @@ proptest! {
         let judgement = judge(&points, &policy, now());
         let stays = oracle(&points, &policy);
         for verdict in &judgement.verdicts {
-            prop_assert_eq!(verdict.fate == Fate::Stays, stays.contains(&verdict.id), "{:?}", verdict);
+            prop_assert_eq!(verdict.verdict == Verdict::Keep, stays.contains(&verdict.id), "{:?}", verdict);
             prop_assert!(!verdict.reasons.is_empty());
         }
         prop_assert_eq!(judgement.verdicts.len(), points.len());

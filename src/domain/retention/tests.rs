@@ -61,7 +61,7 @@ fn told(points: &[Point<u32>], policy: &Policy, id: u32) -> String {
         .find(|verdict| verdict.id == id)
         .expect("a verdict");
     let reasons: Vec<String> = verdict.reasons.iter().map(ToString::to_string).collect();
-    format!("{:?}: {}", verdict.fate, reasons.join("; "))
+    format!("{:?}: {}", verdict.verdict, reasons.join("; "))
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn periods_keep_the_newest_of_each_in_the_zone() {
     let points = dailies(70);
     let judgement = judge(&points, &policy, now());
     let stays: Vec<u32> = (judgement.verdicts.iter())
-        .filter(|verdict| verdict.fate == Fate::Stays)
+        .filter(|verdict| verdict.verdict == Verdict::Keep)
         .map(|verdict| verdict.id)
         .collect();
     // 23 November 2026 is a Monday.

@@ -198,7 +198,7 @@ fn a_status_that_nobody_knows_is_waited_for_and_told() {
             data_timestamp: None,
             volume: None,
         };
-        assert_eq!(sighting.verdict(), Verdict::Waiting);
+        assert_eq!(sighting.verdict(), Readiness::Waiting);
         let waits_for = sighting.what_it_waits_for().unwrap_or_default();
         assert!(waits_for.contains(told), "{waits_for}");
         assert_eq!(waits_for.is_empty(), told.is_empty(), "{waits_for}");

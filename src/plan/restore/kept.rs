@@ -14,7 +14,7 @@ use crate::{
         effect::{Effect, EffectState},
         fault::{Fault, FaultKind},
     },
-    plan::draft::{Draft, key_of_try},
+    plan::decision_builder::{DecisionBuilder, key_of_try},
 };
 
 /// How far the wishes of a port have come.
@@ -39,14 +39,16 @@ pub(super) struct Lost {
 }
 
 /// What has become of the wishes of a port by now.
-pub(super) fn tried(next: &Draft<'_>, index: usize, wishes: &Kept) -> Tried {
+pub(super) fn tried(decision: &DecisionBuilder<'_>, index: usize, wishes: &Kept) -> Tried {
     let mut kept = wishes.clone();
     let mut lost = Vec::new();
     let mut number = 1;
     // Ends because each refusal takes one wish away at least.
     while !kept.is_empty() {
         let key = key_of_try(&format!("port-{index}-kept"), number);
-        let refused = next.effect(&key).filter(|effect| was_wish_refused(effect));
+        let refused = decision
+            .effect(&key)
+            .filter(|effect| was_wish_refused(effect));
         match refused.and_then(|effect| effect.fault.as_ref()) {
             None => return Tried { key, kept, lost },
             Some(fault) => lost.extend(fall(&mut kept, fault)),

@@ -13,7 +13,7 @@ use crate::{
         restoration::RestorePlanInput,
     },
     plan::{
-        draft::{Draft, Step, Stop},
+        decision_builder::{DecisionBuilder, Step, Stop},
         layout::Layout,
     },
 };
@@ -26,7 +26,7 @@ fn key_of(parent: usize) -> String {
 /// Makes the trunks, and lets go of the sub ports of those that are refused. `ports` are the ports that
 /// stand, each with its place.
 pub(super) fn create(
-    next: &mut Draft<'_>,
+    decision: &mut DecisionBuilder<'_>,
     input: &RestorePlanInput,
     layout: &Layout,
     ports: &[(usize, &Effect)],
@@ -56,14 +56,14 @@ pub(super) fn create(
             description: trunk.description.clone(),
             down: trunk.down,
         };
-        wishes.push(next.wish(key_of(*parent), request, Disposal::Product));
+        wishes.push(decision.wish(key_of(*parent), request, Disposal::Product));
     }
-    next.all_that_can(wishes)?;
+    decision.all_that_can(wishes)?;
     let mut pending = false;
     for (parent, _, places) in trunks {
-        if next.effect(&key_of(parent)).is_some_and(was_refused) {
+        if decision.effect(&key_of(parent)).is_some_and(was_refused) {
             for port in places.filter_map(at) {
-                pending |= next.gone(port).is_err();
+                pending |= decision.gone(port).is_err();
             }
         }
     }
@@ -71,11 +71,14 @@ pub(super) fn create(
 }
 
 /// Gives the trunks that stand their names and tags.
-pub(super) fn names(next: &Draft<'_>, manifest: &Manifest) -> Vec<crate::domain::decision::Wish> {
+pub(super) fn names(
+    decision: &DecisionBuilder<'_>,
+    manifest: &Manifest,
+) -> Vec<crate::domain::decision::DesiredEffect> {
     let trunks = manifest.trunks().into_iter();
     trunks
         .filter_map(|(parent, trunk, _)| {
-            let made = next.effect(&key_of(parent))?;
+            let made = decision.effect(&key_of(parent))?;
             if was_refused(made) {
                 return None;
             }
@@ -85,7 +88,7 @@ pub(super) fn names(next: &Draft<'_>, manifest: &Manifest) -> Vec<crate::domain:
                 tags: trunk.tags.clone(),
             };
             let key = format!("{}-name", key_of(parent));
-            Some(next.wish(key, request, Disposal::Keep))
+            Some(decision.wish(key, request, Disposal::Keep))
         })
         .collect()
 }
@@ -93,7 +96,12 @@ pub(super) fn names(next: &Draft<'_>, manifest: &Manifest) -> Vec<crate::domain:
 /// What of the port at a place is to be as it was. A VLAN interface of a guest has the MAC address of the
 /// card under it, unless it was given another one: so a sub port that had the address of its parent gets
 /// the one that its parent gets, kept or not.
-pub(super) fn kept(next: &Draft<'_>, manifest: &Manifest, layout: &Layout, place: usize) -> Kept {
+pub(super) fn kept(
+    decision: &DecisionBuilder<'_>,
+    manifest: &Manifest,
+    layout: &Layout,
+    place: usize,
+) -> Kept {
     let own = layout.ports[place].kept.clone();
     let mut trunks = manifest.trunks().into_iter();
     let Some((parent, _, _)) = trunks.find(|(_, _, places)| places.contains(&place)) else {
@@ -103,8 +111,8 @@ pub(super) fn kept(next: &Draft<'_>, manifest: &Manifest, layout: &Layout, place
     if facts.mac.is_empty() || !facts.mac.eq_ignore_ascii_case(&of_parent.mac) {
         return own;
     }
-    let key = kept::tried(next, parent, &layout.ports[parent].kept).key;
-    match next.effect(&key).and_then(|made| made.fact.as_ref()) {
+    let key = kept::tried(decision, parent, &layout.ports[parent].kept).key;
+    match decision.effect(&key).and_then(|made| made.fact.as_ref()) {
         Some(Fact::Port { mac, .. }) if !mac.is_empty() => Kept {
             mac: Some(mac.clone()),
             ..own

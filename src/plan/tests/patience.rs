@@ -8,7 +8,7 @@ use super::{
 };
 use crate::domain::{
     capture::Capture,
-    decision::{Ending, Wish},
+    decision::{DesiredEffect, Ending},
     effect::{Effect, EffectKind, EffectState, Request},
     fault::{Fault, FaultKind, Service},
     id::EffectKey,
@@ -287,7 +287,7 @@ fn spoil(effect: &mut Effect, key: &str) {
     }
 }
 
-fn volume_filled(wish: &Wish) -> &str {
+fn volume_filled(wish: &DesiredEffect) -> &str {
     wish.request.known_id().expect("a restore")
 }
 

@@ -10,7 +10,7 @@ use super::super::Limits;
 use crate::domain::{
     capture::Capture,
     consistency::{ConsistencyLevel, ServerState},
-    decision::{Decision, Detail, Ending, Wish},
+    decision::{Decision, DesiredEffect, Detail, Ending},
     effect::{Disposal, Effect, EffectKind, EffectState, Fact, Request},
     fault::{Fault, FaultKind, Service},
     id::{
@@ -635,7 +635,7 @@ fn exported(backup: &VolumeBackupId) -> Exported {
 }
 
 /// The row of a wish as the engine writes it before its request leaves.
-pub(super) fn row(operation: &Operation, wish: Wish, ordinal: u32) -> Effect {
+pub(super) fn row(operation: &Operation, wish: DesiredEffect, ordinal: u32) -> Effect {
     Effect {
         name: operation.name_of(&wish.key),
         key: wish.key,

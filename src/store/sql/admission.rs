@@ -27,7 +27,7 @@ use crate::{
 const FIRST_REVISION: i64 = 1;
 
 /// A kind of resource that callers ask for.
-pub(super) trait Kept: Clone + Send + Sync {
+pub(super) trait StoredResource: Clone + Send + Sync {
     /// Its ids.
     type Id: Copy + Send;
 
@@ -52,7 +52,7 @@ pub(super) trait Kept: Clone + Send + Sync {
 }
 
 /// Admits a new resource, with the operation that makes it, where one does.
-pub(super) async fn admit<R: Kept>(
+pub(super) async fn admit<R: StoredResource>(
     conn: &mut Conn,
     key: Option<&RequestKey>,
     new: R,
@@ -71,7 +71,7 @@ pub(super) async fn admit<R: Kept>(
 }
 
 /// Writes a new resource with its first event, and with the operation that makes it, where one does.
-pub(super) async fn begin<R: Kept>(
+pub(super) async fn begin<R: StoredResource>(
     conn: &mut Conn,
     mut new: R,
     operation: Option<&Operation>,
@@ -103,7 +103,7 @@ pub(super) async fn take_in(
 }
 
 /// Changes a resource, with the operation that follows, where one does.
-pub(super) async fn change<R: Kept>(
+pub(super) async fn change<R: StoredResource>(
     conn: &mut Conn,
     key: Option<&RequestKey>,
     wanted: R,
@@ -129,7 +129,7 @@ pub(super) async fn change<R: Kept>(
 }
 
 /// What a repeat of a request of this key answers, if one was admitted before.
-pub(super) async fn answered<R: Kept>(
+pub(super) async fn answered<R: StoredResource>(
     conn: &mut Conn,
     key: &RequestKey,
 ) -> Result<Option<R>, StoreError> {
@@ -140,7 +140,10 @@ pub(super) async fn answered<R: Kept>(
 }
 
 /// What a repeat of an earlier request answers.
-pub(super) async fn before<R: Kept>(conn: &mut Conn, before: Before) -> Result<R, StoreError> {
+pub(super) async fn before<R: StoredResource>(
+    conn: &mut Conn,
+    before: Before,
+) -> Result<R, StoreError> {
     let gone = StoreError::NotFound(before.about);
     let Some(id) = R::id_of(before.about) else {
         return Err(gone);
@@ -170,7 +173,7 @@ pub(super) async fn keep_present(
     }
 }
 
-async fn keep_one<R: Kept>(
+async fn keep_one<R: StoredResource>(
     conn: &mut Conn,
     key: Option<&RequestKey>,
     id: R::Id,
@@ -234,7 +237,7 @@ async fn check_not_built_upon(
     }
 }
 
-impl Kept for Point {
+impl StoredResource for Point {
     type Id = PointId;
 
     fn about(&self) -> ResourceId {
@@ -283,7 +286,7 @@ impl Kept for Point {
     }
 }
 
-impl Kept for Restoration {
+impl StoredResource for Restoration {
     type Id = RestorationId;
 
     fn about(&self) -> ResourceId {
@@ -330,7 +333,7 @@ impl Kept for Restoration {
     }
 }
 
-impl Kept for Schedule {
+impl StoredResource for Schedule {
     type Id = ScheduleId;
 
     fn about(&self) -> ResourceId {

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         effect::{EffectKind, Request},
         id::{OperationId, Tenant},
-        orphan::{Farewell, Known},
+        orphan::{DeletionResult, Known},
         sighting::ThingKind,
         time::Timestamp,
     },
@@ -226,7 +226,7 @@ async fn held_by_resources(
 pub(super) async fn answered(
     conn: &mut Conn,
     key: &RequestKey,
-) -> Result<Option<Vec<Farewell>>, StoreError> {
+) -> Result<Option<Vec<DeletionResult>>, StoreError> {
     let row: Option<(String, Option<String>)> = requests::table
         .find((key.method, &key.id))
         .select((requests::digest, requests::answer))
@@ -244,7 +244,7 @@ pub(super) async fn answered(
 pub(super) async fn answer(
     conn: &mut Conn,
     key: &RequestKey,
-    answer: &[Farewell],
+    answer: &[DeletionResult],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     diesel::insert_into(requests::table)

@@ -81,7 +81,7 @@ const GOOD: &str = "Available";
 )]
 #[derive(AsChangeset)]
 #[diesel(table_name = points)]
-struct Told {
+struct Changeset {
     state: String,
     runtime_state: String,
     progress: String,
@@ -333,7 +333,7 @@ pub(super) async fn tell(
 ) -> Result<Event, StoreError> {
     let detail = written_detail(id, news)?;
     let verification = news.report.verification.as_ref();
-    let told = Told {
+    let told = Changeset {
         state: news.state.name().to_owned(),
         runtime_state: news.report.runtime_state.clone(),
         progress: json(&news.report.progress)?,

@@ -61,7 +61,7 @@ struct Row {
 )]
 #[derive(AsChangeset)]
 #[diesel(table_name = restorations)]
-struct Told {
+struct Changeset {
     state: String,
     runtime_state: String,
     progress: String,
@@ -323,7 +323,7 @@ pub(super) async fn tell(
     news: &ResourceUpdate,
     ending: &Ending,
 ) -> Result<(Event, Option<PointId>), StoreError> {
-    let told = Told {
+    let told = Changeset {
         state: news.state.name().to_owned(),
         runtime_state: news.report.runtime_state.clone(),
         progress: json(&news.report.progress)?,

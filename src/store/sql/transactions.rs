@@ -14,7 +14,7 @@ use crate::{
         event::Event,
         id::{InstanceId, OperationId, PointId, ResourceId, RestorationId, Tenant},
         operation::{Leftover, Operation, UnderWay},
-        orphan::{Aim, Farewell, Known, Sweep},
+        orphan::{Aim, DeletionResult, Known, Sweep},
         page::{Page, Query},
         point::Point,
         restoration::Restoration,
@@ -279,7 +279,7 @@ impl Store for Db {
     async fn orphans_answered(
         &self,
         key: &RequestKey,
-    ) -> Result<Option<Vec<Farewell>>, StoreError> {
+    ) -> Result<Option<Vec<DeletionResult>>, StoreError> {
         let key = key.clone();
         self.read(move |conn| async move { orphan::answered(conn, &key).await }.boxed())
             .await
@@ -288,7 +288,7 @@ impl Store for Db {
     async fn orphans_answer(
         &self,
         key: &RequestKey,
-        answer: &[Farewell],
+        answer: &[DeletionResult],
     ) -> Result<(), StoreError> {
         let (key, answer) = (key.clone(), answer.to_vec());
         let now = self.clock().now();

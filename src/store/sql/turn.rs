@@ -251,7 +251,7 @@ async fn check_open(conn: &mut Handle<'_>, turns: &[(&Lane, &Turn)]) -> Result<(
 }
 
 /// What was told of one resource.
-struct Told {
+struct Written {
     event: Event,
     /// The point, where the resource restores one.
     restored: Option<PointId>,
@@ -260,7 +260,7 @@ struct Told {
 async fn tell_all(
     conn: &mut Handle<'_>,
     updates: &[(&Turn, &ResourceUpdate)],
-) -> Result<Vec<Told>, StoreError> {
+) -> Result<Vec<Written>, StoreError> {
     let told = dialect::each!(conn, updates, |(turn, update)| tell(conn, turn, update));
     Ok(told)
 }
@@ -269,15 +269,15 @@ async fn tell(
     conn: &mut Handle<'_>,
     turn: &Turn,
     update: &ResourceUpdate,
-) -> Result<Told, StoreError> {
+) -> Result<Written, StoreError> {
     match turn.resource {
-        ResourceId::Point(id) => Ok(Told {
+        ResourceId::Point(id) => Ok(Written {
             event: point::tell(conn, id, update, &turn.ending).await?,
             restored: None,
         }),
         ResourceId::Restoration(id) => {
             let (event, restored) = restoration::tell(conn, id, update, &turn.ending).await?;
-            Ok(Told { event, restored })
+            Ok(Written { event, restored })
         }
         ResourceId::Schedule(_) => Err(no_operation(turn.resource)),
     }

@@ -13,7 +13,7 @@ use drbackup::{
         inventory::{AdminReach, Right},
         manifest::{Properties, SecurityGroupRule},
         record::BackupRecord,
-        sighting::{Sighting, Thing, ThingKind, Verdict},
+        sighting::{Readiness, Sighting, Thing, ThingKind},
     },
     openstack::limits::Limits,
     port::cloud::{Answer, Cloud},
@@ -128,8 +128,8 @@ pub(super) async fn ready(stage: &Stage, tenant: &Tenant, kind: ThingKind, id: &
     until(&format!("{} {id} is ready", kind.noun()), async || {
         let things = stage.cloud.things_list(tenant, kind).await.expect("a list");
         let seen = things.into_iter().find(|seen| seen.thing.id == id)?;
-        assert_ne!(seen.verdict(), Verdict::Broken, "{seen:?}");
-        (seen.verdict() == Verdict::Ready).then_some(seen)
+        assert_ne!(seen.verdict(), Readiness::Broken, "{seen:?}");
+        (seen.verdict() == Readiness::Ready).then_some(seen)
     })
     .await
 }
@@ -614,7 +614,7 @@ async fn address_that_is_taken_is_a_conflict(stage: &Stage) {
             .iter()
             .find(|seen| seen.thing.id == id)
             .expect("the port");
-        assert_eq!((seen.name.as_str(), seen.verdict()), ("", Verdict::Ready));
+        assert_eq!((seen.name.as_str(), seen.verdict()), ("", Readiness::Ready));
         remove(stage, tenant, ThingKind::Port, &id).await;
         ground
             .remove("network", &format!("networks/{network}"))

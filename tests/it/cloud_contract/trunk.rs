@@ -6,7 +6,7 @@ use drbackup::{
         effect::{Request, SubPort},
         fault::FaultKind,
         id::{PortId, TrunkId},
-        sighting::{Thing, ThingKind, Verdict},
+        sighting::{Readiness, Thing, ThingKind},
     },
     port::cloud::Cloud as _,
 };
@@ -52,7 +52,7 @@ pub(super) async fn port_of_a_trunk_stays_as_long_as_it(stage: &Stage) {
         let seen = seen.expect("a list");
         let seen = seen.iter().find(|seen| seen.thing.id == made);
         let seen = seen.expect("the trunk");
-        assert_eq!((&seen.name, seen.verdict()), (&name, Verdict::Ready));
+        assert_eq!((&seen.name, seen.verdict()), (&name, Readiness::Ready));
         assert!(seen.created.is_some());
 
         let (_, found) = ground

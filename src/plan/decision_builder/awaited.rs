@@ -4,7 +4,7 @@
 //! The planner's own phase cannot tell it. Once the clean-up has begun the planner is run over what is left
 //! of its work, and stops at the first line that misses something.
 
-use super::{Draft, cleans, standing, unswept_of, was_done};
+use super::{DecisionBuilder, cleans, standing, unswept_of, was_done};
 use crate::domain::{
     effect::{Effect, EffectState, Request},
     sighting::ThingKind,
@@ -13,7 +13,7 @@ use crate::domain::{
 /// So many things that are waited for are named.
 const NAMED_MAX: usize = 3;
 
-impl<'a> Draft<'a> {
+impl<'a> DecisionBuilder<'a> {
     /// What was waited for when the deadline passed: of all that did not come to its end the newest, since
     /// a planner wishes for nothing before what it builds on is there. An answer that is also told after
     /// the clean-up, because what was cut short keeps the fault that says so.

@@ -1,10 +1,10 @@
 //! What somebody else has come to use by the time its turn to go comes: it stays, and is told; it may not
 //! know what any of it is for.
 
-use super::{Draft, Step, Stop, noun_of};
+use super::{DecisionBuilder, Step, Stop, noun_of};
 use crate::{
     domain::{
-        decision::Wish,
+        decision::DesiredEffect,
         effect::{Effect, EffectKind, EffectState, Request},
         sighting::ThingKind,
     },
@@ -31,10 +31,10 @@ pub(super) fn standing(effect: &Effect) -> Option<String> {
     Some(format!("{called}: {}", hold.by))
 }
 
-impl Draft<'_> {
+impl DecisionBuilder<'_> {
     /// Deletions, all asked for before any is waited for; answers when nothing is left of the things but
     /// those that others use.
-    pub(in crate::plan) fn all_unless_held(&mut self, wishes: Vec<Wish>) -> Step<()> {
+    pub(in crate::plan) fn all_unless_held(&mut self, wishes: Vec<DesiredEffect>) -> Step<()> {
         let (ledger, limits) = (self.ledger, self.limits);
         let mut waited_for = Vec::with_capacity(wishes.len());
         let mut left = Ok(());

@@ -4,7 +4,7 @@
 //! Pending, done or refused, there is nothing to do with the answer to such a request: the next look at
 //! the thing tells.
 
-use super::{Draft, Step, Stop};
+use super::{DecisionBuilder, Step, Stop};
 use crate::domain::{
     effect::{Disposal, Effect, EffectKind, EffectState, Request},
     fault::FaultKind,
@@ -13,7 +13,7 @@ use crate::domain::{
     time::Timestamp,
 };
 
-impl Draft<'_> {
+impl DecisionBuilder<'_> {
     /// What must go and cannot, because a service's death left it in a status that forbids it for good,
     /// gets another status from an admin. Everything that was built on it was wished for later, so it is
     /// gone or done by now. What somebody uses is never forced: see [`is_left_by_a_death`].

@@ -13,7 +13,7 @@ use std::{collections::BTreeSet, time::Duration};
 use self::held::stays;
 use super::{Limits, is_gone};
 use crate::domain::{
-    decision::{Decision, Detail, Ending, Wish},
+    decision::{Decision, DesiredEffect, Detail, Ending},
     effect::{Disposal, Effect, EffectKind, EffectState, Request},
     error::OperationError,
     id::{EffectKey, Tenant},
@@ -45,7 +45,7 @@ impl Stop {
 pub(super) type Step<T> = Result<T, Stop>;
 
 /// The decision while it is being made.
-pub(super) struct Draft<'a> {
+pub(super) struct DecisionBuilder<'a> {
     limits: &'a Limits,
     operation: &'a Operation,
     ledger: &'a Ledger,
@@ -62,7 +62,7 @@ pub(super) struct Draft<'a> {
     kept: BTreeSet<EffectKey>,
 }
 
-impl<'a> Draft<'a> {
+impl<'a> DecisionBuilder<'a> {
     pub(super) fn new(
         limits: &'a Limits,
         operation: &'a Operation,
@@ -180,7 +180,7 @@ impl<'a> Draft<'a> {
         key: impl Into<String>,
         request: Request,
         disposal: Disposal,
-    ) -> Wish {
+    ) -> DesiredEffect {
         Self::wish_in(self.tenant().clone(), key, request, disposal)
     }
 
@@ -190,8 +190,8 @@ impl<'a> Draft<'a> {
         key: impl Into<String>,
         request: Request,
         disposal: Disposal,
-    ) -> Wish {
-        Wish {
+    ) -> DesiredEffect {
+        DesiredEffect {
             key: EffectKey::new(key),
             tenant,
             request,
@@ -200,7 +200,7 @@ impl<'a> Draft<'a> {
     }
 
     /// One effect: answers when it is done.
-    pub(super) fn one(&mut self, wish: Wish) -> Step<&'a Effect> {
+    pub(super) fn one(&mut self, wish: DesiredEffect) -> Step<&'a Effect> {
         let ledger = self.ledger;
         match ledger.get(&wish.key) {
             Some(effect) if has_served(effect) => Ok(effect),
@@ -223,7 +223,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Many effects, all asked for before any is waited for; answers when all are done.
-    pub(super) fn all(&mut self, wishes: Vec<Wish>) -> Step<Vec<&'a Effect>> {
+    pub(super) fn all(&mut self, wishes: Vec<DesiredEffect>) -> Step<Vec<&'a Effect>> {
         let total = wishes.len();
         let mut done = Vec::with_capacity(total);
         for wish in wishes {
@@ -243,9 +243,9 @@ impl<'a> Draft<'a> {
 
     /// Many effects that are worth less than what is there already: answers when each is done, or was
     /// refused, which ends nothing. What was refused is for the planner to tell.
-    pub(super) fn all_that_can(&mut self, wishes: Vec<Wish>) -> Step<()> {
+    pub(super) fn all_that_can(&mut self, wishes: Vec<DesiredEffect>) -> Step<()> {
         let ledger = self.ledger;
-        let refused = |wish: &Wish| {
+        let refused = |wish: &DesiredEffect| {
             let effect = ledger.get(&wish.key);
             effect.is_some_and(|effect| effect.state == EffectState::Failed)
         };
