@@ -6,10 +6,9 @@ use drbackup::{
     domain::{
         capture::Capture,
         decision::{Detail, Ending, Report},
-        dr_backup::{DrBackup, DrBackupDetail, VolumeBackup},
         effect::{Disposal, Effect, EffectState, Request},
         id::{
-            CloudName, DrBackupId, EffectKey, FlavorId, NetworkId, OperationId, ProjectId,
+            CloudName, EffectKey, FlavorId, NetworkId, OperationId, PointId, PointKind, ProjectId,
             ResourceId, SecurityGroupId, ServerId, SubnetId, Tenant, VolumeBackupId, VolumeId,
         },
         keeping::Keeping,
@@ -19,9 +18,12 @@ use drbackup::{
             SecurityGroupFacts, SecurityGroupRule, VolumeFacts,
         },
         operation::{Ask, Operation},
+        point::{Content, Head, Point, PointDetail},
         progress::{Progress, VolumeProgress},
         record::BackupRecord,
         time::Timestamp,
+        verification::Verification,
+        volume_backup::VolumeBackup,
     },
     port::{
         clock::Clock,
@@ -62,32 +64,26 @@ pub(crate) fn tenant(number: usize) -> Tenant {
 }
 
 /// A DR backup that was just asked for, with its operation.
-pub(crate) fn scheduled(tenant: &Tenant, number: usize) -> (DrBackup, Operation) {
+pub(crate) fn scheduled(tenant: &Tenant, number: usize) -> (Point, Operation) {
     let now = SystemClock.now();
-    let id = DrBackupId(Uuid::now_v7());
+    let id = PointId::dr(Uuid::now_v7());
     let server = ServerId::new(Uuid::now_v7().to_string());
-    let backup = DrBackup {
+    let backup = Point {
         id,
         name: format!("backup-{number:06}"),
         description: "nightly".to_owned(),
         tenant: tenant.clone(),
         server: server.clone(),
         instance_name: format!("instance-{number:06}"),
-        capture: Capture::Snapshot,
+        capture: Some(Capture::Snapshot),
         keeping: Keeping::default(),
-        state: State::CreationScheduled,
-        runtime_state: "Scheduled".to_owned(),
-        progress: Progress::default(),
-        error: None,
-        detail: DrBackupDetail::default(),
-        created: now,
-        updated: now,
-        revision: 1,
-        verification: drbackup::domain::verification::Verification::default(),
+        head: Head::scheduled(now),
+        detail: PointDetail::none(PointKind::Dr),
+        verification: Verification::default(),
     };
     let operation = Operation {
         id: OperationId(Uuid::now_v7()),
-        resource: ResourceId::DrBackup(id),
+        resource: ResourceId::Point(id),
         tenant: tenant.clone(),
         ask: Ask::CreateDrBackup {
             server,
@@ -166,7 +162,7 @@ pub(crate) fn end(operation: &Operation, server: &ServerId) -> Turn {
     if let Some(update) = &mut turn.update {
         update.state = State::Ok;
         "Available".clone_into(&mut update.report.runtime_state);
-        update.report.detail = Some(Detail::DrBackup(Box::new(detail)));
+        update.report.detail = Some(Detail::Point(Box::new(detail)));
         update.detail_changed = true;
     }
     turn
@@ -194,7 +190,7 @@ fn progress(step: u32) -> Progress {
 }
 
 /// What a DR backup of an ordinary instance holds.
-pub(crate) fn detail(tenant: &Tenant, server: &ServerId) -> DrBackupDetail {
+pub(crate) fn detail(tenant: &Tenant, server: &ServerId) -> PointDetail {
     let volumes: Vec<VolumeFacts> = (0..VOLUMES).map(volume).collect();
     let backups = volumes.iter().map(|volume| VolumeBackup {
         id: VolumeBackupId::new(Uuid::now_v7().to_string()),
@@ -211,8 +207,8 @@ pub(crate) fn detail(tenant: &Tenant, server: &ServerId) -> DrBackupDetail {
         }),
         inherited: false,
     });
-    DrBackupDetail {
-        volume_backups: backups.collect(),
+    PointDetail {
+        content: Content::Dr(backups.collect()),
         manifest: Some(Box::new(manifest(tenant, server, volumes))),
         consistency: None,
         capture_duration: None,

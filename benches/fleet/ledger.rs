@@ -137,9 +137,7 @@ impl Busy {
             let mut made = Vec::new();
             for number in 0..operations {
                 let (backup, operation) = backups::scheduled(&tenant, number);
-                store
-                    .dr_backup_admit(None, backup, operation.clone())
-                    .await?;
+                store.point_admit(None, backup, operation.clone()).await?;
                 made.push(operation);
             }
             busy.push((tenant, made));

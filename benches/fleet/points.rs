@@ -166,9 +166,7 @@ pub(crate) async fn fill(database: &str, count: usize) -> anyhow::Result<Vec<Str
         .map(|(backup, operation)| {
             let store = &store;
             async move {
-                store
-                    .dr_backup_admit(None, backup, operation.clone())
-                    .await?;
+                store.point_admit(None, backup, operation.clone()).await?;
                 anyhow::Ok(operation)
             }
         })

@@ -4,7 +4,10 @@ use tonic::{Request, Response, Status};
 
 use super::{
     common::answered,
-    convert::{cloud, dr_backup::tenant, fields::Fields},
+    convert::{
+        cloud,
+        fields::{Fields, tenant},
+    },
     filter, page,
     pb::{self, cloud_service_server::CloudService},
 };

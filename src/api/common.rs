@@ -1,9 +1,16 @@
 //! What the doors of several resources do alike; it may not know any of them.
 
 use tonic::{Response, Status};
+use uuid::Uuid;
 
-use super::{convert::fields::Fields, pb, status::status};
-use crate::{domain::error::Error, service::Limits};
+use super::{convert::fields::Fields, filter, page, pb, status::status};
+use crate::{
+    domain::{
+        error::Error,
+        page::{Filter, Query},
+    },
+    service::Limits,
+};
 
 /// Rows of a page in which each row has everything: what clients take in one message.
 const FULL_PAGE: u32 = 100;
@@ -26,12 +33,62 @@ pub(super) fn most_rows(limits: &Limits, full: bool) -> u32 {
     }
 }
 
-/// Checks where a stream is to begin.
-pub(super) fn from_sequence(fields: &mut Fields<'_>, given: i64) -> u64 {
-    fields.take(
-        "from_sequence",
-        u64::try_from(given).map_err(|_| "is negative"),
-    )
+/// What a list of ours is asked for.
+pub(super) struct List<'a> {
+    /// The method, to which the tokens of its pages belong.
+    pub(super) method: &'a str,
+    /// What narrows it.
+    pub(super) filter: &'a str,
+    /// By what it is ordered.
+    pub(super) order_by: &'a str,
+    /// Which page.
+    pub(super) page_token: &'a str,
+    /// Rows of a page.
+    pub(super) page_size: i32,
+}
+
+impl List<'_> {
+    /// The question that a page answers, with its `filter` read; at most `most` rows.
+    pub(super) fn query(
+        &self,
+        mut fields: Fields<'_>,
+        limits: &Limits,
+        most: u32,
+        filter: impl Fn(&str) -> Result<Filter, String>,
+    ) -> Result<(page::Question, Query), Error> {
+        let question =
+            page::Question::new(&[self.method, self.filter.trim(), self.order_by.trim()]);
+        let size = page::size(self.page_size, limits.page_default, most);
+        let query = Query {
+            filter: fields.take("filter", filter(self.filter)),
+            order: fields.take("order_by", filter::order(self.order_by)),
+            after: fields.take("page_token", page::cursor(&question, self.page_token)),
+            skip: 0,
+            limit: fields.take("page_size", size),
+        };
+        fields.done().map(|()| (question, query))
+    }
+}
+
+/// The id of ours in a request that has nothing else to check.
+pub(super) fn our_id(limits: &Limits, given: &str) -> Result<Uuid, Error> {
+    let mut fields = Fields::new(limits);
+    let id = fields.id("id", given);
+    fields.done().map(|()| id)
+}
+
+/// What is to be watched, and where its stream is to begin.
+pub(super) fn watched(
+    limits: &Limits,
+    id: &str,
+    from_sequence: i64,
+) -> Result<(Uuid, u64), Status> {
+    let mut fields = Fields::new(limits);
+    let id = fields.id("id", id);
+    let sequence = u64::try_from(from_sequence).map_err(|_| "is negative");
+    let sequence = fields.take("from_sequence", sequence);
+    fields.done().map_err(|error| status(&error))?;
+    Ok((id, sequence))
 }
 
 /// The answer to a call.

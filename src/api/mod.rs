@@ -11,6 +11,7 @@ mod filter;
 mod orphan;
 mod page;
 pub mod pb;
+mod point;
 mod point_summary;
 mod restoration;
 mod schedule;

@@ -5,7 +5,10 @@ use tonic::{Request, Response, Status};
 use super::{
     cloud::{Asked, Cut},
     common::answered,
-    convert::{dr_backup::tenant, fields::Fields, orphan},
+    convert::{
+        fields::{Fields, tenant},
+        orphan,
+    },
     pb::{self, orphan_service_server::OrphanService},
 };
 use crate::{

@@ -4,18 +4,16 @@ use tonic::{Request, Response, Status};
 
 use super::{
     answers::Answers,
-    common::{answered, from_sequence},
+    common::{List, answered, our_id, watched},
     convert::{fields::Fields, manifest::manifest, restoration},
     filter, page,
     pb::{self, restoration_service_server::RestorationService},
-    status::status,
     watch::{EventStream, Watches},
 };
 use crate::{
     domain::{
         error::Error,
         id::{InstanceId, ResourceId, RestorationId},
-        page::Query,
     },
     service::Service,
 };
@@ -65,7 +63,7 @@ impl Restorations {
     }
 
     async fn get(&self, message: pb::GetRestorationRequest) -> Result<pb::Restoration, Error> {
-        let id = self.id("id", &message.id)?;
+        let id = RestorationId(our_id(self.service.limits(), &message.id)?);
         let version = self.service.version();
         let whole = async {
             let found = self.service.restoration_get(id).await?;
@@ -79,21 +77,15 @@ impl Restorations {
         message: pb::ListRestorationsRequest,
     ) -> Result<pb::ListRestorationsResponse, Error> {
         let limits = self.service.limits();
-        let question = page::Question::new(&[
-            "ListRestorations",
-            message.filter.trim(),
-            message.order_by.trim(),
-        ]);
-        let mut fields = Fields::new(limits);
-        let size = page::size(message.page_size, limits.page_default, limits.page_max);
-        let query = Query {
-            filter: fields.take("filter", filter::restorations(&message.filter)),
-            order: fields.take("order_by", filter::order(&message.order_by)),
-            after: fields.take("page_token", page::cursor(&question, &message.page_token)),
-            skip: 0,
-            limit: fields.take("page_size", size),
+        let list = List {
+            method: "ListRestorations",
+            filter: &message.filter,
+            order_by: &message.order_by,
+            page_token: &message.page_token,
+            page_size: message.page_size,
         };
-        fields.done()?;
+        let (fields, most) = (Fields::new(limits), limits.page_max);
+        let (question, query) = list.query(fields, limits, most, filter::restorations)?;
         let page = self.service.restorations_list(query).await;
         let page = page.map_err(|error| error.within("filter"))?;
         Ok(pb::ListRestorationsResponse {
@@ -167,12 +159,6 @@ impl Restorations {
         }
         fields.done().map(|()| which)
     }
-
-    fn id(&self, field: &str, given: &str) -> Result<RestorationId, Error> {
-        let mut fields = Fields::new(self.service.limits());
-        let id = RestorationId(fields.id(field, given));
-        fields.done().map(|()| id)
-    }
 }
 
 #[tonic::async_trait]
@@ -219,11 +205,9 @@ impl RestorationService for Restorations {
         request: Request<pb::WatchRestorationRequest>,
     ) -> Result<Response<EventStream>, Status> {
         let message = request.into_inner();
-        let mut fields = Fields::new(self.service.limits());
-        let id = RestorationId(fields.id("id", &message.id));
-        let sequence = from_sequence(&mut fields, message.from_sequence);
-        fields.done().map_err(|error| status(&error))?;
-        let resource = ResourceId::Restoration(id);
+        let limits = self.service.limits();
+        let (id, sequence) = watched(limits, &message.id, message.from_sequence)?;
+        let resource = ResourceId::Restoration(RestorationId(id));
         self.watches
             .one(resource, sequence, message.until_settled)
             .await

@@ -3,18 +3,16 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    common::{answered, from_sequence},
+    common::{List, answered, our_id, watched},
     convert::{fields::Fields, schedule},
     filter, page,
     pb::{self, schedule_service_server::ScheduleService},
-    status::status,
     watch::{EventStream, Watches},
 };
 use crate::{
     domain::{
         error::Error,
         id::{ResourceId, ScheduleId},
-        page::Query,
     },
     service::Service,
 };
@@ -52,23 +50,15 @@ impl Schedules {
         message: pb::ListSchedulesRequest,
     ) -> Result<pb::ListSchedulesResponse, Error> {
         let limits = self.service.limits();
-        let mut fields = Fields::new(limits);
-        let question = page::Question::new(&[
-            "ListSchedules",
-            message.filter.trim(),
-            message.order_by.trim(),
-        ]);
-        let query = Query {
-            filter: fields.take("filter", filter::schedules(&message.filter)),
-            order: fields.take("order_by", filter::order(&message.order_by)),
-            after: fields.take("page_token", page::cursor(&question, &message.page_token)),
-            skip: 0,
-            limit: fields.take(
-                "page_size",
-                page::size(message.page_size, limits.page_default, limits.page_max),
-            ),
+        let list = List {
+            method: "ListSchedules",
+            filter: &message.filter,
+            order_by: &message.order_by,
+            page_token: &message.page_token,
+            page_size: message.page_size,
         };
-        fields.done()?;
+        let (fields, most) = (Fields::new(limits), limits.page_max);
+        let (question, query) = list.query(fields, limits, most, filter::schedules)?;
         let page = self.service.schedules_list(query).await;
         let page = page.map_err(|error| error.within("filter"))?;
         Ok(pb::ListSchedulesResponse {
@@ -122,12 +112,6 @@ impl Schedules {
             verdicts: verdicts.map(schedule::verdict).collect(),
         })
     }
-
-    fn id(&self, given: &str) -> Result<ScheduleId, Error> {
-        let mut fields = Fields::new(self.service.limits());
-        let id = ScheduleId(fields.id("id", given));
-        fields.done().map(|()| id)
-    }
 }
 
 /// Asks the service about one schedule and answers with it.
@@ -158,8 +142,8 @@ impl ScheduleService for Schedules {
         &self,
         request: Request<pb::GetScheduleRequest>,
     ) -> Result<Response<pb::Schedule>, Status> {
-        let found = match self.id(&request.into_inner().id) {
-            Ok(id) => self.service.schedule_get(id).await,
+        let found = match our_id(self.service.limits(), &request.into_inner().id) {
+            Ok(id) => self.service.schedule_get(ScheduleId(id)).await,
             Err(error) => Err(error),
         };
         answered(found.map(schedule::schedule))
@@ -230,13 +214,11 @@ impl ScheduleService for Schedules {
         request: Request<pb::WatchScheduleRequest>,
     ) -> Result<Response<EventStream>, Status> {
         let message = request.into_inner();
-        let mut fields = Fields::new(self.service.limits());
-        let id = ScheduleId(fields.id("id", &message.id));
-        let sequence = from_sequence(&mut fields, message.from_sequence);
-        fields.done().map_err(|error| status(&error))?;
+        let limits = self.service.limits();
+        let (id, sequence) = watched(limits, &message.id, message.from_sequence)?;
         // A schedule is always at rest, so a stream over it ends only when it is gone.
         self.watches
-            .one(ResourceId::Schedule(id), sequence, false)
+            .one(ResourceId::Schedule(ScheduleId(id)), sequence, false)
             .await
             .map(Response::new)
     }

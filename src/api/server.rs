@@ -12,17 +12,16 @@ use tonic_health::{
 use tonic_reflection::server::Builder;
 
 use super::{
-    backup::Backups,
     cloud::Clouds,
-    dr_backup::DrBackups,
     orphan::Orphans,
     pb::{
-        DESCRIPTORS, backup_service_server::BackupServiceServer,
+        self, DESCRIPTORS, backup_service_server::BackupServiceServer,
         cloud_service_server::CloudServiceServer, dr_backup_service_server::DrBackupServiceServer,
         orphan_service_server::OrphanServiceServer,
         restoration_service_server::RestorationServiceServer,
         schedule_service_server::ScheduleServiceServer,
     },
+    point::Points,
     restoration::Restorations,
     schedule::Schedules,
     watch::Watches,
@@ -77,9 +76,11 @@ pub async fn door(
     };
     let (health, health_service) = health_reporter();
     health
-        .set_serving::<DrBackupServiceServer<DrBackups>>()
+        .set_serving::<DrBackupServiceServer<Points<pb::DrBackup>>>()
         .await;
-    health.set_serving::<BackupServiceServer<Backups>>().await;
+    health
+        .set_serving::<BackupServiceServer<Points<pb::Backup>>>()
+        .await;
     health
         .set_serving::<RestorationServiceServer<Restorations>>()
         .await;
@@ -93,9 +94,9 @@ pub async fn door(
         .await;
 
     let watches = Watches::new(Arc::new(service.clone()), limits.streams, stop);
-    let dr_backups = DrBackups::new(service.clone(), watches.clone(), limits.answers);
+    let dr_backups = Points::new(service.clone(), watches.clone(), limits.answers);
     let schedules = Schedules::new(service.clone(), watches.clone());
-    let backups = Backups::new(service.clone(), watches.clone(), limits.answers);
+    let backups = Points::new(service.clone(), watches.clone(), limits.answers);
     let restorations = Restorations::new(service.clone(), watches, limits.answers);
     let mut routes = Routes::builder();
     routes

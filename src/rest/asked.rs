@@ -2,7 +2,7 @@
 
 use std::str::FromStr as _;
 
-use super::told;
+use super::{given::Paging, told};
 use crate::{
     domain::{
         error::Error,
@@ -11,16 +11,6 @@ use crate::{
     },
     service::fields::{Fields, brief},
 };
-
-/// The texts of the parameters that page and order a list.
-pub(super) struct Paging {
-    /// Which page, counted from 1.
-    pub(super) page: Option<String>,
-    /// Rows of a page.
-    pub(super) page_size: Option<String>,
-    /// By what.
-    pub(super) order: Option<String>,
-}
 
 /// Sizes of pages.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +34,7 @@ pub(super) fn query(
         u32::try_from(size).unwrap_or(u32::MAX)
     });
     let limit = size.min(sizes.most).max(1);
-    let order = order(&mut fields, paging.order.as_deref());
+    let order = order(&mut fields, paging.o.as_deref());
     fields.done()?;
     let query = Query {
         filter,

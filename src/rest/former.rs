@@ -5,8 +5,8 @@ use axum::http::StatusCode;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    backup, dr_backup,
     given::Id,
+    point,
     problem::{Problem, Refusal},
     restoration,
     server::Face,
@@ -32,7 +32,7 @@ pub(super) fn router() -> OpenApiRouter<Face> {
     responses((status = 410, body = Refusal), (status = 404, body = Refusal))
 )]
 async fn delete_dr_backup(Id(id): Id) -> Problem {
-    went("DELETE", &dr_backup::url(PointId::dr(id)))
+    went("DELETE", &point::url(PointId::dr(id)))
 }
 
 /// Went to POST of a restoration that names the DR backup.
@@ -58,7 +58,7 @@ async fn restore_dr_backup(Id(_id): Id) -> Problem {
     responses((status = 410, body = Refusal), (status = 404, body = Refusal))
 )]
 async fn delete_backup(Id(id): Id) -> Problem {
-    went("DELETE", &backup::url(PointId::regular(id)))
+    went("DELETE", &point::url(PointId::regular(id)))
 }
 
 /// Went to POST of a restoration that names the regular backup.

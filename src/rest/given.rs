@@ -5,7 +5,7 @@ use std::str::FromStr;
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Request},
-    http::{StatusCode, header::CONTENT_TYPE, request::Parts},
+    http::{StatusCode, Uri, header::CONTENT_TYPE, request::Parts},
 };
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -22,7 +22,11 @@ use uuid::Uuid;
 
 use super::problem::Problem;
 use crate::{
-    domain::{error::Error, time::Timestamp},
+    domain::{
+        error::Error,
+        id::{CloudName, ProjectId, Tenant},
+        time::Timestamp,
+    },
     service::fields::{Fields, brief},
 };
 
@@ -131,24 +135,86 @@ fn read<T: DeserializeOwned>(value: Value) -> Result<T, Unread> {
     })
 }
 
-/// What narrows and pages a list.
+/// What stands behind the `?` of an address.
 pub(super) struct Parameters<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let query = parts.uri.query().unwrap_or_default();
-        let mut fields: Map<String, Value> = Map::new();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            let given = fields
-                .entry(name.into_owned())
-                .or_insert_with(|| Value::Array(Vec::new()));
-            if let Value::Array(given) = given {
-                given.push(Value::String(value.into_owned()));
-            }
+        Ok(Self(read(Value::Object(parameters(parts)))?))
+    }
+}
+
+/// The parameters in an address, each with all that it is given as.
+fn parameters(parts: &Parts) -> Map<String, Value> {
+    let query = parts.uri.query().unwrap_or_default();
+    let mut fields: Map<String, Value> = Map::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let given = fields
+            .entry(name.into_owned())
+            .or_insert_with(|| Value::Array(Vec::new()));
+        if let Value::Array(given) = given {
+            given.push(Value::String(value.into_owned()));
         }
-        Ok(Self(read(Value::Object(fields))?))
+    }
+    fields
+}
+
+/// Which page of a list is asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Paging {
+    /// Which page, counted from 1.
+    #[serde(default, deserialize_with = "once")]
+    #[param(value_type = Option<u64>, minimum = 1)]
+    pub(super) page: Option<String>,
+    /// Rows of a page; more than `rest.page_max` are not answered.
+    #[serde(default, deserialize_with = "once")]
+    #[param(value_type = Option<u64>, minimum = 1)]
+    pub(super) page_size: Option<String>,
+    /// By what the list is ordered, the largest first behind a `-`; the newest first without it.
+    #[serde(default, deserialize_with = "once")]
+    #[param(pattern = "^-?(created|modified|name)$")]
+    pub(super) o: Option<String>,
+}
+
+/// What is asked of a list.
+pub(super) struct Asked<T> {
+    /// What narrows it.
+    pub(super) filter: T,
+    /// Which page.
+    pub(super) paging: Paging,
+    /// The address, to which the links to other pages lead.
+    pub(super) uri: Uri,
+}
+
+impl<T> Asked<T> {
+    /// The same with its filter by other names.
+    pub(super) fn named<U: From<T>>(self) -> Asked<U> {
+        Asked {
+            filter: self.filter.into(),
+            paging: self.paging,
+            uri: self.uri,
+        }
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut filter = parameters(parts);
+        // Taken out by name, because what narrows a list refuses what it does not know.
+        let paging = ["page", "page_size", "o"]
+            .into_iter()
+            .filter_map(|name| filter.remove_entry(name));
+        let paging = Value::Object(paging.collect());
+        Ok(Self {
+            paging: read(paging)?,
+            filter: read(Value::Object(filter))?,
+            uri: parts.uri.clone(),
+        })
     }
 }
 
@@ -256,4 +322,12 @@ pub(super) fn moment(
             .ok_or("is not a time as of RFC 3339 of the years 1 to 9999")
     });
     fields.take(field, read.transpose())
+}
+
+/// A tenant of a cloud.
+pub(super) fn tenant(fields: &mut Fields<'_>, cloud: String, project: String) -> Tenant {
+    Tenant {
+        cloud: CloudName::new(fields.required("cloud", cloud)),
+        project: ProjectId::new(fields.required("tenant", project)),
+    }
 }

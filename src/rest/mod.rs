@@ -3,17 +3,17 @@
 //!
 //! Every resource has one file, which reads downward: what is told of it, what may be asked, and one
 //! function for each method of each address. What they answer is described beside them, and the
-//! document at `/api/openapi.json` is made of that.
+//! document at `/api/openapi.json` is made of that. The two kinds of backup share a file for what they do
+//! alike, with one for the addresses of each below it.
 
 mod asked;
-mod backup;
-mod dr_backup;
 mod former;
 mod given;
 mod guard;
 mod instance;
 mod listing;
 pub mod metrics;
+mod point;
 pub mod problem;
 mod restoration;
 mod schedule;

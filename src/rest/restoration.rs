@@ -6,18 +6,18 @@
     reason = "utoipa writes out the names of parameters"
 )]
 
-use axum::{Json, extract::State, http::Uri};
+use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    asked::{self, Paging},
-    backup, dr_backup,
-    given::{Body, Id, Key, Parameters, Wanted, once, reference},
+    asked,
+    given::{Asked, Body, Id, Key, Paging, Wanted, once, reference, tenant},
     instance,
     listing::{Created, Listing},
+    point,
     problem::{ChangeRefusals, Names, Problem, Refusals},
     server::Face,
     told::{self, StateName},
@@ -173,18 +173,6 @@ impl Wanted for NewBackupRestoration {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct RestorationFilter {
-    /// Which page, counted from 1.
-    #[serde(default, deserialize_with = "once")]
-    #[param(value_type = Option<u64>, minimum = 1)]
-    page: Option<String>,
-    /// Rows of a page; more than `rest.page_max` are not answered.
-    #[serde(default, deserialize_with = "once")]
-    #[param(value_type = Option<u64>, minimum = 1)]
-    page_size: Option<String>,
-    /// By what the list is ordered, the largest first behind a `-`; the newest first without it.
-    #[serde(default, deserialize_with = "once")]
-    #[param(pattern = "^-?(created|modified|name)$")]
-    o: Option<String>,
     /// A part of the name of the instance.
     #[serde(default, deserialize_with = "once")]
     name: Option<String>,
@@ -221,15 +209,14 @@ pub(super) fn router() -> OpenApiRouter<Face> {
     path = "/api/openstack-dr-backup-restorations/",
     operation_id = "list_dr_backup_restorations",
     tag = "DR backup restorations",
-    params(RestorationFilter),
+    params(Paging, RestorationFilter),
     responses((status = 200, body = Vec<Restoration>), Refusals)
 )]
 async fn list_of_dr_backups(
     State(face): State<Face>,
-    uri: Uri,
-    Parameters(asked): Parameters<RestorationFilter>,
+    asked: Asked<RestorationFilter>,
 ) -> Result<Listing<Restoration>, Problem> {
-    list(&face, uri, asked, PointKind::Dr).await
+    list(&face, asked, PointKind::Dr).await
 }
 
 /// Restores a DR backup. With an `Idempotency-Key` it is safe to ask again.
@@ -248,11 +235,13 @@ async fn create_of_dr_backup(
     Body(wanted): Body<NewDrBackupRestoration>,
 ) -> Result<Created<Restoration>, Problem> {
     let mut fields = Fields::new(face.service.limits());
-    let id = reference(&mut fields, "backup", &wanted.backup, dr_backup::PATH);
-    let tenant = Tenant {
-        cloud: CloudName::new(fields.required("cloud", wanted.cloud)),
-        project: ProjectId::new(fields.required("tenant", wanted.tenant)),
-    };
+    let id = reference(
+        &mut fields,
+        "backup",
+        &wanted.backup,
+        point::path(PointKind::Dr),
+    );
+    let tenant = tenant(&mut fields, wanted.cloud, wanted.tenant);
     let wish = wish(&mut fields, wanted.flavor, wanted.name);
     let request_id = fields.request_id(request_id);
     fields.done()?;
@@ -281,15 +270,14 @@ async fn get_of_dr_backup(
     path = "/api/openstack-backup-restorations/",
     operation_id = "list_backup_restorations",
     tag = "Regular backup restorations",
-    params(RestorationFilter),
+    params(Paging, RestorationFilter),
     responses((status = 200, body = Vec<Restoration>), Refusals)
 )]
 async fn list_of_backups(
     State(face): State<Face>,
-    uri: Uri,
-    Parameters(asked): Parameters<RestorationFilter>,
+    asked: Asked<RestorationFilter>,
 ) -> Result<Listing<Restoration>, Problem> {
-    list(&face, uri, asked, PointKind::Regular).await
+    list(&face, asked, PointKind::Regular).await
 }
 
 /// Restores a regular backup in its own tenant. With an `Idempotency-Key` it is safe to ask again.
@@ -312,7 +300,7 @@ async fn create_of_backup(
         &mut fields,
         "backup",
         &wanted.backup,
-        backup::PATH,
+        point::path(PointKind::Regular),
     ));
     let wish = wish(&mut fields, wanted.flavor, wanted.name);
     let request_id = fields.request_id(request_id);
@@ -337,39 +325,34 @@ async fn get_of_backup(State(face): State<Face>, Id(id): Id) -> Result<Json<Rest
 
 async fn list(
     face: &Face,
-    uri: Uri,
-    asked: RestorationFilter,
+    asked: Asked<RestorationFilter>,
     kind: PointKind,
 ) -> Result<Listing<Restoration>, Problem> {
+    let wanted = asked.filter;
     let mut fields = Fields::new(face.service.limits());
     let given = &mut fields;
     let filter = Filter {
-        cloud: asked::foreign(given, "cloud", asked.cloud).map(CloudName::new),
-        project: asked::foreign(given, "tenant", asked.tenant).map(ProjectId::new),
+        cloud: asked::foreign(given, "cloud", wanted.cloud).map(CloudName::new),
+        project: asked::foreign(given, "tenant", wanted.tenant).map(ProjectId::new),
         kind: Some(kind),
-        points: asked::id(given, "backup_uuid", asked.backup_uuid, |id| PointId {
+        points: asked::id(given, "backup_uuid", wanted.backup_uuid, |id| PointId {
             kind,
             id,
         })
         .into_iter()
         .collect(),
-        states: asked::states(given, &asked.state),
-        name_part: asked::part(given, "name", asked.name),
+        states: asked::states(given, &wanted.state),
+        name_part: asked::part(given, "name", wanted.name),
         ..Filter::default()
     };
-    let paging = Paging {
-        page: asked.page,
-        page_size: asked.page_size,
-        order: asked.o,
-    };
-    let (query, page) = asked::query(fields, filter, &paging, face.sizes)?;
+    let (query, page) = asked::query(fields, filter, &asked.paging, face.sizes)?;
     let found = face.service.restorations_list(query).await;
     let found = found.map_err(|error| Problem::of(error, PARAMETERS))?;
     Ok(Listing {
         rows: found.items.into_iter().map(tell).collect(),
         page,
         more: found.next.is_some(),
-        uri,
+        uri: asked.uri,
     })
 }
 
@@ -440,15 +423,11 @@ pub(super) fn summary(restoration: &Kept) -> RestorationSummary {
 
 fn tell(restoration: Kept) -> Restoration {
     let source = restoration.source;
-    let backup = match source.kind {
-        PointKind::Dr => dr_backup::url(source),
-        PointKind::Regular => backup::url(source),
-    };
     let flavor = restoration.wish.flavor.as_ref();
     Restoration {
         url: url(&restoration),
         uuid: restoration.id.0,
-        backup,
+        backup: point::url(source),
         backup_uuid: source.id,
         cloud: restoration.tenant.cloud.to_string(),
         tenant: restoration.tenant.project.to_string(),

@@ -7,19 +7,15 @@
 
 use std::time::Duration;
 
-use axum::{
-    Json,
-    extract::State,
-    http::{StatusCode, Uri},
-};
+use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    asked::{self, Paging},
-    given::{Body, Id, Key, Parameters, Wanted, once},
+    asked,
+    given::{Asked, Body, Id, Key, Paging, Wanted, once, tenant},
     listing::{Created, Listing},
     problem::{ChangeRefusals, Names, Problem, Refusals},
     server::Face,
@@ -30,7 +26,7 @@ use crate::{
         calendar::USUAL_ZONE,
         capture::Capture,
         error::Error,
-        id::{CloudName, PointKind, ProjectId, ScheduleId, ServerId, Tenant},
+        id::{CloudName, PointKind, ProjectId, ScheduleId, ServerId},
         page::Filter,
         schedule::{Keep, MissedRuns, Plan, Schedule as Kept},
     },
@@ -61,6 +57,24 @@ pub(super) enum BackupType {
     /// What brings the instance back in another cloud.
     #[serde(rename = "DR")]
     Dr,
+}
+
+impl From<BackupType> for PointKind {
+    fn from(word: BackupType) -> Self {
+        match word {
+            BackupType::Regular => Self::Regular,
+            BackupType::Dr => Self::Dr,
+        }
+    }
+}
+
+impl From<PointKind> for BackupType {
+    fn from(kind: PointKind) -> Self {
+        match kind {
+            PointKind::Regular => Self::Regular,
+            PointKind::Dr => Self::Dr,
+        }
+    }
 }
 
 /// A schedule: what makes backups of an instance on time.
@@ -191,18 +205,6 @@ pub(super) struct Status {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ScheduleFilter {
-    /// Which page, counted from 1.
-    #[serde(default, deserialize_with = "once")]
-    #[param(value_type = Option<u64>, minimum = 1)]
-    page: Option<String>,
-    /// Rows of a page; more than `rest.page_max` are not answered.
-    #[serde(default, deserialize_with = "once")]
-    #[param(value_type = Option<u64>, minimum = 1)]
-    page_size: Option<String>,
-    /// By what the list is ordered, the largest first behind a `-`; the newest first without it.
-    #[serde(default, deserialize_with = "once")]
-    #[param(pattern = "^-?(created|modified|name)$")]
-    o: Option<String>,
     /// A part of the name.
     #[serde(default, deserialize_with = "once")]
     name: Option<String>,
@@ -239,41 +241,36 @@ pub(super) fn router() -> OpenApiRouter<Face> {
     path = "/api/openstack-backup-schedules/",
     operation_id = "list_schedules",
     tag = "Schedules",
-    params(ScheduleFilter),
+    params(Paging, ScheduleFilter),
     responses((status = 200, body = Vec<Schedule>), Refusals)
 )]
 async fn list(
     State(face): State<Face>,
-    uri: Uri,
-    Parameters(asked): Parameters<ScheduleFilter>,
+    asked: Asked<ScheduleFilter>,
 ) -> Result<Listing<Schedule>, Problem> {
+    let wanted = asked.filter;
     let mut fields = Fields::new(face.service.limits());
     let given = &mut fields;
-    let active = asked.is_active.map(|text| text.parse::<bool>());
+    let active = wanted.is_active.map(|text| text.parse::<bool>());
     let filter = Filter {
-        cloud: asked::foreign(given, "cloud", asked.cloud).map(CloudName::new),
-        project: asked::foreign(given, "tenant", asked.tenant).map(ProjectId::new),
-        server: asked::foreign(given, "instance_uuid", asked.instance_uuid).map(ServerId::new),
+        cloud: asked::foreign(given, "cloud", wanted.cloud).map(CloudName::new),
+        project: asked::foreign(given, "tenant", wanted.tenant).map(ProjectId::new),
+        server: asked::foreign(given, "instance_uuid", wanted.instance_uuid).map(ServerId::new),
         active: given.take(
             "is_active",
             active.transpose().map_err(|_| "is neither true nor false"),
         ),
-        name_part: asked::part(given, "name", asked.name),
+        name_part: asked::part(given, "name", wanted.name),
         ..Filter::default()
     };
-    let paging = Paging {
-        page: asked.page,
-        page_size: asked.page_size,
-        order: asked.o,
-    };
-    let (query, page) = asked::query(fields, filter, &paging, face.sizes)?;
+    let (query, page) = asked::query(fields, filter, &asked.paging, face.sizes)?;
     let found = face.service.schedules_list(query).await;
     let found = found.map_err(|error| Problem::of(error, PARAMETERS))?;
     Ok(Listing {
         rows: found.items.into_iter().map(tell).collect(),
         page,
         more: found.next.is_some(),
-        uri,
+        uri: asked.uri,
     })
 }
 
@@ -294,16 +291,10 @@ async fn create(
 ) -> Result<Created<Schedule>, Problem> {
     let mut fields = Fields::new(face.service.limits());
     let ask = CreateSchedule {
-        tenant: Tenant {
-            cloud: CloudName::new(fields.required("cloud", wanted.cloud)),
-            project: ProjectId::new(fields.required("tenant", wanted.tenant)),
-        },
+        tenant: tenant(&mut fields, wanted.cloud, wanted.tenant),
         server: ServerId::new(fields.required("instance", wanted.instance)),
         plan: Plan {
-            kind: match wanted.backup_type.unwrap_or(BackupType::Regular) {
-                BackupType::Regular => PointKind::Regular,
-                BackupType::Dr => PointKind::Dr,
-            },
+            kind: wanted.backup_type.unwrap_or(BackupType::Regular).into(),
             ..plan(
                 &mut fields,
                 ScheduleChange {
@@ -581,10 +572,7 @@ fn tell(schedule: Kept) -> Schedule {
         cloud: schedule.tenant.cloud.to_string(),
         tenant: schedule.tenant.project.to_string(),
         instance: schedule.server.to_string(),
-        backup_type: match plan.kind {
-            PointKind::Dr => BackupType::Dr,
-            PointKind::Regular => BackupType::Regular,
-        },
+        backup_type: plan.kind.into(),
         schedule: plan.calendar,
         timezone: plan.time_zone,
         next_trigger_at: schedule.next.map(|slot| told::time(slot.begins)),

@@ -14,10 +14,11 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     asked::Sizes,
-    backup, dr_backup, former,
+    former,
     guard::guard,
     instance,
     metrics::{self, Metrics},
+    point,
     problem::{BadRequest, Problem, Refusal},
     restoration, schedule,
     told::StateName,
@@ -70,9 +71,9 @@ struct Frame;
 
 fn addresses() -> OpenApiRouter<Face> {
     OpenApiRouter::with_openapi(Frame::openapi())
-        .merge(dr_backup::router())
+        .merge(point::dr_backup::router())
         .merge(restoration::router())
-        .merge(backup::router())
+        .merge(point::backup::router())
         .merge(schedule::router())
         .merge(instance::router())
         .merge(former::router())

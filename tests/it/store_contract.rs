@@ -1494,11 +1494,8 @@ async fn filters_narrow_to_what_they_name(site: Site) {
         },
     ];
     for filter in filters {
-        assert_eq!(
-            named(&*store, filter.clone()).await,
-            ["wanted"],
-            "{filter:?}"
-        );
+        let found = named(&*store, filter.clone()).await;
+        assert_eq!(found, ["wanted"], "{filter:?}");
     }
     let before = Filter {
         created_before: Some(at(500)),

@@ -1,88 +1,54 @@
-//! Regular backups and what is asked about them; it may not know whether it may be done.
+//! What regular backups alone have, as messages, and requests about them by the words of those about DR
+//! backups; it may not know whether it may be done.
 
 use super::{
-    dr_backup::{changes, consistency, level_asked, summary, tenant},
-    fields::{Fields, Times as _},
-    number, progress, text, time,
+    number,
+    point::{Depth, Message, words},
+    text, time,
 };
 use crate::{
     api::pb,
-    domain::{
-        capture::Capture,
-        error::Error,
-        id::{PointId, PointKind, ServerId},
-        keeping::{Keeping, Rekeeping},
-        manifest::Manifest,
-        point::Point,
-        restoration::Restoration,
-        volume_snapshot::VolumeSnapshot,
-    },
-    service::{
-        Limits,
-        point::{CreatePoint, DeletePoint, UpdatePoint},
-        request::etag,
-    },
+    domain::{id::PointKind, manifest::Manifest, point::Point, volume_snapshot::VolumeSnapshot},
 };
 
-/// How much of a regular backup is told.
-#[derive(Clone, Copy)]
-pub(in crate::api) enum Depth<'a> {
-    /// What fits into a line.
-    Basic,
-    /// Everything, with what is kept elsewhere.
-    Full {
-        /// Its restorations, the newest first.
-        restorations: &'a [Restoration],
-        /// Whether what is sensitive is told as well.
-        sensitive: bool,
-    },
-}
+impl Message for pb::Backup {
+    const KIND: PointKind = PointKind::Regular;
+    const LIST: &'static str = "ListBackups";
 
-/// A regular backup.
-pub(in crate::api) fn backup(backup: Point, depth: Depth<'_>) -> pb::Backup {
-    let unrecoverable_reason = backup.unrecoverable_reason();
-    let detail = &backup.detail;
-    let manifest = detail.manifest.as_deref();
-    let (metadata, snapshots, restorations) = match depth {
-        Depth::Basic => (None, Vec::new(), Vec::new()),
-        Depth::Full {
-            restorations,
-            sensitive,
-        } => (
-            manifest.map(|one| super::manifest::manifest(one, sensitive)),
-            detail
-                .snapshots()
-                .iter()
-                .map(|one| snapshot(one, manifest))
-                .collect(),
-            restorations.iter().map(summary).collect(),
-        ),
-    };
-    pb::Backup {
-        id: backup.id.to_string(),
-        name: backup.name,
-        description: backup.description,
-        cloud: backup.tenant.cloud.to_string(),
-        tenant: backup.tenant.project.to_string(),
-        instance_id: backup.server.to_string(),
-        instance_name: backup.instance_name,
-        state: progress::state(backup.head.state).into(),
-        runtime_state: backup.head.runtime_state,
-        progress: Some(progress::progress(backup.head.progress)),
-        error: backup.head.error.map(progress::error),
-        metadata,
-        snapshots,
-        consistency: detail.consistency.as_ref().map(consistency),
-        recoverable: unrecoverable_reason.is_none(),
-        unrecoverable_reason: unrecoverable_reason.unwrap_or_default(),
-        verified_time: backup.verification.time.map(time),
-        restorations,
-        schedule_id: text(backup.keeping.schedule.as_ref()),
-        kept_until: backup.keeping.until.map(time),
-        held: backup.keeping.held,
-        create_time: Some(time(backup.head.created)),
-        update_time: Some(time(backup.head.updated)),
-        etag: etag(backup.head.revision),
+    fn told(point: Point, depth: Depth<'_>) -> Self {
+        let manifest = point.detail.manifest.as_deref();
+        let snapshots = point.detail.snapshots().iter();
+        let snapshots = match depth {
+            Depth::Checked | Depth::Basic => Vec::new(),
+            Depth::Full { .. } => snapshots.map(|one| snapshot(one, manifest)).collect(),
+        };
+        let words = words(point, depth);
+        Self {
+            id: words.id,
+            name: words.name,
+            description: words.description,
+            cloud: words.cloud,
+            tenant: words.tenant,
+            instance_id: words.instance_id,
+            instance_name: words.instance_name,
+            state: words.state,
+            runtime_state: words.runtime_state,
+            progress: words.progress,
+            error: words.error,
+            metadata: words.metadata,
+            snapshots,
+            consistency: words.consistency,
+            recoverable: words.recoverable,
+            unrecoverable_reason: words.unrecoverable_reason,
+            verified_time: words.verified_time,
+            restorations: words.restorations,
+            schedule_id: words.schedule_id,
+            kept_until: words.kept_until,
+            held: words.held,
+            create_time: words.create_time,
+            update_time: words.update_time,
+            etag: words.etag,
+        }
     }
 }
 
@@ -99,133 +65,113 @@ fn snapshot(snapshot: &VolumeSnapshot, manifest: Option<&Manifest>) -> pb::Volum
     }
 }
 
-/// What is asked for by `CreatePoint`.
-pub(in crate::api) fn create(
-    message: pb::CreateBackupRequest,
-    limits: &Limits,
-) -> Result<CreatePoint, Error> {
-    let mut fields = Fields::new(limits);
-    let ask = CreatePoint {
-        kind: PointKind::Regular,
-        tenant: tenant(&mut fields, message.cloud, message.tenant),
-        server: ServerId::new(fields.required("instance_id", message.instance_id)),
-        name: fields.name("name", message.name),
-        description: fields.description("description", message.description),
-        capture: Capture::default(),
-        incremental: false,
-        minimum: fields.take(
-            "minimum_consistency",
-            level_asked(message.minimum_consistency),
-        ),
-        keeping: Keeping {
-            schedule: None,
-            until: fields.moment("kept_until", message.kept_until),
+impl From<pb::CreateBackupRequest> for pb::CreateDrBackupRequest {
+    fn from(message: pb::CreateBackupRequest) -> Self {
+        Self {
+            cloud: message.cloud,
+            tenant: message.tenant,
+            instance_id: message.instance_id,
+            name: message.name,
+            description: message.description,
+            time_limit: message.time_limit,
+            request_id: message.request_id,
+            validate_only: message.validate_only,
+            kept_until: message.kept_until,
             held: message.held,
-        },
-        deadline: fields.time_limit("time_limit", message.time_limit),
-        validate_only: message.validate_only,
-        request_id: fields.request_id(message.request_id),
-    };
-    fields.done().map(|()| ask)
-}
-
-/// What is asked for by `UpdatePoint`.
-pub(in crate::api) fn update(
-    message: pb::UpdateBackupRequest,
-    limits: &Limits,
-) -> Result<UpdatePoint, Error> {
-    let mut fields = Fields::new(limits);
-    let Some(wanted) = message.backup else {
-        return Err(Error::field("backup", "is required"));
-    };
-    let given = [
-        !wanted.name.is_empty(),
-        !wanted.description.is_empty(),
-        wanted.kept_until.is_some(),
-        wanted.held,
-    ];
-    let named = changes(&mut fields, message.update_mask.as_ref(), given);
-    let changed = |field| named.contains(field);
-    let (name, description) = (changed("name"), changed("description"));
-    if name && wanted.name.trim().is_empty() {
-        fields.bad("backup.name", "is required");
+            minimum_consistency: message.minimum_consistency,
+            ..Self::default()
+        }
     }
-    let ask = UpdatePoint {
-        id: PointId::regular(fields.id("backup.id", &wanted.id)),
-        name: name.then(|| fields.name("backup.name", wanted.name)),
-        description: description
-            .then(|| fields.description("backup.description", wanted.description)),
-        keeping: Rekeeping {
-            until: changed("kept_until")
-                .then(|| fields.moment("backup.kept_until", wanted.kept_until)),
-            held: changed("held").then_some(wanted.held),
-        },
-        etag: wanted.etag,
-        request_id: fields.request_id(message.request_id),
-    };
-    fields.done().map(|()| ask)
 }
 
-/// What is asked for by `DeletePoint`.
-pub(in crate::api) fn delete(
-    message: pb::DeleteBackupRequest,
-    limits: &Limits,
-) -> Result<DeletePoint, Error> {
-    let mut fields = Fields::new(limits);
-    let ask = DeletePoint {
-        allow_missing_cloud: message.allow_missing_cloud,
-        id: PointId::regular(fields.id("id", &message.id)),
-        etag: message.etag,
-        request_id: fields.request_id(message.request_id),
-    };
-    fields.done().map(|()| ask)
+impl From<pb::ListBackupsRequest> for pb::ListDrBackupsRequest {
+    fn from(message: pb::ListBackupsRequest) -> Self {
+        Self {
+            page_size: message.page_size,
+            page_token: message.page_token,
+            filter: message.filter,
+            order_by: message.order_by,
+            view: message.view,
+        }
+    }
+}
+
+impl From<pb::UpdateBackupRequest> for pb::UpdateDrBackupRequest {
+    fn from(message: pb::UpdateBackupRequest) -> Self {
+        // The other fields are told alone.
+        let wanted = message.backup.map(|wanted| pb::DrBackup {
+            id: wanted.id,
+            name: wanted.name,
+            description: wanted.description,
+            kept_until: wanted.kept_until,
+            held: wanted.held,
+            etag: wanted.etag,
+            ..Default::default()
+        });
+        Self {
+            dr_backup: wanted,
+            update_mask: message.update_mask,
+            request_id: message.request_id,
+        }
+    }
+}
+
+impl From<pb::DeleteBackupRequest> for pb::DeleteDrBackupRequest {
+    fn from(message: pb::DeleteBackupRequest) -> Self {
+        Self {
+            id: message.id,
+            etag: message.etag,
+            request_id: message.request_id,
+            allow_missing_cloud: message.allow_missing_cloud,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{error::ErrorKind, time::Timestamp};
+    use crate::{
+        api::convert::point::update,
+        domain::{
+            error::{Error, ErrorKind},
+            id::PointId,
+            time::Timestamp,
+        },
+        service::{Limits, point::UpdatePoint},
+    };
 
-    fn update_of(wanted: pb::Backup, paths: Option<&[&str]>) -> Result<UpdatePoint, Error> {
-        let update_mask = paths.map(|paths| prost_types::FieldMask {
-            paths: paths.iter().map(|path| (*path).to_owned()).collect(),
-        });
+    fn update_of(wanted: pb::Backup, paths: &[&str]) -> Result<UpdatePoint, Error> {
         let message = pb::UpdateBackupRequest {
             backup: Some(wanted),
-            update_mask,
+            update_mask: Some(prost_types::FieldMask {
+                paths: paths.iter().map(|path| (*path).to_owned()).collect(),
+            }),
             request_id: String::new(),
         };
-        update(message, &Limits::default())
+        update(PointKind::Regular, message.into(), &Limits::default())
     }
 
-    fn wanted() -> pb::Backup {
-        pb::Backup {
-            id: uuid::Uuid::nil().to_string(),
+    #[test]
+    fn all_that_may_change_arrives() {
+        let id = uuid::Uuid::from_u128(7);
+        let wanted = pb::Backup {
+            id: id.to_string(),
+            name: "new".to_owned(),
+            description: "text".to_owned(),
             kept_until: Some(prost_types::Timestamp {
                 seconds: 1,
                 nanos: 0,
             }),
+            held: true,
+            etag: "1".to_owned(),
             ..pb::Backup::default()
-        }
-    }
-
-    #[test]
-    fn without_a_mask_what_is_not_empty_changes() {
-        let ask = update_of(wanted(), None).expect("good");
-        assert_eq!(ask.keeping.until, Some(Some(Timestamp(1_000_000))));
-        assert_eq!(ask.keeping.held, None);
-        assert_eq!((ask.name, ask.description), (None, None));
-    }
-
-    #[test]
-    fn a_mask_can_take_back_a_hold_and_an_end() {
-        let free = pb::Backup {
-            kept_until: None,
-            ..wanted()
         };
-        let ask = update_of(free, Some(&["held", "kept_until"])).expect("good");
-        assert_eq!(ask.keeping.until, Some(None));
-        assert_eq!(ask.keeping.held, Some(false));
+        let ask = update_of(wanted, &["*"]).expect("good");
+        assert_eq!(ask.id, PointId::regular(id));
+        assert_eq!(ask.name.as_deref(), Some("new"));
+        assert_eq!(ask.description.as_deref(), Some("text"));
+        assert_eq!(ask.keeping.until, Some(Some(Timestamp(1_000_000))));
+        assert_eq!((ask.keeping.held, ask.etag.as_str()), (Some(true), "1"));
     }
 
     #[test]
@@ -238,7 +184,7 @@ mod tests {
             }),
             ..pb::Backup::default()
         };
-        let error = update_of(bad, Some(&["*", "state"])).expect_err("bad");
+        let error = update_of(bad, &["*", "state"]).expect_err("bad");
         let ErrorKind::Invalid(bad) = error.kind else {
             panic!("{error}")
         };
@@ -252,6 +198,5 @@ mod tests {
                 "backup.kept_until"
             ]
         );
-        assert!(update_of(wanted(), Some(&[])).is_err());
     }
 }

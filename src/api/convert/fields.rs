@@ -1,8 +1,13 @@
 //! Reads the fields of a message that only messages have; it may not know what they are for.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use crate::domain::time::Timestamp;
+use prost_types::FieldMask;
+
+use crate::domain::{
+    id::{CloudName, ProjectId, Tenant},
+    time::Timestamp,
+};
 pub(in crate::api) use crate::service::fields::{Fields, brief};
 
 /// The longest span that a message can tell, 10,000 years of Protobuf's.
@@ -47,6 +52,42 @@ impl Times for Fields<'_> {
         }
         moment
     }
+}
+
+/// A tenant of a cloud.
+pub(in crate::api) fn tenant(fields: &mut Fields<'_>, cloud: String, project: String) -> Tenant {
+    Tenant {
+        cloud: CloudName::new(fields.required("cloud", cloud)),
+        project: ProjectId::new(fields.required("tenant", project)),
+    }
+}
+
+/// What an update changes: the `given` fields and those that its mask names, out of the `changeable`.
+pub(super) fn named(
+    fields: &mut Fields<'_>,
+    mask: Option<&FieldMask>,
+    changeable: &[&'static str],
+    given: BTreeSet<&'static str>,
+) -> BTreeSet<&'static str> {
+    let mut named = given;
+    for path in mask.iter().flat_map(|mask| &mask.paths) {
+        match changeable.iter().find(|field| *field == path) {
+            Some(field) => drop(named.insert(field)),
+            None if path == "*" => named.extend(changeable),
+            None => fields.bad(
+                "update_mask",
+                format!(
+                    "`{}` cannot be changed; {} can",
+                    brief(path),
+                    changeable.join(", ")
+                ),
+            ),
+        }
+    }
+    if named.is_empty() {
+        fields.bad("update_mask", "names nothing to change");
+    }
+    named
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub(super) mod dr_backup;
 pub(super) mod fields;
 pub(super) mod manifest;
 pub(super) mod orphan;
+pub(super) mod point;
 pub(super) mod progress;
 pub(super) mod restoration;
 pub(super) mod schedule;

@@ -1,6 +1,9 @@
 //! What was left behind in clouds, as messages; it may not know how it is found.
 
-use super::{dr_backup::tenant, fields::Fields, number, text, time};
+use super::{
+    fields::{Fields, tenant},
+    number, text, time,
+};
 use crate::{
     api::pb::{self, orphan_deletion},
     domain::{

@@ -5,16 +5,18 @@ use std::{collections::HashMap, net::IpAddr};
 use uuid::Uuid;
 
 use super::{
-    dr_backup::{mirror, tenant},
-    fields::{Fields, Times as _},
-    number, progress, text, time,
+    dr_backup::mirror,
+    fields::{Fields, Times as _, tenant},
+    number,
+    point::ids,
+    progress, text, time,
 };
 use crate::{
     api::pb,
     domain::{
         difference::Difference,
         error::Error,
-        id::{FlavorId, NetworkId, PointId, PointKind, RestorationId, SecurityGroupId, VolumeId},
+        id::{FlavorId, NetworkId, PointId, RestorationId, SecurityGroupId, VolumeId},
         manifest::Properties,
         restoration::{NetworkWish, Restoration, RestoreWish, RestoredVolume, Start, VolumeWish},
         text::Text,
@@ -59,14 +61,6 @@ fn difference(difference: Difference) -> pb::Difference {
         was: difference.was,
         is: difference.is,
         why: difference.why,
-    }
-}
-
-/// The id of what is restored, in the field of its kind.
-fn ids(source: PointId) -> (String, String) {
-    match source.kind {
-        PointKind::Dr => (source.to_string(), String::new()),
-        PointKind::Regular => (String::new(), source.to_string()),
     }
 }
 

@@ -3,10 +3,12 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    dr_backup::{capture, capture_asked, level, level_asked, tenant},
+    dr_backup::{capture, capture_asked},
     duration,
-    fields::{Fields, brief},
-    number, progress, time,
+    fields::{Fields, named, tenant},
+    number,
+    point::{ids, level, level_asked},
+    progress, time,
 };
 use crate::{
     api::pb::{self, schedule},
@@ -113,7 +115,7 @@ pub(in crate::api) fn run(run: Run) -> pb::ScheduleRun {
         RunOutcome::Skipped => Outcome::Skipped,
         RunOutcome::Failed => Outcome::Failed,
     };
-    let (dr_backup_id, backup_id) = ids(run.point);
+    let (dr_backup_id, backup_id) = run.point.map(ids).unwrap_or_default();
     pb::ScheduleRun {
         id: run.id.to_string(),
         schedule_id: run.schedule.to_string(),
@@ -130,7 +132,7 @@ pub(in crate::api) fn run(run: Run) -> pb::ScheduleRun {
 
 /// What retention thinks of one point.
 pub(in crate::api) fn verdict(verdict: &PointVerdict<PointId>) -> pb::RetentionVerdict {
-    let (dr_backup_id, backup_id) = ids(Some(verdict.id));
+    let (dr_backup_id, backup_id) = ids(verdict.id);
     pb::RetentionVerdict {
         dr_backup_id,
         backup_id,
@@ -139,17 +141,6 @@ pub(in crate::api) fn verdict(verdict: &PointVerdict<PointId>) -> pb::RetentionV
             Verdict::Delete => false,
         },
         reasons: verdict.reasons.iter().map(ToString::to_string).collect(),
-    }
-}
-
-/// The id of a point, as that of a DR backup or that of a regular one.
-fn ids(point: Option<PointId>) -> (String, String) {
-    match point {
-        None => Default::default(),
-        Some(id) => match id.kind {
-            PointKind::Dr => (id.to_string(), String::new()),
-            PointKind::Regular => (String::new(), id.to_string()),
-        },
     }
 }
 
@@ -189,24 +180,12 @@ pub(in crate::api) fn update(
     let Some(wanted) = message.schedule else {
         return Err(Error::field("schedule", "is required"));
     };
-    let mut changes: BTreeSet<&'static str> = BTreeSet::new();
-    for path in message.update_mask.iter().flat_map(|mask| &mask.paths) {
-        match CHANGEABLE.iter().find(|field| *field == path) {
-            Some(field) => drop(changes.insert(field)),
-            None if path == "*" => changes.extend(CHANGEABLE),
-            None => fields.bad(
-                "update_mask",
-                format!(
-                    "`{}` cannot be changed; {} can",
-                    brief(path),
-                    CHANGEABLE.join(", ")
-                ),
-            ),
-        }
-    }
-    if changes.is_empty() {
-        fields.bad("update_mask", "names nothing to change");
-    }
+    let changes = named(
+        &mut fields,
+        message.update_mask.as_ref(),
+        &CHANGEABLE,
+        BTreeSet::new(),
+    );
     let ask = UpdateSchedule {
         id: ScheduleId(fields.id("schedule.id", &wanted.id)),
         etag: wanted.etag.clone(),

@@ -5,48 +5,26 @@
     reason = "utoipa writes out the names of parameters"
 )]
 
-use axum::{Json, extract::State, http::Uri};
-use futures::future::try_join_all;
+use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    asked::{self, Paging},
-    given::{Body, Id, Key, MissingCloud, Parameters, Wanted, moment, nullable, once},
-    listing::{Accepted, Created, Listing},
-    problem::{ChangeRefusals, Names, Problem, Refusals},
-    restoration::{self, RestorationSummary},
-    schedule,
-    server::Face,
-    told::{self, Metadata, StateName},
-};
-use crate::{
-    domain::{
-        capture::Capture,
-        id::{CloudName, PointId, PointKind, ProjectId, ScheduleId, ServerId, Tenant},
-        keeping::{Keeping, Rekeeping},
-        page::Filter,
-        point::Point,
+    super::{
+        given::{Asked, Body, Id, Key, MissingCloud, Paging, Parameters, Wanted, nullable, once},
+        listing::{Accepted, Created, Listing},
+        problem::{ChangeRefusals, Problem, Refusals},
+        restoration::RestorationSummary,
+        server::Face,
+        told::{Metadata, StateName},
     },
-    service::{
-        fields::Fields,
-        point::{CreatePoint, DeletePoint, UpdatePoint},
-    },
+    Backup, BackupChange, BackupFilter, NewBackup,
 };
+use crate::domain::id::{PointId, PointKind};
 
-/// Where they are.
-pub(super) const PATH: &str = "/api/openstack-dr-backups/";
-
-/// What fields are called elsewhere, and here.
-const NAMES: Names = &[("instance_id", "source_instance")];
-
-/// What the parameters of its list are called elsewhere.
-const PARAMETERS: Names = &[
-    ("instance_id", "source_instance_uuid"),
-    ("schedule_id", "backup_schedule_uuid"),
-];
+const KIND: PointKind = PointKind::Dr;
 
 /// A DR backup: what brings an instance back in another cloud.
 #[derive(Debug, Serialize, ToSchema)]
@@ -167,18 +145,6 @@ impl Wanted for DrBackupChange {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct DrBackupFilter {
-    /// Which page, counted from 1.
-    #[serde(default, deserialize_with = "once")]
-    #[param(value_type = Option<u64>, minimum = 1)]
-    page: Option<String>,
-    /// Rows of a page; more than `rest.page_max` are not answered.
-    #[serde(default, deserialize_with = "once")]
-    #[param(value_type = Option<u64>, minimum = 1)]
-    page_size: Option<String>,
-    /// By what the list is ordered, the largest first behind a `-`; the newest first without it.
-    #[serde(default, deserialize_with = "once")]
-    #[param(pattern = "^-?(created|modified|name)$")]
-    o: Option<String>,
     /// A part of the name.
     #[serde(default, deserialize_with = "once")]
     name: Option<String>,
@@ -211,8 +177,80 @@ pub(super) struct DrBackupFilter {
     backup_schedule_uuid: Option<String>,
 }
 
+impl From<Backup> for DrBackup {
+    fn from(told: Backup) -> Self {
+        Self {
+            url: told.url,
+            uuid: told.uuid,
+            resource_type: told.resource_type,
+            name: told.name,
+            description: told.description,
+            state: told.state,
+            runtime_state: told.runtime_state,
+            error_message: told.error_message,
+            created: told.created,
+            modified: told.modified,
+            start_time: told.start_time,
+            cloud: told.cloud,
+            tenant: told.tenant,
+            source_instance: told.instance,
+            source_instance_name: told.instance_name,
+            backend_id: "",
+            tags: told.tags,
+            backup_schedule: told.backup_schedule,
+            kept_until: told.kept_until,
+            held: told.held,
+            recoverable: told.recoverable,
+            unrecoverable_reason: told.unrecoverable_reason,
+            verified_time: told.verified_time,
+            metadata: told.metadata,
+            restorations: told.restorations,
+        }
+    }
+}
+
+impl From<NewDrBackup> for NewBackup {
+    fn from(asked: NewDrBackup) -> Self {
+        Self {
+            cloud: asked.cloud,
+            tenant: asked.tenant,
+            instance: asked.source_instance,
+            name: asked.name,
+            description: asked.description,
+            kept_until: asked.kept_until,
+            held: asked.held,
+        }
+    }
+}
+
+impl From<DrBackupChange> for BackupChange {
+    fn from(asked: DrBackupChange) -> Self {
+        Self {
+            name: asked.name,
+            description: asked.description,
+            kept_until: asked.kept_until,
+            held: asked.held,
+        }
+    }
+}
+
+impl From<DrBackupFilter> for BackupFilter {
+    fn from(asked: DrBackupFilter) -> Self {
+        Self {
+            name: asked.name,
+            description: asked.description,
+            state: asked.state,
+            uuid: asked.uuid,
+            instance_uuid: asked.source_instance_uuid,
+            cloud: asked.cloud,
+            tenant: asked.tenant,
+            backup_schedule_uuid: asked.backup_schedule_uuid,
+        }
+    }
+}
+
 /// Its addresses.
-pub(super) fn router() -> OpenApiRouter<Face> {
+pub(in crate::rest) fn router() -> OpenApiRouter<Face> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
         .routes(routes!(get, replace, update, post, delete))
@@ -224,52 +262,14 @@ pub(super) fn router() -> OpenApiRouter<Face> {
     path = "/api/openstack-dr-backups/",
     operation_id = "list_dr_backups",
     tag = "DR backups",
-    params(DrBackupFilter),
+    params(Paging, DrBackupFilter),
     responses((status = 200, body = Vec<DrBackup>), Refusals)
 )]
 async fn list(
     State(face): State<Face>,
-    uri: Uri,
-    Parameters(asked): Parameters<DrBackupFilter>,
+    asked: Asked<DrBackupFilter>,
 ) -> Result<Listing<DrBackup>, Problem> {
-    let mut fields = Fields::new(face.service.limits());
-    let given = &mut fields;
-    let filter = Filter {
-        cloud: asked::foreign(given, "cloud", asked.cloud).map(CloudName::new),
-        project: asked::foreign(given, "tenant", asked.tenant).map(ProjectId::new),
-        server: asked::foreign(given, "source_instance_uuid", asked.source_instance_uuid)
-            .map(ServerId::new),
-        kind: Some(PointKind::Dr),
-        points: asked::id(given, "uuid", asked.uuid, PointId::dr)
-            .into_iter()
-            .collect(),
-        schedule: asked::id(
-            given,
-            "backup_schedule_uuid",
-            asked.backup_schedule_uuid,
-            ScheduleId,
-        ),
-        states: asked::states(given, &asked.state),
-        name_part: asked::part(given, "name", asked.name),
-        description_part: asked::part(given, "description", asked.description),
-        ..Filter::default()
-    };
-    let paging = Paging {
-        page: asked.page,
-        page_size: asked.page_size,
-        order: asked.o,
-    };
-    let (query, page) = asked::query(fields, filter, &paging, face.sizes)?;
-    let found = face.service.points_list(query).await;
-    let found = found.map_err(|error| Problem::of(error, PARAMETERS))?;
-    let rows = found.items.into_iter().map(|backup| tell(&face, backup));
-    let rows = try_join_all(rows).await?;
-    Ok(Listing {
-        rows,
-        page,
-        more: found.next.is_some(),
-        uri,
-    })
+    super::list(&face, KIND, asked.named()).await
 }
 
 /// Makes a DR backup of an instance. With an `Idempotency-Key` it is safe to ask again.
@@ -287,35 +287,7 @@ async fn create(
     Key(request_id): Key,
     Body(wanted): Body<NewDrBackup>,
 ) -> Result<Created<DrBackup>, Problem> {
-    let mut fields = Fields::new(face.service.limits());
-    let ask = CreatePoint {
-        kind: PointKind::Dr,
-        tenant: Tenant {
-            cloud: CloudName::new(fields.required("cloud", wanted.cloud)),
-            project: ProjectId::new(fields.required("tenant", wanted.tenant)),
-        },
-        server: ServerId::new(fields.required("source_instance", wanted.source_instance)),
-        name: fields.name("name", wanted.name.unwrap_or_default()),
-        description: fields.description("description", wanted.description.unwrap_or_default()),
-        capture: Capture::default(),
-        incremental: false,
-        keeping: Keeping {
-            schedule: None,
-            until: moment(&mut fields, "kept_until", wanted.kept_until.as_deref()),
-            held: wanted.held,
-        },
-        minimum: None,
-        deadline: None,
-        validate_only: false,
-        request_id: fields.request_id(request_id),
-    };
-    fields.done()?;
-    let made = face.service.point_create(ask).await;
-    let made = made.map_err(|error| Problem::about(error, "source_instance", NAMES))?;
-    Ok(Created {
-        url: url(made.id),
-        told: tell(&face, made).await?,
-    })
+    super::create(&face, KIND, request_id, wanted.into()).await
 }
 
 /// Tells of a DR backup.
@@ -328,8 +300,7 @@ async fn create(
     responses((status = 200, body = DrBackup), Refusals)
 )]
 async fn get(State(face): State<Face>, Id(id): Id) -> Result<Json<DrBackup>, Problem> {
-    let backup = face.service.point_get(PointId::dr(id)).await?;
-    Ok(Json(tell(&face, backup).await?))
+    super::get(&face, PointId::dr(id)).await
 }
 
 /// Changes a DR backup, whose name has to be given.
@@ -351,7 +322,7 @@ async fn replace(
     Key(request_id): Key,
     Body(wanted): Body<DrBackupChange>,
 ) -> Result<Json<DrBackup>, Problem> {
-    change(&face, id, request_id, wanted, true).await
+    super::change(&face, PointId::dr(id), request_id, wanted.into(), true).await
 }
 
 /// Changes a DR backup.
@@ -373,7 +344,7 @@ async fn update(
     Key(request_id): Key,
     Body(wanted): Body<DrBackupChange>,
 ) -> Result<Json<DrBackup>, Problem> {
-    change(&face, id, request_id, wanted, false).await
+    super::change(&face, PointId::dr(id), request_id, wanted.into(), false).await
 }
 
 /// The same as PATCH, as the original's manual has it.
@@ -395,39 +366,7 @@ async fn post(
     Key(request_id): Key,
     Body(wanted): Body<DrBackupChange>,
 ) -> Result<Json<DrBackup>, Problem> {
-    change(&face, id, request_id, wanted, false).await
-}
-
-async fn change(
-    face: &Face,
-    id: Uuid,
-    request_id: String,
-    wanted: DrBackupChange,
-    whole: bool,
-) -> Result<Json<DrBackup>, Problem> {
-    let mut fields = Fields::new(face.service.limits());
-    if whole && wanted.name.is_none() {
-        fields.bad("name", "is required");
-    }
-    let ask = UpdatePoint {
-        id: PointId::dr(id),
-        name: wanted.name.map(|name| fields.name("name", name)),
-        description: wanted
-            .description
-            .map(|text| fields.description("description", text)),
-        keeping: Rekeeping {
-            until: wanted
-                .kept_until
-                .map(|until| moment(&mut fields, "kept_until", until.as_deref())),
-            held: wanted.held,
-        },
-        etag: String::new(),
-        request_id: fields.request_id(request_id),
-    };
-    fields.done()?;
-    let changed = face.service.point_update(ask).await;
-    let changed = changed.map_err(|error| Problem::of(error, NAMES))?;
-    Ok(Json(tell(face, changed).await?))
+    super::change(&face, PointId::dr(id), request_id, wanted.into(), false).await
 }
 
 /// Deletes a DR backup with its bytes. It is gone when its address answers 404.
@@ -449,55 +388,5 @@ async fn delete(
     Parameters(asked): Parameters<MissingCloud>,
     Key(request_id): Key,
 ) -> Result<Accepted, Problem> {
-    let mut fields = Fields::new(face.service.limits());
-    let ask = DeletePoint {
-        allow_missing_cloud: asked.allow_missing_cloud,
-        id: PointId::dr(id),
-        etag: String::new(),
-        request_id: fields.request_id(request_id),
-    };
-    fields.done()?;
-    let gone = face.service.point_delete(ask).await?;
-    let detail = format!("the deletion of DR backup {} was scheduled", gone.id);
-    Ok(Accepted::new(detail))
-}
-
-/// The address of one.
-pub(super) fn url(id: PointId) -> String {
-    format!("{PATH}{id}/")
-}
-
-/// One with what is kept beside it.
-async fn tell(face: &Face, backup: Point) -> Result<DrBackup, Problem> {
-    let source = backup.id;
-    let restorations = face.service.restorations_of(source).await?;
-    let unrecoverable_reason = backup.unrecoverable_reason();
-    let manifest = backup.detail.manifest.as_deref();
-    Ok(DrBackup {
-        url: url(backup.id),
-        uuid: backup.id.id,
-        resource_type: "OpenStack.DRBackup",
-        state: told::state(backup.head.state),
-        runtime_state: backup.head.runtime_state,
-        error_message: told::error(backup.head.error.as_ref()),
-        created: told::time(backup.head.created),
-        modified: told::time(backup.head.updated),
-        start_time: backup.head.progress.started.map(told::time),
-        cloud: backup.tenant.cloud.to_string(),
-        tenant: backup.tenant.project.to_string(),
-        source_instance: backup.server.to_string(),
-        source_instance_name: backup.instance_name,
-        backend_id: "",
-        tags: manifest.map(|one| one.tags.clone()).unwrap_or_default(),
-        backup_schedule: backup.keeping.schedule.map(schedule::url),
-        kept_until: backup.keeping.until.map(told::time),
-        held: backup.keeping.held,
-        recoverable: unrecoverable_reason.is_none(),
-        unrecoverable_reason: unrecoverable_reason.unwrap_or_default(),
-        verified_time: backup.verification.time.map(told::time),
-        metadata: manifest.map(told::metadata),
-        restorations: restorations.iter().map(restoration::summary).collect(),
-        name: backup.name,
-        description: backup.description,
-    })
+    super::delete(&face, PointId::dr(id), &asked, request_id).await
 }

@@ -1,22 +1,22 @@
-//! Regular backups at `/api/openstack-backups/`; it may not know how one is made.
+//! What the doors to DR backups and to regular backups tell and ask alike; it may not know how one is made.
+//!
+//! The JSON of both has the same fields but for the names of the instance. The document needs a name for
+//! each, so each kind has structs of its own; those of regular backups stand for both here.
 
-#![expect(
-    unused_qualifications,
-    reason = "utoipa writes out the names of parameters"
-)]
+pub(super) mod backup;
+pub(super) mod dr_backup;
 
-use axum::{Json, extract::State, http::Uri};
+use axum::Json;
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    asked::{self, Paging},
-    given::{Body, Id, Key, MissingCloud, Parameters, Wanted, moment, nullable, once},
+    asked,
+    given::{Asked, MissingCloud, Wanted, moment, nullable, once, tenant},
     listing::{Accepted, Created, Listing},
-    problem::{ChangeRefusals, Names, Problem, Refusals},
+    problem::{Names, Problem},
     restoration::{self, RestorationSummary},
     schedule,
     server::Face,
@@ -25,7 +25,7 @@ use super::{
 use crate::{
     domain::{
         capture::Capture,
-        id::{CloudName, PointId, PointKind, ProjectId, ScheduleId, ServerId, Tenant},
+        id::{CloudName, PointId, PointKind, ProjectId, ScheduleId, ServerId},
         keeping::{Keeping, Rekeeping},
         page::Filter,
         point::Point,
@@ -36,17 +36,60 @@ use crate::{
     },
 };
 
-/// Where they are.
-pub(super) const PATH: &str = "/api/openstack-backups/";
+/// The words of a kind.
+struct Words {
+    path: &'static str,
+    resource_type: &'static str,
+    /// The field of its instance.
+    instance: &'static str,
+    /// The parameter of its instance.
+    instance_uuid: &'static str,
+    /// What fields are called elsewhere, and here.
+    names: Names,
+    /// What the parameters of its list are called elsewhere.
+    parameters: Names,
+}
 
-/// What fields are called elsewhere, and here.
-const NAMES: Names = &[("instance_id", "instance")];
+const DR_BACKUPS: Words = Words {
+    path: "/api/openstack-dr-backups/",
+    resource_type: "OpenStack.DRBackup",
+    instance: "source_instance",
+    instance_uuid: "source_instance_uuid",
+    names: &[("instance_id", "source_instance")],
+    parameters: &[
+        ("instance_id", "source_instance_uuid"),
+        ("schedule_id", "backup_schedule_uuid"),
+    ],
+};
 
-/// What the parameters of its list are called elsewhere.
-const PARAMETERS: Names = &[
-    ("instance_id", "instance_uuid"),
-    ("schedule_id", "backup_schedule_uuid"),
-];
+const BACKUPS: Words = Words {
+    path: "/api/openstack-backups/",
+    resource_type: "OpenStack.Backup",
+    instance: "instance",
+    instance_uuid: "instance_uuid",
+    names: &[("instance_id", "instance")],
+    parameters: &[
+        ("instance_id", "instance_uuid"),
+        ("schedule_id", "backup_schedule_uuid"),
+    ],
+};
+
+fn words(kind: PointKind) -> &'static Words {
+    match kind {
+        PointKind::Dr => &DR_BACKUPS,
+        PointKind::Regular => &BACKUPS,
+    }
+}
+
+/// Where those of a kind are.
+pub(super) fn path(kind: PointKind) -> &'static str {
+    words(kind).path
+}
+
+/// The address of one.
+pub(super) fn url(id: PointId) -> String {
+    format!("{}{id}/", path(id.kind))
+}
 
 /// A regular backup: snapshots that bring an instance back in its own tenant.
 #[expect(clippy::struct_field_names, reason = "the original named it so")]
@@ -166,18 +209,6 @@ impl Wanted for BackupChange {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct BackupFilter {
-    /// Which page, counted from 1.
-    #[serde(default, deserialize_with = "once")]
-    #[param(value_type = Option<u64>, minimum = 1)]
-    page: Option<String>,
-    /// Rows of a page; more than `rest.page_max` are not answered.
-    #[serde(default, deserialize_with = "once")]
-    #[param(value_type = Option<u64>, minimum = 1)]
-    page_size: Option<String>,
-    /// By what the list is ordered, the largest first behind a `-`; the newest first without it.
-    #[serde(default, deserialize_with = "once")]
-    #[param(pattern = "^-?(created|modified|name)$")]
-    o: Option<String>,
     /// A part of the name.
     #[serde(default, deserialize_with = "once")]
     name: Option<String>,
@@ -210,98 +241,69 @@ pub(super) struct BackupFilter {
     backup_schedule_uuid: Option<String>,
 }
 
-/// Its addresses.
-pub(super) fn router() -> OpenApiRouter<Face> {
-    OpenApiRouter::new()
-        .routes(routes!(list, create))
-        .routes(routes!(get, replace, update, post, delete))
-}
-
-/// Lists regular backups.
-#[utoipa::path(
-    get,
-    path = "/api/openstack-backups/",
-    operation_id = "list_backups",
-    tag = "Regular backups",
-    params(BackupFilter),
-    responses((status = 200, body = Vec<Backup>), Refusals)
-)]
-async fn list(
-    State(face): State<Face>,
-    uri: Uri,
-    Parameters(asked): Parameters<BackupFilter>,
-) -> Result<Listing<Backup>, Problem> {
+/// A page of those of a kind.
+async fn list<T: From<Backup>>(
+    face: &Face,
+    kind: PointKind,
+    asked: Asked<BackupFilter>,
+) -> Result<Listing<T>, Problem> {
+    let wanted = asked.filter;
+    let words = words(kind);
     let mut fields = Fields::new(face.service.limits());
     let given = &mut fields;
     let filter = Filter {
-        cloud: asked::foreign(given, "cloud", asked.cloud).map(CloudName::new),
-        project: asked::foreign(given, "tenant", asked.tenant).map(ProjectId::new),
-        server: asked::foreign(given, "instance_uuid", asked.instance_uuid).map(ServerId::new),
-        kind: Some(PointKind::Regular),
-        points: asked::id(given, "uuid", asked.uuid, PointId::regular)
+        cloud: asked::foreign(given, "cloud", wanted.cloud).map(CloudName::new),
+        project: asked::foreign(given, "tenant", wanted.tenant).map(ProjectId::new),
+        server: asked::foreign(given, words.instance_uuid, wanted.instance_uuid).map(ServerId::new),
+        kind: Some(kind),
+        points: asked::id(given, "uuid", wanted.uuid, |id| PointId { kind, id })
             .into_iter()
             .collect(),
         schedule: asked::id(
             given,
             "backup_schedule_uuid",
-            asked.backup_schedule_uuid,
+            wanted.backup_schedule_uuid,
             ScheduleId,
         ),
-        states: asked::states(given, &asked.state),
-        name_part: asked::part(given, "name", asked.name),
-        description_part: asked::part(given, "description", asked.description),
+        states: asked::states(given, &wanted.state),
+        name_part: asked::part(given, "name", wanted.name),
+        description_part: asked::part(given, "description", wanted.description),
         ..Filter::default()
     };
-    let paging = Paging {
-        page: asked.page,
-        page_size: asked.page_size,
-        order: asked.o,
-    };
-    let (query, page) = asked::query(fields, filter, &paging, face.sizes)?;
+    let (query, page) = asked::query(fields, filter, &asked.paging, face.sizes)?;
     let found = face.service.points_list(query).await;
-    let found = found.map_err(|error| Problem::of(error, PARAMETERS))?;
-    let rows = found.items.into_iter().map(|backup| tell(&face, backup));
-    let rows = try_join_all(rows).await?;
+    let found = found.map_err(|error| Problem::of(error, words.parameters))?;
+    let rows = found.items.into_iter().map(|point| tell(face, point));
     Ok(Listing {
-        rows,
+        rows: try_join_all(rows).await?,
         page,
         more: found.next.is_some(),
-        uri,
+        uri: asked.uri,
     })
 }
 
-/// Makes a regular backup of an instance. With an `Idempotency-Key` it is safe to ask again.
-#[utoipa::path(
-    post,
-    path = "/api/openstack-backups/",
-    operation_id = "create_backup",
-    tag = "Regular backups",
-    params(Key),
-    request_body = NewBackup,
-    responses((status = 201, body = Backup, headers(("Location" = String))), ChangeRefusals)
-)]
-async fn create(
-    State(face): State<Face>,
-    Key(request_id): Key,
-    Body(wanted): Body<NewBackup>,
-) -> Result<Created<Backup>, Problem> {
+/// Makes one of a kind.
+async fn create<T: From<Backup>>(
+    face: &Face,
+    kind: PointKind,
+    request_id: String,
+    wanted: NewBackup,
+) -> Result<Created<T>, Problem> {
+    let words = words(kind);
     let mut fields = Fields::new(face.service.limits());
     let ask = CreatePoint {
-        kind: PointKind::Regular,
-        tenant: Tenant {
-            cloud: CloudName::new(fields.required("cloud", wanted.cloud)),
-            project: ProjectId::new(fields.required("tenant", wanted.tenant)),
-        },
-        server: ServerId::new(fields.required("instance", wanted.instance)),
+        kind,
+        tenant: tenant(&mut fields, wanted.cloud, wanted.tenant),
+        server: ServerId::new(fields.required(words.instance, wanted.instance)),
         name: fields.name("name", wanted.name.unwrap_or_default()),
         description: fields.description("description", wanted.description.unwrap_or_default()),
+        capture: Capture::default(),
+        incremental: false,
         keeping: Keeping {
             schedule: None,
             until: moment(&mut fields, "kept_until", wanted.kept_until.as_deref()),
             held: wanted.held,
         },
-        capture: Capture::default(),
-        incremental: false,
         minimum: None,
         deadline: None,
         validate_only: false,
@@ -309,106 +311,33 @@ async fn create(
     };
     fields.done()?;
     let made = face.service.point_create(ask).await;
-    let made = made.map_err(|error| Problem::about(error, "instance", NAMES))?;
+    let made = made.map_err(|error| Problem::about(error, words.instance, words.names))?;
     Ok(Created {
         url: url(made.id),
-        told: tell(&face, made).await?,
+        told: tell(face, made).await?,
     })
 }
 
-/// Tells of a regular backup.
-#[utoipa::path(
-    get,
-    path = "/api/openstack-backups/{uuid}/",
-    operation_id = "get_backup",
-    tag = "Regular backups",
-    params(("uuid" = Uuid, Path)),
-    responses((status = 200, body = Backup), Refusals)
-)]
-async fn get(State(face): State<Face>, Id(id): Id) -> Result<Json<Backup>, Problem> {
-    let backup = face.service.point_get(PointId::regular(id)).await?;
-    Ok(Json(tell(&face, backup).await?))
+/// Tells of one.
+async fn get<T: From<Backup>>(face: &Face, id: PointId) -> Result<Json<T>, Problem> {
+    let point = face.service.point_get(id).await?;
+    tell(face, point).await.map(Json)
 }
 
-/// Changes a regular backup, whose name has to be given.
-#[utoipa::path(
-    put,
-    path = "/api/openstack-backups/{uuid}/",
-    operation_id = "replace_backup",
-    tag = "Regular backups",
-    params(
-        ("uuid" = Uuid, Path),
-        Key
-    ),
-    request_body = BackupChange,
-    responses((status = 200, body = Backup), ChangeRefusals)
-)]
-async fn replace(
-    State(face): State<Face>,
-    Id(id): Id,
-    Key(request_id): Key,
-    Body(wanted): Body<BackupChange>,
-) -> Result<Json<Backup>, Problem> {
-    change(&face, id, request_id, wanted, true).await
-}
-
-/// Changes a regular backup.
-#[utoipa::path(
-    patch,
-    path = "/api/openstack-backups/{uuid}/",
-    operation_id = "update_backup",
-    tag = "Regular backups",
-    params(
-        ("uuid" = Uuid, Path),
-        Key
-    ),
-    request_body = BackupChange,
-    responses((status = 200, body = Backup), ChangeRefusals)
-)]
-async fn update(
-    State(face): State<Face>,
-    Id(id): Id,
-    Key(request_id): Key,
-    Body(wanted): Body<BackupChange>,
-) -> Result<Json<Backup>, Problem> {
-    change(&face, id, request_id, wanted, false).await
-}
-
-/// The same as PATCH, as the original's manual has it.
-#[utoipa::path(
-    post,
-    path = "/api/openstack-backups/{uuid}/",
-    operation_id = "post_backup",
-    tag = "Regular backups",
-    params(
-        ("uuid" = Uuid, Path),
-        Key
-    ),
-    request_body = BackupChange,
-    responses((status = 200, body = Backup), ChangeRefusals)
-)]
-async fn post(
-    State(face): State<Face>,
-    Id(id): Id,
-    Key(request_id): Key,
-    Body(wanted): Body<BackupChange>,
-) -> Result<Json<Backup>, Problem> {
-    change(&face, id, request_id, wanted, false).await
-}
-
-async fn change(
+/// Changes one, `whole` where its name has to be given.
+async fn change<T: From<Backup>>(
     face: &Face,
-    id: Uuid,
+    id: PointId,
     request_id: String,
     wanted: BackupChange,
     whole: bool,
-) -> Result<Json<Backup>, Problem> {
+) -> Result<Json<T>, Problem> {
     let mut fields = Fields::new(face.service.limits());
     if whole && wanted.name.is_none() {
         fields.bad("name", "is required");
     }
     let ask = UpdatePoint {
-        id: PointId::regular(id),
+        id,
         name: wanted.name.map(|name| fields.name("name", name)),
         description: wanted
             .description
@@ -424,57 +353,40 @@ async fn change(
     };
     fields.done()?;
     let changed = face.service.point_update(ask).await;
-    let changed = changed.map_err(|error| Problem::of(error, NAMES))?;
-    Ok(Json(tell(face, changed).await?))
+    let changed = changed.map_err(|error| Problem::of(error, words(id.kind).names))?;
+    tell(face, changed).await.map(Json)
 }
 
-/// Deletes a regular backup with its snapshots. It is gone when its address answers 404.
-#[utoipa::path(
-    delete,
-    path = "/api/openstack-backups/{uuid}/",
-    operation_id = "delete_backup",
-    tag = "Regular backups",
-    params(
-        ("uuid" = Uuid, Path),
-        MissingCloud,
-        Key
-    ),
-    responses((status = 202, body = Accepted), ChangeRefusals)
-)]
+/// Deletes one.
 async fn delete(
-    State(face): State<Face>,
-    Id(id): Id,
-    Parameters(asked): Parameters<MissingCloud>,
-    Key(request_id): Key,
+    face: &Face,
+    id: PointId,
+    asked: &MissingCloud,
+    request_id: String,
 ) -> Result<Accepted, Problem> {
     let mut fields = Fields::new(face.service.limits());
     let ask = DeletePoint {
         allow_missing_cloud: asked.allow_missing_cloud,
-        id: PointId::regular(id),
+        id,
         etag: String::new(),
         request_id: fields.request_id(request_id),
     };
     fields.done()?;
     let gone = face.service.point_delete(ask).await?;
-    let detail = format!("the deletion of regular backup {} was scheduled", gone.id);
+    let detail = format!("the deletion of {} was scheduled", gone.id.named());
     Ok(Accepted::new(detail))
 }
 
-/// The address of one.
-pub(super) fn url(id: PointId) -> String {
-    format!("{PATH}{id}/")
-}
-
 /// One with what is kept beside it.
-async fn tell(face: &Face, backup: Point) -> Result<Backup, Problem> {
+async fn tell<T: From<Backup>>(face: &Face, backup: Point) -> Result<T, Problem> {
     let source = backup.id;
     let restorations = face.service.restorations_of(source).await?;
     let unrecoverable_reason = backup.unrecoverable_reason();
     let manifest = backup.detail.manifest.as_deref();
-    Ok(Backup {
-        url: url(backup.id),
-        uuid: backup.id.id,
-        resource_type: "OpenStack.Backup",
+    let told = Backup {
+        url: url(source),
+        uuid: source.id,
+        resource_type: words(source.kind).resource_type,
         state: told::state(backup.head.state),
         runtime_state: backup.head.runtime_state,
         error_message: told::error(backup.head.error.as_ref()),
@@ -496,5 +408,6 @@ async fn tell(face: &Face, backup: Point) -> Result<Backup, Problem> {
         restorations: restorations.iter().map(restoration::summary).collect(),
         name: backup.name,
         description: backup.description,
-    })
+    };
+    Ok(told.into())
 }
