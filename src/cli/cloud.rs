@@ -99,7 +99,7 @@ async fn instance(wanted: Instance, context: &mut Context<'_>) -> Result<(), Fai
 async fn flavors(wanted: Flavors, context: &mut Context<'_>) -> Result<(), Failure> {
     let (cloud, tenant) = wanted.place.find(context).await?;
     let dr_backup_id = match &wanted.backup {
-        Some(backup) => resolve::backup(&context.client, backup).await?,
+        Some(backup) => resolve::backup::<pb::DrBackup>(&context.client, backup).await?,
         None => String::new(),
     };
     let request = pb::ListFlavorsRequest {
