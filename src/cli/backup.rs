@@ -12,7 +12,7 @@ use self::kind::Kind;
 pub(super) use self::kind::{Backup, Wanted};
 use super::{
     Context,
-    args::{Keep, Only, Place},
+    args::{Keep, Only, TenantArgs},
     config::Span,
     failure::Failure,
     follow, present, progress, resolve,
@@ -51,7 +51,7 @@ pub struct Create<K: Kind> {
     /// Id or name of the instance
     instance: String,
     #[command(flatten)]
-    place: Place,
+    place: TenantArgs,
     #[arg(
         long,
         help = format!("Name of the {} [default: the name of the instance]", K::NAME),

@@ -124,12 +124,12 @@ pub(super) async fn tenant(client: &Client, cloud: &str, given: &str) -> Result<
 
 /// The place that a list is narrowed to, as it was given.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct TenantFilter<'a> {
     pub(super) cloud: Option<&'a String>,
     pub(super) tenant: Option<&'a String>,
 }
 
-impl Place<'_> {
+impl TenantFilter<'_> {
     /// The same, where empty words name nothing.
     pub(super) fn named(self) -> Self {
         Self {
@@ -143,7 +143,7 @@ impl Place<'_> {
 /// what is kept about a cloud that is down can be listed; the service refuses those that mean nothing.
 pub(super) async fn conditions(
     client: &Client,
-    place: Place<'_>,
+    place: TenantFilter<'_>,
     instance: Option<&str>,
 ) -> Result<Vec<String>, Failure> {
     let mut conditions = Vec::new();

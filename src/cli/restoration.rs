@@ -11,7 +11,7 @@ use super::{
     config::{self, Span},
     failure::Failure,
     present,
-    resolve::{self, Place, Source},
+    resolve::{self, Source, TenantFilter},
     work::{self, Sight, Subject as _, Work},
 };
 use crate::api::pb;
@@ -397,7 +397,7 @@ async fn list(list: List, context: &mut Context<'_>) -> Result<(), Failure> {
         });
     }
     // The place of the settings is where backups are made, and not where they go to.
-    let place = Place {
+    let place = TenantFilter {
         cloud: list.cloud.as_ref(),
         tenant: list.tenant.as_ref(),
     };
