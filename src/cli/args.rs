@@ -25,7 +25,7 @@ fn moment(text: &str) -> Result<prost_types::Timestamp, String> {
 
 /// Where something is.
 #[derive(Debug, Clone, Args)]
-pub struct Place {
+pub struct TenantArgs {
     /// Name of the cloud [env: `DRBACKUP_CLOUD`]
     #[arg(long, short = 'c')]
     cloud: Option<String>,
@@ -86,7 +86,7 @@ impl Capture {
     }
 }
 
-impl Place {
+impl TenantArgs {
     /// The cloud and the id of the tenant: what was named, else what the settings name.
     pub(super) async fn find(&self, context: &Context<'_>) -> Result<(String, String), Failure> {
         let cloud = self.cloud(context)?;
@@ -120,7 +120,7 @@ impl Within {
         // The tenant of the settings is one of their cloud.
         let usual = tenant.as_ref().filter(|_| self.cloud.is_none());
         let tenant = self.tenant.as_ref().or(usual);
-        let place = resolve::Place {
+        let place = resolve::TenantFilter {
             cloud: self.cloud.as_ref().or(cloud.as_ref()),
             tenant,
         };

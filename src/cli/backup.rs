@@ -1,64 +1,67 @@
-//! What a person can ask about DR backups; it may not know how the answer is drawn.
+//! What a person can ask about backups of one kind, DR or regular; it may not know what tells the kinds
+//! apart, nor how the answer is drawn.
+
+mod kind;
+
+use std::marker::PhantomData;
 
 use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
 use prost_types::FieldMask;
 
+use self::kind::Kind;
+pub(super) use self::kind::{Backup, Wanted};
 use super::{
     Context,
-    args::{Capture, Keep, Only, Place},
-    client::Noun,
+    args::{Keep, Only, TenantArgs},
     config::Span,
-    consistency::Consistency,
     failure::Failure,
     follow, present, progress, resolve,
     work::{self, Sight, Work},
 };
 use crate::api::pb;
 
-/// What to do with DR backups.
+/// What to do with backups of a kind.
 #[derive(Debug, Subcommand)]
-pub enum Verb {
-    /// Make a DR backup of an instance and follow it to its end
-    Create(Box<Create>),
-    /// Show one DR backup with all that it holds
-    #[command(visible_alias = "show")]
+pub enum Verb<K: Kind> {
+    /// Make one.
+    #[command(about = format!("Make a {} of an instance and follow it to its end", K::NAME))]
+    Create(Box<Create<K>>),
+    /// Show one.
+    #[command(about = format!("Show one {} with all that it holds", K::NAME), visible_alias = "show")]
     Get(Get),
-    /// List DR backups, newest first
-    #[command(visible_alias = "ls")]
-    List(List),
-    /// Follow one DR backup until it rests, or all of them until interrupted
+    /// List them.
+    #[command(about = format!("List {}s, newest first", K::NAME), visible_alias = "ls")]
+    List(List<K>),
+    /// Follow one or all.
+    #[command(about = format!("Follow one {} until it rests, or all of them until interrupted", K::NAME))]
     Watch(Watch),
     /// Change the name, the description, or how long it is kept
     Update(Update),
-    /// Delete a DR backup with its data
-    #[command(visible_alias = "rm")]
+    /// Delete one.
+    #[command(about = format!("Delete a {} with its {}", K::NAME, K::DATA), visible_alias = "rm")]
     Delete(Delete),
-    /// Give up the work on a DR backup; what it made is removed
+    /// Give one up.
+    #[command(about = format!("Give up the work on a {}; what it made is removed", K::NAME))]
     Cancel(Cancel),
 }
 
 /// Which instance, and how.
 #[derive(Debug, Args)]
-pub struct Create {
+pub struct Create<K: Kind> {
     /// Id or name of the instance
     instance: String,
     #[command(flatten)]
-    place: Place,
-    /// Name of the DR backup [default: the name of the instance]
-    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+    place: TenantArgs,
+    #[arg(
+        long,
+        help = format!("Name of the {} [default: the name of the instance]", K::NAME),
+        value_parser = NonEmptyStringValueParser::new()
+    )]
     name: Option<String>,
-    /// Description, also written to the volume backups in the cloud
-    #[arg(long)]
+    #[arg(long, help = format!("Description, also written to the {} in the cloud", K::PARTS))]
     description: Option<String>,
-    /// How to take the data
-    #[arg(long, value_enum, default_value_t = Capture::Snapshot)]
-    capture: Capture,
-    /// How well the volumes have to agree at least; less is refused
-    #[arg(long, value_enum)]
-    consistency: Option<Consistency>,
-    /// Only what changed since the last volume backup of each volume, where there is one
-    #[arg(long)]
-    incremental: bool,
+    #[command(flatten)]
+    how: K::How,
     /// Give up and undo if it takes longer, such as 4h [default: the limit of the service]
     #[arg(long, value_name = "TIME")]
     time_limit: Option<Span>,
@@ -71,7 +74,7 @@ pub struct Create {
     work: Work,
 }
 
-/// Which DR backup.
+/// Which backup.
 #[derive(Debug, Args)]
 pub struct Get {
     /// Id or name
@@ -81,9 +84,9 @@ pub struct Get {
     include_sensitive: bool,
 }
 
-/// Which DR backups.
+/// Which backups.
 #[derive(Debug, Args)]
-pub struct List {
+pub struct List<K: Kind> {
     #[command(flatten)]
     only: Only,
     /// In what order: `create_time`, `update_time` or `name`, with an optional `desc`
@@ -92,9 +95,13 @@ pub struct List {
     /// At most so many [default: all]
     #[arg(long, value_name = "COUNT")]
     limit: Option<usize>,
-    /// With metadata, volume backups and restorations, which tables do not show
-    #[arg(long)]
+    #[arg(
+        long,
+        help = format!("With metadata, {} and restorations, which tables do not show", K::PARTS)
+    )]
     full: bool,
+    #[arg(skip)]
+    kind: PhantomData<K>,
 }
 
 /// What to follow.
@@ -159,94 +166,67 @@ pub struct Cancel {
     work: Work,
 }
 
-pub(super) async fn run(verb: Verb, context: &mut Context<'_>) -> Result<(), Failure> {
+pub(super) async fn run<B: Backup>(
+    verb: Verb<B>,
+    context: &mut Context<'_>,
+) -> Result<(), Failure> {
     match verb {
         Verb::Create(create) => self::create(*create, context).await,
-        Verb::Get(get) => self::get(get, context).await,
+        Verb::Get(get) => self::get::<B>(get, context).await,
         Verb::List(list) => self::list(list, context).await,
-        Verb::Watch(watch) => self::watch(watch, context).await,
-        Verb::Update(update) => Box::pin(self::update(update, context)).await,
-        Verb::Delete(delete) => self::delete(delete, context).await,
-        Verb::Cancel(cancel) => self::cancel(cancel, context).await,
+        Verb::Watch(watch) => self::watch::<B>(watch, context).await,
+        Verb::Update(update) => Box::pin(self::update::<B>(update, context)).await,
+        Verb::Delete(delete) => self::delete::<B>(delete, context).await,
+        Verb::Cancel(cancel) => self::cancel::<B>(cancel, context).await,
     }
 }
 
-async fn create(create: Create, context: &mut Context<'_>) -> Result<(), Failure> {
+async fn create<B: Backup>(create: Create<B>, context: &mut Context<'_>) -> Result<(), Failure> {
     let (cloud, tenant) = create.place.find(context).await?;
     let instance_id = resolve::instance(&context.client, &cloud, &tenant, &create.instance).await?;
-    let request_id = create.work.request_id();
-    let request = pb::CreateDrBackupRequest {
-        cloud,
-        tenant,
-        instance_id,
-        name: create.name.unwrap_or_default(),
-        description: create.description.unwrap_or_default(),
-        capture: create.capture.message().into(),
-        incremental: create.incremental,
-        minimum_consistency: create
-            .consistency
-            .map(Consistency::message)
-            .unwrap_or_default()
-            .into(),
-        time_limit: create.time_limit.and_then(|limit| limit.0.try_into().ok()),
-        request_id: request_id.clone(),
-        validate_only: create.validate_only,
-        kept_until: create.keep.keep_until,
-        held: create.keep.hold,
-    };
-    let mut service = context.client.backups();
-    let answer = context
-        .client
-        .start(&request_id, service.create_dr_backup(request))
-        .await?;
+    let of = [cloud.clone(), tenant.clone(), instance_id];
+    let answer = B::create(&context.client, of, &create).await?;
     if create.validate_only {
         let would = format!(
-            "would make a DR backup of instance {} of tenant {} in cloud {}",
-            answer.instance_name, answer.tenant, answer.cloud
+            "would make a {} of instance {} of tenant {tenant} in cloud {cloud}",
+            B::NAME,
+            answer.instance().name
         );
         return present::checked(context.out, context.settings.output, &answer, &would, &[]);
     }
     create.work.finish(context, answer).await
 }
 
-async fn get(get: Get, context: &mut Context<'_>) -> Result<(), Failure> {
-    let request = pb::GetDrBackupRequest {
-        id: resolve::backup(&context.client, &get.backup).await?,
-        include_sensitive: get.include_sensitive,
-    };
-    let mut service = context.client.backups();
-    let backup = context.client.ask(service.get_dr_backup(request)).await?;
+async fn get<B: Backup>(get: Get, context: &mut Context<'_>) -> Result<(), Failure> {
+    let id = resolve::backup::<B>(&context.client, &get.backup).await?;
+    let backup = B::get(&context.client, id, get.include_sensitive).await?;
     present::one(context.out, context.settings.output, &backup)
 }
 
-async fn list(list: List, context: &mut Context<'_>) -> Result<(), Failure> {
+async fn list<B: Backup>(list: List<B>, context: &mut Context<'_>) -> Result<(), Failure> {
     let view = if list.full {
         pb::View::Full
     } else {
         pb::View::Basic
     };
-    let request = pb::ListDrBackupsRequest {
+    let wanted = Wanted {
         filter: list.only.filter(context).await?,
         order_by: list.order_by.unwrap_or_default(),
-        view: view.into(),
-        ..pb::ListDrBackupsRequest::default()
+        view,
+        limit: list.limit,
     };
-    let backups = context.client.list_backups(request, list.limit).await?;
+    let backups = B::list(&context.client, wanted).await?;
     present::list(context.out, context.settings.output, &backups)
 }
 
-async fn watch(watch: Watch, context: &mut Context<'_>) -> Result<(), Failure> {
+async fn watch<B: Backup>(watch: Watch, context: &mut Context<'_>) -> Result<(), Failure> {
     if let Some(backup) = &watch.backup {
-        let id = resolve::backup(&context.client, backup).await?;
-        return work::watch(context, Noun::Backup, &id, &watch.sight).await;
+        let id = resolve::backup::<B>(&context.client, backup).await?;
+        return work::watch::<B>(context, &id, &watch.sight).await;
     }
     let filter = watch.filter.unwrap_or_default();
     let client = &context.client;
-    let open = async || {
-        let filter = filter.clone();
-        let request = pb::WatchDrBackupsRequest { filter };
-        client.backups().watch_dr_backups(request).await
-    };
+    let open = async || B::watch_all(client, &filter).await;
     let mut answers = progress::Answers {
         out: context.out,
         output: context.settings.output,
@@ -254,66 +234,37 @@ async fn watch(watch: Watch, context: &mut Context<'_>) -> Result<(), Failure> {
     follow::follow_many(client, context.settings.patience.0, &mut answers, open).await
 }
 
-async fn update(update: Update, context: &mut Context<'_>) -> Result<(), Failure> {
-    let request_id = update.work.request_id();
-    let changed = [
-        ("name", update.name.is_some()),
-        ("description", update.description.is_some()),
-        (
-            "kept_until",
-            update.keep.keep_until.is_some() || update.keep_for_ever,
-        ),
-        ("held", update.keep.hold || update.release),
-    ];
-    let changed = changed.into_iter().filter(|(_, changed)| *changed);
-    let paths = changed.map(|(path, _)| path.to_owned()).collect();
-    let request = pb::UpdateDrBackupRequest {
-        dr_backup: Some(pb::DrBackup {
-            id: resolve::backup(&context.client, &update.backup).await?,
-            name: update.name.unwrap_or_default(),
-            description: update.description.unwrap_or_default(),
-            kept_until: update.keep.keep_until,
-            held: update.keep.hold,
-            etag: update.etag.unwrap_or_default(),
-            ..pb::DrBackup::default()
-        }),
-        update_mask: Some(FieldMask { paths }),
-        request_id: request_id.clone(),
-    };
-    let mut service = context.client.backups();
-    let answer = context
-        .client
-        .start(&request_id, Box::pin(service.update_dr_backup(request)))
-        .await?;
+async fn update<B: Backup>(update: Update, context: &mut Context<'_>) -> Result<(), Failure> {
+    let id = resolve::backup::<B>(&context.client, &update.backup).await?;
+    let answer = B::update(&context.client, id, &update).await?;
     update.work.finish(context, answer).await
 }
 
-async fn delete(delete: Delete, context: &mut Context<'_>) -> Result<(), Failure> {
-    let request_id = delete.work.request_id();
-    let request = pb::DeleteDrBackupRequest {
-        id: resolve::backup(&context.client, &delete.backup).await?,
-        etag: delete.etag.unwrap_or_default(),
-        allow_missing_cloud: delete.allow_missing_cloud,
-        request_id: request_id.clone(),
-    };
-    let mut service = context.client.backups();
-    let answer = context
-        .client
-        .start(&request_id, service.delete_dr_backup(request))
-        .await?;
+async fn delete<B: Backup>(delete: Delete, context: &mut Context<'_>) -> Result<(), Failure> {
+    let id = resolve::backup::<B>(&context.client, &delete.backup).await?;
+    let answer = B::delete(&context.client, id, &delete).await?;
     delete.work.finish(context, answer).await
 }
 
-async fn cancel(cancel: Cancel, context: &mut Context<'_>) -> Result<(), Failure> {
-    let request_id = cancel.work.request_id();
-    let request = pb::CancelDrBackupRequest {
-        id: resolve::backup(&context.client, &cancel.backup).await?,
-        request_id: request_id.clone(),
-    };
-    let mut service = context.client.backups();
-    let answer = context
-        .client
-        .start(&request_id, service.cancel_dr_backup(request))
-        .await?;
+async fn cancel<B: Backup>(cancel: Cancel, context: &mut Context<'_>) -> Result<(), Failure> {
+    let id = resolve::backup::<B>(&context.client, &cancel.backup).await?;
+    let answer = B::cancel(&context.client, id, &cancel).await?;
     cancel.work.finish_cancelled(context, answer).await
+}
+
+impl Update {
+    /// Which fields are named.
+    fn mask(&self) -> FieldMask {
+        let keeping = self.keep.keep_until.is_some() || self.keep_for_ever;
+        let named = [
+            ("name", self.name.is_some()),
+            ("description", self.description.is_some()),
+            ("kept_until", keeping),
+            ("held", self.keep.hold || self.release),
+        ];
+        let named = named.into_iter().filter(|(_, named)| *named);
+        FieldMask {
+            paths: named.map(|(path, _)| path.to_owned()).collect(),
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use tonic::{
-    Code, Request, Response, Status, Streaming,
+    Code, Response, Status, Streaming,
     transport::{Channel, Endpoint},
 };
 
@@ -25,38 +25,13 @@ const ANSWER_BYTES: usize = 64 << 20;
 /// How many things are asked for at once.
 const PAGE: i32 = 1000;
 
-/// The nouns whose work can be followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Noun {
-    Backup,
-    RegularBackup,
-    Restoration,
-}
-
-impl Noun {
-    /// The noun as people read it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Backup => "DR backup",
-            Self::RegularBackup => "regular backup",
-            Self::Restoration => "restoration",
-        }
-    }
-
-    /// The noun as the command line has it.
-    pub(super) fn command(self) -> &'static str {
-        match self {
-            Self::Backup => "backup",
-            Self::RegularBackup => "regular-backup",
-            Self::Restoration => "restoration",
-        }
-    }
-}
+/// A stream of events that was asked for.
+pub(super) type Opened = Result<Response<Streaming<pb::Event>>, Status>;
 
 /// Every page of what a method lists, up to a limit.
 macro_rules! every_page {
     ($client:ident, $service:ident, $method:ident, $wanted:ident, $items:ident, $limit:expr) => {
-        pages($limit, |page_size, page_token| {
+        $crate::cli::client::pages($limit, |page_size, page_token| {
             let mut service = $client.$service();
             let mut request = $wanted.clone();
             request.page_size = page_size;
@@ -69,6 +44,7 @@ macro_rules! every_page {
         .await
     };
 }
+pub(super) use every_page;
 
 /// A connection to the service, made when it is first needed and made again when it breaks.
 #[derive(Debug, Clone)]
@@ -109,7 +85,7 @@ impl Client {
     }
 
     /// The service for DR backups.
-    pub(super) fn backups(&self) -> DrBackupServiceClient<Channel> {
+    pub(super) fn dr_backups(&self) -> DrBackupServiceClient<Channel> {
         DrBackupServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES)
     }
 
@@ -201,88 +177,10 @@ impl Client {
         }
     }
 
-    /// Opens the stream of events of one thing.
-    pub(super) async fn watch(
-        &self,
-        noun: Noun,
-        id: &str,
-        from_sequence: i64,
-        until_settled: bool,
-    ) -> Result<Streaming<pb::Event>, Status> {
-        let id = id.to_owned();
-        match noun {
-            Noun::Backup => {
-                let request = pb::WatchDrBackupRequest {
-                    id,
-                    from_sequence,
-                    until_settled,
-                };
-                self.backups().watch_dr_backup(Request::new(request)).await
-            }
-            Noun::RegularBackup => {
-                let request = pb::WatchBackupRequest {
-                    id,
-                    from_sequence,
-                    until_settled,
-                };
-                self.regular_backups()
-                    .watch_backup(Request::new(request))
-                    .await
-            }
-            Noun::Restoration => {
-                let request = pb::WatchRestorationRequest {
-                    id,
-                    from_sequence,
-                    until_settled,
-                };
-                self.restorations()
-                    .watch_restoration(Request::new(request))
-                    .await
-            }
-        }
-        .map(Response::into_inner)
-    }
-
-    /// One DR backup.
-    pub(super) async fn backup(&self, id: &str) -> Result<pb::DrBackup, Failure> {
-        let request = pb::GetDrBackupRequest {
-            id: id.to_owned(),
-            include_sensitive: false,
-        };
-        self.ask(self.backups().get_dr_backup(request)).await
-    }
-
-    /// One regular backup.
-    pub(super) async fn regular_backup(&self, id: &str) -> Result<pb::Backup, Failure> {
-        let request = pb::GetBackupRequest {
-            id: id.to_owned(),
-            include_sensitive: false,
-        };
-        self.ask(self.regular_backups().get_backup(request)).await
-    }
-
     /// One restoration.
     pub(super) async fn restoration(&self, id: &str) -> Result<pb::Restoration, Failure> {
         let request = pb::GetRestorationRequest { id: id.to_owned() };
         self.ask(self.restorations().get_restoration(request)).await
-    }
-
-    /// DR backups, every page up to a limit.
-    pub(super) async fn list_backups(
-        &self,
-        wanted: pb::ListDrBackupsRequest,
-        limit: Option<usize>,
-    ) -> Result<Vec<pb::DrBackup>, Failure> {
-        every_page!(self, backups, list_dr_backups, wanted, dr_backups, limit)
-    }
-
-    /// Regular backups, every page up to a limit.
-    pub(super) async fn list_regular_backups(
-        &self,
-        wanted: pb::ListBackupsRequest,
-        limit: Option<usize>,
-    ) -> Result<Vec<pb::Backup>, Failure> {
-        every_page!(self, regular_backups, list_backups, wanted, backups, limit)
     }
 
     /// Restorations, every page up to a limit.
@@ -409,7 +307,7 @@ pub(super) fn is_broken(status: &Status) -> bool {
 
 /// Asks for page after page until there is none, or until there are enough. It ends because a page
 /// token that comes again ends it.
-async fn pages<T, F, Page>(limit: Option<usize>, mut page: F) -> Result<Vec<T>, Failure>
+pub(super) async fn pages<T, F, Page>(limit: Option<usize>, mut page: F) -> Result<Vec<T>, Failure>
 where
     F: FnMut(i32, String) -> Page,
     Page: Future<Output = Result<(Vec<T>, String), Failure>>,

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Context, args::Place, failure::Failure, present, resolve};
+use super::{Context, args::TenantArgs, failure::Failure, present, resolve};
 use crate::api::pb;
 
 /// What to look at.
@@ -12,17 +12,17 @@ pub enum Verb {
     #[command(visible_alias = "ls")]
     List,
     /// List the tenants (projects) of a cloud
-    Tenants(Place),
+    Tenants(TenantArgs),
     /// List the instances of a tenant
-    Instances(Place),
+    Instances(TenantArgs),
     /// Show everything about one instance, as a DR backup made now would hold it
     Instance(Instance),
     /// List the flavors of a tenant; with a DR backup, which of them are large enough
     Flavors(Flavors),
     /// List the networks of a tenant
-    Networks(Place),
+    Networks(TenantArgs),
     /// List the volume types of a tenant
-    VolumeTypes(Place),
+    VolumeTypes(TenantArgs),
 }
 
 /// Which instance.
@@ -32,7 +32,7 @@ pub struct Instance {
     #[arg(value_name = "INSTANCE")]
     which: String,
     #[command(flatten)]
-    place: Place,
+    place: TenantArgs,
     /// Show user data as well, which may hold passwords
     #[arg(long)]
     include_sensitive: bool,
@@ -42,7 +42,7 @@ pub struct Instance {
 #[derive(Debug, Args)]
 pub struct Flavors {
     #[command(flatten)]
-    place: Place,
+    place: TenantArgs,
     /// Compare with what this DR backup needs, by id or name
     #[arg(long)]
     backup: Option<String>,
@@ -99,7 +99,7 @@ async fn instance(wanted: Instance, context: &mut Context<'_>) -> Result<(), Fai
 async fn flavors(wanted: Flavors, context: &mut Context<'_>) -> Result<(), Failure> {
     let (cloud, tenant) = wanted.place.find(context).await?;
     let dr_backup_id = match &wanted.backup {
-        Some(backup) => resolve::backup(&context.client, backup).await?,
+        Some(backup) => resolve::backup::<pb::DrBackup>(&context.client, backup).await?,
         None => String::new(),
     };
     let request = pb::ListFlavorsRequest {

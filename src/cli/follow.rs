@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use prost_types::Timestamp;
 use tokio::time::{Instant, sleep};
-use tonic::{Code, Response, Status, Streaming};
+use tonic::{Code, Status};
 
 use super::{
-    client::{Client, Noun, is_broken},
+    client::{Client, Opened, is_broken},
     failure::Failure,
     shown,
 };
@@ -29,35 +29,35 @@ pub(super) trait Watcher {
     fn end(&mut self);
 }
 
-/// What is followed, from where and how far.
+/// What is followed, and from where.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Trail<'id> {
-    /// What it is.
-    pub(super) noun: Noun,
+    /// Its noun as the command line has it.
+    pub(super) command: &'static str,
     /// Its id.
     pub(super) id: &'id str,
     /// The first event to tell.
     pub(super) from_sequence: i64,
-    /// Whether to stop as soon as it is at rest.
-    pub(super) until_rest: bool,
     /// What happened before is replayed by the service but not told.
     pub(super) since: Option<Timestamp>,
     /// How long to try again when the service goes away.
     pub(super) patience: Duration,
 }
 
-/// Follows until the thing rests or is gone and returns the last event, if there was one.
+/// Follows until the thing rests or is gone and returns the last event, if there was one. `open` opens the
+/// stream from the event of a number on.
 pub(super) async fn follow(
     client: &Client,
     trail: Trail<'_>,
     watcher: &mut dyn Watcher,
+    open: impl AsyncFn(i64) -> Opened,
 ) -> Result<Option<pb::Event>, Failure> {
     let interrupted = tokio::signal::ctrl_c();
     let ended = tokio::select! {
-        ended = follow_through(client, trail, watcher) => ended,
+        ended = follow_through(client, trail, watcher, open) => ended,
         _signal = interrupted => Err(Failure::Interrupted(format!(
             "stopped looking; the work goes on: drbackup {} watch {}",
-            trail.noun.command(),
+            trail.command,
             trail.id
         ))),
     };
@@ -71,6 +71,7 @@ async fn follow_through(
     client: &Client,
     trail: Trail<'_>,
     watcher: &mut dyn Watcher,
+    open: impl AsyncFn(i64) -> Opened,
 ) -> Result<Option<pb::Event>, Failure> {
     let mut next = trail.from_sequence;
     let mut last = None;
@@ -78,7 +79,7 @@ async fn follow_through(
     let mut patience_ends = Instant::now() + trail.patience;
     loop {
         let before = next;
-        let ended = one_stream(client, trail, watcher, &mut next, &mut last).await;
+        let ended = one_stream(&open, trail, watcher, &mut next, &mut last).await;
         if next > before {
             pause = FIRST_PAUSE;
             patience_ends = Instant::now() + trail.patience;
@@ -117,16 +118,13 @@ enum Ended {
 }
 
 async fn one_stream(
-    client: &Client,
+    open: &impl AsyncFn(i64) -> Opened,
     trail: Trail<'_>,
     watcher: &mut dyn Watcher,
     next: &mut i64,
     last: &mut Option<pb::Event>,
 ) -> Result<(), Ended> {
-    let mut stream = client
-        .watch(trail.noun, trail.id, *next, trail.until_rest)
-        .await
-        .map_err(Ended::Broken)?;
+    let mut stream = open(*next).await.map_err(Ended::Broken)?.into_inner();
     while let Some(event) = stream.message().await.map_err(Ended::Broken)? {
         if event.sequence < *next {
             continue;
@@ -169,7 +167,7 @@ pub(super) async fn follow_many(
     client: &Client,
     patience: Duration,
     watcher: &mut dyn Watcher,
-    open: impl AsyncFn() -> Result<Response<Streaming<pb::Event>>, Status>,
+    open: impl AsyncFn() -> Opened,
 ) -> Result<(), Failure> {
     let interrupted = tokio::signal::ctrl_c();
     let ended = tokio::select! {
@@ -186,7 +184,7 @@ async fn follow_many_through(
     client: &Client,
     patience: Duration,
     watcher: &mut dyn Watcher,
-    open: impl AsyncFn() -> Result<Response<Streaming<pb::Event>>, Status>,
+    open: impl AsyncFn() -> Opened,
 ) -> Result<(), Failure> {
     let mut pause = FIRST_PAUSE;
     let mut patience_ends = Instant::now() + patience;

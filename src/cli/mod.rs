@@ -3,7 +3,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `backup`, `regular_backup`, `restoration`, `schedule`, `cloud`, `orphan` | the verbs, one file per noun |
+//! | `backup`, `restoration`, `schedule`, `cloud`, `orphan` | the verbs, one file per noun |
 //! | `config` | flags, environment and file; the only place that reads the surroundings |
 //! | `client`, `tls` | the calls; the encryption of their connection |
 //! | `resolve` | names in place of ids |
@@ -26,7 +26,6 @@ mod orphan;
 pub mod out;
 mod present;
 mod progress;
-mod regular_backup;
 mod resolve;
 mod restoration;
 mod schedule;
@@ -42,15 +41,16 @@ use self::{
     failure::Failure,
     out::Out,
 };
+use crate::api::pb;
 
 /// What a person asks a running service.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// DR backups: make, look at, follow, change, delete
-    Backup(Group<backup::Verb>),
+    Backup(Group<backup::Verb<pb::DrBackup>>),
     /// Regular backups, which are snapshots in the tenant of the instance: the same
     #[command(visible_alias = "regular")]
-    RegularBackup(Group<regular_backup::Verb>),
+    RegularBackup(Group<backup::Verb<pb::Backup>>),
     /// Restorations: bring an instance back from a backup, look at it, follow it
     Restoration(Group<restoration::Verb>),
     /// Schedules: back instances up on time, and keep what retention asks for
@@ -84,11 +84,7 @@ pub async fn run(verb: Verb, out: &mut Out) -> Result<(), Failure> {
             Box::pin(backup::run(group.verb, &mut open(group.flags, out)?)).await
         }
         Verb::RegularBackup(group) => {
-            Box::pin(regular_backup::run(
-                group.verb,
-                &mut open(group.flags, out)?,
-            ))
-            .await
+            Box::pin(backup::run(group.verb, &mut open(group.flags, out)?)).await
         }
         Verb::Restoration(group) => {
             restoration::run(group.verb, &mut open(group.flags, out)?).await

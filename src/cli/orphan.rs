@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::{
-    Context, args::Place, config::new_request_id, failure::Failure, present, resolve::equals,
+    Context, args::TenantArgs, config::new_request_id, failure::Failure, present, resolve::equals,
 };
 use crate::api::pb::{self, orphan_deletion::Outcome};
 
@@ -24,7 +24,7 @@ pub enum Verb {
 #[derive(Debug, Args)]
 pub struct List {
     #[command(flatten)]
-    place: Place,
+    place: TenantArgs,
     /// A filter of the API, such as `kind = VOLUME`
     #[arg(long)]
     filter: Option<String>,
@@ -37,7 +37,7 @@ pub struct Delete {
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
     #[command(flatten)]
-    place: Place,
+    place: TenantArgs,
     /// Also those whose operation the service does not know: it lost its database, or they belong to
     /// another drbackup over the same cloud
     #[arg(long)]

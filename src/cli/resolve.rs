@@ -3,35 +3,28 @@
 
 use tonic::Code;
 
-use super::{client::Client, failure::Failure};
+use super::{
+    backup::{Backup, Wanted},
+    client::Client,
+    failure::Failure,
+    work::Subject as _,
+};
 use crate::api::pb;
 
 /// Something that a name can mean.
-struct Candidate {
-    id: String,
-    name: String,
+pub(super) struct Candidate {
+    pub(super) id: String,
+    pub(super) name: String,
     /// What tells it from others of the same name.
-    hint: String,
+    pub(super) hint: String,
 }
 
-/// The id of a DR backup.
-pub(super) async fn backup(client: &Client, given: &str) -> Result<String, Failure> {
+/// The id of a backup of one kind.
+pub(super) async fn backup<B: Backup>(client: &Client, given: &str) -> Result<String, Failure> {
     if is_uuid(given) {
         return Ok(given.to_owned());
     }
-    pick("DR backup", given, backups(client, given).await?)
-}
-
-/// The id of a regular backup.
-pub(super) async fn regular_backup(client: &Client, given: &str) -> Result<String, Failure> {
-    if is_uuid(given) {
-        return Ok(given.to_owned());
-    }
-    pick(
-        "regular backup",
-        given,
-        regular_backups(client, given).await?,
-    )
+    pick(B::NAME, given, backups::<B>(client, given).await?)
 }
 
 /// A backup of either kind.
@@ -47,11 +40,11 @@ pub(super) async fn source(client: &Client, given: &str) -> Result<Source, Failu
     let id = if is_uuid(given) {
         given.to_owned()
     } else {
-        let mut candidates = backups(client, given).await?;
-        candidates.extend(regular_backups(client, given).await?);
+        let mut candidates = backups::<pb::DrBackup>(client, given).await?;
+        candidates.extend(backups::<pb::Backup>(client, given).await?);
         pick("backup", given, candidates)?
     };
-    match client.regular_backup(&id).await {
+    match pb::Backup::read(client, &id).await {
         Ok(backup) => Ok(Source::Regular(Box::new(backup))),
         // An older service has no regular backups.
         Err(Failure::Refused { status, .. })
@@ -63,48 +56,15 @@ pub(super) async fn source(client: &Client, given: &str) -> Result<Source, Failu
     }
 }
 
-/// The DR backups of a name.
-async fn backups(client: &Client, name: &str) -> Result<Vec<Candidate>, Failure> {
-    let request = pb::ListDrBackupsRequest {
+/// The backups of a name that are of one kind.
+async fn backups<B: Backup>(client: &Client, name: &str) -> Result<Vec<Candidate>, Failure> {
+    let wanted = Wanted {
         filter: equals("name", name),
-        ..pb::ListDrBackupsRequest::default()
+        limit: Some(CANDIDATES),
+        ..Wanted::default()
     };
-    let named = client.list_backups(request, Some(CANDIDATES)).await?;
-    let named = named.into_iter().map(|backup| Candidate {
-        hint: format!(
-            "DR backup of instance {} in cloud {}, {}, made {}",
-            backup.instance_name,
-            backup.cloud,
-            super::shown::state(backup.state),
-            super::shown::time(backup.create_time.as_ref()),
-        ),
-        id: backup.id,
-        name: backup.name,
-    });
-    Ok(named.collect())
-}
-
-/// The regular backups of a name.
-async fn regular_backups(client: &Client, name: &str) -> Result<Vec<Candidate>, Failure> {
-    let request = pb::ListBackupsRequest {
-        filter: equals("name", name),
-        ..pb::ListBackupsRequest::default()
-    };
-    let named = client
-        .list_regular_backups(request, Some(CANDIDATES))
-        .await?;
-    let named = named.into_iter().map(|backup| Candidate {
-        hint: format!(
-            "regular backup of instance {} in cloud {}, {}, made {}",
-            backup.instance_name,
-            backup.cloud,
-            super::shown::state(backup.state),
-            super::shown::time(backup.create_time.as_ref()),
-        ),
-        id: backup.id,
-        name: backup.name,
-    });
-    Ok(named.collect())
+    let named = B::list(client, wanted).await?;
+    Ok(named.iter().map(B::candidate).collect())
 }
 
 /// The id of a schedule.
@@ -164,12 +124,12 @@ pub(super) async fn tenant(client: &Client, cloud: &str, given: &str) -> Result<
 
 /// The place that a list is narrowed to, as it was given.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct TenantFilter<'a> {
     pub(super) cloud: Option<&'a String>,
     pub(super) tenant: Option<&'a String>,
 }
 
-impl Place<'_> {
+impl TenantFilter<'_> {
     /// The same, where empty words name nothing.
     pub(super) fn named(self) -> Self {
         Self {
@@ -183,7 +143,7 @@ impl Place<'_> {
 /// what is kept about a cloud that is down can be listed; the service refuses those that mean nothing.
 pub(super) async fn conditions(
     client: &Client,
-    place: Place<'_>,
+    place: TenantFilter<'_>,
     instance: Option<&str>,
 ) -> Result<Vec<String>, Failure> {
     let mut conditions = Vec::new();
@@ -241,6 +201,16 @@ async fn tenant_of(
     }
 }
 
+/// The instances of which backups of one kind are kept.
+async fn instances<B: Backup>(client: &Client, place: &str) -> Result<Vec<Candidate>, Failure> {
+    let wanted = Wanted {
+        filter: place.to_owned(),
+        ..Wanted::default()
+    };
+    let kept = B::list(client, wanted).await?;
+    Ok(kept.iter().map(B::instance).collect())
+}
+
 /// The id of an instance of which backups are kept, or that is there to be backed up.
 async fn backed_up_instance(
     client: &Client,
@@ -248,30 +218,15 @@ async fn backed_up_instance(
     home: Option<(&String, &String)>,
     given: &str,
 ) -> Result<String, Failure> {
-    let request = pb::ListDrBackupsRequest {
-        filter: place.to_owned(),
-        ..pb::ListDrBackupsRequest::default()
-    };
-    let dr_backups = client.list_backups(request, None).await?;
-    let request = pb::ListBackupsRequest {
-        filter: place.to_owned(),
-        ..pb::ListBackupsRequest::default()
-    };
-    let backups = client.list_regular_backups(request, None).await?;
-    let kept = dr_backups
-        .into_iter()
-        .map(|one| (one.instance_id, one.instance_name, one.cloud));
-    let others = backups
-        .into_iter()
-        .map(|one| (one.instance_id, one.instance_name, one.cloud));
     let mut candidates: Vec<Candidate> = Vec::new();
-    for (id, name, cloud) in kept.chain(others) {
+    let mut kept = instances::<pb::DrBackup>(client, place).await?;
+    kept.extend(instances::<pb::Backup>(client, place).await?);
+    for one in kept {
         if !candidates
             .iter()
-            .any(|known| known.id == id && known.name == name)
+            .any(|known| known.id == one.id && known.name == one.name)
         {
-            let hint = format!("in cloud {cloud}");
-            candidates.push(Candidate { id, name, hint });
+            candidates.push(one);
         }
     }
     let Some((cloud, tenant)) = home else {

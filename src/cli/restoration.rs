@@ -7,12 +7,12 @@ use clap::{Args, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 
 use super::{
     Context,
-    client::{Client, Noun},
+    client::Client,
     config::{self, Span},
     failure::Failure,
     present,
-    resolve::{self, Place, Source},
-    work::{self, Sight, Work},
+    resolve::{self, Source, TenantFilter},
+    work::{self, Sight, Subject as _, Work},
 };
 use crate::api::pb;
 
@@ -259,7 +259,7 @@ pub(super) async fn run(verb: Verb, context: &mut Context<'_>) -> Result<(), Fai
         Verb::List(list) => self::list(list, context).await,
         Verb::Watch(watch) => {
             let id = resolve::restoration(&context.client, &watch.which.restoration).await?;
-            work::watch(context, Noun::Restoration, &id, &watch.sight).await
+            work::watch::<pb::Restoration>(context, &id, &watch.sight).await
         }
         Verb::Cancel(cancel) => self::cancel(cancel, context).await,
         Verb::Delete(delete) => self::delete(delete, context).await,
@@ -361,7 +361,7 @@ async fn mappings(
         return Ok((Vec::new(), Vec::new()));
     }
     let manifest = match source {
-        Source::DrBackup(id) => context.client.backup(id).await?.metadata,
+        Source::DrBackup(id) => pb::DrBackup::read(&context.client, id).await?.metadata,
         Source::Regular(backup) => backup.metadata.clone(),
     };
     let manifest = manifest.unwrap_or_default();
@@ -397,7 +397,7 @@ async fn list(list: List, context: &mut Context<'_>) -> Result<(), Failure> {
         });
     }
     // The place of the settings is where backups are made, and not where they go to.
-    let place = Place {
+    let place = TenantFilter {
         cloud: list.cloud.as_ref(),
         tenant: list.tenant.as_ref(),
     };

@@ -5,7 +5,7 @@ use prost_types::FieldMask;
 
 use super::{
     Context,
-    args::{Capture, Place, Within},
+    args::{Capture, TenantArgs, Within},
     config::{Span, new_request_id},
     consistency::Consistency,
     failure::Failure,
@@ -47,7 +47,7 @@ pub struct Create {
     /// Id or name of the instance
     instance: String,
     #[command(flatten)]
-    place: Place,
+    place: TenantArgs,
     /// When, as five cron fields or @daily and the like, such as "30 3 * * *"
     #[arg(long, value_name = "CRON")]
     schedule: String,

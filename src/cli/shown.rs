@@ -4,7 +4,6 @@
 mod backup;
 mod cloud;
 mod orphan;
-mod regular_backup;
 mod restoration;
 mod schedule;
 

@@ -6,7 +6,7 @@ use tonic::Code;
 
 use super::{
     Context,
-    client::{Client, Noun},
+    client::{Client, Opened},
     config,
     failure::Failure,
     follow::{self, Trail},
@@ -37,11 +37,16 @@ pub(super) struct Sight {
     forever: bool,
 }
 
-/// A resource that work is done on.
-pub(super) trait Subject: Shown + Sized {
-    /// Its noun.
-    const NOUN: Noun;
+/// What a resource is called.
+pub trait Noun {
+    /// Its noun as people read it.
+    const NAME: &'static str;
+    /// Its noun as the command line has it.
+    const COMMAND: &'static str;
+}
 
+/// A resource that work is done on.
+pub(super) trait Subject: Noun + Shown + Sized {
     /// Its name for people.
     fn title(&self) -> String;
     /// Where it stands.
@@ -54,6 +59,8 @@ pub(super) trait Subject: Shown + Sized {
     fn gone(self) -> Self;
     /// Itself as it is now.
     async fn read(client: &Client, id: &str) -> Result<Self, Failure>;
+    /// Opens the stream of its events.
+    async fn watch(client: &Client, id: &str, from: i64, until_settled: bool) -> Opened;
 }
 
 impl Work {
@@ -108,15 +115,16 @@ async fn to_rest<S: Subject>(context: &mut Context<'_>, answer: S) -> Result<S, 
         return Ok(answer);
     }
     let trail = Trail {
-        noun: S::NOUN,
+        command: S::COMMAND,
         id: answer.id(),
         from_sequence: 1,
-        until_rest: true,
         since: answer.updated(),
         patience: context.settings.patience.0,
     };
     let mut watcher = progress::watcher(context.out, &answer.title(), context.settings.quiet);
-    follow::follow(&context.client, trail, watcher.as_mut()).await?;
+    let client = &context.client;
+    let open = async |from| S::watch(client, answer.id(), from, true).await;
+    follow::follow(client, trail, watcher.as_mut(), open).await?;
     drop(watcher);
     match S::read(&context.client, answer.id()).await {
         Err(Failure::Refused { status, .. }) if status.code() == Code::NotFound => {
@@ -127,17 +135,15 @@ async fn to_rest<S: Subject>(context: &mut Context<'_>, answer: S) -> Result<S, 
 }
 
 /// Every event of one thing as the answer; a failure of the work on it is ours.
-pub(super) async fn watch(
+pub(super) async fn watch<S: Subject>(
     context: &mut Context<'_>,
-    noun: Noun,
     id: &str,
     sight: &Sight,
 ) -> Result<(), Failure> {
     let trail = Trail {
-        noun,
+        command: S::COMMAND,
         id,
         from_sequence: sight.from_sequence,
-        until_rest: !sight.forever,
         since: None,
         patience: context.settings.patience.0,
     };
@@ -145,87 +151,24 @@ pub(super) async fn watch(
         out: context.out,
         output: context.settings.output,
     };
-    let last = follow::follow(&context.client, trail, &mut answers).await?;
+    let client = &context.client;
+    let open = async |from| S::watch(client, id, from, !sight.forever).await;
+    let last = follow::follow(client, trail, &mut answers, open).await?;
     match last.and_then(|event| event.error) {
         Some(error) => Err(Failure::Erred {
-            subject: format!("the work on {} {id}", noun.name()),
+            subject: format!("the work on {} {id}", S::NAME),
             error: Box::new(error),
         }),
         None => Ok(()),
     }
 }
 
-impl Subject for pb::DrBackup {
-    const NOUN: Noun = Noun::Backup;
-
-    fn title(&self) -> String {
-        format!("DR backup {}", self.name)
-    }
-
-    fn standing(&self) -> i32 {
-        self.state
-    }
-
-    fn failure(&self) -> Option<&pb::OperationError> {
-        self.error.as_ref()
-    }
-
-    fn updated(&self) -> Option<Timestamp> {
-        self.update_time
-    }
-
-    fn gone(self) -> Self {
-        Self {
-            state: pb::State::Deleted.into(),
-            runtime_state: "Deleted".to_owned(),
-            progress: None,
-            recoverable: false,
-            ..self
-        }
-    }
-
-    async fn read(client: &Client, id: &str) -> Result<Self, Failure> {
-        client.backup(id).await
-    }
-}
-
-impl Subject for pb::Backup {
-    const NOUN: Noun = Noun::RegularBackup;
-
-    fn title(&self) -> String {
-        format!("regular backup {}", self.name)
-    }
-
-    fn standing(&self) -> i32 {
-        self.state
-    }
-
-    fn failure(&self) -> Option<&pb::OperationError> {
-        self.error.as_ref()
-    }
-
-    fn updated(&self) -> Option<Timestamp> {
-        self.update_time
-    }
-
-    fn gone(self) -> Self {
-        Self {
-            state: pb::State::Deleted.into(),
-            runtime_state: "Deleted".to_owned(),
-            progress: None,
-            recoverable: false,
-            ..self
-        }
-    }
-
-    async fn read(client: &Client, id: &str) -> Result<Self, Failure> {
-        client.regular_backup(id).await
-    }
+impl Noun for pb::Restoration {
+    const NAME: &'static str = "restoration";
+    const COMMAND: &'static str = "restoration";
 }
 
 impl Subject for pb::Restoration {
-    const NOUN: Noun = Noun::Restoration;
-
     fn title(&self) -> String {
         let instance = self.instance.as_ref();
         format!(
@@ -257,5 +200,14 @@ impl Subject for pb::Restoration {
 
     async fn read(client: &Client, id: &str) -> Result<Self, Failure> {
         client.restoration(id).await
+    }
+
+    async fn watch(client: &Client, id: &str, from: i64, until_settled: bool) -> Opened {
+        let request = pb::WatchRestorationRequest {
+            id: id.to_owned(),
+            from_sequence: from,
+            until_settled,
+        };
+        client.restorations().watch_restoration(request).await
     }
 }
