@@ -103,6 +103,8 @@ fn tells_all_of(name: &str, before: &impl Message, today: &impl Message) {
     let mut missing = Vec::new();
     let (before, today) = (spelled(name, before), spelled(name, today));
     lost(name, &before, &today, &mut missing);
+    // Either replica may look at what a point rests on between the two answers.
+    missing.retain(|one: &String| !(one.contains(".verifiedTime: ") && one.contains(" became ")));
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
