@@ -68,7 +68,7 @@ fn told(points: &[Point<u32>], policy: &Policy, id: u32) -> String {
 fn without_a_rule_everything_stays() {
     let points = [good(0, 0), good(1, 9_000), failed(2, 9_000)];
     assert_eq!(deletions(&points, &rules()), [0; 0]);
-    assert_eq!(told(&points, &rules(), 1), "Stays: no rule lets it go");
+    assert_eq!(told(&points, &rules(), 1), "Keep: no rule lets it go");
 }
 
 #[test]
@@ -126,19 +126,19 @@ fn last_good_point_stays_however_old() {
     };
     let points = [failed(0, 1), good(1, 100), good(2, 200)];
     assert_eq!(deletions(&points, &policy), [2]);
-    assert_eq!(told(&points, &policy, 1), "Stays: the newest good point");
+    assert_eq!(told(&points, &policy, 1), "Keep: the newest good point");
     let floor = Policy { floor: 2, ..policy };
     assert_eq!(deletions(&points, &floor), [0; 0]);
     assert_eq!(
         told(&points, &floor, 2),
-        "Stays: one of the newest 2 good points"
+        "Keep: one of the newest 2 good points"
     );
 }
 
 #[test]
 fn nothing_goes_while_nothing_good_is_newer() {
     let mut points = vec![failed(0, 3), good(1, 5), good(2, 6)];
-    assert_eq!(told(&points, &last(1), 0), "Stays: no newer point is good");
+    assert_eq!(told(&points, &last(1), 0), "Keep: no newer point is good");
     points[1].health = Health::Doubtful;
     points[2].health = Health::Doubtful;
     assert_eq!(deletions(&points, &last(1)), [0; 0]);
@@ -162,7 +162,7 @@ fn failed_point_goes_after_a_day_if_there_is_a_rule() {
     let points = [good(0, 0), fresh];
     assert_eq!(
         told(&points, &last(5), 3),
-        "Stays: failed less than a day ago"
+        "Keep: failed less than a day ago"
     );
 }
 
@@ -172,14 +172,14 @@ fn own_date_keeps_until_it_comes_and_then_lets_go() {
     points[2].kept_until = Some(Timestamp(now().0 + 1));
     assert_eq!(
         told(&points, &last(1), 2),
-        "Stays: kept until 2026-11-23T07:00:00.000001Z"
+        "Keep: kept until 2026-11-23T07:00:00.000001Z"
     );
     points[2].kept_until = Some(now());
     assert_eq!(
         told(&points, &rules(), 2),
-        "Goes: was kept until 2026-11-23T07:00:00Z, and no rule wants it"
+        "Delete: was kept until 2026-11-23T07:00:00Z, and no rule wants it"
     );
-    assert_eq!(told(&points, &last(3), 2), "Stays: one of the last 3");
+    assert_eq!(told(&points, &last(3), 2), "Keep: one of the last 3");
     // The last good one stays even then: only a person may delete it.
     assert_eq!(deletions(&points[2..], &rules()), [0; 0]);
 }
@@ -194,11 +194,11 @@ fn use_and_hold_stay_beyond_the_maximum_and_take_nothing_away() {
         ..rules()
     };
     assert_eq!(deletions(&points, &maximum), [2]);
-    assert_eq!(told(&points, &maximum, 3), "Stays: a restoration uses it");
-    assert_eq!(told(&points, &maximum, 4), "Stays: on hold");
+    assert_eq!(told(&points, &maximum, 3), "Keep: a restoration uses it");
+    assert_eq!(told(&points, &maximum, 4), "Keep: on hold");
     assert_eq!(
         told(&points, &maximum, 2),
-        "Goes: not among the newest 2 that the rules want"
+        "Delete: not among the newest 2 that the rules want"
     );
 }
 
@@ -221,16 +221,16 @@ fn periods_keep_the_newest_of_each_in_the_zone() {
     assert_eq!(stays, [0, 1, 23, 54]);
     assert_eq!(
         told(&points, &policy, 0),
-        "Stays: the newest good point; daily of 2026-11-23; weekly of 2026-W48; \
+        "Keep: the newest good point; daily of 2026-11-23; weekly of 2026-W48; \
          monthly of 2026-11; yearly of 2026"
     );
     assert_eq!(
         told(&points, &policy, 1),
-        "Stays: daily of 2026-11-22; weekly of 2026-W47"
+        "Keep: daily of 2026-11-22; weekly of 2026-W47"
     );
     assert_eq!(
         told(&points, &policy, 2),
-        "Goes: not among what the policy keeps"
+        "Delete: not among what the policy keeps"
     );
     // 22:30 UTC is the next day in Tallinn, and the first of January may be in the last week.
     assert_eq!(
@@ -258,10 +258,7 @@ fn chain_goes_newest_first_and_stays_for_one_member() {
     assert_eq!(deletions(&points, &last(1)), [6, 7, 8, 3, 4, 5, 2, 1]);
     points[7].held = true;
     assert_eq!(deletions(&points, &last(3)), [6, 3, 4, 5]);
-    assert_eq!(
-        told(&points, &last(1), 8),
-        "Stays: parent of 7, which stays"
-    );
+    assert_eq!(told(&points, &last(1), 8), "Keep: parent of 7, which stays");
 }
 
 #[test]
@@ -272,7 +269,7 @@ fn points_that_build_on_one_another_in_a_circle_stay() {
     assert_eq!(deletions(&points, &last(1)), [4, 1]);
     assert_eq!(
         told(&points, &last(1), 2),
-        "Stays: what it builds on leads back to it"
+        "Keep: what it builds on leads back to it"
     );
 }
 
