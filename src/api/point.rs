@@ -17,7 +17,7 @@ use super::{
 use crate::{
     domain::{
         error::Error,
-        id::{PointId, PointKind, ResourceId},
+        id::{PointId, ResourceId},
         point::Point,
     },
     service::Service,
@@ -139,10 +139,7 @@ impl<M: Message> Points<M> {
     /// One with what is kept beside it.
     async fn full(&self, point: Point, sensitive: bool) -> Result<M, Error> {
         let restorations = self.service.restorations_of(point.id).await?;
-        let mirrors = match point.id.kind {
-            PointKind::Dr => self.service.point_mirrors(point.id).await?,
-            PointKind::Regular => Vec::new(),
-        };
+        let mirrors = self.service.point_mirrors(point.id).await?;
         let depth = Depth::Full {
             restorations: &restorations,
             mirrors: &mirrors,

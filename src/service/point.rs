@@ -250,7 +250,10 @@ impl Service {
     /// The imported records that are known of every link that a DR backup holds; a regular backup has
     /// none.
     pub async fn point_mirrors(&self, id: PointId) -> Result<Vec<Mirror>, Error> {
-        self.store.mirrors_list(id).await.map_err(refused)
+        match id.kind {
+            PointKind::Dr => self.store.mirrors_list(id).await.map_err(refused),
+            PointKind::Regular => Ok(Vec::new()),
+        }
     }
 
     /// Admits new words for a point, and how long it is kept; a new description goes to its Cinder backups

@@ -142,10 +142,10 @@ impl Service {
         &self,
         ask: &CreateRestoration,
     ) -> Result<(RestorePlanInput, Option<Duration>), Error> {
-        let point = self.point_get(ask.source).await?;
+        let mut point = self.point_get(ask.source).await?;
         point.check_restorable(&ask.tenant)?;
         let seen = point.detail.capture_duration_per_gib();
-        let Some(manifest) = point.detail.manifest.clone() else {
+        let Some(manifest) = point.detail.manifest.take() else {
             return Err(point.not_restorable("the manifest is missing"));
         };
         let (volume_backups, snapshots) = match point.detail.content {
