@@ -59,7 +59,7 @@ pub struct Create {
     /// Network for one of the original's, both by id or name; may be repeated [default: the one of
     /// the same name]
     #[arg(long = "network", value_name = "OLD=NEW[,ADDRESS]", value_parser = network_wish)]
-    networks: Vec<NetworkWish>,
+    networks: Vec<NetworkOptions>,
     /// Give each port its old fixed addresses where that is possible
     #[arg(long)]
     keep_fixed_addresses: bool,
@@ -77,7 +77,7 @@ pub struct Create {
         long_help = "How to make one volume, by id, name or device, differently; may be repeated. \
                      Keys: type, zone, size (GiB), such as vdb:type=ssd,size=20"
     )]
-    volumes: Vec<VolumeWish>,
+    volumes: Vec<VolumeOptions>,
     /// Volume type for all volumes without one of their own
     #[arg(long)]
     volume_type: Option<String>,
@@ -144,7 +144,7 @@ impl StartName {
 
 /// A network for one of the original's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct NetworkWish {
+struct NetworkOptions {
     source: String,
     target: String,
     fixed_address: String,
@@ -152,7 +152,7 @@ struct NetworkWish {
 
 /// How to make one volume differently.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct VolumeWish {
+struct VolumeOptions {
     volume: String,
     volume_type: String,
     zone: String,
@@ -486,26 +486,26 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn network_wish(text: &str) -> Result<NetworkWish, String> {
+fn network_wish(text: &str) -> Result<NetworkOptions, String> {
     let (source, rest) = pair(text).map_err(|_| "write OLD=NEW or OLD=NEW,ADDRESS".to_owned())?;
     let (target, address) = rest.split_once(',').unwrap_or((&rest, ""));
     if target.is_empty() {
         return Err("write OLD=NEW or OLD=NEW,ADDRESS".to_owned());
     }
-    Ok(NetworkWish {
+    Ok(NetworkOptions {
         source,
         target: target.to_owned(),
         fixed_address: address.to_owned(),
     })
 }
 
-fn volume_wish(text: &str) -> Result<VolumeWish, String> {
+fn volume_wish(text: &str) -> Result<VolumeOptions, String> {
     let Some((volume, rest)) = text.split_once(':') else {
         return Err("write VOLUME:KEY=VALUE, such as vdb:type=ssd".to_owned());
     };
-    let mut wish = VolumeWish {
+    let mut wish = VolumeOptions {
         volume: volume.to_owned(),
-        ..VolumeWish::default()
+        ..VolumeOptions::default()
     };
     for part in rest.split(',') {
         let (key, value) = pair(part)?;
@@ -542,7 +542,7 @@ mod tests {
         let volume = volume_wish("vdb:type=ssd,size=20").unwrap();
         assert_eq!(
             volume,
-            VolumeWish {
+            VolumeOptions {
                 volume: "vdb".to_owned(),
                 volume_type: "ssd".to_owned(),
                 zone: String::new(),

@@ -13,7 +13,7 @@ use super::{
     restoration::RestorePlanInput,
     sighting::Thing,
     time::Timestamp,
-    volume_backup::Mirror,
+    volume_backup::BackupAt,
 };
 
 /// An operation.
@@ -74,14 +74,14 @@ pub enum Ask {
         /// The description.
         description: String,
         /// The originals.
-        backups: Vec<Mirror>,
+        backups: Vec<BackupAt>,
     },
     /// Delete a DR backup with its bytes.
     DeleteDrBackup {
         /// The originals that it made; on none of them builds another DR backup.
-        backups: Vec<Mirror>,
+        backups: Vec<BackupAt>,
         /// The imported records, which are of no use without the bytes.
-        mirrors: Vec<Mirror>,
+        mirrors: Vec<BackupAt>,
         /// What its making, or an earlier deletion, left behind.
         #[serde(default)]
         leftovers: Vec<Leftover>,

@@ -16,7 +16,7 @@ use super::{
     retention::Health,
     time::Timestamp,
     verification::{Cause, Verification},
-    volume_backup::{Mirror, VolumeBackup, chain_of, head_of},
+    volume_backup::{BackupAt, VolumeBackup, chain_of, head_of},
     volume_snapshot::VolumeSnapshot,
 };
 
@@ -320,10 +320,10 @@ impl Point {
     }
 
     /// The volume backups that it made, where it made them.
-    pub fn originals(&self) -> Vec<Mirror> {
+    pub fn originals(&self) -> Vec<BackupAt> {
         let backups = self.detail.own_backups();
         backups
-            .map(|one| Mirror {
+            .map(|one| BackupAt {
                 backup: one.id.clone(),
                 tenant: one.tenant.clone(),
             })

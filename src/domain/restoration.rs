@@ -14,7 +14,7 @@ use super::{
     progress::Progress,
     sighting::Thing,
     time::Timestamp,
-    volume_backup::{Mirror, VolumeBackup},
+    volume_backup::{BackupAt, VolumeBackup},
     volume_snapshot::VolumeSnapshot,
 };
 
@@ -32,7 +32,7 @@ pub struct Restoration {
     /// The name that the instance gets.
     pub instance_name: String,
     /// What was asked for.
-    pub wish: RestoreWish,
+    pub options: RestoreOptions,
     /// For programs.
     pub state: State,
     /// For people.
@@ -54,15 +54,15 @@ pub struct Restoration {
 /// What the caller chose; what is not chosen comes from the manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
-pub struct RestoreWish {
+pub struct RestoreOptions {
     /// The name of the instance; empty means that of the manifest.
     pub name: String,
     /// The flavor; nothing means the smallest that fits, one of the same name and shape first.
     pub flavor: Option<FlavorId>,
     /// Per volume of the source.
-    pub volumes: Vec<VolumeWish>,
+    pub volumes: Vec<VolumeOptions>,
     /// Per network of the source; what is not named is mapped by name.
-    pub networks: Vec<NetworkWish>,
+    pub networks: Vec<NetworkOptions>,
     /// Whether fixed addresses are kept where the target allows it.
     pub keep_fixed_addresses: bool,
     /// Whether MAC addresses are kept.
@@ -128,7 +128,7 @@ impl Start {
     }
 }
 
-impl RestoreWish {
+impl RestoreOptions {
     /// Whether it names things that the target has to have.
     pub fn names_things(&self) -> bool {
         self.flavor.is_some()
@@ -147,7 +147,7 @@ impl RestoreWish {
 
 /// What the caller chose for one volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VolumeWish {
+pub struct VolumeOptions {
     /// The volume of the source.
     pub volume: VolumeId,
     /// The type, by name.
@@ -160,7 +160,7 @@ pub struct VolumeWish {
 
 /// What the caller chose for one network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NetworkWish {
+pub struct NetworkOptions {
     /// The network of the source.
     pub source: NetworkId,
     /// The network of the target.
@@ -181,9 +181,10 @@ pub struct RestorePlanInput {
     pub snapshots: Vec<VolumeSnapshot>,
     /// Where they were imported before, as far as is known.
     #[serde(default)]
-    pub mirrors: Vec<Mirror>,
+    pub mirrors: Vec<BackupAt>,
     /// What was asked for.
-    pub wish: RestoreWish,
+    #[serde(rename = "wish")]
+    pub options: RestoreOptions,
 }
 
 impl RestorePlanInput {
@@ -203,7 +204,7 @@ pub struct RestorationDetail {
     /// The restored volumes, in the order of the manifest.
     pub volumes: Vec<RestoredVolume>,
     /// The records that were imported or used.
-    pub mirrors: Vec<Mirror>,
+    pub mirrors: Vec<BackupAt>,
     /// What is not exactly as it was; empty means an exact copy.
     #[serde(default)]
     pub differences: Vec<Difference>,

@@ -26,7 +26,7 @@ use super::{
     point::{Content, Point},
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
-    volume_backup::{Mirror, VolumeBackup},
+    volume_backup::{BackupAt, VolumeBackup},
     volume_snapshot::VolumeSnapshot,
 };
 
@@ -243,7 +243,7 @@ pub fn judged<'p>(
 
 impl Point {
     /// What it rests on, where `mirrors` are imported records of its volume backups that were seen.
-    pub fn parts<'a>(&'a self, mirrors: impl IntoIterator<Item = &'a Mirror>) -> Vec<Part> {
+    pub fn parts<'a>(&'a self, mirrors: impl IntoIterator<Item = &'a BackupAt>) -> Vec<Part> {
         match &self.detail.content {
             Content::Dr(links) => of_links(links, mirrors),
             Content::Regular(snapshots) => of_snapshots(&self.tenant, snapshots),
@@ -253,7 +253,7 @@ impl Point {
 
 fn of_links<'a>(
     links: &[VolumeBackup],
-    mirrors: impl IntoIterator<Item = &'a Mirror>,
+    mirrors: impl IntoIterator<Item = &'a BackupAt>,
 ) -> Vec<Part> {
     let thing = |id: &VolumeBackupId| Thing {
         kind: ThingKind::VolumeBackup,

@@ -72,11 +72,12 @@ impl VolumeBackup {
     }
 }
 
-/// An imported record: it shares its bytes with the original.
+/// A volume backup as one tenant has it: the original where it was made, or a mirror, which is the record of it
+/// that was imported elsewhere and shares its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Mirror {
+pub struct BackupAt {
     /// The volume backup, by the id that both share.
     pub backup: VolumeBackupId,
-    /// Where it was imported.
+    /// Whose it is there.
     pub tenant: Tenant,
 }

@@ -119,7 +119,7 @@ pub(super) fn is_unseen(
 ) -> bool {
     match effect.request.kind() {
         EffectKind::Apply | EffectKind::Read | EffectKind::Drop(_) => false,
-        EffectKind::Make(_) | EffectKind::Import | EffectKind::Fill => match effect.state {
+        EffectKind::Make(_) | EffectKind::Import | EffectKind::RestoreInto => match effect.state {
             EffectState::Requested => runtime.doubt.is_some(),
             EffectState::Accepted => !runtime.is_fresh(age, now),
             EffectState::Done
@@ -207,11 +207,12 @@ pub(super) fn next_step(
         (EffectState::Requested, EffectKind::Apply | EffectKind::Read | EffectKind::Drop(_)) => {
             NextStep::Call(Outbound::Send)
         }
-        (EffectState::Requested, EffectKind::Make(_) | EffectKind::Import | EffectKind::Fill) => {
-            runtime
-                .doubt
-                .map_or(NextStep::Call(Outbound::Send), doubted)
-        }
+        (
+            EffectState::Requested,
+            EffectKind::Make(_) | EffectKind::Import | EffectKind::RestoreInto,
+        ) => runtime
+            .doubt
+            .map_or(NextStep::Call(Outbound::Send), doubted),
         (EffectState::Accepted, _) if runtime.missing => NextStep::Call(Outbound::Confirm),
         (EffectState::Accepted | EffectState::Leaving, _) => {
             list(runtime.since + settings.observe_first)

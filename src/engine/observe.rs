@@ -88,7 +88,7 @@ impl Listing {
             (
                 Some(None),
                 EffectKind::Import
-                | EffectKind::Fill
+                | EffectKind::RestoreInto
                 | EffectKind::Apply
                 | EffectKind::Read
                 | EffectKind::Drop(_),
@@ -126,7 +126,7 @@ pub(super) fn seen(
     let mut found = listing.of(effect);
     found.retain(|one| !runtime.given_up.contains(&one.thing.id));
     let copies = match (effect.state, effect.request.kind()) {
-        (EffectState::Requested, EffectKind::Fill) => {
+        (EffectState::Requested, EffectKind::RestoreInto) => {
             fill_doubted(effect, runtime, found.first().copied(), listing, now);
             Vec::new()
         }

@@ -66,7 +66,7 @@ pub(super) async fn perform(
             .map(done),
         Request::MakeVolumeBackup { .. }
         | Request::MakeVolume { .. }
-        | Request::TakeVolume { .. }
+        | Request::AcceptTransfer { .. }
         | Request::MakeSecurityGroup { .. }
         | Request::MakeKeyPair { .. }
         | Request::MakePort { .. }
@@ -86,7 +86,7 @@ pub(super) async fn perform(
         | Request::ApplyServerTags { .. }
         | Request::ApplyVolumeBackup { .. }
         | Request::ApplyErrorStatus { .. }
-        | Request::ApplyRecordFreed { .. }
+        | Request::ResetBackupStatus { .. }
         | Request::ApplySnapshotFreed { .. }
         | Request::ReadInstance { .. }
         | Request::ReadParents { .. }

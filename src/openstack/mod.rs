@@ -310,7 +310,7 @@ impl Clouds {
                 };
                 volume::make(&access, name, &wish).await.map(accepted)
             }
-            Request::TakeVolume { volume, from } => {
+            Request::AcceptTransfer { volume, from } => {
                 let donor = sessions.tenant(from).await?;
                 transfer::accept(&donor, &access, volume, name).await?;
                 Ok(accepted(volume.as_str().to_owned()))
@@ -371,7 +371,7 @@ impl Clouds {
                 .map(done),
             Request::ImportRecord { .. }
             | Request::ApplyErrorStatus { .. }
-            | Request::ApplyRecordFreed { .. }
+            | Request::ResetBackupStatus { .. }
             | Request::ApplySnapshotFreed { .. }
             | Request::ReadInstance { .. }
             | Request::ReadParents { .. }
@@ -541,9 +541,12 @@ impl Cloud for Clouds {
                     .await
                     .map(done)
             }
-            Request::ApplyRecordFreed { backup, cut_off } => {
+            Request::ResetBackupStatus {
+                backup,
+                interrupt_restore,
+            } => {
                 let access = self.admin_or_tenant(tenant).await?;
-                volume_backup::free(&access, backup, *cut_off)
+                volume_backup::reset_status(&access, backup, *interrupt_restore)
                     .await
                     .map(done)
             }
@@ -573,7 +576,7 @@ impl Cloud for Clouds {
             | Request::ReadCaptured { .. }
             | Request::MakeVolumeBackup { .. }
             | Request::MakeVolume { .. }
-            | Request::TakeVolume { .. }
+            | Request::AcceptTransfer { .. }
             | Request::MakeSecurityGroup { .. }
             | Request::MakeKeyPair { .. }
             | Request::MakePort { .. }

@@ -376,13 +376,13 @@ pub(super) async fn import(
 /// What is at rest, gone or going is left alone, and so is what Cinder is still writing. It is looked at
 /// right before.
 ///
-/// One that is being restored is freed only to `cut_off` that restore: Cinder cancels it then, and leaves
+/// One that is being restored is freed only to `interrupt_restore` that restore: Cinder cancels it then, and leaves
 /// its volume in `error`. A record that knows of no bytes is beyond every call: Cinder takes a reset of it
 /// and does nothing.
-pub(super) async fn free(
+pub(super) async fn reset_status(
     access: &Access,
     backup: &VolumeBackupId,
-    cut_off: bool,
+    interrupt_restore: bool,
 ) -> Result<(), Fault> {
     let call = Call::get(
         CINDER,
@@ -400,7 +400,7 @@ pub(super) async fn free(
         (_, true) => refused(
             "its import has not ended, and Cinder gives one up only when its cinder-backup is started anew",
         ),
-        ("restoring", false) if !cut_off => refused(
+        ("restoring", false) if !interrupt_restore => refused(
             "somebody else restores it; where that restore is lost, an admin may reset the status to \
              available, which ends it",
         ),
@@ -486,8 +486,8 @@ pub(super) async fn presence(
     };
     Ok(Fact::Presence {
         live: of_use(Use::Live),
-        hollow: of_use(Use::FailedImport),
-        begun: of_use(Use::PendingImport),
+        failed_imports: of_use(Use::FailedImport),
+        pending_imports: of_use(Use::PendingImport),
         import,
     })
 }

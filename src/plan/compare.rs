@@ -14,7 +14,7 @@ use crate::domain::{
         CARD_ORDER_GAP, Manifest, PortFacts, Properties, SecurityGroupFacts, TrunkFacts,
         VolumeFacts,
     },
-    restoration::{RestoreWish, RestoredVolume, Start},
+    restoration::{RestoreOptions, RestoredVolume, Start},
 };
 
 const WISHED: &str = "it was wished for";
@@ -40,15 +40,15 @@ pub(super) fn differences(
     was: &Manifest,
     is: &Manifest,
     pairs: &Pairs<'_>,
-    wish: &RestoreWish,
+    options: &RestoreOptions,
 ) -> Vec<Difference> {
     let mut sheet = Sheet::default();
-    server(&mut sheet, was, is, wish);
+    server(&mut sheet, was, is, options);
     for pair in pairs.volumes {
         let one = was.volumes.iter().find(|one| one.id == pair.source);
         let other = is.volumes.iter().find(|one| one.id == pair.volume);
         match (one, other) {
-            (Some(one), Some(other)) => volume(&mut sheet, one, other, wish),
+            (Some(one), Some(other)) => volume(&mut sheet, one, other, options),
             (Some(one), None) => sheet.say(one.path("attached"), "True", "False", SO),
             (None, _) => {}
         }
@@ -56,7 +56,7 @@ pub(super) fn differences(
     let others = is.every_port();
     for (index, (one, id)) in was.every_port().into_iter().zip(&pairs.ports).enumerate() {
         match others.iter().find(|port| port.id.as_ref() == Some(id)) {
-            Some(other) => port(&mut sheet, (index, one), other, (was, is), pairs, wish),
+            Some(other) => port(&mut sheet, (index, one), other, (was, is), pairs, options),
             None => sheet.say(one.path(index, "attached"), "True", "False", SO),
         }
     }
@@ -138,16 +138,16 @@ impl Sheet {
     }
 }
 
-fn server(sheet: &mut Sheet, was: &Manifest, is: &Manifest, wish: &RestoreWish) {
+fn server(sheet: &mut Sheet, was: &Manifest, is: &Manifest, options: &RestoreOptions) {
     let or_wished = |wished: bool| if wished { WISHED } else { SO };
     sheet.say(
         "name",
         &was.name,
         &is.name,
-        or_wished(!wish.name.is_empty()),
+        or_wished(!options.name.is_empty()),
     );
     sheet.say("description", &was.description, &is.description, SO);
-    let started = if wish.start != Start::AsCaptured {
+    let started = if options.start != Start::AsCaptured {
         WISHED
     } else if ["ACTIVE", "SHUTOFF"].contains(&was.status.as_str()) {
         SO
@@ -159,7 +159,7 @@ fn server(sheet: &mut Sheet, was: &Manifest, is: &Manifest, wish: &RestoreWish) 
         "flavor",
         &was.flavor.name,
         &is.flavor.name,
-        or_wished(wish.flavor.is_some()),
+        or_wished(options.flavor.is_some()),
     );
     let key = |manifest: &Manifest| {
         manifest
@@ -171,15 +171,15 @@ fn server(sheet: &mut Sheet, was: &Manifest, is: &Manifest, wish: &RestoreWish) 
         "key pair",
         &key(was),
         &key(is),
-        or_wished(wish.key_name.is_some() || wish.no_key),
+        or_wished(options.key_name.is_some() || options.no_key),
     );
     sheet.known(
         "availability_zone".to_owned(),
         was.availability_zone.as_deref(),
         is.availability_zone.as_deref(),
-        or_wished(wish.availability_zone.is_some()),
+        or_wished(options.availability_zone.is_some()),
     );
-    let drive = or_wished(wish.config_drive.is_some());
+    let drive = or_wished(options.config_drive.is_some());
     sheet.flag("config_drive", was.config_drive, is.config_drive, drive);
     sheet.flag("locked", was.locked, is.locked, SO);
     if was.locked && is.locked {
@@ -190,7 +190,7 @@ fn server(sheet: &mut Sheet, was: &Manifest, is: &Manifest, wish: &RestoreWish) 
         "hostname".to_owned(),
         was.hostname.as_deref(),
         is.hostname.as_deref(),
-        if wish.name.is_empty() {
+        if options.name.is_empty() {
             SO
         } else {
             "Nova makes it of the name, and another name was wished for"
@@ -204,19 +204,19 @@ fn server(sheet: &mut Sheet, was: &Manifest, is: &Manifest, wish: &RestoreWish) 
         |key| format!("metadata {key}"),
         &was.metadata,
         &is.metadata,
-        |key| or_wished(wish.metadata.contains_key(key)),
+        |key| or_wished(options.metadata.contains_key(key)),
     );
     // It may hold secrets, so only that it differs is told.
     if let (Some(was), Some(is)) = (&was.user_data, &is.user_data)
         && was != is
     {
-        let why = or_wished(wish.user_data.is_some());
+        let why = or_wished(options.user_data.is_some());
         sheet.differences.push(Difference::new("user_data", why));
     }
 }
 
-fn volume(sheet: &mut Sheet, was: &VolumeFacts, is: &VolumeFacts, wish: &RestoreWish) {
-    let own = wish.volumes.iter().find(|one| one.volume == was.id);
+fn volume(sheet: &mut Sheet, was: &VolumeFacts, is: &VolumeFacts, options: &RestoreOptions) {
+    let own = options.volumes.iter().find(|one| one.volume == was.id);
     let or_wished = |wished: bool| if wished { WISHED } else { SO };
     sheet.say(was.path("name"), &was.name, &is.name, SO);
     sheet.say(
@@ -228,14 +228,14 @@ fn volume(sheet: &mut Sheet, was: &VolumeFacts, is: &VolumeFacts, wish: &Restore
     let size = |volume: &VolumeFacts| format!("{} GiB", volume.size_gib);
     let wished = or_wished(own.is_some_and(|one| one.size_gib.is_some()));
     sheet.say(was.path("size"), &size(was), &size(is), wished);
-    let wished = wish.volume_type.is_some() || own.is_some_and(|one| one.volume_type.is_some());
+    let wished = options.volume_type.is_some() || own.is_some_and(|one| one.volume_type.is_some());
     sheet.known(
         was.path("volume_type"),
         was.volume_type.as_deref(),
         is.volume_type.as_deref(),
         or_wished(wished),
     );
-    let wished = wish.volume_availability_zone.is_some()
+    let wished = options.volume_availability_zone.is_some()
         || own.is_some_and(|one| one.availability_zone.is_some());
     sheet.known(
         was.path("availability_zone"),
@@ -271,7 +271,7 @@ fn port(
     is: &PortFacts,
     manifests: (&Manifest, &Manifest),
     pairs: &Pairs<'_>,
-    wish: &RestoreWish,
+    options: &RestoreOptions,
 ) {
     let path = |attribute: &str| was.path(index, attribute);
     let kept = |kept: bool| if kept { SO } else { NOT_KEPT };
@@ -286,16 +286,19 @@ fn port(
             path("mac_address"),
             &mac(was),
             &mac(is),
-            kept(wish.keep_mac_addresses),
+            kept(options.keep_mac_addresses),
         );
     }
     if knows(was.fixed.is_empty()) {
-        let mapping = wish.networks.iter().find(|one| one.source == was.network);
+        let mapping = options
+            .networks
+            .iter()
+            .find(|one| one.source == was.network);
         let other = mapping.is_some_and(|one| one.fixed_address.is_some());
         let why = if other {
             WISHED
         } else {
-            kept(wish.keep_fixed_addresses)
+            kept(options.keep_fixed_addresses)
         };
         sheet.say(path("fixed_ips"), &was.addresses(), &is.addresses(), why);
     }
@@ -311,7 +314,7 @@ fn port(
             sorted(&names.collect::<Vec<_>>())
         };
         let (was, is) = (names(was, manifests.0), names(is, manifests.1));
-        let wished = !wish.security_groups.is_empty();
+        let wished = !options.security_groups.is_empty();
         let why = if wished { "others were wished for" } else { SO };
         sheet.say(path("security_groups"), &was, &is, why);
     } else {
@@ -513,7 +516,7 @@ mod tests {
             ports,
             groups,
         };
-        let found = differences(was, is, &pairs, &RestoreWish::default());
+        let found = differences(was, is, &pairs, &RestoreOptions::default());
         found.into_iter().map(|one| one.attribute).collect()
     }
 

@@ -679,7 +679,7 @@ fn cleans(request: &Request) -> bool {
     matches!(
         request,
         Request::ApplyErrorStatus { .. }
-            | Request::ApplyRecordFreed { .. }
+            | Request::ResetBackupStatus { .. }
             | Request::ApplySnapshotsGone { .. }
     )
 }
@@ -763,7 +763,7 @@ fn noun_of(effect: &Effect) -> &'static str {
     match effect.request.kind() {
         EffectKind::Make(kind) => kind.noun(),
         EffectKind::Import => "record",
-        EffectKind::Fill => "restore",
+        EffectKind::RestoreInto => "restore",
         EffectKind::Apply => "properties",
         EffectKind::Read => "record export",
         EffectKind::Drop(_) => "deletion",

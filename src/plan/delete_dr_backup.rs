@@ -24,14 +24,14 @@ use crate::domain::{
     id::{CloudName, Tenant},
     operation::Leftover,
     sighting::{Thing, ThingKind},
-    volume_backup::Mirror,
+    volume_backup::BackupAt,
 };
 
 /// The steps, in order.
 pub(super) fn steps(
     decision: &mut DecisionBuilder<'_>,
-    backups: &[Mirror],
-    mirrors: &[Mirror],
+    backups: &[BackupAt],
+    mirrors: &[BackupAt],
     leftovers: &[Leftover],
     missing: &[CloudName],
 ) -> Step<()> {
@@ -54,7 +54,7 @@ pub(super) fn steps(
     decision.end_deletion(&deletion.ended(), "")
 }
 
-fn thing(one: &Mirror) -> (Tenant, Thing) {
+fn thing(one: &BackupAt) -> (Tenant, Thing) {
     let thing = Thing {
         kind: ThingKind::VolumeBackup,
         id: one.backup.to_string(),

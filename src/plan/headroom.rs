@@ -35,7 +35,7 @@ pub(super) struct Payer<'f> {
     guidance: &'static str,
 }
 
-/// Notes all shortages at once. What a giver makes needs room there and, when it is taken over, in the
+/// Notes all shortages at once. What a donor makes needs room there and, when it is taken over, in the
 /// target too; what is imported needs it in the project in which the records land.
 pub(super) fn check(
     input: &RestorePlanInput,
@@ -75,7 +75,7 @@ pub(super) fn check(
     let rules = count(made.iter().sum());
     payer.needs("security group rules", rules, quotas.security_group_rules);
     let mut metadata = manifest.metadata.clone();
-    metadata.extend(input.wish.metadata.clone());
+    metadata.extend(input.options.metadata.clone());
     let pairs = count(metadata.len());
     payer.needs("metadata of a server", pairs, quotas.server_metadata);
     match &inventory.importer {
@@ -99,11 +99,11 @@ pub(super) fn check(
             "configure an admin entry for the target cloud, or let its policy `backup:backup-import` include our user",
         );
     }
-    for (project, inventory) in target.givers() {
+    for (project, inventory) in target.donors() {
         let given = choice
             .volumes
             .iter()
-            .filter(|one| one.giver.as_ref() == Some(project));
+            .filter(|one| one.donor.as_ref() == Some(project));
         Payer::new(
             findings,
             format!(" of project {project}, which holds the records,"),

@@ -62,7 +62,7 @@ pub(super) struct VolumeLayout {
     /// The snapshot that it is made from; one without is restored from a volume backup.
     pub(super) snapshot: Option<SnapshotId>,
     /// The project that makes and fills it, where that is not the tenant itself.
-    pub(super) giver: Option<ProjectId>,
+    pub(super) donor: Option<ProjectId>,
 }
 
 /// A port to make.
@@ -199,7 +199,7 @@ fn flavor(
 ) -> Option<FlavorId> {
     const GUIDANCE: &str = "name a flavor with at least what the manifest asks for";
     let manifest = &input.manifest;
-    let Some(wished) = &input.wish.flavor else {
+    let Some(wished) = &input.options.flavor else {
         let best = flavor_fit::best(manifest, &inventory.flavors);
         match best {
             None => findings.problem(
@@ -255,23 +255,23 @@ fn volume(
     if let Some(taken) = input.snapshot_of(&source.id) {
         return snapshot::volume(source, taken, input, target.inventory, findings);
     }
-    let wish = &input.wish;
-    let own = wish.volumes.iter().find(|one| one.volume == source.id);
-    let named = Named::of(wish, &source.id);
+    let options = &input.options;
+    let own = options.volumes.iter().find(|one| one.volume == source.id);
+    let named = Named::of(options, &source.id);
     let backed_up = head_of(&input.volume_backups, &source.id);
     let least = source
         .size_gib
         .max(backed_up.map_or(0, |backup| backup.size_gib));
-    let giver = backed_up.and_then(|backup| target.giver_of(&backup.id));
+    let donor = backed_up.and_then(|backup| target.donor_of(&backup.id));
     let wished = own
         .and_then(|one| one.volume_type.as_ref())
-        .or(wish.volume_type.as_ref());
+        .or(options.volume_type.as_ref());
     let offers = |inventory: &Inventory, name: &str| {
         let mut types = inventory.volume_types.iter();
         types.any(|one| one.name == name)
     };
-    // It is made with the giver and lives in the target, so both have to have the type.
-    let lacking = |name: &str| match giver {
+    // It is made with the donor and lives in the target, so both have to have the type.
+    let lacking = |name: &str| match donor {
         _ if !offers(target.inventory, name) => Some("the target".to_owned()),
         Some((project, inventory)) if !offers(inventory, name) => {
             Some(format!("project {project}, which holds the record,"))
@@ -303,7 +303,7 @@ fn volume(
     };
     let zone = own
         .and_then(|one| one.availability_zone.as_ref())
-        .or(wish.volume_availability_zone.as_ref());
+        .or(options.volume_availability_zone.as_ref());
     if let Some(zone) = zone
         && !target.inventory.volume_zones.contains(zone)
     {
@@ -314,7 +314,7 @@ fn volume(
             "name one of the target's zones, or none",
         );
     }
-    if source.encrypted && giver.is_some() {
+    if source.encrypted && donor.is_some() {
         findings.differs(Difference::new(
             source.path("encrypted"),
             "its transfer takes its key along, for which Cinder needs microversion 3.70",
@@ -331,7 +331,7 @@ fn volume(
             )
         }),
         snapshot: None,
-        giver: giver.map(|(project, _)| project.clone()),
+        donor: donor.map(|(project, _)| project.clone()),
     }
 }
 
@@ -343,18 +343,18 @@ fn port(
 ) -> Option<PortLayout> {
     let every_port = input.manifest.every_port();
     let source = every_port[index];
-    let mut mapped = input.wish.networks.iter().enumerate();
+    let mut mapped = input.options.networks.iter().enumerate();
     let mapped = mapped.find(|(_, one)| one.source == source.network);
     let network = match mapped {
-        Some((index, wish)) => inventory
+        Some((index, options)) => inventory
             .networks
             .iter()
-            .find(|one| one.id == wish.target)
+            .find(|one| one.id == options.target)
             .or_else(|| {
                 findings.field(
                     format!("networks[{index}].target_network_id"),
                     "NETWORK_NOT_FOUND",
-                    &format!("the target has no network {}", wish.target),
+                    &format!("the target has no network {}", options.target),
                     "list the networks of the target and name one of them",
                 );
                 None
@@ -368,13 +368,13 @@ fn port(
         .position(|port| port.network == source.network);
     let demanded = mapped
         .filter(|_| first == Some(index))
-        .and_then(|(at, wish)| Some((at, wish.fixed_address.clone()?)));
-    if !input.wish.keep_mac_addresses && !source.mac.is_empty() {
+        .and_then(|(at, options)| Some((at, options.fixed_address.clone()?)));
+    if !input.options.keep_mac_addresses && !source.mac.is_empty() {
         let difference = Difference::new(source.path(index, "mac_address"), NOT_KEPT);
         findings.differs(difference.was(source.mac.to_lowercase()));
     }
     let mut kept = Kept {
-        mac: input.wish.keep_mac_addresses.then(|| source.mac.clone()),
+        mac: input.options.keep_mac_addresses.then(|| source.mac.clone()),
         ..Kept::default()
     };
     if let Some((at, address)) = demanded {
@@ -386,7 +386,7 @@ fn port(
         }];
     } else {
         kept.bare = source.fixed.is_empty() && source.id.is_some();
-        if input.wish.keep_fixed_addresses {
+        if input.options.keep_fixed_addresses {
             kept.fixed = kept_addresses(index, source, network, findings);
         } else if !source.fixed.is_empty() {
             let difference = Difference::new(source.path(index, "fixed_ips"), NOT_KEPT);
@@ -556,7 +556,7 @@ fn groups(
     inventory: &Inventory,
     findings: &mut Findings,
 ) -> Vec<GroupLayout> {
-    if !input.wish.security_groups.is_empty() {
+    if !input.options.security_groups.is_empty() {
         return Vec::new();
     }
     let name_in = |groups: &[SecurityGroupFacts], id: &SecurityGroupId| {
@@ -623,13 +623,13 @@ fn tell_made_group(wanted: &SecurityGroupFacts, name: &str, findings: &mut Findi
 
 fn key(input: &RestorePlanInput, inventory: &Inventory, findings: &mut Findings) -> KeyLayout {
     let there = |name: &str| inventory.key_pairs.iter().find(|pair| pair.name == name);
-    if input.wish.no_key {
+    if input.options.no_key {
         if let Some(key) = &input.manifest.key {
             findings.differs(Difference::new("key pair", "none was wished for").was(&key.name));
         }
         return KeyLayout::None;
     }
-    if let Some(name) = &input.wish.key_name {
+    if let Some(name) = &input.options.key_name {
         if there(name).is_none() {
             findings.field(
                 "key_name",
@@ -692,7 +692,7 @@ fn key(input: &RestorePlanInput, inventory: &Inventory, findings: &mut Findings)
 
 /// Groups that are wished for have to be there: Neutron refuses the first port otherwise.
 fn security_groups(input: &RestorePlanInput, inventory: &Inventory, findings: &mut Findings) {
-    for (index, wished) in input.wish.security_groups.iter().enumerate() {
+    for (index, wished) in input.options.security_groups.iter().enumerate() {
         if inventory
             .security_groups
             .iter()
@@ -724,7 +724,7 @@ fn zone(
     findings: &mut Findings,
 ) -> Option<String> {
     let zones = &inventory.compute_zones;
-    let Some(zone) = &input.wish.availability_zone else {
+    let Some(zone) = &input.options.availability_zone else {
         return of_same_name(input.manifest.availability_zone.as_ref(), zones);
     };
     if !zones.contains(zone) {

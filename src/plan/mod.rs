@@ -155,7 +155,7 @@ fn forgiven(limits: &Limits, ask: &Ask, effect: &Effect) -> bool {
     if matches!(
         effect.request,
         Request::ApplyErrorStatus { .. }
-            | Request::ApplyRecordFreed { .. }
+            | Request::ResetBackupStatus { .. }
             // What could not be looked at beforehand shows when it is asked for.
             | Request::ReadAllowance { .. }
     ) {

@@ -2,15 +2,15 @@
 //!
 //! | Phase | Effects | Disposal | Why repeating is harmless |
 //! |---|---|---|---|
-//! | Looking at the target | read inventory, read presence; read the inventory of a giver | keep | it only reads; the first answer stays |
+//! | Looking at the target | read inventory, read presence; read the inventory of a donor | keep | it only reads; the first answer stays |
 //! | Creating security groups | make, apply rules; import the key pair | product (key pair: keep) | found by name |
 //! | Importing records and creating volumes | drop what a failed import has left | keep | what is gone stays gone |
 //! | | import, oldest links first, where the id is not live yet | **keep** | looked up by the record's id |
-//! | | make, in the project of the giver where there is one | product | found by name |
+//! | | make, in the project of the donor where there is one | product | found by name |
 //! | Creating volumes from snapshots | make, in place of the two above, where the backup is a regular one | product | found by name |
 //! | Restoring volumes | fill what is empty | | the same bytes again |
 //! | | drop a volume whose restore failed, and make another | product | found by name |
-//! | Transferring volumes | take over from the giver | product | one that is there already stays; an offer that was left over is withdrawn first |
+//! | Transferring volumes | take over from the donor | product | one that is there already stays; an offer that was left over is withdrawn first |
 //! | Preparing volumes | apply name, metadata, bootable, image metadata | | idempotent |
 //! | Creating ports | make, with fewer wishes where one is refused; apply what else is set on them | product | found by name |
 //! | Creating trunks | make; drop the sub ports of one that is refused | product | found by name |
@@ -28,7 +28,7 @@
 //! | always | what is optional is refused (see `is_optional`) | it is told as a difference |
 //! | the server is up | the deadline | it ends well; what is unfinished is told |
 //!
-//! A giver is a project that holds a record out of which nobody else may restore (see `target`). Its
+//! A donor is a project that holds a record out of which nobody else may restore (see `target`). Its
 //! volume is made and filled there, and taken over after that: two rows, one for each project, and each
 //! lets go of what is there. So whatever moment a transfer ends in, the volume is found and deleted.
 //!
@@ -65,7 +65,7 @@ use crate::domain::{
     manifest::{Manifest, Properties, SecurityGroupRule, TrunkFacts, VolumeFacts},
     restoration::{RestorationDetail, RestorePlanInput, RestoredVolume},
     verification::Verification,
-    volume_backup::Mirror,
+    volume_backup::BackupAt,
 };
 
 /// The steps, in order.
@@ -75,7 +75,7 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, input: &RestorePlanInput
     if volumes::hold_bytes(decision) {
         decision.holds();
     }
-    if input.wish.keep_volumes || decision.cancel_keeps_volumes() {
+    if input.options.keep_volumes || decision.cancel_keeps_volumes() {
         volumes::keep(decision);
     }
     hold(decision, input, &[], None);
@@ -102,7 +102,7 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, input: &RestorePlanInput
     decision.phase("Restoring volumes");
     let volumes = volumes::restore(decision, input, &target, &layout, &volumes)?;
 
-    if layout.volumes.iter().any(|volume| volume.giver.is_some()) {
+    if layout.volumes.iter().any(|volume| volume.donor.is_some()) {
         decision.phase("Transferring volumes");
         volumes::take_over(decision, &layout, &volumes)?;
     }
@@ -121,7 +121,7 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, input: &RestorePlanInput
 
     decision.phase("Creating the server");
     let plan = server_plan(input, &layout, &volumes, &ports, key_name);
-    let server = server::create(decision, &plan, input.wish.availability_zone.is_some())?;
+    let server = server::create(decision, &plan, input.options.availability_zone.is_some())?;
 
     decision.phase("Finishing");
     let finished = finish(decision, input, &layout, &groups, &ports, &volumes, server);
@@ -210,7 +210,7 @@ impl<'a> Optional<'a> {
             | Request::TakeSnapshot { .. }
             | Request::MakeVolumeBackup { .. }
             | Request::MakeVolume { .. }
-            | Request::TakeVolume { .. }
+            | Request::AcceptTransfer { .. }
             | Request::MakeSecurityGroup { .. }
             | Request::MakePort { .. }
             | Request::MakeServer(_)
@@ -221,7 +221,7 @@ impl<'a> Optional<'a> {
             | Request::ApplyVolumeBackup { .. }
             | Request::ApplySnapshot { .. }
             | Request::ApplyErrorStatus { .. }
-            | Request::ApplyRecordFreed { .. }
+            | Request::ResetBackupStatus { .. }
             | Request::ApplySnapshotFreed { .. }
             | Request::ApplySnapshotsGone { .. }
             | Request::ReadCaptured { .. }
@@ -413,7 +413,7 @@ fn port_request(
     kept: &Kept,
 ) -> Request {
     let facts = input.manifest.every_port()[index];
-    let wished = &input.wish.security_groups;
+    let wished = &input.options.security_groups;
     let security_groups = if !facts.port_security {
         Vec::new()
     } else if wished.is_empty() {
@@ -444,7 +444,7 @@ fn port_request(
 
 /// Whether the instance is switched off in the end.
 fn stops(input: &RestorePlanInput) -> bool {
-    input.wish.start.stops(&input.manifest.status)
+    input.options.start.stops(&input.manifest.status)
 }
 
 fn server_plan(
@@ -454,17 +454,19 @@ fn server_plan(
     ports: &[(usize, &Effect)],
     key_name: Option<String>,
 ) -> ServerPlan {
-    let RestorePlanInput { manifest, wish, .. } = input;
+    let RestorePlanInput {
+        manifest, options, ..
+    } = input;
     // The root volume first; the others keep the order of their devices.
     let mut disks: Vec<(&VolumeFacts, &&Effect)> = manifest.volumes.iter().zip(volumes).collect();
     disks.sort_by_key(|(facts, _)| facts.boot_index.unwrap_or(u32::MAX));
     let mut metadata: Properties = manifest.metadata.clone();
-    metadata.extend(wish.metadata.clone());
+    metadata.extend(options.metadata.clone());
     ServerPlan {
-        name: if wish.name.is_empty() {
+        name: if options.name.is_empty() {
             manifest.name.clone()
         } else {
-            wish.name.clone()
+            options.name.clone()
         },
         description: manifest.description.clone(),
         flavor: layout.flavor.clone(),
@@ -488,8 +490,8 @@ fn server_plan(
             .collect(),
         key_name,
         availability_zone: layout.availability_zone.clone(),
-        config_drive: wish.config_drive.unwrap_or(manifest.config_drive),
-        user_data: wish
+        config_drive: options.config_drive.unwrap_or(manifest.config_drive),
+        user_data: options
             .user_data
             .clone()
             .or_else(|| manifest.user_data.clone()),
@@ -653,7 +655,7 @@ fn hold(
         .filter(|effect| effect.request.kind() == EffectKind::Import)
         .filter_map(|effect| {
             let backup = VolumeBackupId::new(effect.request.known_id()?);
-            Some(Mirror {
+            Some(BackupAt {
                 backup,
                 tenant: effect.tenant.clone(),
             })
@@ -664,7 +666,7 @@ fn hold(
             cloud: decision.tenant().cloud.clone(),
             project: project.clone(),
         };
-        detail.mirrors.push(Mirror {
+        detail.mirrors.push(BackupAt {
             backup: backup.clone(),
             tenant,
         });
@@ -676,7 +678,7 @@ fn hold(
             .iter()
             .any(|one| one.id == mirror.backup && one.tenant == mirror.tenant)
     });
-    // What a giver made is the tenant's by its own row once it was taken over.
+    // What a donor made is the tenant's by its own row once it was taken over.
     detail.made = decision
         .effects()
         .filter(|effect| effect.disposal == Disposal::Product && effect.state != EffectState::Gone)
@@ -823,7 +825,7 @@ fn compare(
         ports: ports.collect(),
         groups: groups.collect(),
     };
-    let found = compare::differences(was, is, &pairs, &input.wish);
+    let found = compare::differences(was, is, &pairs, &input.options);
     let came_back = compare::came_back(was, is);
     detail.differences.retain(|one| !came_back.contains(one));
     if !found.iter().any(|one| one.attribute.ends_with(" device")) {

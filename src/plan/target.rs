@@ -3,7 +3,7 @@
 //!
 //! A record that is live in the target cloud cannot be imported again. In the tenant itself, or under
 //! an admin, it is restored straight into a volume of the tenant. Without one only the project that
-//! holds it may restore it: that project becomes the giver of the volume.
+//! holds it may restore it: that project becomes the donor of the volume.
 
 use super::decision_builder::{DecisionBuilder, Step, Stop};
 use crate::domain::{
@@ -23,16 +23,16 @@ pub(super) struct Target<'a> {
     /// Which records are live there, or will be soon.
     pub(super) live: Vec<&'a Held>,
     /// Which records a failed import has left there, of no use and in the way.
-    hollow: &'a [Held],
+    failed_imports: &'a [Held],
     /// Which records are there whose import has not ended, and would be asked for again.
-    begun: Vec<&'a Held>,
+    pending_imports: Vec<&'a Held>,
     /// Whether records may be imported, where one has to be.
     pub(super) import: &'a Right,
-    /// What the givers offer.
-    givers: Vec<(&'a ProjectId, &'a Inventory)>,
+    /// What the donors offer.
+    donors: Vec<(&'a ProjectId, &'a Inventory)>,
 }
 
-/// Looks at the target, and at the givers if there are any.
+/// Looks at the target, and at the donors if there are any.
 pub(super) fn look<'a>(
     decision: &mut DecisionBuilder<'a>,
     input: &RestorePlanInput,
@@ -53,14 +53,14 @@ pub(super) fn look<'a>(
     let presence = looks.get(1).map(|look| presence_of(look)).transpose()?;
     let Presence {
         live,
-        hollow,
-        begun,
+        failed_imports,
+        pending_imports,
         import,
     } = presence.unwrap_or(NOTHING_LIVE);
     // What is being imported where we would import it is adopted by asking for it too; anywhere else it
     // is somebody's, and waited for.
     let importer = importer(inventory, tenant);
-    let (begun, others) = begun
+    let (pending_imports, others) = pending_imports
         .iter()
         .partition(|(_, project)| *project == importer.project);
     let live: Vec<&Held> = live.iter().chain::<Vec<_>>(others).collect();
@@ -75,20 +75,20 @@ pub(super) fn look<'a>(
     projects.sort();
     projects.dedup();
     let wishes = projects.iter().enumerate().map(|(index, project)| {
-        let giver = tenant_of(tenant, project);
+        let donor = tenant_of(tenant, project);
         let key = format!("giver-{index}");
-        DecisionBuilder::wish_in(giver, key, Request::ReadInventory, Disposal::Keep)
+        DecisionBuilder::wish_in(donor, key, Request::ReadInventory, Disposal::Keep)
     });
     let offers = decision.all(wishes.collect())?;
-    let givers = projects.into_iter().zip(offers);
-    let givers = givers.map(|(project, effect)| Ok((project, inventory_of(effect)?)));
+    let donors = projects.into_iter().zip(offers);
+    let donors = donors.map(|(project, effect)| Ok((project, inventory_of(effect)?)));
     Ok(Target {
         inventory,
         live,
-        hollow,
-        begun,
+        failed_imports,
+        pending_imports,
         import,
-        givers: givers.collect::<Step<_>>()?,
+        donors: donors.collect::<Step<_>>()?,
     })
 }
 
@@ -120,10 +120,10 @@ impl<'a> Target<'a> {
         Self {
             inventory,
             live: live.iter().collect(),
-            hollow: &[],
-            begun: Vec::new(),
+            failed_imports: &[],
+            pending_imports: Vec::new(),
             import: &Right::Granted,
-            givers: Vec::new(),
+            donors: Vec::new(),
         }
     }
 
@@ -136,36 +136,36 @@ impl<'a> Target<'a> {
     }
 
     /// The project in which a failed import has left a row in the way.
-    pub(super) fn hollow_in(&self, backup: &VolumeBackupId) -> Option<&'a ProjectId> {
-        let mut hollow = self.hollow.iter();
-        hollow
+    pub(super) fn failed_import_in(&self, backup: &VolumeBackupId) -> Option<&'a ProjectId> {
+        let mut failed_imports = self.failed_imports.iter();
+        failed_imports
             .find(|(id, _)| id == backup)
             .map(|(_, project)| project)
     }
 
-    /// The giver of a volume whose bytes are in this backup, and what it offers.
-    pub(super) fn giver_of(
+    /// The donor of a volume whose bytes are in this backup, and what it offers.
+    pub(super) fn donor_of(
         &self,
         backup: &VolumeBackupId,
     ) -> Option<(&'a ProjectId, &'a Inventory)> {
         let holder = self.project_of(backup)?;
-        self.givers
+        self.donors
             .iter()
             .copied()
             .find(|(project, _)| *project == holder)
     }
 
-    /// The givers and what they offer.
-    pub(super) fn givers(&self) -> &[(&'a ProjectId, &'a Inventory)] {
-        &self.givers
+    /// The donors and what they offer.
+    pub(super) fn donors(&self) -> &[(&'a ProjectId, &'a Inventory)] {
+        &self.donors
     }
 
     /// How many records have to be imported, and how many GiB; one that takes the place of another, or
     /// whose import has begun, is counted already.
     pub(super) fn to_import(&self, input: &RestorePlanInput) -> (u64, u64) {
         let counted = |wanted: &VolumeBackupId| {
-            let held = self.live.iter().chain(&self.begun).copied();
-            held.chain(self.hollow).any(|(id, _)| id == wanted)
+            let held = self.live.iter().chain(&self.pending_imports).copied();
+            held.chain(self.failed_imports).any(|(id, _)| id == wanted)
         };
         let all = input.volume_backups.iter();
         let absent = all.filter(|one| !counted(&one.id));
@@ -207,15 +207,15 @@ fn inventory_of(effect: &Effect) -> Step<&Inventory> {
 /// What stands of the volume backups, see [`Fact::Presence`].
 struct Presence<'a> {
     live: &'a [Held],
-    hollow: &'a [Held],
-    begun: &'a [Held],
+    failed_imports: &'a [Held],
+    pending_imports: &'a [Held],
     import: &'a Right,
 }
 
 const NOTHING_LIVE: Presence<'_> = Presence {
     live: &[],
-    hollow: &[],
-    begun: &[],
+    failed_imports: &[],
+    pending_imports: &[],
     import: &Right::Unknown,
 };
 
@@ -223,13 +223,13 @@ fn presence_of(effect: &Effect) -> Step<Presence<'_>> {
     match &effect.fact {
         Some(Fact::Presence {
             live,
-            hollow,
-            begun,
+            failed_imports,
+            pending_imports,
             import,
         }) => Ok(Presence {
             live,
-            hollow,
-            begun,
+            failed_imports,
+            pending_imports,
             import,
         }),
         Some(

@@ -7,14 +7,14 @@
 use super::decision_builder::{DecisionBuilder, Step};
 use crate::domain::{
     effect::{Disposal, Request},
-    volume_backup::Mirror,
+    volume_backup::BackupAt,
 };
 
 /// The steps, in order.
 pub(super) fn steps(
     decision: &mut DecisionBuilder<'_>,
     description: &str,
-    backups: &[Mirror],
+    backups: &[BackupAt],
 ) -> Step<()> {
     decision.phase("Describing volume backups");
     let wishes = backups.iter().enumerate().map(|(index, original)| {

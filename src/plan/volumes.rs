@@ -72,7 +72,7 @@ fn clear_the_way(
     let importer = target.import_tenant(decision.tenant());
     let mut wishes = Vec::new();
     for (index, backup) in input.volume_backups.iter().enumerate() {
-        let Some(project) = target.hollow_in(&backup.id) else {
+        let Some(project) = target.failed_import_in(&backup.id) else {
             continue;
         };
         if *project != importer.project && *project != decision.tenant().project {
@@ -192,10 +192,10 @@ fn newest_of<'a>(
     there.last().unwrap_or((1, first))
 }
 
-/// Where a volume is made and filled: with its giver, or in the tenant.
+/// Where a volume is made and filled: with its donor, or in the tenant.
 fn home_of(decision: &DecisionBuilder<'_>, volume: &VolumeLayout) -> Tenant {
-    match &volume.giver {
-        Some(giver) => tenant_of(decision.tenant(), giver),
+    match &volume.donor {
+        Some(donor) => tenant_of(decision.tenant(), donor),
         None => decision.tenant().clone(),
     }
 }
@@ -315,14 +315,14 @@ fn replace(
 /// A restore that Cinder took and could not bring to its end, while another volume may be tried: its
 /// service that restores was started anew, or could not read or write for a while.
 pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
-    effect.request.kind() == EffectKind::Fill
+    effect.request.kind() == EffectKind::RestoreInto
         && effect.state == EffectState::Failed
         && effect.status.as_deref() == Some("error_restoring")
         && number_of_try(&effect.key) < limits.tries
 }
 
-/// Takes over what was made with a giver. From here on the tenant has a volume more to let go of; the
-/// row of the giver stays as it is, since the volume may be back there after a transfer that failed.
+/// Takes over what was made with a donor. From here on the tenant has a volume more to let go of; the
+/// row of the donor stays as it is, since the volume may be back there after a transfer that failed.
 pub(super) fn take_over(
     decision: &mut DecisionBuilder<'_>,
     layout: &Layout,
@@ -330,9 +330,9 @@ pub(super) fn take_over(
 ) -> Step<()> {
     let pairs = layout.volumes.iter().zip(volumes).enumerate();
     let wishes = pairs.filter_map(|(index, (shape, volume))| {
-        let request = Request::TakeVolume {
+        let request = Request::AcceptTransfer {
             volume: VolumeId::new(volume.id()),
-            from: shape.giver.clone()?,
+            from: shape.donor.clone()?,
         };
         Some(decision.wish(format!("volume-{index}-taken"), request, Disposal::Product))
     });
@@ -353,7 +353,7 @@ fn backup_of<'a>(input: &'a RestorePlanInput, volume: &VolumeFacts) -> Step<&'a 
 pub(super) fn hold_bytes(decision: &DecisionBuilder<'_>) -> bool {
     let mut rows = decision.effects();
     rows.any(|row| {
-        let moves = row.request.kind() == EffectKind::Fill || is_from_snapshot(row);
+        let moves = row.request.kind() == EffectKind::RestoreInto || is_from_snapshot(row);
         moves && row.cloud_id.is_some()
     })
 }
@@ -373,7 +373,9 @@ fn is_from_snapshot(row: &Effect) -> bool {
 pub(super) fn keep(decision: &mut DecisionBuilder<'_>) {
     let filled: Vec<&str> = decision
         .effects()
-        .filter(|row| row.request.kind() == EffectKind::Fill && row.state == EffectState::Done)
+        .filter(|row| {
+            row.request.kind() == EffectKind::RestoreInto && row.state == EffectState::Done
+        })
         .filter_map(|row| row.request.known_id())
         .collect();
     let has_bytes = |row: &Effect| {

@@ -20,7 +20,7 @@ use crate::domain::{
     restoration::Restoration,
     time::Timestamp,
     verification::Verification,
-    volume_backup::Mirror,
+    volume_backup::BackupAt,
 };
 
 /// Why the store did not do something.
@@ -171,11 +171,11 @@ pub trait Store: Schedules + Journal {
     ) -> Result<Vec<Restoration>, StoreError>;
 
     /// The known mirrors of the volume backups of a DR backup.
-    async fn mirrors_list(&self, id: PointId) -> Result<Vec<Mirror>, StoreError>;
+    async fn mirrors_list(&self, id: PointId) -> Result<Vec<BackupAt>, StoreError>;
 
     /// The known mirrors of the DR backups of instances of a tenant, each with whether it was ever seen
     /// to be there: one that was only asked for may never have been.
-    async fn mirrors_of(&self, tenant: &Tenant) -> Result<Vec<(Mirror, bool)>, StoreError>;
+    async fn mirrors_of(&self, tenant: &Tenant) -> Result<Vec<(BackupAt, bool)>, StoreError>;
 
     /// Writes what a look at points brought to light, each where nothing has happened to its point since
     /// it was read, with an event where that is news; and of mirrors which were seen, and which are gone
@@ -183,8 +183,8 @@ pub trait Store: Schedules + Journal {
     async fn points_verified(
         &self,
         looks: Vec<Looked>,
-        seen: Vec<Mirror>,
-        gone: Vec<Mirror>,
+        seen: Vec<BackupAt>,
+        gone: Vec<BackupAt>,
     ) -> Result<(), StoreError>;
 
     /// How the points of each kind stand in each cloud.

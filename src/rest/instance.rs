@@ -7,11 +7,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    given::Id,
+    extract::Id,
     problem::{Problem, Refusals},
+    responses::{self, Metadata, StateName},
     restoration,
-    server::Face,
-    told::{self, Metadata, StateName},
+    server::RestState,
 };
 use crate::domain::id::InstanceId;
 
@@ -65,7 +65,7 @@ pub(super) struct Instance {
 }
 
 /// Their addresses.
-pub(super) fn router() -> OpenApiRouter<Face> {
+pub(super) fn router() -> OpenApiRouter<RestState> {
     OpenApiRouter::new().routes(routes!(get))
 }
 
@@ -78,13 +78,13 @@ pub(super) fn router() -> OpenApiRouter<Face> {
     params(("uuid" = Uuid, Path)),
     responses((status = 200, body = Instance), Refusals)
 )]
-async fn get(State(face): State<Face>, Id(id): Id) -> Result<Json<Instance>, Problem> {
+async fn get(State(rest): State<RestState>, Id(id): Id) -> Result<Json<Instance>, Problem> {
     let instance = InstanceId(id);
-    let found = face.service.restoration_of_instance(instance).await?;
-    let read = face.service.restored_instance(&found).await?;
+    let found = rest.service.restoration_of_instance(instance).await?;
+    let read = rest.service.restored_instance(&found).await?;
     let read = read.as_ref();
     let ports = || read.iter().flat_map(|manifest| &manifest.ports);
-    let metadata = read.map(told::metadata);
+    let metadata = read.map(responses::metadata);
     Ok(Json(Instance {
         url: url(instance),
         uuid: id,
@@ -95,19 +95,19 @@ async fn get(State(face): State<Face>, Id(id): Id) -> Result<Json<Instance>, Pro
             .as_ref()
             .map(ToString::to_string)
             .unwrap_or_default(),
-        state: told::state(found.instance_state()),
+        state: responses::state(found.instance_state()),
         runtime_state: read.map_or_else(
             || found.detail.server_status.clone(),
             |manifest| manifest.status.clone(),
         ),
-        error_message: told::error(found.error.as_ref()),
-        created: told::time(found.created),
+        error_message: responses::error(found.error.as_ref()),
+        created: responses::time(found.created),
         cloud: found.tenant.cloud.to_string(),
         tenant: found.tenant.project.to_string(),
         restoration: restoration::url(&found),
         cores: read.map(|manifest| manifest.flavor.cores),
         ram: read.map(|manifest| manifest.flavor.ram_mib),
-        disk: read.map(|manifest| manifest.storage_gib() * told::MIB),
+        disk: read.map(|manifest| manifest.storage_gib() * responses::MIB),
         flavor_name: read.map(|manifest| manifest.flavor.name.clone()),
         key_name: read.and_then(|manifest| Some(manifest.key.as_ref()?.name.clone())),
         internal_ips: ports()

@@ -6,16 +6,16 @@
 //! document at `/api/openapi.json` is made of that. The two kinds of backup share a file for what they do
 //! alike, with one for the addresses of each below it.
 
-mod asked;
-mod former;
-mod given;
+mod extract;
 mod guard;
 mod instance;
 mod listing;
 pub mod metrics;
+mod moved;
 mod point;
 pub mod problem;
+mod query;
+mod responses;
 mod restoration;
 mod schedule;
 pub mod server;
-mod told;

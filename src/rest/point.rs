@@ -13,14 +13,14 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    asked,
-    given::{Asked, MissingCloud, Wanted, moment, nullable, once, tenant},
+    extract::{Asked, MissingCloud, Wanted, moment, nullable, once, tenant},
     listing::{Accepted, Created, Listing},
     problem::{Names, Problem},
+    query,
+    responses::{self, Metadata, StateName},
     restoration::{self, RestorationSummary},
     schedule,
-    server::Face,
-    told::{self, Metadata, StateName},
+    server::RestState,
 };
 use crate::{
     domain::{
@@ -243,37 +243,37 @@ pub(super) struct BackupFilter {
 
 /// A page of those of a kind.
 async fn list<T: From<Backup>>(
-    face: &Face,
+    rest: &RestState,
     kind: PointKind,
     asked: Asked<BackupFilter>,
 ) -> Result<Listing<T>, Problem> {
     let wanted = asked.filter;
     let words = words(kind);
-    let mut fields = Fields::new(face.service.limits());
+    let mut fields = Fields::new(rest.service.limits());
     let given = &mut fields;
     let filter = Filter {
-        cloud: asked::foreign(given, "cloud", wanted.cloud).map(CloudName::new),
-        project: asked::foreign(given, "tenant", wanted.tenant).map(ProjectId::new),
-        server: asked::foreign(given, words.instance_uuid, wanted.instance_uuid).map(ServerId::new),
+        cloud: query::foreign(given, "cloud", wanted.cloud).map(CloudName::new),
+        project: query::foreign(given, "tenant", wanted.tenant).map(ProjectId::new),
+        server: query::foreign(given, words.instance_uuid, wanted.instance_uuid).map(ServerId::new),
         kind: Some(kind),
-        points: asked::id(given, "uuid", wanted.uuid, |id| PointId { kind, id })
+        points: query::id(given, "uuid", wanted.uuid, |id| PointId { kind, id })
             .into_iter()
             .collect(),
-        schedule: asked::id(
+        schedule: query::id(
             given,
             "backup_schedule_uuid",
             wanted.backup_schedule_uuid,
             ScheduleId,
         ),
-        states: asked::states(given, &wanted.state),
-        name_part: asked::part(given, "name", wanted.name),
-        description_part: asked::part(given, "description", wanted.description),
+        states: query::states(given, &wanted.state),
+        name_part: query::part(given, "name", wanted.name),
+        description_part: query::part(given, "description", wanted.description),
         ..Filter::default()
     };
-    let (query, page) = asked::query(fields, filter, &asked.paging, face.sizes)?;
-    let found = face.service.points_list(query).await;
+    let (query, page) = query::query(fields, filter, &asked.paging, rest.sizes)?;
+    let found = rest.service.points_list(query).await;
     let found = found.map_err(|error| Problem::of(error, words.parameters))?;
-    let rows = found.items.into_iter().map(|point| tell(face, point));
+    let rows = found.items.into_iter().map(|point| tell(rest, point));
     Ok(Listing {
         rows: try_join_all(rows).await?,
         page,
@@ -284,13 +284,13 @@ async fn list<T: From<Backup>>(
 
 /// Makes one of a kind.
 async fn create<T: From<Backup>>(
-    face: &Face,
+    rest: &RestState,
     kind: PointKind,
     request_id: String,
     wanted: NewBackup,
 ) -> Result<Created<T>, Problem> {
     let words = words(kind);
-    let mut fields = Fields::new(face.service.limits());
+    let mut fields = Fields::new(rest.service.limits());
     let ask = CreatePoint {
         kind,
         tenant: tenant(&mut fields, wanted.cloud, wanted.tenant),
@@ -310,29 +310,29 @@ async fn create<T: From<Backup>>(
         request_id: fields.request_id(request_id),
     };
     fields.done()?;
-    let made = face.service.point_create(ask).await;
+    let made = rest.service.point_create(ask).await;
     let made = made.map_err(|error| Problem::about(error, words.instance, words.names))?;
     Ok(Created {
         url: url(made.id),
-        told: tell(face, made).await?,
+        told: tell(rest, made).await?,
     })
 }
 
 /// Tells of one.
-async fn get<T: From<Backup>>(face: &Face, id: PointId) -> Result<Json<T>, Problem> {
-    let point = face.service.point_get(id).await?;
-    tell(face, point).await.map(Json)
+async fn get<T: From<Backup>>(rest: &RestState, id: PointId) -> Result<Json<T>, Problem> {
+    let point = rest.service.point_get(id).await?;
+    tell(rest, point).await.map(Json)
 }
 
 /// Changes one, `whole` where its name has to be given.
 async fn change<T: From<Backup>>(
-    face: &Face,
+    rest: &RestState,
     id: PointId,
     request_id: String,
     wanted: BackupChange,
     whole: bool,
 ) -> Result<Json<T>, Problem> {
-    let mut fields = Fields::new(face.service.limits());
+    let mut fields = Fields::new(rest.service.limits());
     if whole && wanted.name.is_none() {
         fields.bad("name", "is required");
     }
@@ -352,19 +352,19 @@ async fn change<T: From<Backup>>(
         request_id: fields.request_id(request_id),
     };
     fields.done()?;
-    let changed = face.service.point_update(ask).await;
+    let changed = rest.service.point_update(ask).await;
     let changed = changed.map_err(|error| Problem::of(error, words(id.kind).names))?;
-    tell(face, changed).await.map(Json)
+    tell(rest, changed).await.map(Json)
 }
 
 /// Deletes one.
 async fn delete(
-    face: &Face,
+    rest: &RestState,
     id: PointId,
     asked: &MissingCloud,
     request_id: String,
 ) -> Result<Accepted, Problem> {
-    let mut fields = Fields::new(face.service.limits());
+    let mut fields = Fields::new(rest.service.limits());
     let ask = DeletePoint {
         allow_missing_cloud: asked.allow_missing_cloud,
         id,
@@ -372,39 +372,39 @@ async fn delete(
         request_id: fields.request_id(request_id),
     };
     fields.done()?;
-    let gone = face.service.point_delete(ask).await?;
+    let gone = rest.service.point_delete(ask).await?;
     let detail = format!("the deletion of {} was scheduled", gone.id.named());
     Ok(Accepted::new(detail))
 }
 
 /// One with what is kept beside it.
-async fn tell<T: From<Backup>>(face: &Face, backup: Point) -> Result<T, Problem> {
+async fn tell<T: From<Backup>>(rest: &RestState, backup: Point) -> Result<T, Problem> {
     let source = backup.id;
-    let restorations = face.service.restorations_of(source).await?;
+    let restorations = rest.service.restorations_of(source).await?;
     let unrecoverable_reason = backup.unrecoverable_reason();
     let manifest = backup.detail.manifest.as_deref();
     let told = Backup {
         url: url(source),
         uuid: source.id,
         resource_type: words(source.kind).resource_type,
-        state: told::state(backup.head.state),
+        state: responses::state(backup.head.state),
         runtime_state: backup.head.runtime_state,
-        error_message: told::error(backup.head.error.as_ref()),
-        created: told::time(backup.head.created),
-        modified: told::time(backup.head.updated),
-        start_time: backup.head.progress.started.map(told::time),
+        error_message: responses::error(backup.head.error.as_ref()),
+        created: responses::time(backup.head.created),
+        modified: responses::time(backup.head.updated),
+        start_time: backup.head.progress.started.map(responses::time),
         cloud: backup.tenant.cloud.to_string(),
         tenant: backup.tenant.project.to_string(),
         instance: backup.server.to_string(),
         instance_name: backup.instance_name,
         tags: manifest.map(|one| one.tags.clone()).unwrap_or_default(),
         backup_schedule: backup.keeping.schedule.map(schedule::url),
-        kept_until: backup.keeping.until.map(told::time),
+        kept_until: backup.keeping.until.map(responses::time),
         held: backup.keeping.held,
         recoverable: unrecoverable_reason.is_none(),
         unrecoverable_reason: unrecoverable_reason.unwrap_or_default(),
-        verified_time: backup.verification.time.map(told::time),
-        metadata: manifest.map(told::metadata),
+        verified_time: backup.verification.time.map(responses::time),
+        metadata: manifest.map(responses::metadata),
         restorations: restorations.iter().map(restoration::summary).collect(),
         name: backup.name,
         description: backup.description,

@@ -13,21 +13,21 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    asked,
-    given::{Asked, Body, Id, Key, Paging, Wanted, once, reference, tenant},
+    extract::{Asked, Body, Id, Key, Paging, Wanted, once, reference, tenant},
     instance,
     listing::{Created, Listing},
     point,
     problem::{ChangeRefusals, Names, Problem, Refusals},
-    server::Face,
-    told::{self, StateName},
+    query,
+    responses::{self, StateName},
+    server::RestState,
 };
 use crate::{
     domain::{
         error::Error,
         id::{CloudName, FlavorId, PointId, PointKind, ProjectId, RestorationId, Tenant},
         page::Filter,
-        restoration::{Restoration as Kept, RestoreWish},
+        restoration::{Restoration as Kept, RestoreOptions},
     },
     service::{fields::Fields, restoration::CreateRestoration},
 };
@@ -195,7 +195,7 @@ pub(super) struct RestorationFilter {
 }
 
 /// Their addresses.
-pub(super) fn router() -> OpenApiRouter<Face> {
+pub(super) fn router() -> OpenApiRouter<RestState> {
     OpenApiRouter::new()
         .routes(routes!(list_of_dr_backups, create_of_dr_backup))
         .routes(routes!(get_of_dr_backup))
@@ -213,10 +213,10 @@ pub(super) fn router() -> OpenApiRouter<Face> {
     responses((status = 200, body = Vec<Restoration>), Refusals)
 )]
 async fn list_of_dr_backups(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     asked: Asked<RestorationFilter>,
 ) -> Result<Listing<Restoration>, Problem> {
-    list(&face, asked, PointKind::Dr).await
+    list(&rest, asked, PointKind::Dr).await
 }
 
 /// Restores a DR backup. With an `Idempotency-Key` it is safe to ask again.
@@ -230,11 +230,11 @@ async fn list_of_dr_backups(
     responses((status = 201, body = Restoration, headers(("Location" = String))), ChangeRefusals)
 )]
 async fn create_of_dr_backup(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     Key(request_id): Key,
     Body(wanted): Body<NewDrBackupRestoration>,
 ) -> Result<Created<Restoration>, Problem> {
-    let mut fields = Fields::new(face.service.limits());
+    let mut fields = Fields::new(rest.service.limits());
     let id = reference(
         &mut fields,
         "backup",
@@ -242,10 +242,10 @@ async fn create_of_dr_backup(
         point::path(PointKind::Dr),
     );
     let tenant = tenant(&mut fields, wanted.cloud, wanted.tenant);
-    let wish = wish(&mut fields, wanted.flavor, wanted.name);
+    let options = options(&mut fields, wanted.flavor, wanted.name);
     let request_id = fields.request_id(request_id);
     fields.done()?;
-    create(&face, PointId::dr(id), tenant, wish, request_id).await
+    create(&rest, PointId::dr(id), tenant, options, request_id).await
 }
 
 /// Tells of a restoration of a DR backup.
@@ -258,10 +258,10 @@ async fn create_of_dr_backup(
     responses((status = 200, body = Restoration), Refusals)
 )]
 async fn get_of_dr_backup(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     Id(id): Id,
 ) -> Result<Json<Restoration>, Problem> {
-    get(&face, id, PointKind::Dr).await
+    get(&rest, id, PointKind::Dr).await
 }
 
 /// Lists the restorations of regular backups.
@@ -274,10 +274,10 @@ async fn get_of_dr_backup(
     responses((status = 200, body = Vec<Restoration>), Refusals)
 )]
 async fn list_of_backups(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     asked: Asked<RestorationFilter>,
 ) -> Result<Listing<Restoration>, Problem> {
-    list(&face, asked, PointKind::Regular).await
+    list(&rest, asked, PointKind::Regular).await
 }
 
 /// Restores a regular backup in its own tenant. With an `Idempotency-Key` it is safe to ask again.
@@ -291,23 +291,23 @@ async fn list_of_backups(
     responses((status = 201, body = Restoration, headers(("Location" = String))), ChangeRefusals)
 )]
 async fn create_of_backup(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     Key(request_id): Key,
     Body(wanted): Body<NewBackupRestoration>,
 ) -> Result<Created<Restoration>, Problem> {
-    let mut fields = Fields::new(face.service.limits());
+    let mut fields = Fields::new(rest.service.limits());
     let id = PointId::regular(reference(
         &mut fields,
         "backup",
         &wanted.backup,
         point::path(PointKind::Regular),
     ));
-    let wish = wish(&mut fields, wanted.flavor, wanted.name);
+    let options = options(&mut fields, wanted.flavor, wanted.name);
     let request_id = fields.request_id(request_id);
     fields.done()?;
-    let found = face.service.point_get(id).await;
+    let found = rest.service.point_get(id).await;
     let found = found.map_err(|error| Problem::about(error, "backup", NAMES))?;
-    create(&face, id, found.tenant, wish, request_id).await
+    create(&rest, id, found.tenant, options, request_id).await
 }
 
 /// Tells of a restoration of a regular backup.
@@ -319,34 +319,37 @@ async fn create_of_backup(
     params(("uuid" = Uuid, Path)),
     responses((status = 200, body = Restoration), Refusals)
 )]
-async fn get_of_backup(State(face): State<Face>, Id(id): Id) -> Result<Json<Restoration>, Problem> {
-    get(&face, id, PointKind::Regular).await
+async fn get_of_backup(
+    State(rest): State<RestState>,
+    Id(id): Id,
+) -> Result<Json<Restoration>, Problem> {
+    get(&rest, id, PointKind::Regular).await
 }
 
 async fn list(
-    face: &Face,
+    rest: &RestState,
     asked: Asked<RestorationFilter>,
     kind: PointKind,
 ) -> Result<Listing<Restoration>, Problem> {
     let wanted = asked.filter;
-    let mut fields = Fields::new(face.service.limits());
+    let mut fields = Fields::new(rest.service.limits());
     let given = &mut fields;
     let filter = Filter {
-        cloud: asked::foreign(given, "cloud", wanted.cloud).map(CloudName::new),
-        project: asked::foreign(given, "tenant", wanted.tenant).map(ProjectId::new),
+        cloud: query::foreign(given, "cloud", wanted.cloud).map(CloudName::new),
+        project: query::foreign(given, "tenant", wanted.tenant).map(ProjectId::new),
         kind: Some(kind),
-        points: asked::id(given, "backup_uuid", wanted.backup_uuid, |id| PointId {
+        points: query::id(given, "backup_uuid", wanted.backup_uuid, |id| PointId {
             kind,
             id,
         })
         .into_iter()
         .collect(),
-        states: asked::states(given, &wanted.state),
-        name_part: asked::part(given, "name", wanted.name),
+        states: query::states(given, &wanted.state),
+        name_part: query::part(given, "name", wanted.name),
         ..Filter::default()
     };
-    let (query, page) = asked::query(fields, filter, &asked.paging, face.sizes)?;
-    let found = face.service.restorations_list(query).await;
+    let (query, page) = query::query(fields, filter, &asked.paging, rest.sizes)?;
+    let found = rest.service.restorations_list(query).await;
     let found = found.map_err(|error| Problem::of(error, PARAMETERS))?;
     Ok(Listing {
         rows: found.items.into_iter().map(tell).collect(),
@@ -356,8 +359,8 @@ async fn list(
     })
 }
 
-async fn get(face: &Face, id: Uuid, kind: PointKind) -> Result<Json<Restoration>, Problem> {
-    let found = face.service.restoration_get(RestorationId(id)).await?;
+async fn get(rest: &RestState, id: Uuid, kind: PointKind) -> Result<Json<Restoration>, Problem> {
+    let found = rest.service.restoration_get(RestorationId(id)).await?;
     if found.source.kind == kind {
         return Ok(Json(tell(found)));
     }
@@ -366,32 +369,36 @@ async fn get(face: &Face, id: Uuid, kind: PointKind) -> Result<Json<Restoration>
         .into())
 }
 
-fn wish(fields: &mut Fields<'_>, flavor: Option<String>, name: Option<String>) -> RestoreWish {
-    RestoreWish {
+fn options(
+    fields: &mut Fields<'_>,
+    flavor: Option<String>,
+    name: Option<String>,
+) -> RestoreOptions {
+    RestoreOptions {
         name: fields.instance_name("name", name.unwrap_or_default()),
         flavor: fields
             .optional("flavor", flavor.unwrap_or_default())
             .map(FlavorId::new),
-        ..RestoreWish::default()
+        ..RestoreOptions::default()
     }
 }
 
 async fn create(
-    face: &Face,
+    rest: &RestState,
     source: PointId,
     tenant: Tenant,
-    wish: RestoreWish,
+    options: RestoreOptions,
     request_id: String,
 ) -> Result<Created<Restoration>, Problem> {
     let ask = CreateRestoration {
         source,
         tenant,
-        wish,
+        options,
         deadline: None,
         validate_only: false,
         request_id,
     };
-    let made = face.service.restoration_create(ask).await;
+    let made = rest.service.restoration_create(ask).await;
     let made = made.map_err(|error| Problem::about(error, "backup", NAMES))?;
     Ok(Created {
         url: url(&made),
@@ -416,14 +423,14 @@ pub(super) fn summary(restoration: &Kept) -> RestorationSummary {
         instance: instance::url(restoration.instance),
         instance_uuid: restoration.instance.0,
         instance_name: restoration.instance_name.clone(),
-        instance_state: told::state(restoration.instance_state()),
-        created: told::time(restoration.created),
+        instance_state: responses::state(restoration.instance_state()),
+        created: responses::time(restoration.created),
     }
 }
 
 fn tell(restoration: Kept) -> Restoration {
     let source = restoration.source;
-    let flavor = restoration.wish.flavor.as_ref();
+    let flavor = restoration.options.flavor.as_ref();
     Restoration {
         url: url(&restoration),
         uuid: restoration.id.0,
@@ -434,11 +441,11 @@ fn tell(restoration: Kept) -> Restoration {
         flavor: flavor.map(ToString::to_string),
         instance: instance::url(restoration.instance),
         instance_uuid: restoration.instance.0,
-        instance_state: told::state(restoration.instance_state()),
-        state: told::state(restoration.state),
-        error_message: told::error(restoration.error.as_ref()),
-        created: told::time(restoration.created),
-        modified: told::time(restoration.updated),
+        instance_state: responses::state(restoration.instance_state()),
+        state: responses::state(restoration.state),
+        error_message: responses::error(restoration.error.as_ref()),
+        created: responses::time(restoration.created),
+        modified: responses::time(restoration.updated),
         instance_name: restoration.instance_name,
         runtime_state: restoration.runtime_state,
         adjustments: restoration.detail.adjustments(),

@@ -14,12 +14,12 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    asked,
-    given::{Asked, Body, Id, Key, Paging, Wanted, once, tenant},
+    extract::{Asked, Body, Id, Key, Paging, Wanted, once, tenant},
     listing::{Created, Listing},
     problem::{ChangeRefusals, Names, Problem, Refusals},
-    server::Face,
-    told::{self, StateName},
+    query,
+    responses::{self, StateName},
+    server::RestState,
 };
 use crate::{
     domain::{
@@ -227,7 +227,7 @@ pub(super) struct ScheduleFilter {
 }
 
 /// Their addresses.
-pub(super) fn router() -> OpenApiRouter<Face> {
+pub(super) fn router() -> OpenApiRouter<RestState> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
         .routes(routes!(get, replace, update, post, delete))
@@ -245,26 +245,26 @@ pub(super) fn router() -> OpenApiRouter<Face> {
     responses((status = 200, body = Vec<Schedule>), Refusals)
 )]
 async fn list(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     asked: Asked<ScheduleFilter>,
 ) -> Result<Listing<Schedule>, Problem> {
     let wanted = asked.filter;
-    let mut fields = Fields::new(face.service.limits());
+    let mut fields = Fields::new(rest.service.limits());
     let given = &mut fields;
     let active = wanted.is_active.map(|text| text.parse::<bool>());
     let filter = Filter {
-        cloud: asked::foreign(given, "cloud", wanted.cloud).map(CloudName::new),
-        project: asked::foreign(given, "tenant", wanted.tenant).map(ProjectId::new),
-        server: asked::foreign(given, "instance_uuid", wanted.instance_uuid).map(ServerId::new),
+        cloud: query::foreign(given, "cloud", wanted.cloud).map(CloudName::new),
+        project: query::foreign(given, "tenant", wanted.tenant).map(ProjectId::new),
+        server: query::foreign(given, "instance_uuid", wanted.instance_uuid).map(ServerId::new),
         active: given.take(
             "is_active",
             active.transpose().map_err(|_| "is neither true nor false"),
         ),
-        name_part: asked::part(given, "name", wanted.name),
+        name_part: query::part(given, "name", wanted.name),
         ..Filter::default()
     };
-    let (query, page) = asked::query(fields, filter, &asked.paging, face.sizes)?;
-    let found = face.service.schedules_list(query).await;
+    let (query, page) = query::query(fields, filter, &asked.paging, rest.sizes)?;
+    let found = rest.service.schedules_list(query).await;
     let found = found.map_err(|error| Problem::of(error, PARAMETERS))?;
     Ok(Listing {
         rows: found.items.into_iter().map(tell).collect(),
@@ -285,11 +285,11 @@ async fn list(
     responses((status = 201, body = Schedule, headers(("Location" = String))), ChangeRefusals)
 )]
 async fn create(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     Key(request_id): Key,
     Body(wanted): Body<NewSchedule>,
 ) -> Result<Created<Schedule>, Problem> {
-    let mut fields = Fields::new(face.service.limits());
+    let mut fields = Fields::new(rest.service.limits());
     let ask = CreateSchedule {
         tenant: tenant(&mut fields, wanted.cloud, wanted.tenant),
         server: ServerId::new(fields.required("instance", wanted.instance)),
@@ -313,7 +313,7 @@ async fn create(
         request_id: fields.request_id(request_id),
     };
     fields.done()?;
-    let made = face.service.schedule_create(ask).await;
+    let made = rest.service.schedule_create(ask).await;
     let made = made.map_err(|error| Problem::about(error, "instance", NAMES))?;
     Ok(Created {
         url: url(made.id),
@@ -330,8 +330,8 @@ async fn create(
     params(("uuid" = Uuid, Path)),
     responses((status = 200, body = Schedule), Refusals)
 )]
-async fn get(State(face): State<Face>, Id(id): Id) -> Result<Json<Schedule>, Problem> {
-    let found = face.service.schedule_get(ScheduleId(id)).await?;
+async fn get(State(rest): State<RestState>, Id(id): Id) -> Result<Json<Schedule>, Problem> {
+    let found = rest.service.schedule_get(ScheduleId(id)).await?;
     Ok(Json(tell(found)))
 }
 
@@ -349,7 +349,7 @@ async fn get(State(face): State<Face>, Id(id): Id) -> Result<Json<Schedule>, Pro
     responses((status = 200, body = Schedule), ChangeRefusals)
 )]
 async fn replace(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     Id(id): Id,
     Key(request_id): Key,
     Body(wanted): Body<ScheduleChange>,
@@ -357,7 +357,7 @@ async fn replace(
     if wanted.schedule.is_none() {
         return Err(Error::field("schedule", "is required").into());
     }
-    change(&face, id, request_id, wanted).await
+    change(&rest, id, request_id, wanted).await
 }
 
 /// Changes a schedule.
@@ -374,12 +374,12 @@ async fn replace(
     responses((status = 200, body = Schedule), ChangeRefusals)
 )]
 async fn update(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     Id(id): Id,
     Key(request_id): Key,
     Body(wanted): Body<ScheduleChange>,
 ) -> Result<Json<Schedule>, Problem> {
-    change(&face, id, request_id, wanted).await
+    change(&rest, id, request_id, wanted).await
 }
 
 /// The same as PATCH, as the original's manual has it.
@@ -396,16 +396,16 @@ async fn update(
     responses((status = 200, body = Schedule), ChangeRefusals)
 )]
 async fn post(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     Id(id): Id,
     Key(request_id): Key,
     Body(wanted): Body<ScheduleChange>,
 ) -> Result<Json<Schedule>, Problem> {
-    change(&face, id, request_id, wanted).await
+    change(&rest, id, request_id, wanted).await
 }
 
 async fn change(
-    face: &Face,
+    rest: &RestState,
     id: Uuid,
     request_id: String,
     wanted: ScheduleChange,
@@ -421,8 +421,8 @@ async fn change(
         ),
     ];
     let named = given.into_iter().filter(|(_, given)| *given);
-    let before = face.service.schedule_get(ScheduleId(id)).await?;
-    let mut fields = Fields::new(face.service.limits());
+    let before = rest.service.schedule_get(ScheduleId(id)).await?;
+    let mut fields = Fields::new(rest.service.limits());
     let ask = UpdateSchedule {
         id: before.id,
         change: PlanChange {
@@ -435,7 +435,7 @@ async fn change(
         request_id: fields.request_id(request_id),
     };
     fields.done()?;
-    let changed = face.service.schedule_update(ask).await;
+    let changed = rest.service.schedule_update(ask).await;
     let changed = changed.map_err(|error| Problem::of(error, NAMES))?;
     Ok(Json(tell(changed)))
 }
@@ -453,12 +453,12 @@ async fn change(
     responses((status = 204, description = "It is gone."), ChangeRefusals)
 )]
 async fn delete(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     Id(id): Id,
     Key(request_id): Key,
 ) -> Result<StatusCode, Problem> {
-    let ask = one(&face, id, request_id)?;
-    face.service.schedule_delete(ask).await?;
+    let ask = one(&rest, id, request_id)?;
+    rest.service.schedule_delete(ask).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -475,12 +475,12 @@ async fn delete(
     responses((status = 200, body = Status), ChangeRefusals)
 )]
 async fn activate(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     Id(id): Id,
     Key(request_id): Key,
 ) -> Result<Json<Status>, Problem> {
-    let ask = one(&face, id, request_id)?;
-    face.service.schedule_activate(ask).await?;
+    let ask = one(&rest, id, request_id)?;
+    rest.service.schedule_activate(ask).await?;
     let status = "A schedule was activated";
     Ok(Json(Status { status }))
 }
@@ -498,18 +498,18 @@ async fn activate(
     responses((status = 200, body = Status), ChangeRefusals)
 )]
 async fn deactivate(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     Id(id): Id,
     Key(request_id): Key,
 ) -> Result<Json<Status>, Problem> {
-    let ask = one(&face, id, request_id)?;
-    face.service.schedule_deactivate(ask).await?;
+    let ask = one(&rest, id, request_id)?;
+    rest.service.schedule_deactivate(ask).await?;
     let status = "A schedule was deactivated";
     Ok(Json(Status { status }))
 }
 
-fn one(face: &Face, id: Uuid, request_id: String) -> Result<OneSchedule, Error> {
-    let mut fields = Fields::new(face.service.limits());
+fn one(rest: &RestState, id: Uuid, request_id: String) -> Result<OneSchedule, Error> {
+    let mut fields = Fields::new(rest.service.limits());
     let ask = OneSchedule {
         id: ScheduleId(id),
         etag: String::new(),
@@ -564,18 +564,18 @@ fn tell(schedule: Kept) -> Schedule {
         url: url(schedule.id),
         uuid: schedule.id.0,
         is_active: schedule.active,
-        state: told::state(state),
+        state: responses::state(state),
         runtime_state: schedule.runtime_state,
-        error_message: told::error(schedule.error.as_ref()),
-        created: told::time(schedule.created),
-        modified: told::time(schedule.updated),
+        error_message: responses::error(schedule.error.as_ref()),
+        created: responses::time(schedule.created),
+        modified: responses::time(schedule.updated),
         cloud: schedule.tenant.cloud.to_string(),
         tenant: schedule.tenant.project.to_string(),
         instance: schedule.server.to_string(),
         backup_type: plan.kind.into(),
         schedule: plan.calendar,
         timezone: plan.time_zone,
-        next_trigger_at: schedule.next.map(|slot| told::time(slot.begins)),
+        next_trigger_at: schedule.next.map(|slot| responses::time(slot.begins)),
         retention_time: plan.keep.days,
         maximal_number_of_resources: plan.keep.maximum,
         name: plan.name,

@@ -13,15 +13,14 @@ use utoipa::{OpenApi as _, openapi::OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    asked::Sizes,
-    former,
     guard::guard,
     instance,
     metrics::{self, Metrics},
-    point,
+    moved, point,
     problem::{BadRequest, Problem, Refusal},
+    query::Sizes,
+    responses::StateName,
     restoration, schedule,
-    told::StateName,
 };
 use crate::service::Service;
 
@@ -48,7 +47,7 @@ impl Default for Settings {
 
 /// What every address needs.
 #[derive(Clone)]
-pub(super) struct Face {
+pub(super) struct RestState {
     /// The service.
     pub(super) service: Service,
     /// Sizes of pages.
@@ -69,14 +68,14 @@ pub(super) struct Face {
 )]
 struct Frame;
 
-fn addresses() -> OpenApiRouter<Face> {
+fn addresses() -> OpenApiRouter<RestState> {
     OpenApiRouter::with_openapi(Frame::openapi())
         .merge(point::dr_backup::router())
         .merge(restoration::router())
         .merge(point::backup::router())
         .merge(schedule::router())
         .merge(instance::router())
-        .merge(former::router())
+        .merge(moved::router())
 }
 
 /// The document that describes every address.
@@ -91,7 +90,7 @@ pub fn door(service: Service, metrics: Metrics, settings: &Settings, beside: Rou
         default: limits.page_default.min(settings.page_max),
         most: limits.page_max.min(settings.page_max),
     };
-    let face = Face { service, sizes };
+    let rest = RestState { service, sizes };
     let (addresses, document) = addresses().split_for_parts();
     let addresses = addresses
         .route("/api/openapi.json", get(|| async move { Json(document) }))
@@ -100,7 +99,7 @@ pub fn door(service: Service, metrics: Metrics, settings: &Settings, beside: Rou
         .route("/api/{*rest}", any(nowhere))
         .method_not_allowed_fallback(not_so)
         .layer(DefaultBodyLimit::max(settings.body_bytes))
-        .with_state(face);
+        .with_state(rest);
     let metrics = Router::new()
         .route("/metrics", get(metrics::show))
         .method_not_allowed_fallback(not_so)

@@ -31,7 +31,7 @@ use crate::{
     domain::{
         id::{PointId, PointKind, RestorationId, Tenant},
         keeping::{Keeping, Rekeeping},
-        restoration::{NetworkWish, RestoreWish, VolumeWish},
+        restoration::{NetworkOptions, RestoreOptions, VolumeOptions},
         schedule::{Keep, Plan},
     },
     port::store::RequestKey,
@@ -203,7 +203,7 @@ pub(super) fn create_restoration(ask: &CreateRestoration) -> Option<RequestKey> 
     let CreateRestoration {
         source,
         tenant,
-        wish,
+        options,
         deadline,
         validate_only: _,
         request_id,
@@ -215,7 +215,7 @@ pub(super) fn create_restoration(ask: &CreateRestoration) -> Option<RequestKey> 
     Content::default()
         .with(kind, source.id)
         .tenant(tenant)
-        .wish(wish)
+        .options(options)
         .deadline(*deadline)
         .key("CreateRestoration", request_id)
 }
@@ -363,8 +363,8 @@ fn planned(plan: &Plan) -> Content {
 
 impl Content {
     /// How a restoration is to be made.
-    fn wish(self, wish: &RestoreWish) -> Self {
-        let RestoreWish {
+    fn options(self, options: &RestoreOptions) -> Self {
+        let RestoreOptions {
             name,
             flavor,
             volumes,
@@ -382,7 +382,7 @@ impl Content {
             keep_volumes,
             no_key,
             start,
-        } = wish;
+        } = options;
         let volumes: Vec<Value> = volumes.iter().map(volume).collect();
         let networks: Vec<Value> = networks.iter().map(network).collect();
         self.unless_default("name", name)
@@ -405,13 +405,13 @@ impl Content {
     }
 }
 
-fn volume(wish: &VolumeWish) -> Value {
-    let VolumeWish {
+fn volume(options: &VolumeOptions) -> Value {
+    let VolumeOptions {
         volume,
         volume_type,
         availability_zone,
         size_gib,
-    } = wish;
+    } = options;
     Content::default()
         .with("volume_id", volume)
         .unless_default("volume_type", volume_type)
@@ -420,12 +420,12 @@ fn volume(wish: &VolumeWish) -> Value {
         .value()
 }
 
-fn network(wish: &NetworkWish) -> Value {
-    let NetworkWish {
+fn network(options: &NetworkOptions) -> Value {
+    let NetworkOptions {
         source,
         target,
         fixed_address,
-    } = wish;
+    } = options;
     Content::default()
         .with("source", source)
         .with("target", target)

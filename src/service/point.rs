@@ -22,7 +22,7 @@ use crate::{
         point::{Head, Point, PointDetail},
         restoration::Restoration,
         verification::Verification,
-        volume_backup::Mirror,
+        volume_backup::BackupAt,
     },
     port::store::RequestKey,
 };
@@ -249,7 +249,7 @@ impl Service {
 
     /// The imported records that are known of every link that a DR backup holds; a regular backup has
     /// none.
-    pub async fn point_mirrors(&self, id: PointId) -> Result<Vec<Mirror>, Error> {
+    pub async fn point_mirrors(&self, id: PointId) -> Result<Vec<BackupAt>, Error> {
         match id.kind {
             PointKind::Dr => self.store.mirrors_list(id).await.map_err(refused),
             PointKind::Regular => Ok(Vec::new()),
@@ -338,9 +338,9 @@ impl Service {
                 let backups = point.originals();
                 // The mirror of what was inherited is the owner's, or that of nobody here.
                 let is_own =
-                    |mirror: &Mirror| backups.iter().any(|own| own.backup == mirror.backup);
+                    |mirror: &BackupAt| backups.iter().any(|own| own.backup == mirror.backup);
                 let known = self.point_mirrors(point.id).await?.into_iter();
-                let mirrors: Vec<Mirror> = known
+                let mirrors: Vec<BackupAt> = known
                     .filter(|mirror| is_own(mirror) && !backups.contains(mirror))
                     .collect();
                 let places = backups.iter().chain(&mirrors).map(|one| &one.tenant);

@@ -20,7 +20,7 @@ use crate::{
         page::{Filter, Order, Page, Query},
         point::Content,
         progress::Progress,
-        restoration::{Restoration, RestorationDetail, RestorePlanInput, RestoreWish},
+        restoration::{Restoration, RestorationDetail, RestoreOptions, RestorePlanInput},
         sighting::{Thing, ThingKind},
     },
     port::store::RequestKey,
@@ -34,7 +34,7 @@ pub struct CreateRestoration {
     /// Where to.
     pub tenant: Tenant,
     /// How.
-    pub wish: RestoreWish,
+    pub options: RestoreOptions,
     /// How long it may take; nothing means the configured limit.
     pub deadline: Option<Duration>,
     /// Only check it.
@@ -75,14 +75,14 @@ impl Service {
         };
         let (input, seen) = self.restorable(&ask).await?;
         let manifest = &input.manifest;
-        check_wish(&ask.wish, manifest)?;
+        check_options(&ask.options, manifest)?;
 
         let now = self.clock.now();
         let id = RestorationId(self.clock.new_id());
-        let name = if ask.wish.name.is_empty() {
+        let name = if ask.options.name.is_empty() {
             manifest.name.clone()
         } else {
-            ask.wish.name.clone()
+            ask.options.name.clone()
         };
         let mut restoration = Restoration {
             id,
@@ -90,7 +90,7 @@ impl Service {
             tenant: ask.tenant.clone(),
             instance: InstanceId(self.clock.new_id()),
             instance_name: name,
-            wish: ask.wish.clone(),
+            options: ask.options.clone(),
             state: State::CreationScheduled,
             runtime_state: "Scheduled".to_owned(),
             progress: Progress::default(),
@@ -100,7 +100,7 @@ impl Service {
             updated: now,
             revision: 1,
         };
-        let names_things = ask.wish.names_things();
+        let names_things = ask.options.names_things();
         let validate_only = ask.validate_only;
         let operation = self.operation(
             ResourceId::Restoration(id),
@@ -157,23 +157,23 @@ impl Service {
             volume_backups,
             snapshots,
             mirrors: self.point_mirrors(ask.source).await?,
-            wish: ask.wish.clone(),
+            options: ask.options.clone(),
         };
         Ok((input, seen))
     }
 
     fn check_restoration(&self, ask: &CreateRestoration) -> Result<(), Error> {
-        let wish = &ask.wish;
+        let options = &ask.options;
         let mut check = Check::default();
         check.present("cloud", ask.tenant.cloud.as_str());
         check.present("tenant", ask.tenant.project.as_str());
-        check.at_most("name", &wish.name, self.limits.name_characters);
+        check.at_most("name", &options.name, self.limits.name_characters);
         check.at_most(
             "request_id",
             &ask.request_id,
             self.limits.request_id_characters,
         );
-        if let Some(data) = &wish.user_data {
+        if let Some(data) = &options.user_data {
             check.at_most("user_data", data, self.limits.user_data_characters);
         }
         check.done()
@@ -343,9 +343,9 @@ fn is_about_a_name(error: &Error) -> bool {
 }
 
 /// What is wished for must be about this instance.
-fn check_wish(wish: &RestoreWish, manifest: &Manifest) -> Result<(), Error> {
+fn check_options(options: &RestoreOptions, manifest: &Manifest) -> Result<(), Error> {
     let mut check = Check::default();
-    for (index, volume) in wish.volumes.iter().enumerate() {
+    for (index, volume) in options.volumes.iter().enumerate() {
         let field = format!("volumes[{index}].source_volume_id");
         match manifest.volumes.iter().find(|one| one.id == volume.volume) {
             None => check.bad(field, format!("the backup has no volume {}", volume.volume)),
@@ -362,7 +362,7 @@ fn check_wish(wish: &RestoreWish, manifest: &Manifest) -> Result<(), Error> {
             }
         }
     }
-    for (index, network) in wish.networks.iter().enumerate() {
+    for (index, network) in options.networks.iter().enumerate() {
         if !manifest
             .every_port()
             .iter()

@@ -27,7 +27,7 @@ use crate::{
         sighting::{Thing, ThingKind},
         time::Timestamp,
         verification::{Cause, Found, Outcome, Part, Verification, judged},
-        volume_backup::Mirror,
+        volume_backup::BackupAt,
     },
     port::store::{Looked, PointsStanding, StoreError},
 };
@@ -205,9 +205,9 @@ impl Service {
     async fn points_at_rest(
         &self,
         tenant: &Tenant,
-    ) -> Result<(Vec<Resting>, Vec<(Mirror, bool)>), Error> {
+    ) -> Result<(Vec<Resting>, Vec<(BackupAt, bool)>), Error> {
         let mirrors = self.store.mirrors_of(tenant).await.map_err(refused)?;
-        let seen: Vec<&Mirror> = mirrors
+        let seen: Vec<&BackupAt> = mirrors
             .iter()
             .filter(|(_, seen)| *seen)
             .map(|(mirror, _)| mirror)
@@ -336,7 +336,7 @@ impl Sights {
     }
 
     /// Which of these mirrors were seen for the first time, and which were seen and are gone.
-    fn mirrors(&self, known: Vec<(Mirror, bool)>) -> (Vec<Mirror>, Vec<Mirror>) {
+    fn mirrors(&self, known: Vec<(BackupAt, bool)>) -> (Vec<BackupAt>, Vec<BackupAt>) {
         let (mut seen, mut gone) = (Vec::new(), Vec::new());
         for (mirror, was_seen) in known {
             match (self.mirror(&mirror.tenant, &mirror.backup), was_seen) {

@@ -36,11 +36,11 @@ use drbackup::{
         point::{Content, Head, Point, PointDetail},
         progress::Progress,
         record::BackupRecord,
-        restoration::{Restoration, RestorationDetail, RestoreWish},
+        restoration::{Restoration, RestorationDetail, RestoreOptions},
         sighting::ThingKind,
         time::Timestamp,
         verification::{Cause, Doubt, Verification},
-        volume_backup::{Mirror, VolumeBackup},
+        volume_backup::{BackupAt, VolumeBackup},
     },
     port::{
         clock::Clock,
@@ -218,9 +218,9 @@ pub(crate) fn restoration(of: &Point) -> Restoration {
         tenant: tenant("away", "green"),
         instance: InstanceId(Uuid::now_v7()),
         instance_name: "shop-again".to_owned(),
-        wish: RestoreWish {
+        options: RestoreOptions {
             key_name: Some("mine".to_owned()),
-            ..RestoreWish::default()
+            ..RestoreOptions::default()
         },
         state: State::CreationScheduled,
         runtime_state: "scheduled".to_owned(),
@@ -270,8 +270,8 @@ fn effect(key: &str, state: EffectState) -> Effect {
         status: Some("creating".to_owned()),
         fact: Some(Fact::Presence {
             live: vec![(VolumeBackupId::new("backup-1"), ProjectId::new("blue"))],
-            hollow: vec![(VolumeBackupId::new("backup-2"), ProjectId::new("blue"))],
-            begun: vec![(VolumeBackupId::new("backup-3"), ProjectId::new("blue"))],
+            failed_imports: vec![(VolumeBackupId::new("backup-2"), ProjectId::new("blue"))],
+            pending_imports: vec![(VolumeBackupId::new("backup-3"), ProjectId::new("blue"))],
             import: Right::Granted,
         }),
         fault: Some(Fault::new(
@@ -651,7 +651,7 @@ async fn an_answer_that_is_kept_holds_no_user_data(site: Site) {
     let store = site.open().await;
     let (backup, _) = finished(&*store).await;
     let mut first = restoration(&backup);
-    first.wish.user_data = Some("c2VjcmV0".to_owned());
+    first.options.user_data = Some("c2VjcmV0".to_owned());
     let making = restoring(&first);
     let admitted = store
         .restoration_admit(Some(key("r1", "same")), first.clone(), making.clone())
@@ -663,7 +663,7 @@ async fn an_answer_that_is_kept_holds_no_user_data(site: Site) {
         .await
         .expect("recorded");
     let answered = store.restoration_answered(&key("r1", "same")).await;
-    first.wish.user_data = Some(String::new());
+    first.options.user_data = Some(String::new());
     assert_eq!(answered, Ok(Some(first)));
 }
 
@@ -1882,11 +1882,11 @@ async fn mirrors_follow_restorations_and_go_with_the_dr_backup(site: Site) {
         .await
         .expect("admitted");
     let lane = lane_of(&*store, "one", &restoration.tenant).await;
-    let mirror = |id: &str| Mirror {
+    let mirror = |id: &str| BackupAt {
         backup: VolumeBackupId::new(id),
         tenant: restoration.tenant.clone(),
     };
-    let with = |state, mirrors: Vec<Mirror>| {
+    let with = |state, mirrors: Vec<BackupAt>| {
         let mut written = update(state, 40);
         written.detail_changed = true;
         written.report.detail = Some(Detail::Restoration(Box::new(RestorationDetail {
@@ -2037,7 +2037,7 @@ async fn mirrors_belong_to_the_dr_backup_that_made_their_bytes(site: Site) {
         .await
         .expect("admitted");
     let lane = lane_of(&*store, "one", &restoration.tenant).await;
-    let mirror = |id: &str| Mirror {
+    let mirror = |id: &str| BackupAt {
         backup: VolumeBackupId::new(id),
         tenant: restoration.tenant.clone(),
     };
@@ -2309,7 +2309,7 @@ async fn what_is_known_of_things_tells_open_work_from_ended_and_held_from_not(si
     let restoration = restoration(&living);
     let mut rebuilt = restoration.clone();
     rebuilt.detail.server = Some(ServerId::new("server-2"));
-    rebuilt.detail.mirrors = vec![Mirror {
+    rebuilt.detail.mirrors = vec![BackupAt {
         backup: VolumeBackupId::new("mirror"),
         tenant: restoration.tenant.clone(),
     }];

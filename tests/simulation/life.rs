@@ -12,7 +12,7 @@ use drbackup::{
         lifecycle::State,
         page::{Filter, Order, Query},
         point::Point,
-        restoration::{Restoration, RestoreWish},
+        restoration::{Restoration, RestoreOptions},
         sighting::ThingKind,
         verification::{Part, Verification},
     },
@@ -325,7 +325,7 @@ impl<'s> Life<'s> {
             let ask = CreateRestoration {
                 source: (backup),
                 tenant: self.stage.refuge.clone(),
-                wish: RestoreWish::default(),
+                options: RestoreOptions::default(),
                 deadline: None,
                 validate_only: false,
                 request_id: String::new(),
@@ -542,7 +542,7 @@ impl<'s> Life<'s> {
             let ask = CreateRestoration {
                 source: (backup),
                 tenant: self.stage.home.clone(),
-                wish: RestoreWish::default(),
+                options: RestoreOptions::default(),
                 deadline: None,
                 validate_only: false,
                 request_id: String::new(),

@@ -22,7 +22,7 @@ use drbackup::{
         restoration::Restoration,
         schedule::{Run, RunOutcome, Schedule},
         time::Timestamp,
-        volume_backup::Mirror,
+        volume_backup::BackupAt,
     },
     port::{
         journal::{Journal, JournalError, Loaded, Turn},
@@ -362,15 +362,15 @@ impl Store for TappedStore {
         read!(self, self.store.restorations_of(source, limit))
     }
 
-    async fn mirrors_of(&self, tenant: &Tenant) -> Result<Vec<(Mirror, bool)>, StoreError> {
+    async fn mirrors_of(&self, tenant: &Tenant) -> Result<Vec<(BackupAt, bool)>, StoreError> {
         read!(self, self.store.mirrors_of(tenant))
     }
 
     async fn points_verified(
         &self,
         looks: Vec<Looked>,
-        seen: Vec<Mirror>,
-        gone: Vec<Mirror>,
+        seen: Vec<BackupAt>,
+        gone: Vec<BackupAt>,
     ) -> Result<(), StoreError> {
         write!(self, self.store.points_verified(looks, seen, gone))
     }
@@ -383,7 +383,7 @@ impl Store for TappedStore {
         read!(self, self.store.leftovers(resource))
     }
 
-    async fn mirrors_list(&self, id: PointId) -> Result<Vec<Mirror>, StoreError> {
+    async fn mirrors_list(&self, id: PointId) -> Result<Vec<BackupAt>, StoreError> {
         read!(self, self.store.mirrors_list(id))
     }
 

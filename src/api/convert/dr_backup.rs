@@ -11,7 +11,7 @@ use crate::{
         capture::Capture,
         id::PointKind,
         point::Point,
-        volume_backup::{Mirror, VolumeBackup},
+        volume_backup::{BackupAt, VolumeBackup},
     },
 };
 
@@ -37,7 +37,7 @@ impl Message for pb::DrBackup {
 fn volume_backup(
     volume_backup: &VolumeBackup,
     backup: &Point,
-    mirrors: &[Mirror],
+    mirrors: &[BackupAt],
 ) -> pb::VolumeBackup {
     let volumes = backup
         .detail
@@ -70,7 +70,7 @@ fn volume_backup(
 }
 
 /// An imported record.
-pub(super) fn mirror(mirror: &Mirror) -> pb::Mirror {
+pub(super) fn mirror(mirror: &BackupAt) -> pb::Mirror {
     pb::Mirror {
         backup_id: mirror.backup.to_string(),
         cloud: mirror.tenant.cloud.to_string(),

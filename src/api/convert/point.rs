@@ -20,7 +20,7 @@ use crate::{
         keeping::{Keeping, Rekeeping},
         point::Point,
         restoration::Restoration,
-        volume_backup::Mirror,
+        volume_backup::BackupAt,
     },
     service::{
         Limits,
@@ -56,7 +56,7 @@ pub(in crate::api) enum Depth<'a> {
         /// Its restorations, the newest first.
         restorations: &'a [Restoration],
         /// The imported records of its volume backups.
-        mirrors: &'a [Mirror],
+        mirrors: &'a [BackupAt],
         /// Whether what is sensitive is told as well.
         sensitive: bool,
     },

@@ -18,7 +18,9 @@ use crate::{
         error::Error,
         id::{FlavorId, NetworkId, PointId, RestorationId, SecurityGroupId, VolumeId},
         manifest::Properties,
-        restoration::{NetworkWish, Restoration, RestoreWish, RestoredVolume, Start, VolumeWish},
+        restoration::{
+            NetworkOptions, Restoration, RestoreOptions, RestoredVolume, Start, VolumeOptions,
+        },
         text::Text,
     },
     service::{
@@ -48,7 +50,7 @@ pub(in crate::api) fn restoration(restoration: Restoration) -> pb::Restoration {
         mirrors: restoration.detail.mirrors.iter().map(mirror).collect(),
         adjustments,
         differences: differences.into_iter().map(difference).collect(),
-        flavor_id: text(restoration.wish.flavor.as_ref()),
+        flavor_id: text(restoration.options.flavor.as_ref()),
         create_time: Some(time(restoration.created)),
         update_time: Some(time(restoration.updated)),
         etag: etag(restoration.revision),
@@ -115,13 +117,13 @@ pub(in crate::api) fn create(
     let mut fields = Fields::new(limits);
     let source = source(&mut fields, &message.dr_backup_id, &message.backup_id);
     let tenant = tenant(&mut fields, message.cloud, message.tenant);
-    let wish = RestoreWish {
+    let options = RestoreOptions {
         name: fields.instance_name("name", message.name),
         flavor: fields
             .optional("flavor_id", message.flavor_id)
             .map(FlavorId::new),
-        volumes: volume_wishes(&mut fields, message.volumes),
-        networks: network_wishes(&mut fields, message.networks),
+        volumes: volume_options(&mut fields, message.volumes),
+        networks: network_options(&mut fields, message.networks),
         keep_fixed_addresses: message.keep_fixed_addresses,
         keep_mac_addresses: message.keep_mac_addresses,
         security_groups: security_groups(&mut fields, message.security_group_ids),
@@ -139,13 +141,13 @@ pub(in crate::api) fn create(
         no_key: message.no_key_pair,
         start: start(&mut fields, message.start),
     };
-    if wish.no_key && wish.key_name.is_some() {
+    if options.no_key && options.key_name.is_some() {
         fields.bad("key_name", "cannot be given beside no_key_pair");
     }
     let ask = CreateRestoration {
         source,
         tenant,
-        wish,
+        options,
         deadline: fields.time_limit("time_limit", message.time_limit),
         validate_only: message.validate_only,
         request_id: fields.request_id(message.request_id),
@@ -165,12 +167,15 @@ fn start(fields: &mut Fields<'_>, number: i32) -> Start {
     }
 }
 
-fn volume_wishes(fields: &mut Fields<'_>, messages: Vec<pb::VolumeOverride>) -> Vec<VolumeWish> {
-    let mut wishes: Vec<VolumeWish> = Vec::with_capacity(messages.len());
+fn volume_options(
+    fields: &mut Fields<'_>,
+    messages: Vec<pb::VolumeOverride>,
+) -> Vec<VolumeOptions> {
+    let mut wishes: Vec<VolumeOptions> = Vec::with_capacity(messages.len());
     for (index, message) in messages.into_iter().enumerate() {
         let field = |name: &str| format!("volumes[{index}].{name}");
         let size = u64::try_from(message.size_gib).map_err(|_| "is negative");
-        let wish = VolumeWish {
+        let options = VolumeOptions {
             volume: VolumeId::new(
                 fields.required(&field("source_volume_id"), message.source_volume_id),
             ),
@@ -179,16 +184,19 @@ fn volume_wishes(fields: &mut Fields<'_>, messages: Vec<pb::VolumeOverride>) -> 
                 .optional(&field("availability_zone"), message.availability_zone),
             size_gib: Some(fields.take(&field("size_gib"), size)).filter(|size| *size > 0),
         };
-        if wishes.iter().any(|one| one.volume == wish.volume) {
+        if wishes.iter().any(|one| one.volume == options.volume) {
             fields.bad(&field("source_volume_id"), "is there twice");
         }
-        wishes.push(wish);
+        wishes.push(options);
     }
     wishes
 }
 
-fn network_wishes(fields: &mut Fields<'_>, messages: Vec<pb::NetworkMapping>) -> Vec<NetworkWish> {
-    let mut wishes: Vec<NetworkWish> = Vec::with_capacity(messages.len());
+fn network_options(
+    fields: &mut Fields<'_>,
+    messages: Vec<pb::NetworkMapping>,
+) -> Vec<NetworkOptions> {
+    let mut wishes: Vec<NetworkOptions> = Vec::with_capacity(messages.len());
     for (index, message) in messages.into_iter().enumerate() {
         let field = |name: &str| format!("networks[{index}].{name}");
         let address = Some(message.fixed_address).filter(|address| !address.is_empty());
@@ -198,7 +206,7 @@ fn network_wishes(fields: &mut Fields<'_>, messages: Vec<pb::NetworkMapping>) ->
         {
             fields.bad(&field("fixed_address"), "is not an IPv4 or IPv6 address");
         }
-        let wish = NetworkWish {
+        let options = NetworkOptions {
             source: NetworkId::new(
                 fields.required(&field("source_network_id"), message.source_network_id),
             ),
@@ -207,10 +215,10 @@ fn network_wishes(fields: &mut Fields<'_>, messages: Vec<pb::NetworkMapping>) ->
             ),
             fixed_address: address,
         };
-        if wishes.iter().any(|one| one.source == wish.source) {
+        if wishes.iter().any(|one| one.source == options.source) {
             fields.bad(&field("source_network_id"), "is there twice");
         }
-        wishes.push(wish);
+        wishes.push(options);
     }
     wishes
 }
@@ -267,7 +275,7 @@ mod tests {
     #[test]
     fn what_is_not_said_is_left_to_the_manifest() {
         let ask = create(asked(), &Limits::default()).expect("good");
-        assert_eq!(ask.wish, RestoreWish::default());
+        assert_eq!(ask.options, RestoreOptions::default());
     }
 
     #[test]
@@ -306,7 +314,7 @@ mod tests {
             ..asked()
         };
         let ask = create(message, &Limits::default()).expect("good");
-        assert_eq!(ask.wish.user_data.as_deref(), Some(""));
+        assert_eq!(ask.options.user_data.as_deref(), Some(""));
     }
 
     #[test]

@@ -43,11 +43,11 @@ pub enum Fact {
         live: Vec<(VolumeBackupId, ProjectId)>,
         /// The same of those whose import failed: a row that never learned where its bytes are, in the
         /// way of another import.
-        #[serde(default)]
-        hollow: Vec<(VolumeBackupId, ProjectId)>,
+        #[serde(default, rename = "hollow")]
+        failed_imports: Vec<(VolumeBackupId, ProjectId)>,
         /// The same of those whose import has not ended: asked for again, it is adopted.
-        #[serde(default)]
-        begun: Vec<(VolumeBackupId, ProjectId)>,
+        #[serde(default, rename = "begun")]
+        pending_imports: Vec<(VolumeBackupId, ProjectId)>,
         /// Whether records may be imported, where one has to be.
         #[serde(default)]
         import: Right,

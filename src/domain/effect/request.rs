@@ -75,7 +75,8 @@ pub enum Request {
     },
     /// Take a volume over from another project of the cloud: from then on it is one of the tenant's.
     /// In the tenant that is a volume more, so it is made there as far as the ledger is concerned.
-    TakeVolume {
+    #[serde(rename = "take_volume")]
+    AcceptTransfer {
         /// The volume, by the id that it keeps.
         volume: VolumeId,
         /// The project that gives it.
@@ -257,12 +258,14 @@ pub enum Request {
     },
     /// Give a record that has its bytes, and has been busy for too long, the status `available`; needs an
     /// admin entry. Where it cannot be, or must not, the fault says what can be done.
-    ApplyRecordFreed {
+    #[serde(rename = "apply_record_freed")]
+    ResetBackupStatus {
         /// The volume backup.
         backup: VolumeBackupId,
         /// Whether it is being restored by what asks, and may be cut off: Cinder ends a restore whose
         /// record is not `restoring` any more.
-        cut_off: bool,
+        #[serde(rename = "cut_off")]
+        interrupt_restore: bool,
     },
     /// Give a snapshot that a volume backup which died has left `backing-up` the status `available`; needs
     /// an admin entry, unless it is not so.
@@ -333,7 +336,7 @@ pub enum EffectKind {
     /// Looked up by the record's id.
     Import,
     /// Judged by the volume, from a status read after the request.
-    Fill,
+    RestoreInto,
     /// Repeated: idempotent.
     Apply,
     /// Repeated; the answer is a fact.
@@ -352,7 +355,7 @@ impl Request {
             Self::MakeImage { .. } => EffectKind::Make(ThingKind::Image),
             Self::MakeGroupSnapshot { .. } => EffectKind::Make(ThingKind::GroupSnapshot),
             Self::MakeVolumeBackup { .. } => EffectKind::Make(ThingKind::VolumeBackup),
-            Self::MakeVolume { .. } | Self::TakeVolume { .. } => {
+            Self::MakeVolume { .. } | Self::AcceptTransfer { .. } => {
                 EffectKind::Make(ThingKind::Volume)
             }
             Self::MakeSecurityGroup { .. } => EffectKind::Make(ThingKind::SecurityGroup),
@@ -361,7 +364,7 @@ impl Request {
             Self::MakeTrunk { .. } => EffectKind::Make(ThingKind::Trunk),
             Self::MakeServer(_) => EffectKind::Make(ThingKind::Server),
             Self::ImportRecord { .. } => EffectKind::Import,
-            Self::RestoreVolumeBackup { .. } => EffectKind::Fill,
+            Self::RestoreVolumeBackup { .. } => EffectKind::RestoreInto,
             Self::ApplyBootable { .. }
             | Self::ApplyDeleteOnTermination { .. }
             | Self::ApplyVolume { .. }
@@ -375,7 +378,7 @@ impl Request {
             | Self::ApplyVolumeBackup { .. }
             | Self::ApplySnapshot { .. }
             | Self::ApplyErrorStatus { .. }
-            | Self::ApplyRecordFreed { .. }
+            | Self::ResetBackupStatus { .. }
             | Self::ApplySnapshotFreed { .. }
             | Self::ApplySnapshotsGone { .. } => EffectKind::Apply,
             Self::ReadInstance { .. }
@@ -405,7 +408,7 @@ impl Request {
         match self.kind() {
             EffectKind::Make(kind) | EffectKind::Drop(kind) => Some(kind),
             EffectKind::Import => Some(ThingKind::VolumeBackup),
-            EffectKind::Fill => Some(ThingKind::Volume),
+            EffectKind::RestoreInto => Some(ThingKind::Volume),
             EffectKind::Apply | EffectKind::Read => None,
         }
     }
@@ -414,7 +417,7 @@ impl Request {
     pub fn known_id(&self) -> Option<&str> {
         match self {
             Self::ImportRecord { backup, .. } => Some(backup.as_str()),
-            Self::RestoreVolumeBackup { volume, .. } | Self::TakeVolume { volume, .. } => {
+            Self::RestoreVolumeBackup { volume, .. } | Self::AcceptTransfer { volume, .. } => {
                 Some(volume.as_str())
             }
             Self::MakeKeyPair { name, .. } => Some(name),
@@ -443,7 +446,7 @@ impl Request {
             | Self::ApplyVolumeBackup { .. }
             | Self::ApplySnapshot { .. }
             | Self::ApplyErrorStatus { .. }
-            | Self::ApplyRecordFreed { .. }
+            | Self::ResetBackupStatus { .. }
             | Self::ApplySnapshotFreed { .. }
             | Self::ApplySnapshotsGone { .. }
             | Self::ReadInstance { .. }

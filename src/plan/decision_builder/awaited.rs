@@ -43,7 +43,7 @@ impl<'a> DecisionBuilder<'a> {
             .filter(|effect| cleans(&effect.request))
             .filter(|effect| !matches!(effect.request, Request::ApplyErrorStatus { .. }))
             .map(|effect| {
-                if let Request::ApplyRecordFreed { backup, .. } = &effect.request {
+                if let Request::ResetBackupStatus { backup, .. } = &effect.request {
                     return format!("record {backup}, which is being freed");
                 }
                 unswept_of(effect)
@@ -83,7 +83,7 @@ pub(super) fn activity(request: &Request) -> String {
         | Request::ReadCaptured { .. } => "creating snapshots",
         Request::MakeVolumeBackup { .. } | Request::ReadParents { .. } => "creating volume backups",
         Request::MakeVolume { .. } => "creating volumes",
-        Request::TakeVolume { .. } => "transferring volumes",
+        Request::AcceptTransfer { .. } => "transferring volumes",
         Request::MakeSecurityGroup { .. } | Request::ApplySecurityGroupRules { .. } => {
             "creating security groups"
         }
@@ -105,7 +105,7 @@ pub(super) fn activity(request: &Request) -> String {
         Request::ApplyErrorStatus { thing } | Request::Drop { thing } => {
             return deleting(thing.kind);
         }
-        Request::ApplyRecordFreed { .. } => "freeing records",
+        Request::ResetBackupStatus { .. } => "freeing records",
         Request::ApplySnapshotFreed { .. } | Request::ApplySnapshotsGone { .. } => {
             "removing temporary snapshots"
         }

@@ -84,7 +84,7 @@ impl DecisionBuilder<'_> {
                     ..
                 } = &fill.request
             {
-                self.free(fill, backup, backup_project, true);
+                self.reset_status(fill, backup, backup_project, true);
             }
         }
     }
@@ -114,15 +114,15 @@ impl DecisionBuilder<'_> {
         if self.now < patience {
             return self.look_again(patience);
         }
-        self.free(effect, backup, project, false);
+        self.reset_status(effect, backup, project, false);
     }
 
-    fn free(
+    fn reset_status(
         &mut self,
         effect: &Effect,
         backup: &VolumeBackupId,
         project: &ProjectId,
-        cut_off: bool,
+        interrupt_restore: bool,
     ) {
         let key = format!("{}-freed", effect.key);
         if self.effect(&key).is_some() {
@@ -132,9 +132,9 @@ impl DecisionBuilder<'_> {
             cloud: effect.tenant.cloud.clone(),
             project: project.clone(),
         };
-        let request = Request::ApplyRecordFreed {
+        let request = Request::ResetBackupStatus {
             backup: backup.clone(),
-            cut_off,
+            interrupt_restore,
         };
         let wish = Self::wish_in(tenant, key, request, Disposal::Keep);
         self.decision.wishes.push(wish);
@@ -142,7 +142,7 @@ impl DecisionBuilder<'_> {
 
     /// Answers when every record is freed that was to be, or cannot be.
     pub(super) fn await_freed(&self) -> Step<()> {
-        let frees = |effect: &&Effect| matches!(effect.request, Request::ApplyRecordFreed { .. });
+        let frees = |effect: &&Effect| matches!(effect.request, Request::ResetBackupStatus { .. });
         let mut freeing = self.ledger.iter().filter(frees);
         if freeing.all(|effect| effect.state.is_settled()) {
             Ok(())

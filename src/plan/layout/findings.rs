@@ -5,7 +5,7 @@ use crate::domain::{
     difference::Difference,
     error::{Blocker, Concern, OperationError, Shortage},
     id::VolumeId,
-    restoration::{RestoreWish, VolumeWish},
+    restoration::{RestoreOptions, VolumeOptions},
 };
 
 /// Collects what is in the way, so that a user hears of everything at once.
@@ -75,20 +75,20 @@ impl Findings {
 }
 
 /// What the request calls the wishes for one volume: by the volume's own override, where that has one.
-pub(super) struct Named<'w> {
-    own: Option<(usize, &'w VolumeWish)>,
+pub(super) struct Named<'o> {
+    own: Option<(usize, &'o VolumeOptions)>,
 }
 
-impl<'w> Named<'w> {
-    pub(super) fn of(wish: &'w RestoreWish, volume: &VolumeId) -> Self {
-        let mut volumes = wish.volumes.iter().enumerate();
+impl<'o> Named<'o> {
+    pub(super) fn of(options: &'o RestoreOptions, volume: &VolumeId) -> Self {
+        let mut volumes = options.volumes.iter().enumerate();
         let own = volumes.find(|(_, one)| one.volume == *volume);
         Self { own }
     }
 
     pub(super) fn volume_type(&self) -> String {
         match self.own {
-            Some((index, wish)) if wish.volume_type.is_some() => {
+            Some((index, options)) if options.volume_type.is_some() => {
                 format!("volumes[{index}].volume_type")
             }
             Some(_) | None => "volume_type".to_owned(),
@@ -97,7 +97,7 @@ impl<'w> Named<'w> {
 
     pub(super) fn zone(&self) -> String {
         match self.own {
-            Some((index, wish)) if wish.availability_zone.is_some() => {
+            Some((index, options)) if options.availability_zone.is_some() => {
                 format!("volumes[{index}].availability_zone")
             }
             Some(_) | None => "volume_availability_zone".to_owned(),

@@ -18,15 +18,15 @@ pub(super) fn volume(
     inventory: &Inventory,
     findings: &mut Findings,
 ) -> VolumeLayout {
-    let wish = &input.wish;
-    let own = wish.volumes.iter().find(|one| one.volume == source.id);
-    let named = Named::of(wish, &source.id);
+    let options = &input.options;
+    let own = options.volumes.iter().find(|one| one.volume == source.id);
+    let named = Named::of(options, &source.id);
     let least = source.size_gib.max(snapshot.size_gib);
     let wished = own.and_then(|one| one.volume_type.as_ref());
-    let volume_type = wished.or(wish.volume_type.as_ref());
+    let volume_type = wished.or(options.volume_type.as_ref());
     let volume_type = volume_type.filter(|name| source.volume_type.as_ref() != Some(*name));
     let wished = own.and_then(|one| one.availability_zone.as_ref());
-    let zone = wished.or(wish.volume_availability_zone.as_ref());
+    let zone = wished.or(options.volume_availability_zone.as_ref());
     let zone = zone.filter(|name| source.availability_zone.as_ref() != Some(*name));
     let mut differs = |what: &str, was: &Option<String>, name: &str| {
         let why = "it was wished for, and is not that of its snapshot: many releases and back ends of \
@@ -65,6 +65,6 @@ pub(super) fn volume(
         volume_type: volume_type.cloned(),
         availability_zone: zone.cloned(),
         snapshot: Some(snapshot.id.clone()),
-        giver: None,
+        donor: None,
     }
 }

@@ -32,7 +32,10 @@ fn waiting_for(operation: &Operation, at: u32) -> Option<(Ledger, Effect)> {
 /// A cloud took it, and does not bring it to its end.
 fn hang(effect: &mut Effect) {
     match effect.request.kind() {
-        EffectKind::Make(_) | EffectKind::Import | EffectKind::Fill | EffectKind::Drop(_) => {
+        EffectKind::Make(_)
+        | EffectKind::Import
+        | EffectKind::RestoreInto
+        | EffectKind::Drop(_) => {
             answer(effect, 2);
             effect.fact = None;
             effect.state = EffectState::Accepted;

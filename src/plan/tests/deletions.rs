@@ -19,11 +19,11 @@ use crate::domain::{
     sighting::{Thing, ThingKind},
     time::Timestamp,
     verification::Cause,
-    volume_backup::Mirror,
+    volume_backup::BackupAt,
 };
 
-fn mirror(cloud: &str, index: usize) -> Mirror {
-    Mirror {
+fn mirror(cloud: &str, index: usize) -> BackupAt {
+    BackupAt {
         backup: VolumeBackupId::new(format!("backup-{index}")),
         tenant: tenant(cloud, "demo"),
     }

@@ -34,7 +34,7 @@ use crate::domain::{
     ledger::Ledger,
     operation::{Ask, Operation},
     point::PointDetail,
-    restoration::RestoreWish,
+    restoration::RestoreOptions,
     sighting::ThingKind,
     time::Timestamp,
 };
@@ -125,7 +125,7 @@ fn demands_the_best(operation: &Operation) -> bool {
     )
 }
 
-/// Where the volumes of a world are, and how a taking over moves them: the row of the giver and that of
+/// Where the volumes of a world are, and how a taking over moves them: the row of the donor and that of
 /// the tenant are about one volume, and a clean-up has to find it in whichever project it is.
 #[test]
 fn a_volume_is_let_go_of_in_both_projects_that_it_may_be_in() {
@@ -138,14 +138,14 @@ fn a_volume_is_let_go_of_in_both_projects_that_it_may_be_in() {
                 continue;
             }
             for effect in story.ledger.iter() {
-                let Request::TakeVolume { volume, from } = &effect.request else {
+                let Request::AcceptTransfer { volume, from } = &effect.request else {
                     continue;
                 };
                 let given = story
                     .ledger
                     .iter()
                     .find(|other| other.id() == volume.as_str() && other.tenant.project == *from);
-                for row in [given.expect("the giver has a row"), effect] {
+                for row in [given.expect("the donor has a row"), effect] {
                     let gone = matches!(row.state, EffectState::Gone | EffectState::Failed);
                     assert!(gone, "{row} at {at}");
                     assert_eq!(row.disposal, Disposal::Product);
@@ -208,7 +208,7 @@ fn a_giver_needs_room_and_the_volume_type_too() {
 #[test]
 fn a_data_disk_wishes_for_its_device_unless_that_could_cost_another_one_its_place() {
     let wishes = |devices: &[&str]| -> Vec<Option<String>> {
-        let mut operation = restore(devices.len(), RestoreWish::default());
+        let mut operation = restore(devices.len(), RestoreOptions::default());
         let Ask::Restore(input) = &mut operation.ask else {
             panic!("a restoration")
         };
@@ -328,14 +328,22 @@ fn one_snapshot_that_fails_takes_the_others_of_its_backup_with_it() {
 
 #[test]
 fn a_volume_is_made_from_its_own_snapshot_with_the_type_that_it_has() {
-    let story = unfold(restore_regular(5, RestoreWish::default()), 5, None, false);
+    let story = unfold(
+        restore_regular(5, RestoreOptions::default()),
+        5,
+        None,
+        false,
+    );
     assert_eq!(story.ending, Ending::Done);
     let made: Vec<Option<&str>> = story
         .wished
         .iter()
         .filter_map(|(_, request, _)| {
             let kind = request.kind();
-            assert!(!matches!(kind, EffectKind::Import | EffectKind::Fill));
+            assert!(!matches!(
+                kind,
+                EffectKind::Import | EffectKind::RestoreInto
+            ));
             assert!(!matches!(request, Request::ReadPresence { .. }));
             let Request::MakeVolume {
                 snapshot,
@@ -363,9 +371,9 @@ fn a_volume_is_made_from_its_own_snapshot_with_the_type_that_it_has() {
 
 #[test]
 fn another_type_for_a_volume_from_a_snapshot_is_told_before_anything_is_made() {
-    let wish = RestoreWish {
+    let wish = RestoreOptions {
         volume_type: Some("slow".to_owned()),
-        ..RestoreWish::default()
+        ..RestoreOptions::default()
     };
     let Ask::Restore(input) = restore_regular(1, wish).ask else {
         panic!("a restoration")
@@ -467,9 +475,9 @@ fn everything_that_is_in_the_way_of_a_restoration_is_said_at_once() {
     wanting.quotas.volumes = Some(1);
     let Ask::Restore(input) = restore(
         3,
-        RestoreWish {
+        RestoreOptions {
             flavor: Some(FlavorId::new("1")),
-            ..RestoreWish::default()
+            ..RestoreOptions::default()
         },
     )
     .ask
@@ -501,7 +509,7 @@ fn a_key_of_the_same_name_and_another_content_is_not_used() {
         name: "ops".to_owned(),
         fingerprint: "cc:dd".to_owned(),
     }];
-    let Ask::Restore(input) = restore(1, RestoreWish::default()).ask else {
+    let Ask::Restore(input) = restore(1, RestoreOptions::default()).ask else {
         panic!()
     };
     let layout = super::layout::choose(&input, &Target::of(&there, &[])).unwrap();
@@ -530,7 +538,7 @@ fn a_key_that_the_user_has_no_room_for_is_left_out_and_told_and_refuses_nothing_
         name: "ops-aabb".to_owned(),
         fingerprint: "aa:bb".to_owned(),
     };
-    let Ask::Restore(input) = restore(1, RestoreWish::default()).ask else {
+    let Ask::Restore(input) = restore(1, RestoreOptions::default()).ask else {
         panic!()
     };
     for (pairs, used) in [
@@ -557,7 +565,7 @@ fn a_key_that_the_user_has_no_room_for_is_left_out_and_told_and_refuses_nothing_
 }
 
 /// An instance of which everything is set that a restoration asks for by itself.
-fn everything_set(wish: RestoreWish) -> Operation {
+fn everything_set(wish: RestoreOptions) -> Operation {
     let mut operation = restore(1, wish);
     if let Ask::Restore(input) = &mut operation.ask {
         let manifest = &mut input.manifest;
@@ -599,7 +607,7 @@ fn told(story: &Story) -> Vec<Difference> {
 /// One refusal of each thing that is optional: the restoration ends well all the same, and tells it.
 #[test]
 fn whatever_is_optional_falls_alone_and_is_told() {
-    let whole = unfold(everything_set(RestoreWish::default()), 1, None, false);
+    let whole = unfold(everything_set(RestoreOptions::default()), 1, None, false);
     assert_eq!(whole.ending, Ending::Done);
     let mut optional = 0;
     for at in 0..whole.wished.len() {
@@ -608,7 +616,12 @@ fn whatever_is_optional_falls_alone_and_is_told() {
             continue;
         }
         optional += 1;
-        let story = unfold(everything_set(RestoreWish::default()), 1, Some(at), false);
+        let story = unfold(
+            everything_set(RestoreOptions::default()),
+            1,
+            Some(at),
+            false,
+        );
         assert_eq!(story.ending, Ending::Done, "{key}");
         let refused = told(&story);
         let refused = refused.iter().filter(|one| one.why.contains("x: no"));
@@ -633,7 +646,7 @@ fn whatever_is_optional_falls_alone_and_is_told() {
 
 #[test]
 fn a_trunk_is_made_of_its_sub_ports_before_the_server_and_goes_before_them() {
-    let operation = || restore(1, RestoreWish::default());
+    let operation = || restore(1, RestoreOptions::default());
     let story = unfold(operation(), 1, None, false);
     let place = |key: &str| {
         let mut wished = story.wished.iter();
@@ -682,7 +695,7 @@ fn a_trunk_is_made_of_its_sub_ports_before_the_server_and_goes_before_them() {
 fn where_there_are_no_trunks_no_sub_port_is_made_and_it_is_told() {
     let mut there = inventory();
     there.without_trunks = true;
-    let Ask::Restore(mut input) = restore(1, RestoreWish::default()).ask else {
+    let Ask::Restore(mut input) = restore(1, RestoreOptions::default()).ask else {
         panic!()
     };
     // What is not made needs no network either.
@@ -710,7 +723,7 @@ fn a_port_does_not_follow_its_uplink_where_it_did_not_and_the_target_knows_that(
     ] {
         let mut there = inventory();
         there.uplink_status = known;
-        let Ask::Restore(mut input) = restore(1, RestoreWish::default()).ask else {
+        let Ask::Restore(mut input) = restore(1, RestoreOptions::default()).ask else {
             panic!("a restoration")
         };
         input.manifest.ports[0].vnic_type = "direct".to_owned();
@@ -765,19 +778,24 @@ fn a_twin_that_was_switched_off_never_speaks_with_its_old_address() {
     };
     let down: fn(&Request) -> bool =
         |request| matches!(request, Request::MakePort { down: true, .. });
-    let story = unfold(everything_set(RestoreWish::default()), 1, None, false);
+    let story = unfold(everything_set(RestoreOptions::default()), 1, None, false);
     let places = [down, stop, up, lock].map(|wanted| place(&story, wanted).expect("asked for"));
     assert!(places.is_sorted(), "{}", story.text);
     let at = places[1];
-    let refused = unfold(everything_set(RestoreWish::default()), 1, Some(at), false);
+    let refused = unfold(
+        everything_set(RestoreOptions::default()),
+        1,
+        Some(at),
+        false,
+    );
     assert_eq!(
         place(&refused, up),
         None,
         "one that runs keeps its port off"
     );
-    let running = RestoreWish {
+    let running = RestoreOptions {
         start: Start::Running,
-        ..RestoreWish::default()
+        ..RestoreOptions::default()
     };
     let story = unfold(everything_set(running), 1, None, false);
     assert_eq!(
@@ -788,7 +806,7 @@ fn a_twin_that_was_switched_off_never_speaks_with_its_old_address() {
 
 #[test]
 fn a_group_never_gets_the_name_of_the_default_group_and_no_rule_is_widened() {
-    let mut operation = everything_set(RestoreWish::default());
+    let mut operation = everything_set(RestoreOptions::default());
     if let Ask::Restore(input) = &mut operation.ask {
         let rules = &mut input.manifest.security_groups[0].rules;
         let mut narrowed = rules[0].clone();
@@ -821,9 +839,9 @@ fn a_group_never_gets_the_name_of_the_default_group_and_no_rule_is_widened() {
 fn no_address_is_wished_for_where_a_subnet_makes_its_own() {
     let Ask::Restore(input) = restore(
         1,
-        RestoreWish {
+        RestoreOptions {
             keep_fixed_addresses: true,
-            ..RestoreWish::default()
+            ..RestoreOptions::default()
         },
     )
     .ask
@@ -851,7 +869,7 @@ fn no_address_is_wished_for_where_a_subnet_makes_its_own() {
 #[test]
 fn what_a_flavor_gives_otherwise_is_told_in_true_words() {
     let mut there = inventory();
-    let Ask::Restore(mut input) = restore(1, RestoreWish::default()).ask else {
+    let Ask::Restore(mut input) = restore(1, RestoreOptions::default()).ask else {
         panic!("a restoration")
     };
     input.manifest.flavor.ephemeral_gib = 5;
@@ -881,7 +899,7 @@ fn what_a_flavor_gives_otherwise_is_told_in_true_words() {
 }
 
 /// What is in the way of a restoration of `volumes` volumes into this inventory.
-fn in_the_way(volumes: usize, wish: RestoreWish, there: &Inventory) -> String {
+fn in_the_way(volumes: usize, wish: RestoreOptions, there: &Inventory) -> String {
     let Ask::Restore(input) = restore(volumes, wish).ask else {
         panic!("a restoration")
     };
@@ -899,9 +917,9 @@ fn the_flavor_that_is_asked_for_is_the_one_that_is_counted() {
     there.flavors.push(large);
     there.quotas.ram_mib = Some(1024);
     there.quotas.cores = Some(1);
-    let large = RestoreWish {
+    let large = RestoreOptions {
         flavor: Some(FlavorId::new("2")),
-        ..RestoreWish::default()
+        ..RestoreOptions::default()
     };
     let told = in_the_way(1, large, &there);
     assert!(
@@ -912,7 +930,7 @@ fn the_flavor_that_is_asked_for_is_the_one_that_is_counted() {
         told.contains("quota of cores is short: 2 needed, 1 left"),
         "{told}"
     );
-    assert_eq!(in_the_way(1, RestoreWish::default(), &there), "");
+    assert_eq!(in_the_way(1, RestoreOptions::default(), &there), "");
 }
 
 #[test]
@@ -922,13 +940,13 @@ fn the_project_that_imports_pays_for_the_records() {
     let other = AdminReach::Other(ProjectId::new("admin"));
     there.admin = other;
     there.importer = Some(Quotas::default());
-    assert_eq!(in_the_way(3, RestoreWish::default(), &there), "");
+    assert_eq!(in_the_way(3, RestoreOptions::default(), &there), "");
     there.quotas.backups = None;
     there.importer = Some(Quotas {
         backups: Some(2),
         ..Quotas::default()
     });
-    let told = in_the_way(3, RestoreWish::default(), &there);
+    let told = in_the_way(3, RestoreOptions::default(), &there);
     let expected = "quota of volume backups of project admin, in which imported records land, is short: 3 needed, 2 left";
     assert!(told.contains(expected), "{told}");
 }
@@ -944,9 +962,9 @@ fn limits_of_a_type_and_of_one_volume_count_too() {
         snapshots: None,
     };
     there.quotas.by_type.insert("fast".to_owned(), quotas);
-    let wish = RestoreWish {
+    let wish = RestoreOptions {
         metadata: [("a".to_owned(), "b".to_owned())].into(),
-        ..RestoreWish::default()
+        ..RestoreOptions::default()
     };
     let told = in_the_way(2, wish, &there);
     for what in [
@@ -965,7 +983,7 @@ fn without_the_right_to_import_nothing_is_begun() {
     let refused = Right::Refused("policy".to_owned());
     let mut target = Target::of(&there, &[]);
     target.import = &refused;
-    let Ask::Restore(input) = restore(1, RestoreWish::default()).ask else {
+    let Ask::Restore(input) = restore(1, RestoreOptions::default()).ask else {
         panic!("a restoration")
     };
     let told = super::layout::choose(&input, &target).unwrap_err().message;

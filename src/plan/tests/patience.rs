@@ -14,7 +14,7 @@ use crate::domain::{
     id::EffectKey,
     ledger::Ledger,
     operation::{Ask, Operation},
-    restoration::RestoreWish,
+    restoration::RestoreOptions,
     sighting::ThingKind,
     time::Timestamp,
 };
@@ -91,7 +91,7 @@ fn the_deadline_grows_with_what_has_to_be_moved_unless_a_caller_fixed_it() {
 
 /// A restoration of one volume that takes its time, up to what `waits` says of itself.
 pub(super) fn restoring(waits: impl Fn(&mut Effect) -> bool) -> (Operation, Ledger) {
-    let mut operation = restore(1, RestoreWish::default());
+    let mut operation = restore(1, RestoreOptions::default());
     operation.created = Timestamp(1);
     operation.deadline = Timestamp(1).after(240 * HOUR);
     let ledger = until_all_wait(&operation, waits);
@@ -199,7 +199,7 @@ fn break_down(effect: &mut Effect) {
 
 #[test]
 fn a_server_that_does_not_come_up_goes_and_another_one_is_made_after_a_pause() {
-    let operation = restore(1, RestoreWish::default());
+    let operation = restore(1, RestoreOptions::default());
     let limits = Limits::default();
     let mut ledger = server_down(&operation);
     let mut now = Timestamp(1);
@@ -246,7 +246,7 @@ fn a_server_that_does_not_come_up_goes_and_another_one_is_made_after_a_pause() {
 
 #[test]
 fn disks_that_go_with_their_server_are_tied_to_one_that_is_up() {
-    let mut operation = restore(1, RestoreWish::default());
+    let mut operation = restore(1, RestoreOptions::default());
     let Ask::Restore(input) = &mut operation.ask else {
         panic!("a restoration");
     };
@@ -267,7 +267,7 @@ fn disks_that_go_with_their_server_are_tied_to_one_that_is_up() {
 /// A restoration of two volumes, of which Cinder could not restore into the first; the other one waits.
 fn one_of_two_not_restored(operation: &Operation) -> Ledger {
     until_all_wait(operation, |effect| {
-        let waits = effect.request.kind() == EffectKind::Fill;
+        let waits = effect.request.kind() == EffectKind::RestoreInto;
         if waits {
             effect.state = EffectState::Accepted;
             effect.status = Some("restoring-backup".to_owned());
@@ -293,7 +293,7 @@ fn volume_filled(wish: &DesiredEffect) -> &str {
 
 #[test]
 fn what_cannot_be_restored_into_a_volume_is_restored_into_another_one_after_a_pause() {
-    let operation = restore(2, RestoreWish::default());
+    let operation = restore(2, RestoreOptions::default());
     let mut ledger = one_of_two_not_restored(&operation);
     let mut now = Timestamp(1);
     let tries = [
@@ -348,7 +348,7 @@ fn what_cannot_be_restored_into_a_volume_is_restored_into_another_one_after_a_pa
 
 #[test]
 fn a_server_is_made_of_the_volumes_that_could_be_restored_into() {
-    let operation = restore(2, RestoreWish::default());
+    let operation = restore(2, RestoreOptions::default());
     let mut ledger = one_of_two_not_restored(&operation);
     let now = Timestamp(1).after(HOUR);
     loop {
@@ -388,7 +388,7 @@ fn a_server_is_made_of_the_volumes_that_could_be_restored_into() {
 fn a_restore_that_nobody_may_repeat_ends_the_restoration() {
     // Its volume is gone, or its record is of no use: not what a new volume helps against.
     let (operation, ledger) = restoring(|effect| {
-        let waits = effect.request.kind() == EffectKind::Fill;
+        let waits = effect.request.kind() == EffectKind::RestoreInto;
         if waits {
             spoil(effect, "volume-0-restore");
             effect.status = None;

@@ -98,9 +98,9 @@ fn rare_requests() -> Vec<Request> {
                 id: "snapshot".to_owned(),
             },
         },
-        Request::ApplyRecordFreed {
+        Request::ResetBackupStatus {
             backup: VolumeBackupId::new("backup"),
-            cut_off: true,
+            interrupt_restore: true,
         },
         Request::ApplySnapshotFreed {
             snapshot: SnapshotId::new("snapshot"),

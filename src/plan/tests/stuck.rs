@@ -13,7 +13,7 @@ use crate::domain::{
     fault::{Fault, FaultKind, Service},
     ledger::Ledger,
     operation::Operation,
-    restoration::RestoreWish,
+    restoration::RestoreOptions,
     sighting::ThingKind,
     time::Timestamp,
 };
@@ -36,7 +36,10 @@ fn is_freed_once(operation: &Operation, mut ledger: Ledger) {
     };
     assert!(matches!(
         free.request,
-        Request::ApplyRecordFreed { cut_off: false, .. }
+        Request::ResetBackupStatus {
+            interrupt_restore: false,
+            ..
+        }
     ));
     ledger.put(row(operation, free.clone(), ledger.next_ordinal()));
     assert_eq!(wished(operation, &ledger, patience.after(HOUR)), []);
@@ -58,7 +61,7 @@ fn a_record_whose_import_does_not_end_is_freed_once() {
 #[test]
 fn a_record_that_stays_busy_is_freed_once() {
     let (operation, ledger) = restoring(|effect| {
-        let waits = effect.request.kind() == EffectKind::Fill;
+        let waits = effect.request.kind() == EffectKind::RestoreInto;
         if waits {
             let (kind, doing) = (FaultKind::Busy, "restore the volume backup");
             effect.fault = Some(Fault::new(kind, Service::BlockStorage, doing, "restoring"));
@@ -71,7 +74,7 @@ fn a_record_that_stays_busy_is_freed_once() {
 #[test]
 fn a_volume_that_is_stuck_while_it_is_filled_frees_its_record_too() {
     let (mut operation, mut ledger) = restoring(|effect| {
-        let waits = effect.request.kind() == EffectKind::Fill;
+        let waits = effect.request.kind() == EffectKind::RestoreInto;
         if waits {
             effect.state = EffectState::Accepted;
             effect.status = Some("restoring-backup".to_owned());
@@ -101,7 +104,10 @@ fn a_volume_that_is_stuck_while_it_is_filled_frees_its_record_too() {
     };
     assert!(matches!(
         freed.request,
-        Request::ApplyRecordFreed { cut_off: true, .. }
+        Request::ResetBackupStatus {
+            interrupt_restore: true,
+            ..
+        }
     ));
     assert!(matches!(reset.request, Request::ApplyErrorStatus { .. }));
     for wish in wishes {
@@ -116,7 +122,7 @@ fn a_volume_that_is_stuck_while_it_is_filled_frees_its_record_too() {
     let waits = plan(&operation, &ledger, patience);
     assert_eq!(waits.ending, Ending::Open, "the record comes first");
     change(&mut ledger, |effect| {
-        if matches!(effect.request, Request::ApplyRecordFreed { .. }) {
+        if matches!(effect.request, Request::ResetBackupStatus { .. }) {
             effect.state = EffectState::Done;
         }
     });
@@ -127,7 +133,7 @@ fn a_volume_that_is_stuck_while_it_is_filled_frees_its_record_too() {
 #[test]
 fn a_restore_of_somebody_else_is_not_cut_off_by_a_volume_that_does_not_go() {
     let (operation, ledger) = restoring(|effect| {
-        let waits = effect.request.kind() == EffectKind::Fill;
+        let waits = effect.request.kind() == EffectKind::RestoreInto;
         if waits {
             let (kind, doing) = (FaultKind::Busy, "restore the volume backup");
             effect.fault = Some(Fault::new(kind, Service::BlockStorage, doing, "restoring"));
@@ -150,7 +156,7 @@ fn a_cloud_that_was_away_for_long_is_met_with_new_patience_by_every_planner() {
         operation.deadline = Timestamp(1).after(patience * 9);
         let ledger = until_all_wait(&operation, |effect| {
             let kind = effect.request.kind();
-            let waits = matches!(kind, EffectKind::Drop(_) | EffectKind::Fill);
+            let waits = matches!(kind, EffectKind::Drop(_) | EffectKind::RestoreInto);
             if waits {
                 let refusal = Fault::new(FaultKind::Busy, Service::BlockStorage, "ask", "not now");
                 effect.fault = Some(refusal.met(heard, None));
@@ -163,7 +169,7 @@ fn a_cloud_that_was_away_for_long_is_met_with_new_patience_by_every_planner() {
             let is_forced = |request: &&Request| {
                 matches!(
                     request,
-                    Request::ApplyErrorStatus { .. } | Request::ApplyRecordFreed { .. }
+                    Request::ApplyErrorStatus { .. } | Request::ResetBackupStatus { .. }
                 )
             };
             wished.iter().filter(is_forced).count()
@@ -212,6 +218,6 @@ fn a_temporary_volume_that_its_backup_left_busy_is_freed_at_once_and_no_other() 
         "{wished:#?}"
     );
     // Its owner may well back up what was restored.
-    let restored = restore(1, RestoreWish::default());
+    let restored = restore(1, RestoreOptions::default());
     assert_eq!(wished_of_busy_volumes(restored), []);
 }

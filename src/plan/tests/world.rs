@@ -31,10 +31,10 @@ use crate::domain::{
     operation::{Ask, Operation},
     point::{Content, PointDetail},
     record::{BackupRecord, Exported},
-    restoration::{RestorePlanInput, RestoreWish},
+    restoration::{RestoreOptions, RestorePlanInput},
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
-    volume_backup::{Mirror, VolumeBackup},
+    volume_backup::{BackupAt, VolumeBackup},
     volume_snapshot::VolumeSnapshot,
 };
 /// As patient as it is shipped.
@@ -340,7 +340,7 @@ pub(super) fn increment(capture: Capture) -> Operation {
     operation
 }
 
-pub(super) fn restore(volumes: usize, wish: RestoreWish) -> Operation {
+pub(super) fn restore(volumes: usize, wish: RestoreOptions) -> Operation {
     let manifest = manifest(volumes);
     let volume_backups = volume_backups(&manifest);
     let ask = Ask::Restore(Box::new(RestorePlanInput {
@@ -348,7 +348,7 @@ pub(super) fn restore(volumes: usize, wish: RestoreWish) -> Operation {
         volume_backups,
         snapshots: Vec::new(),
         mirrors: Vec::new(),
-        wish,
+        options: wish,
     }));
     let resource = ResourceId::Restoration(RestorationId(Uuid::from_u128(2)));
     operation(resource, tenant("dr", "demo"), ask, State::Creating)
@@ -381,13 +381,13 @@ pub(super) fn create_regular() -> Operation {
 }
 
 /// A restoration from snapshots, in their tenant.
-pub(super) fn restore_regular(volumes: usize, wish: RestoreWish) -> Operation {
+pub(super) fn restore_regular(volumes: usize, wish: RestoreOptions) -> Operation {
     let ask = Ask::Restore(Box::new(RestorePlanInput {
         manifest: manifest(volumes),
         volume_backups: Vec::new(),
         snapshots: backup_detail(volumes).snapshots().to_vec(),
         mirrors: Vec::new(),
-        wish,
+        options: wish,
     }));
     let resource = ResourceId::Restoration(RestorationId(Uuid::from_u128(2)));
     operation(resource, tenant("source", "demo"), ask, State::Creating)
@@ -397,7 +397,7 @@ const REGULAR: ResourceId = ResourceId::Point(PointId::regular(Uuid::from_u128(3
 
 /// A restoration out of chains of different lengths.
 pub(super) fn restore_chains(volumes: usize) -> Operation {
-    let mut operation = restore(volumes, RestoreWish::default());
+    let mut operation = restore(volumes, RestoreOptions::default());
     if let Ask::Restore(input) = &mut operation.ask {
         input.volume_backups = chains(&input.manifest, &[2, 0, 1]);
     }
@@ -408,16 +408,16 @@ pub(super) fn restore_chains(volumes: usize) -> Operation {
 pub(super) fn restore_next_door(volumes: usize) -> Operation {
     Operation {
         tenant: tenant("source", "second"),
-        ..restore(volumes, RestoreWish::default())
+        ..restore(volumes, RestoreOptions::default())
     }
 }
 
 /// Every planner with what it is asked; a planner that is not here is not swept, so the match in
 /// [`plan`] and this list have to grow together.
 pub(super) fn registry(volumes: usize) -> Vec<Operation> {
-    let mirror = |cloud: &str| -> Vec<Mirror> {
+    let mirror = |cloud: &str| -> Vec<BackupAt> {
         (0..volumes)
-            .map(|index| Mirror {
+            .map(|index| BackupAt {
                 backup: VolumeBackupId::new(format!("backup-{index}")),
                 tenant: tenant(cloud, "demo"),
             })
@@ -476,7 +476,7 @@ pub(super) fn registry(volumes: usize) -> Vec<Operation> {
         of_server(create(Capture::Snapshot), "image-server", None),
         of_server(create(Capture::VolumeInUse), "image-server", None),
         of_server(increment(Capture::SnapshotThenCopy), "image-server", None),
-        restore_regular(volumes, RestoreWish::default()),
+        restore_regular(volumes, RestoreOptions::default()),
         operation(REGULAR, home.clone(), describe, State::Updating),
         operation(REGULAR, home.clone(), discard, State::Deleting),
         create(Capture::Snapshot),
@@ -485,12 +485,12 @@ pub(super) fn registry(volumes: usize) -> Vec<Operation> {
         increment(Capture::Snapshot),
         increment(Capture::VolumeInUse),
         increment(Capture::SnapshotThenCopy),
-        restore(volumes, RestoreWish::default()),
+        restore(volumes, RestoreOptions::default()),
         restore(
             volumes,
-            RestoreWish {
+            RestoreOptions {
                 keep_fixed_addresses: true,
-                ..RestoreWish::default()
+                ..RestoreOptions::default()
             },
         ),
         restore_chains(volumes),
@@ -512,7 +512,7 @@ pub(super) fn answer(effect: &mut Effect, volumes: usize) {
             Some(id) => id.to_owned(),
             None => format!("made-{}", effect.key),
         },
-        EffectKind::Import | EffectKind::Fill | EffectKind::Drop(_) => {
+        EffectKind::Import | EffectKind::RestoreInto | EffectKind::Drop(_) => {
             effect.request.known_id().unwrap_or_default().to_owned()
         }
         EffectKind::Apply | EffectKind::Read => String::new(),
@@ -563,8 +563,8 @@ pub(super) fn answer(effect: &mut Effect, volumes: usize) {
                 .cloned()
                 .zip(projects.iter().cycle().cloned())
                 .collect(),
-            hollow: Vec::new(),
-            begun: Vec::new(),
+            failed_imports: Vec::new(),
+            pending_imports: Vec::new(),
             import: Right::Granted,
         }),
         request => request.watched().map(|kind| {

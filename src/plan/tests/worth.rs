@@ -14,7 +14,7 @@ use crate::domain::{
     id::EffectKey,
     ledger::Ledger,
     operation::{Ask, Operation},
-    restoration::RestoreWish,
+    restoration::RestoreOptions,
     time::Timestamp,
 };
 
@@ -115,7 +115,7 @@ fn nothing_goes_and_nothing_leaves_before_everything_open_was_seen_once_more() {
 
 #[test]
 fn what_nobody_could_look_at_is_named_and_left_in_the_end() {
-    let mut operation = restore(1, RestoreWish::default());
+    let mut operation = restore(1, RestoreOptions::default());
     let is_server = |effect: &Effect| matches!(effect.request, Request::MakeServer(_));
     let at = (0..60)
         .find(|at| {
@@ -163,7 +163,7 @@ fn holds(operation: &Operation, ledger: &Ledger, key: &EffectKey) -> bool {
         let from_snapshot = |request: &Request| {
             matches!(request, Request::MakeVolume { snapshot, .. } if snapshot.is_some())
         };
-        let moves = row.request.kind() == EffectKind::Fill || from_snapshot(&row.request);
+        let moves = row.request.kind() == EffectKind::RestoreInto || from_snapshot(&row.request);
         moves && row.cloud_id.is_some()
     });
     let moves = matches!(operation.ask, Ask::Restore(_));
@@ -239,8 +239,8 @@ fn what_is_optional_is_told_and_undoes_nothing() {
     ];
     let mut optional = 0;
     for operation in [
-        restore(2, RestoreWish::default()),
-        restore_regular(2, RestoreWish::default()),
+        restore(2, RestoreOptions::default()),
+        restore_regular(2, RestoreOptions::default()),
     ] {
         for (at, kind) in (0..60).flat_map(|at| kinds.map(|kind| (at, kind))) {
             let change = |effect: &mut Effect| {
@@ -274,7 +274,7 @@ fn what_is_optional_is_told_and_undoes_nothing() {
 
 #[test]
 fn a_server_that_is_up_outlives_the_deadline() {
-    let operation = restore(2, RestoreWish::default());
+    let operation = restore(2, RestoreOptions::default());
     let mut met = 0;
     for at in 0..60 {
         let mut operation = operation.clone();
@@ -305,9 +305,9 @@ fn a_server_that_is_up_outlives_the_deadline() {
 #[test]
 fn volumes_that_have_their_bytes_stay_where_that_is_wished_for() {
     for said_at_cancel in [false, true] {
-        let wish = RestoreWish {
+        let wish = RestoreOptions {
             keep_volumes: !said_at_cancel,
-            ..RestoreWish::default()
+            ..RestoreOptions::default()
         };
         for at in 0..60 {
             let mut operation = restore(2, wish.clone());

@@ -8,12 +8,12 @@ use crate::domain::{
     fault::{Fault, FaultKind, Service},
     ledger::Ledger,
     operation::{Ask, Operation},
-    restoration::RestoreWish,
+    restoration::RestoreOptions,
     time::Timestamp,
 };
 
 /// A restoration of an instance that was in zone `was`, whose volumes were too.
-fn from_zone(was: &str, wish: RestoreWish) -> Operation {
+fn from_zone(was: &str, wish: RestoreOptions) -> Operation {
     let mut operation = restore(2, wish);
     if let Ask::Restore(input) = &mut operation.ask {
         input.manifest.availability_zone = Some(was.to_owned());
@@ -82,7 +82,7 @@ fn refuse(effect: &mut Effect, kind: FaultKind) {
 #[test]
 fn the_zone_of_the_same_name_is_asked_for_and_no_other() {
     let west = || Some("west".to_owned());
-    let plain = from_zone("west", RestoreWish::default());
+    let plain = from_zone("west", RestoreOptions::default());
     let (servers, volumes, ending) = zones_asked_for(&plain, "west", None);
     assert_eq!(ending, Ending::Done);
     assert_eq!((servers, volumes), (vec![west()], vec![west(), west()]));
@@ -90,7 +90,7 @@ fn the_zone_of_the_same_name_is_asked_for_and_no_other() {
     assert_eq!(ending, Ending::Done);
     assert_eq!((servers, volumes), (vec![None], vec![None, None]));
     // What both call the place of everything that is in no zone.
-    let none = from_zone("nova", RestoreWish::default());
+    let none = from_zone("nova", RestoreOptions::default());
     let (servers, volumes, _) = zones_asked_for(&none, "west", None);
     assert_eq!((servers, volumes), (vec![None], vec![None, None]));
 }
@@ -99,13 +99,13 @@ fn the_zone_of_the_same_name_is_asked_for_and_no_other() {
 fn a_zone_that_nobody_wished_for_falls_and_one_that_is_wished_for_stays() {
     let west = || Some("west".to_owned());
     for kind in [FaultKind::NoHost, FaultKind::Broken, FaultKind::Invalid] {
-        let plain = from_zone("west", RestoreWish::default());
+        let plain = from_zone("west", RestoreOptions::default());
         let (servers, _, ending) = zones_asked_for(&plain, "west", Some(kind));
         assert_eq!(ending, Ending::Done, "{kind:?}");
         assert_eq!(servers, [west(), None], "{kind:?}");
-        let wish = RestoreWish {
+        let wish = RestoreOptions {
             availability_zone: west(),
-            ..RestoreWish::default()
+            ..RestoreOptions::default()
         };
         let wished = from_zone("east", wish);
         let (servers, _, ending) = zones_asked_for(&wished, "west", Some(kind));

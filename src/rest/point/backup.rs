@@ -5,10 +5,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     super::{
-        given::{Asked, Body, Id, Key, MissingCloud, Paging, Parameters},
+        extract::{Asked, Body, Id, Key, MissingCloud, Paging, Parameters},
         listing::{Accepted, Created, Listing},
         problem::{ChangeRefusals, Problem, Refusals},
-        server::Face,
+        server::RestState,
     },
     Backup, BackupChange, BackupFilter, NewBackup,
 };
@@ -17,7 +17,7 @@ use crate::domain::id::{PointId, PointKind};
 const KIND: PointKind = PointKind::Regular;
 
 /// Its addresses.
-pub(in crate::rest) fn router() -> OpenApiRouter<Face> {
+pub(in crate::rest) fn router() -> OpenApiRouter<RestState> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
         .routes(routes!(get, replace, update, post, delete))
@@ -33,10 +33,10 @@ pub(in crate::rest) fn router() -> OpenApiRouter<Face> {
     responses((status = 200, body = Vec<Backup>), Refusals)
 )]
 async fn list(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     asked: Asked<BackupFilter>,
 ) -> Result<Listing<Backup>, Problem> {
-    super::list(&face, KIND, asked).await
+    super::list(&rest, KIND, asked).await
 }
 
 /// Makes a regular backup of an instance. With an `Idempotency-Key` it is safe to ask again.
@@ -50,11 +50,11 @@ async fn list(
     responses((status = 201, body = Backup, headers(("Location" = String))), ChangeRefusals)
 )]
 async fn create(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     Key(request_id): Key,
     Body(wanted): Body<NewBackup>,
 ) -> Result<Created<Backup>, Problem> {
-    super::create(&face, KIND, request_id, wanted).await
+    super::create(&rest, KIND, request_id, wanted).await
 }
 
 /// Tells of a regular backup.
@@ -66,8 +66,8 @@ async fn create(
     params(("uuid" = Uuid, Path)),
     responses((status = 200, body = Backup), Refusals)
 )]
-async fn get(State(face): State<Face>, Id(id): Id) -> Result<Json<Backup>, Problem> {
-    super::get(&face, PointId::regular(id)).await
+async fn get(State(rest): State<RestState>, Id(id): Id) -> Result<Json<Backup>, Problem> {
+    super::get(&rest, PointId::regular(id)).await
 }
 
 /// Changes a regular backup, whose name has to be given.
@@ -84,12 +84,12 @@ async fn get(State(face): State<Face>, Id(id): Id) -> Result<Json<Backup>, Probl
     responses((status = 200, body = Backup), ChangeRefusals)
 )]
 async fn replace(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     Id(id): Id,
     Key(request_id): Key,
     Body(wanted): Body<BackupChange>,
 ) -> Result<Json<Backup>, Problem> {
-    super::change(&face, PointId::regular(id), request_id, wanted, true).await
+    super::change(&rest, PointId::regular(id), request_id, wanted, true).await
 }
 
 /// Changes a regular backup.
@@ -106,12 +106,12 @@ async fn replace(
     responses((status = 200, body = Backup), ChangeRefusals)
 )]
 async fn update(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     Id(id): Id,
     Key(request_id): Key,
     Body(wanted): Body<BackupChange>,
 ) -> Result<Json<Backup>, Problem> {
-    super::change(&face, PointId::regular(id), request_id, wanted, false).await
+    super::change(&rest, PointId::regular(id), request_id, wanted, false).await
 }
 
 /// The same as PATCH, as the original's manual has it.
@@ -128,12 +128,12 @@ async fn update(
     responses((status = 200, body = Backup), ChangeRefusals)
 )]
 async fn post(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     Id(id): Id,
     Key(request_id): Key,
     Body(wanted): Body<BackupChange>,
 ) -> Result<Json<Backup>, Problem> {
-    super::change(&face, PointId::regular(id), request_id, wanted, false).await
+    super::change(&rest, PointId::regular(id), request_id, wanted, false).await
 }
 
 /// Deletes a regular backup with its snapshots. It is gone when its address answers 404.
@@ -150,10 +150,10 @@ async fn post(
     responses((status = 202, body = Accepted), ChangeRefusals)
 )]
 async fn delete(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     Id(id): Id,
     Parameters(asked): Parameters<MissingCloud>,
     Key(request_id): Key,
 ) -> Result<Accepted, Problem> {
-    super::delete(&face, PointId::regular(id), &asked, request_id).await
+    super::delete(&rest, PointId::regular(id), &asked, request_id).await
 }

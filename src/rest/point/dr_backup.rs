@@ -13,12 +13,12 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        given::{Asked, Body, Id, Key, MissingCloud, Paging, Parameters, Wanted, nullable, once},
+        extract::{Asked, Body, Id, Key, MissingCloud, Paging, Parameters, Wanted, nullable, once},
         listing::{Accepted, Created, Listing},
         problem::{ChangeRefusals, Problem, Refusals},
+        responses::{Metadata, StateName},
         restoration::RestorationSummary,
-        server::Face,
-        told::{Metadata, StateName},
+        server::RestState,
     },
     Backup, BackupChange, BackupFilter, NewBackup,
 };
@@ -250,7 +250,7 @@ impl From<DrBackupFilter> for BackupFilter {
 }
 
 /// Its addresses.
-pub(in crate::rest) fn router() -> OpenApiRouter<Face> {
+pub(in crate::rest) fn router() -> OpenApiRouter<RestState> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
         .routes(routes!(get, replace, update, post, delete))
@@ -266,10 +266,10 @@ pub(in crate::rest) fn router() -> OpenApiRouter<Face> {
     responses((status = 200, body = Vec<DrBackup>), Refusals)
 )]
 async fn list(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     asked: Asked<DrBackupFilter>,
 ) -> Result<Listing<DrBackup>, Problem> {
-    super::list(&face, KIND, asked.named()).await
+    super::list(&rest, KIND, asked.named()).await
 }
 
 /// Makes a DR backup of an instance. With an `Idempotency-Key` it is safe to ask again.
@@ -283,11 +283,11 @@ async fn list(
     responses((status = 201, body = DrBackup, headers(("Location" = String))), ChangeRefusals)
 )]
 async fn create(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     Key(request_id): Key,
     Body(wanted): Body<NewDrBackup>,
 ) -> Result<Created<DrBackup>, Problem> {
-    super::create(&face, KIND, request_id, wanted.into()).await
+    super::create(&rest, KIND, request_id, wanted.into()).await
 }
 
 /// Tells of a DR backup.
@@ -299,8 +299,8 @@ async fn create(
     params(("uuid" = Uuid, Path)),
     responses((status = 200, body = DrBackup), Refusals)
 )]
-async fn get(State(face): State<Face>, Id(id): Id) -> Result<Json<DrBackup>, Problem> {
-    super::get(&face, PointId::dr(id)).await
+async fn get(State(rest): State<RestState>, Id(id): Id) -> Result<Json<DrBackup>, Problem> {
+    super::get(&rest, PointId::dr(id)).await
 }
 
 /// Changes a DR backup, whose name has to be given.
@@ -317,12 +317,12 @@ async fn get(State(face): State<Face>, Id(id): Id) -> Result<Json<DrBackup>, Pro
     responses((status = 200, body = DrBackup), ChangeRefusals)
 )]
 async fn replace(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     Id(id): Id,
     Key(request_id): Key,
     Body(wanted): Body<DrBackupChange>,
 ) -> Result<Json<DrBackup>, Problem> {
-    super::change(&face, PointId::dr(id), request_id, wanted.into(), true).await
+    super::change(&rest, PointId::dr(id), request_id, wanted.into(), true).await
 }
 
 /// Changes a DR backup.
@@ -339,12 +339,12 @@ async fn replace(
     responses((status = 200, body = DrBackup), ChangeRefusals)
 )]
 async fn update(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     Id(id): Id,
     Key(request_id): Key,
     Body(wanted): Body<DrBackupChange>,
 ) -> Result<Json<DrBackup>, Problem> {
-    super::change(&face, PointId::dr(id), request_id, wanted.into(), false).await
+    super::change(&rest, PointId::dr(id), request_id, wanted.into(), false).await
 }
 
 /// The same as PATCH, as the original's manual has it.
@@ -361,12 +361,12 @@ async fn update(
     responses((status = 200, body = DrBackup), ChangeRefusals)
 )]
 async fn post(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     Id(id): Id,
     Key(request_id): Key,
     Body(wanted): Body<DrBackupChange>,
 ) -> Result<Json<DrBackup>, Problem> {
-    super::change(&face, PointId::dr(id), request_id, wanted.into(), false).await
+    super::change(&rest, PointId::dr(id), request_id, wanted.into(), false).await
 }
 
 /// Deletes a DR backup with its bytes. It is gone when its address answers 404.
@@ -383,10 +383,10 @@ async fn post(
     responses((status = 202, body = Accepted), ChangeRefusals)
 )]
 async fn delete(
-    State(face): State<Face>,
+    State(rest): State<RestState>,
     Id(id): Id,
     Parameters(asked): Parameters<MissingCloud>,
     Key(request_id): Key,
 ) -> Result<Accepted, Problem> {
-    super::delete(&face, PointId::dr(id), &asked, request_id).await
+    super::delete(&rest, PointId::dr(id), &asked, request_id).await
 }

@@ -57,24 +57,24 @@ fn restoration() -> CreateRestoration {
     CreateRestoration {
         source: PointId::dr(ID),
         tenant: tenant(),
-        wish: RestoreWish::default(),
+        options: RestoreOptions::default(),
         deadline: None,
         validate_only: false,
         request_id: request_id(),
     }
 }
 
-fn every_wish() -> RestoreWish {
-    RestoreWish {
+fn every_option() -> RestoreOptions {
+    RestoreOptions {
         name: "again".to_owned(),
         flavor: Some(FlavorId::new("m1")),
-        volumes: vec![VolumeWish {
+        volumes: vec![VolumeOptions {
             volume: VolumeId::new("root"),
             volume_type: Some("ssd".to_owned()),
             availability_zone: Some("a".to_owned()),
             size_gib: Some(9),
         }],
-        networks: vec![NetworkWish {
+        networks: vec![NetworkOptions {
             source: NetworkId::new("old"),
             target: NetworkId::new("new"),
             fixed_address: Some("10.0.0.9".to_owned()),
@@ -267,7 +267,7 @@ fn of_regular_backups() -> Samples {
 fn of_restorations() -> Samples {
     let all = CreateRestoration {
         source: PointId::regular(ID),
-        wish: every_wish(),
+        options: every_option(),
         deadline: DEADLINE,
         ..restoration()
     };
@@ -413,17 +413,17 @@ fn a_change_is_what_it_changes_in_whatever_order() {
 
 #[test]
 fn what_is_chosen_is_another_request_than_what_is_left_open() {
-    let key = |wish: RestoreWish| {
+    let key = |options: RestoreOptions| {
         create_restoration(&CreateRestoration {
-            wish,
+            options,
             ..restoration()
         })
     };
-    let off = RestoreWish {
+    let off = RestoreOptions {
         config_drive: Some(false),
-        ..RestoreWish::default()
+        ..RestoreOptions::default()
     };
-    assert_ne!(key(off), key(RestoreWish::default()));
+    assert_ne!(key(off), key(RestoreOptions::default()));
 }
 
 #[test]

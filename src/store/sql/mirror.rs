@@ -7,7 +7,7 @@ use super::{Conn, dialect, link, point, prepared::Prepared};
 use crate::{
     domain::{
         id::{PointId, Tenant, VolumeBackupId},
-        volume_backup::Mirror,
+        volume_backup::BackupAt,
     },
     port::store::StoreError,
     store::{
@@ -31,7 +31,7 @@ struct Row {
 pub(super) async fn keep(
     conn: &mut Conn,
     of: PointId,
-    known: &[Mirror],
+    known: &[BackupAt],
     seen: bool,
 ) -> Result<(), StoreError> {
     if known.is_empty() {
@@ -77,7 +77,7 @@ async fn mark_seen(conn: &mut Conn, row: &Row) -> Result<(), StoreError> {
 }
 
 /// The mirrors of everything that a DR backup holds, whosever they are.
-pub(super) async fn list(conn: &mut Conn, of: PointId) -> Result<Vec<Mirror>, StoreError> {
+pub(super) async fn list(conn: &mut Conn, of: PointId) -> Result<Vec<BackupAt>, StoreError> {
     let rows: Vec<(String, String, String)> = mirrors::table
         .filter(
             mirrors::dr_backup
@@ -95,7 +95,7 @@ pub(super) async fn list(conn: &mut Conn, of: PointId) -> Result<Vec<Mirror>, St
         .await?;
     Ok(rows
         .into_iter()
-        .map(|(backup, cloud, project)| Mirror {
+        .map(|(backup, cloud, project)| BackupAt {
             backup: VolumeBackupId::new(backup),
             tenant: tenant(cloud, project),
         })
@@ -106,7 +106,7 @@ pub(super) async fn list(conn: &mut Conn, of: PointId) -> Result<Vec<Mirror>, St
 pub(super) async fn of_tenant(
     conn: &mut Conn,
     home: &Tenant,
-) -> Result<Vec<(Mirror, bool)>, StoreError> {
+) -> Result<Vec<(BackupAt, bool)>, StoreError> {
     let rows: Vec<(String, String, String, i64)> = mirrors::table
         .inner_join(points::table.on(points::id.eq(mirrors::dr_backup)))
         .filter(points::cloud.eq(home.cloud.as_str()))
@@ -120,7 +120,7 @@ pub(super) async fn of_tenant(
         .load(conn)
         .await?;
     let mirrors = rows.into_iter().map(|(backup, cloud, project, seen)| {
-        let mirror = Mirror {
+        let mirror = BackupAt {
             backup: VolumeBackupId::new(backup),
             tenant: tenant(cloud, project),
         };
@@ -132,8 +132,8 @@ pub(super) async fn of_tenant(
 /// Notes that mirrors were seen, and forgets those that are there no more.
 pub(super) async fn looked(
     conn: &mut Conn,
-    seen: &[Mirror],
-    gone: &[Mirror],
+    seen: &[BackupAt],
+    gone: &[BackupAt],
 ) -> Result<(), StoreError> {
     macro_rules! of {
         ($mirror:expr) => {

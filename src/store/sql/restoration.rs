@@ -374,7 +374,7 @@ pub(super) async fn remove(conn: &mut Conn, id: RestorationId) -> Result<(), Sto
 /// so the data goes with its restoration.
 pub(super) fn answer(restoration: &Restoration) -> Result<String, StoreError> {
     let mut restoration = restoration.clone();
-    if let Some(data) = &mut restoration.wish.user_data {
+    if let Some(data) = &mut restoration.options.user_data {
         data.clear();
     }
     json(&Row::of(&restoration)?)
@@ -427,7 +427,7 @@ impl Row {
             project: restoration.tenant.project.as_str().to_owned(),
             instance: restoration.instance.to_string(),
             instance_name: restoration.instance_name.clone(),
-            wish: json(&restoration.wish)?,
+            wish: json(&restoration.options)?,
             state: restoration.state.name().to_owned(),
             runtime_state: restoration.runtime_state.clone(),
             progress: json(&restoration.progress)?,
@@ -478,7 +478,7 @@ impl Row {
             tenant: tenant(self.cloud, self.project),
             instance: InstanceId(gaps.or_default(uuid(&self.instance))),
             instance_name: self.instance_name,
-            wish: gaps.or_default(from_json("the wish of a restoration", &self.wish)),
+            options: gaps.or_default(from_json("the wish of a restoration", &self.wish)),
             state: gaps.fill(state(&self.state), State::Erred),
             runtime_state: self.runtime_state,
             progress: gaps.or_default(from_json("the progress of a restoration", &self.progress)),

@@ -19,7 +19,7 @@ use crate::{
         point::Point,
         restoration::Restoration,
         time::Timestamp,
-        volume_backup::Mirror,
+        volume_backup::BackupAt,
     },
     port::store::{Admitted, Looked, PointsStanding, RequestKey, Store, StoreError},
     store::{aside, notifier::CommitNotice},
@@ -97,11 +97,11 @@ impl Store for Db {
             .await
     }
 
-    async fn mirrors_list(&self, id: PointId) -> Result<Vec<Mirror>, StoreError> {
+    async fn mirrors_list(&self, id: PointId) -> Result<Vec<BackupAt>, StoreError> {
         self.read(move |conn| mirror::list(conn, id).boxed()).await
     }
 
-    async fn mirrors_of(&self, tenant: &Tenant) -> Result<Vec<(Mirror, bool)>, StoreError> {
+    async fn mirrors_of(&self, tenant: &Tenant) -> Result<Vec<(BackupAt, bool)>, StoreError> {
         let tenant = tenant.clone();
         self.read(move |conn| async move { mirror::of_tenant(conn, &tenant).await }.boxed())
             .await
@@ -110,8 +110,8 @@ impl Store for Db {
     async fn points_verified(
         &self,
         looks: Vec<Looked>,
-        seen: Vec<Mirror>,
-        gone: Vec<Mirror>,
+        seen: Vec<BackupAt>,
+        gone: Vec<BackupAt>,
     ) -> Result<(), StoreError> {
         let now = self.clock().now();
         self.write(move |conn| {

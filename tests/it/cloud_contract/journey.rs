@@ -268,16 +268,16 @@ async fn a_failed_import_can_be_had_again(
         let seen = perform(stage, dr, "", presence).await;
         let Some(Fact::Presence {
             live,
-            hollow,
-            begun,
+            failed_imports,
+            pending_imports,
             ..
         }) = seen.fact
         else {
             panic!("no presence");
         };
         assert_eq!(live.len(), 0);
-        assert_eq!(begun.len() + hollow.len(), 1);
-        hollow
+        assert_eq!(pending_imports.len() + failed_imports.len(), 1);
+        failed_imports
             .contains(&(link.id.clone(), dr.project.clone()))
             .then_some(())
     })

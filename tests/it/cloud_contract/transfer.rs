@@ -72,7 +72,7 @@ pub(super) async fn volume_is_taken_over_whatever_was_left_of_it(stage: &Stage) 
     let volume = make(&two, away, &stage.mark, &volume_of(1)).await;
     ready(&two, away, ThingKind::Volume, &volume).await;
     offer(&volume, &own).await;
-    let take = Request::TakeVolume {
+    let take = Request::AcceptTransfer {
         volume: VolumeId::new(volume.clone()),
         from: away.project.clone(),
     };
@@ -111,7 +111,7 @@ pub(super) async fn volume_is_taken_over_whatever_was_left_of_it(stage: &Stage) 
     };
     let refused = two.cloud.thing_delete(away, &thing, &[]).await;
     assert_eq!(kind_of(refused), FaultKind::Held, "somebody gives it away");
-    let take = Request::TakeVolume {
+    let take = Request::AcceptTransfer {
         volume: VolumeId::new(volume.clone()),
         from: away.project.clone(),
     };

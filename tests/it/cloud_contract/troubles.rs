@@ -378,9 +378,9 @@ async fn a_record_is_freed_by_what_it_holds_and_only_when_it_is_stuck() {
         let seen = stage.cloud.thing_get(tenant, &thing).await.expect("a look");
         seen.map(|seen| seen.status)
     };
-    let freeing = |cut_off| Request::ApplyRecordFreed {
+    let freeing = |interrupt_restore| Request::ResetBackupStatus {
         backup: backup.clone(),
-        cut_off,
+        interrupt_restore,
     };
     let free = freeing(true);
     until("the backup is available", async || {
@@ -449,8 +449,8 @@ async fn an_import_that_does_not_end(
     let none = Vec::new;
     let begun = Fact::Presence {
         live: none(),
-        hollow: none(),
-        begun: place.clone(),
+        failed_imports: none(),
+        pending_imports: place.clone(),
         import: Right::Unknown,
     };
     assert_eq!(seen, Some(begun));
@@ -468,8 +468,8 @@ async fn an_import_that_does_not_end(
     let seen = ask(&presence).await.expect("a look").fact;
     let hollow = Fact::Presence {
         live: none(),
-        hollow: place,
-        begun: none(),
+        failed_imports: place,
+        pending_imports: none(),
         import: Right::Unknown,
     };
     assert_eq!(seen, Some(hollow), "and so it is imported anew");

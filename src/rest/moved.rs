@@ -5,16 +5,16 @@ use axum::http::StatusCode;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    given::Id,
+    extract::Id,
     point,
     problem::{Problem, Refusal},
     restoration,
-    server::Face,
+    server::RestState,
 };
 use crate::domain::id::PointId;
 
 /// The addresses.
-pub(super) fn router() -> OpenApiRouter<Face> {
+pub(super) fn router() -> OpenApiRouter<RestState> {
     OpenApiRouter::new()
         .routes(routes!(delete_dr_backup))
         .routes(routes!(restore_dr_backup))

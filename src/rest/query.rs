@@ -2,7 +2,7 @@
 
 use std::str::FromStr as _;
 
-use super::{given::Paging, told};
+use super::{extract::Paging, responses};
 use crate::{
     domain::{
         error::Error,
@@ -83,13 +83,13 @@ fn order(fields: &mut Fields<'_>, given: Option<&str>) -> Order {
 pub(super) fn states(fields: &mut Fields<'_>, given: &[String]) -> Vec<State> {
     let mut states = Vec::with_capacity(given.len());
     for name in given {
-        let mut listed = told::LISTED.into_iter();
-        match listed.find(|state| told::state(*state).name() == name) {
+        let mut listed = responses::LISTED.into_iter();
+        match listed.find(|state| responses::state(*state).name() == name) {
             Some(state) if !states.contains(&state) => states.push(state),
             Some(_) => {}
             None => {
-                let known = told::LISTED
-                    .map(|state| told::state(state).name())
+                let known = responses::LISTED
+                    .map(|state| responses::state(state).name())
                     .join(", ");
                 let problem = format!("`{}` is no state; there are: {known}", brief(name));
                 fields.bad("state", problem);
