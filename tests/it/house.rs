@@ -2,6 +2,8 @@
 //!
 //! The engine runs in a runtime of its own, so that a test can end it between any two instructions
 //! as `kill -9` would, and start another one over the same store.
+//!
+//! One file because a house is one thing: opened, asked, ended and looked through.
 
 use std::{
     collections::BTreeMap,

@@ -1,6 +1,9 @@
 //! Schedules over simulated clouds: runs on time, what becomes of them, what is kept; through the API,
 //! or through the service where a clock has to be wound by hand.
 
+mod by_callers;
+mod retention;
+
 use std::{
     sync::{
         Arc,
@@ -10,13 +13,11 @@ use std::{
 };
 
 use drbackup::{
-    api::pb::{self, schedule_service_client::ScheduleServiceClient},
+    api::pb,
     domain::{
         capture::Capture,
-        id::{CloudName, PointId, PointKind, ProjectId, ResourceId, ServerId, Tenant},
-        keeping::{Keeping, Rekeeping},
+        id::{CloudName, PointKind, ProjectId, ResourceId, ServerId, Tenant},
         lifecycle::State,
-        page::{Filter, Order, Query},
         schedule::{Keep, MissedRuns, Plan, Run, RunCause, RunOutcome, Schedule},
         sighting::{Thing, ThingKind},
         time::Timestamp,
@@ -24,22 +25,21 @@ use drbackup::{
     port::clock::Clock,
     service::{
         Service,
-        point::{CreatePoint, UpdatePoint},
         schedule::{CreateSchedule, OneSchedule},
     },
     sim::{InstanceSpec, Times},
 };
-use tonic::Code;
-use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 use crate::{
-    house::{House, things, without_grace},
+    house::{House, without_grace},
     stage::until,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
+
 const MINUTE: Duration = Duration::from_secs(60);
+
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// A clock that a test winds.
@@ -267,195 +267,6 @@ async fn a_run_never_overlaps_the_one_before_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_oldest_goes_only_when_the_new_one_is_good() {
-    let scene = Scene::set().await;
-    let schedule = scene.schedule(|plan| plan.keep.maximum = 1).await;
-    // `maximum` limits what the rules want; without one they want everything.
-    let first = scene.next_hour(&schedule).await;
-    assert_eq!(first.state(), pb::State::Ok, "{:?}", first.error);
-    assert_eq!(scene.points(&schedule).await, [first.id.as_str()]);
-
-    scene.hands.wind(HOUR);
-    assert_eq!(scene.tick().await, 1);
-    let held = scene.points(&schedule).await;
-    assert!(held.contains(&first.id), "the new one is not good yet");
-    let preview = scene.service.schedule_preview(schedule.id, 3).await;
-    assert_eq!(preview.expect("told").judgement.deletions, []);
-    let second = scene.finish(&schedule).await;
-    assert_eq!(second.state(), pb::State::Ok, "{:?}", second.error);
-    until(|| async { (scene.points(&schedule).await == [second.id.clone()]).then_some(()) }).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_schedule_of_regular_backups_makes_snapshots_and_keeps_as_many_as_are_asked_for() {
-    let scene = Scene::set().await;
-    let schedule = scene
-        .schedule(|plan| {
-            plan.kind = PointKind::Regular;
-            plan.keep.last = 1;
-        })
-        .await;
-    let mut made = Vec::new();
-    for _ in 0..2 {
-        scene.hands.wind(HOUR);
-        assert_eq!(scene.tick().await, 1);
-        until(|| async {
-            scene.tick().await;
-            let run = scene.runs(&schedule).await.remove(0);
-            (run.outcome == RunOutcome::Succeeded).then_some(())
-        })
-        .await;
-        made.extend(scene.runs(&schedule).await.remove(0).point);
-    }
-    let newest = made[1];
-    assert_eq!(newest.kind, PointKind::Regular);
-    let filter = Filter {
-        kind: Some(PointKind::Regular),
-        schedule: Some(schedule.id),
-        ..Filter::default()
-    };
-    until(|| async {
-        let query = Query {
-            filter: filter.clone(),
-            order: Order::default(),
-            after: None,
-            skip: 0,
-            limit: 10,
-        };
-        let page = scene.service.points_list(query).await.expect("listed");
-        let ids: Vec<_> = page.items.iter().map(|backup| backup.id).collect();
-        (ids == [newest]).then_some(())
-    })
-    .await;
-    assert_eq!(things(&scene.house.source, "demo", "snapshots").len(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn one_of_so_many_is_full_and_retention_goes_from_the_newest_end_of_a_chain() {
-    let scene = Scene::set().await;
-    let schedule = scene
-        .schedule(|plan| {
-            plan.full_every = 3;
-            plan.keep.last = 1;
-        })
-        .await;
-    let mut increments = Vec::new();
-    for _ in 0..4 {
-        let backup = scene.next_hour(&schedule).await;
-        assert_eq!(backup.state(), pb::State::Ok, "{:?}", backup.error);
-        increments.push(backup.volume_backups[0].incremental);
-    }
-    assert_eq!(increments, [false, true, true, false]);
-    // The first three went as one chain, from its newest end, as soon as the second full one was there.
-    until(|| async {
-        scene.service.schedules_prune(10).await.expect("judged");
-        (scene.points(&schedule).await.len() == 1).then_some(())
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_on_hold_or_to_be_kept_outlives_its_retention() {
-    let scene = Scene::set().await;
-    let schedule = scene.schedule(|plan| plan.keep.last = 1).await;
-    let first = scene.next_hour(&schedule).await;
-    let hold = |held: bool| UpdatePoint {
-        id: PointId::dr(first.id.parse().expect("an id")),
-        name: None,
-        description: None,
-        keeping: Rekeeping {
-            until: None,
-            held: Some(held),
-        },
-        etag: String::new(),
-        request_id: String::new(),
-    };
-    scene.service.point_update(hold(true)).await.expect("held");
-    let second = scene.next_hour(&schedule).await;
-    assert_eq!(
-        scene.points(&schedule).await,
-        [first.id.clone(), second.id.clone()]
-    );
-    let refused = scene
-        .house
-        .dr_backups()
-        .await
-        .delete_dr_backup(pb::DeleteDrBackupRequest {
-            id: first.id.clone(),
-            ..Default::default()
-        })
-        .await
-        .expect_err("a person does not delete it either");
-    assert_eq!(refused.code(), Code::FailedPrecondition);
-    let info = refused.get_details_error_info().expect("told why");
-    assert_eq!(info.reason, "ON_HOLD");
-
-    scene
-        .service
-        .point_update(hold(false))
-        .await
-        .expect("lifted");
-    assert_eq!(scene.service.schedules_prune(10).await, Ok(1));
-    until(|| async { (scene.points(&schedule).await == [second.id.clone()]).then_some(()) }).await;
-    assert_eq!(
-        scene.service.schedules_prune(10).await,
-        Ok(0),
-        "never the last good one"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_to_be_kept_until_a_time_goes_then_but_not_the_last_of_its_instance() {
-    let scene = Scene::set().await;
-    let ask = |until: Option<Timestamp>| CreatePoint {
-        kind: PointKind::Dr,
-        tenant: scene.tenant(),
-        server: scene.server.clone(),
-        name: String::new(),
-        description: String::new(),
-        capture: Capture::Snapshot,
-        incremental: false,
-        minimum: None,
-        keeping: Keeping {
-            until,
-            ..Keeping::default()
-        },
-        deadline: None,
-        validate_only: false,
-        request_id: String::new(),
-    };
-    let soon = scene.hands.now().after(HOUR);
-    let short = scene.service.point_create(ask(Some(soon))).await;
-    let short = short.expect("admitted").id.to_string();
-    scene.house.backup_at_rest(&short).await;
-    scene.hands.wind(MINUTE);
-    assert_eq!(scene.service.points_expire(10).await, Ok(0), "not yet");
-    scene.hands.wind(HOUR);
-    assert_eq!(
-        scene.service.points_expire(10).await,
-        Ok(0),
-        "it is all there is"
-    );
-    let long = scene.service.point_create(ask(None)).await;
-    let long = long.expect("admitted").id.to_string();
-    assert_eq!(
-        scene.service.points_expire(10).await,
-        Ok(0),
-        "the other is not good yet"
-    );
-    scene.house.backup_at_rest(&long).await;
-    assert_eq!(scene.service.points_expire(10).await, Ok(1));
-    let gone = scene.house.backup_gone(&short);
-    gone.await;
-    scene.hands.wind(1_000 * HOUR);
-    assert_eq!(
-        scene.service.points_expire(10).await,
-        Ok(0),
-        "nobody set a time for it"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn runs_that_were_missed_are_made_up_for_once_or_skipped() {
     let scene = Scene::set().await;
     let once = scene.schedule(|_| {}).await;
@@ -632,277 +443,4 @@ async fn two_replicas_that_find_no_place_for_a_run_do_not_stop_each_other() {
     scene.hands.wind(HOUR);
     let (one, two) = tokio::join!(scene.service.schedules_tick(100), other.schedules_tick(100));
     assert_eq!(one.expect("ticked").runs + two.expect("ticked").runs, 0);
-}
-
-fn wanted(house: &House, server: &str) -> pb::Schedule {
-    pb::Schedule {
-        cloud: "source".to_owned(),
-        tenant: house.home(),
-        instance_id: server.to_owned(),
-        schedule: "30 3 * * *".to_owned(),
-        time_zone: "Europe/Tallinn".to_owned(),
-        is_active: true,
-        ..Default::default()
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn without_a_zone_it_is_utc_and_another_one_plans_the_next_run_anew() {
-    let house = House::open(Times::fast()).await;
-    let shop = InstanceSpec::new("shop", &[1]);
-    let server = house.source.create_instance(&shop).expect("made").server;
-    let mut client = ScheduleServiceClient::new(house.channel().await);
-    let create = pb::CreateScheduleRequest {
-        schedule: Some(pb::Schedule {
-            time_zone: String::new(),
-            ..wanted(&house, &server)
-        }),
-        ..Default::default()
-    };
-    let made = client.create_schedule(create).await.expect("made");
-    let made = made.into_inner();
-    assert_eq!(made.time_zone, "UTC");
-    let next = made.next_trigger_at.expect("active");
-    assert_eq!(next.seconds % 86_400, 3 * 3600 + 30 * 60, "03:30 in UTC");
-    let update = pb::UpdateScheduleRequest {
-        schedule: Some(pb::Schedule {
-            time_zone: "Asia/Tokyo".to_owned(),
-            ..made
-        }),
-        update_mask: Some(prost_types::FieldMask {
-            paths: vec!["time_zone".to_owned()],
-        }),
-        ..Default::default()
-    };
-    let changed = client.update_schedule(update).await.expect("changed");
-    let planned = changed.into_inner().next_trigger_at.expect("active");
-    assert_eq!(
-        planned.seconds % 86_400,
-        18 * 3600 + 30 * 60,
-        "03:30 in Tokyo"
-    );
-    assert!(planned.seconds > chrono::Utc::now().timestamp());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_schedule_is_made_changed_run_and_deleted_through_the_api() {
-    let house = House::open(Times::fast()).await;
-    let shop = InstanceSpec::new("shop", &[1]);
-    let server = house.source.create_instance(&shop).expect("made").server;
-    let mut client = ScheduleServiceClient::new(house.channel().await);
-    let create = pb::CreateScheduleRequest {
-        schedule: Some(pb::Schedule {
-            retention: Some(pb::Retention {
-                retention_time: 7,
-                maximal_number_of_resources: 3,
-                ..Default::default()
-            }),
-            ..wanted(&house, &server)
-        }),
-        request_id: "monday".to_owned(),
-        validate_only: false,
-    };
-    let made = client
-        .create_schedule(create.clone())
-        .await
-        .expect("made")
-        .into_inner();
-    assert_eq!(
-        (made.name.as_str(), made.schedule.as_str()),
-        ("shop", "30 3 * * *")
-    );
-    assert_eq!(made.retention.expect("echoed").retention_time, 7);
-    assert!(made.is_active && made.next_trigger_at.is_some());
-    let again = client
-        .create_schedule(create)
-        .await
-        .expect("the first answer");
-    assert_eq!(again.into_inner(), made);
-
-    let one = |request_id: &str| pb::ActivateScheduleRequest {
-        id: made.id.clone(),
-        etag: String::new(),
-        request_id: request_id.to_owned(),
-    };
-    let refused = client
-        .activate_schedule(one(""))
-        .await
-        .expect_err("it is active");
-    assert_eq!(refused.code(), Code::FailedPrecondition);
-    let off = pb::DeactivateScheduleRequest {
-        id: made.id.clone(),
-        ..Default::default()
-    };
-    let off = client
-        .deactivate_schedule(off)
-        .await
-        .expect("off")
-        .into_inner();
-    assert!(!off.is_active && off.next_trigger_at.is_none());
-    let on = client
-        .activate_schedule(one("on"))
-        .await
-        .expect("on")
-        .into_inner();
-    assert!(on.is_active && on.next_trigger_at.is_some());
-
-    let update = pb::UpdateScheduleRequest {
-        schedule: Some(pb::Schedule {
-            id: made.id.clone(),
-            time_zone: "America/New_York".to_owned(),
-            ..Default::default()
-        }),
-        update_mask: Some(prost_types::FieldMask {
-            paths: vec!["time_zone".to_owned()],
-        }),
-        request_id: String::new(),
-    };
-    let changed = client
-        .update_schedule(update)
-        .await
-        .expect("changed")
-        .into_inner();
-    assert_eq!(changed.schedule, "30 3 * * *", "what is not named stays");
-    assert_ne!(
-        changed.next_trigger_at, on.next_trigger_at,
-        "another zone, another time"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_schedule_runs_on_a_callers_word_and_what_it_made_outlives_it() {
-    let house = House::open(Times::fast()).await;
-    let shop = InstanceSpec::new("shop", &[1]);
-    let server = house.source.create_instance(&shop).expect("made").server;
-    let mut client = ScheduleServiceClient::new(house.channel().await);
-    let create = pb::CreateScheduleRequest {
-        schedule: Some(wanted(&house, &server)),
-        ..Default::default()
-    };
-    let made = client.create_schedule(create).await.expect("made");
-    let made = made.into_inner();
-    let run = pb::RunScheduleRequest {
-        id: made.id.clone(),
-        request_id: "now".to_owned(),
-        ..Default::default()
-    };
-    let begun = client
-        .run_schedule(run.clone())
-        .await
-        .expect("begun")
-        .into_inner();
-    let backup = house.backup_at_rest(&begun.dr_backup_id).await;
-    assert_eq!(backup.state(), pb::State::Ok, "{:?}", backup.error);
-    let same = client
-        .run_schedule(run)
-        .await
-        .expect("the same run")
-        .into_inner();
-    assert_eq!(same.dr_backup_id, begun.dr_backup_id);
-    let preview = pb::PreviewScheduleRequest {
-        id: made.id.clone(),
-        run_count: 3,
-    };
-    let preview = client
-        .preview_schedule(preview)
-        .await
-        .expect("told")
-        .into_inner();
-    assert_eq!((preview.run_times.len(), preview.verdicts.len()), (3, 1));
-    assert!(preview.verdicts[0].keep && !preview.verdicts[0].reasons.is_empty());
-
-    let delete = pb::DeleteScheduleRequest {
-        id: made.id.clone(),
-        ..Default::default()
-    };
-    client.delete_schedule(delete).await.expect("gone");
-    let get = pb::GetScheduleRequest {
-        id: made.id.clone(),
-    };
-    let gone = client.get_schedule(get).await.expect_err("it is gone");
-    assert_eq!(gone.code(), Code::NotFound);
-    house.backup_at_rest(&begun.dr_backup_id).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_bad_schedule_tells_every_bad_field() {
-    let house = House::open(Times::fast()).await;
-    let shop = InstanceSpec::new("shop", &[1]);
-    let server = house.source.create_instance(&shop).expect("made").server;
-    let mut client = ScheduleServiceClient::new(house.channel().await);
-    let mut bad = async |change: &dyn Fn(&mut pb::Schedule)| {
-        let mut schedule = wanted(&house, &server);
-        change(&mut schedule);
-        let request = pb::CreateScheduleRequest {
-            schedule: Some(schedule),
-            ..Default::default()
-        };
-        let refused = client.create_schedule(request).await.expect_err("refused");
-        assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
-        let details = refused.get_details_bad_request().expect("the fields");
-        let fields = details.field_violations.into_iter();
-        fields.map(|one| one.field).collect::<Vec<_>>()
-    };
-    let fields = bad(&|schedule| {
-        schedule.schedule = "61 * * * *".to_owned();
-        schedule.time_zone = "Mars/Olympus".to_owned();
-    })
-    .await;
-    assert_eq!(fields, ["schedule.schedule", "schedule.time_zone"]);
-    let fields = bad(&|schedule| schedule.schedule = "0 0 31 2 *".to_owned()).await;
-    assert_eq!(fields, ["schedule.schedule"]);
-    let fields = bad(&|schedule| {
-        schedule.instance_id.clear();
-        schedule.failures_maximum = -1;
-    })
-    .await;
-    assert_eq!(
-        fields,
-        ["schedule.instance_id", "schedule.failures_maximum"]
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hollow_point_costs_no_real_one_and_a_cloud_that_is_away_costs_none() {
-    let scene = Scene::set().await;
-    let schedule = scene.schedule(|plan| plan.keep.last = 2).await;
-    let first = scene.next_hour(&schedule).await;
-    let second = scene.next_hour(&schedule).await;
-    // A colleague, another tool, a lost bucket.
-    let link = &second.volume_backups[0].backup_id;
-    scene.house.source.vanish(link);
-    let third = scene.next_hour(&schedule).await;
-    assert_eq!(third.state(), pb::State::Ok, "{:?}", third.error);
-    assert_eq!(scene.service.schedules_prune(10).await, Ok(0));
-    let all = [first.id.clone(), second.id.clone(), third.id.clone()];
-    assert_eq!(scene.points(&schedule).await, all);
-    let request = pb::GetDrBackupRequest {
-        id: second.id.clone(),
-        ..Default::default()
-    };
-    let hollow = scene.house.dr_backups().await.get_dr_backup(request).await;
-    let hollow = hollow.expect("it is there").into_inner();
-    assert!(!hollow.recoverable);
-    assert!(hollow.unrecoverable_reason.contains(link), "{hollow:?}");
-
-    // With a fourth one two good ones stay in any case, as far as that can be seen.
-    scene.hands.wind(HOUR);
-    assert_eq!(scene.tick().await, 1);
-    let fourth = scene.points(&schedule).await.pop().expect("it is made");
-    let fourth = scene.house.backup_at_rest(&fourth).await;
-    assert_eq!(fourth.state(), pb::State::Ok, "{:?}", fourth.error);
-    scene.house.source.stop().await;
-    assert_eq!(
-        scene.service.schedules_prune(10).await,
-        Ok(0),
-        "nobody looks"
-    );
-    scene.house.source.start_again().await.expect("up");
-    // Now it is seen that two newer ones are good.
-    until(|| async {
-        scene.service.schedules_prune(10).await.expect("judged");
-        let left = scene.points(&schedule).await;
-        (left == [third.id.clone(), fourth.id.clone()]).then_some(())
-    })
-    .await;
 }

@@ -1,5 +1,7 @@
 //! A whole life of a DR backup and of a regular one — made, renamed, restored, all removed — and what has
 //! to hold after each step; it may not know what goes wrong meanwhile.
+//!
+//! One file because a life is one story, told in its order.
 
 use std::time::Duration;
 

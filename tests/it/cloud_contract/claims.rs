@@ -1,4 +1,6 @@
 //! The claims; this file may not know which clouds they are made about.
+//!
+//! One file because the list of claims at its top and the claims are read side by side.
 
 use std::pin::Pin;
 

@@ -7,11 +7,13 @@
     reason = "helpers of tests are tests, which the lint does not see"
 )]
 
+mod copies;
+mod pages;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     fs,
-    ops::Bound,
     path::{Path, PathBuf},
     str::FromStr as _,
 };
@@ -356,13 +358,18 @@ fn every_file_opens_with_what_it_is_and_what_it_may_not_know() {
 
 #[test]
 fn a_long_file_owes_a_reason() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut wrong = String::new();
-    for source in sources() {
-        let code = source.text.split("#[cfg(test)]").next().unwrap_or_default();
+    for path in ["src", "tests", "benches"]
+        .map(|below| files(&root.join(below), "rs"))
+        .concat()
+    {
+        let text = fs::read_to_string(&path).expect("readable");
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         let lines = code.lines().count();
-        let header = header(&source.text);
-        if lines > 600 && !header.contains("One file because") {
-            writeln!(wrong, "{}: {lines} lines", source.path.display()).expect("a string");
+        if lines > 600 && !header(&text).contains("One file because") {
+            let path = path.strip_prefix(root).expect("below the root");
+            writeln!(wrong, "{}: {lines} lines", path.display()).expect("a string");
         }
     }
     assert!(wrong.is_empty(), "long files without a reason:\n{wrong}");
@@ -381,233 +388,5 @@ fn golden(name: &str, actual: &str) {
     assert_eq!(
         expected, actual,
         "{name} differs; if that is meant, run with UPDATE_GOLDEN=1"
-    );
-}
-
-/// How many lines in a row are a run that is worth seeing twice.
-const RUN: usize = 6;
-
-/// The lines that do something: no blank ones, no comments, no `use`, no tests.
-fn working_lines(text: &str) -> Vec<&str> {
-    let code = text.split("#[cfg(test)]\nmod tests {").next();
-    let mut lines = Vec::new();
-    let mut inside_use = false;
-    for line in code.unwrap_or_default().lines().map(str::trim) {
-        let opens = line.starts_with("use ") || line.starts_with("pub") && line.contains(" use ");
-        if inside_use || opens {
-            inside_use = !line.ends_with(';');
-        } else if !line.is_empty() && !line.starts_with("//") {
-            lines.push(line);
-        }
-    }
-    lines
-}
-
-/// How many different runs stand in both of two files. The simulator is another program, so what it shares
-/// with the service is no copy.
-fn runs_in_two_files() -> BTreeMap<String, usize> {
-    let below = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let texts = files(&below, "rs").into_iter().filter_map(|path| {
-        let inside = path.strip_prefix(&below).expect("below src");
-        let name = inside.with_extension("").display().to_string();
-        let is_test = name.split('/').any(|part| part == "tests");
-        let text = fs::read_to_string(&path).expect("readable");
-        (!is_test).then(|| (inside.display().to_string(), text))
-    });
-    let texts: Vec<(String, String)> = texts.collect();
-    let lines: Vec<Vec<&str>> = texts.iter().map(|(_, text)| working_lines(text)).collect();
-    let mut places: HashMap<&[&str], BTreeSet<&str>> = HashMap::new();
-    for ((name, _), lines) in texts.iter().zip(&lines) {
-        for run in lines.windows(RUN) {
-            places.entry(run).or_default().insert(name);
-        }
-    }
-    let mut pairs = BTreeMap::new();
-    for names in places.values().filter(|names| names.len() > 1) {
-        for one in names {
-            for other in names.range::<str, _>((Bound::Excluded(*one), Bound::Unbounded)) {
-                if one.starts_with("sim/") == other.starts_with("sim/") {
-                    *pairs.entry(format!("{one} ~ {other}")).or_default() += 1;
-                }
-            }
-        }
-    }
-    pairs
-}
-
-#[test]
-fn what_stands_twice_is_known() {
-    const NAME: &str = "copies.txt";
-    let pairs = runs_in_two_files();
-    let mut table = format!("different runs of {RUN} lines that stand in both files\n");
-    for (pair, runs) in &pairs {
-        writeln!(table, "{runs:>3} {pair}").expect("a string");
-    }
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        golden(NAME, &table);
-        return;
-    }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let known = fs::read_to_string(path.join(NAME)).unwrap_or_default();
-    let known = known.lines().filter_map(|line| {
-        let (runs, pair) = line.trim_start().split_once(' ')?;
-        Some((pair, runs.parse::<usize>().ok()?))
-    });
-    let known: BTreeMap<&str, usize> = known.collect();
-    let (mut more, mut fewer) = (String::new(), String::new());
-    for (pair, runs) in &pairs {
-        let before = known.get(pair.as_str()).copied().unwrap_or_default();
-        if *runs > before {
-            writeln!(more, "{pair}: {runs} runs, {before} before").expect("a string");
-        }
-    }
-    for (pair, before) in &known {
-        let runs = pairs.get(*pair).copied().unwrap_or_default();
-        if runs < *before {
-            writeln!(fewer, "{pair}: {runs} runs, {before} before").expect("a string");
-        }
-    }
-    assert!(
-        more.is_empty(),
-        "code stands twice that did not:\n{more}\
-         Let one piece of code serve both files. Where two are right, run with UPDATE_GOLDEN=1 and say why in \
-         the commit.\n"
-    );
-    assert!(
-        fewer.is_empty(),
-        "well done, less stands twice:\n{fewer}\
-         Run with UPDATE_GOLDEN=1, so that it cannot come back unseen.\n"
-    );
-}
-
-#[test]
-fn every_behaviour_of_the_original_is_shown_or_said_why_not() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
-    let page = read("docs/behaviours.md");
-    let wanted = (1..=53).map(|number| format!("W{number}"));
-    let wanted = wanted.chain((1..=16).map(|number| format!("D{number}")));
-    let mut missing = Vec::new();
-    for number in wanted {
-        let row = page
-            .lines()
-            .find(|line| line.starts_with(&format!("| {number} |")));
-        let shown = row
-            .and_then(|row| row.split('|').nth(3))
-            .unwrap_or_default();
-        let tests: Vec<&str> = shown
-            .split('`')
-            .filter(|part| part.contains("::"))
-            .collect();
-        if tests.is_empty() && !shown.contains("No logins") {
-            missing.push(format!("{number}: no test and no reason"));
-        }
-        for test in tests {
-            let (path, name) = test.split_once("::").unwrap_or_default();
-            if !read(path).contains(&format!("fn {name}(")) {
-                missing.push(format!("{number}: there is no {test}"));
-            }
-        }
-    }
-    assert!(missing.is_empty(), "{missing:#?}");
-}
-
-/// Pages that say which test holds what they claim, as `file::name`.
-const PAGES: [&str; 2] = ["docs/architecture.md", "docs/openstack.md"];
-
-#[test]
-fn every_test_that_a_page_names_is_there() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut missing = Vec::new();
-    for page in PAGES {
-        let text = fs::read_to_string(root.join(page)).expect("the page");
-        let named = text.split('`').filter_map(|part| part.split_once("::"));
-        let named: Vec<(&str, &str)> = named
-            .filter(|(path, _)| Path::new(path).extension().is_some_and(|one| one == "rs"))
-            .collect();
-        assert!(!named.is_empty(), "{page} names no test");
-        for (path, name) in named {
-            let source = fs::read_to_string(root.join(path)).unwrap_or_default();
-            if !source.contains(&format!("fn {name}(")) {
-                missing.push(format!("{page}: there is no {path}::{name}"));
-            }
-        }
-    }
-    assert!(missing.is_empty(), "{missing:#?}");
-}
-
-/// Words in quotes that look like a reason and are none.
-const NO_REASONS: [&str; 5] = [
-    "CREATION_SCHEDULED",
-    "DELETION_SCHEDULED",
-    "OUT_DIR",
-    "SCREAMING_SNAKE_CASE",
-    "UPDATE_SCHEDULED",
-];
-
-/// What the sources have in quotes, in capitals and with an underscore.
-fn words_in_capitals(text: &str) -> BTreeSet<&str> {
-    text.split('"')
-        .filter(|word| {
-            word.contains('_')
-                && !word.ends_with('_')
-                && word.starts_with(|first: char| first.is_ascii_uppercase())
-                && word
-                    .chars()
-                    .all(|one| one.is_ascii_uppercase() || one.is_ascii_digit() || one == '_')
-        })
-        .collect()
-}
-
-#[test]
-fn every_reason_is_on_the_page_of_reasons_and_no_other() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("docs/errors.md")).expect("the page");
-    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
-    let cells = rows.filter_map(|row| row.split(" | ").next());
-    let listed: BTreeSet<&str> = cells
-        .flat_map(|cell| cell.split('`'))
-        .filter(|word| {
-            word.chars()
-                .all(|one| one.is_ascii_uppercase() || one == '_' || one == '2')
-        })
-        .filter(|word| !word.is_empty())
-        .collect();
-    let telling = [
-        "api",
-        "domain",
-        "engine",
-        "import_waldur",
-        "plan",
-        "rest",
-        "service",
-    ];
-    let sources = sources();
-    let told: Vec<&str> = sources
-        .iter()
-        .filter(|source| telling.contains(&source.room.as_str()))
-        .filter(|source| !source.path.to_string_lossy().contains("tests"))
-        .map(|source| source.text.split("#[cfg(test)]").next().unwrap_or_default())
-        .collect();
-    let used: BTreeSet<&str> = told
-        .iter()
-        .flat_map(|text| words_in_capitals(text))
-        .collect();
-    let unlisted: Vec<&&str> = used
-        .difference(&listed)
-        .filter(|word| !NO_REASONS.contains(word))
-        .collect();
-    assert!(unlisted.is_empty(), "not on docs/errors.md: {unlisted:?}");
-    let unused: Vec<&&str> = listed
-        .iter()
-        .filter(|word| {
-            !told
-                .iter()
-                .any(|text| text.contains(&format!("\"{word}\"")))
-        })
-        .collect();
-    assert!(
-        unused.is_empty(),
-        "on docs/errors.md and never told: {unused:?}"
     );
 }
