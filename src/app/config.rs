@@ -341,6 +341,13 @@ impl Config {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         if let Some(file) = &self.clouds_file {
+            if !file.is_file() {
+                return Err(Failure::Usage(format!(
+                    "there is no clouds file {}: --clouds-file, DRBACKUP_CLOUDS_FILE or `clouds_file` of the \
+                     configuration names it",
+                    file.display()
+                )));
+            }
             let file = file.display().to_string();
             variables.insert("OS_CLIENT_CONFIG_FILE".to_owned(), file);
         }

@@ -1,6 +1,6 @@
 //! Where callers come in: gRPC and JSON at one address or at two; it may not know what they ask for.
 
-use std::{fmt::Display, net::SocketAddr};
+use std::{io, net::SocketAddr};
 
 use axum::Router;
 use futures::{
@@ -113,10 +113,28 @@ fn announce(config: &Config, address: SocketAddr, rest_address: Option<SocketAdd
 
 /// Takes an address.
 fn listen(wanted: SocketAddr) -> Result<(TcpIncoming, SocketAddr), Failure> {
-    let refused = |error: &dyn Display| Failure::Local(format!("listening on {wanted}: {error}"));
-    let incoming = TcpIncoming::bind(wanted).map_err(|error| refused(&error))?;
-    let address = incoming.local_addr().map_err(|error| refused(&error))?;
+    let refused = |error: io::Error| not_taken(wanted, &error);
+    let incoming = TcpIncoming::bind(wanted).map_err(refused)?;
+    let address = incoming.local_addr().map_err(refused)?;
     Ok((incoming.with_nodelay(Some(true)), address))
+}
+
+/// Why an address cannot be had, and what to do about it.
+fn not_taken(wanted: SocketAddr, error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => Failure::Conflict(format!(
+            "another program listens on {wanted}; end that one, or name another address with --listen"
+        )),
+        io::ErrorKind::AddrNotAvailable => Failure::Usage(format!(
+            "{} is no address of this machine; name one of its own with --listen",
+            wanted.ip()
+        )),
+        io::ErrorKind::PermissionDenied => Failure::Usage(format!(
+            "this user may not listen on port {}; name one above 1023 with --listen",
+            wanted.port()
+        )),
+        _ => Failure::Local(format!("listening on {wanted}: {error}")),
+    }
 }
 
 /// Answers who comes to an address, until `end`.

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     clock::SystemClock,
-    config::{self, Flags},
+    config::{self, Flags, Scratch},
     serve::{open_store, planner},
 };
 use crate::{
@@ -68,13 +68,10 @@ pub(super) async fn run(import: Import, out: &mut Out) -> Result<(), Failure> {
             "nothing in the dump can be taken in".to_owned(),
         ));
     }
-    if import.dry_run {
-        tell(&reading, out)?;
-        return out.line(&format!(
-            "would take in {points} DR backups and {schedules} schedules"
-        ));
-    }
-    let service = service(&import, &clock).await?;
+    // What is only tried is taken in all the same, where it is thrown away: so nothing is refused later that
+    // was not refused then.
+    let scratch = import.dry_run.then(Scratch::new).transpose()?;
+    let service = service(&import, scratch.as_ref(), &clock).await?;
     let mut new = (0, 0);
     // The schedules first: points name them.
     for schedule in &reading.schedules {
@@ -86,6 +83,11 @@ pub(super) async fn run(import: Import, out: &mut Out) -> Result<(), Failure> {
         new.1 += usize::from(taken.map_err(|error| refused(&error))?);
     }
     tell(&reading, out)?;
+    if import.dry_run {
+        return out.line(&format!(
+            "would take in {points} DR backups and {schedules} schedules"
+        ));
+    }
     out.line(&format!(
         "took in {} DR backups and {} schedules; {} and {} were there before",
         new.1,
@@ -107,9 +109,17 @@ fn contents(file: &PathBuf) -> Result<String, Failure> {
 }
 
 /// The service over the configured database; nothing of it runs by itself.
-async fn service(import: &Import, clock: &Arc<dyn Clock>) -> Result<Service, Failure> {
+async fn service(
+    import: &Import,
+    scratch: Option<&Scratch>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Service, Failure> {
     openstack::install_crypto();
-    let (database, clouds_file) = (import.database.clone(), import.clouds_file.clone());
+    let scratch = scratch.map(|one| format!("sqlite:{}", one.file("scratch.db").display()));
+    let (database, clouds_file) = (
+        scratch.or(import.database.clone()),
+        import.clouds_file.clone(),
+    );
     let flags = Flags::opening(import.config.clone(), database, clouds_file);
     let config = config::load(flags)?;
     let environment = config.environment()?;

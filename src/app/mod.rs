@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use self::arguments::{Arguments, Command};
+use self::arguments::{Arguments, Command, in_order};
 use crate::cli::{
     self,
     failure::{Exit, Failure},
@@ -29,7 +29,8 @@ use crate::cli::{
 
 /// Runs the process: reads its arguments, does what they say, and tells how it ended.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let given = std::env::args_os().collect();
+    let arguments = match Arguments::try_parse_from(in_order(given)) {
         Ok(arguments) => arguments,
         Err(error) => return explain(&error),
     };
@@ -38,9 +39,7 @@ pub fn main() -> ExitCode {
     let Err(failure) = ended else {
         return Exit::Done.into();
     };
-    if let Some(text) = failure.text() {
-        out.remark(&text);
-    }
+    out.failed(&failure);
     failure.exit().into()
 }
 
@@ -51,10 +50,11 @@ fn run(arguments: Arguments, out: &mut Out) -> Result<(), Failure> {
         Command::Import(import) => runtime()?.block_on(import::run(import, out)),
         Command::Sim(sim) => runtime()?.block_on(sim::run(sim, out)),
         Command::Ask(verb) => runtime()?.block_on(Box::pin(cli::run(*verb, out))),
+        Command::Version => out.line(concat!("drbackup ", env!("CARGO_PKG_VERSION"))),
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "drbackup", &mut script);
-            out.answer(&String::from_utf8_lossy(&script))
+            out.document(&String::from_utf8_lossy(&script))
         }
     }
 }

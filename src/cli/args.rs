@@ -3,13 +3,19 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{Context, config::Settings, failure::Failure, resolve};
+use super::{
+    Context,
+    config::{self, Settings, Span},
+    failure::Failure,
+    resolve,
+};
 use crate::api::pb;
 
 /// How long a point is kept.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Keep {
-    /// Remove it by itself after this time (RFC 3339), and nothing automatic before
+    /// Remove it by itself after this time (RFC 3339, or from now on, such as 30d), and nothing automatic
+    /// before
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(super) keep_until: Option<prost_types::Timestamp>,
     /// Put it on hold: nothing removes it until `--release`
@@ -17,10 +23,14 @@ pub(super) struct Keep {
     pub(super) hold: bool,
 }
 
-/// Reads a time.
+/// Reads a time, or how long it is until then.
 fn moment(text: &str) -> Result<prost_types::Timestamp, String> {
-    text.parse()
-        .map_err(|_| "is not a time such as 2027-01-31T00:00:00Z".to_owned())
+    if let Ok(span) = text.parse::<Span>() {
+        return config::in_future(span).ok_or_else(|| "is too far away".to_owned());
+    }
+    text.parse().map_err(|_| {
+        "is neither a time such as 2027-01-31T00:00:00Z nor one from now on such as 30d".to_owned()
+    })
 }
 
 /// Where something is.

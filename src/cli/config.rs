@@ -1,7 +1,13 @@
 //! Where the client gets its settings from: flags, then the environment, then a file, then defaults;
 //! the only place of the client that reads the surroundings, and it may not know what they are for.
 
-use std::{env, fmt, fs, io::Read as _, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    env, fmt, fs,
+    io::Read as _,
+    path::PathBuf,
+    str::FromStr,
+    time::{Duration, SystemTime},
+};
 
 use clap::{Args, ValueEnum};
 use figment::{
@@ -60,6 +66,13 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "FILE")]
     #[serde(skip)]
     config: Option<PathBuf>,
+}
+
+impl Flags {
+    /// The form of the answers, where a flag names it.
+    pub(super) fn output(&self) -> Option<Output> {
+        self.output
+    }
 }
 
 /// The settings in force.
@@ -127,8 +140,10 @@ pub const VARIABLES: [&str; 11] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Output {
-    /// For people
+    /// For people, as wide as the terminal
     Table,
+    /// The same with every column, however wide
+    Wide,
     /// One document in proto3 JSON; a list is an array, a stream one document a line
     Json,
     /// The same in YAML
@@ -180,6 +195,11 @@ fn variable(name: &str) -> Option<PathBuf> {
 /// A word that nobody used before, by which the service recognises a repeated request.
 pub(super) fn new_request_id() -> String {
     uuid::Uuid::new_v4().to_string()
+}
+
+/// The time when so much of it has passed, as this machine's clock tells it.
+pub(super) fn in_future(span: Span) -> Option<prost_types::Timestamp> {
+    SystemTime::now().checked_add(span.0).map(Into::into)
 }
 
 /// The bytes of a file, or of standard input for `-`.

@@ -1,11 +1,13 @@
 //! What can go wrong for the one who runs a command, how it reads, and the exit code of each;
 //! it may not know what was being done beyond its name.
 
-use std::{fmt::Write as _, process::ExitCode};
+use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
 
+use serde::Serialize;
 use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
+use tonic_types::{ErrorDetails, StatusExt as _};
 
+use super::json;
 use crate::api::pb;
 
 /// Why a command did not do what it should.
@@ -180,6 +182,144 @@ impl Failure {
     }
 }
 
+/// A failure as a program reads it.
+#[derive(Debug, Default, Serialize)]
+struct Document<'f> {
+    /// What went wrong, in a sentence.
+    error: String,
+    /// The stable word for it, as on `docs/errors.md`.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reason: &'f str,
+    /// The status of gRPC, where the service answered.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    status: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    guidance: &'f str,
+    /// The fields or preconditions that it is about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    violations: Vec<Violation<'f>>,
+    /// What else the service knows, such as the fault of a cloud.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    details: BTreeMap<&'f str, &'f str>,
+    /// The id that the request had in OpenStack.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    request_id: &'f str,
+    /// Seconds after which it may be tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<f32>,
+    /// What else is worth knowing.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    note: &'f str,
+    /// The exit code of the command.
+    exit: u8,
+}
+
+/// One thing that a refusal is about.
+#[derive(Debug, Serialize)]
+struct Violation<'f> {
+    field: &'f str,
+    description: &'f str,
+}
+
+impl Failure {
+    /// What a program reads, in one line of JSON; nothing when there is nothing to say.
+    pub fn document(&self) -> Option<String> {
+        let error = |message: &str| Document {
+            error: message.to_owned(),
+            exit: self.exit().code(),
+            ..Document::default()
+        };
+        let line = |document: Document<'_>| json::line(&document).ok();
+        let text = match self {
+            Self::Refused { status, remark } => {
+                let details = status.get_error_details();
+                line(refused(
+                    status,
+                    &details,
+                    error(status.message()),
+                    remark.as_deref(),
+                ))
+            }
+            Self::Unreachable { message, guidance } => line(Document {
+                reason: "UNREACHABLE",
+                guidance,
+                ..error(message)
+            }),
+            Self::Erred {
+                subject,
+                error: why,
+            } => line(Document {
+                reason: &why.reason,
+                guidance: &why.guidance,
+                request_id: &why.request_id,
+                ..error(&format!("{subject} failed: {}", why.message))
+            }),
+            Self::Usage(message)
+            | Self::NotFound(message)
+            | Self::Conflict(message)
+            | Self::Local(message) => line(error(message)),
+            Self::Interrupted(message) if message.is_empty() => None,
+            Self::Interrupted(message) => line(error(message)),
+            Self::ReaderGone => None,
+        };
+        text.map(|text| text.trim_end().to_owned())
+    }
+}
+
+fn refused<'f>(
+    status: &Status,
+    details: &'f ErrorDetails,
+    mut document: Document<'f>,
+    remark: Option<&'f str>,
+) -> Document<'f> {
+    document.status = format!("{:?}", status.code());
+    document.note = remark.unwrap_or_default();
+    let mut about = |field: &'f str, description: &'f str| {
+        document.violations.push(Violation { field, description });
+    };
+    for one in details
+        .bad_request()
+        .into_iter()
+        .flat_map(|all| &all.field_violations)
+    {
+        about(&one.field, &one.description);
+    }
+    for one in details
+        .precondition_failure()
+        .into_iter()
+        .flat_map(|all| &all.violations)
+    {
+        about(&one.subject, &one.description);
+    }
+    for one in details
+        .quota_failure()
+        .into_iter()
+        .flat_map(|all| &all.violations)
+    {
+        about(&one.subject, &one.description);
+    }
+    let delay = details.retry_info().and_then(|info| info.retry_delay);
+    document.retry_after = delay.map(|delay| delay.as_secs_f32());
+    if let Some(info) = details.error_info() {
+        document.reason = &info.reason;
+        for (key, value) in info
+            .metadata
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+        {
+            match key {
+                "guidance" => document.guidance = value,
+                "request_id" => document.request_id = value,
+                _ => {
+                    document.details.insert(key, value);
+                }
+            }
+        }
+    }
+    document
+}
+
 fn exit_of(code: Code) -> Exit {
     match code {
         Code::Ok => Exit::Done,
@@ -277,8 +417,6 @@ fn operation_error(subject: &str, error: &pb::OperationError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tonic_types::ErrorDetails;
-
     use super::*;
 
     #[test]

@@ -1,12 +1,12 @@
 //! Messages as proto3 JSON and as YAML of the same shape; it may not know what they mean.
 
-use std::sync::OnceLock;
+use std::{fmt::Write as _, sync::OnceLock};
 
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use serde::{Serialize, Serializer};
 
-use super::failure::Failure;
+use super::{failure::Failure, out::is_obeyed};
 use crate::api::pb;
 
 /// A message that knows what it is called, ready to be serialised.
@@ -37,20 +37,40 @@ impl Serialize for Document {
 /// JSON over several lines.
 pub(super) fn pretty(value: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string_pretty(value)
-        .map(|text| text + "\n")
+        .map(|text| escaped(&text) + "\n")
         .map_err(|error| Failure::Local(format!("writing JSON: {error}")))
 }
 
 /// JSON in one line.
 pub(super) fn line(value: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string(value)
-        .map(|text| text + "\n")
+        .map(|text| escaped(&text) + "\n")
         .map_err(|error| Failure::Local(format!("writing JSON: {error}")))
+}
+
+/// JSON of the same value in which no character is left that a terminal would obey: they are all within
+/// strings, where JSON has an escape for each.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for one in json.chars() {
+        if one != '\n' && is_obeyed(one) {
+            let _written = write!(text, "\\u{:04x}", u32::from(one));
+        } else {
+            text.push(one);
+        }
+    }
+    text
 }
 
 /// YAML.
 pub(super) fn yaml(value: &impl Serialize) -> Result<String, Failure> {
-    serde_norway::to_string(value).map_err(|error| Failure::Local(format!("writing YAML: {error}")))
+    let text = serde_norway::to_string(value)
+        .map_err(|error| Failure::Local(format!("writing YAML: {error}")))?;
+    if !text.contains(|one| one != '\n' && is_obeyed(one)) {
+        return Ok(text);
+    }
+    // YAML writes such a character as it is where it is no control; JSON, which is YAML too, need not.
+    pretty(value)
 }
 
 fn pool() -> Result<&'static DescriptorPool, Failure> {
@@ -63,6 +83,16 @@ fn pool() -> Result<&'static DescriptorPool, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_document_has_a_character_that_a_terminal_obeys() {
+        let name = "a\u{1b}[2J\u{202e}\u{9b}\u{2028}";
+        for text in [pretty(&name), line(&name), yaml(&name)] {
+            let text = text.unwrap();
+            assert!(!text.trim_end().contains(is_obeyed), "{text:?}");
+            assert_eq!(serde_norway::from_str::<String>(&text).unwrap(), name);
+        }
+    }
 
     #[test]
     fn json_follows_the_proto3_mapping() {

@@ -98,7 +98,11 @@ pub async fn run(verb: Verb, out: &mut Out) -> Result<(), Failure> {
 }
 
 fn open(flags: Flags, out: &mut Out) -> Result<Context<'_>, Failure> {
+    if let Some(output) = flags.output() {
+        out.speak(output);
+    }
     let settings = config::load(flags)?;
+    out.speak(settings.output);
     let client = Client::new(&settings)?;
     Ok(Context {
         settings,

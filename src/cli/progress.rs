@@ -5,7 +5,13 @@ use std::{collections::HashMap, time::Duration};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::{config::Output, failure::Failure, follow::Watcher, out::Out, present, shown};
+use super::{
+    config::Output,
+    failure::Failure,
+    follow::Watcher,
+    out::{Out, visible_line},
+    present, shown,
+};
 use crate::api::pb;
 
 /// The line of the whole work.
@@ -121,13 +127,17 @@ impl Bars {
         let all = MultiProgress::new();
         let whole = all.add(ProgressBar::new(0));
         whole.set_style(style(WHOLE));
-        whole.set_prefix(title.to_owned());
+        whole.set_prefix(visible_line(title).into_owned());
         whole.enable_steady_tick(TICK);
         Self {
             all,
             whole,
             volumes: HashMap::new(),
         }
+    }
+
+    fn message(&self, text: &str) {
+        self.whole.set_message(visible_line(text).into_owned());
     }
 
     fn volume(&mut self, volume: &pb::VolumeProgress) {
@@ -145,8 +155,8 @@ impl Bars {
         } else {
             &volume.volume_name
         };
-        line.set_prefix(format!("{name} ({} GiB)", volume.size_gib));
-        line.set_message(volume.status.clone());
+        line.set_prefix(format!("{} ({} GiB)", visible_line(name), volume.size_gib));
+        line.set_message(visible_line(&volume.status).into_owned());
         if volume.failed {
             line.set_style(style(VOLUME_FAILED));
         } else if volume.done && !line.is_finished() {
@@ -160,7 +170,7 @@ impl Bars {
 
 impl Watcher for Bars {
     fn event(&mut self, event: &pb::Event) -> Result<(), Failure> {
-        self.whole.set_message(event.runtime_state.clone());
+        self.message(&event.runtime_state);
         if event.state() == pb::State::Erred {
             self.whole.set_style(style(WHOLE_FAILED));
         }
@@ -172,7 +182,7 @@ impl Watcher for Bars {
         self.whole
             .set_position(u64::try_from(progress.effects_done).unwrap_or(0));
         if !progress.waiting.is_empty() {
-            self.whole.set_message(format!(
+            self.message(&format!(
                 "{}, waiting: {}",
                 event.runtime_state, progress.waiting
             ));
@@ -184,8 +194,7 @@ impl Watcher for Bars {
     }
 
     fn trouble(&mut self, why: &str) {
-        self.whole
-            .set_message(format!("waiting for the service: {why}"));
+        self.message(&format!("waiting for the service: {why}"));
     }
 
     fn end(&mut self) {

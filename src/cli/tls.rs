@@ -31,7 +31,25 @@ pub(super) fn encrypted(endpoint: Endpoint, settings: &Settings) -> Result<Endpo
 /// has no part in it.
 pub(super) fn guidance(address: &str, text: &str) -> Option<&'static str> {
     // The text is all that is left of the cause when it has gone through HTTP/2.
-    if text.to_lowercase().contains("certificate") {
+    let said = text.to_lowercase();
+    if said.contains("expired") {
+        return Some(
+            "the service's certificate is past its time, or the clock of this machine is wrong: renew the \
+             certificate there",
+        );
+    }
+    if said.contains("not valid yet") || said.contains("notvalidyet") {
+        return Some(
+            "the service's certificate is of a time to come, or the clock of this machine is wrong",
+        );
+    }
+    if said.contains("not valid for name") || said.contains("notvalidforname") {
+        return Some(
+            "the service's certificate is for another name: write one of its names in the address, or make one \
+             for this name",
+        );
+    }
+    if said.contains("certificate") {
         return Some(
             "name the authority of the service's certificate with --cacert, and your own certificate \
              with --client-cert and --client-key if it asks for one",
@@ -40,10 +58,15 @@ pub(super) fn guidance(address: &str, text: &str) -> Option<&'static str> {
     if text.contains("InvalidContentType") {
         return Some("this service does not encrypt: write http:// in its address");
     }
+    // To one that encrypts, what comes without encryption is no sense, and its answer none to us.
+    let no_sense = ["frame with invalid size", "http2 error", "corrupt"];
+    if address.starts_with("http://") && no_sense.iter().any(|word| said.contains(word)) {
+        return Some("this service encrypts, or is none of ours: write https:// in its address");
+    }
     // A service that refuses a caller's certificate may hang up before the caller can read why.
     let hung_up = ["closed", "reset", "broken pipe"]
         .iter()
-        .any(|word| text.to_lowercase().contains(word));
+        .any(|word| said.contains(word));
     if hung_up && address.starts_with("https://") {
         return Some(
             "if the service asks its callers for a certificate, name yours with --client-cert and \

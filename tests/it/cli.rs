@@ -91,12 +91,19 @@ async fn work_that_fails_ends_with_its_reason() {
     assert_eq!(answer.code, 1, "{answer:?}");
     let restoration: serde_json::Value = serde_json::from_str(&answer.stdout).expect("JSON");
     assert_eq!(restoration["state"], "STATE_ERRED");
-    assert!(
-        answer.stderr.contains("quota of instances is short"),
-        "{answer:?}"
-    );
-    assert!(answer.stderr.contains("what to do: "), "{answer:?}");
-    assert!(answer.stderr.contains("reason: "), "{answer:?}");
+    let failure: serde_json::Value = serde_json::from_str(&answer.stderr).expect("JSON");
+    let why = failure["error"].as_str().expect("a text");
+    assert!(why.contains("quota of instances is short"), "{failure}");
+    assert!(!failure["guidance"].as_str().expect("a text").is_empty());
+    assert_eq!(failure["reason"], "QUOTA_SHORT", "{failure}");
+
+    let id = restoration["id"].as_str().expect("an id");
+    let again = format!("restoration watch {id} --until-settled -q");
+    let answer = stage.run(&again).await;
+    assert_eq!(answer.code, 1, "{answer:?}");
+    for words in ["quota of instances is short", "what to do: ", "reason: "] {
+        assert!(answer.stderr.contains(words), "{words}: {answer:?}");
+    }
 }
 
 #[tokio::test]

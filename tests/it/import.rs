@@ -194,7 +194,12 @@ fn the_command_takes_in_what_it_can_and_names_the_rest() {
         again.contains("took in 0 DR backups and 0 schedules; 0 and 1 were there"),
         "{again}"
     );
-    let (code, _, trouble) = run("nowhere", &[]);
-    assert_ne!(code, Some(0));
-    assert!(trouble.contains("nowhere"), "{trouble}");
+    for more in [&[][..], &["--dry-run"]] {
+        let (code, _, trouble) = run("nowhere", more);
+        assert_eq!(code, Some(4), "{more:?}: {trouble}");
+        assert!(
+            trouble.contains("`nowhere` is not a configured cloud"),
+            "{trouble}"
+        );
+    }
 }

@@ -23,6 +23,7 @@ mod journey;
 #[path = "../simulation/judge.rs"]
 mod judge;
 mod kill;
+mod mistakes;
 mod orphans;
 mod outage;
 mod postgres;

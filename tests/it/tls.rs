@@ -58,7 +58,14 @@ impl Authority {
 
     /// A paper for a name or an address.
     fn paper(&self, name: &str) -> Paper {
-        let params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+        self.paper_until(name, 2049)
+    }
+
+    /// The same, good until the end of a year.
+    fn paper_until(&self, name: &str, year: i32) -> Paper {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(year, 12, 31);
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("signed");
         Paper { certificate, key }
@@ -362,6 +369,26 @@ async fn an_address_that_encrypts_at_one_end_only_is_told_so() {
         .run(&format!("backup list --address {address}"))
         .await;
     assert_eq!(answer.code, 5, "{answer:?}");
+    assert!(answer.stderr.contains("write https://"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_past_its_time_or_for_another_name_is_told_as_that() {
+    for (name, year, told) in [
+        ("127.0.0.1", 2024, "is past its time"),
+        ("elsewhere.example", 2049, "is for another name"),
+    ] {
+        let desk = Desk::new();
+        let paper = desk.authority.paper_until(name, year);
+        desk.write("own.pem", &paper.certificate.pem());
+        desk.write("own.key", &paper.key.serialize_pem());
+        let stage = Stage::set_with(Times::instant(), encrypting(&desk)).await;
+        let line = format!("backup list --cacert {}", text(&desk.path("authority.pem")));
+        let answer = stage.run(&line).await;
+        assert_eq!(answer.code, 5, "{answer:?}");
+        assert!(answer.stderr.contains(told), "{answer:?}");
+        assert!(!answer.stderr.contains("--cacert"), "{answer:?}");
+    }
 }
 
 #[tokio::test]
