@@ -70,9 +70,9 @@ impl EffectRuntime {
         }
     }
 
-    /// The cloud tells of it now.
-    pub(super) fn sighted(&mut self, now: Instant) {
-        self.sight = Some(now);
+    /// The cloud told of it, by a look that began then.
+    pub(super) fn sighted(&mut self, began: Instant) {
+        self.sight = Some(began);
     }
 
     /// Nobody looked for a while: what was seen before is history.
@@ -80,9 +80,11 @@ impl EffectRuntime {
         self.sight = None;
     }
 
-    fn is_fresh(&self, age: Duration, now: Instant) -> bool {
-        self.sight
-            .is_some_and(|sight| now.saturating_duration_since(sight) <= age)
+    fn is_fresh(&self, age: Duration, decided: Option<Instant>, now: Instant) -> bool {
+        let (Some(sight), Some(decided)) = (self.sight, decided) else {
+            return false;
+        };
+        sight >= decided && now.saturating_duration_since(sight) <= age
     }
 
     fn entered(&mut self, now: Instant) {
@@ -110,18 +112,20 @@ impl EffectRuntime {
 }
 
 /// Whether the cloud has to be asked what became of it before anything is destroyed on its account: what
-/// was asked for may be there, or may have come to its end, since `age` ago.
+/// was asked for may be there, or may have come to its end. Only a look that began after it was `decided` to
+/// destroy tells, and one that is no older than `age`.
 pub(super) fn is_unseen(
     effect: &Effect,
     runtime: &EffectRuntime,
     age: Duration,
+    decided: Option<Instant>,
     now: Instant,
 ) -> bool {
     match effect.request.kind() {
         EffectKind::Apply | EffectKind::Read | EffectKind::Drop(_) => false,
         EffectKind::Make(_) | EffectKind::Import | EffectKind::RestoreInto => match effect.state {
             EffectState::Requested => runtime.doubt.is_some(),
-            EffectState::Accepted => !runtime.is_fresh(age, now),
+            EffectState::Accepted => !runtime.is_fresh(age, decided, now),
             EffectState::Done
             | EffectState::Failed
             | EffectState::Dropping

@@ -41,7 +41,12 @@ use crate::{
 enum CallResult {
     Answered(OperationId, EffectKey, Result<Answer, Fault>),
     Deleted(OperationId, EffectKey, Result<(), Fault>),
-    Confirmed(OperationId, EffectKey, Result<Option<Sighting>, Fault>),
+    Confirmed(
+        OperationId,
+        EffectKey,
+        Instant,
+        Result<Option<Sighting>, Fault>,
+    ),
     Listed(Tenant, ThingKind, Instant, Result<Vec<Sighting>, Fault>),
     CopyDeleted(OperationId, EffectKey, Thing, Result<(), Fault>),
 }
@@ -72,10 +77,28 @@ struct Memory {
     active: HashMap<OperationId, ActiveOperation>,
     lists: Lists,
     calls: FuturesUnordered<Call>,
-    /// When the last turn was, by the clock and by what the machine itself counts.
-    last: Option<(Timestamp, Instant)>,
+    last: Option<LastTurn>,
     /// Those that are left alone, each until then.
     aside: HashMap<OperationId, Instant>,
+}
+
+/// When the last turn was.
+#[derive(Clone, Copy)]
+struct LastTurn {
+    /// By the clock, which runs on while the machine stands still, and jumps when it is set.
+    time: Timestamp,
+    /// By what the machine itself counts, which does neither.
+    counted: Instant,
+    /// When the next was to be at the latest.
+    wake: Instant,
+}
+
+impl LastTurn {
+    /// How long nobody worked until now, beyond the time in which nothing was to be done.
+    fn unattended(&self, time: Timestamp, now: Instant) -> Duration {
+        let idle = self.wake.min(now).saturating_duration_since(self.counted);
+        time.since(self.time).saturating_sub(idle)
+    }
 }
 
 impl Runner {
@@ -320,21 +343,25 @@ impl Runner {
         let opens = clouds.filter_map(|cloud| gate.closed_until(cloud)).min();
         let wake = opens.map_or(wake, |opens| wake.min(opens));
         // What is due already was not admitted now; the pause keeps a closed cloud from a busy loop.
-        Ok(wake.max(now + settings.observe_min / 10))
+        let wake = wake.max(now + settings.observe_min / 10);
+        memory.last = Some(LastTurn {
+            time,
+            counted: now,
+            wake,
+        });
+        Ok(wake)
     }
 
-    /// Time in which nobody worked counts for no deadline.
+    /// Time in which nobody worked counts for no deadline: the machine or this process stood still, the lease
+    /// was lost, the store did not answer, or the clock was set.
     fn heed_gap(&self, memory: &mut Memory, time: Timestamp, now: Instant) {
-        // The clock runs on while the machine stands still, and jumps when it is set; what the machine
-        // counts does neither. A lane without work is let go, so its last turn may be long ago.
-        if let Some((last, counted)) = memory.last.replace((time, now)) {
-            let worked = now.saturating_duration_since(counted);
-            let gap = time.since(last).saturating_sub(worked);
-            if gap > self.shared.settings.lease {
-                tracing::warn!(tenant = %self.lane.tenant, ?gap, "nobody worked for a while, or the clock was set; that counts for no deadline");
-                for active in memory.active.values_mut() {
-                    active.stood_still(gap, time);
-                }
+        // A lane without work is let go, so its last turn may be long ago.
+        let Some(last) = memory.last else { return };
+        let gap = last.unattended(time, now);
+        if gap > self.shared.settings.lease {
+            tracing::warn!(tenant = %self.lane.tenant, ?gap, "nobody worked for a while, or the clock was set; that counts for no deadline");
+            for active in memory.active.values_mut() {
+                active.stood_still(gap, time);
             }
         }
     }
@@ -419,8 +446,9 @@ impl Runner {
                 };
                 Some(self.guarded(async move {
                     let _permit = gate.pass(&tenant, asked, false).await;
+                    let began = Instant::now();
                     let answer = cloud.thing_get(&tenant, &thing).await;
-                    CallResult::Confirmed(id, key, answer)
+                    CallResult::Confirmed(id, key, began, answer)
                 }))
             }
         }
@@ -480,14 +508,14 @@ impl Runner {
                     act::deleted(effect, runtime, answer, settings, now);
                 });
             }
-            CallResult::Confirmed(id, key, answer) => {
+            CallResult::Confirmed(id, key, began, answer) => {
                 let Some(active) = memory.active.get_mut(&id) else {
                     return;
                 };
                 self.report(active, &key, answer.as_ref().err(), now);
                 active.change(&key, time, |effect, runtime| {
                     if let Ok(sighting) = answer {
-                        observe::confirmed(effect, runtime, sighting.as_ref(), now);
+                        observe::confirmed(effect, runtime, sighting.as_ref(), began, now);
                     } else {
                         runtime.under_way = false;
                         runtime.not_before = Some(now + settings.retry_first);
@@ -580,6 +608,39 @@ impl Runner {
             let kind = effect.request.kind();
             let expected = kind == EffectKind::Import || fault.may_pass();
             tracing::debug!(operation = %active.operation.id, %key, %fault, expected, "a cloud refused or did not answer");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn whatever_stood_still_is_told_apart_from_a_wait() {
+        let (time, counted) = (Timestamp(0), Instant::now());
+        let last = LastTurn {
+            time,
+            counted,
+            wake: counted + 10 * SECOND,
+        };
+        for (what, clock, machine, wanted) in [
+            ("an event came before its time", 3, 3, 0),
+            ("the wait was over", 10, 10, 0),
+            ("the machine slept", 100, 3, 97),
+            ("the clock was set", 3600, 10, 3590),
+            (
+                "the process was stopped, or the store did not answer",
+                40,
+                40,
+                30,
+            ),
+            ("the clock was set back", 0, 10, 0),
+        ] {
+            let gap = last.unattended(time.after(clock * SECOND), counted + machine * SECOND);
+            assert_eq!(gap, wanted * SECOND, "{what}");
         }
     }
 }

@@ -150,7 +150,7 @@ pub(super) fn seen(
                         if matches!(effect.request.kind(), EffectKind::Make(_)) {
                             effect.cloud_id = Some(sighting.thing.id.clone());
                         }
-                        judged(effect, runtime, sighting, now);
+                        judged(effect, runtime, sighting, listing.started, now);
                     }
                     None => runtime.missing = true,
                 }
@@ -172,6 +172,7 @@ pub(super) fn confirmed(
     effect: &mut Effect,
     runtime: &mut EffectRuntime,
     sighting: Option<&Sighting>,
+    began: Instant,
     now: Instant,
 ) {
     runtime.under_way = false;
@@ -180,7 +181,7 @@ pub(super) fn confirmed(
         return;
     }
     match sighting {
-        Some(sighting) => judged(effect, runtime, sighting, now),
+        Some(sighting) => judged(effect, runtime, sighting, began, now),
         None => broken(
             effect,
             runtime,
@@ -191,8 +192,14 @@ pub(super) fn confirmed(
 }
 
 /// Judges a thing that was accepted.
-fn judged(effect: &mut Effect, runtime: &mut EffectRuntime, sighting: &Sighting, now: Instant) {
-    runtime.sighted(now);
+fn judged(
+    effect: &mut Effect,
+    runtime: &mut EffectRuntime,
+    sighting: &Sighting,
+    began: Instant,
+    now: Instant,
+) {
+    runtime.sighted(began);
     effect.status = Some(sighting.status.clone());
     match sighting.verdict() {
         // Nobody is left to wonder why nothing moves.
@@ -249,7 +256,7 @@ fn doubted(
         [sighting] => {
             effect.cloud_id = Some(sighting.thing.id.clone());
             enter(effect, runtime, EffectState::Accepted, now);
-            judged(effect, runtime, sighting, now);
+            judged(effect, runtime, sighting, listing.started, now);
             Vec::new()
         }
         // The oldest is ours. It is adopted when the copies are gone, so that a crash in between
@@ -289,7 +296,7 @@ fn fill_doubted(
                 enter(effect, runtime, EffectState::Accepted, now);
                 effect.status = Some(volume.status.clone());
             }
-            Readiness::Broken => judged(effect, runtime, volume, now),
+            Readiness::Broken => judged(effect, runtime, volume, listing.started, now),
         },
     }
 }

@@ -358,9 +358,9 @@ fn what_a_list_does_not_show_is_asked_for_by_id_before_it_counts_as_vanished() {
     );
     let (mut lagging, mut its) = (volume.clone(), runtime.clone());
     let there = sighting(ThingKind::Volume, "v", NAME, "available");
-    observe::confirmed(&mut lagging, &mut its, Some(&there), watch.0);
+    observe::confirmed(&mut lagging, &mut its, Some(&there), watch.0, watch.0);
     assert_eq!(lagging.state, EffectState::Done, "the list was behind");
-    observe::confirmed(&mut volume, &mut runtime, None, watch.0);
+    observe::confirmed(&mut volume, &mut runtime, None, watch.0, watch.0);
     assert_eq!(volume.state, EffectState::Failed);
     assert!(volume.fault.unwrap().message.contains("vanished"));
 }
@@ -592,4 +592,47 @@ fn a_copy_that_somebody_uses_is_left_and_the_oldest_is_adopted() {
     let seen = observe::seen(&mut volume, &mut runtime, &list, &settings, watch.0);
     assert_eq!(seen.copies, []);
     assert_eq!((volume.id(), volume.state), ("old", EffectState::Done));
+}
+
+#[test]
+fn only_a_look_that_began_after_the_decision_tells_what_may_be_destroyed() {
+    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (mut volume, mut runtime) = (make_volume(), EffectRuntime::fresh(watch.0));
+    act::answered(
+        &mut volume,
+        &mut runtime,
+        Ok(taken("v")),
+        &settings,
+        watch.after(1),
+    );
+    let creating = || vec![sighting(ThingKind::Volume, "v", NAME, "creating")];
+    let begun_before = watch.after(5);
+    let decided = watch.after(5);
+    let unseen = |volume: &Effect, runtime: &EffectRuntime, decided, now| {
+        act::is_unseen(volume, runtime, settings.sight_age, decided, now)
+    };
+    assert!(
+        unseen(&volume, &runtime, None, decided),
+        "nothing is decided yet"
+    );
+    let before = listing(ThingKind::Volume, begun_before, creating());
+    observe::seen(
+        &mut volume,
+        &mut runtime,
+        &before,
+        &settings,
+        watch.after(5),
+    );
+    assert!(
+        unseen(&volume, &runtime, Some(decided), watch.0),
+        "the answer came after it, the look began before it"
+    );
+    let after = listing(ThingKind::Volume, watch.after(1), creating());
+    observe::seen(&mut volume, &mut runtime, &after, &settings, watch.after(5));
+    assert!(!unseen(&volume, &runtime, Some(decided), watch.0));
+    let later = watch.0 + settings.sight_age * 2;
+    assert!(
+        unseen(&volume, &runtime, Some(decided), later),
+        "it grew old meanwhile"
+    );
 }

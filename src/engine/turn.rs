@@ -56,8 +56,9 @@ pub(super) struct ActiveOperation {
     ending: Ending,
     /// How long nobody worked at it differs from the store.
     idled: bool,
-    /// No request leaves: what was asked for before is looked at first.
-    looks_only: bool,
+    /// Since when its planner would give up, if it would: no request leaves, and what was asked for before is
+    /// looked at first.
+    decided: Option<Instant>,
 }
 
 /// What an operation waits for when nothing is to be done about it.
@@ -90,6 +91,8 @@ impl WaitPlan {
 impl ActiveOperation {
     /// An operation as it was loaded: whatever was asked may have left and worked.
     pub(super) fn load(open: OpenOperation, time: Timestamp, now: Instant) -> Self {
+        let mut open = open;
+        undecided(&mut open.ledger);
         let runtimes = open
             .ledger
             .iter()
@@ -114,7 +117,7 @@ impl ActiveOperation {
             standstill: None,
             ending: Ending::Open,
             idled: false,
-            looks_only: false,
+            decided: None,
         }
     }
 
@@ -268,9 +271,9 @@ impl ActiveOperation {
     /// The effects whose rows are history.
     fn unseen(&self, settings: &Settings, now: Instant) -> BTreeSet<EffectKey> {
         let unseen = self.ledger.iter().filter(|effect| {
-            self.runtimes
-                .get(&effect.key)
-                .is_some_and(|runtime| act::is_unseen(effect, runtime, settings.sight_age, now))
+            self.runtimes.get(&effect.key).is_some_and(|runtime| {
+                act::is_unseen(effect, runtime, settings.sight_age, self.decided, now)
+            })
         });
         unseen.map(|effect| effect.key.clone()).collect()
     }
@@ -353,7 +356,7 @@ impl ActiveOperation {
             }
         }
         self.ending = ending;
-        self.looks_only = looks_only;
+        self.decided = looks_only.then(|| self.decided.unwrap_or(now));
         self.again = again;
         self.tell(report, time);
     }
@@ -474,7 +477,12 @@ impl ActiveOperation {
                     wait_plan.wakes(later);
                     continue;
                 }
-                NextStep::List(list) => {
+                NextStep::List(mut list) => {
+                    if let Some(decided) = self.decided {
+                        list.from = list.from.max(decided);
+                        // Whoever decides waits for nothing but this look.
+                        list.since = list.since.max(decided);
+                    }
                     wait_plan.wants(list);
                     continue;
                 }
@@ -485,7 +493,7 @@ impl ActiveOperation {
                     });
                     continue;
                 }
-                NextStep::Call(Outbound::Send) if self.looks_only => continue,
+                NextStep::Call(Outbound::Send) if self.decided.is_some() => continue,
                 NextStep::Call(outbound) => outbound,
             };
             only_waits = false;
@@ -555,6 +563,25 @@ impl ActiveOperation {
             idle: std::mem::take(&mut self.idled).then_some(self.operation.idle),
             ending: self.ending.clone(),
         })
+    }
+}
+
+/// A server that was to go is looked at and decided upon anew: what spoke against it may have been mended while
+/// nobody worked here, or what it was waited for has come. Where its deletion was asked for already, the look
+/// tells that it is gone.
+fn undecided(ledger: &mut Ledger) {
+    let to_go = |effect: &&Effect| {
+        effect.state == EffectState::Dropping
+            && effect.cloud_id.is_some()
+            && effect.request.kind() == EffectKind::Make(ThingKind::Server)
+    };
+    let undone: Vec<Effect> = ledger.iter().filter(to_go).cloned().collect();
+    for effect in undone {
+        ledger.put(Effect {
+            state: EffectState::Accepted,
+            fault: None,
+            ..effect
+        });
     }
 }
 
