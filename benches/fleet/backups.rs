@@ -6,7 +6,7 @@ use drbackup::{
     domain::{
         capture::Capture,
         decision::{Detail, Ending, Report},
-        effect::{Disposal, Effect, EffectState, Request},
+        effect::{Disposal, Effect, EffectState, Make, Request},
         id::{
             CloudName, EffectKey, FlavorId, NetworkId, OperationId, PointId, PointKind, ProjectId,
             ResourceId, SecurityGroupId, ServerId, SubnetId, Tenant, VolumeBackupId, VolumeId,
@@ -113,12 +113,12 @@ pub(crate) fn effect(operation: &Operation, ordinal: u32) -> Effect {
         key,
         ordinal,
         tenant: operation.tenant.clone(),
-        request: Request::MakeVolumeBackup {
+        request: Request::Make(Make::VolumeBackup {
             volume: VolumeId::new(Uuid::now_v7().to_string()),
             snapshot: None,
             description: "nightly".to_owned(),
             incremental: false,
-        },
+        }),
         disposal: Disposal::Product,
         state: EffectState::Requested,
         cloud_id: None,

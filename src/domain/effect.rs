@@ -19,9 +19,12 @@ use super::{
 };
 
 pub use self::{
-    fact::Fact,
-    request::{EffectKind, Request},
-    server_plan::{Disk, FixedWish, PortSetting, ServerPlan, ServerSetting, SubPort},
+    fact::{Captured, Fact, Found, Parents, PortAddresses, Presence},
+    request::{Apply, EffectKind, Make, Read, Request},
+    server_plan::{
+        Disk, FixedWish, NewPort, NewTrunk, NewVolume, PortSetting, ServerPlan, ServerSetting,
+        SubPort, VolumeSettings,
+    },
 };
 
 /// What becomes of the thing that an effect made.
@@ -132,42 +135,19 @@ impl Effect {
         self.thing()
     }
 
+    /// What it brought to light, where that is of this type.
+    pub fn found<T: Found>(&self) -> Option<&T> {
+        self.fact.as_ref().and_then(T::of)
+    }
+
     /// The sighting of what became ready.
     pub fn seen(&self) -> Option<&Sighting> {
-        match &self.fact {
-            Some(Fact::Seen(sighting)) => Some(sighting),
-            Some(
-                Fact::Instance(_)
-                | Fact::Record(_)
-                | Fact::Parents { .. }
-                | Fact::Inventory(_)
-                | Fact::Captured { .. }
-                | Fact::Presence { .. }
-                | Fact::Allowance(_)
-                | Fact::Port { .. }
-                | Fact::Server(_),
-            )
-            | None => None,
-        }
+        self.found()
     }
 
     /// The record that was exported.
     pub fn exported(&self) -> Option<&Exported> {
-        match &self.fact {
-            Some(Fact::Record(exported)) => Some(exported),
-            Some(
-                Fact::Instance(_)
-                | Fact::Parents { .. }
-                | Fact::Inventory(_)
-                | Fact::Captured { .. }
-                | Fact::Presence { .. }
-                | Fact::Seen(_)
-                | Fact::Allowance(_)
-                | Fact::Port { .. }
-                | Fact::Server(_),
-            )
-            | None => None,
-        }
+        self.found()
     }
 
     /// The id of what it made, for the effects that build on it; empty only before it is `Done`.

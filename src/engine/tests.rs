@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{
-        effect::{Disposal, Effect, EffectState, Request},
+        effect::{Disposal, Effect, EffectState, Make, NewVolume, Request},
         fault::{Fault, FaultKind, Service},
         id::{CloudName, EffectKey, ProjectId, Tenant, VolumeBackupId, VolumeId},
         record::BackupRecord,
@@ -51,18 +51,18 @@ fn effect(request: Request) -> Effect {
 }
 
 fn make_volume() -> Effect {
-    effect(Request::MakeVolume {
+    effect(Request::Make(Make::Volume(NewVolume {
         size_gib: 1,
         volume_type: None,
         availability_zone: None,
         snapshot: None,
         image: None,
         description: String::new(),
-    })
+    })))
 }
 
 fn restore() -> Effect {
-    effect(Request::RestoreVolumeBackup {
+    effect(Request::RestoreInto {
         backup: VolumeBackupId::new("b"),
         backup_project: ProjectId::new("demo"),
         volume: VolumeId::new("v"),
@@ -70,7 +70,7 @@ fn restore() -> Effect {
 }
 
 fn import() -> Effect {
-    effect(Request::ImportRecord {
+    effect(Request::Import {
         backup: VolumeBackupId::new("b"),
         record: BackupRecord {
             service: "posix".to_owned(),

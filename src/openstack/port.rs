@@ -11,7 +11,7 @@ use super::{
     wire::{cut, nullable},
 };
 use crate::domain::{
-    effect::{Fact, PortSetting, Request},
+    effect::{NewPort, PortAddresses, PortSetting},
     fault::{Fault, FaultKind, Service},
     id::PortId,
     manifest::{AddressPair, DhcpOption, PortSettings},
@@ -223,29 +223,29 @@ impl Port {
 pub(super) async fn make(
     access: &Access,
     name: &str,
-    request: &Request,
-) -> Result<(String, Fact), Fault> {
+    wish: &NewPort,
+) -> Result<(String, PortAddresses), Fault> {
     let call = Call::post(
         NEUTRON,
         "ports",
         format!("create the port {name}"),
-        json!({"port": body(name, request)}),
+        json!({"port": body(name, wish)}),
     );
     let port = access.read::<One>(&call).await?.port;
     call.tells_of(name, &port.name)?;
     let addresses = port.fixed_ips.into_iter().map(|fixed| fixed.ip_address);
-    let fact = Fact::Port {
+    let addresses = PortAddresses {
         addresses: addresses.collect(),
         mac: port.mac_address,
     };
-    Ok((port.id, fact))
+    Ok((port.id, addresses))
 }
 
 /// Only what is wished for is named: naming an attribute, even with its usual value, asks for the
 /// right to set it.
-fn body(name: &str, request: &Request) -> Map<String, Value> {
+fn body(name: &str, wish: &NewPort) -> Map<String, Value> {
     let mut port = Map::new();
-    let Request::MakePort {
+    let NewPort {
         network,
         fixed,
         mac,
@@ -256,10 +256,7 @@ fn body(name: &str, request: &Request) -> Map<String, Value> {
         down,
         default_group,
         uplink_status,
-    } = request
-    else {
-        return port;
-    };
+    } = wish;
     let mut put = |key: &str, value: Value| port.insert(key.to_owned(), value);
     put("name", json!(name));
     put("network_id", json!(network));
@@ -398,9 +395,9 @@ mod tests {
     use super::*;
     use crate::domain::id::{NetworkId, SecurityGroupId};
 
-    fn request(groups: &[&str], port_security: Option<bool>, bare: bool) -> Request {
+    fn wish(groups: &[&str], port_security: Option<bool>, bare: bool) -> NewPort {
         let groups = groups.iter().map(|id| SecurityGroupId::new(*id));
-        Request::MakePort {
+        NewPort {
             network: NetworkId::new("n"),
             fixed: Vec::new(),
             mac: None,
@@ -417,7 +414,7 @@ mod tests {
     #[test]
     fn only_what_is_wished_for_is_named() {
         assert_eq!(
-            Value::Object(body("p", &request(&["g"], Some(false), false))),
+            Value::Object(body("p", &wish(&["g"], Some(false), false))),
             json!({"name": "p", "network_id": "n", "port_security_enabled": false})
         );
     }
@@ -425,18 +422,16 @@ mod tests {
     #[test]
     fn no_groups_and_no_addresses_are_said_and_not_left_to_neutron() {
         assert_eq!(
-            Value::Object(body("p", &request(&[], None, true))),
+            Value::Object(body("p", &wish(&[], None, true))),
             json!({"name": "p", "network_id": "n", "security_groups": [], "fixed_ips": []})
         );
     }
 
     #[test]
     fn a_port_follows_its_uplink_or_not_where_that_has_to_be_said() {
-        let mut wish = request(&["g"], None, false);
+        let mut wish = wish(&["g"], None, false);
         assert!(!body("p", &wish).contains_key("propagate_uplink_status"));
-        if let Request::MakePort { uplink_status, .. } = &mut wish {
-            *uplink_status = Some(false);
-        }
+        wish.uplink_status = Some(false);
         assert_eq!(body("p", &wish)["propagate_uplink_status"], json!(false));
     }
 

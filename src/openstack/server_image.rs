@@ -19,7 +19,7 @@ use super::{
 };
 use crate::domain::{
     consistency::quiesce_is_required,
-    effect::Fact,
+    effect::Captured,
     fault::{Fault, FaultKind, Service},
     id::{ServerId, Tenant},
     manifest::Properties,
@@ -132,7 +132,7 @@ pub(super) async fn captured(
     tenant: &Tenant,
     image: &str,
     server: &ServerId,
-) -> Result<Fact, Fault> {
+) -> Result<Captured, Fault> {
     let action = format!("read the image {image}");
     let call = Call::get(
         GLANCE,
@@ -160,7 +160,7 @@ pub(super) async fn captured(
         .collect();
     // Nova asks the guest of a running server only; one that has stopped meanwhile was perhaps not asked.
     let runs = server::instance(access, tenant, server).await?.status == "ACTIVE";
-    Ok(Fact::Captured {
+    Ok(Captured {
         quiesced: runs && quiesce_is_required(&properties),
         snapshots,
     })

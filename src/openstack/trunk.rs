@@ -13,7 +13,7 @@ use super::{
     wire::{cut, nullable},
 };
 use crate::domain::{
-    effect::Request,
+    effect::NewTrunk,
     fault::{Fault, Service},
     id::TrunkId,
     sighting::{Sighting, Thing, ThingKind},
@@ -175,12 +175,12 @@ pub(super) async fn list(access: &Access, call: Call) -> Result<Vec<Trunk>, Faul
 
 /// Makes a trunk; gives its id. It comes before the server: a parent port that is bound is refused where the
 /// driver cannot change its wiring any more (`can_trunk_bound_port` of ML2/OVS, Zed to 2026.1).
-pub(super) async fn make(access: &Access, name: &str, request: &Request) -> Result<String, Fault> {
+pub(super) async fn make(access: &Access, name: &str, wish: &NewTrunk) -> Result<String, Fault> {
     let call = Call::post(
         NEUTRON,
         "trunks",
         format!("create the trunk {name}"),
-        json!({ "trunk": body(name, request) }),
+        json!({ "trunk": body(name, wish) }),
     );
     let trunk = access.read::<One>(&call).await?.trunk;
     call.tells_of(name, &trunk.name)?;
@@ -188,16 +188,13 @@ pub(super) async fn make(access: &Access, name: &str, request: &Request) -> Resu
 }
 
 /// Only what is wished for is named.
-fn body(name: &str, request: &Request) -> Value {
-    let Request::MakeTrunk {
+fn body(name: &str, wish: &NewTrunk) -> Value {
+    let NewTrunk {
         port,
         sub_ports,
         description,
         down,
-    } = request
-    else {
-        return Value::Null;
-    };
+    } = wish;
     let sub_ports: Vec<Value> = sub_ports
         .iter()
         .map(|sub| {
@@ -248,7 +245,7 @@ mod tests {
 
     #[test]
     fn only_what_is_wished_for_is_named() {
-        let request = |description: &str, down| Request::MakeTrunk {
+        let wish = |description: &str, down| NewTrunk {
             port: PortId::new("p"),
             sub_ports: vec![effect::SubPort {
                 port: PortId::new("s"),
@@ -261,11 +258,11 @@ mod tests {
         let sub_ports =
             json!([{"port_id": "s", "segmentation_type": "vlan", "segmentation_id": 101}]);
         assert_eq!(
-            body("t", &request("", false)),
+            body("t", &wish("", false)),
             json!({"name": "t", "port_id": "p", "sub_ports": sub_ports})
         );
         assert_eq!(
-            body("t", &request("d", true)),
+            body("t", &wish("d", true)),
             json!({"name": "t", "port_id": "p", "sub_ports": sub_ports, "description": "d",
                 "admin_state_up": false})
         );

@@ -13,7 +13,7 @@ use super::{
     wire::{cut, flag, nullable, properties},
 };
 use crate::domain::{
-    effect::Request,
+    effect::{NewVolume, VolumeSettings},
     fault::{Fault, FaultKind, Service},
     id::VolumeId,
     manifest::Properties,
@@ -116,37 +116,20 @@ impl Volume {
     }
 }
 
-/// What a new volume should be.
-pub(super) struct NewVolume<'a> {
-    pub(super) size_gib: u64,
-    pub(super) volume_type: Option<&'a str>,
-    pub(super) availability_zone: Option<&'a str>,
-    pub(super) snapshot: Option<&'a str>,
-    pub(super) image: Option<&'a str>,
-    pub(super) description: &'a str,
-}
-
 /// Makes a volume.
-pub(super) async fn make(
-    access: &Access,
-    name: &str,
-    wish: &NewVolume<'_>,
-) -> Result<String, Fault> {
+pub(super) async fn make(access: &Access, name: &str, wish: &NewVolume) -> Result<String, Fault> {
     let mut volume = Map::new();
     volume.insert("size".to_owned(), json!(wish.size_gib));
     volume.insert("name".to_owned(), json!(name));
-    volume.insert("description".to_owned(), json!(cut(wish.description)));
+    volume.insert("description".to_owned(), json!(cut(&wish.description)));
     let optional = [
-        ("volume_type", wish.volume_type),
-        ("availability_zone", wish.availability_zone),
-        ("snapshot_id", wish.snapshot),
-        ("imageRef", wish.image),
+        ("volume_type", json!(wish.volume_type)),
+        ("availability_zone", json!(wish.availability_zone)),
+        ("snapshot_id", json!(wish.snapshot)),
+        ("imageRef", json!(wish.image)),
     ];
-    for (key, value) in optional {
-        if let Some(value) = value {
-            volume.insert(key.to_owned(), json!(value));
-        }
-    }
+    let named = optional.into_iter().filter(|(_, value)| !value.is_null());
+    volume.extend(named.map(|(key, value)| (key.to_owned(), value)));
     let call = Call::post(
         CINDER,
         "volumes",
@@ -224,18 +207,15 @@ async fn read_together(access: &Access, ids: Vec<String>) -> Result<Vec<Volume>,
 
 /// Gives a volume its final look, touching only what differs; what is refused takes nothing else with it,
 /// and what a server needs comes first.
-pub(super) async fn apply(access: &Access, request: &Request) -> Result<(), Fault> {
-    let Request::ApplyVolume {
+pub(super) async fn apply(access: &Access, settings: &VolumeSettings) -> Result<(), Fault> {
+    let VolumeSettings {
         volume: id,
         name,
         description,
         metadata,
         bootable,
         image_metadata,
-    } = request
-    else {
-        return Ok(());
-    };
+    } = settings;
     let volume = get(access, id.clone()).await?;
     let mut refused = None;
     if bootable.is_some_and(|bootable| volume.bootable != bootable) {

@@ -16,7 +16,7 @@ use super::{
     wire::{cut, flag, nullable},
 };
 use crate::domain::{
-    effect::Fact,
+    effect::Presence,
     fault::{Fault, FaultKind, Service},
     id::{ProjectId, SnapshotId, Tenant, VolumeBackupId, VolumeId},
     inventory::Right,
@@ -440,7 +440,7 @@ pub(super) async fn presence(
     projects: &[Access],
     admin: Option<&Access>,
     wanted: &[VolumeBackupId],
-) -> Result<Fact, Fault> {
+) -> Result<Presence, Fault> {
     let mut seen: Vec<FoundRecord> = Vec::new();
     let mut rest: Vec<&VolumeBackupId> = wanted.iter().collect();
     rest.sort();
@@ -484,7 +484,7 @@ pub(super) async fn presence(
         Some(importer) if wanted.iter().any(lacks) => import_right(importer).await?,
         Some(_) | None => Right::Unknown,
     };
-    Ok(Fact::Presence {
+    Ok(Presence {
         live: of_use(Use::Live),
         failed_imports: of_use(Use::FailedImport),
         pending_imports: of_use(Use::PendingImport),

@@ -14,7 +14,7 @@ use super::{
     wire::{cut, nullable, properties},
 };
 use crate::domain::{
-    effect::Fact,
+    effect::Captured,
     fault::{Fault, FaultKind, Service},
     id::{GroupId, Tenant},
     manifest::{Properties, VolumeGroupFacts},
@@ -261,9 +261,9 @@ pub(super) async fn captured(
     access: &Access,
     tenant: &Tenant,
     group_snapshot: &str,
-) -> Result<Fact, Fault> {
+) -> Result<Captured, Fault> {
     let snapshots = snapshot::of_group(access, tenant, group_snapshot).await?;
-    Ok(Fact::Captured {
+    Ok(Captured {
         quiesced: false,
         snapshots,
     })

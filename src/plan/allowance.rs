@@ -7,7 +7,7 @@ use super::{
     layout::Findings,
 };
 use crate::domain::{
-    effect::{Disposal, EffectKind, EffectState, Fact, Request},
+    effect::{Disposal, EffectKind, EffectState, Read},
     inventory::{Allowance, Right},
     manifest::VolumeFacts,
 };
@@ -37,20 +37,15 @@ pub(super) fn read<'a>(
         if decision.effects().any(|one| makes(one.request.kind())) {
             return Ok(None);
         }
-        let wish = decision.wish(KEY, Request::ReadAllowance { export }, Disposal::Keep);
+        let wish = decision.wish(KEY, Read::Allowance { export }, Disposal::Keep);
         return decision.one(wish).map(|_| None);
     };
-    match (&read.fact, read.state) {
-        (Some(Fact::Allowance(allowance)), EffectState::Done) => Ok(Some(allowance)),
-        (_, EffectState::Requested | EffectState::Accepted) => Err(Stop::Pending),
-        (
-            _,
-            EffectState::Done
-            | EffectState::Failed
-            | EffectState::Dropping
-            | EffectState::Leaving
-            | EffectState::Gone,
-        ) => Ok(None),
+    match read.state {
+        EffectState::Done => Ok(read.found()),
+        EffectState::Requested | EffectState::Accepted => Err(Stop::Pending),
+        EffectState::Failed | EffectState::Dropping | EffectState::Leaving | EffectState::Gone => {
+            Ok(None)
+        }
     }
 }
 

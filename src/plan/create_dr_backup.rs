@@ -27,7 +27,7 @@ use crate::domain::{
     capture::Capture,
     consistency::{Consistency, ConsistencyLevel},
     decision::Detail,
-    effect::{Disposal, Effect, EffectState, Fact, Request},
+    effect::{Disposal, Effect, EffectState, Make, NewVolume, Parents, Read},
     id::{ServerId, SnapshotId, VolumeBackupId, VolumeId},
     manifest::{Manifest, VolumeFacts},
     point::{Content, PointDetail},
@@ -196,14 +196,14 @@ fn copy(
         if volume.from_image {
             wishes.push(root_disk::copy(decision, volume)?);
         } else if capture == Capture::SnapshotThenCopy {
-            let request = Request::MakeVolume {
+            let request = Make::Volume(NewVolume {
                 size_gib: volume.size_gib,
                 volume_type: volume.volume_type.clone(),
                 availability_zone: volume.availability_zone.clone(),
                 snapshot: snapshot_of(snapshots, volume),
                 image: None,
                 description: "temporary copy of a DR backup".to_owned(),
-            };
+            });
             wishes.push(decision.wish(copy_key(index), request, Disposal::Temporary));
         }
     }
@@ -228,25 +228,9 @@ fn read_parents<'a>(
     decision: &mut DecisionBuilder<'a>,
     manifest: &Manifest,
 ) -> Step<&'a [Sighting]> {
-    let request = Request::ReadParents {
-        volumes: instance::each(manifest, |_, volume| volume.clone()),
-    };
-    let read = decision.one(decision.wish("parents", request, Disposal::Keep))?;
-    match &read.fact {
-        Some(Fact::Parents { newest }) => Ok(newest),
-        Some(
-            Fact::Instance(_)
-            | Fact::Record(_)
-            | Fact::Inventory(_)
-            | Fact::Captured { .. }
-            | Fact::Presence { .. }
-            | Fact::Seen(_)
-            | Fact::Allowance(_)
-            | Fact::Port { .. }
-            | Fact::Server(_),
-        )
-        | None => Ok(&[]),
-    }
+    let volumes = instance::each(manifest, |_, volume| volume.clone());
+    let read: &Parents = decision.read("parents", Read::Parents { volumes })?;
+    Ok(&read.newest)
 }
 
 /// Whether an increment of a volume has something to build on. What has grown since needs a full one.
@@ -285,7 +269,7 @@ fn export_chains(decision: &mut DecisionBuilder<'_>, backups: &[&Effect]) -> Ste
     let mut links: Vec<(usize, VolumeBackupId)> = heads.enumerate().collect();
     for depth in 0..decision.limits().links_max {
         let wishes = links.iter().map(|(volume, link)| {
-            let request = Request::ReadRecord {
+            let request = Read::Record {
                 backup: link.clone(),
             };
             decision.wish(record_key(*volume, depth), request, Disposal::Keep)

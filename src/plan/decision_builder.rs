@@ -14,7 +14,7 @@ use self::held::stays;
 use super::{Limits, is_gone};
 use crate::domain::{
     decision::{Decision, DesiredEffect, Detail, Ending},
-    effect::{Disposal, Effect, EffectKind, EffectState, Request},
+    effect::{Apply, Disposal, Effect, EffectKind, EffectState, Found, Make, Read, Request},
     error::OperationError,
     id::{EffectKey, Tenant},
     ledger::Ledger,
@@ -178,7 +178,7 @@ impl<'a> DecisionBuilder<'a> {
     pub(super) fn wish(
         &self,
         key: impl Into<String>,
-        request: Request,
+        request: impl Into<Request>,
         disposal: Disposal,
     ) -> DesiredEffect {
         Self::wish_in(self.tenant().clone(), key, request, disposal)
@@ -188,15 +188,20 @@ impl<'a> DecisionBuilder<'a> {
     pub(super) fn wish_in(
         tenant: Tenant,
         key: impl Into<String>,
-        request: Request,
+        request: impl Into<Request>,
         disposal: Disposal,
     ) -> DesiredEffect {
         DesiredEffect {
             key: EffectKey::new(key),
             tenant,
-            request,
+            request: request.into(),
             disposal,
         }
+    }
+
+    /// A read: answers what it has found.
+    pub(super) fn read<T: Found>(&mut self, key: &str, read: Read) -> Step<&'a T> {
+        found(self.one(self.wish(key, read, Disposal::Keep))?)
     }
 
     /// One effect: answers when it is done.
@@ -395,7 +400,7 @@ impl<'a> DecisionBuilder<'a> {
         let ledger = self.ledger;
         let mut pending = false;
         for image in ledger.iter() {
-            if !matches!(image.request, Request::MakeImage { .. }) {
+            if !matches!(image.request, Request::Make(Make::Image { .. })) {
                 continue;
             }
             let key = format!("{}-swept", image.key);
@@ -404,7 +409,7 @@ impl<'a> DecisionBuilder<'a> {
                 Some(sweep) if sweep.state.is_settled() && !sure => {}
                 Some(_) => pending = true,
                 None => {
-                    let request = Request::ApplySnapshotsGone {
+                    let request = Apply::SnapshotsGone {
                         image: image.name.clone(),
                     };
                     let tenant = image.tenant.clone();
@@ -616,7 +621,7 @@ impl<'a> DecisionBuilder<'a> {
             };
             let made: Vec<&Effect> = self.ledger.iter().filter(is_left).collect();
             let unswept = self.ledger.iter().filter(|effect| {
-                matches!(effect.request, Request::ApplySnapshotsGone { .. })
+                matches!(effect.request, Request::Apply(Apply::SnapshotsGone { .. }))
                     && effect.state != EffectState::Done
             });
             let left: Vec<String> = made
@@ -674,13 +679,26 @@ impl<'a> DecisionBuilder<'a> {
     }
 }
 
+/// What an effect that is done has found.
+pub(super) fn found<T: Found>(effect: &Effect) -> Step<&T> {
+    effect.found().ok_or_else(|| {
+        Stop::give_up(
+            "INTERNAL",
+            format!("the ledger does not hold what `{}` has found", effect.key),
+            "report this as a defect",
+        )
+    })
+}
+
 /// Whether a request belongs to the clean-up itself.
 fn cleans(request: &Request) -> bool {
     matches!(
         request,
-        Request::ApplyErrorStatus { .. }
-            | Request::ResetBackupStatus { .. }
-            | Request::ApplySnapshotsGone { .. }
+        Request::Apply(
+            Apply::ErrorStatus { .. }
+                | Apply::ResetBackupStatus { .. }
+                | Apply::SnapshotsGone { .. }
+        )
     )
 }
 

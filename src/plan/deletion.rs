@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::decision_builder::{DecisionBuilder, Step, Stop};
 use crate::domain::{
     decision::{DesiredEffect, Ending},
-    effect::{Disposal, Effect, EffectKind, EffectState, Request},
+    effect::{Disposal, Effect, EffectKind, EffectState, Make, NewVolume, Read, Request},
     fault::{Fault, FaultKind},
     id::{CloudName, Tenant},
     ledger::Ledger,
@@ -143,7 +143,7 @@ impl Deletion {
 /// same to the end.
 fn is_silent(decision: &mut DecisionBuilder<'_>, key: &str, place: &Tenant) -> Step<bool> {
     let Some(look) = decision.effect(key) else {
-        let request = Request::ReadAllowance { export: false };
+        let request = Read::Allowance { export: false };
         let look = DecisionBuilder::wish_in(place.clone(), key, request, Disposal::Keep);
         return decision.one(look).map(|_| false);
     };
@@ -223,11 +223,11 @@ fn without_bytes(failed: &Effect) -> Option<Doubt> {
     let fault = failed.fault.as_ref()?;
     let is_restore = matches!(
         &failed.request,
-        Request::RestoreVolumeBackup { .. }
-            | Request::MakeVolume {
+        Request::RestoreInto { .. }
+            | Request::Make(Make::Volume(NewVolume {
                 snapshot: Some(_),
                 ..
-            }
+            }))
     );
     let for_want = matches!(fault.kind, FaultKind::Broken | FaultKind::NotFound);
     (is_restore && for_want).then(|| {

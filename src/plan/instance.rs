@@ -5,7 +5,7 @@ use super::decision_builder::{DecisionBuilder, Step, Stop};
 use crate::domain::{
     capture::Capture,
     consistency::{self, Consistency, ConsistencyLevel, ServerState},
-    effect::{Disposal, Effect, EffectState, Fact, Request},
+    effect::{Disposal, Effect, EffectState, Read},
     error::OperationError,
     fault::FaultKind,
     id::{ServerId, VolumeId},
@@ -19,32 +19,8 @@ pub(super) fn read<'a>(
     decision: &mut DecisionBuilder<'a>,
     server: &ServerId,
 ) -> Step<&'a Manifest> {
-    let read = Request::ReadInstance {
-        server: server.clone(),
-    };
-    manifest_of(decision.one(decision.wish("instance", read, Disposal::Keep))?)
-}
-
-fn manifest_of(effect: &Effect) -> Step<&Manifest> {
-    match &effect.fact {
-        Some(Fact::Instance(manifest)) => Ok(manifest),
-        Some(
-            Fact::Record(_)
-            | Fact::Parents { .. }
-            | Fact::Inventory(_)
-            | Fact::Captured { .. }
-            | Fact::Presence { .. }
-            | Fact::Seen(_)
-            | Fact::Allowance(_)
-            | Fact::Port { .. }
-            | Fact::Server(_),
-        )
-        | None => Err(Stop::give_up(
-            "INTERNAL",
-            "the ledger holds no manifest of the instance",
-            "report this as a defect",
-        )),
-    }
+    let server = server.clone();
+    decision.read("instance", Read::Instance { server })
 }
 
 /// Snapshots of volumes cannot bring back what has its root disk elsewhere.
@@ -127,7 +103,9 @@ fn after<'a>(decision: &DecisionBuilder<'a>) -> After<'a> {
     let Some(read) = decision.effect(AFTER) else {
         return After::Pending;
     };
-    if let (EffectState::Done, Some(Fact::Server(state))) = (read.state, &read.fact) {
+    if read.state == EffectState::Done
+        && let Some(state) = read.found()
+    {
         return After::Read(state);
     }
     if read.state.is_settled() {
@@ -144,7 +122,7 @@ pub(super) fn forgives(effect: &Effect) -> bool {
 
 /// Looks at the instance once more, now that all of it was captured.
 pub(super) fn look_again(decision: &mut DecisionBuilder<'_>, manifest: &Manifest) -> Step<()> {
-    let read = Request::ReadServerState {
+    let read = Read::ServerState {
         server: manifest.server.clone(),
     };
     let wish = decision.wish(AFTER, read, Disposal::Keep);

@@ -34,7 +34,7 @@ use std::time::Duration;
 use self::decision_builder::{DecisionBuilder, Stop};
 use crate::domain::{
     decision::Decision,
-    effect::{Effect, EffectState, Request},
+    effect::{Apply, Effect, EffectState, Read, Request},
     ledger::Ledger,
     operation::{Ask, Operation},
     time::Timestamp,
@@ -154,10 +154,9 @@ fn forgiven(limits: &Limits, ask: &Ask, effect: &Effect) -> bool {
     // Without the right to it, an admin has to do it by hand; the thing is waited for all the same.
     if matches!(
         effect.request,
-        Request::ApplyErrorStatus { .. }
-            | Request::ResetBackupStatus { .. }
+        Request::Apply(Apply::ErrorStatus { .. } | Apply::ResetBackupStatus { .. })
             // What could not be looked at beforehand shows when it is asked for.
-            | Request::ReadAllowance { .. }
+            | Request::Read(Read::Allowance { .. })
     ) {
         return true;
     }

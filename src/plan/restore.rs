@@ -58,8 +58,8 @@ use crate::domain::{
     decision::{DesiredEffect, Detail},
     difference::Difference,
     effect::{
-        Disk, Disposal, Effect, EffectKind, EffectState, Fact, PortSetting, Request, ServerPlan,
-        ServerSetting,
+        Apply, Disk, Disposal, Effect, EffectKind, EffectState, Make, NewPort, PortSetting, Read,
+        Request, ServerPlan, ServerSetting,
     },
     id::{PortId, SecurityGroupId, ServerId, Tenant, VolumeBackupId, VolumeId},
     manifest::{Manifest, Properties, SecurityGroupRule, TrunkFacts, VolumeFacts},
@@ -127,7 +127,7 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, input: &RestorePlanInput
     let finished = finish(decision, input, &layout, &groups, &ports, &volumes, server);
     let finished = finished.and_then(|()| {
         decision.phase("Comparing");
-        let request = Request::ReadInstance {
+        let request = Read::Instance {
             server: ServerId::new(server.id()),
         };
         let look = decision.wish(COMPARED, request, Disposal::Keep);
@@ -193,45 +193,51 @@ enum Optional<'a> {
 impl<'a> Optional<'a> {
     fn of(request: &'a Request) -> Option<Self> {
         match request {
-            Request::MakeKeyPair { name, .. } => Some(Self::KeyPair(name)),
-            Request::ApplyVolume { .. } => Some(Self::Volume),
-            Request::ApplySecurityGroupName { .. } => Some(Self::GroupName),
-            Request::ApplyPortName { .. } => Some(Self::Port("name")),
-            Request::ApplyPortSetting { setting, .. } => Some(Self::Port(setting.attribute())),
-            Request::MakeTrunk { .. } => Some(Self::Trunk),
-            Request::ApplyTrunk { .. } => Some(Self::Port("trunk name")),
-            Request::ApplyServerSetting { setting, .. } => Some(Self::Server(setting.attribute())),
-            Request::ApplyServerTags { .. } => Some(Self::Server("tags")),
-            Request::ApplyDeleteOnTermination { .. } => Some(Self::Server("delete_on_termination")),
-            Request::ReadInstance { .. } => Some(Self::Look),
-            Request::MakeSnapshot { .. }
-            | Request::MakeImage { .. }
-            | Request::MakeGroupSnapshot { .. }
-            | Request::TakeSnapshot { .. }
-            | Request::MakeVolumeBackup { .. }
-            | Request::MakeVolume { .. }
-            | Request::AcceptTransfer { .. }
-            | Request::MakeSecurityGroup { .. }
-            | Request::MakePort { .. }
-            | Request::MakeServer(_)
-            | Request::ImportRecord { .. }
-            | Request::RestoreVolumeBackup { .. }
-            | Request::ApplyBootable { .. }
-            | Request::ApplySecurityGroupRules { .. }
-            | Request::ApplyVolumeBackup { .. }
-            | Request::ApplySnapshot { .. }
-            | Request::ApplyErrorStatus { .. }
-            | Request::ResetBackupStatus { .. }
-            | Request::ApplySnapshotFreed { .. }
-            | Request::ApplySnapshotsGone { .. }
-            | Request::ReadCaptured { .. }
-            | Request::ReadServerState { .. }
-            | Request::ReadParents { .. }
-            | Request::ReadRecord { .. }
-            | Request::ReadInventory
-            | Request::ReadAllowance { .. }
-            | Request::ReadPresence { .. }
+            Request::Make(make) => Self::of_make(make),
+            Request::Apply(apply) => Self::of_apply(apply),
+            Request::Read(Read::Instance { .. }) => Some(Self::Look),
+            Request::Read(_)
+            | Request::Import { .. }
+            | Request::RestoreInto { .. }
             | Request::Drop { .. } => None,
+        }
+    }
+
+    fn of_make(make: &'a Make) -> Option<Self> {
+        match make {
+            Make::KeyPair { name, .. } => Some(Self::KeyPair(name)),
+            Make::Trunk(_) => Some(Self::Trunk),
+            Make::Snapshot { .. }
+            | Make::Image { .. }
+            | Make::GroupSnapshot { .. }
+            | Make::TakeSnapshot { .. }
+            | Make::VolumeBackup { .. }
+            | Make::Volume(_)
+            | Make::AcceptTransfer { .. }
+            | Make::SecurityGroup { .. }
+            | Make::Port(_)
+            | Make::Server(_) => None,
+        }
+    }
+
+    fn of_apply(apply: &Apply) -> Option<Self> {
+        match apply {
+            Apply::Volume(_) => Some(Self::Volume),
+            Apply::SecurityGroupName { .. } => Some(Self::GroupName),
+            Apply::PortName { .. } => Some(Self::Port("name")),
+            Apply::PortSetting { setting, .. } => Some(Self::Port(setting.attribute())),
+            Apply::Trunk { .. } => Some(Self::Port("trunk name")),
+            Apply::ServerSetting { setting, .. } => Some(Self::Server(setting.attribute())),
+            Apply::ServerTags { .. } => Some(Self::Server("tags")),
+            Apply::DeleteOnTermination { .. } => Some(Self::Server("delete_on_termination")),
+            Apply::Bootable { .. }
+            | Apply::SecurityGroupRules { .. }
+            | Apply::VolumeBackup { .. }
+            | Apply::Snapshot { .. }
+            | Apply::ErrorStatus { .. }
+            | Apply::ResetBackupStatus { .. }
+            | Apply::SnapshotFreed { .. }
+            | Apply::SnapshotsGone { .. } => None,
         }
     }
 }
@@ -247,7 +253,7 @@ fn create_groups(
         |(index, (group, facts))| match group {
             GroupLayout::Found(_) => None,
             GroupLayout::Make { .. } => {
-                let request = Request::MakeSecurityGroup {
+                let request = Make::SecurityGroup {
                     description: facts.description.clone(),
                     stateful: facts.stateful,
                 };
@@ -294,7 +300,7 @@ fn create_groups(
                         ..rule.clone()
                     }),
                 });
-                let request = Request::ApplySecurityGroupRules {
+                let request = Apply::SecurityGroupRules {
                     group: ids[index].clone(),
                     rules: rules.collect(),
                 };
@@ -313,7 +319,7 @@ fn create_key(decision: &mut DecisionBuilder<'_>, layout: &Layout) -> Step<Optio
             public_key,
             kind,
         } => {
-            let request = Request::MakeKeyPair {
+            let request = Make::KeyPair {
                 name: name.clone(),
                 public_key: public_key.clone(),
                 kind: kind.clone(),
@@ -394,7 +400,7 @@ fn port_setting(
     setting: PortSetting,
 ) -> DesiredEffect {
     let key = format!("port-{index}-{}", setting.attribute());
-    let request = Request::ApplyPortSetting {
+    let request = Apply::PortSetting {
         port: PortId::new(port.id()),
         setting,
     };
@@ -427,7 +433,7 @@ fn port_request(
     } else {
         wished.clone()
     };
-    Request::MakePort {
+    Request::Make(Make::Port(NewPort {
         network: port.network.clone(),
         fixed: kept.fixed.clone(),
         mac: kept.mac.clone(),
@@ -439,7 +445,7 @@ fn port_request(
         down: facts.settings.down || stops(input),
         default_group: facts.security_groups.is_empty() && facts.id.is_none() && wished.is_empty(),
         uplink_status: port.uplink_status,
-    }
+    }))
 }
 
 /// Whether the instance is switched off in the end.
@@ -523,7 +529,7 @@ fn finish(
     server: &Effect,
 ) -> Step<()> {
     let manifest = &input.manifest;
-    let tags = Request::ApplyServerTags {
+    let tags = Apply::ServerTags {
         server: ServerId::new(server.id()),
         tags: manifest.tags.clone(),
     };
@@ -534,7 +540,7 @@ fn finish(
         .map(|(_, volume)| VolumeId::new(volume.id()))
         .collect();
     if !going.is_empty() {
-        let request = Request::ApplyDeleteOnTermination {
+        let request = Apply::DeleteOnTermination {
             server: ServerId::new(server.id()),
             volumes: going,
         };
@@ -543,7 +549,7 @@ fn finish(
     let every_port = manifest.every_port();
     for (index, port) in ports.iter().copied() {
         let facts = every_port[index];
-        let request = Request::ApplyPortName {
+        let request = Apply::PortName {
             port: PortId::new(port.id()),
             name: facts.name.clone(),
         };
@@ -565,7 +571,7 @@ fn finish(
     wishes.extend(trunks::names(decision, manifest));
     for (index, group) in layout.groups.iter().enumerate() {
         if let GroupLayout::Make { name } = group {
-            let request = Request::ApplySecurityGroupName {
+            let request = Apply::SecurityGroupName {
                 group: groups[index].clone(),
                 name: name.clone(),
             };
@@ -601,7 +607,7 @@ fn server_setting(
     setting: ServerSetting,
 ) -> DesiredEffect {
     let key = server_key(&setting);
-    let request = Request::ApplyServerSetting {
+    let request = Apply::ServerSetting {
         server: ServerId::new(server.id()),
         setting,
     };
@@ -795,10 +801,10 @@ fn compare(
     layout: &Layout,
     detail: &mut RestorationDetail,
 ) {
-    let look = decision
+    let Some(is) = decision
         .effect(COMPARED)
-        .and_then(|look| look.fact.as_ref());
-    let Some(Fact::Instance(is)) = look else {
+        .and_then(Effect::found::<Manifest>)
+    else {
         if decision.is_late() && detail.server.is_some() {
             let why = "was not made before the deadline passed: more may differ than is told";
             detail.differences.push(Difference::new(COMPARISON, why));

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use super::decision_builder::{DecisionBuilder, Step, Stop};
 use crate::domain::{
     decision::DesiredEffect,
-    effect::{Disposal, Effect, Request},
+    effect::{Disposal, Effect, Make, NewVolume},
     id::{ImageId, VolumeId},
     manifest::{Manifest, Properties, VolumeFacts},
     time::Timestamp,
@@ -96,7 +96,7 @@ pub(super) fn image(decision: &DecisionBuilder<'_>, manifest: &Manifest) -> Vec<
     if manifest.root_is_volume {
         return Vec::new();
     }
-    let request = Request::MakeImage {
+    let request = Make::Image {
         server: manifest.server.clone(),
     };
     vec![decision.wish(IMAGE, request, Disposal::Temporary)]
@@ -108,14 +108,14 @@ pub(super) fn copy(decision: &DecisionBuilder<'_>, root: &VolumeFacts) -> Step<D
     let Some(made) = made else {
         return Err(Stop::Pending);
     };
-    let request = Request::MakeVolume {
+    let request = Make::Volume(NewVolume {
         size_gib: root.size_gib,
         volume_type: None,
         availability_zone: None,
         snapshot: None,
         image: Some(ImageId::new(made.id())),
         description: "temporary copy of the root disk for a DR backup".to_owned(),
-    };
+    });
     Ok(decision.wish(COPY, request, Disposal::Temporary))
 }
 

@@ -10,7 +10,7 @@
 
 use super::decision_builder::{DecisionBuilder, Step, key_of_try, number_of_try};
 use crate::domain::{
-    effect::{Disposal, Effect, Request, ServerPlan},
+    effect::{Disposal, Effect, Make, Request, ServerPlan},
     fault::FaultKind,
 };
 
@@ -30,7 +30,7 @@ pub(super) fn create<'a>(
         if number > 1 && !zone_is_wished {
             plan.availability_zone = None;
         }
-        let request = Request::MakeServer(Box::new(plan));
+        let request = Make::Server(Box::new(plan));
         let wish = decision.wish(key_of_try(FIRST, number), request, Disposal::Product);
         if !decision.has_refused(&wish.key, forgives)? {
             return decision.one(wish);
@@ -48,7 +48,7 @@ pub(super) fn newest<'a>(decision: &DecisionBuilder<'a>) -> Option<&'a Effect> {
 
 /// A server that the cloud made and could not bring up, or the first one refused for what may be its zone.
 pub(super) fn forgives(effect: &Effect) -> bool {
-    let (Request::MakeServer(plan), Some(fault)) = (&effect.request, &effect.fault) else {
+    let (Request::Make(Make::Server(plan)), Some(fault)) = (&effect.request, &effect.fault) else {
         return false;
     };
     match fault.kind {

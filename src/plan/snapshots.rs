@@ -21,7 +21,7 @@ use super::{
 use crate::domain::{
     capture::Capture,
     consistency::{self, ConsistencyLevel, Way},
-    effect::{Disposal, Effect, EffectState, Fact, Request},
+    effect::{Captured, Disposal, Effect, EffectState, Make, Read},
     id::{ServerId, SnapshotId, VolumeId},
     manifest::Manifest,
     sighting::{Sighting, Thing, ThingKind},
@@ -67,13 +67,13 @@ pub(super) fn take(decision: &mut DecisionBuilder<'_>, plan: &Plan<'_>) -> Step<
     let better = match &reach.way {
         Way::Each => None,
         Way::Quiesced => {
-            let request = Request::MakeImage {
+            let request = Make::Image {
                 server: plan.server.clone(),
             };
             Some(decision.wish(IMAGE, request, Disposal::Temporary))
         }
         Way::Group(group) => {
-            let request = Request::MakeGroupSnapshot {
+            let request = Make::GroupSnapshot {
                 group: group.clone(),
                 description: plan.description.to_owned(),
             };
@@ -98,7 +98,7 @@ pub(super) fn take(decision: &mut DecisionBuilder<'_>, plan: &Plan<'_>) -> Step<
 
 fn one_by_one(decision: &mut DecisionBuilder<'_>, plan: &Plan<'_>) -> Step<Vec<Taken>> {
     let wishes = instance::each(plan.manifest, |index, volume| {
-        let request = Request::MakeSnapshot {
+        let request = Make::Snapshot {
             volume: volume.clone(),
             description: plan.description.to_owned(),
         };
@@ -120,9 +120,10 @@ fn captured(
     thing: Thing,
 ) -> Step<Vec<Taken>> {
     let server = plan.server.clone();
-    let request = Request::ReadCaptured { thing, server };
-    let read = decision.one(decision.wish(CAPTURED, request, Disposal::Keep))?;
-    let (quiesced, snapshots) = fact_of(read).unwrap_or_default();
+    let Captured {
+        quiesced,
+        snapshots,
+    } = decision.read(CAPTURED, Read::Captured { thing, server })?;
     if *way == Way::Quiesced
         && !quiesced
         && !consistency::is_enough(
@@ -158,7 +159,7 @@ fn captured(
         Way::Group(_) | Way::Each => Ok(volumes.zip(ids).collect()),
         Way::Quiesced => {
             let wishes = ids.enumerate().map(|(index, snapshot)| {
-                let request = Request::TakeSnapshot {
+                let request = Make::TakeSnapshot {
                     snapshot,
                     description: plan.description.to_owned(),
                 };
@@ -177,7 +178,11 @@ pub(super) fn reached(
     manifest: &Manifest,
     capture: Option<Capture>,
 ) -> Option<(ConsistencyLevel, Vec<Timestamp>)> {
-    if let Some((quiesced, snapshots)) = decision.effect(CAPTURED).and_then(fact_of) {
+    if let Some(Captured {
+        quiesced,
+        snapshots,
+    }) = decision.effect(CAPTURED).and_then(Effect::found)
+    {
         let level = match (consistency::reach(manifest, capture).way, quiesced) {
             (Way::Quiesced, true) => ConsistencyLevel::Quiesced,
             (Way::Group(_), _) => ConsistencyLevel::GroupSnapshot,
@@ -213,25 +218,4 @@ fn id_of(effect: &Effect) -> SnapshotId {
 fn snapshot_of<'s>(snapshots: &'s [Sighting], volume: &VolumeId) -> Option<&'s Sighting> {
     let mut snapshots = snapshots.iter();
     snapshots.find(|one| one.volume.as_ref() == Some(volume))
-}
-
-fn fact_of(read: &Effect) -> Option<(bool, &[Sighting])> {
-    match &read.fact {
-        Some(Fact::Captured {
-            quiesced,
-            snapshots,
-        }) => Some((*quiesced, snapshots)),
-        Some(
-            Fact::Instance(_)
-            | Fact::Record(_)
-            | Fact::Parents { .. }
-            | Fact::Inventory(_)
-            | Fact::Presence { .. }
-            | Fact::Seen(_)
-            | Fact::Allowance(_)
-            | Fact::Port { .. }
-            | Fact::Server(_),
-        )
-        | None => None,
-    }
 }

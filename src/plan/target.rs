@@ -5,9 +5,9 @@
 //! an admin, it is restored straight into a volume of the tenant. Without one only the project that
 //! holds it may restore it: that project becomes the donor of the volume.
 
-use super::decision_builder::{DecisionBuilder, Step, Stop};
+use super::decision_builder::{DecisionBuilder, Step, found};
 use crate::domain::{
-    effect::{Disposal, Effect, Fact, Request},
+    effect::{Disposal, Presence, Read},
     id::{ProjectId, Tenant, VolumeBackupId},
     inventory::{AdminReach, Inventory, Right},
     restoration::RestorePlanInput,
@@ -38,19 +38,19 @@ pub(super) fn look<'a>(
     input: &RestorePlanInput,
 ) -> Step<Target<'a>> {
     let tenant = decision.tenant();
-    let mut wishes = vec![decision.wish("inventory", Request::ReadInventory, Disposal::Keep)];
+    let mut wishes = vec![decision.wish("inventory", Read::Inventory, Disposal::Keep)];
     // Snapshots are where the volumes are to be made, so nobody else can have them.
     if !input.volume_backups.is_empty() {
         let backups = input.volume_backups.iter();
-        let presence = Request::ReadPresence {
+        let presence = Read::Presence {
             backups: backups.map(|backup| backup.id.clone()).collect(),
             projects: known_holders(tenant, input),
         };
         wishes.push(decision.wish("presence", presence, Disposal::Keep));
     }
     let looks = decision.all(wishes)?;
-    let inventory = inventory_of(looks[0])?;
-    let presence = looks.get(1).map(|look| presence_of(look)).transpose()?;
+    let inventory = found(looks[0])?;
+    let presence = looks.get(1).map(|look| found(look)).transpose()?;
     let Presence {
         live,
         failed_imports,
@@ -77,11 +77,11 @@ pub(super) fn look<'a>(
     let wishes = projects.iter().enumerate().map(|(index, project)| {
         let donor = tenant_of(tenant, project);
         let key = format!("giver-{index}");
-        DecisionBuilder::wish_in(donor, key, Request::ReadInventory, Disposal::Keep)
+        DecisionBuilder::wish_in(donor, key, Read::Inventory, Disposal::Keep)
     });
     let offers = decision.all(wishes.collect())?;
     let donors = projects.into_iter().zip(offers);
-    let donors = donors.map(|(project, effect)| Ok((project, inventory_of(effect)?)));
+    let donors = donors.map(|(project, effect)| Ok((project, found(effect)?)));
     Ok(Target {
         inventory,
         live,
@@ -186,71 +186,10 @@ fn importer(inventory: &Inventory, tenant: &Tenant) -> Tenant {
     }
 }
 
-fn inventory_of(effect: &Effect) -> Step<&Inventory> {
-    match &effect.fact {
-        Some(Fact::Inventory(inventory)) => Ok(inventory),
-        Some(
-            Fact::Instance(_)
-            | Fact::Record(_)
-            | Fact::Parents { .. }
-            | Fact::Captured { .. }
-            | Fact::Presence { .. }
-            | Fact::Seen(_)
-            | Fact::Allowance(_)
-            | Fact::Port { .. }
-            | Fact::Server(_),
-        )
-        | None => Err(no_fact("inventory")),
-    }
-}
-
-/// What stands of the volume backups, see [`Fact::Presence`].
-struct Presence<'a> {
-    live: &'a [Held],
-    failed_imports: &'a [Held],
-    pending_imports: &'a [Held],
-    import: &'a Right,
-}
-
-const NOTHING_LIVE: Presence<'_> = Presence {
-    live: &[],
-    failed_imports: &[],
-    pending_imports: &[],
-    import: &Right::Unknown,
+/// Of snapshots, which nobody else can have.
+const NOTHING_LIVE: &Presence = &Presence {
+    live: Vec::new(),
+    failed_imports: Vec::new(),
+    pending_imports: Vec::new(),
+    import: Right::Unknown,
 };
-
-fn presence_of(effect: &Effect) -> Step<Presence<'_>> {
-    match &effect.fact {
-        Some(Fact::Presence {
-            live,
-            failed_imports,
-            pending_imports,
-            import,
-        }) => Ok(Presence {
-            live,
-            failed_imports,
-            pending_imports,
-            import,
-        }),
-        Some(
-            Fact::Instance(_)
-            | Fact::Record(_)
-            | Fact::Parents { .. }
-            | Fact::Inventory(_)
-            | Fact::Captured { .. }
-            | Fact::Seen(_)
-            | Fact::Allowance(_)
-            | Fact::Port { .. }
-            | Fact::Server(_),
-        )
-        | None => Err(no_fact("presence")),
-    }
-}
-
-fn no_fact(what: &str) -> Stop {
-    Stop::give_up(
-        "INTERNAL",
-        format!("the ledger holds no {what} of the target"),
-        "report this as a defect",
-    )
-}

@@ -6,7 +6,7 @@
 
 use super::decision_builder::{DecisionBuilder, Step};
 use crate::domain::{
-    effect::{Disposal, Request},
+    effect::{Apply, Disposal},
     id::SnapshotId,
 };
 
@@ -18,7 +18,7 @@ pub(super) fn steps(
 ) -> Step<()> {
     decision.phase("Describing snapshots");
     let wishes = snapshots.iter().enumerate().map(|(index, snapshot)| {
-        let request = Request::ApplySnapshot {
+        let request = Apply::Snapshot {
             snapshot: snapshot.clone(),
             description: description.to_owned(),
         };

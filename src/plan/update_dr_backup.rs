@@ -6,7 +6,7 @@
 
 use super::decision_builder::{DecisionBuilder, Step};
 use crate::domain::{
-    effect::{Disposal, Request},
+    effect::{Apply, Disposal},
     volume_backup::BackupAt,
 };
 
@@ -18,7 +18,7 @@ pub(super) fn steps(
 ) -> Step<()> {
     decision.phase("Describing volume backups");
     let wishes = backups.iter().enumerate().map(|(index, original)| {
-        let request = Request::ApplyVolumeBackup {
+        let request = Apply::VolumeBackup {
             backup: original.backup.clone(),
             description: description.to_owned(),
         };

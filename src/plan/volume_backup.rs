@@ -11,7 +11,7 @@ use super::{
 };
 use crate::domain::{
     decision::DesiredEffect,
-    effect::{Disposal, Effect, Request},
+    effect::{Apply, Disposal, Effect, Make, Request},
     fault::FaultKind,
     id::{EffectKey, SnapshotId, VolumeId},
 };
@@ -37,7 +37,7 @@ pub(super) fn wish(
     let limits = decision.limits();
     let (mut incremental, mut number) = (plan.incremental, 1);
     loop {
-        let request = Request::MakeVolumeBackup {
+        let request = Make::VolumeBackup {
             volume: plan.volume.clone(),
             snapshot: plan.snapshot.clone(),
             description: plan.description.to_owned(),
@@ -69,7 +69,7 @@ fn free(
         return Ok(());
     };
     let key = format!("freed-after-{after}");
-    let request = Request::ApplySnapshotFreed { snapshot };
+    let request = Apply::SnapshotFreed { snapshot };
     decision
         .one(decision.wish(key, request, Disposal::Keep))
         .map(drop)
@@ -83,7 +83,7 @@ pub(super) fn newest<'a>(decision: &DecisionBuilder<'a>, index: usize) -> Option
 
 /// One that has another one as the way around.
 pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
-    let is_volume_backup = matches!(effect.request, Request::MakeVolumeBackup { .. });
+    let is_volume_backup = matches!(effect.request, Request::Make(Make::VolumeBackup { .. }));
     // Its status tells how it goes, once it has to.
     let fault = effect.fault.as_ref();
     let failed = fault.is_some_and(|fault| fault.kind == FaultKind::Broken);
@@ -95,10 +95,10 @@ pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
 fn needs_full(effect: &Effect) -> bool {
     let is_increment = matches!(
         effect.request,
-        Request::MakeVolumeBackup {
+        Request::Make(Make::VolumeBackup {
             incremental: true,
             ..
-        }
+        })
     );
     is_increment
         && effect.fault.as_ref().is_some_and(|fault| {

@@ -12,7 +12,9 @@ use super::{
 };
 use crate::domain::{
     decision::DesiredEffect,
-    effect::{Disposal, Effect, EffectKind, EffectState, Request},
+    effect::{
+        Apply, Disposal, Effect, EffectKind, EffectState, Make, NewVolume, Request, VolumeSettings,
+    },
     id::{EffectKey, Tenant, VolumeId},
     manifest::{Manifest, VolumeFacts},
     restoration::RestorePlanInput,
@@ -46,7 +48,7 @@ pub(super) fn import_records(
             let depth = chain.len().checked_sub(wave)?;
             let link = chain[depth];
             let absent = target.project_of(&link.id).is_none();
-            let request = Request::ImportRecord {
+            let request = Request::Import {
                 backup: link.id.clone(),
                 record: link.record.clone().filter(|_| absent)?,
             };
@@ -125,14 +127,14 @@ fn volume_wish(
     number: u32,
 ) -> DesiredEffect {
     let volume = &layout.volumes[index];
-    let request = Request::MakeVolume {
+    let request = Make::Volume(NewVolume {
         size_gib: volume.size_gib,
         volume_type: volume.volume_type.clone(),
         availability_zone: volume.availability_zone.clone(),
         snapshot: volume.snapshot.clone(),
         image: None,
         description: format!("being restored for {}", short(&manifest.name)),
-    };
+    });
     let key = volume_key(index, number);
     DecisionBuilder::wish_in(home_of(decision, volume), key, request, Disposal::Product)
 }
@@ -272,7 +274,7 @@ pub(super) fn restore<'a>(
         volumes[index] = volume;
         let backup = backup_of(input, facts)?;
         let project = target.project_of(&backup.id).unwrap_or(&imported);
-        let request = Request::RestoreVolumeBackup {
+        let request = Request::RestoreInto {
             backup: backup.id.clone(),
             backup_project: project.clone(),
             volume: VolumeId::new(volume.id()),
@@ -330,7 +332,7 @@ pub(super) fn take_over(
 ) -> Step<()> {
     let pairs = layout.volumes.iter().zip(volumes).enumerate();
     let wishes = pairs.filter_map(|(index, (shape, volume))| {
-        let request = Request::AcceptTransfer {
+        let request = Make::AcceptTransfer {
             volume: VolumeId::new(volume.id()),
             from: shape.donor.clone()?,
         };
@@ -362,10 +364,10 @@ pub(super) fn hold_bytes(decision: &DecisionBuilder<'_>) -> bool {
 fn is_from_snapshot(row: &Effect) -> bool {
     matches!(
         row.request,
-        Request::MakeVolume {
+        Request::Make(Make::Volume(NewVolume {
             snapshot: Some(_),
             ..
-        }
+        }))
     )
 }
 
@@ -398,7 +400,7 @@ pub(super) fn prepare(
 ) -> Step<()> {
     let marks = manifest.volumes.iter().zip(volumes).enumerate();
     let marks = marks.map(|(index, (facts, volume))| {
-        let request = Request::ApplyBootable {
+        let request = Apply::Bootable {
             volume: VolumeId::new(volume.id()),
             bootable: facts.bootable || facts.boot_index == Some(0),
         };
@@ -412,14 +414,14 @@ pub(super) fn prepare(
             .zip(volumes)
             .enumerate()
             .map(|(index, (facts, volume))| {
-                let request = Request::ApplyVolume {
+                let request = Apply::Volume(VolumeSettings {
                     volume: VolumeId::new(volume.id()),
                     name: facts.name.clone(),
                     description: facts.description.clone(),
                     metadata: facts.metadata.clone(),
                     bootable: None,
                     image_metadata: facts.image_metadata.clone(),
-                };
+                });
                 decision.wish(
                     format!("volume-{index}-properties"),
                     request,

@@ -50,16 +50,16 @@ pub trait Cloud: Send + Sync {
     /// Does what `request` asks, in `tenant`; what is made carries `name`.
     ///
     /// Not to be repeated blindly: after a fault that [may have happened](Fault::may_have_happened)
-    /// the caller looks for `name` in a list that started later. `Apply…`, `Read…`, `AcceptTransfer` and
-    /// `RestoreVolumeBackup` are harmless to repeat.
+    /// the caller looks for `name` in a list that started later. `Apply`, `Read`, `AcceptTransfer` and
+    /// `RestoreInto` are harmless to repeat.
     ///
     /// Faults worth knowing: a record that is live already is `Conflict`; a volume backup that is
     /// being restored or a volume that is not available yet is `Busy`; Cinder's 404 because a
     /// service is down is `ServiceDown`; 413 of Cinder, 403 of Nova and 409 of Neutron about quota
     /// are `Quota`. A status is reset only where a service's death left it behind, and after a look at
     /// who uses the thing: else it is `Held` or `Busy`. A `Drop` is a deletion with nothing of ours beside.
-    /// `export_record`, `import_record`, `ApplyErrorStatus`, `ResetBackupStatus`,
-    /// `ApplySnapshotFreed` and a restore out of another project go through the cloud's admin entry and
+    /// `Read::Record`, `Import`, `Apply::ErrorStatus`, `Apply::ResetBackupStatus`,
+    /// `Apply::SnapshotFreed` and a restore out of another project go through the cloud's admin entry and
     /// are `Forbidden` or `Unconfigured` without the right. A server is made with `name` as an additional
     /// tag and keeps the name of its plan.
     async fn request_perform(

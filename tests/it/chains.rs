@@ -4,7 +4,7 @@
 use drbackup::{
     api::pb,
     domain::{
-        effect::Request,
+        effect::{Make, Request},
         id::{CloudName, ProjectId, Tenant, VolumeId},
         sighting::ThingKind,
     },
@@ -122,12 +122,12 @@ fn home(house: &House) -> Tenant {
 /// A backup of a volume by somebody else.
 async fn foreign_backup(house: &House, volume: &str, incremental: bool) -> String {
     let tenant = home(house);
-    let request = Request::MakeVolumeBackup {
+    let request = Request::Make(Make::VolumeBackup {
         volume: VolumeId::new(volume),
         snapshot: None,
         description: String::new(),
         incremental,
-    };
+    });
     let cloud = house.cloud();
     let made = cloud.request_perform(&tenant, "by hand", &request).await;
     let id = made.expect("made").cloud_id.expect("an id");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use drbackup::{
     api::pb::{self, orphan_deletion::Outcome},
     domain::{
-        effect::Request,
+        effect::{Make, NewVolume, Request},
         id::{CloudName, OperationId, ProjectId, Tenant, VolumeId},
         operation::NAME_MARK,
         orphan::{self, Why},
@@ -42,23 +42,23 @@ fn strange() -> OperationId {
 
 /// Makes a volume of this name in a tenant, as if work had left it there.
 async fn leave_volume(house: &House, tenant: &Tenant, name: &str) -> String {
-    let request = Request::MakeVolume {
+    let request = Request::Make(Make::Volume(NewVolume {
         size_gib: 1,
         volume_type: None,
         availability_zone: None,
         snapshot: None,
         image: None,
         description: String::new(),
-    };
+    }));
     made(house, tenant, ThingKind::Volume, name, &request).await
 }
 
 /// Makes a snapshot of a volume.
 async fn leave_snapshot(house: &House, tenant: &Tenant, name: &str, volume: &str) -> String {
-    let request = Request::MakeSnapshot {
+    let request = Request::Make(Make::Snapshot {
         volume: VolumeId::new(volume),
         description: String::new(),
-    };
+    });
     made(house, tenant, ThingKind::Snapshot, name, &request).await
 }
 

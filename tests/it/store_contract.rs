@@ -18,7 +18,7 @@ use drbackup::{
     domain::{
         capture::Capture,
         decision::{Detail, Ending, Report},
-        effect::{Disposal, Effect, EffectState, Fact, Request},
+        effect::{Disposal, Effect, EffectState, Fact, Make, Presence, Request},
         error::OperationError,
         event::Event,
         fault::{Fault, FaultKind, Service},
@@ -260,20 +260,20 @@ fn effect(key: &str, state: EffectState) -> Effect {
         ordinal: 3,
         tenant: home(),
         name: format!("drb-{key}"),
-        request: Request::MakeSnapshot {
+        request: Request::Make(Make::Snapshot {
             volume: VolumeId::new("volume-1"),
             description: "for the night".to_owned(),
-        },
+        }),
         disposal: Disposal::Temporary,
         state,
         cloud_id: Some("snapshot-1".to_owned()),
         status: Some("creating".to_owned()),
-        fact: Some(Fact::Presence {
+        fact: Some(Fact::Presence(Presence {
             live: vec![(VolumeBackupId::new("backup-1"), ProjectId::new("blue"))],
             failed_imports: vec![(VolumeBackupId::new("backup-2"), ProjectId::new("blue"))],
             pending_imports: vec![(VolumeBackupId::new("backup-3"), ProjectId::new("blue"))],
             import: Right::Granted,
-        }),
+        })),
         fault: Some(Fault::new(
             FaultKind::Busy,
             Service::BlockStorage,
@@ -2247,13 +2247,13 @@ async fn reopening_keeps_all_that_was_committed(site: Site) {
 
 /// A volume backup that was made, and a record that was imported, by their ids.
 fn made_and_imported(made: &str, imported: &str) -> Vec<Effect> {
-    let volume_backup = Request::MakeVolumeBackup {
+    let volume_backup = Request::Make(Make::VolumeBackup {
         volume: VolumeId::new("volume-1"),
         snapshot: None,
         description: String::new(),
         incremental: false,
-    };
-    let record = Request::ImportRecord {
+    });
+    let record = Request::Import {
         backup: VolumeBackupId::new(imported),
         record: BackupRecord {
             service: "posix".to_owned(),

@@ -1,24 +1,68 @@
 //! What is asked of a cloud; it may not know how it is sent.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde_json::Value;
 
-use super::server_plan::{FixedWish, PortSetting, ServerPlan, ServerSetting, SubPort};
+use super::server_plan::{
+    NewPort, NewTrunk, NewVolume, PortSetting, ServerPlan, ServerSetting, VolumeSettings,
+};
 use crate::domain::{
     id::{
-        GroupId, ImageId, NetworkId, PortId, ProjectId, SecurityGroupId, ServerId, SnapshotId,
-        TrunkId, VolumeBackupId, VolumeId,
+        GroupId, PortId, ProjectId, SecurityGroupId, ServerId, SnapshotId, TrunkId, VolumeBackupId,
+        VolumeId,
     },
-    manifest::{Properties, SecurityGroupRule},
+    manifest::SecurityGroupRule,
     record::BackupRecord,
     sighting::{Thing, ThingKind},
 };
 
-/// What is asked of a cloud. Stored: renaming a variant or a field is a migration.
+/// What is asked of a cloud. It is stored flat, by the word in `rename` of what is asked: to change a word
+/// or a field is a migration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "ask", rename_all = "snake_case")]
+#[serde(tag = "ask", remote = "Self")]
 pub enum Request {
+    /// Make a thing, or take one over.
+    #[serde(skip)]
+    Make(Make),
+    /// Import a record.
+    #[serde(rename = "import_record")]
+    Import {
+        /// The id that the record carries.
+        backup: VolumeBackupId,
+        /// The record.
+        record: BackupRecord,
+    },
+    /// Restore a volume backup into a volume that exists.
+    #[serde(rename = "restore_volume_backup")]
+    RestoreInto {
+        /// The volume backup.
+        backup: VolumeBackupId,
+        /// The project it lives in, when that is not the tenant's own.
+        backup_project: ProjectId,
+        /// The volume.
+        volume: VolumeId,
+    },
+    /// Set something on what is there; it may be asked for again.
+    #[serde(skip)]
+    Apply(Apply),
+    /// Read what a decision rests on.
+    #[serde(skip)]
+    Read(Read),
+    /// Delete a thing that an earlier operation made.
+    #[serde(rename = "drop")]
+    Drop {
+        /// The thing.
+        thing: Thing,
+    },
+}
+
+/// A thing to make, found again by its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask")]
+pub enum Make {
     /// Make a snapshot of a volume, in use or not.
-    MakeSnapshot {
+    #[serde(rename = "make_snapshot")]
+    Snapshot {
         /// The volume.
         volume: VolumeId,
         /// For people who find it.
@@ -27,12 +71,14 @@ pub enum Request {
     /// Have Nova make an image of a server. Of one that boots from a volume that is a snapshot of each
     /// of its volumes, made while the guest holds still where it is asked to, and an image without
     /// bytes that names them; they carry the name of the image in their own.
-    MakeImage {
+    #[serde(rename = "make_image")]
+    Image {
         /// The server.
         server: ServerId,
     },
     /// Make a snapshot of all volumes of a group.
-    MakeGroupSnapshot {
+    #[serde(rename = "make_group_snapshot")]
+    GroupSnapshot {
         /// The group.
         group: GroupId,
         /// For people who find it.
@@ -40,6 +86,7 @@ pub enum Request {
     },
     /// Give one of the snapshots that came with an image our name and its description: from then on it
     /// is like one that we asked for.
+    #[serde(rename = "take_snapshot")]
     TakeSnapshot {
         /// The snapshot, by the id that it keeps.
         snapshot: SnapshotId,
@@ -47,7 +94,8 @@ pub enum Request {
         description: String,
     },
     /// Make a volume backup, from the snapshot where one is named.
-    MakeVolumeBackup {
+    #[serde(rename = "make_volume_backup")]
+    VolumeBackup {
         /// The volume.
         volume: VolumeId,
         /// The snapshot of it.
@@ -58,21 +106,8 @@ pub enum Request {
         incremental: bool,
     },
     /// Make a volume, empty, from a snapshot or from an image.
-    MakeVolume {
-        /// GiB.
-        size_gib: u64,
-        /// The type by name; nothing means the cloud's default.
-        volume_type: Option<String>,
-        /// Cinder's zone; nothing means that the cloud chooses.
-        availability_zone: Option<String>,
-        /// The snapshot to fill it from.
-        snapshot: Option<SnapshotId>,
-        /// The image to fill it from.
-        #[serde(default)]
-        image: Option<ImageId>,
-        /// For people who find it.
-        description: String,
-    },
+    #[serde(rename = "make_volume")]
+    Volume(NewVolume),
     /// Take a volume over from another project of the cloud: from then on it is one of the tenant's.
     /// In the tenant that is a volume more, so it is made there as far as the ledger is concerned.
     #[serde(rename = "take_volume")]
@@ -82,15 +117,17 @@ pub enum Request {
         /// The project that gives it.
         from: ProjectId,
     },
-    /// Make a security group; its rules come by [`Request::ApplySecurityGroupRules`].
-    MakeSecurityGroup {
+    /// Make a security group; its rules come by [`Apply::SecurityGroupRules`].
+    #[serde(rename = "make_security_group")]
+    SecurityGroup {
         /// Its description.
         description: String,
         /// Whether it is stateful, as groups usually are.
         stateful: bool,
     },
     /// Import a public key under its own name.
-    MakeKeyPair {
+    #[serde(rename = "make_key_pair")]
+    KeyPair {
         /// The name.
         name: String,
         /// The key.
@@ -100,121 +137,74 @@ pub enum Request {
         kind: Option<String>,
     },
     /// Make a port.
-    MakePort {
-        /// The network.
-        network: NetworkId,
-        /// Addresses to ask for; empty means that the cloud chooses.
-        fixed: Vec<FixedWish>,
-        /// The MAC address to ask for.
-        mac: Option<String>,
-        /// Its groups; empty with port security means that nothing comes in.
-        security_groups: Vec<SecurityGroupId>,
-        /// Whether port security is on; nothing leaves it to the network.
-        port_security: Option<bool>,
-        /// Kind of virtual network card, where it is not `normal`.
-        vnic_type: Option<String>,
-        /// Whether it is to have no address at all.
-        #[serde(default)]
-        bare: bool,
-        /// Whether it is made switched off.
-        #[serde(default)]
-        down: bool,
-        /// Whether it gets the tenant's default group, because nobody knows which it had.
-        #[serde(default)]
-        default_group: bool,
-        /// Whether it follows the state of its uplink; nothing leaves that to the cloud.
-        #[serde(default)]
-        uplink_status: Option<bool>,
-    },
+    #[serde(rename = "make_port")]
+    Port(NewPort),
     /// Make a trunk.
-    MakeTrunk {
-        /// The parent port.
-        port: PortId,
-        /// Its sub ports.
-        sub_ports: Vec<SubPort>,
-        /// Its description.
-        description: String,
-        /// Whether it is made switched off.
-        down: bool,
-    },
+    #[serde(rename = "make_trunk")]
+    Trunk(NewTrunk),
     /// Make a server from volumes and ports.
-    MakeServer(Box<ServerPlan>),
-    /// Import a record.
-    ImportRecord {
-        /// The id that the record carries.
-        backup: VolumeBackupId,
-        /// The record.
-        record: BackupRecord,
-    },
-    /// Restore a volume backup into a volume that exists.
-    RestoreVolumeBackup {
-        /// The volume backup.
-        backup: VolumeBackupId,
-        /// The project it lives in, when that is not the tenant's own.
-        backup_project: ProjectId,
-        /// The volume.
-        volume: VolumeId,
-    },
+    #[serde(rename = "make_server")]
+    Server(Box<ServerPlan>),
+}
+
+/// What is set, however often it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask")]
+pub enum Apply {
     /// Mark a volume as one that boots, or as one that does not.
-    ApplyBootable {
+    #[serde(rename = "apply_bootable")]
+    Bootable {
         /// The volume.
         volume: VolumeId,
         /// Whether it boots.
         bootable: bool,
     },
     /// Have volumes go with the server that they are attached to.
-    ApplyDeleteOnTermination {
+    #[serde(rename = "apply_delete_on_termination")]
+    DeleteOnTermination {
         /// The server.
         server: ServerId,
         /// The volumes.
         volumes: Vec<VolumeId>,
     },
     /// Give a volume its name, description, metadata and image metadata.
-    ApplyVolume {
-        /// The volume.
-        volume: VolumeId,
-        /// Name.
-        name: String,
-        /// Description.
-        description: String,
-        /// Metadata, replacing what is there.
-        metadata: Properties,
-        /// Bootable, as rows of before [`Request::ApplyBootable`] have it.
-        #[serde(default)]
-        bootable: Option<bool>,
-        /// Image metadata, added to what is there.
-        image_metadata: Properties,
-    },
+    #[serde(rename = "apply_volume")]
+    Volume(VolumeSettings),
     /// Give a security group exactly these rules.
-    ApplySecurityGroupRules {
+    #[serde(rename = "apply_security_group_rules")]
+    SecurityGroupRules {
         /// The group.
         group: SecurityGroupId,
         /// The rules; remote groups are ids of the target.
         rules: Vec<SecurityGroupRule>,
     },
     /// Give a security group its final name.
-    ApplySecurityGroupName {
+    #[serde(rename = "apply_security_group_name")]
+    SecurityGroupName {
         /// The group.
         group: SecurityGroupId,
         /// The name.
         name: String,
     },
     /// Give a port its final name.
-    ApplyPortName {
+    #[serde(rename = "apply_port_name")]
+    PortName {
         /// The port.
         port: PortId,
         /// The name, possibly empty.
         name: String,
     },
     /// Set one thing on a port.
-    ApplyPortSetting {
+    #[serde(rename = "apply_port_setting")]
+    PortSetting {
         /// The port.
         port: PortId,
         /// What is set.
         setting: PortSetting,
     },
     /// Give a trunk its final name and its tags.
-    ApplyTrunk {
+    #[serde(rename = "apply_trunk")]
+    Trunk {
         /// The trunk.
         trunk: TrunkId,
         /// The name, possibly empty.
@@ -223,28 +213,32 @@ pub enum Request {
         tags: Vec<String>,
     },
     /// Set one thing on a server that is up.
-    ApplyServerSetting {
+    #[serde(rename = "apply_server_setting")]
+    ServerSetting {
         /// The server.
         server: ServerId,
         /// What is set.
         setting: ServerSetting,
     },
     /// Take our tag off a server, so that its tags are those of the original.
-    ApplyServerTags {
+    #[serde(rename = "apply_server_tags")]
+    ServerTags {
         /// The server.
         server: ServerId,
         /// All the tags that it should have.
         tags: Vec<String>,
     },
     /// Give a Cinder backup a description.
-    ApplyVolumeBackup {
+    #[serde(rename = "apply_volume_backup")]
+    VolumeBackup {
         /// The volume backup.
         backup: VolumeBackupId,
         /// The description.
         description: String,
     },
     /// Give a Cinder snapshot a description.
-    ApplySnapshot {
+    #[serde(rename = "apply_snapshot")]
+    Snapshot {
         /// The snapshot.
         snapshot: SnapshotId,
         /// The description.
@@ -252,7 +246,8 @@ pub enum Request {
     },
     /// Give a snapshot, volume or volume backup that must go, and whose status forbids that for good,
     /// the status `error`, from which it may be deleted; needs an admin entry.
-    ApplyErrorStatus {
+    #[serde(rename = "apply_error_status")]
+    ErrorStatus {
         /// What is stuck.
         thing: Thing,
     },
@@ -269,63 +264,122 @@ pub enum Request {
     },
     /// Give a snapshot that a volume backup which died has left `backing-up` the status `available`; needs
     /// an admin entry, unless it is not so.
-    ApplySnapshotFreed {
+    #[serde(rename = "apply_snapshot_freed")]
+    SnapshotFreed {
         /// The snapshot.
         snapshot: SnapshotId,
     },
     /// Delete every snapshot that came with an image of this name and that nobody took; done when there
     /// is none.
-    ApplySnapshotsGone {
+    #[serde(rename = "apply_snapshots_gone")]
+    SnapshotsGone {
         /// The name of the image.
         image: String,
     },
+}
+
+/// What is read; each has its [`Fact`](super::Fact).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask")]
+pub enum Read {
     /// Read which snapshots came with an image of a server or with a group snapshot.
-    ReadCaptured {
+    #[serde(rename = "read_captured")]
+    Captured {
         /// The image or the group snapshot.
         thing: Thing,
         /// The server.
         server: ServerId,
     },
     /// Read everything about an instance.
-    ReadInstance {
+    #[serde(rename = "read_instance")]
+    Instance {
         /// The server.
         server: ServerId,
     },
     /// Read how an instance stands once it was captured, to know what may be claimed of that.
-    ReadServerState {
+    #[serde(rename = "read_server_state")]
+    ServerState {
         /// The server.
         server: ServerId,
     },
     /// Read which volume backup an increment of each volume would build on.
-    ReadParents {
+    #[serde(rename = "read_parents")]
+    Parents {
         /// The volumes.
         volumes: Vec<VolumeId>,
     },
     /// Export the record of a volume backup; needs the right to.
-    ReadRecord {
+    #[serde(rename = "read_record")]
+    Record {
         /// The volume backup.
         backup: VolumeBackupId,
     },
     /// Read what the tenant offers and may still make.
-    ReadInventory,
+    #[serde(rename = "read_inventory")]
+    Inventory,
     /// Read what Cinder still lets the tenant make.
-    ReadAllowance {
+    #[serde(rename = "read_allowance")]
+    Allowance {
         /// Whether to see too if records may be exported.
         export: bool,
     },
     /// Read in which project of the cloud each volume backup is live, if it is.
-    ReadPresence {
+    #[serde(rename = "read_presence")]
+    Presence {
         /// The volume backups.
         backups: Vec<VolumeBackupId>,
         /// Other projects that may hold one, looked into where no admin sees all projects.
         #[serde(default)]
         projects: Vec<ProjectId>,
     },
-    /// Delete a thing that an earlier operation made.
-    Drop {
-        /// The thing.
-        thing: Thing,
-    },
+}
+
+/// As a group spells it. With `remote` what serde derives for [`Request`] is a function beside the trait, for
+/// what is in no group.
+impl Serialize for Request {
+    fn serialize<S: Serializer>(&self, into: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Make(make) => make.serialize(into),
+            Self::Apply(apply) => apply.serialize(into),
+            Self::Read(read) => read.serialize(into),
+            Self::Import { .. } | Self::RestoreInto { .. } | Self::Drop { .. } => {
+                Self::serialize(self, into)
+            }
+        }
+    }
+}
+
+/// By the first word of what is asked, so that an error is that of its group.
+impl<'de> Deserialize<'de> for Request {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let row = Value::deserialize(from)?;
+        let ask = row.get("ask").and_then(Value::as_str).unwrap_or_default();
+        let request = match ask.split('_').next() {
+            Some("make" | "take") => Make::deserialize(row).map(Self::Make),
+            Some("apply") => Apply::deserialize(row).map(Self::Apply),
+            Some("read") => Read::deserialize(row).map(Self::Read),
+            Some(_) | None => Self::deserialize(row),
+        };
+        request.map_err(D::Error::custom)
+    }
+}
+
+impl From<Make> for Request {
+    fn from(make: Make) -> Self {
+        Self::Make(make)
+    }
+}
+
+impl From<Apply> for Request {
+    fn from(apply: Apply) -> Self {
+        Self::Apply(apply)
+    }
+}
+
+impl From<Read> for Request {
+    fn from(read: Read) -> Self {
+        Self::Read(read)
+    }
 }
 
 /// The kind of an effect, which decides how a lost answer is recovered.
@@ -349,58 +403,23 @@ impl Request {
     /// The kind.
     pub fn kind(&self) -> EffectKind {
         match self {
-            Self::MakeSnapshot { .. } | Self::TakeSnapshot { .. } => {
-                EffectKind::Make(ThingKind::Snapshot)
-            }
-            Self::MakeImage { .. } => EffectKind::Make(ThingKind::Image),
-            Self::MakeGroupSnapshot { .. } => EffectKind::Make(ThingKind::GroupSnapshot),
-            Self::MakeVolumeBackup { .. } => EffectKind::Make(ThingKind::VolumeBackup),
-            Self::MakeVolume { .. } | Self::AcceptTransfer { .. } => {
-                EffectKind::Make(ThingKind::Volume)
-            }
-            Self::MakeSecurityGroup { .. } => EffectKind::Make(ThingKind::SecurityGroup),
-            Self::MakeKeyPair { .. } => EffectKind::Make(ThingKind::KeyPair),
-            Self::MakePort { .. } => EffectKind::Make(ThingKind::Port),
-            Self::MakeTrunk { .. } => EffectKind::Make(ThingKind::Trunk),
-            Self::MakeServer(_) => EffectKind::Make(ThingKind::Server),
-            Self::ImportRecord { .. } => EffectKind::Import,
-            Self::RestoreVolumeBackup { .. } => EffectKind::RestoreInto,
-            Self::ApplyBootable { .. }
-            | Self::ApplyDeleteOnTermination { .. }
-            | Self::ApplyVolume { .. }
-            | Self::ApplySecurityGroupRules { .. }
-            | Self::ApplySecurityGroupName { .. }
-            | Self::ApplyPortName { .. }
-            | Self::ApplyPortSetting { .. }
-            | Self::ApplyTrunk { .. }
-            | Self::ApplyServerSetting { .. }
-            | Self::ApplyServerTags { .. }
-            | Self::ApplyVolumeBackup { .. }
-            | Self::ApplySnapshot { .. }
-            | Self::ApplyErrorStatus { .. }
-            | Self::ResetBackupStatus { .. }
-            | Self::ApplySnapshotFreed { .. }
-            | Self::ApplySnapshotsGone { .. } => EffectKind::Apply,
-            Self::ReadInstance { .. }
-            | Self::ReadCaptured { .. }
-            | Self::ReadServerState { .. }
-            | Self::ReadParents { .. }
-            | Self::ReadRecord { .. }
-            | Self::ReadInventory
-            | Self::ReadAllowance { .. }
-            | Self::ReadPresence { .. } => EffectKind::Read,
+            Self::Make(make) => EffectKind::Make(make.kind()),
+            Self::Import { .. } => EffectKind::Import,
+            Self::RestoreInto { .. } => EffectKind::RestoreInto,
+            Self::Apply(_) => EffectKind::Apply,
+            Self::Read(_) => EffectKind::Read,
             Self::Drop { thing } => EffectKind::Drop(thing.kind),
         }
     }
 
     /// Whether it is asked for again whatever the answer, like a deletion of what must go.
     pub fn is_asked_until_done(&self) -> bool {
-        matches!(self, Self::ApplySnapshotsGone { .. })
+        matches!(self, Self::Apply(Apply::SnapshotsGone { .. }))
     }
 
     /// Whether it is put together from reads that are shared with whoever wants the like at the same time.
     pub fn shares_reads(&self) -> bool {
-        matches!(self, Self::ReadInstance { .. })
+        matches!(self, Self::Read(Read::Instance { .. }))
     }
 
     /// The list by which the effect is watched, adopted, judged or seen to be gone.
@@ -416,47 +435,83 @@ impl Request {
     /// The id that is known before the answer: of what is imported, filled, taken over or dropped.
     pub fn known_id(&self) -> Option<&str> {
         match self {
-            Self::ImportRecord { backup, .. } => Some(backup.as_str()),
-            Self::RestoreVolumeBackup { volume, .. } | Self::AcceptTransfer { volume, .. } => {
-                Some(volume.as_str())
-            }
-            Self::MakeKeyPair { name, .. } => Some(name),
+            Self::Make(make) => make.known_id(),
+            Self::Import { backup, .. } => Some(backup.as_str()),
+            Self::RestoreInto { volume, .. } => Some(volume.as_str()),
             Self::Drop { thing } => Some(&thing.id),
+            Self::Apply(_) | Self::Read(_) => None,
+        }
+    }
+}
+
+impl Make {
+    fn kind(&self) -> ThingKind {
+        match self {
+            Self::Snapshot { .. } | Self::TakeSnapshot { .. } => ThingKind::Snapshot,
+            Self::Image { .. } => ThingKind::Image,
+            Self::GroupSnapshot { .. } => ThingKind::GroupSnapshot,
+            Self::VolumeBackup { .. } => ThingKind::VolumeBackup,
+            Self::Volume(_) | Self::AcceptTransfer { .. } => ThingKind::Volume,
+            Self::SecurityGroup { .. } => ThingKind::SecurityGroup,
+            Self::KeyPair { .. } => ThingKind::KeyPair,
+            Self::Port(_) => ThingKind::Port,
+            Self::Trunk(_) => ThingKind::Trunk,
+            Self::Server(_) => ThingKind::Server,
+        }
+    }
+
+    fn known_id(&self) -> Option<&str> {
+        match self {
+            Self::AcceptTransfer { volume, .. } => Some(volume.as_str()),
+            Self::KeyPair { name, .. } => Some(name),
             // A snapshot is ours only once it has our name.
             Self::TakeSnapshot { .. }
-            | Self::MakeImage { .. }
-            | Self::MakeGroupSnapshot { .. }
-            | Self::MakeSnapshot { .. }
-            | Self::MakeVolumeBackup { .. }
-            | Self::MakeVolume { .. }
-            | Self::MakeSecurityGroup { .. }
-            | Self::MakePort { .. }
-            | Self::MakeTrunk { .. }
-            | Self::MakeServer(_)
-            | Self::ApplyBootable { .. }
-            | Self::ApplyDeleteOnTermination { .. }
-            | Self::ApplyVolume { .. }
-            | Self::ApplySecurityGroupRules { .. }
-            | Self::ApplySecurityGroupName { .. }
-            | Self::ApplyPortName { .. }
-            | Self::ApplyPortSetting { .. }
-            | Self::ApplyTrunk { .. }
-            | Self::ApplyServerSetting { .. }
-            | Self::ApplyServerTags { .. }
-            | Self::ApplyVolumeBackup { .. }
-            | Self::ApplySnapshot { .. }
-            | Self::ApplyErrorStatus { .. }
-            | Self::ResetBackupStatus { .. }
-            | Self::ApplySnapshotFreed { .. }
-            | Self::ApplySnapshotsGone { .. }
-            | Self::ReadInstance { .. }
-            | Self::ReadCaptured { .. }
-            | Self::ReadServerState { .. }
-            | Self::ReadParents { .. }
-            | Self::ReadRecord { .. }
-            | Self::ReadInventory
-            | Self::ReadAllowance { .. }
-            | Self::ReadPresence { .. } => None,
+            | Self::Snapshot { .. }
+            | Self::Image { .. }
+            | Self::GroupSnapshot { .. }
+            | Self::VolumeBackup { .. }
+            | Self::Volume(_)
+            | Self::SecurityGroup { .. }
+            | Self::Port(_)
+            | Self::Trunk(_)
+            | Self::Server(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_nobody_knows_is_told_by_its_word() {
+        for word in [
+            "newer",
+            "make_newer",
+            "take_newer",
+            "apply_newer",
+            "read_newer",
+        ] {
+            let error = serde_json::from_value::<Request>(json!({ "ask": word })).unwrap_err();
+            let told = error.to_string();
+            assert!(
+                told.starts_with(&format!("unknown variant `{word}`")),
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_told_by_its_name() {
+        for (row, name) in [
+            (json!({}), "ask"),
+            (json!({"ask": "drop"}), "thing"),
+            (json!({"ask": "make_image"}), "server"),
+        ] {
+            let error = serde_json::from_value::<Request>(row).unwrap_err();
+            assert_eq!(error.to_string(), format!("missing field `{name}`"));
         }
     }
 }

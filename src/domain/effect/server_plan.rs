@@ -1,9 +1,9 @@
-//! What a port, a trunk and a server are asked to be, and what is set on them afterwards; it may not know what asks.
+//! What a volume, a port, a trunk and a server are asked to be, and what is set on them afterwards; it may not know what asks.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    id::{FlavorId, PortId, SubnetId, VolumeId},
+    id::{FlavorId, ImageId, NetworkId, PortId, SecurityGroupId, SnapshotId, SubnetId, VolumeId},
     manifest::{AddressPair, DhcpOption, Properties},
 };
 
@@ -14,6 +14,84 @@ pub struct FixedWish {
     pub subnet: Option<SubnetId>,
     /// The address; nothing means any of the subnet.
     pub address: Option<String>,
+}
+
+/// A volume to make, empty, from a snapshot or from an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewVolume {
+    /// GiB.
+    pub size_gib: u64,
+    /// The type by name; nothing means the cloud's default.
+    pub volume_type: Option<String>,
+    /// Cinder's zone; nothing means that the cloud chooses.
+    pub availability_zone: Option<String>,
+    /// The snapshot to fill it from.
+    pub snapshot: Option<SnapshotId>,
+    /// The image to fill it from.
+    #[serde(default)]
+    pub image: Option<ImageId>,
+    /// For people who find it.
+    pub description: String,
+}
+
+/// A port to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewPort {
+    /// The network.
+    pub network: NetworkId,
+    /// Addresses to ask for; empty means that the cloud chooses.
+    pub fixed: Vec<FixedWish>,
+    /// The MAC address to ask for.
+    pub mac: Option<String>,
+    /// Its groups; empty with port security means that nothing comes in.
+    pub security_groups: Vec<SecurityGroupId>,
+    /// Whether port security is on; nothing leaves it to the network.
+    pub port_security: Option<bool>,
+    /// Kind of virtual network card, where it is not `normal`.
+    pub vnic_type: Option<String>,
+    /// Whether it is to have no address at all.
+    #[serde(default)]
+    pub bare: bool,
+    /// Whether it is made switched off.
+    #[serde(default)]
+    pub down: bool,
+    /// Whether it gets the tenant's default group, because nobody knows which it had.
+    #[serde(default)]
+    pub default_group: bool,
+    /// Whether it follows the state of its uplink; nothing leaves that to the cloud.
+    #[serde(default)]
+    pub uplink_status: Option<bool>,
+}
+
+/// A trunk to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewTrunk {
+    /// The parent port.
+    pub port: PortId,
+    /// Its sub ports.
+    pub sub_ports: Vec<SubPort>,
+    /// Its description.
+    pub description: String,
+    /// Whether it is made switched off.
+    pub down: bool,
+}
+
+/// What a volume is given: its name, description, metadata and image metadata.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeSettings {
+    /// The volume.
+    pub volume: VolumeId,
+    /// Name.
+    pub name: String,
+    /// Description.
+    pub description: String,
+    /// Metadata, replacing what is there.
+    pub metadata: Properties,
+    /// Bootable, as rows of before [`Apply::Bootable`](super::Apply::Bootable) have it.
+    #[serde(default)]
+    pub bootable: Option<bool>,
+    /// Image metadata, added to what is there.
+    pub image_metadata: Properties,
 }
 
 /// A server to make.

@@ -6,7 +6,7 @@
 
 use super::{DecisionBuilder, cleans, standing, unswept_of, was_done};
 use crate::domain::{
-    effect::{Effect, EffectState, Request},
+    effect::{Apply, Effect, EffectState, Make, Read, Request},
     sighting::ThingKind,
 };
 
@@ -41,9 +41,9 @@ impl<'a> DecisionBuilder<'a> {
             .filter(|effect| !effect.state.is_settled());
         let left: Vec<String> = open
             .filter(|effect| cleans(&effect.request))
-            .filter(|effect| !matches!(effect.request, Request::ApplyErrorStatus { .. }))
+            .filter(|effect| !matches!(effect.request, Request::Apply(Apply::ErrorStatus { .. })))
             .map(|effect| {
-                if let Request::ResetBackupStatus { backup, .. } = &effect.request {
+                if let Request::Apply(Apply::ResetBackupStatus { backup, .. }) = &effect.request {
                     return format!("record {backup}, which is being freed");
                 }
                 unswept_of(effect)
@@ -76,45 +76,62 @@ fn some_of(mut named: Vec<String>) -> String {
 /// What is being done while this is waited for.
 pub(super) fn activity(request: &Request) -> String {
     let words = match request {
-        Request::MakeSnapshot { .. }
-        | Request::MakeImage { .. }
-        | Request::MakeGroupSnapshot { .. }
-        | Request::TakeSnapshot { .. }
-        | Request::ReadCaptured { .. } => "creating snapshots",
-        Request::MakeVolumeBackup { .. } | Request::ReadParents { .. } => "creating volume backups",
-        Request::MakeVolume { .. } => "creating volumes",
-        Request::AcceptTransfer { .. } => "transferring volumes",
-        Request::MakeSecurityGroup { .. } | Request::ApplySecurityGroupRules { .. } => {
-            "creating security groups"
-        }
-        Request::MakeKeyPair { .. } => "importing the key pair",
-        Request::MakePort { .. } | Request::ApplyPortSetting { .. } => "creating ports",
-        Request::MakeTrunk { .. } => "creating trunks",
-        Request::MakeServer(_) => "creating the server",
-        Request::ImportRecord { .. } => "importing records",
-        Request::RestoreVolumeBackup { .. } => "restoring volumes",
-        Request::ApplyBootable { .. } | Request::ApplyVolume { .. } => "preparing volumes",
-        Request::ApplyDeleteOnTermination { .. }
-        | Request::ApplySecurityGroupName { .. }
-        | Request::ApplyPortName { .. }
-        | Request::ApplyTrunk { .. }
-        | Request::ApplyServerSetting { .. }
-        | Request::ApplyServerTags { .. } => "finishing",
-        Request::ApplyVolumeBackup { .. } => "describing volume backups",
-        Request::ApplySnapshot { .. } => "describing snapshots",
-        Request::ApplyErrorStatus { thing } | Request::Drop { thing } => {
-            return deleting(thing.kind);
-        }
-        Request::ResetBackupStatus { .. } => "freeing records",
-        Request::ApplySnapshotFreed { .. } | Request::ApplySnapshotsGone { .. } => {
-            "removing temporary snapshots"
-        }
-        Request::ReadInstance { .. } | Request::ReadServerState { .. } => "reading the instance",
-        Request::ReadAllowance { .. } => "looking at the cloud",
-        Request::ReadRecord { .. } => "exporting records",
-        Request::ReadInventory | Request::ReadPresence { .. } => "looking at the target",
+        Request::Make(make) => making(make),
+        Request::Import { .. } => "importing records",
+        Request::RestoreInto { .. } => "restoring volumes",
+        Request::Apply(apply) => return applying(apply),
+        Request::Read(read) => reading(read),
+        Request::Drop { thing } => return deleting(thing.kind),
     };
     words.to_owned()
+}
+
+fn making(make: &Make) -> &'static str {
+    match make {
+        Make::Snapshot { .. }
+        | Make::Image { .. }
+        | Make::GroupSnapshot { .. }
+        | Make::TakeSnapshot { .. } => "creating snapshots",
+        Make::VolumeBackup { .. } => "creating volume backups",
+        Make::Volume(_) => "creating volumes",
+        Make::AcceptTransfer { .. } => "transferring volumes",
+        Make::SecurityGroup { .. } => "creating security groups",
+        Make::KeyPair { .. } => "importing the key pair",
+        Make::Port(_) => "creating ports",
+        Make::Trunk(_) => "creating trunks",
+        Make::Server(_) => "creating the server",
+    }
+}
+
+fn applying(apply: &Apply) -> String {
+    let words = match apply {
+        Apply::SecurityGroupRules { .. } => "creating security groups",
+        Apply::PortSetting { .. } => "creating ports",
+        Apply::Bootable { .. } | Apply::Volume(_) => "preparing volumes",
+        Apply::DeleteOnTermination { .. }
+        | Apply::SecurityGroupName { .. }
+        | Apply::PortName { .. }
+        | Apply::Trunk { .. }
+        | Apply::ServerSetting { .. }
+        | Apply::ServerTags { .. } => "finishing",
+        Apply::VolumeBackup { .. } => "describing volume backups",
+        Apply::Snapshot { .. } => "describing snapshots",
+        Apply::ErrorStatus { thing } => return deleting(thing.kind),
+        Apply::ResetBackupStatus { .. } => "freeing records",
+        Apply::SnapshotFreed { .. } | Apply::SnapshotsGone { .. } => "removing temporary snapshots",
+    };
+    words.to_owned()
+}
+
+fn reading(read: &Read) -> &'static str {
+    match read {
+        Read::Captured { .. } => "creating snapshots",
+        Read::Parents { .. } => "creating volume backups",
+        Read::Instance { .. } | Read::ServerState { .. } => "reading the instance",
+        Read::Allowance { .. } => "looking at the cloud",
+        Read::Record { .. } => "exporting records",
+        Read::Inventory | Read::Presence { .. } => "looking at the target",
+    }
 }
 
 fn deleting(kind: ThingKind) -> String {

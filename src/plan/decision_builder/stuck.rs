@@ -6,7 +6,7 @@
 
 use super::{DecisionBuilder, Step, Stop};
 use crate::domain::{
-    effect::{Disposal, Effect, EffectKind, EffectState, Request},
+    effect::{Apply, Disposal, Effect, EffectKind, EffectState, Request},
     fault::FaultKind,
     id::{ProjectId, Tenant, VolumeBackupId},
     sighting::{Thing, ThingKind, is_left_by_a_death},
@@ -66,7 +66,7 @@ impl DecisionBuilder<'_> {
         if status == Some("restoring-backup") {
             self.free_source(&thing);
         }
-        let request = Request::ApplyErrorStatus { thing };
+        let request = Apply::ErrorStatus { thing };
         let wish = Self::wish_in(effect.tenant.clone(), key, request, Disposal::Keep);
         self.decision.wishes.push(wish);
     }
@@ -78,7 +78,7 @@ impl DecisionBuilder<'_> {
         for fill in ledger.iter() {
             if fill.state != EffectState::Done
                 && fill.request.known_id() == Some(&volume.id)
-                && let Request::RestoreVolumeBackup {
+                && let Request::RestoreInto {
                     backup,
                     backup_project,
                     ..
@@ -93,12 +93,12 @@ impl DecisionBuilder<'_> {
     /// admin: it is what every later restoration needs. Where that cannot be, or somebody else restores
     /// it, the refusal tells what a person can do.
     pub(super) fn free_record(&mut self, effect: &Effect) {
-        let (backup, project, since) = if let Request::ImportRecord { backup, .. } = &effect.request
+        let (backup, project, since) = if let Request::Import { backup, .. } = &effect.request
             && effect.state == EffectState::Accepted
         {
             let since = self.operation.patient_since(effect.changed);
             (backup, &effect.tenant.project, since)
-        } else if let Request::RestoreVolumeBackup {
+        } else if let Request::RestoreInto {
             backup,
             backup_project,
             ..
@@ -132,7 +132,7 @@ impl DecisionBuilder<'_> {
             cloud: effect.tenant.cloud.clone(),
             project: project.clone(),
         };
-        let request = Request::ResetBackupStatus {
+        let request = Apply::ResetBackupStatus {
             backup: backup.clone(),
             interrupt_restore,
         };
@@ -142,7 +142,12 @@ impl DecisionBuilder<'_> {
 
     /// Answers when every record is freed that was to be, or cannot be.
     pub(super) fn await_freed(&self) -> Step<()> {
-        let frees = |effect: &&Effect| matches!(effect.request, Request::ResetBackupStatus { .. });
+        let frees = |effect: &&Effect| {
+            matches!(
+                effect.request,
+                Request::Apply(Apply::ResetBackupStatus { .. })
+            )
+        };
         let mut freeing = self.ledger.iter().filter(frees);
         if freeing.all(|effect| effect.state.is_settled()) {
             Ok(())

@@ -7,7 +7,7 @@
 use super::{Kept, kept, was_refused};
 use crate::{
     domain::{
-        effect::{Disposal, Effect, Fact, Request, SubPort},
+        effect::{Apply, Disposal, Effect, Make, NewTrunk, PortAddresses, SubPort},
         id::{PortId, TrunkId},
         manifest::Manifest,
         restoration::RestorePlanInput,
@@ -50,12 +50,12 @@ pub(super) fn create(
             })
         });
         let Some(port) = at(*parent) else { continue };
-        let request = Request::MakeTrunk {
+        let request = Make::Trunk(NewTrunk {
             port: PortId::new(port.id()),
             sub_ports: sub_ports.collect(),
             description: trunk.description.clone(),
             down: trunk.down,
-        };
+        });
         wishes.push(decision.wish(key_of(*parent), request, Disposal::Product));
     }
     decision.all_that_can(wishes)?;
@@ -82,7 +82,7 @@ pub(super) fn names(
             if was_refused(made) {
                 return None;
             }
-            let request = Request::ApplyTrunk {
+            let request = Apply::Trunk {
                 trunk: TrunkId::new(made.id()),
                 name: trunk.name.clone(),
                 tags: trunk.tags.clone(),
@@ -112,24 +112,13 @@ pub(super) fn kept(
         return own;
     }
     let key = kept::tried(decision, parent, &layout.ports[parent].kept).key;
-    match decision.effect(&key).and_then(|made| made.fact.as_ref()) {
-        Some(Fact::Port { mac, .. }) if !mac.is_empty() => Kept {
-            mac: Some(mac.clone()),
+    let got: Option<&PortAddresses> = decision.effect(&key).and_then(Effect::found);
+    // Of a port that was found by its name nobody has told.
+    match got.filter(|got| !got.mac.is_empty()) {
+        Some(got) => Kept {
+            mac: Some(got.mac.clone()),
             ..own
         },
-        // It was found by its name, and nobody has told.
-        Some(
-            Fact::Port { .. }
-            | Fact::Instance(_)
-            | Fact::Record(_)
-            | Fact::Parents { .. }
-            | Fact::Inventory(_)
-            | Fact::Captured { .. }
-            | Fact::Presence { .. }
-            | Fact::Seen(_)
-            | Fact::Allowance(_)
-            | Fact::Server(_),
-        )
-        | None => own,
+        None => own,
     }
 }

@@ -7,7 +7,7 @@ use super::world::{
 use crate::domain::{
     capture::Capture,
     decision::{Detail, Ending},
-    effect::{Effect, EffectKind, EffectState, Fact, Request},
+    effect::{Effect, EffectKind, EffectState, Fact, Make, Parents, Read, Request},
     fault::{Fault, FaultKind, Service},
     id::{EffectKey, VolumeBackupId},
     ledger::Ledger,
@@ -32,7 +32,7 @@ fn keys(story: &Story, of: impl Fn(&Request) -> bool) -> Vec<String> {
 }
 
 fn is_backup(request: &Request) -> bool {
-    matches!(request, Request::MakeVolumeBackup { .. })
+    matches!(request, Request::Make(Make::VolumeBackup { .. }))
 }
 
 /// Unfolds a creation over two volumes whose effects are answered as `change` says.
@@ -120,7 +120,7 @@ fn a_missing_link_makes_it_unrecoverable() {
 #[test]
 fn what_has_no_parent_or_has_grown_gets_a_full_one_at_once() {
     let story = unfold_with(&increment(Capture::Snapshot), |effect| {
-        if let Some(Fact::Parents { newest }) = &mut effect.fact {
+        if let Some(Fact::Parents(Parents { newest })) = &mut effect.fact {
             newest.remove(0);
             newest[0].size_gib = Some(1);
         }
@@ -187,7 +187,7 @@ fn a_broken_increment_goes_before_the_full_one_is_made() {
 #[test]
 fn a_chain_without_end_is_given_up_and_leaves_nothing() {
     let story = unfold_with(&increment(Capture::VolumeInUse), |effect| {
-        if let (Some(Fact::Record(exported)), Request::ReadRecord { backup }) =
+        if let (Some(Fact::Record(exported)), Request::Read(Read::Record { backup })) =
             (&mut effect.fact, &effect.request)
         {
             exported.parent = Some(VolumeBackupId::new(format!(
@@ -233,7 +233,7 @@ fn every_record_is_imported_after_its_parents() {
         ]
     );
     let fills = ledger.iter().filter_map(|effect| {
-        let Request::RestoreVolumeBackup { backup, .. } = &effect.request else {
+        let Request::RestoreInto { backup, .. } = &effect.request else {
             return None;
         };
         Some(backup.as_str())

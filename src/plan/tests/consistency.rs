@@ -5,7 +5,7 @@ use crate::domain::{
     capture::Capture,
     consistency::{Consistency, ConsistencyLevel},
     decision::{Detail, Ending},
-    effect::{Disposal, EffectState, Request},
+    effect::{Apply, Disposal, EffectState, Make, Request},
     operation::Operation,
 };
 
@@ -144,7 +144,7 @@ fn a_better_way_that_fails_is_made_up_for_only_where_less_is_enough() {
         let snapshots = story.wished.iter().filter(|(_, request, _)| {
             matches!(
                 request,
-                Request::MakeSnapshot { .. } | Request::MakeVolumeBackup { .. }
+                Request::Make(Make::Snapshot { .. } | Make::VolumeBackup { .. })
             )
         });
         assert_eq!(snapshots.count(), 0, "{}", story.text);
@@ -170,7 +170,9 @@ fn what_came_with_an_image_is_looked_for_whatever_becomes_of_it() {
                     .count();
                 let swept = story.ledger.iter();
                 let swept: Vec<_> = swept
-                    .filter(|one| matches!(one.request, Request::ApplySnapshotsGone { .. }))
+                    .filter(|one| {
+                        matches!(one.request, Request::Apply(Apply::SnapshotsGone { .. }))
+                    })
                     .collect();
                 assert_eq!(swept.len(), asked, "{}", story.text);
                 for sweep in swept {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::domain::{
     decision::Ending,
-    effect::{EffectKind, EffectState, Request},
+    effect::{EffectKind, EffectState, Read, Request},
     fault::{Fault, FaultKind, Service},
     id::{CloudName, PointId, ResourceId, VolumeBackupId},
     ledger::Ledger,
@@ -121,7 +121,10 @@ fn dropped_while_silent(operation: &Operation, silent: &[&str]) -> (Vec<String>,
             let mut effect = row(operation, wish, ledger.next_ordinal());
             let cloud = effect.tenant.cloud.as_str();
             if silent.contains(&cloud) {
-                assert!(matches!(effect.request, Request::ReadAllowance { .. }));
+                assert!(matches!(
+                    effect.request,
+                    Request::Read(Read::Allowance { .. })
+                ));
                 let (kind, service) = (FaultKind::Unreachable, Service::BlockStorage);
                 let fault = Fault::new(kind, service, "look", "no route to host");
                 effect.fault = Some(fault.met(now, None));

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::domain::{
     decision::Ending,
-    effect::{Disposal, Effect, EffectKind, EffectState, Request},
+    effect::{Apply, Disposal, Effect, EffectKind, EffectState, Request},
     error::OperationError,
     fault::{Fault, FaultKind, Service},
     holder::Hold,
@@ -70,7 +70,7 @@ fn unfold(
         for wish in decision.wishes {
             let mut effect = row(&operation, wish, ledger.next_ordinal());
             assert!(
-                !matches!(effect.request, Request::ApplyErrorStatus { .. }),
+                !matches!(effect.request, Request::Apply(Apply::ErrorStatus { .. })),
                 "{effect} is forced"
             );
             if cancels(&effect.key) {

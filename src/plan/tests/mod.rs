@@ -28,7 +28,10 @@ use crate::domain::{
     consistency::ConsistencyLevel,
     decision::{Detail, Ending},
     difference::Difference,
-    effect::{Disposal, EffectKind, EffectState, Fact, Request},
+    effect::{
+        Apply, Disposal, EffectKind, EffectState, Fact, Make, NewPort, NewTrunk, NewVolume, Read,
+        Request,
+    },
     id::{EffectKey, FlavorId, ImageId, ProjectId, SnapshotId},
     inventory::{AdminReach, Inventory, KeyPairInfo, Quotas, Right, TypeQuotas},
     ledger::Ledger,
@@ -138,7 +141,7 @@ fn a_volume_is_let_go_of_in_both_projects_that_it_may_be_in() {
                 continue;
             }
             for effect in story.ledger.iter() {
-                let Request::AcceptTransfer { volume, from } = &effect.request else {
+                let Request::Make(Make::AcceptTransfer { volume, from }) = &effect.request else {
                     continue;
                 };
                 let given = story
@@ -217,7 +220,7 @@ fn a_data_disk_wishes_for_its_device_unless_that_could_cost_another_one_its_plac
         }
         let story = unfold(operation, devices.len(), None, false);
         let server = story.wished.iter().find_map(|(_, request, _)| {
-            let Request::MakeServer(plan) = request else {
+            let Request::Make(Make::Server(plan)) = request else {
                 return None;
             };
             Some(plan.disks.clone())
@@ -344,12 +347,12 @@ fn a_volume_is_made_from_its_own_snapshot_with_the_type_that_it_has() {
                 kind,
                 EffectKind::Import | EffectKind::RestoreInto
             ));
-            assert!(!matches!(request, Request::ReadPresence { .. }));
-            let Request::MakeVolume {
+            assert!(!matches!(request, Request::Read(Read::Presence { .. })));
+            let Request::Make(Make::Volume(NewVolume {
                 snapshot,
                 volume_type,
                 ..
-            } = request
+            })) = request
             else {
                 return None;
             };
@@ -443,9 +446,9 @@ fn a_root_disk_that_is_no_volume_becomes_one_by_way_of_an_image() {
     let story = unfold(operation, 2, None, false);
     assert_eq!(story.ending, Ending::Done, "{}", story.text);
     let made = story.wished.iter().find_map(|(_, request, _)| {
-        let Request::MakeVolume {
+        let Request::Make(Make::Volume(NewVolume {
             image, size_gib, ..
-        } = request
+        })) = request
         else {
             return None;
         };
@@ -655,11 +658,11 @@ fn a_trunk_is_made_of_its_sub_ports_before_the_server_and_goes_before_them() {
     let keys = ["port-0", "port-1", "port-2", "port-0-trunk", "server"];
     let places = keys.map(|key| place(key).expect(key));
     assert!(places.is_sorted(), "{}", story.text);
-    let Request::MakeTrunk { sub_ports, .. } = &story.wished[places[3]].1 else {
+    let Request::Make(Make::Trunk(NewTrunk { sub_ports, .. })) = &story.wished[places[3]].1 else {
         panic!("a trunk")
     };
     assert_eq!(sub_ports.len(), 2);
-    let Request::MakeServer(plan) = &story.wished[places[4]].1 else {
+    let Request::Make(Make::Server(plan)) = &story.wished[places[4]].1 else {
         panic!("a server")
     };
     assert_eq!(plan.ports.len(), 1, "a sub port is no card");
@@ -752,32 +755,36 @@ fn a_twin_that_was_switched_off_never_speaks_with_its_old_address() {
     let stop: fn(&Request) -> bool = |request| {
         matches!(
             request,
-            Request::ApplyServerSetting {
+            Request::Apply(Apply::ServerSetting {
                 setting: ServerSetting::Stopped,
                 ..
-            }
+            })
         )
     };
     let up: fn(&Request) -> bool = |request| {
         matches!(
             request,
-            Request::ApplyPortSetting {
+            Request::Apply(Apply::PortSetting {
                 setting: PortSetting::Up(true),
                 ..
-            }
+            })
         )
     };
     let lock: fn(&Request) -> bool = |request| {
         matches!(
             request,
-            Request::ApplyServerSetting {
+            Request::Apply(Apply::ServerSetting {
                 setting: ServerSetting::Locked(_),
                 ..
-            }
+            })
         )
     };
-    let down: fn(&Request) -> bool =
-        |request| matches!(request, Request::MakePort { down: true, .. });
+    let down: fn(&Request) -> bool = |request| {
+        matches!(
+            request,
+            Request::Make(Make::Port(NewPort { down: true, .. }))
+        )
+    };
     let story = unfold(everything_set(RestoreOptions::default()), 1, None, false);
     let places = [down, stop, up, lock].map(|wanted| place(&story, wanted).expect("asked for"));
     assert!(places.is_sorted(), "{}", story.text);
@@ -816,10 +823,10 @@ fn a_group_never_gets_the_name_of_the_default_group_and_no_rule_is_widened() {
     }
     let story = unfold(operation, 1, None, false);
     for (_, request, _) in &story.wished {
-        if let Request::ApplySecurityGroupName { name, .. } = request {
+        if let Request::Apply(Apply::SecurityGroupName { name, .. }) = request {
             assert_eq!(name, "Default (web)");
         }
-        if let Request::ApplySecurityGroupRules { rules, .. } = request {
+        if let Request::Apply(Apply::SecurityGroupRules { rules, .. }) = request {
             assert_eq!(rules.len(), 1, "the narrowed rule is left out");
         }
     }

@@ -9,7 +9,7 @@ use super::{
 use crate::domain::{
     capture::Capture,
     decision::{DesiredEffect, Ending},
-    effect::{Effect, EffectKind, EffectState, Request},
+    effect::{Apply, Effect, EffectKind, EffectState, Make, Request},
     fault::{Fault, FaultKind, Service},
     id::EffectKey,
     ledger::Ledger,
@@ -144,7 +144,7 @@ fn fails_again_and_again(operation: &Operation, first: &str, others: [&str; 2]) 
 
         now = over;
         let [mut wish] = <[_; 1]>::try_from(plan(operation, &ledger, now).wishes).unwrap();
-        if matches!(wish.request, Request::ApplySnapshotFreed { .. }) {
+        if matches!(wish.request, Request::Apply(Apply::SnapshotFreed { .. })) {
             let mut freed = row(operation, wish, ledger.next_ordinal());
             answer(&mut freed, 3);
             ledger.put(freed);
@@ -257,10 +257,11 @@ fn disks_that_go_with_their_server_are_tied_to_one_that_is_up() {
         wished.position(|(_, request, _)| wanted(request))
     };
     let server = position(|request| {
-        matches!(request, Request::MakeServer(plan)
+        matches!(request, Request::Make(Make::Server(plan))
             if plan.disks.iter().all(|disk| !disk.delete_on_termination))
     });
-    let tied = position(|request| matches!(request, Request::ApplyDeleteOnTermination { .. }));
+    let tied =
+        position(|request| matches!(request, Request::Apply(Apply::DeleteOnTermination { .. })));
     assert!(server.is_some() && server < tied, "{server:?} {tied:?}");
 }
 
@@ -377,7 +378,7 @@ fn a_server_is_made_of_the_volumes_that_could_be_restored_into() {
     }
     let id = |key: &str| ledger.get(&EffectKey::new(key)).expect("a row").id();
     let server = ledger.get(&EffectKey::new("server")).expect("a row");
-    let Request::MakeServer(plan) = &server.request else {
+    let Request::Make(Make::Server(plan)) = &server.request else {
         panic!("{server:#?}");
     };
     let disks: Vec<&str> = plan.disks.iter().map(|disk| disk.volume.as_str()).collect();

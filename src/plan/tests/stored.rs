@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::world::{registry, unfold};
 use crate::domain::{
-    effect::{Fact, PortSetting, Request, ServerSetting},
+    effect::{Apply, Fact, PortAddresses, PortSetting, Request, ServerSetting},
     id::{PortId, ServerId, SnapshotId, VolumeBackupId, VolumeId},
     manifest::{AddressPair, DhcpOption},
     operation::Ask,
@@ -35,10 +35,10 @@ fn written_today() -> Vec<Value> {
     for request in rare_requests() {
         spell(&request, &mut all);
     }
-    let port = Fact::Port {
+    let port = Fact::Port(PortAddresses {
         addresses: vec!["10.0.0.9".to_owned()],
         mac: "fa:16:3e:00:00:01".to_owned(),
-    };
+    });
     spell(&port, &mut all);
     for operation in registry(1) {
         spell(&operation.ask, &mut all);
@@ -76,35 +76,39 @@ fn rare_requests() -> Vec<Request> {
         PortSetting::NoAddress,
         PortSetting::Up(false),
     ];
-    let port = |setting| Request::ApplyPortSetting {
-        port: PortId::new("port"),
-        setting,
+    let port = |setting| {
+        Request::Apply(Apply::PortSetting {
+            port: PortId::new("port"),
+            setting,
+        })
     };
-    let server = |setting| Request::ApplyServerSetting {
-        server: ServerId::new("server"),
-        setting,
+    let server = |setting| {
+        Request::Apply(Apply::ServerSetting {
+            server: ServerId::new("server"),
+            setting,
+        })
     };
     let mut all: Vec<Request> = settings.into_iter().map(port).collect();
     all.extend([
         server(ServerSetting::Stopped),
         server(ServerSetting::Locked(Some("audit".to_owned()))),
-        Request::ApplyDeleteOnTermination {
+        Request::Apply(Apply::DeleteOnTermination {
             server: ServerId::new("server"),
             volumes: vec![VolumeId::new("volume")],
-        },
-        Request::ApplyErrorStatus {
+        }),
+        Request::Apply(Apply::ErrorStatus {
             thing: Thing {
                 kind: ThingKind::Snapshot,
                 id: "snapshot".to_owned(),
             },
-        },
-        Request::ResetBackupStatus {
+        }),
+        Request::Apply(Apply::ResetBackupStatus {
             backup: VolumeBackupId::new("backup"),
             interrupt_restore: true,
-        },
-        Request::ApplySnapshotFreed {
+        }),
+        Request::Apply(Apply::SnapshotFreed {
             snapshot: SnapshotId::new("snapshot"),
-        },
+        }),
     ]);
     all
 }

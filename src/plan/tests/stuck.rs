@@ -9,7 +9,7 @@ use super::{
 use crate::domain::{
     capture::Capture,
     decision::Ending,
-    effect::{Effect, EffectKind, EffectState, Request},
+    effect::{Apply, Effect, EffectKind, EffectState, Request},
     fault::{Fault, FaultKind, Service},
     ledger::Ledger,
     operation::Operation,
@@ -36,10 +36,10 @@ fn is_freed_once(operation: &Operation, mut ledger: Ledger) {
     };
     assert!(matches!(
         free.request,
-        Request::ResetBackupStatus {
+        Request::Apply(Apply::ResetBackupStatus {
             interrupt_restore: false,
             ..
-        }
+        })
     ));
     ledger.put(row(operation, free.clone(), ledger.next_ordinal()));
     assert_eq!(wished(operation, &ledger, patience.after(HOUR)), []);
@@ -104,12 +104,15 @@ fn a_volume_that_is_stuck_while_it_is_filled_frees_its_record_too() {
     };
     assert!(matches!(
         freed.request,
-        Request::ResetBackupStatus {
+        Request::Apply(Apply::ResetBackupStatus {
             interrupt_restore: true,
             ..
-        }
+        })
     ));
-    assert!(matches!(reset.request, Request::ApplyErrorStatus { .. }));
+    assert!(matches!(
+        reset.request,
+        Request::Apply(Apply::ErrorStatus { .. })
+    ));
     for wish in wishes {
         ledger.put(row(&operation, wish, ledger.next_ordinal()));
     }
@@ -122,7 +125,10 @@ fn a_volume_that_is_stuck_while_it_is_filled_frees_its_record_too() {
     let waits = plan(&operation, &ledger, patience);
     assert_eq!(waits.ending, Ending::Open, "the record comes first");
     change(&mut ledger, |effect| {
-        if matches!(effect.request, Request::ResetBackupStatus { .. }) {
+        if matches!(
+            effect.request,
+            Request::Apply(Apply::ResetBackupStatus { .. })
+        ) {
             effect.state = EffectState::Done;
         }
     });
@@ -142,7 +148,10 @@ fn a_restore_of_somebody_else_is_not_cut_off_by_a_volume_that_does_not_go() {
     });
     let wished = wished_of_leaving_volumes(operation, ledger, "error_deleting");
     assert!(
-        matches!(wished.as_slice(), [Request::ApplyErrorStatus { .. }]),
+        matches!(
+            wished.as_slice(),
+            [Request::Apply(Apply::ErrorStatus { .. })]
+        ),
         "{wished:#?}"
     );
 }
@@ -169,7 +178,7 @@ fn a_cloud_that_was_away_for_long_is_met_with_new_patience_by_every_planner() {
             let is_forced = |request: &&Request| {
                 matches!(
                     request,
-                    Request::ApplyErrorStatus { .. } | Request::ResetBackupStatus { .. }
+                    Request::Apply(Apply::ErrorStatus { .. } | Apply::ResetBackupStatus { .. })
                 )
             };
             wished.iter().filter(is_forced).count()
@@ -214,7 +223,10 @@ fn a_temporary_volume_that_its_backup_left_busy_is_freed_at_once_and_no_other() 
     let copied = of_server(create(Capture::Snapshot), "image-server", None);
     let wished = wished_of_busy_volumes(copied);
     assert!(
-        matches!(wished.as_slice(), [Request::ApplyErrorStatus { .. }]),
+        matches!(
+            wished.as_slice(),
+            [Request::Apply(Apply::ErrorStatus { .. })]
+        ),
         "{wished:#?}"
     );
     // Its owner may well back up what was restored.

@@ -11,7 +11,10 @@ use crate::domain::{
     capture::Capture,
     consistency::{ConsistencyLevel, ServerState},
     decision::{Decision, DesiredEffect, Detail, Ending},
-    effect::{Disposal, Effect, EffectKind, EffectState, Fact, Request},
+    effect::{
+        Apply, Captured, Disposal, Effect, EffectKind, EffectState, Fact, Parents, Presence, Read,
+        Request,
+    },
     fault::{Fault, FaultKind, Service},
     id::{
         CloudName, EffectKey, FlavorId, GroupId, NetworkId, OperationId, PointId, ProjectId,
@@ -520,18 +523,18 @@ pub(super) fn answer(effect: &mut Effect, volumes: usize) {
     effect.cloud_id = (!id.is_empty()).then_some(id.clone());
     effect.state = EffectState::Done;
     effect.fact = match &effect.request {
-        Request::ReadInstance { server } => {
+        Request::Read(Read::Instance { server }) => {
             Some(Fact::Instance(Box::new(manifest_of(server, volumes))))
         }
-        Request::ReadCaptured { thing, .. } => Some(Fact::Captured {
+        Request::Read(Read::Captured { thing, .. }) => Some(Fact::Captured(Captured {
             quiesced: thing.kind == ThingKind::Image,
             snapshots: manifest(volumes)
                 .volumes
                 .iter()
                 .map(|volume| captured(&volume.id))
                 .collect(),
-        }),
-        Request::ReadServerState { server } => Some(Fact::Server(Box::new(ServerState {
+        })),
+        Request::Read(Read::ServerState { server }) => Some(Fact::Server(Box::new(ServerState {
             volumes: manifest_of(server, volumes)
                 .volumes
                 .into_iter()
@@ -539,15 +542,15 @@ pub(super) fn answer(effect: &mut Effect, volumes: usize) {
                 .collect(),
             ..ServerState::default()
         }))),
-        Request::ReadParents { volumes } => Some(Fact::Parents {
+        Request::Read(Read::Parents { volumes }) => Some(Fact::Parents(Parents {
             newest: volumes.iter().map(parent_of).collect(),
-        }),
-        Request::ReadRecord { backup } => Some(Fact::Record(exported(backup))),
-        Request::ReadAllowance { .. } => Some(Fact::Allowance(Box::new(Allowance {
+        })),
+        Request::Read(Read::Record { backup }) => Some(Fact::Record(exported(backup))),
+        Request::Read(Read::Allowance { .. }) => Some(Fact::Allowance(Box::new(Allowance {
             quotas: Quotas::default(),
             export: Right::Granted,
         }))),
-        Request::ReadInventory => Some(Fact::Inventory(Box::new(Inventory {
+        Request::Read(Read::Inventory) => Some(Fact::Inventory(Box::new(Inventory {
             // There is an admin in one of the clouds only.
             admin: if effect.tenant.cloud.as_str() == "dr" {
                 AdminReach::Tenant
@@ -557,7 +560,7 @@ pub(super) fn answer(effect: &mut Effect, volumes: usize) {
             ..inventory()
         }))),
         // Whatever project is named holds everything.
-        Request::ReadPresence { backups, projects } => Some(Fact::Presence {
+        Request::Read(Read::Presence { backups, projects }) => Some(Fact::Presence(Presence {
             live: backups
                 .iter()
                 .cloned()
@@ -566,7 +569,7 @@ pub(super) fn answer(effect: &mut Effect, volumes: usize) {
             failed_imports: Vec::new(),
             pending_imports: Vec::new(),
             import: Right::Granted,
-        }),
+        })),
         request => request.watched().map(|kind| {
             Fact::Seen(Box::new(Sighting {
                 thing: Thing { kind, id },
@@ -708,7 +711,7 @@ pub(super) fn unfold(
                 if cancel {
                     operation.cancelled = Some(Timestamp(1));
                     // Whatever belongs to the clean-up goes on.
-                    if matches!(effect.request, Request::ApplySnapshotsGone { .. }) {
+                    if matches!(effect.request, Request::Apply(Apply::SnapshotsGone { .. })) {
                         answer(&mut effect, volumes);
                     }
                 } else {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::domain::{
     decision::{Detail, Ending},
-    effect::{Effect, EffectKind, EffectState, Request},
+    effect::{Apply, Effect, EffectKind, EffectState, Make, NewVolume, Request},
     fault::{Fault, FaultKind, Service},
     id::EffectKey,
     ledger::Ledger,
@@ -116,7 +116,7 @@ fn nothing_goes_and_nothing_leaves_before_everything_open_was_seen_once_more() {
 #[test]
 fn what_nobody_could_look_at_is_named_and_left_in_the_end() {
     let mut operation = restore(1, RestoreOptions::default());
-    let is_server = |effect: &Effect| matches!(effect.request, Request::MakeServer(_));
+    let is_server = |effect: &Effect| matches!(effect.request, Request::Make(Make::Server(_)));
     let at = (0..60)
         .find(|at| {
             let (ledger, key) = waits_at(&operation, *at, accepted).expect("a server");
@@ -161,14 +161,14 @@ fn holds(operation: &Operation, ledger: &Ledger, key: &EffectKey) -> bool {
     let effect = ledger.get(key).expect("a row");
     let bytes = ledger.iter().any(|row| {
         let from_snapshot = |request: &Request| {
-            matches!(request, Request::MakeVolume { snapshot, .. } if snapshot.is_some())
+            matches!(request, Request::Make(Make::Volume(NewVolume { snapshot, .. })) if snapshot.is_some())
         };
         let moves = row.request.kind() == EffectKind::RestoreInto || from_snapshot(&row.request);
         moves && row.cloud_id.is_some()
     });
     let moves = matches!(operation.ask, Ask::Restore(_));
     // A sweep is asked for until it is done, so it never fails.
-    let fails = !matches!(effect.request, Request::ApplySnapshotsGone { .. });
+    let fails = !matches!(effect.request, Request::Apply(Apply::SnapshotsGone { .. }));
     moves && bytes && fails && !effect.key.as_str().ends_with("-kept")
 }
 
@@ -282,7 +282,7 @@ fn a_server_that_is_up_outlives_the_deadline() {
             continue;
         };
         let up = ledger.iter().any(|one| {
-            matches!(one.request, Request::MakeServer(_)) && one.state == EffectState::Done
+            matches!(one.request, Request::Make(Make::Server(_))) && one.state == EffectState::Done
         });
         let late = befall(&mut operation, ENDS[0]);
         let decision = plan(&operation, &ledger, late);
@@ -331,7 +331,7 @@ fn volumes_that_have_their_bytes_stay_where_that_is_wished_for() {
                 continue;
             };
             for fill in ledger.iter() {
-                let Request::RestoreVolumeBackup { volume, .. } = &fill.request else {
+                let Request::RestoreInto { volume, .. } = &fill.request else {
                     continue;
                 };
                 let there = ledger.iter().any(|row| {
@@ -407,7 +407,8 @@ fn what_is_done_stays_done_in_the_numbers_of_every_planner() {
                         now = befall(&mut operation, ends);
                     }
                     // What belongs to the clean-up goes on.
-                    if wished != at || matches!(effect.request, Request::ApplySnapshotsGone { .. })
+                    if wished != at
+                        || matches!(effect.request, Request::Apply(Apply::SnapshotsGone { .. }))
                     {
                         answer(&mut effect, 3);
                     }

@@ -4,7 +4,7 @@
 use super::world::{answer, plan, restore, row};
 use crate::domain::{
     decision::Ending,
-    effect::{Effect, EffectState, Fact, Request},
+    effect::{Effect, EffectState, Fact, Make, NewVolume, Request},
     fault::{Fault, FaultKind, Service},
     ledger::Ledger,
     operation::{Ask, Operation},
@@ -54,13 +54,13 @@ fn zones_asked_for(
                 inventory.compute_zones.push(here.to_owned());
                 inventory.volume_zones.push(here.to_owned());
             }
-            if let Request::MakeVolume {
+            if let Request::Make(Make::Volume(NewVolume {
                 availability_zone, ..
-            } = &effect.request
+            })) = &effect.request
             {
                 volumes.push(availability_zone.clone());
             }
-            if let Request::MakeServer(plan) = &effect.request {
+            if let Request::Make(Make::Server(plan)) = &effect.request {
                 let zone = plan.availability_zone.clone();
                 if let (Some(kind), true) = (refused, servers.is_empty()) {
                     refuse(&mut effect, kind);

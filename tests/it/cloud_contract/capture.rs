@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use drbackup::{
     domain::{
-        effect::{Fact, Request},
+        effect::{Apply, Captured, Fact, Make, Read, Request},
         fault::FaultKind,
         id::{ServerId, SnapshotId},
         sighting::{Thing, ThingKind},
@@ -28,9 +28,9 @@ pub(super) async fn image_of_a_server_brings_a_snapshot_of_each_volume(stage: &S
     let specimen = stage.source.specimen(&stage.mark).await;
     let server = ServerId::new(specimen.server.clone());
     let image_name = format!("{}-image", stage.mark);
-    let request = Request::MakeImage {
+    let request = Request::Make(Make::Image {
         server: server.clone(),
-    };
+    });
     let image = make(stage, source, &image_name, &request).await;
     let seen = ready(stage, source, ThingKind::Image, &image).await;
     assert_eq!(seen.name, image_name);
@@ -38,11 +38,11 @@ pub(super) async fn image_of_a_server_brings_a_snapshot_of_each_volume(stage: &S
         kind: ThingKind::Image,
         id: image.clone(),
     };
-    let request = Request::ReadCaptured { thing, server };
-    let Some(Fact::Captured {
+    let request = Request::Read(Read::Captured { thing, server });
+    let Some(Fact::Captured(Captured {
         quiesced,
         snapshots,
-    }) = perform(stage, source, "", &request).await.fact
+    })) = perform(stage, source, "", &request).await.fact
     else {
         panic!("no snapshots are told");
     };
@@ -57,18 +57,18 @@ pub(super) async fn image_of_a_server_brings_a_snapshot_of_each_volume(stage: &S
     // One of them becomes ours, whatever is asked twice; the others are left over.
     let taken = snapshots[0].thing.id.clone();
     let ours = format!("{}-taken", stage.mark);
-    let take = Request::TakeSnapshot {
+    let take = Request::Make(Make::TakeSnapshot {
         snapshot: SnapshotId::new(&taken),
         description: "of a test".to_owned(),
-    };
+    });
     for _ in 0..2 {
         assert_eq!(make(stage, source, &ours, &take).await, taken);
     }
     let seen = ready(stage, source, ThingKind::Snapshot, &taken).await;
     assert_eq!(seen.name, ours);
-    let gone = Request::ApplySnapshotsGone {
+    let gone = Request::Apply(Apply::SnapshotsGone {
         image: image_name.clone(),
-    };
+    });
     until("the other snapshots are gone", async || {
         let swept = stage.cloud.request_perform(source, "", &gone).await;
         swept.is_ok().then_some(())

@@ -6,7 +6,10 @@ use std::pin::Pin;
 
 use drbackup::{
     domain::{
-        effect::{Fact, FixedWish, Request},
+        effect::{
+            Apply, Fact, FixedWish, Make, NewPort, NewVolume, PortAddresses, Presence, Read,
+            Request, VolumeSettings,
+        },
         fault::{Fault, FaultKind},
         id::{
             CloudName, NetworkId, PortId, ProjectId, SecurityGroupId, ServerId, Tenant,
@@ -162,14 +165,14 @@ pub(super) async fn remove(stage: &Stage, tenant: &Tenant, kind: ThingKind, id: 
 }
 
 pub(super) fn volume_of(size_gib: u64) -> Request {
-    Request::MakeVolume {
+    Request::Make(Make::Volume(NewVolume {
         size_gib,
         volume_type: None,
         availability_zone: None,
         snapshot: None,
         image: None,
         description: "of a test".to_owned(),
-    }
+    }))
 }
 
 pub(super) fn kind_of<T: std::fmt::Debug>(result: Result<T, Fault>) -> FaultKind {
@@ -302,7 +305,7 @@ async fn missing_thing_is_nothing_and_its_deletion_is_fine(stage: &Stage) {
         let backup = VolumeBackupId::new(Uuid::new_v4().to_string());
         let read = stage
             .cloud
-            .request_perform(tenant, "x", &Request::ReadRecord { backup })
+            .request_perform(tenant, "x", &Request::Read(Read::Record { backup }))
             .await;
         assert_eq!(kind_of(read), FaultKind::NotFound);
     }
@@ -336,14 +339,14 @@ async fn volume_is_found_by_its_name_and_applied_twice(stage: &Stage) {
             (name.as_str(), Some(1))
         );
         assert!(seen.created.is_some());
-        let apply = Request::ApplyVolume {
+        let apply = Request::Apply(Apply::Volume(VolumeSettings {
             volume: VolumeId::new(id.clone()),
             name: format!("{}-final", stage.mark),
             description: "d".to_owned(),
             metadata: properties(&[("role", "data")]),
             bootable: Some(true),
             image_metadata: properties(&[("hw_disk_bus", "scsi"), ("image_name", "debian")]),
-        };
+        }));
         for _ in 0..2 {
             perform(stage, tenant, "", &apply).await;
         }
@@ -383,10 +386,10 @@ async fn list_has_every_page(stage: &Stage) {
     for tenant in [stage.source_tenant(), stage.dr_tenant()] {
         let mut made = Vec::new();
         for number in 0..3 {
-            let request = Request::MakeSecurityGroup {
+            let request = Request::Make(Make::SecurityGroup {
                 description: String::new(),
                 stateful: true,
-            };
+            });
             let name = format!("{}-page-{number}", stage.mark);
             made.push((
                 ThingKind::SecurityGroup,
@@ -412,7 +415,7 @@ async fn list_has_every_page(stage: &Stage) {
             paged.things_list(tenant, kind).await.expect("a list");
         }
         paged
-            .request_perform(tenant, "", &Request::ReadInventory)
+            .request_perform(tenant, "", &Request::Read(Read::Inventory))
             .await
             .expect("an inventory");
         let endless = stage.client(
@@ -447,10 +450,10 @@ fn rule(protocol: Option<&str>, port: Option<i64>, group: Option<&str>) -> Secur
 async fn security_group_gets_exactly_its_rules(stage: &Stage) {
     for tenant in [stage.source_tenant(), stage.dr_tenant()] {
         let name = format!("{}-group", stage.mark);
-        let request = Request::MakeSecurityGroup {
+        let request = Request::Make(Make::SecurityGroup {
             description: "d".to_owned(),
             stateful: true,
-        };
+        });
         let answer = perform(stage, tenant, &name, &request).await;
         assert!(answer.ready);
         let id = answer.cloud_id.expect("an id");
@@ -466,10 +469,10 @@ async fn security_group_gets_exactly_its_rules(stage: &Stage) {
             other,
         ];
         for _ in 0..2 {
-            let apply = Request::ApplySecurityGroupRules {
+            let apply = Request::Apply(Apply::SecurityGroupRules {
                 group: group.clone(),
                 rules: rules.clone(),
-            };
+            });
             perform(stage, tenant, "", &apply).await;
             let (_, found) = ground(stage, tenant)
                 .ask("GET", "network", &format!("security-groups/{id}"), "", None)
@@ -480,10 +483,10 @@ async fn security_group_gets_exactly_its_rules(stage: &Stage) {
                 .clone();
             assert_eq!(found.len(), rules.len(), "{found:?}");
         }
-        let apply = Request::ApplySecurityGroupName {
+        let apply = Request::Apply(Apply::SecurityGroupName {
             group: group.clone(),
             name: format!("{name}-final"),
-        };
+        });
         perform(stage, tenant, "", &apply).await;
         let seen = ready(stage, tenant, ThingKind::SecurityGroup, &id).await;
         assert_eq!(seen.name, format!("{name}-final"));
@@ -495,23 +498,23 @@ async fn security_group_that_others_need_stays(stage: &Stage) {
     for tenant in [stage.source_tenant(), stage.dr_tenant()] {
         let ground = ground(stage, tenant);
         let group = async |word: &str, stateful: bool| {
-            let request = Request::MakeSecurityGroup {
+            let request = Request::Make(Make::SecurityGroup {
                 description: String::new(),
                 stateful,
-            };
+            });
             make(stage, tenant, &format!("{}-{word}", stage.mark), &request).await
         };
         let (web, base) = (group("web", true).await, group("base", false).await);
-        let apply = Request::ApplySecurityGroupRules {
+        let apply = Request::Apply(Apply::SecurityGroupRules {
             group: SecurityGroupId::new(base.clone()),
             rules: vec![rule(Some("tcp"), Some(5432), Some(&web))],
-        };
+        });
         perform(stage, tenant, "", &apply).await;
         let network = ground.network(&stage.mark, "10.80.0.0/24").await;
         let mut port = port_at(&network, None, None);
-        if let Request::MakePort {
+        if let Request::Make(Make::Port(NewPort {
             security_groups, ..
-        } = &mut port
+        })) = &mut port
         {
             security_groups.push(SecurityGroupId::new(base.clone()));
         }
@@ -543,7 +546,7 @@ async fn security_group_that_others_need_stays(stage: &Stage) {
 }
 
 pub(super) fn port_at(network: &str, address: Option<&str>, mac: Option<&str>) -> Request {
-    Request::MakePort {
+    Request::Make(Make::Port(NewPort {
         network: NetworkId::new(network),
         fixed: address
             .map(|address| FixedWish {
@@ -560,7 +563,7 @@ pub(super) fn port_at(network: &str, address: Option<&str>, mac: Option<&str>) -
         down: false,
         default_group: false,
         uplink_status: None,
-    }
+    }))
 }
 
 async fn address_that_is_taken_is_a_conflict(stage: &Stage) {
@@ -576,7 +579,7 @@ async fn address_that_is_taken_is_a_conflict(stage: &Stage) {
         )
         .await;
         assert!(first.ready);
-        let Some(Fact::Port { addresses, .. }) = first.fact else {
+        let Some(Fact::Port(PortAddresses { addresses, .. })) = first.fact else {
             panic!("no addresses");
         };
         assert_eq!(addresses, ["10.78.0.2"]);
@@ -601,10 +604,10 @@ async fn address_that_is_taken_is_a_conflict(stage: &Stage) {
             stage,
             tenant,
             "",
-            &Request::ApplyPortName {
+            &Request::Apply(Apply::PortName {
                 port,
                 name: String::new(),
-            },
+            }),
         )
         .await;
         let seen = stage
@@ -626,7 +629,7 @@ async fn address_that_is_taken_is_a_conflict(stage: &Stage) {
 
 async fn inventory_tells_what_the_tenant_has(stage: &Stage) {
     for tenant in [stage.source_tenant(), stage.dr_tenant()] {
-        let answer = perform(stage, tenant, "", &Request::ReadInventory).await;
+        let answer = perform(stage, tenant, "", &Request::Read(Read::Inventory)).await;
         let Some(Fact::Inventory(inventory)) = answer.fact else {
             panic!("no inventory");
         };
@@ -673,7 +676,7 @@ async fn inventory_tells_what_the_tenant_has(stage: &Stage) {
         );
         let elsewhere = stage.client("admin", Limits::default());
         let answer = elsewhere
-            .request_perform(tenant, "", &Request::ReadInventory)
+            .request_perform(tenant, "", &Request::Read(Read::Inventory))
             .await;
         let Some(Fact::Inventory(inventory)) = answer.expect("an answer").fact else {
             panic!("no inventory");
@@ -693,7 +696,7 @@ async fn inventory_tells_what_the_tenant_has(stage: &Stage) {
 }
 
 async fn rights_and_quotas_are_seen_before_anything_is_made(stage: &Stage) {
-    let look = Request::ReadAllowance { export: true };
+    let look = Request::Read(Read::Allowance { export: true });
     for tenant in [stage.source_tenant(), stage.dr_tenant()] {
         let answer = perform(stage, tenant, "", &look).await;
         let Some(Fact::Allowance(seen)) = answer.fact else {
@@ -714,12 +717,12 @@ async fn rights_and_quotas_are_seen_before_anything_is_made(stage: &Stage) {
             "{:?}",
             seen.export
         );
-        let absent = Request::ReadPresence {
+        let absent = Request::Read(Read::Presence {
             backups: vec![VolumeBackupId::new(Uuid::new_v4().to_string())],
             projects: Vec::new(),
-        };
+        });
         let answer = member.request_perform(tenant, "", &absent).await;
-        let Some(Fact::Presence { import, .. }) = answer.expect("an answer").fact else {
+        let Some(Fact::Presence(Presence { import, .. })) = answer.expect("an answer").fact else {
             panic!("no presence");
         };
         assert!(matches!(import, Right::Refused(_)), "{import:?}");
@@ -730,7 +733,7 @@ async fn rights_and_quotas_are_seen_before_anything_is_made(stage: &Stage) {
 async fn key_pairs_of_a_user_have_a_quota(stage: &Stage) {
     for (ground, admin) in grounds(stage).await {
         let room = async || {
-            let answer = perform(stage, &ground.tenant, "", &Request::ReadInventory).await;
+            let answer = perform(stage, &ground.tenant, "", &Request::Read(Read::Inventory)).await;
             let Some(Fact::Inventory(inventory)) = answer.fact else {
                 panic!("no inventory");
             };
@@ -755,7 +758,7 @@ async fn key_pairs_of_a_user_have_a_quota(stage: &Stage) {
 
 async fn record_without_the_right_is_forbidden(stage: &Stage) {
     let member = stage.client("", Limits::default());
-    let record = Request::ImportRecord {
+    let record = Request::Import {
         backup: VolumeBackupId::new(Uuid::new_v4().to_string()),
         record: BackupRecord {
             service: "s".to_owned(),

@@ -3,7 +3,10 @@
 
 use drbackup::{
     domain::{
-        effect::{Disk, Fact, Request, ServerPlan},
+        effect::{
+            Apply, Disk, Fact, Make, NewPort, Parents, Presence, Read, Request, ServerPlan,
+            VolumeSettings,
+        },
         fault::FaultKind,
         id::{
             FlavorId, NetworkId, PortId, ProjectId, SecurityGroupId, ServerId, SnapshotId, Tenant,
@@ -45,16 +48,16 @@ pub(super) async fn instance_goes_from_one_cloud_to_the_other(stage: &Stage) {
 
     let chain = back_up(stage, &manifest.volumes[0].id).await;
     // Everything that a restoration does in the other cloud.
-    let presence = Request::ReadPresence {
+    let presence = Request::Read(Read::Presence {
         backups: chain.iter().map(|link| link.id.clone()).collect(),
         projects: Vec::new(),
-    };
+    });
     let here = perform(stage, source, "", &presence).await;
     assert_eq!(live(here).len(), 2);
     assert!(live(perform(stage, dr, "", &presence).await).is_empty());
     a_failed_import_can_be_had_again(stage, dr, &chain[0], &presence).await;
     for link in &chain {
-        let import = Request::ImportRecord {
+        let import = Request::Import {
             backup: link.id.clone(),
             record: link.record.clone(),
         };
@@ -102,9 +105,9 @@ async fn made_network(stage: &Stage) -> String {
 }
 
 async fn read_instance(stage: &Stage, tenant: &Tenant, server: &ServerId) -> Manifest {
-    let request = Request::ReadInstance {
+    let request = Request::Read(Read::Instance {
         server: server.clone(),
-    };
+    });
     let Some(Fact::Instance(manifest)) = perform(stage, tenant, "", &request).await.fact else {
         panic!("no manifest");
     };
@@ -184,18 +187,18 @@ async fn back_up(stage: &Stage, volume: &VolumeId) -> Vec<Link> {
     let mut chain: Vec<Link> = Vec::new();
     for number in 0..2 {
         let name = format!("{}-{number}", stage.mark);
-        let request = Request::MakeSnapshot {
+        let request = Request::Make(Make::Snapshot {
             volume: volume.clone(),
             description: "s".to_owned(),
-        };
+        });
         let snapshot = make(stage, tenant, &name, &request).await;
         ready(stage, tenant, ThingKind::Snapshot, &snapshot).await;
-        let request = Request::MakeVolumeBackup {
+        let request = Request::Make(Make::VolumeBackup {
             volume: volume.clone(),
             snapshot: Some(SnapshotId::new(snapshot.clone())),
             description: "b".to_owned(),
             incremental: number > 0,
-        };
+        });
         let id = make(stage, tenant, &name, &request).await;
         let held = Thing {
             kind: ThingKind::VolumeBackup,
@@ -210,24 +213,26 @@ async fn back_up(stage: &Stage, volume: &VolumeId) -> Vec<Link> {
         assert!(seen.data_timestamp.is_some());
         remove(stage, tenant, ThingKind::Snapshot, &snapshot).await;
         let backup = VolumeBackupId::new(id);
-        let describe = Request::ApplyVolumeBackup {
+        let describe = Request::Apply(Apply::VolumeBackup {
             backup: backup.clone(),
             description: "x".to_owned(),
-        };
+        });
         perform(stage, tenant, "", &describe).await;
-        let read = Request::ReadRecord {
+        let read = Request::Read(Read::Record {
             backup: backup.clone(),
-        };
+        });
         let Some(Fact::Record(exported)) = perform(stage, tenant, "", &read).await.fact else {
             panic!("no record");
         };
         assert_eq!(exported.parent.as_ref(), chain.last().map(|link| &link.id));
         assert_eq!(exported.size_gib, Some(1));
         assert_eq!(exported.data_timestamp, seen.data_timestamp);
-        let parents = Request::ReadParents {
+        let parents = Request::Read(Read::Parents {
             volumes: vec![volume.clone(), VolumeId::new("another")],
-        };
-        let Some(Fact::Parents { newest }) = perform(stage, tenant, "", &parents).await.fact else {
+        });
+        let Some(Fact::Parents(Parents { newest })) =
+            perform(stage, tenant, "", &parents).await.fact
+        else {
             panic!("no parents");
         };
         let newest: Vec<&str> = newest.iter().map(|one| one.thing.id.as_str()).collect();
@@ -256,7 +261,7 @@ async fn a_failed_import_can_be_had_again(
     link: &Link,
     presence: &Request,
 ) {
-    let import = Request::ImportRecord {
+    let import = Request::Import {
         backup: link.id.clone(),
         record: BackupRecord {
             service: "cinder.backup.drivers.nowhere.NowhereBackupDriver".to_owned(),
@@ -266,12 +271,12 @@ async fn a_failed_import_can_be_had_again(
     perform(stage, dr, "", &import).await;
     until("the import has failed", async || {
         let seen = perform(stage, dr, "", presence).await;
-        let Some(Fact::Presence {
+        let Some(Fact::Presence(Presence {
             live,
             failed_imports,
             pending_imports,
             ..
-        }) = seen.fact
+        })) = seen.fact
         else {
             panic!("no presence");
         };
@@ -288,7 +293,7 @@ async fn a_failed_import_can_be_had_again(
 
 fn live(answer: Answer) -> Vec<(VolumeBackupId, ProjectId)> {
     match answer.fact {
-        Some(Fact::Presence { live, .. }) => live,
+        Some(Fact::Presence(Presence { live, .. })) => live,
         other => panic!("no presence: {other:?}"),
     }
 }
@@ -303,7 +308,7 @@ async fn restore(
     let name = format!("{}-root", stage.mark);
     let volume = make(stage, tenant, &name, &volume_of(1)).await;
     ready(stage, tenant, ThingKind::Volume, &volume).await;
-    let request = Request::RestoreVolumeBackup {
+    let request = Request::RestoreInto {
         backup: backup.clone(),
         backup_project: project.clone(),
         volume: VolumeId::new(volume.clone()),
@@ -331,23 +336,23 @@ async fn rebuild(stage: &Stage, root: &str, data: &str) -> Vec<(ThingKind, Strin
     let dr = stage.dr_tenant();
     let name = format!("{}-dr", stage.mark);
     let network = stage.dr.network(&name, "10.79.0.0/24").await;
-    let apply = Request::ApplyVolume {
+    let apply = Request::Apply(Apply::Volume(VolumeSettings {
         volume: VolumeId::new(root),
         name: "ostest-root".to_owned(),
         description: String::new(),
         metadata: Properties::new(),
         bootable: Some(true),
         image_metadata: Properties::new(),
-    };
+    }));
     perform(stage, dr, "", &apply).await;
-    let request = Request::MakeSecurityGroup {
+    let request = Request::Make(Make::SecurityGroup {
         description: String::new(),
         stateful: true,
-    };
+    });
     let group = make(stage, dr, &name, &request).await;
     let mut ports = Vec::new();
     for mac in ["fa:16:3e:00:77:01", "fa:16:3e:00:77:02"] {
-        let request = Request::MakePort {
+        let request = Request::Make(Make::Port(NewPort {
             network: NetworkId::new(network.clone()),
             fixed: Vec::new(),
             mac: Some(mac.to_owned()),
@@ -358,14 +363,14 @@ async fn rebuild(stage: &Stage, root: &str, data: &str) -> Vec<(ThingKind, Strin
             down: false,
             default_group: false,
             uplink_status: None,
-        };
+        }));
         ports.push(make(stage, dr, &name, &request).await);
     }
-    let key = Request::MakeKeyPair {
+    let key = Request::Make(Make::KeyPair {
         name: name.clone(),
         public_key: PUBLIC_KEY.to_owned(),
         kind: None,
-    };
+    });
     assert_eq!(make(stage, dr, "", &key).await, name);
     assert_eq!(
         kind_of(stage.cloud.request_perform(dr, "", &key).await),
@@ -378,7 +383,7 @@ async fn rebuild(stage: &Stage, root: &str, data: &str) -> Vec<(ThingKind, Strin
         device: (tag == "data").then(|| DATA_DEVICE.to_owned()),
         delete_on_termination: false,
     };
-    let plan = Request::MakeServer(Box::new(ServerPlan {
+    let plan = Request::Make(Make::Server(Box::new(ServerPlan {
         name: "ostest-web".to_owned(),
         description: "restored".to_owned(),
         flavor: FlavorId::new(stage.dr.flavor().await),
@@ -393,7 +398,7 @@ async fn rebuild(stage: &Stage, root: &str, data: &str) -> Vec<(ThingKind, Strin
         card_tags: Vec::new(),
         hostname: None,
         disk_config: None,
-    }));
+    })));
     let server = make(stage, dr, &name, &plan).await;
     let seen = ready(stage, dr, ThingKind::Server, &server).await;
     assert!(seen.tags.contains(&name), "{seen:?}");
@@ -408,10 +413,10 @@ async fn rebuild(stage: &Stage, root: &str, data: &str) -> Vec<(ThingKind, Strin
 async fn check_rebuilt(stage: &Stage, server: &str, group: &str, disks: [&str; 2]) {
     let dr = stage.dr_tenant();
     let server_id = ServerId::new(server);
-    let tags = Request::ApplyServerTags {
+    let tags = Request::Apply(Apply::ServerTags {
         server: server_id.clone(),
         tags: vec!["blue".to_owned()],
-    };
+    });
     for _ in 0..2 {
         perform(stage, dr, "", &tags).await;
     }
@@ -488,16 +493,16 @@ pub(super) async fn admin_of_another_project_restores_into_the_tenant(stage: &St
         mark: stage.mark.clone(),
     };
     for link in &chain {
-        let import = Request::ImportRecord {
+        let import = Request::Import {
             backup: link.id.clone(),
             record: link.record.clone(),
         };
         perform(&elsewhere, dr, "", &import).await;
     }
-    let presence = Request::ReadPresence {
+    let presence = Request::Read(Read::Presence {
         backups: chain.iter().map(|link| link.id.clone()).collect(),
         projects: Vec::new(),
-    };
+    });
     let present = until("both are imported", async || {
         let present = live(perform(&elsewhere, dr, "", &presence).await);
         (present.len() == 2).then_some(present)

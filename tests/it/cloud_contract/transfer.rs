@@ -2,7 +2,7 @@
 
 use drbackup::{
     domain::{
-        effect::Request,
+        effect::{Make, Request},
         fault::FaultKind,
         id::VolumeId,
         operation::NAME_MARK,
@@ -72,10 +72,10 @@ pub(super) async fn volume_is_taken_over_whatever_was_left_of_it(stage: &Stage) 
     let volume = make(&two, away, &stage.mark, &volume_of(1)).await;
     ready(&two, away, ThingKind::Volume, &volume).await;
     offer(&volume, &own).await;
-    let take = Request::AcceptTransfer {
+    let take = Request::Make(Make::AcceptTransfer {
         volume: VolumeId::new(volume.clone()),
         from: away.project.clone(),
-    };
+    });
     for _ in 0..2 {
         let answer = perform(&two, dr, &stage.mark, &take).await;
         assert_eq!(answer.cloud_id.as_deref(), Some(volume.as_str()));
@@ -111,10 +111,10 @@ pub(super) async fn volume_is_taken_over_whatever_was_left_of_it(stage: &Stage) 
     };
     let refused = two.cloud.thing_delete(away, &thing, &[]).await;
     assert_eq!(kind_of(refused), FaultKind::Held, "somebody gives it away");
-    let take = Request::AcceptTransfer {
+    let take = Request::Make(Make::AcceptTransfer {
         volume: VolumeId::new(volume.clone()),
         from: away.project.clone(),
-    };
+    });
     let refused = two.cloud.request_perform(dr, &stage.mark, &take).await;
     assert_eq!(kind_of(refused), FaultKind::Conflict);
     assert_eq!(offers().await, 1, "and nobody takes the offer back");

@@ -3,7 +3,7 @@
 
 use drbackup::{
     domain::{
-        effect::{Fact, Request},
+        effect::{Apply, Fact, Make, NewVolume, Presence, Read, Request},
         fault::{Fault, FaultKind},
         id::{CloudName, SnapshotId, Tenant, VolumeBackupId, VolumeId},
         inventory::Right,
@@ -29,14 +29,14 @@ fn hasty() -> Limits {
 }
 
 fn volume() -> Request {
-    Request::MakeVolume {
+    Request::Make(Make::Volume(NewVolume {
         size_gib: 1,
         volume_type: None,
         availability_zone: None,
         snapshot: None,
         image: None,
         description: String::new(),
-    }
+    }))
 }
 
 impl Simulated {
@@ -239,12 +239,12 @@ async fn backup_service_that_is_down_is_not_a_backup_that_is_gone() {
     let simulated = Simulated::start().await;
     let stage = &simulated.stage;
     let volume = stage.source.volume("ostest-volume").await;
-    let request = Request::MakeVolumeBackup {
+    let request = Request::Make(Make::VolumeBackup {
         volume: VolumeId::new(volume.clone()),
         snapshot: None,
         description: String::new(),
         incremental: false,
-    };
+    });
     let made = simulated
         .ask(&stage.cloud, &request)
         .await
@@ -264,15 +264,15 @@ async fn backup_service_that_is_down_is_not_a_backup_that_is_gone() {
     let backup = VolumeBackupId::new(id);
     let target = stage.source.volume("ostest-target").await;
     let requests = [
-        Request::ReadRecord {
+        Request::Read(Read::Record {
             backup: backup.clone(),
-        },
-        Request::RestoreVolumeBackup {
+        }),
+        Request::RestoreInto {
             backup: backup.clone(),
             backup_project: simulated.source().project.clone(),
             volume: VolumeId::new(target),
         },
-        Request::ImportRecord {
+        Request::Import {
             backup: VolumeBackupId::new("9c7ad1ba-7ba0-4aa1-a0a3-1b3a2f4b6c10"),
             record: BackupRecord {
                 service: "cinder.backup.drivers.posix.PosixBackupDriver".to_owned(),
@@ -301,10 +301,10 @@ async fn only_a_snapshot_that_is_stuck_gets_another_status() {
     let simulated = Simulated::start().await;
     let stage = &simulated.stage;
     let volume = stage.source.volume("ostest-volume").await;
-    let request = Request::MakeSnapshot {
+    let request = Request::Make(Make::Snapshot {
         volume: VolumeId::new(volume),
         description: String::new(),
-    };
+    });
     let made = simulated
         .ask(&stage.cloud, &request)
         .await
@@ -314,9 +314,9 @@ async fn only_a_snapshot_that_is_stuck_gets_another_status() {
         kind: ThingKind::Snapshot,
         id: id.clone(),
     };
-    let free = Request::ApplyErrorStatus {
+    let free = Request::Apply(Apply::ErrorStatus {
         thing: thing.clone(),
-    };
+    });
     let status = async || {
         let seen = stage.cloud.thing_get(simulated.source(), &thing).await;
         seen.expect("a look").expect("a snapshot").status
@@ -325,9 +325,9 @@ async fn only_a_snapshot_that_is_stuck_gets_another_status() {
         (status().await == "available").then_some(())
     })
     .await;
-    let again = Request::ApplySnapshotFreed {
+    let again = Request::Apply(Apply::SnapshotFreed {
         snapshot: SnapshotId::new(id.clone()),
-    };
+    });
     let set_status = |status| simulated.pair.clouds[0].set_status(&id, status);
     for (request, before, after) in [
         (&free, "available", "available"),
@@ -359,12 +359,12 @@ async fn a_record_is_freed_by_what_it_holds_and_only_when_it_is_stuck() {
     let simulated = Simulated::start().await;
     let stage = &simulated.stage;
     let volume = stage.source.volume("ostest-volume").await;
-    let request = Request::MakeVolumeBackup {
+    let request = Request::Make(Make::VolumeBackup {
         volume: VolumeId::new(volume),
         snapshot: None,
         description: String::new(),
         incremental: false,
-    };
+    });
     let made = simulated
         .ask(&stage.cloud, &request)
         .await
@@ -378,9 +378,11 @@ async fn a_record_is_freed_by_what_it_holds_and_only_when_it_is_stuck() {
         let seen = stage.cloud.thing_get(tenant, &thing).await.expect("a look");
         seen.map(|seen| seen.status)
     };
-    let freeing = |interrupt_restore| Request::ResetBackupStatus {
-        backup: backup.clone(),
-        interrupt_restore,
+    let freeing = |interrupt_restore| {
+        Request::Apply(Apply::ResetBackupStatus {
+            backup: backup.clone(),
+            interrupt_restore,
+        })
     };
     let free = freeing(true);
     until("the backup is available", async || {
@@ -424,9 +426,9 @@ async fn an_import_that_does_not_end(
     free: &Request,
 ) {
     let stage = &simulated.stage;
-    let read = Request::ReadRecord {
+    let read = Request::Read(Read::Record {
         backup: backup.clone(),
-    };
+    });
     let read = simulated.ask(&stage.cloud, &read).await.expect("a record");
     let Some(Fact::Record(exported)) = read.fact else {
         panic!("no record");
@@ -435,24 +437,24 @@ async fn an_import_that_does_not_end(
     simulated.pair.clouds[1].fault(rule).expect("a rule");
     let dr = stage.dr_tenant();
     let ask = async |request: &Request| stage.cloud.request_perform(dr, "", request).await;
-    let import = Request::ImportRecord {
+    let import = Request::Import {
         backup: backup.clone(),
         record: exported.record,
     };
     ask(&import).await.expect("an import");
-    let presence = Request::ReadPresence {
+    let presence = Request::Read(Read::Presence {
         backups: vec![backup.clone()],
         projects: Vec::new(),
-    };
+    });
     let place = vec![(backup.clone(), dr.project.clone())];
     let seen = ask(&presence).await.expect("a look").fact;
     let none = Vec::new;
-    let begun = Fact::Presence {
+    let begun = Fact::Presence(Presence {
         live: none(),
         failed_imports: none(),
         pending_imports: place.clone(),
         import: Right::Unknown,
-    };
+    });
     assert_eq!(seen, Some(begun));
     assert_eq!(
         ask(&import).await.expect_err("a fault").kind,
@@ -466,12 +468,12 @@ async fn an_import_that_does_not_end(
     simulated.pair.clouds[1].backup_service_kill();
     simulated.pair.clouds[1].backup_service_start();
     let seen = ask(&presence).await.expect("a look").fact;
-    let hollow = Fact::Presence {
+    let hollow = Fact::Presence(Presence {
         live: none(),
         failed_imports: place,
         pending_imports: none(),
         import: Right::Unknown,
-    };
+    });
     assert_eq!(seen, Some(hollow), "and so it is imported anew");
 }
 
@@ -539,7 +541,7 @@ async fn secrets_stay_out_of_faults() {
         "/import_record",
         answer(400, body, &[]),
     );
-    let request = Request::ImportRecord {
+    let request = Request::Import {
         backup: VolumeBackupId::new("x"),
         record: record.clone(),
     };

@@ -3,7 +3,7 @@
 
 use drbackup::{
     domain::{
-        effect::{Request, SubPort},
+        effect::{Apply, Make, NewTrunk, Request, SubPort},
         fault::FaultKind,
         id::{PortId, TrunkId},
         sighting::{Readiness, Thing, ThingKind},
@@ -36,15 +36,17 @@ pub(super) async fn port_of_a_trunk_stays_as_long_as_it(stage: &Stage) {
             ports.push(make(stage, tenant, &name, &port_at(&network, None, None)).await);
         }
         let [parent, sub, other] = [0, 1, 2].map(|place| PortId::new(ports[place].clone()));
-        let trunk = |port: &PortId, sub: &PortId| Request::MakeTrunk {
-            port: port.clone(),
-            sub_ports: vec![SubPort {
-                port: sub.clone(),
-                segmentation_type: "vlan".to_owned(),
-                segmentation_id: 101,
-            }],
-            description: "a lane".to_owned(),
-            down: false,
+        let trunk = |port: &PortId, sub: &PortId| {
+            Request::Make(Make::Trunk(NewTrunk {
+                port: port.clone(),
+                sub_ports: vec![SubPort {
+                    port: sub.clone(),
+                    segmentation_type: "vlan".to_owned(),
+                    segmentation_id: 101,
+                }],
+                description: "a lane".to_owned(),
+                down: false,
+            }))
         };
         let name = format!("{}-trunk", stage.mark);
         let made = make(stage, tenant, &name, &trunk(&parent, &sub)).await;
@@ -90,11 +92,11 @@ pub(super) async fn port_of_a_trunk_stays_as_long_as_it(stage: &Stage) {
             let expected = [FaultKind::Conflict, FaultKind::Busy];
             assert!(expected.contains(&refused), "{refused:?}");
         }
-        let apply = Request::ApplyTrunk {
+        let apply = Request::Apply(Apply::Trunk {
             trunk: TrunkId::new(made.clone()),
             name: "lanes".to_owned(),
             tags: vec!["gold".to_owned()],
-        };
+        });
         perform(stage, tenant, "", &apply).await;
         let (_, found) = ground
             .ask("GET", "network", &format!("trunks/{made}"), "", None)

@@ -3,7 +3,7 @@
 use drbackup::{
     api::pb::{self, orphan_deletion::Outcome},
     domain::{
-        effect::Request,
+        effect::{Apply, Request},
         fault::FaultKind,
         id::{CloudName, OperationId, ProjectId, Tenant},
         operation::NAME_MARK,
@@ -234,12 +234,12 @@ async fn no_status_is_reset_but_what_a_death_has_left_behind() {
         (one.text("status").to_owned(), one.text("server").to_owned())
     };
     let reset = async || {
-        let request = Request::ApplyErrorStatus {
+        let request = Request::Apply(Apply::ErrorStatus {
             thing: Thing {
                 kind: ThingKind::Volume,
                 id: volume.clone(),
             },
-        };
+        });
         let answer = house.cloud().request_perform(&place, "", &request).await;
         answer.map(drop).map_err(|fault| fault.kind)
     };

@@ -17,7 +17,7 @@ use diesel::{
 };
 use drbackup::{
     domain::{
-        effect::Request,
+        effect::{Make, NewVolume, Request},
         id::{CloudName, ProjectId, Tenant},
         operation::NAME_MARK,
         sighting::ThingKind,
@@ -164,14 +164,14 @@ async fn orphans(stage: &Stage) {
     let mut ids = Vec::new();
     for _ in 0..2 {
         let name = format!("{NAME_MARK}{}-volume-0", Uuid::now_v7().simple());
-        let request = Request::MakeVolume {
+        let request = Request::Make(Make::Volume(NewVolume {
             size_gib: 1,
             volume_type: None,
             availability_zone: None,
             snapshot: None,
             image: None,
             description: String::new(),
-        };
+        }));
         let made = cloud.request_perform(&tenant, &name, &request).await;
         ids.push(made.expect("made").cloud_id.expect("an id"));
     }
