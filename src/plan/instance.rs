@@ -5,7 +5,7 @@ use super::decision_builder::{DecisionBuilder, Step, Stop};
 use crate::domain::{
     capture::Capture,
     consistency::{self, Consistency, ConsistencyLevel, ServerState},
-    effect::{Disposal, Effect, EffectState, Fact, Request},
+    effect::{Disposal, Effect, EffectState, Fact, Request, key::Single},
     error::OperationError,
     fault::FaultKind,
     id::{ServerId, VolumeId},
@@ -22,7 +22,7 @@ pub(super) fn read<'a>(
     let read = Request::ReadInstance {
         server: server.clone(),
     };
-    manifest_of(decision.one(decision.wish("instance", read, Disposal::Keep))?)
+    manifest_of(decision.one(decision.wish(Single::Instance, read, Disposal::Keep))?)
 }
 
 fn manifest_of(effect: &Effect) -> Step<&Manifest> {
@@ -111,7 +111,7 @@ pub(super) fn check_consistency(
         .map_err(|error| Stop::GiveUp(Box::new(OperationError::from(&error))))
 }
 
-const AFTER: &str = "server-after";
+const AFTER: Single = Single::ServerAfter;
 
 /// How the instance stands after the last capture: what is claimed of it rests on that.
 enum After<'a> {
@@ -124,7 +124,7 @@ enum After<'a> {
 }
 
 fn after<'a>(decision: &DecisionBuilder<'a>) -> After<'a> {
-    let Some(read) = decision.effect(AFTER) else {
+    let Some(read) = decision.effect(&AFTER.into()) else {
         return After::Pending;
     };
     if let (EffectState::Done, Some(Fact::Server(state))) = (read.state, &read.fact) {
@@ -139,7 +139,7 @@ fn after<'a>(decision: &DecisionBuilder<'a>) -> After<'a> {
 
 /// A read after the captures that failed for good: the server may be gone by now.
 pub(super) fn forgives(effect: &Effect) -> bool {
-    effect.key.as_str() == AFTER
+    effect.key == AFTER.into()
 }
 
 /// Looks at the instance once more, now that all of it was captured.

@@ -60,6 +60,7 @@ use crate::domain::{
     effect::{
         Disk, Disposal, Effect, EffectKind, EffectState, Fact, PortSetting, Request, ServerPlan,
         ServerSetting,
+        key::{self, Single},
     },
     id::{PortId, SecurityGroupId, ServerId, Tenant, VolumeBackupId, VolumeId},
     manifest::{Manifest, Properties, SecurityGroupRule, TrunkFacts, VolumeFacts},
@@ -71,7 +72,7 @@ use crate::domain::{
 /// The steps, in order.
 pub(super) fn steps(decision: &mut DecisionBuilder<'_>, input: &RestorePlanInput) -> Step<()> {
     let manifest = &input.manifest;
-    decision.tell_volumes(manifest, |index| format!("volume-{index}-properties"));
+    decision.tell_volumes(manifest, |index| key::volume(index).properties());
     if volumes::hold_bytes(decision) {
         decision.holds();
     }
@@ -130,7 +131,7 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, input: &RestorePlanInput
         let request = Request::ReadInstance {
             server: ServerId::new(server.id()),
         };
-        let look = decision.wish(COMPARED, request, Disposal::Keep);
+        let look = decision.wish(Single::Compared, request, Disposal::Keep);
         decision.all_that_can(vec![look])
     });
     if finished.is_err() {
@@ -158,9 +159,6 @@ fn prove(decision: &mut DecisionBuilder<'_>) {
 }
 
 const ORDER_OF_DISKS: &str = "order of data disks";
-
-/// The look at the instance that came of it.
-const COMPARED: &str = "compared";
 
 /// What people read of it.
 const COMPARISON: &str = "comparison with the original";
@@ -251,14 +249,14 @@ fn create_groups(
                     description: facts.description.clone(),
                     stateful: facts.stateful,
                 };
-                Some(decision.wish(format!("group-{index}"), request, Disposal::Product))
+                Some(decision.wish(key::group(index).made(), request, Disposal::Product))
             }
         },
     );
     decision.all(wishes.collect())?;
     let mut ids = Vec::new();
     for (index, group) in layout.groups.iter().enumerate() {
-        let made = decision.effect(&format!("group-{index}")).map(Effect::id);
+        let made = decision.effect(&key::group(index).made()).map(Effect::id);
         ids.push(match group {
             GroupLayout::Found(id) => id.clone(),
             GroupLayout::Make { .. } => SecurityGroupId::new(made.unwrap_or_default()),
@@ -298,7 +296,7 @@ fn create_groups(
                     group: ids[index].clone(),
                     rules: rules.collect(),
                 };
-                Some(decision.wish(format!("group-{index}-rules"), request, Disposal::Keep))
+                Some(decision.wish(key::group(index).rules(), request, Disposal::Keep))
             });
     decision.all(wishes.collect())?;
     Ok(ids)
@@ -318,8 +316,13 @@ fn create_key(decision: &mut DecisionBuilder<'_>, layout: &Layout) -> Step<Optio
                 public_key: public_key.clone(),
                 kind: kind.clone(),
             };
-            decision.all_that_can(vec![decision.wish("key", request, Disposal::Keep)])?;
-            let made = decision.effect("key").is_some_and(|key| !was_refused(key));
+            decision.all_that_can(vec![decision.wish(
+                Single::KeyPair,
+                request,
+                Disposal::Keep,
+            )])?;
+            let made = decision.effect(&Single::KeyPair.into());
+            let made = made.is_some_and(|key| !was_refused(key));
             Ok(made.then(|| name.clone()))
         }
     }
@@ -393,7 +396,7 @@ fn port_setting(
     port: &Effect,
     setting: PortSetting,
 ) -> DesiredEffect {
-    let key = format!("port-{index}-{}", setting.attribute());
+    let key = key::port(index).setting(&setting);
     let request = Request::ApplyPortSetting {
         port: PortId::new(port.id()),
         setting,
@@ -527,7 +530,7 @@ fn finish(
         server: ServerId::new(server.id()),
         tags: manifest.tags.clone(),
     };
-    let mut wishes = vec![decision.wish("server-tags", tags, Disposal::Keep)];
+    let mut wishes = vec![decision.wish(Single::ServerTags, tags, Disposal::Keep)];
     let going = manifest.volumes.iter().zip(volumes);
     let going = going.filter(|(facts, _)| facts.delete_on_termination);
     let going: Vec<VolumeId> = going
@@ -538,7 +541,7 @@ fn finish(
             server: ServerId::new(server.id()),
             volumes: going,
         };
-        wishes.push(decision.wish("server-volumes", request, Disposal::Keep));
+        wishes.push(decision.wish(Single::ServerVolumes, request, Disposal::Keep));
     }
     let every_port = manifest.every_port();
     for (index, port) in ports.iter().copied() {
@@ -547,7 +550,7 @@ fn finish(
             port: PortId::new(port.id()),
             name: facts.name.clone(),
         };
-        wishes.push(decision.wish(format!("port-{index}-name"), request, Disposal::Keep));
+        wishes.push(decision.wish(key::port(index).name(), request, Disposal::Keep));
         if layout.ports[index].kept.bare {
             wishes.push(port_setting(decision, index, port, PortSetting::NoAddress));
         }
@@ -569,7 +572,7 @@ fn finish(
                 group: groups[index].clone(),
                 name: name.clone(),
             };
-            wishes.push(decision.wish(format!("group-{index}-name"), request, Disposal::Keep));
+            wishes.push(decision.wish(key::group(index).name(), request, Disposal::Keep));
         }
     }
     decision.all_that_can(wishes)?;
@@ -578,7 +581,7 @@ fn finish(
         decision.all_that_can(vec![stop])?;
         // One that could not be switched off keeps its ports off: they may have the address of its twin.
         let runs = decision
-            .effect(&server_key(&ServerSetting::Stopped))
+            .effect(&key::server_setting(&ServerSetting::Stopped))
             .is_some_and(was_refused);
         let wishes = (ports.iter().copied())
             .filter(|(index, _)| !every_port[*index].settings.down && !runs)
@@ -600,16 +603,12 @@ fn server_setting(
     server: &Effect,
     setting: ServerSetting,
 ) -> DesiredEffect {
-    let key = server_key(&setting);
+    let key = key::server_setting(&setting);
     let request = Request::ApplyServerSetting {
         server: ServerId::new(server.id()),
         setting,
     };
     decision.wish(key, request, Disposal::Keep)
-}
-
-fn server_key(setting: &ServerSetting) -> String {
-    format!("set-{}", setting.attribute())
 }
 
 /// What the restoration holds by now.
@@ -754,8 +753,7 @@ fn lacking(
             | EffectState::Gone,
         ) => return None,
     };
-    let key = effect.map_or("", |effect| effect.key.as_str());
-    let place: Option<usize> = key.split('-').nth(1).and_then(|part| part.parse().ok());
+    let place = effect.and_then(|effect| effect.key.place());
     let volume = || place.and_then(|place| manifest.volumes.get(place));
     let group = || place.and_then(|place| manifest.security_groups.get(place));
     let every_port = manifest.every_port();
@@ -796,7 +794,7 @@ fn compare(
     detail: &mut RestorationDetail,
 ) {
     let look = decision
-        .effect(COMPARED)
+        .effect(&Single::Compared.into())
         .and_then(|look| look.fact.as_ref());
     let Some(Fact::Instance(is)) = look else {
         if decision.is_late() && detail.server.is_some() {
@@ -816,7 +814,7 @@ fn compare(
     let groups = groups.map(|(index, group)| match group {
         GroupLayout::Found(id) => id.clone(),
         GroupLayout::Make { .. } => {
-            let made = decision.effect(&format!("group-{index}"));
+            let made = decision.effect(&key::group(index).made());
             SecurityGroupId::new(made.map(Effect::id).unwrap_or_default())
         }
     });

@@ -21,16 +21,15 @@ use super::{
 use crate::domain::{
     capture::Capture,
     consistency::{self, ConsistencyLevel, Way},
-    effect::{Disposal, Effect, EffectState, Fact, Request},
-    id::{ServerId, SnapshotId, VolumeId},
+    effect::{
+        Disposal, Effect, EffectState, Fact, Request,
+        key::{self, Single},
+    },
+    id::{EffectKey, ServerId, SnapshotId, VolumeId},
     manifest::Manifest,
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
 };
-
-const IMAGE: &str = "quiesced-image";
-const GROUP: &str = "group-snapshot";
-const CAPTURED: &str = "captured-snapshots";
 
 /// How the snapshots are to be made, and for whom.
 pub(super) struct Plan<'p> {
@@ -50,10 +49,12 @@ pub(super) struct Plan<'p> {
 
 /// A better way that failed without harm, where less is enough.
 pub(super) fn forgives(effect: &Effect, minimum: Option<ConsistencyLevel>) -> bool {
-    let level = match effect.key.as_str() {
-        IMAGE => ConsistencyLevel::Quiesced,
-        GROUP => ConsistencyLevel::GroupSnapshot,
-        _ => return false,
+    let level = if effect.key == Single::QuiescedImage.into() {
+        ConsistencyLevel::Quiesced
+    } else if effect.key == Single::GroupSnapshot.into() {
+        ConsistencyLevel::GroupSnapshot
+    } else {
+        return false;
     };
     minimum.is_none_or(|minimum| minimum < level)
 }
@@ -70,14 +71,14 @@ pub(super) fn take(decision: &mut DecisionBuilder<'_>, plan: &Plan<'_>) -> Step<
             let request = Request::MakeImage {
                 server: plan.server.clone(),
             };
-            Some(decision.wish(IMAGE, request, Disposal::Temporary))
+            Some(decision.wish(Single::QuiescedImage, request, Disposal::Temporary))
         }
         Way::Group(group) => {
             let request = Request::MakeGroupSnapshot {
                 group: group.clone(),
                 description: plan.description.to_owned(),
             };
-            Some(decision.wish(GROUP, request, Disposal::Temporary))
+            Some(decision.wish(Single::GroupSnapshot, request, Disposal::Temporary))
         }
     };
     let Some(better) = better else {
@@ -121,7 +122,7 @@ fn captured(
 ) -> Step<Vec<Taken>> {
     let server = plan.server.clone();
     let request = Request::ReadCaptured { thing, server };
-    let read = decision.one(decision.wish(CAPTURED, request, Disposal::Keep))?;
+    let read = decision.one(decision.wish(Single::CapturedSnapshots, request, Disposal::Keep))?;
     let (quiesced, snapshots) = fact_of(read).unwrap_or_default();
     if *way == Way::Quiesced
         && !quiesced
@@ -177,7 +178,10 @@ pub(super) fn reached(
     manifest: &Manifest,
     capture: Option<Capture>,
 ) -> Option<(ConsistencyLevel, Vec<Timestamp>)> {
-    if let Some((quiesced, snapshots)) = decision.effect(CAPTURED).and_then(fact_of) {
+    if let Some((quiesced, snapshots)) = decision
+        .effect(&Single::CapturedSnapshots.into())
+        .and_then(fact_of)
+    {
         let level = match (consistency::reach(manifest, capture).way, quiesced) {
             (Way::Quiesced, true) => ConsistencyLevel::Quiesced,
             (Way::Group(_), _) => ConsistencyLevel::GroupSnapshot,
@@ -202,8 +206,8 @@ pub(super) fn made<'a>(decision: &DecisionBuilder<'a>, volume: usize) -> Option<
         .filter(|made| made.state != EffectState::Failed)
 }
 
-pub(super) fn key(volume: usize) -> String {
-    format!("volume-{volume}-snapshot")
+pub(super) fn key(volume: usize) -> EffectKey {
+    key::volume(volume).snapshot()
 }
 
 fn id_of(effect: &Effect) -> SnapshotId {

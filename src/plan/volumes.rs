@@ -6,13 +6,13 @@
 
 use super::{
     Limits,
-    decision_builder::{DecisionBuilder, Step, Stop, key_of_try, number_of_try, record_key},
+    decision_builder::{DecisionBuilder, Step, Stop, both},
     layout::{Layout, VolumeLayout},
     target::{Target, tenant_of},
 };
 use crate::domain::{
     decision::DesiredEffect,
-    effect::{Disposal, Effect, EffectKind, EffectState, Request},
+    effect::{Disposal, Effect, EffectKind, EffectState, Request, key},
     id::{EffectKey, Tenant, VolumeId},
     manifest::{Manifest, VolumeFacts},
     restoration::RestorePlanInput,
@@ -52,7 +52,7 @@ pub(super) fn import_records(
             };
             Some(DecisionBuilder::wish_in(
                 target.import_tenant(decision.tenant()),
-                record_key(index, depth),
+                key::volume(index).record(depth),
                 request,
                 Disposal::Keep,
             ))
@@ -88,12 +88,10 @@ fn clear_the_way(
             id: backup.id.to_string(),
         };
         let tenant = tenant_of(decision.tenant(), project);
-        let key = format!("hollow-{index}");
-        let request = Request::Drop { thing };
         wishes.push(DecisionBuilder::wish_in(
             tenant,
-            key,
-            request,
+            key::List::FailedImport.at(index),
+            Request::Drop { thing },
             Disposal::Keep,
         ));
     }
@@ -110,7 +108,7 @@ pub(super) fn create<'a>(
 ) -> Step<Vec<&'a Effect>> {
     let wishes = (0..layout.volumes.len())
         .map(|index| volume_wish(decision, manifest, layout, index, 1))
-        .filter(|wish| !decision.effect(wish.key.as_str()).is_some_and(was_let_go))
+        .filter(|wish| !decision.effect(&wish.key).is_some_and(was_let_go))
         .collect();
     decision.all(wishes)?;
     first_given(decision, manifest, layout).ok_or(Stop::Pending)
@@ -133,12 +131,8 @@ fn volume_wish(
         image: None,
         description: format!("being restored for {}", short(&manifest.name)),
     };
-    let key = volume_key(index, number);
+    let key = key::volume(index).made().try_no(number);
     DecisionBuilder::wish_in(home_of(decision, volume), key, request, Disposal::Product)
-}
-
-fn volume_key(index: usize, number: u32) -> String {
-    key_of_try(&format!("volume-{index}"), number)
 }
 
 /// Whether it goes because what was restored into it failed: it was there, and has had its place.
@@ -173,7 +167,7 @@ fn first_given<'a>(
 ) -> Option<Vec<&'a Effect>> {
     let places = 0..layout.volumes.len();
     let made = places.map(|index| {
-        let volume = decision.effect(&volume_key(index, 1));
+        let volume = decision.effect(&key::volume(index).made().try_no(1));
         volume.filter(|volume| volume.cloud_id.is_some())
     });
     let made: Vec<&Effect> = made.collect::<Option<_>>()?;
@@ -186,8 +180,8 @@ fn newest_of<'a>(
     index: usize,
     first: &'a Effect,
 ) -> (u32, &'a Effect) {
-    let others =
-        (2..).map_while(|number| Some((number, decision.effect(&volume_key(index, number))?)));
+    let tries = key::volume(index).made();
+    let others = (2..).map_while(|number| Some((number, decision.effect(&tries.try_no(number))?)));
     let there = others.filter(|(_, volume)| volume.cloud_id.is_some());
     there.last().unwrap_or((1, first))
 }
@@ -263,10 +257,11 @@ pub(super) fn restore<'a>(
     first: &[&'a Effect],
 ) -> Step<Vec<&'a Effect>> {
     let imported = target.import_tenant(decision.tenant()).project;
-    let (mut volumes, mut fills, mut others_wait) = (first.to_vec(), Vec::new(), Ok(()));
-    for (index, facts) in input.manifest.volumes.iter().enumerate() {
+    let (mut volumes, mut fills) = (first.to_vec(), Vec::new());
+    let places = input.manifest.volumes.iter().enumerate();
+    let others = decision.each(places, |decision, (index, facts)| {
         if layout.volumes[index].snapshot.is_some() {
-            continue;
+            return Ok(());
         }
         let (number, volume) = newest_of(decision, index, first[index]);
         volumes[index] = volume;
@@ -278,13 +273,15 @@ pub(super) fn restore<'a>(
             volume: VolumeId::new(volume.id()),
         };
         let home = home_of(decision, &layout.volumes[index]);
-        let key = key_of_try(&format!("volume-{index}-restore"), number);
+        let key = key::volume(index).restore().try_no(number);
         let fill = DecisionBuilder::wish_in(home, key, request, Disposal::Keep);
-        let asked = decision.effect(fill.key.as_str());
+        let asked = decision.effect(&fill.key);
         if asked.is_some_and(|fill| forgives(decision.limits(), fill)) {
             let other = volume_wish(decision, &input.manifest, layout, index, number + 1);
-            others_wait = replace(decision, volume, &fill.key, other).and(Err(Stop::Pending));
-        } else if number == 1 || volume.state == EffectState::Done {
+            replace(decision, volume, &fill.key, other)?;
+            return Err(Stop::Pending);
+        }
+        if number == 1 || volume.state == EffectState::Done {
             fills.push(fill);
         } else {
             fills.push(volume_wish(
@@ -295,9 +292,9 @@ pub(super) fn restore<'a>(
                 number,
             ));
         }
-    }
-    let filled = decision.all(fills);
-    others_wait.and(filled).map(|_| volumes)
+        Ok(())
+    });
+    both(others, decision.all(fills)).map(|_| volumes)
 }
 
 /// Another volume instead of one whose restore has failed, which goes first.
@@ -318,7 +315,7 @@ pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
     effect.request.kind() == EffectKind::RestoreInto
         && effect.state == EffectState::Failed
         && effect.status.as_deref() == Some("error_restoring")
-        && number_of_try(&effect.key) < limits.tries
+        && effect.key.try_no() < limits.tries
 }
 
 /// Takes over what was made with a donor. From here on the tenant has a volume more to let go of; the
@@ -334,7 +331,7 @@ pub(super) fn take_over(
             volume: VolumeId::new(volume.id()),
             from: shape.donor.clone()?,
         };
-        Some(decision.wish(format!("volume-{index}-taken"), request, Disposal::Product))
+        Some(decision.wish(key::volume(index).taken(), request, Disposal::Product))
     });
     decision.all(wishes.collect()).map(|_| ())
 }
@@ -402,7 +399,7 @@ pub(super) fn prepare(
             volume: VolumeId::new(volume.id()),
             bootable: facts.bootable || facts.boot_index == Some(0),
         };
-        decision.wish(format!("volume-{index}-bootable"), request, Disposal::Keep)
+        decision.wish(key::volume(index).bootable(), request, Disposal::Keep)
     });
     let marked = decision.all(marks.collect());
     let wishes =
@@ -420,12 +417,8 @@ pub(super) fn prepare(
                     bootable: None,
                     image_metadata: facts.image_metadata.clone(),
                 };
-                decision.wish(
-                    format!("volume-{index}-properties"),
-                    request,
-                    Disposal::Keep,
-                )
+                decision.wish(key::volume(index).properties(), request, Disposal::Keep)
             });
     let looks = decision.all_that_can(wishes.collect());
-    marked.map(drop).and(looks)
+    both(marked, looks).map(drop)
 }
