@@ -8,6 +8,7 @@ use super::{
     Limits,
     decision_builder::{DecisionBuilder, Step, Stop, both},
     layout::{Layout, VolumeLayout},
+    placed::{Placed, Volume},
     target::{Target, tenant_of},
 };
 use crate::domain::{
@@ -101,11 +102,11 @@ fn clear_the_way(
 
 /// Makes the volumes, each where its record can be restored or its snapshot is; in the order of the
 /// manifest's.
-pub(super) fn create<'a>(
+pub(super) fn create<'p, 'a: 'p>(
     decision: &mut DecisionBuilder<'a>,
-    manifest: &Manifest,
-    layout: &Layout,
-) -> Step<Vec<&'a Effect>> {
+    manifest: &'p Manifest,
+    layout: &'p Layout,
+) -> Step<Vec<Volume<'p>>> {
     let wishes = (0..layout.volumes.len())
         .map(|index| volume_wish(decision, manifest, layout, index, 1))
         .filter(|wish| !decision.effect(&wish.key).is_some_and(was_let_go))
@@ -147,43 +148,47 @@ pub(super) fn was_let_go(volume: &Effect) -> bool {
 }
 
 /// The volume that each place of the manifest has by now, once it is settled which becomes which.
-pub(super) fn known<'a>(
+pub(super) fn known<'p, 'a: 'p>(
     decision: &DecisionBuilder<'a>,
-    manifest: &Manifest,
-    layout: &Layout,
-) -> Option<Vec<&'a Effect>> {
-    let first = first_given(decision, manifest, layout)?
-        .into_iter()
-        .enumerate();
-    let newest = first.map(|(index, first)| newest_of(decision, index, first).1);
+    manifest: &'p Manifest,
+    layout: &'p Layout,
+) -> Option<Vec<Volume<'p>>> {
+    let first = first_given(decision, manifest, layout)?.into_iter();
+    let newest = first.map(|first| newest_of(decision, first).1);
     Some(newest.collect())
 }
 
 /// The first volumes, each given to its place, when all are there.
-fn first_given<'a>(
+fn first_given<'p, 'a: 'p>(
     decision: &DecisionBuilder<'a>,
-    manifest: &Manifest,
-    layout: &Layout,
-) -> Option<Vec<&'a Effect>> {
+    manifest: &'p Manifest,
+    layout: &'p Layout,
+) -> Option<Vec<Volume<'p>>> {
     let places = 0..layout.volumes.len();
     let made = places.map(|index| {
         let volume = decision.effect(&key::volume(index).made().try_no(1));
         volume.filter(|volume| volume.cloud_id.is_some())
     });
     let made: Vec<&Effect> = made.collect::<Option<_>>()?;
-    Some(in_device_order(manifest, layout, &made))
+    let given = in_device_order(manifest, layout, &made).into_iter();
+    let shapes = manifest.volumes.iter().zip(&layout.volumes);
+    let placed = shapes.zip(given).enumerate();
+    let placed = placed.map(|(place, ((facts, layout), effect))| Placed {
+        place,
+        facts,
+        layout,
+        effect,
+    });
+    Some(placed.collect())
 }
 
-/// The newest volume of a place that is there, and its number.
-fn newest_of<'a>(
-    decision: &DecisionBuilder<'a>,
-    index: usize,
-    first: &'a Effect,
-) -> (u32, &'a Effect) {
-    let tries = key::volume(index).made();
+/// The newest volume in the place of the first one that is there, and its number.
+fn newest_of<'p, 'a: 'p>(decision: &DecisionBuilder<'a>, first: Volume<'p>) -> (u32, Volume<'p>) {
+    let tries = key::volume(first.place).made();
     let others = (2..).map_while(|number| Some((number, decision.effect(&tries.try_no(number))?)));
     let there = others.filter(|(_, volume)| volume.cloud_id.is_some());
-    there.last().unwrap_or((1, first))
+    let (number, effect) = there.last().unwrap_or((1, first.effect));
+    (number, Placed { effect, ..first })
 }
 
 /// Where a volume is made and filled: with its donor, or in the tenant.
@@ -249,30 +254,29 @@ fn short(name: &str) -> String {
 
 /// Restores into the volumes that were made empty: a restore that makes its own volume skips zeros. Where
 /// Cinder fails to, the volume goes and another one takes its place; the others are not disturbed.
-pub(super) fn restore<'a>(
+pub(super) fn restore<'p, 'a: 'p>(
     decision: &mut DecisionBuilder<'a>,
     input: &RestorePlanInput,
     target: &Target<'_>,
     layout: &Layout,
-    first: &[&'a Effect],
-) -> Step<Vec<&'a Effect>> {
+    first: Vec<Volume<'p>>,
+) -> Step<Vec<Volume<'p>>> {
     let imported = target.import_tenant(decision.tenant()).project;
-    let (mut volumes, mut fills) = (first.to_vec(), Vec::new());
-    let places = input.manifest.volumes.iter().enumerate();
-    let others = decision.each(places, |decision, (index, facts)| {
-        if layout.volumes[index].snapshot.is_some() {
-            return Ok(());
+    let mut fills = Vec::new();
+    let volumes = decision.each(first, |decision, first| {
+        if first.layout.snapshot.is_some() {
+            return Ok(first);
         }
-        let (number, volume) = newest_of(decision, index, first[index]);
-        volumes[index] = volume;
-        let backup = backup_of(input, facts)?;
+        let (number, placed) = newest_of(decision, first);
+        let (index, volume) = (placed.place, placed.effect);
+        let backup = backup_of(input, placed.facts)?;
         let project = target.project_of(&backup.id).unwrap_or(&imported);
         let request = Request::RestoreVolumeBackup {
             backup: backup.id.clone(),
             backup_project: project.clone(),
             volume: VolumeId::new(volume.id()),
         };
-        let home = home_of(decision, &layout.volumes[index]);
+        let home = home_of(decision, placed.layout);
         let key = key::volume(index).restore().try_no(number);
         let fill = DecisionBuilder::wish_in(home, key, request, Disposal::Keep);
         let asked = decision.effect(&fill.key);
@@ -292,9 +296,9 @@ pub(super) fn restore<'a>(
                 number,
             ));
         }
-        Ok(())
+        Ok(placed)
     });
-    both(others, decision.all(fills)).map(|_| volumes)
+    both(volumes, decision.all(fills)).map(|(volumes, _)| volumes)
 }
 
 /// Another volume instead of one whose restore has failed, which goes first.
@@ -320,18 +324,17 @@ pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
 
 /// Takes over what was made with a donor. From here on the tenant has a volume more to let go of; the
 /// row of the donor stays as it is, since the volume may be back there after a transfer that failed.
-pub(super) fn take_over(
-    decision: &mut DecisionBuilder<'_>,
-    layout: &Layout,
-    volumes: &[&Effect],
-) -> Step<()> {
-    let pairs = layout.volumes.iter().zip(volumes).enumerate();
-    let wishes = pairs.filter_map(|(index, (shape, volume))| {
+pub(super) fn take_over(decision: &mut DecisionBuilder<'_>, volumes: &[Volume<'_>]) -> Step<()> {
+    let wishes = volumes.iter().filter_map(|volume| {
         let request = Request::AcceptTransfer {
-            volume: VolumeId::new(volume.id()),
-            from: shape.donor.clone()?,
+            volume: VolumeId::new(volume.effect.id()),
+            from: volume.layout.donor.clone()?,
         };
-        Some(decision.wish(key::volume(index).taken(), request, Disposal::Product))
+        Some(decision.wish(
+            key::volume(volume.place).taken(),
+            request,
+            Disposal::Product,
+        ))
     });
     decision.all(wishes.collect()).map(|_| ())
 }
@@ -388,37 +391,28 @@ pub(super) fn keep(decision: &mut DecisionBuilder<'_>) {
 
 /// Marks the volume that boots, without which Nova refuses the server, and gives all of them the looks of
 /// the originals.
-pub(super) fn prepare(
-    decision: &mut DecisionBuilder<'_>,
-    manifest: &Manifest,
-    volumes: &[&Effect],
-) -> Step<()> {
-    let marks = manifest.volumes.iter().zip(volumes).enumerate();
-    let marks = marks.map(|(index, (facts, volume))| {
+pub(super) fn prepare(decision: &mut DecisionBuilder<'_>, volumes: &[Volume<'_>]) -> Step<()> {
+    let marks = volumes.iter().map(|volume| {
         let request = Request::ApplyBootable {
-            volume: VolumeId::new(volume.id()),
-            bootable: facts.bootable || facts.boot_index == Some(0),
+            volume: VolumeId::new(volume.effect.id()),
+            bootable: volume.facts.bootable || volume.facts.boot_index == Some(0),
         };
-        decision.wish(key::volume(index).bootable(), request, Disposal::Keep)
+        let key = key::volume(volume.place).bootable();
+        decision.wish(key, request, Disposal::Keep)
     });
     let marked = decision.all(marks.collect());
-    let wishes =
-        manifest
-            .volumes
-            .iter()
-            .zip(volumes)
-            .enumerate()
-            .map(|(index, (facts, volume))| {
-                let request = Request::ApplyVolume {
-                    volume: VolumeId::new(volume.id()),
-                    name: facts.name.clone(),
-                    description: facts.description.clone(),
-                    metadata: facts.metadata.clone(),
-                    bootable: None,
-                    image_metadata: facts.image_metadata.clone(),
-                };
-                decision.wish(key::volume(index).properties(), request, Disposal::Keep)
-            });
+    let wishes = volumes.iter().map(|volume| {
+        let request = Request::ApplyVolume {
+            volume: VolumeId::new(volume.effect.id()),
+            name: volume.facts.name.clone(),
+            description: volume.facts.description.clone(),
+            metadata: volume.facts.metadata.clone(),
+            bootable: None,
+            image_metadata: volume.facts.image_metadata.clone(),
+        };
+        let key = key::volume(volume.place).properties();
+        decision.wish(key, request, Disposal::Keep)
+    });
     let looks = decision.all_that_can(wishes.collect());
     both(marked, looks).map(drop)
 }

@@ -15,23 +15,26 @@ use crate::{
     plan::{
         decision_builder::{DecisionBuilder, Step},
         layout::Layout,
+        placed::Port,
     },
 };
 
 /// Makes the trunks, and lets go of the sub ports of those that are refused. `ports` are the ports that
-/// stand, each with its place.
+/// stand.
 pub(super) fn create(
     decision: &mut DecisionBuilder<'_>,
     input: &RestorePlanInput,
     layout: &Layout,
-    ports: &[(usize, &Effect)],
+    ports: &[Port<'_>],
 ) -> Step<()> {
     if layout.without_trunks {
         return Ok(());
     }
     let at = |place: usize| {
         let mut ports = ports.iter();
-        ports.find(|(at, _)| *at == place).map(|(_, port)| *port)
+        ports
+            .find(|port| port.place == place)
+            .map(|port| port.effect)
     };
     let trunks = input.manifest.trunks();
     let mut wishes = Vec::new();
