@@ -2,6 +2,7 @@
 //! request is sent.
 
 mod fact;
+pub mod key;
 mod request;
 mod server_plan;
 

@@ -86,7 +86,8 @@ text_id! {
     TrunkId;
     /// A Neutron security group.
     SecurityGroupId;
-    /// The name of an effect within its operation, for example `volume-2-snapshot`.
+    /// The name of an effect within its operation, for example `volume-2-snapshot`; what makes new ones is in
+    /// `effect::key`.
     EffectKey;
     /// The name of a replica of this service.
     ReplicaId;

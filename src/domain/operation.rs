@@ -202,14 +202,20 @@ impl Operation {
             .saturating_mul(u32::try_from(gib).unwrap_or(u32::MAX))
     }
 
-    /// The deterministic name of what an effect makes: `drb-OPERATION-KEY`, at most 60 characters, which
-    /// is the least that any service takes (a tag of Nova).
+    /// The deterministic name of what an effect makes: `drb-OPERATION-KEY`. What was made is found again by
+    /// all of it, so it is never cut: see [`Operation::can_name`].
     pub fn name_of(&self, key: &EffectKey) -> String {
-        let mut name = format!("{NAME_MARK}{}-{key}", self.id.0.simple());
-        name.truncate(60);
-        name
+        format!("{NAME_MARK}{}-{key}", self.id.0.simple())
+    }
+
+    /// Whether every service takes the name of what the effect of this key makes.
+    pub fn can_name(&self, key: &EffectKey) -> bool {
+        self.name_of(key).len() <= NAME_MAX
     }
 }
 
 /// What every name that we hand out begins with.
 pub const NAME_MARK: &str = "drb-";
+
+/// As long as a name may be: the least that any service takes (a tag of Nova).
+const NAME_MAX: usize = 60;

@@ -7,12 +7,12 @@ use super::{
     layout::Findings,
 };
 use crate::domain::{
-    effect::{Disposal, EffectKind, EffectState, Read},
+    effect::{Disposal, EffectKind, EffectState, Read, key::Single},
     inventory::{Allowance, Right},
     manifest::VolumeFacts,
 };
 
-const KEY: &str = "allowance";
+const KEY: Single = Single::Allowance;
 
 /// What will be made of the volumes of an instance.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ pub(super) fn read<'a>(
     decision: &mut DecisionBuilder<'a>,
     export: bool,
 ) -> Step<Option<&'a Allowance>> {
-    let Some(read) = decision.effect(KEY) else {
+    let Some(read) = decision.effect(&KEY.into()) else {
         let makes = |kind| matches!(kind, EffectKind::Make(_));
         if decision.effects().any(|one| makes(one.request.kind())) {
             return Ok(None);

@@ -20,14 +20,17 @@ use std::time::Duration;
 
 use super::{
     allowance,
-    decision_builder::{DecisionBuilder, Step, Stop, record_key},
+    decision_builder::{DecisionBuilder, Step, Stop, both},
     instance, root_disk, snapshots, volume_backup,
 };
 use crate::domain::{
     capture::Capture,
     consistency::{Consistency, ConsistencyLevel},
-    decision::Detail,
-    effect::{Disposal, Effect, EffectState, Make, NewVolume, Parents, Read},
+    decision::{DesiredEffect, Detail},
+    effect::{
+        Disposal, Effect, EffectState, Make, NewVolume, Parents, Read,
+        key::{self, Single},
+    },
     id::{ServerId, SnapshotId, VolumeBackupId, VolumeId},
     manifest::{Manifest, VolumeFacts},
     point::{Content, PointDetail},
@@ -64,7 +67,7 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, wish: &CreateOptions<'_>
     let read = instance::read(decision, wish.server)?;
     let manifest = root_disk::among_volumes(decision, read);
     let manifest = manifest.as_ref();
-    decision.tell_volumes(manifest, |index| record_key(index, 0));
+    decision.tell_volumes(manifest, |index| key::volume(index).record(0));
     hold(decision, manifest, capture, None);
     check_capturable(manifest)?;
     instance::check_consistency(manifest, Some(capture), wish.minimum)?;
@@ -104,9 +107,10 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, wish: &CreateOptions<'_>
     decision.phase("Creating volume backups");
     check_chains(decision, manifest)?;
     let parents = parents?;
-    let (mut wishes, mut others_wait) = (Vec::new(), Ok(()));
-    for (index, volume) in manifest.volumes.iter().enumerate() {
-        let copy = decision.effect(&copy_key(index));
+    let mut wishes = Vec::new();
+    let volumes = manifest.volumes.iter().enumerate();
+    let others = decision.each(volumes, |decision, (index, volume)| {
+        let copy = decision.effect(&key::volume(index).copy());
         let copy = copy.map(|one| VolumeId::new(one.id()));
         let plan = volume_backup::Plan {
             volume: copy.unwrap_or_else(|| volume.id.clone()),
@@ -117,13 +121,10 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, wish: &CreateOptions<'_>
             description,
             incremental: may_build_on(parents, volume),
         };
-        match volume_backup::wish(decision, index, &plan) {
-            Ok(wish) => wishes.push(wish),
-            Err(stop) => others_wait = Err(stop),
-        }
-    }
-    let backups = decision.all(wishes);
-    let backups = others_wait.and(backups)?;
+        wishes.push(volume_backup::wish(decision, index, &plan)?);
+        Ok(())
+    });
+    let (_, backups) = both(others, decision.all(wishes))?;
     if capture == Capture::VolumeInUse {
         look_again(decision, manifest, wish)?;
     }
@@ -191,10 +192,10 @@ fn copy(
     capture: Capture,
     snapshots: &[snapshots::Taken],
 ) -> Step<()> {
-    let mut wishes = Vec::new();
-    for (index, volume) in manifest.volumes.iter().enumerate() {
+    let volumes = manifest.volumes.iter().enumerate();
+    let wishes = decision.each(volumes, |decision, (index, volume)| {
         if volume.from_image {
-            wishes.push(root_disk::copy(decision, volume)?);
+            root_disk::copy(decision, volume).map(Some)
         } else if capture == Capture::SnapshotThenCopy {
             let request = Make::Volume(NewVolume {
                 size_gib: volume.size_gib,
@@ -204,17 +205,17 @@ fn copy(
                 image: None,
                 description: "temporary copy of a DR backup".to_owned(),
             });
-            wishes.push(decision.wish(copy_key(index), request, Disposal::Temporary));
+            let key = key::volume(index).copy();
+            Ok(Some(decision.wish(key, request, Disposal::Temporary)))
+        } else {
+            Ok(None)
         }
-    }
+    })?;
+    let wishes: Vec<DesiredEffect> = wishes.into_iter().flatten().collect();
     if !wishes.is_empty() {
         decision.phase("Creating temporary volumes");
     }
     decision.all(wishes).map(drop)
-}
-
-fn copy_key(volume: usize) -> String {
-    format!("volume-{volume}-copy")
 }
 
 fn snapshot_of(snapshots: &[snapshots::Taken], volume: &VolumeFacts) -> Option<SnapshotId> {
@@ -229,7 +230,7 @@ fn read_parents<'a>(
     manifest: &Manifest,
 ) -> Step<&'a [Sighting]> {
     let volumes = instance::each(manifest, |_, volume| volume.clone());
-    let read: &Parents = decision.read("parents", Read::Parents { volumes })?;
+    let read: &Parents = decision.read(Single::Parents, Read::Parents { volumes })?;
     Ok(&read.newest)
 }
 
@@ -245,7 +246,7 @@ fn may_build_on(parents: &[Sighting], volume: &VolumeFacts) -> bool {
 fn check_chains(decision: &DecisionBuilder<'_>, manifest: &Manifest) -> Step<()> {
     let last = decision.limits().links_max.saturating_sub(1);
     let goes_on = |volume| {
-        let read = decision.effect(&record_key(volume, last));
+        let read = decision.effect(&key::volume(volume).record(last));
         read.and_then(Effect::exported)
             .is_some_and(|told| told.parent.is_some())
     };
@@ -272,7 +273,7 @@ fn export_chains(decision: &mut DecisionBuilder<'_>, backups: &[&Effect]) -> Ste
             let request = Read::Record {
                 backup: link.clone(),
             };
-            decision.wish(record_key(*volume, depth), request, Disposal::Keep)
+            decision.wish(key::volume(*volume).record(depth), request, Disposal::Keep)
         });
         let records = decision.all(wishes.collect())?;
         let parents = links.iter().zip(records).filter_map(|((volume, _), read)| {
@@ -346,7 +347,7 @@ fn links_of(
     };
     let mut links = Vec::new();
     let mut id = VolumeBackupId::new(made.id());
-    while let Some(read) = decision.effect(&record_key(index, links.len())) {
+    while let Some(read) = decision.effect(&key::volume(index).record(links.len())) {
         let inherited = !links.is_empty();
         let told = read.exported();
         // Only what is available is exported, so a parent is known to be that by its record.

@@ -1,26 +1,23 @@
 //! The decision while it is being made: what planners say in words of their own; it may not know
 //! any single operation.
-//!
-//! One file because everything that a planner says passes through one value, and how it gives up has to
-//! know what it wished for.
 
 mod awaited;
+mod clean;
 mod held;
 mod stuck;
+mod tell;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use self::held::stays;
+use self::tell::standing;
 use super::{Limits, is_gone};
 use crate::domain::{
     decision::{Decision, DesiredEffect, Detail, Ending},
-    effect::{Apply, Disposal, Effect, EffectKind, EffectState, Found, Make, Read, Request},
+    effect::{Disposal, Effect, EffectKind, EffectState, Found, Read, Request, key::Tried},
     error::OperationError,
     id::{EffectKey, Tenant},
     ledger::Ledger,
-    manifest::Manifest,
     operation::Operation,
-    progress::{Progress, VolumeProgress},
     time::Timestamp,
     verification::Verification,
 };
@@ -43,6 +40,15 @@ impl Stop {
 
 /// What a planner's line answers: something that is ready, or the end of this run.
 pub(super) type Step<T> = Result<T, Stop>;
+
+/// Two answers together: what cannot be done at all is told before what is not there yet.
+pub(super) fn both<A, B>(one: Step<A>, other: Step<B>) -> Step<(A, B)> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (Err(Stop::GiveUp(why)), _) | (_, Err(Stop::GiveUp(why))) => Err(Stop::GiveUp(why)),
+        (Err(Stop::Pending), _) | (_, Err(Stop::Pending)) => Err(Stop::Pending),
+    }
+}
 
 /// The decision while it is being made.
 pub(super) struct DecisionBuilder<'a> {
@@ -110,13 +116,13 @@ impl<'a> DecisionBuilder<'a> {
     }
 
     /// The effect of that key, if it was ever wished for.
-    pub(super) fn effect(&self, key: &str) -> Option<&'a Effect> {
-        self.ledger.get(&EffectKey::new(key))
+    pub(super) fn effect(&self, key: &EffectKey) -> Option<&'a Effect> {
+        self.ledger.get(key)
     }
 
-    /// The newest of what may be tried several times, by the key of the first.
-    pub(super) fn newest_try(&self, first: &str) -> Option<&'a Effect> {
-        let keys = (1..).map(|number| key_of_try(first, number));
+    /// The newest of what may be tried several times.
+    pub(super) fn newest_try(&self, tried: &Tried) -> Option<&'a Effect> {
+        let keys = (1..).map(|number| tried.try_no(number));
         keys.map_while(|key| self.effect(&key)).last()
     }
 
@@ -177,7 +183,7 @@ impl<'a> DecisionBuilder<'a> {
     /// A wish in the operation's own tenant.
     pub(super) fn wish(
         &self,
-        key: impl Into<String>,
+        key: impl Into<EffectKey>,
         request: impl Into<Request>,
         disposal: Disposal,
     ) -> DesiredEffect {
@@ -187,12 +193,12 @@ impl<'a> DecisionBuilder<'a> {
     /// A wish in any tenant.
     pub(super) fn wish_in(
         tenant: Tenant,
-        key: impl Into<String>,
+        key: impl Into<EffectKey>,
         request: impl Into<Request>,
         disposal: Disposal,
     ) -> DesiredEffect {
         DesiredEffect {
-            key: EffectKey::new(key),
+            key: key.into(),
             tenant,
             request: request.into(),
             disposal,
@@ -200,7 +206,7 @@ impl<'a> DecisionBuilder<'a> {
     }
 
     /// A read: answers what it has found.
-    pub(super) fn read<T: Found>(&mut self, key: &str, read: Read) -> Step<&'a T> {
+    pub(super) fn read<T: Found>(&mut self, key: impl Into<EffectKey>, read: Read) -> Step<&'a T> {
         found(self.one(self.wish(key, read, Disposal::Keep))?)
     }
 
@@ -221,29 +227,46 @@ impl<'a> DecisionBuilder<'a> {
                 Err(Stop::Pending)
             }
             None => {
+                let makes = matches!(wish.request.kind(), EffectKind::Make(_));
+                if makes && !self.operation.can_name(&wish.key) {
+                    return Err(Stop::give_up(
+                        "INTERNAL",
+                        format!("the name of {} is longer than clouds take", wish.key),
+                        "report this as a defect",
+                    ));
+                }
                 self.decision.wishes.push(wish);
                 Err(Stop::Pending)
             }
         }
     }
 
+    /// A step for each of these, whatever becomes of the others; answers when all are done. What cannot be
+    /// done at all is told before what is not there yet.
+    pub(super) fn each<I, T>(
+        &mut self,
+        items: impl IntoIterator<Item = I>,
+        mut step: impl FnMut(&mut Self, I) -> Step<T>,
+    ) -> Step<Vec<T>> {
+        let answers: Vec<Step<T>> = items.into_iter().map(|item| step(self, item)).collect();
+        answers.into_iter().fold(Ok(Vec::new()), |all, one| {
+            let (mut all, one) = both(all, one)?;
+            all.push(one);
+            Ok(all)
+        })
+    }
+
     /// Many effects, all asked for before any is waited for; answers when all are done.
     pub(super) fn all(&mut self, wishes: Vec<DesiredEffect>) -> Step<Vec<&'a Effect>> {
-        let total = wishes.len();
-        let mut done = Vec::with_capacity(total);
-        for wish in wishes {
-            if let Ok(effect) = self.one(wish) {
-                done.push(effect);
-            }
-        }
-        if done.len() == total {
-            return Ok(done);
-        }
-        if total > 1 {
+        let (total, mut done) = (wishes.len(), 0);
+        let all = self.each(wishes, |decision, wish| {
+            decision.one(wish).inspect(|_| done += 1)
+        });
+        if all.is_err() && total > 1 {
             let phase = &self.phase;
-            self.decision.report.runtime_state = format!("{phase}, {} of {total}", done.len());
+            self.decision.report.runtime_state = format!("{phase}, {done} of {total}");
         }
-        Err(Stop::Pending)
+        all
     }
 
     /// Many effects that are worth less than what is there already: answers when each is done, or was
@@ -317,15 +340,6 @@ impl<'a> DecisionBuilder<'a> {
         }
     }
 
-    /// What an effect made goes; answers when nothing of it is left, or others use it.
-    pub(super) fn gone(&mut self, effect: &Effect) -> Step<()> {
-        if is_gone(effect) || stays(self.limits, effect) {
-            return Ok(());
-        }
-        self.let_go(effect);
-        Err(Stop::Pending)
-    }
-
     /// Lets time go by after the last change of an effect that failed; tells meanwhile why it did.
     pub(super) fn pause_after(&mut self, key: &EffectKey, pause: Duration) -> Step<()> {
         let ledger = self.ledger;
@@ -351,87 +365,6 @@ impl<'a> DecisionBuilder<'a> {
             self.look_again(over);
         }
         self.now >= over
-    }
-
-    /// The temporaries go, newest first; answers when nothing of them is left.
-    pub(super) fn drop_temporaries(&mut self) -> Step<()> {
-        self.drop_next(|effect| effect.disposal == Disposal::Temporary)
-            .and_then(|()| self.sweep_snapshots(true))
-    }
-
-    /// The same answer, once nothing else is missing: from here on the products stand whatever becomes of
-    /// the temporaries.
-    pub(super) fn stand_until(&mut self, gone: Step<()>) -> Step<()> {
-        self.products_stand = gone.is_err();
-        gone
-    }
-
-    /// Lets the newest of what `goes` go, all of one kind side by side; answers when all is gone but what
-    /// others use.
-    fn drop_next(&mut self, goes: impl Fn(&Effect) -> bool) -> Step<()> {
-        let going = self.going(goes);
-        if going.is_empty() {
-            return Ok(());
-        }
-        for effect in going {
-            self.let_go(effect);
-        }
-        Err(Stop::Pending)
-    }
-
-    /// What of all that `goes` is next: the newest that is there and that nobody else uses, with all others
-    /// of its kind.
-    fn going(&self, goes: impl Fn(&Effect) -> bool) -> Vec<&'a Effect> {
-        let mut left = self.ledger.newest_first();
-        left.retain(|effect| {
-            matches!(effect.request.kind(), EffectKind::Make(_))
-                && goes(effect)
-                && !is_gone(effect)
-                && !stays(self.limits, effect)
-        });
-        let kind = left.first().map(|effect| effect.request.kind());
-        left.retain(|effect| Some(effect.request.kind()) == kind);
-        left
-    }
-
-    /// Sees to it that nothing is left of what came with images: the snapshots that nobody took. Answers
-    /// when there are none, or, unless that must be `sure`, when it could not be seen to.
-    fn sweep_snapshots(&mut self, sure: bool) -> Step<()> {
-        let ledger = self.ledger;
-        let mut pending = false;
-        for image in ledger.iter() {
-            if !matches!(image.request, Request::Make(Make::Image { .. })) {
-                continue;
-            }
-            let key = format!("{}-swept", image.key);
-            match self.effect(&key) {
-                Some(sweep) if sweep.state == EffectState::Done => {}
-                Some(sweep) if sweep.state.is_settled() && !sure => {}
-                Some(_) => pending = true,
-                None => {
-                    let request = Apply::SnapshotsGone {
-                        image: image.name.clone(),
-                    };
-                    let tenant = image.tenant.clone();
-                    let wish = Self::wish_in(tenant, key, request, Disposal::Keep);
-                    self.decision.wishes.push(wish);
-                    pending = true;
-                }
-            }
-        }
-        if pending { Err(Stop::Pending) } else { Ok(()) }
-    }
-
-    /// What an effect made goes, if it is not going already.
-    fn let_go(&mut self, effect: &Effect) {
-        self.free_thing(effect);
-        match effect.state {
-            EffectState::Dropping | EffectState::Leaving | EffectState::Gone => {}
-            EffectState::Requested
-            | EffectState::Accepted
-            | EffectState::Done
-            | EffectState::Failed => self.decision.drops.push(effect.key.clone()),
-        }
     }
 
     /// Asks to be asked again at this time, if nothing happens before.
@@ -470,55 +403,6 @@ impl<'a> DecisionBuilder<'a> {
         volumes.iter().map(|volume| volume.size_gib).sum()
     }
 
-    fn deadline_passed(&self, ends_nothing: impl Fn(&Effect) -> bool) -> OperationError {
-        let awaited = self.awaited(ends_nothing);
-        let while_doing = awaited.map_or_else(
-            || self.phase.to_lowercase(),
-            |effect| awaited::activity(&effect.request),
-        );
-        // Its fault stays in the row of what is given up, so that the story is the same to the end.
-        // Of all that is told the way out of it tells most.
-        let rows = || self.ledger.iter();
-        let freeing = rows().filter(|one| cleans(&one.request));
-        let mut waiting = freeing
-            .chain(awaited)
-            .chain(rows())
-            .filter(|one| one.state != EffectState::Done);
-        let on = waiting.find_map(|effect| effect.fault.as_ref());
-        let on = on.map_or(String::new(), |fault| format!(": {fault}"));
-        OperationError::new(
-            "DEADLINE_EXCEEDED",
-            format!("the deadline passed while {while_doing}{on}"),
-            "look into what it waited for, or give it more time",
-        )
-    }
-
-    /// Each volume by itself, from the newest effect that is about it. Its part is done with the effect whose
-    /// key `last` tells, given its place.
-    pub(super) fn tell_volumes(&mut self, manifest: &Manifest, last: impl Fn(usize) -> String) {
-        let rows = self.ledger.newest_first();
-        let tell = |(index, volume): (usize, &crate::domain::manifest::VolumeFacts)| {
-            let prefix = format!("volume-{index}");
-            let newest = rows.iter().find(|effect| {
-                effect
-                    .key
-                    .as_str()
-                    .strip_prefix(&prefix)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-            });
-            VolumeProgress {
-                volume: volume.id.clone(),
-                name: volume.name.clone(),
-                size_gib: volume.size_gib,
-                status: newest.map_or_else(|| "waiting".to_owned(), |effect| status_of(effect)),
-                done: self.effect(&last(index)).is_some_and(was_done),
-                failed: newest.is_some_and(|effect| effect.state == EffectState::Failed),
-            }
-        };
-        self.decision.report.progress.volumes =
-            manifest.volumes.iter().enumerate().map(tell).collect();
-    }
-
     /// It goes on.
     pub(super) fn open(mut self) -> Decision {
         self.count();
@@ -528,26 +412,6 @@ impl<'a> DecisionBuilder<'a> {
         self.tell_stall();
         self.look_again(self.gives_up());
         self.decision
-    }
-
-    /// Nothing is wrong with waiting; only whoever looks should know that this is a long one. The
-    /// deadline stays where it is.
-    fn tell_stall(&mut self) {
-        if !self.decision.wishes.is_empty() || !self.decision.drops.is_empty() {
-            return;
-        }
-        let changes = self.ledger.iter().map(|effect| effect.changed);
-        let last = changes.max().unwrap_or(self.operation.created);
-        let last = self.operation.patient_since(last);
-        let moving = self.operation.moving(self.gib()) / 4;
-        let stalls = last.after(self.limits.stall_after).after(moving);
-        if self.now < stalls {
-            return self.look_again(stalls);
-        }
-        let report = &mut self.decision.report;
-        report.progress.stalled = Some(last);
-        report.runtime_state =
-            format!("{} (stalled: nothing has changed since {last})", self.phase);
     }
 
     /// The goal is reached.
@@ -566,117 +430,6 @@ impl<'a> DecisionBuilder<'a> {
         self.count();
         self.decision
     }
-
-    /// Everything that was made goes, newest first; then it has ended, for this reason. Products that
-    /// only wait for the end of the temporaries stay: they are whole, and may be all there is.
-    pub(super) fn give_up(mut self, reason: &OperationError) -> Decision {
-        self.decision.wishes.clear();
-        self.decision.drops.clear();
-        self.decision.retries.clear();
-        let ends = self.gives_up().after(self.limits.cleanup);
-        if self.now < ends && !self.ledger.unseen().is_empty() {
-            return self.look_first(reason, ends);
-        }
-        self.phase = format!("Cleaning up: {}", reason.message);
-        self.decision.report.runtime_state.clone_from(&self.phase);
-        // What makes nothing is abandoned where it stands: a restore that was not sent yet must not
-        // follow its volume, and an import that was sent stays as a mirror. Only what frees a stuck
-        // thing belongs to the clean-up itself.
-        let abandoned = self.ledger.iter().filter(|effect| {
-            !matches!(effect.request.kind(), EffectKind::Make(_))
-                && !cleans(&effect.request)
-                && !effect.state.is_settled()
-        });
-        self.decision
-            .drops
-            .extend(abandoned.map(|effect| effect.key.clone()));
-        let products_go = !self.products_stand || self.operation.cancelled.is_some();
-        let kept = std::mem::take(&mut self.kept);
-        let goes = |effect: &Effect| match effect.disposal {
-            Disposal::Temporary => true,
-            Disposal::Product => products_go && !kept.contains(&effect.key),
-            Disposal::Keep => false,
-        };
-        let cleaned = self
-            .drop_next(goes)
-            .and_then(|()| self.sweep_snapshots(false))
-            .and_then(|()| self.await_freed());
-        if cleaned.is_ok() || self.now >= ends {
-            let mut reason = reason.clone();
-            let stays: Vec<String> = kept
-                .iter()
-                .filter_map(|key| self.ledger.get(key))
-                .map(|effect| format!("{} {}", noun_of(effect), effect.id()))
-                .collect();
-            if !stays.is_empty() {
-                reason.message = format!("{}; kept: {}", reason.message, stays.join(", "));
-                "use what was kept, or delete the restoration together with its \
-                                   instance, which deletes it"
-                    .clone_into(&mut reason.guidance);
-            }
-            let is_left = |effect: &&Effect| {
-                matches!(effect.request.kind(), EffectKind::Make(_))
-                    && goes(effect)
-                    && !is_gone(effect)
-            };
-            let made: Vec<&Effect> = self.ledger.iter().filter(is_left).collect();
-            let unswept = self.ledger.iter().filter(|effect| {
-                matches!(effect.request, Request::Apply(Apply::SnapshotsGone { .. }))
-                    && effect.state != EffectState::Done
-            });
-            let left: Vec<String> = made
-                .into_iter()
-                .map(standing)
-                .chain(unswept.map(unswept_of))
-                .collect();
-            if !left.is_empty() {
-                reason.message = format!("{}; left behind: {}", reason.message, left.join(", "));
-                reason.guidance = format!(
-                    "let go of what was left behind where it is used, or let an admin reset its status \
-                     where it is stuck, and delete this, which takes it; then {}",
-                    reason.guidance
-                );
-            }
-            self.decision.report.runtime_state = format!("Erred: {}", reason.message);
-            self.decision.ending = Ending::Erred(reason);
-        } else {
-            let there = self.still_there(goes);
-            self.decision.report.runtime_state.push_str(&there);
-            self.look_again(ends);
-        }
-        self.count();
-        self.decision
-    }
-
-    /// Nothing goes on the strength of what was known before: what was asked for may have come to its end
-    /// meanwhile. Until all of it was seen once more, no request leaves either.
-    fn look_first(mut self, reason: &OperationError, ends: Timestamp) -> Decision {
-        self.phase = format!(
-            "Looking at what is there before it is given up: {}",
-            reason.message
-        );
-        self.decision.report.runtime_state = format!("{}{}", self.phase, self.not_seen());
-        self.decision.looks_only = true;
-        self.look_again(ends);
-        self.count();
-        self.decision
-    }
-
-    /// The numbers of the report.
-    fn count(&mut self) {
-        let total = self.ledger.iter().count() + self.decision.wishes.len();
-        // At its goal nothing is left to do, also where something was refused that it could do without.
-        let done = if self.decision.ending == Ending::Done {
-            total
-        } else {
-            self.ledger.iter().filter(|one| was_done(one)).count()
-        };
-        let progress: &mut Progress = &mut self.decision.report.progress;
-        progress.phase.clone_from(&self.phase);
-        progress.effects_done = u32::try_from(done).unwrap_or(u32::MAX);
-        progress.effects_total = u32::try_from(total).unwrap_or(u32::MAX);
-        progress.started = Some(self.operation.created);
-    }
 }
 
 /// What an effect that is done has found.
@@ -688,59 +441,6 @@ pub(super) fn found<T: Found>(effect: &Effect) -> Step<&T> {
             "report this as a defect",
         )
     })
-}
-
-/// Whether a request belongs to the clean-up itself.
-fn cleans(request: &Request) -> bool {
-    matches!(
-        request,
-        Request::Apply(
-            Apply::ErrorStatus { .. }
-                | Apply::ResetBackupStatus { .. }
-                | Apply::SnapshotsGone { .. }
-        )
-    )
-}
-
-/// What may be left where nobody could look, for an error.
-fn unswept_of(effect: &Effect) -> String {
-    let image = effect.key.as_str().trim_end_matches("-swept");
-    format!("snapshots whose names end in that of {image}, if there are any")
-}
-
-/// The key of a record of the chain of a volume: the head's first, then those of what is under it.
-pub(super) fn record_key(volume: usize, depth: usize) -> String {
-    match depth {
-        0 => format!("volume-{volume}-record"),
-        depth => format!("volume-{volume}-record-{depth}"),
-    }
-}
-
-/// The key of the first, the second … of what may be tried several times: `server`, `server-2` …
-pub(super) fn key_of_try(first: &str, number: u32) -> String {
-    match number {
-        1 => first.to_owned(),
-        _ => format!("{first}-{number}"),
-    }
-}
-
-/// The number in such a key, of which the first one has none.
-pub(super) fn number_of_try(key: &EffectKey) -> u32 {
-    let number = key.as_str().rsplit('-').next();
-    number.and_then(|text| text.parse().ok()).unwrap_or(1)
-}
-
-/// What an effect is at, for an error: `volume drb-… (ID) is creating`, or who uses it.
-fn standing(effect: &Effect) -> String {
-    if let Some(held) = held::standing(effect) {
-        return held;
-    }
-    let id = match effect.id() {
-        "" => String::new(),
-        id => format!(" ({id})"),
-    };
-    let status = effect.status.as_deref().unwrap_or(effect.state.name());
-    format!("{} {}{id} is {status}", noun_of(effect), effect.name)
 }
 
 /// Whether an effect is done. A temporary that was ready and is on its way out has done its work:
@@ -764,26 +464,5 @@ pub(super) fn was_done(effect: &Effect) -> bool {
             effect.cloud_id.is_some() && effect.fault.is_none()
         }
         EffectState::Requested | EffectState::Accepted | EffectState::Failed => false,
-    }
-}
-
-/// An effect on a volume in words ("volume backup creating").
-fn status_of(effect: &Effect) -> String {
-    let noun = noun_of(effect);
-    match (&effect.status, effect.state.is_settled()) {
-        (Some(status), false) => format!("{noun} {status}"),
-        _ => format!("{noun} {}", effect.state.name()),
-    }
-}
-
-/// What an effect is about, in a word.
-fn noun_of(effect: &Effect) -> &'static str {
-    match effect.request.kind() {
-        EffectKind::Make(kind) => kind.noun(),
-        EffectKind::Import => "record",
-        EffectKind::RestoreInto => "restore",
-        EffectKind::Apply => "properties",
-        EffectKind::Read => "record export",
-        EffectKind::Drop(_) => "deletion",
     }
 }

@@ -11,6 +11,7 @@ use super::{
     deletion::Deletion,
 };
 use crate::domain::{
+    effect::key::List,
     id::CloudName,
     operation::Leftover,
     point::PointDetail,
@@ -35,7 +36,7 @@ pub(super) fn steps(
         };
         (home.clone(), thing)
     });
-    decision.all(deletion.drops("snapshot", snapshots))?;
+    decision.all(deletion.drops(List::Snapshot, snapshots))?;
 
     if !leftovers.is_empty() {
         decision.phase("Deleting what was left behind");

@@ -21,6 +21,7 @@ use super::{
     deletion::Deletion,
 };
 use crate::domain::{
+    effect::key::List,
     id::{CloudName, Tenant},
     operation::Leftover,
     sighting::{Thing, ThingKind},
@@ -39,10 +40,10 @@ pub(super) fn steps(
     let places = places.chain(leftovers.iter().map(|one| &one.tenant));
     let mut deletion = Deletion::without(decision, missing, places)?;
     decision.phase("Deleting volume backups");
-    decision.all(deletion.drops("backup", backups.iter().map(thing)))?;
+    decision.all(deletion.drops(List::Backup, backups.iter().map(thing)))?;
 
     decision.phase("Deleting mirrors");
-    decision.all(deletion.drops("mirror", mirrors.iter().map(thing)))?;
+    decision.all(deletion.drops(List::Mirror, mirrors.iter().map(thing)))?;
 
     if !leftovers.is_empty() {
         decision.phase("Deleting what was left behind");

@@ -18,7 +18,7 @@ use super::{
     deletion::Deletion,
 };
 use crate::domain::{
-    effect::{Disposal, Request},
+    effect::{Disposal, Request, key::List},
     id::CloudName,
     sighting::{Thing, ThingKind},
 };
@@ -44,7 +44,7 @@ pub(super) fn steps(
     let mut deletion = Deletion::without(decision, missing, [&home])?;
     if deletion.forgets(&home.cloud) {
         let all = things.iter().map(|thing| (home.clone(), thing.clone()));
-        deletion.drops("thing", all);
+        deletion.drops(List::Thing, all);
         decision.phase(&deletion.ended());
         return Ok(());
     }
@@ -58,7 +58,7 @@ pub(super) fn steps(
             let request = Request::Drop {
                 thing: thing.clone(),
             };
-            decision.wish(format!("thing-{index}"), request, Disposal::Keep)
+            decision.wish(List::Thing.at(index), request, Disposal::Keep)
         });
         decision.all_unless_held(wishes.collect())?;
     }

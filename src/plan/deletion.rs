@@ -11,9 +11,11 @@ use std::collections::BTreeMap;
 use super::decision_builder::{DecisionBuilder, Step, Stop};
 use crate::domain::{
     decision::{DesiredEffect, Ending},
-    effect::{Disposal, Effect, EffectKind, EffectState, Make, NewVolume, Read, Request},
+    effect::{
+        Disposal, Effect, EffectKind, EffectState, Make, NewVolume, Read, Request, key::List,
+    },
     fault::{Fault, FaultKind},
-    id::{CloudName, Tenant},
+    id::{CloudName, EffectKey, Tenant},
     ledger::Ledger,
     operation::{Ask, Leftover},
     sighting::{Thing, ThingKind},
@@ -51,22 +53,16 @@ impl Deletion {
             .into_iter()
             .map(|place| (&place.cloud, place))
             .collect();
-        let mut still = Vec::new();
-        let mut all_looked = Ok(());
-        for (index, cloud) in missing.iter().enumerate() {
+        let still = decision.each(missing.iter().enumerate(), |decision, (index, cloud)| {
             let Some(place) = places.get(cloud) else {
-                continue;
+                return Ok(None);
             };
             decision.phase("Looking whether a missing cloud is back");
-            match is_silent(decision, &format!("look-{index}"), place) {
-                Ok(true) => still.push(cloud.clone()),
-                Ok(false) => {}
-                Err(stop) => all_looked = Err(stop),
-            }
-        }
-        all_looked?;
+            let silent = is_silent(decision, List::MissingCloud.at(index), place)?;
+            Ok(silent.then(|| cloud.clone()))
+        })?;
         Ok(Self {
-            missing: still,
+            missing: still.into_iter().flatten().collect(),
             forgotten: Vec::new(),
             seen: Vec::new(),
         })
@@ -77,11 +73,11 @@ impl Deletion {
         self.missing.contains(cloud)
     }
 
-    /// The wishes to delete these, under keys of this word; what cannot be reached is forgotten, and what
+    /// The wishes to delete these, under keys of this list; what cannot be reached is forgotten, and what
     /// was wished for before is not wished for twice.
     pub(super) fn drops(
         &mut self,
-        word: &str,
+        list: List,
         things: impl IntoIterator<Item = (Tenant, Thing)>,
     ) -> Vec<DesiredEffect> {
         let mut wishes = Vec::new();
@@ -95,10 +91,9 @@ impl Deletion {
                 self.forgotten.push(format!("{thing} in {tenant}"));
                 continue;
             }
-            let key = format!("{word}-{index}");
             wishes.push(DecisionBuilder::wish_in(
                 tenant,
-                key,
+                list.at(index),
                 Request::Drop { thing },
                 Disposal::Keep,
             ));
@@ -114,10 +109,7 @@ impl Deletion {
         };
         ORDER
             .into_iter()
-            .map(|kind| {
-                let word = format!("left-{}", kind.noun().replace(' ', "-"));
-                self.drops(&word, of_kind(kind))
-            })
+            .map(|kind| self.drops(List::Left(kind), of_kind(kind)))
             .collect()
     }
 
@@ -141,8 +133,8 @@ impl Deletion {
 
 /// Whether a cloud answers nothing, now that it matters. The look that found it so is abandoned, and so tells the
 /// same to the end.
-fn is_silent(decision: &mut DecisionBuilder<'_>, key: &str, place: &Tenant) -> Step<bool> {
-    let Some(look) = decision.effect(key) else {
+fn is_silent(decision: &mut DecisionBuilder<'_>, key: EffectKey, place: &Tenant) -> Step<bool> {
+    let Some(look) = decision.effect(&key) else {
         let request = Read::Allowance { export: false };
         let look = DecisionBuilder::wish_in(place.clone(), key, request, Disposal::Keep);
         return decision.one(look).map(|_| false);

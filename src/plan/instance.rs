@@ -5,7 +5,7 @@ use super::decision_builder::{DecisionBuilder, Step, Stop};
 use crate::domain::{
     capture::Capture,
     consistency::{self, Consistency, ConsistencyLevel, ServerState},
-    effect::{Disposal, Effect, EffectState, Read},
+    effect::{Disposal, Effect, EffectState, Read, key::Single},
     error::OperationError,
     fault::FaultKind,
     id::{ServerId, VolumeId},
@@ -20,7 +20,7 @@ pub(super) fn read<'a>(
     server: &ServerId,
 ) -> Step<&'a Manifest> {
     let server = server.clone();
-    decision.read("instance", Read::Instance { server })
+    decision.read(Single::Instance, Read::Instance { server })
 }
 
 /// Snapshots of volumes cannot bring back what has its root disk elsewhere.
@@ -87,7 +87,7 @@ pub(super) fn check_consistency(
         .map_err(|error| Stop::GiveUp(Box::new(OperationError::from(&error))))
 }
 
-const AFTER: &str = "server-after";
+const AFTER: Single = Single::ServerAfter;
 
 /// How the instance stands after the last capture: what is claimed of it rests on that.
 enum After<'a> {
@@ -100,7 +100,7 @@ enum After<'a> {
 }
 
 fn after<'a>(decision: &DecisionBuilder<'a>) -> After<'a> {
-    let Some(read) = decision.effect(AFTER) else {
+    let Some(read) = decision.effect(&AFTER.into()) else {
         return After::Pending;
     };
     if read.state == EffectState::Done
@@ -117,7 +117,7 @@ fn after<'a>(decision: &DecisionBuilder<'a>) -> After<'a> {
 
 /// A read after the captures that failed for good: the server may be gone by now.
 pub(super) fn forgives(effect: &Effect) -> bool {
-    effect.key.as_str() == AFTER
+    effect.key == AFTER.into()
 }
 
 /// Looks at the instance once more, now that all of it was captured.

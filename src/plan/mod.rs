@@ -17,6 +17,7 @@ mod deletion;
 mod headroom;
 mod instance;
 mod layout;
+mod placed;
 mod restore;
 mod root_disk;
 mod server;

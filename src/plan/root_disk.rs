@@ -14,14 +14,14 @@ use std::borrow::Cow;
 use super::decision_builder::{DecisionBuilder, Step, Stop};
 use crate::domain::{
     decision::DesiredEffect,
-    effect::{Disposal, Effect, Make, NewVolume},
+    effect::{Disposal, Effect, Make, NewVolume, key},
     id::{ImageId, VolumeId},
     manifest::{Manifest, Properties, VolumeFacts},
     time::Timestamp,
 };
 
-const IMAGE: &str = "volume-0-image";
-const COPY: &str = "volume-0-copy";
+/// The place of the root disk among the volumes.
+const PLACE: usize = 0;
 /// As large as a volume has to be at least, GiB.
 const LEAST_GIB: u64 = 1;
 
@@ -63,7 +63,7 @@ pub(super) fn among_volumes<'a>(
         from_image: true,
         status: None,
     };
-    manifest.volumes.insert(0, root);
+    manifest.volumes.insert(PLACE, root);
     manifest.gaps.extend(left_out(read));
     Cow::Owned(manifest)
 }
@@ -99,7 +99,7 @@ pub(super) fn image(decision: &DecisionBuilder<'_>, manifest: &Manifest) -> Vec<
     let request = Make::Image {
         server: manifest.server.clone(),
     };
-    vec![decision.wish(IMAGE, request, Disposal::Temporary)]
+    vec![decision.wish(key::volume(PLACE).image(), request, Disposal::Temporary)]
 }
 
 /// The wish for the volume of the root disk; nothing before its image has its bytes.
@@ -116,7 +116,7 @@ pub(super) fn copy(decision: &DecisionBuilder<'_>, root: &VolumeFacts) -> Step<D
         image: Some(ImageId::new(made.id())),
         description: "temporary copy of the root disk for a DR backup".to_owned(),
     });
-    Ok(decision.wish(COPY, request, Disposal::Temporary))
+    Ok(decision.wish(key::volume(PLACE).copy(), request, Disposal::Temporary))
 }
 
 /// Between when the bytes of the root disk were taken: the hypervisor does not tell it more exactly.
@@ -127,5 +127,5 @@ pub(super) fn taken(decision: &DecisionBuilder<'_>) -> Option<[Timestamp; 2]> {
 }
 
 fn image_effect<'a>(decision: &DecisionBuilder<'a>) -> Option<&'a Effect> {
-    decision.effect(IMAGE)
+    decision.effect(&key::volume(PLACE).image())
 }

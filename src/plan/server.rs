@@ -8,13 +8,11 @@
 //! is in the way may be for an operator to mend. No volume is made to go with its server before that is
 //! up: Nova would delete it with the one that failed.
 
-use super::decision_builder::{DecisionBuilder, Step, key_of_try, number_of_try};
+use super::decision_builder::{DecisionBuilder, Step};
 use crate::domain::{
-    effect::{Disposal, Effect, Make, Request, ServerPlan},
+    effect::{Disposal, Effect, Make, Request, ServerPlan, key},
     fault::FaultKind,
 };
-
-const FIRST: &str = "server";
 
 /// The server, when it is up. A zone that nobody wished for is asked for once: its name is the same, and
 /// nobody knows whether there is room in it.
@@ -31,7 +29,7 @@ pub(super) fn create<'a>(
             plan.availability_zone = None;
         }
         let request = Make::Server(Box::new(plan));
-        let wish = decision.wish(key_of_try(FIRST, number), request, Disposal::Product);
+        let wish = decision.wish(key::server().try_no(number), request, Disposal::Product);
         if !decision.has_refused(&wish.key, forgives)? {
             return decision.one(wish);
         }
@@ -43,7 +41,7 @@ pub(super) fn create<'a>(
 
 /// The newest one that was asked for.
 pub(super) fn newest<'a>(decision: &DecisionBuilder<'a>) -> Option<&'a Effect> {
-    decision.newest_try(FIRST)
+    decision.newest_try(&key::server())
 }
 
 /// A server that the cloud made and could not bring up, or the first one refused for what may be its zone.
@@ -53,7 +51,7 @@ pub(super) fn forgives(effect: &Effect) -> bool {
     };
     match fault.kind {
         FaultKind::Broken | FaultKind::NoHost => true,
-        FaultKind::Invalid => plan.availability_zone.is_some() && number_of_try(&effect.key) == 1,
+        FaultKind::Invalid => plan.availability_zone.is_some() && effect.key.try_no() == 1,
         FaultKind::Unreachable
         | FaultKind::Unanswered
         | FaultKind::Throttled

@@ -21,16 +21,15 @@ use super::{
 use crate::domain::{
     capture::Capture,
     consistency::{self, ConsistencyLevel, Way},
-    effect::{Captured, Disposal, Effect, EffectState, Make, Read},
-    id::{ServerId, SnapshotId, VolumeId},
+    effect::{
+        Captured, Disposal, Effect, EffectState, Make, Read,
+        key::{self, Single},
+    },
+    id::{EffectKey, ServerId, SnapshotId, VolumeId},
     manifest::Manifest,
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
 };
-
-const IMAGE: &str = "quiesced-image";
-const GROUP: &str = "group-snapshot";
-const CAPTURED: &str = "captured-snapshots";
 
 /// How the snapshots are to be made, and for whom.
 pub(super) struct Plan<'p> {
@@ -50,10 +49,12 @@ pub(super) struct Plan<'p> {
 
 /// A better way that failed without harm, where less is enough.
 pub(super) fn forgives(effect: &Effect, minimum: Option<ConsistencyLevel>) -> bool {
-    let level = match effect.key.as_str() {
-        IMAGE => ConsistencyLevel::Quiesced,
-        GROUP => ConsistencyLevel::GroupSnapshot,
-        _ => return false,
+    let level = if effect.key == Single::QuiescedImage.into() {
+        ConsistencyLevel::Quiesced
+    } else if effect.key == Single::GroupSnapshot.into() {
+        ConsistencyLevel::GroupSnapshot
+    } else {
+        return false;
     };
     minimum.is_none_or(|minimum| minimum < level)
 }
@@ -70,14 +71,14 @@ pub(super) fn take(decision: &mut DecisionBuilder<'_>, plan: &Plan<'_>) -> Step<
             let request = Make::Image {
                 server: plan.server.clone(),
             };
-            Some(decision.wish(IMAGE, request, Disposal::Temporary))
+            Some(decision.wish(Single::QuiescedImage, request, Disposal::Temporary))
         }
         Way::Group(group) => {
             let request = Make::GroupSnapshot {
                 group: group.clone(),
                 description: plan.description.to_owned(),
             };
-            Some(decision.wish(GROUP, request, Disposal::Temporary))
+            Some(decision.wish(Single::GroupSnapshot, request, Disposal::Temporary))
         }
     };
     let Some(better) = better else {
@@ -123,7 +124,7 @@ fn captured(
     let Captured {
         quiesced,
         snapshots,
-    } = decision.read(CAPTURED, Read::Captured { thing, server })?;
+    } = decision.read(Single::CapturedSnapshots, Read::Captured { thing, server })?;
     if *way == Way::Quiesced
         && !quiesced
         && !consistency::is_enough(
@@ -178,10 +179,11 @@ pub(super) fn reached(
     manifest: &Manifest,
     capture: Option<Capture>,
 ) -> Option<(ConsistencyLevel, Vec<Timestamp>)> {
+    let key = Single::CapturedSnapshots.into();
     if let Some(Captured {
         quiesced,
         snapshots,
-    }) = decision.effect(CAPTURED).and_then(Effect::found)
+    }) = decision.effect(&key).and_then(Effect::found)
     {
         let level = match (consistency::reach(manifest, capture).way, quiesced) {
             (Way::Quiesced, true) => ConsistencyLevel::Quiesced,
@@ -207,8 +209,8 @@ pub(super) fn made<'a>(decision: &DecisionBuilder<'a>, volume: usize) -> Option<
         .filter(|made| made.state != EffectState::Failed)
 }
 
-pub(super) fn key(volume: usize) -> String {
-    format!("volume-{volume}-snapshot")
+pub(super) fn key(volume: usize) -> EffectKey {
+    key::volume(volume).snapshot()
 }
 
 fn id_of(effect: &Effect) -> SnapshotId {

@@ -7,7 +7,10 @@
 
 use super::decision_builder::{DecisionBuilder, Step, found};
 use crate::domain::{
-    effect::{Disposal, Presence, Read},
+    effect::{
+        Disposal, Presence, Read,
+        key::{List, Single},
+    },
     id::{ProjectId, Tenant, VolumeBackupId},
     inventory::{AdminReach, Inventory, Right},
     restoration::RestorePlanInput,
@@ -38,7 +41,7 @@ pub(super) fn look<'a>(
     input: &RestorePlanInput,
 ) -> Step<Target<'a>> {
     let tenant = decision.tenant();
-    let mut wishes = vec![decision.wish("inventory", Read::Inventory, Disposal::Keep)];
+    let mut wishes = vec![decision.wish(Single::Inventory, Read::Inventory, Disposal::Keep)];
     // Snapshots are where the volumes are to be made, so nobody else can have them.
     if !input.volume_backups.is_empty() {
         let backups = input.volume_backups.iter();
@@ -46,7 +49,7 @@ pub(super) fn look<'a>(
             backups: backups.map(|backup| backup.id.clone()).collect(),
             projects: known_holders(tenant, input),
         };
-        wishes.push(decision.wish("presence", presence, Disposal::Keep));
+        wishes.push(decision.wish(Single::Presence, presence, Disposal::Keep));
     }
     let looks = decision.all(wishes)?;
     let inventory = found(looks[0])?;
@@ -76,7 +79,7 @@ pub(super) fn look<'a>(
     projects.dedup();
     let wishes = projects.iter().enumerate().map(|(index, project)| {
         let donor = tenant_of(tenant, project);
-        let key = format!("giver-{index}");
+        let key = List::Donor.at(index);
         DecisionBuilder::wish_in(donor, key, Read::Inventory, Disposal::Keep)
     });
     let offers = decision.all(wishes.collect())?;

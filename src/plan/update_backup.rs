@@ -6,7 +6,7 @@
 
 use super::decision_builder::{DecisionBuilder, Step};
 use crate::domain::{
-    effect::{Apply, Disposal},
+    effect::{Apply, Disposal, key::List},
     id::SnapshotId,
 };
 
@@ -22,7 +22,7 @@ pub(super) fn steps(
             snapshot: snapshot.clone(),
             description: description.to_owned(),
         };
-        decision.wish(format!("snapshot-{index}"), request, Disposal::Keep)
+        decision.wish(List::Snapshot.at(index), request, Disposal::Keep)
     });
     decision.all(wishes.collect())?;
 

@@ -6,7 +6,7 @@
 
 use super::decision_builder::{DecisionBuilder, Step};
 use crate::domain::{
-    effect::{Apply, Disposal},
+    effect::{Apply, Disposal, key::List},
     volume_backup::BackupAt,
 };
 
@@ -22,7 +22,7 @@ pub(super) fn steps(
             backup: original.backup.clone(),
             description: description.to_owned(),
         };
-        let key = format!("backup-{index}");
+        let key = List::Backup.at(index);
         DecisionBuilder::wish_in(original.tenant.clone(), key, request, Disposal::Keep)
     });
     decision.all(wishes.collect())?;

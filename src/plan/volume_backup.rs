@@ -7,11 +7,14 @@
 
 use super::{
     Limits,
-    decision_builder::{DecisionBuilder, Step, key_of_try, number_of_try},
+    decision_builder::{DecisionBuilder, Step},
 };
 use crate::domain::{
     decision::DesiredEffect,
-    effect::{Apply, Disposal, Effect, Make, Request},
+    effect::{
+        Apply, Disposal, Effect, Make, Request,
+        key::{self, Tried},
+    },
     fault::FaultKind,
     id::{EffectKey, SnapshotId, VolumeId},
 };
@@ -43,12 +46,12 @@ pub(super) fn wish(
             description: plan.description.to_owned(),
             incremental,
         };
-        let key = key_of_try(&first_key(index, incremental), number);
+        let key = key_of(index, incremental).try_no(number);
         let wish = decision.wish(key, request, Disposal::Product);
         if !decision.has_refused(&wish.key, |effect| forgives(limits, effect))? {
             return Ok(wish);
         }
-        let refused = decision.effect(wish.key.as_str());
+        let refused = decision.effect(&wish.key);
         if refused.is_some_and(needs_full) {
             (incremental, number) = (false, 1);
         } else {
@@ -68,7 +71,7 @@ fn free(
     let Some(snapshot) = snapshot.cloned() else {
         return Ok(());
     };
-    let key = format!("freed-after-{after}");
+    let key = after.snapshot_freed();
     let request = Apply::SnapshotFreed { snapshot };
     decision
         .one(decision.wish(key, request, Disposal::Keep))
@@ -77,7 +80,7 @@ fn free(
 
 /// The newest one of a volume that was asked for.
 pub(super) fn newest<'a>(decision: &DecisionBuilder<'a>, index: usize) -> Option<&'a Effect> {
-    let asked = |incremental| decision.newest_try(&first_key(index, incremental));
+    let asked = |incremental| decision.newest_try(&key_of(index, incremental));
     asked(false).or_else(|| asked(true))
 }
 
@@ -87,7 +90,7 @@ pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
     // Its status tells how it goes, once it has to.
     let fault = effect.fault.as_ref();
     let failed = fault.is_some_and(|fault| fault.kind == FaultKind::Broken);
-    let may_repeat = failed && number_of_try(&effect.key) < limits.tries;
+    let may_repeat = failed && effect.key.try_no() < limits.tries;
     is_volume_backup && (needs_full(effect) || may_repeat)
 }
 
@@ -108,7 +111,11 @@ fn needs_full(effect: &Effect) -> bool {
         })
 }
 
-fn first_key(index: usize, incremental: bool) -> String {
-    let what = if incremental { "increment" } else { "backup" };
-    format!("volume-{index}-{what}")
+fn key_of(index: usize, incremental: bool) -> Tried {
+    let volume = key::volume(index);
+    if incremental {
+        volume.increment()
+    } else {
+        volume.backup()
+    }
 }

@@ -6,14 +6,16 @@
 
 use super::{
     Limits,
-    decision_builder::{DecisionBuilder, Step, Stop, key_of_try, number_of_try, record_key},
+    decision_builder::{DecisionBuilder, Step, Stop, both},
     layout::{Layout, VolumeLayout},
+    placed::{Placed, Volume},
     target::{Target, tenant_of},
 };
 use crate::domain::{
     decision::DesiredEffect,
     effect::{
         Apply, Disposal, Effect, EffectKind, EffectState, Make, NewVolume, Request, VolumeSettings,
+        key,
     },
     id::{EffectKey, Tenant, VolumeId},
     manifest::{Manifest, VolumeFacts},
@@ -54,7 +56,7 @@ pub(super) fn import_records(
             };
             Some(DecisionBuilder::wish_in(
                 target.import_tenant(decision.tenant()),
-                record_key(index, depth),
+                key::volume(index).record(depth),
                 request,
                 Disposal::Keep,
             ))
@@ -90,12 +92,10 @@ fn clear_the_way(
             id: backup.id.to_string(),
         };
         let tenant = tenant_of(decision.tenant(), project);
-        let key = format!("hollow-{index}");
-        let request = Request::Drop { thing };
         wishes.push(DecisionBuilder::wish_in(
             tenant,
-            key,
-            request,
+            key::List::FailedImport.at(index),
+            Request::Drop { thing },
             Disposal::Keep,
         ));
     }
@@ -105,14 +105,14 @@ fn clear_the_way(
 
 /// Makes the volumes, each where its record can be restored or its snapshot is; in the order of the
 /// manifest's.
-pub(super) fn create<'a>(
+pub(super) fn create<'p, 'a: 'p>(
     decision: &mut DecisionBuilder<'a>,
-    manifest: &Manifest,
-    layout: &Layout,
-) -> Step<Vec<&'a Effect>> {
+    manifest: &'p Manifest,
+    layout: &'p Layout,
+) -> Step<Vec<Volume<'p>>> {
     let wishes = (0..layout.volumes.len())
         .map(|index| volume_wish(decision, manifest, layout, index, 1))
-        .filter(|wish| !decision.effect(wish.key.as_str()).is_some_and(was_let_go))
+        .filter(|wish| !decision.effect(&wish.key).is_some_and(was_let_go))
         .collect();
     decision.all(wishes)?;
     first_given(decision, manifest, layout).ok_or(Stop::Pending)
@@ -135,12 +135,8 @@ fn volume_wish(
         image: None,
         description: format!("being restored for {}", short(&manifest.name)),
     });
-    let key = volume_key(index, number);
+    let key = key::volume(index).made().try_no(number);
     DecisionBuilder::wish_in(home_of(decision, volume), key, request, Disposal::Product)
-}
-
-fn volume_key(index: usize, number: u32) -> String {
-    key_of_try(&format!("volume-{index}"), number)
 }
 
 /// Whether it goes because what was restored into it failed: it was there, and has had its place.
@@ -155,43 +151,47 @@ pub(super) fn was_let_go(volume: &Effect) -> bool {
 }
 
 /// The volume that each place of the manifest has by now, once it is settled which becomes which.
-pub(super) fn known<'a>(
+pub(super) fn known<'p, 'a: 'p>(
     decision: &DecisionBuilder<'a>,
-    manifest: &Manifest,
-    layout: &Layout,
-) -> Option<Vec<&'a Effect>> {
-    let first = first_given(decision, manifest, layout)?
-        .into_iter()
-        .enumerate();
-    let newest = first.map(|(index, first)| newest_of(decision, index, first).1);
+    manifest: &'p Manifest,
+    layout: &'p Layout,
+) -> Option<Vec<Volume<'p>>> {
+    let first = first_given(decision, manifest, layout)?.into_iter();
+    let newest = first.map(|first| newest_of(decision, first).1);
     Some(newest.collect())
 }
 
 /// The first volumes, each given to its place, when all are there.
-fn first_given<'a>(
+fn first_given<'p, 'a: 'p>(
     decision: &DecisionBuilder<'a>,
-    manifest: &Manifest,
-    layout: &Layout,
-) -> Option<Vec<&'a Effect>> {
+    manifest: &'p Manifest,
+    layout: &'p Layout,
+) -> Option<Vec<Volume<'p>>> {
     let places = 0..layout.volumes.len();
     let made = places.map(|index| {
-        let volume = decision.effect(&volume_key(index, 1));
+        let volume = decision.effect(&key::volume(index).made().try_no(1));
         volume.filter(|volume| volume.cloud_id.is_some())
     });
     let made: Vec<&Effect> = made.collect::<Option<_>>()?;
-    Some(in_device_order(manifest, layout, &made))
+    let given = in_device_order(manifest, layout, &made).into_iter();
+    let shapes = manifest.volumes.iter().zip(&layout.volumes);
+    let placed = shapes.zip(given).enumerate();
+    let placed = placed.map(|(place, ((facts, layout), effect))| Placed {
+        place,
+        facts,
+        layout,
+        effect,
+    });
+    Some(placed.collect())
 }
 
-/// The newest volume of a place that is there, and its number.
-fn newest_of<'a>(
-    decision: &DecisionBuilder<'a>,
-    index: usize,
-    first: &'a Effect,
-) -> (u32, &'a Effect) {
-    let others =
-        (2..).map_while(|number| Some((number, decision.effect(&volume_key(index, number))?)));
+/// The newest volume in the place of the first one that is there, and its number.
+fn newest_of<'p, 'a: 'p>(decision: &DecisionBuilder<'a>, first: Volume<'p>) -> (u32, Volume<'p>) {
+    let tries = key::volume(first.place).made();
+    let others = (2..).map_while(|number| Some((number, decision.effect(&tries.try_no(number))?)));
     let there = others.filter(|(_, volume)| volume.cloud_id.is_some());
-    there.last().unwrap_or((1, first))
+    let (number, effect) = there.last().unwrap_or((1, first.effect));
+    (number, Placed { effect, ..first })
 }
 
 /// Where a volume is made and filled: with its donor, or in the tenant.
@@ -257,36 +257,38 @@ fn short(name: &str) -> String {
 
 /// Restores into the volumes that were made empty: a restore that makes its own volume skips zeros. Where
 /// Cinder fails to, the volume goes and another one takes its place; the others are not disturbed.
-pub(super) fn restore<'a>(
+pub(super) fn restore<'p, 'a: 'p>(
     decision: &mut DecisionBuilder<'a>,
     input: &RestorePlanInput,
     target: &Target<'_>,
     layout: &Layout,
-    first: &[&'a Effect],
-) -> Step<Vec<&'a Effect>> {
+    first: Vec<Volume<'p>>,
+) -> Step<Vec<Volume<'p>>> {
     let imported = target.import_tenant(decision.tenant()).project;
-    let (mut volumes, mut fills, mut others_wait) = (first.to_vec(), Vec::new(), Ok(()));
-    for (index, facts) in input.manifest.volumes.iter().enumerate() {
-        if layout.volumes[index].snapshot.is_some() {
-            continue;
+    let mut fills = Vec::new();
+    let volumes = decision.each(first, |decision, first| {
+        if first.layout.snapshot.is_some() {
+            return Ok(first);
         }
-        let (number, volume) = newest_of(decision, index, first[index]);
-        volumes[index] = volume;
-        let backup = backup_of(input, facts)?;
+        let (number, placed) = newest_of(decision, first);
+        let (index, volume) = (placed.place, placed.effect);
+        let backup = backup_of(input, placed.facts)?;
         let project = target.project_of(&backup.id).unwrap_or(&imported);
         let request = Request::RestoreInto {
             backup: backup.id.clone(),
             backup_project: project.clone(),
             volume: VolumeId::new(volume.id()),
         };
-        let home = home_of(decision, &layout.volumes[index]);
-        let key = key_of_try(&format!("volume-{index}-restore"), number);
+        let home = home_of(decision, placed.layout);
+        let key = key::volume(index).restore().try_no(number);
         let fill = DecisionBuilder::wish_in(home, key, request, Disposal::Keep);
-        let asked = decision.effect(fill.key.as_str());
+        let asked = decision.effect(&fill.key);
         if asked.is_some_and(|fill| forgives(decision.limits(), fill)) {
             let other = volume_wish(decision, &input.manifest, layout, index, number + 1);
-            others_wait = replace(decision, volume, &fill.key, other).and(Err(Stop::Pending));
-        } else if number == 1 || volume.state == EffectState::Done {
+            replace(decision, volume, &fill.key, other)?;
+            return Err(Stop::Pending);
+        }
+        if number == 1 || volume.state == EffectState::Done {
             fills.push(fill);
         } else {
             fills.push(volume_wish(
@@ -297,9 +299,9 @@ pub(super) fn restore<'a>(
                 number,
             ));
         }
-    }
-    let filled = decision.all(fills);
-    others_wait.and(filled).map(|_| volumes)
+        Ok(placed)
+    });
+    both(volumes, decision.all(fills)).map(|(volumes, _)| volumes)
 }
 
 /// Another volume instead of one whose restore has failed, which goes first.
@@ -320,23 +322,22 @@ pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
     effect.request.kind() == EffectKind::RestoreInto
         && effect.state == EffectState::Failed
         && effect.status.as_deref() == Some("error_restoring")
-        && number_of_try(&effect.key) < limits.tries
+        && effect.key.try_no() < limits.tries
 }
 
 /// Takes over what was made with a donor. From here on the tenant has a volume more to let go of; the
 /// row of the donor stays as it is, since the volume may be back there after a transfer that failed.
-pub(super) fn take_over(
-    decision: &mut DecisionBuilder<'_>,
-    layout: &Layout,
-    volumes: &[&Effect],
-) -> Step<()> {
-    let pairs = layout.volumes.iter().zip(volumes).enumerate();
-    let wishes = pairs.filter_map(|(index, (shape, volume))| {
+pub(super) fn take_over(decision: &mut DecisionBuilder<'_>, volumes: &[Volume<'_>]) -> Step<()> {
+    let wishes = volumes.iter().filter_map(|volume| {
         let request = Make::AcceptTransfer {
-            volume: VolumeId::new(volume.id()),
-            from: shape.donor.clone()?,
+            volume: VolumeId::new(volume.effect.id()),
+            from: volume.layout.donor.clone()?,
         };
-        Some(decision.wish(format!("volume-{index}-taken"), request, Disposal::Product))
+        Some(decision.wish(
+            key::volume(volume.place).taken(),
+            request,
+            Disposal::Product,
+        ))
     });
     decision.all(wishes.collect()).map(|_| ())
 }
@@ -393,41 +394,28 @@ pub(super) fn keep(decision: &mut DecisionBuilder<'_>) {
 
 /// Marks the volume that boots, without which Nova refuses the server, and gives all of them the looks of
 /// the originals.
-pub(super) fn prepare(
-    decision: &mut DecisionBuilder<'_>,
-    manifest: &Manifest,
-    volumes: &[&Effect],
-) -> Step<()> {
-    let marks = manifest.volumes.iter().zip(volumes).enumerate();
-    let marks = marks.map(|(index, (facts, volume))| {
+pub(super) fn prepare(decision: &mut DecisionBuilder<'_>, volumes: &[Volume<'_>]) -> Step<()> {
+    let marks = volumes.iter().map(|volume| {
         let request = Apply::Bootable {
-            volume: VolumeId::new(volume.id()),
-            bootable: facts.bootable || facts.boot_index == Some(0),
+            volume: VolumeId::new(volume.effect.id()),
+            bootable: volume.facts.bootable || volume.facts.boot_index == Some(0),
         };
-        decision.wish(format!("volume-{index}-bootable"), request, Disposal::Keep)
+        let key = key::volume(volume.place).bootable();
+        decision.wish(key, request, Disposal::Keep)
     });
     let marked = decision.all(marks.collect());
-    let wishes =
-        manifest
-            .volumes
-            .iter()
-            .zip(volumes)
-            .enumerate()
-            .map(|(index, (facts, volume))| {
-                let request = Apply::Volume(VolumeSettings {
-                    volume: VolumeId::new(volume.id()),
-                    name: facts.name.clone(),
-                    description: facts.description.clone(),
-                    metadata: facts.metadata.clone(),
-                    bootable: None,
-                    image_metadata: facts.image_metadata.clone(),
-                });
-                decision.wish(
-                    format!("volume-{index}-properties"),
-                    request,
-                    Disposal::Keep,
-                )
-            });
+    let wishes = volumes.iter().map(|volume| {
+        let request = Apply::Volume(VolumeSettings {
+            volume: VolumeId::new(volume.effect.id()),
+            name: volume.facts.name.clone(),
+            description: volume.facts.description.clone(),
+            metadata: volume.facts.metadata.clone(),
+            bootable: None,
+            image_metadata: volume.facts.image_metadata.clone(),
+        });
+        let key = key::volume(volume.place).properties();
+        decision.wish(key, request, Disposal::Keep)
+    });
     let looks = decision.all_that_can(wishes.collect());
-    marked.map(drop).and(looks)
+    both(marked, looks).map(drop)
 }

@@ -4,7 +4,12 @@
 //! The planner's own phase cannot tell it. Once the clean-up has begun the planner is run over what is left
 //! of its work, and stops at the first line that misses something.
 
-use super::{DecisionBuilder, cleans, standing, unswept_of, was_done};
+use super::{
+    DecisionBuilder,
+    clean::cleans,
+    tell::{standing, unswept_of},
+    was_done,
+};
 use crate::domain::{
     effect::{Apply, Effect, EffectState, Make, Read, Request},
     sighting::ThingKind,

@@ -1,7 +1,7 @@
 //! What somebody else has come to use by the time its turn to go comes: it stays, and is told; it may not
 //! know what any of it is for.
 
-use super::{DecisionBuilder, Step, Stop, noun_of};
+use super::{DecisionBuilder, Step, Stop, both, tell::noun_of};
 use crate::{
     domain::{
         decision::DesiredEffect,
@@ -36,21 +36,19 @@ impl DecisionBuilder<'_> {
     /// those that others use.
     pub(in crate::plan) fn all_unless_held(&mut self, wishes: Vec<DesiredEffect>) -> Step<()> {
         let (ledger, limits) = (self.ledger, self.limits);
-        let mut waited_for = Vec::with_capacity(wishes.len());
-        let mut left = Ok(());
-        for wish in wishes {
-            match ledger.get(&wish.key) {
-                Some(effect) if stays(limits, effect) => {
-                    if effect.state != EffectState::Gone {
-                        self.decision.drops.push(effect.key.clone());
-                        left = Err(Stop::Pending);
-                    }
-                }
-                Some(_) | None => waited_for.push(wish),
+        let (staying, waited_for): (Vec<_>, Vec<_>) = wishes.into_iter().partition(|wish| {
+            let effect = ledger.get(&wish.key);
+            effect.is_some_and(|effect| stays(limits, effect))
+        });
+        let staying = staying.iter().filter_map(|wish| ledger.get(&wish.key));
+        let left = self.each(staying, |decision, effect| {
+            if effect.state == EffectState::Gone {
+                return Ok(());
             }
-        }
-        self.all(waited_for)?;
-        left
+            decision.decision.drops.push(effect.key.clone());
+            Err(Stop::Pending)
+        });
+        both(self.all(waited_for), left).map(drop)
     }
 
     /// Ends a deletion of which something stays that holds data, or a place: it is not over as long as that

@@ -28,7 +28,7 @@ impl DecisionBuilder<'_> {
         if !forced || effect.held.is_some() {
             return;
         }
-        let key = format!("{}-reset", effect.key);
+        let key = effect.key.reset();
         if self.effect(&key).is_some() {
             return;
         }
@@ -124,7 +124,7 @@ impl DecisionBuilder<'_> {
         project: &ProjectId,
         interrupt_restore: bool,
     ) {
-        let key = format!("{}-freed", effect.key);
+        let key = effect.key.freed();
         if self.effect(&key).is_some() {
             return;
         }

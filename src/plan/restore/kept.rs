@@ -11,16 +11,17 @@ use std::net::IpAddr;
 use super::Kept;
 use crate::{
     domain::{
-        effect::{Effect, EffectState},
+        effect::{Effect, EffectState, key},
         fault::{Fault, FaultKind},
+        id::EffectKey,
     },
-    plan::decision_builder::{DecisionBuilder, key_of_try},
+    plan::decision_builder::DecisionBuilder,
 };
 
 /// How far the wishes of a port have come.
 pub(super) struct Tried {
     /// The key of the port that is made now.
-    pub(super) key: String,
+    pub(super) key: EffectKey,
     /// What is still wished for.
     pub(super) kept: Kept,
     /// What has fallen.
@@ -45,7 +46,7 @@ pub(super) fn tried(decision: &DecisionBuilder<'_>, index: usize, wishes: &Kept)
     let mut number = 1;
     // Ends because each refusal takes one wish away at least.
     while !kept.is_empty() {
-        let key = key_of_try(&format!("port-{index}-kept"), number);
+        let key = key::port(index).kept().try_no(number);
         let refused = decision
             .effect(&key)
             .filter(|effect| was_wish_refused(effect));
@@ -56,7 +57,7 @@ pub(super) fn tried(decision: &DecisionBuilder<'_>, index: usize, wishes: &Kept)
         number += 1;
     }
     Tried {
-        key: format!("port-{index}"),
+        key: key::port(index).made(),
         kept,
         lost,
     }
@@ -65,15 +66,11 @@ pub(super) fn tried(decision: &DecisionBuilder<'_>, index: usize, wishes: &Kept)
 /// Whether a port with wishes was refused, so that it is asked for with fewer. A quota, a login and what
 /// passes are met by any port.
 pub(super) fn was_wish_refused(effect: &Effect) -> bool {
-    let key = effect.key.as_str();
     let of_any = effect.fault.as_ref().is_some_and(|fault| {
         let login = [FaultKind::Quota, FaultKind::Unauthenticated].contains(&fault.kind);
         login || fault.may_pass()
     });
-    key.starts_with("port-")
-        && key.contains("-kept")
-        && effect.state == EffectState::Failed
-        && !of_any
+    effect.state == EffectState::Failed && !of_any && effect.key.is_kept_port()
 }
 
 /// Takes away the wishes that a refusal names, or the last one where it names none.

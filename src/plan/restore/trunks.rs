@@ -7,36 +7,34 @@
 use super::{Kept, kept, was_refused};
 use crate::{
     domain::{
-        effect::{Apply, Disposal, Effect, Make, NewTrunk, PortAddresses, SubPort},
+        effect::{Apply, Disposal, Effect, Make, NewTrunk, PortAddresses, SubPort, key},
         id::{PortId, TrunkId},
         manifest::Manifest,
         restoration::RestorePlanInput,
     },
     plan::{
-        decision_builder::{DecisionBuilder, Step, Stop},
+        decision_builder::{DecisionBuilder, Step},
         layout::Layout,
+        placed::Port,
     },
 };
 
-/// The key of the trunk of a port.
-fn key_of(parent: usize) -> String {
-    format!("port-{parent}-trunk")
-}
-
 /// Makes the trunks, and lets go of the sub ports of those that are refused. `ports` are the ports that
-/// stand, each with its place.
+/// stand.
 pub(super) fn create(
     decision: &mut DecisionBuilder<'_>,
     input: &RestorePlanInput,
     layout: &Layout,
-    ports: &[(usize, &Effect)],
+    ports: &[Port<'_>],
 ) -> Step<()> {
     if layout.without_trunks {
         return Ok(());
     }
     let at = |place: usize| {
         let mut ports = ports.iter();
-        ports.find(|(at, _)| *at == place).map(|(_, port)| *port)
+        ports
+            .find(|port| port.place == place)
+            .map(|port| port.effect)
     };
     let trunks = input.manifest.trunks();
     let mut wishes = Vec::new();
@@ -56,18 +54,17 @@ pub(super) fn create(
             description: trunk.description.clone(),
             down: trunk.down,
         });
-        wishes.push(decision.wish(key_of(*parent), request, Disposal::Product));
+        wishes.push(decision.wish(key::port(*parent).trunk(), request, Disposal::Product));
     }
     decision.all_that_can(wishes)?;
-    let mut pending = false;
-    for (parent, _, places) in trunks {
-        if decision.effect(&key_of(parent)).is_some_and(was_refused) {
-            for port in places.filter_map(at) {
-                pending |= decision.gone(port).is_err();
-            }
-        }
-    }
-    if pending { Err(Stop::Pending) } else { Ok(()) }
+    let refused = trunks.into_iter().filter(|(parent, _, _)| {
+        let trunk = decision.effect(&key::port(*parent).trunk());
+        trunk.is_some_and(was_refused)
+    });
+    let cut_off: Vec<&Effect> = refused
+        .flat_map(|(_, _, places)| places.filter_map(at))
+        .collect();
+    decision.each(cut_off, DecisionBuilder::gone).map(drop)
 }
 
 /// Gives the trunks that stand their names and tags.
@@ -78,7 +75,7 @@ pub(super) fn names(
     let trunks = manifest.trunks().into_iter();
     trunks
         .filter_map(|(parent, trunk, _)| {
-            let made = decision.effect(&key_of(parent))?;
+            let made = decision.effect(&key::port(parent).trunk())?;
             if was_refused(made) {
                 return None;
             }
@@ -87,8 +84,7 @@ pub(super) fn names(
                 name: trunk.name.clone(),
                 tags: trunk.tags.clone(),
             };
-            let key = format!("{}-name", key_of(parent));
-            Some(decision.wish(key, request, Disposal::Keep))
+            Some(decision.wish(key::port(parent).trunk_name(), request, Disposal::Keep))
         })
         .collect()
 }

@@ -8,6 +8,7 @@ mod chains;
 mod consistency;
 mod deletions;
 mod held;
+mod keys;
 mod patience;
 mod statuses;
 mod stored;
