@@ -14,12 +14,13 @@ use crate::{
         capture::Capture,
         consistency::{self, ConsistencyLevel},
         error::{Error, ErrorKind},
+        head::Head,
         id::{PointId, PointKind, ResourceId, ServerId, Tenant},
         keeping::{Keeping, Rekeeping},
         lifecycle::{State, Transition},
         operation::{Ask, Operation},
         page::{Filter, Order, Page, Query},
-        point::{Head, Point, PointDetail},
+        point::{Point, PointDetail},
         restoration::Restoration,
         verification::Verification,
         volume_backup::BackupAt,
@@ -245,6 +246,29 @@ impl Service {
             ..Filter::default()
         };
         self.honest_of(&query, page.map_err(refused)?, of).await
+    }
+
+    /// What `part` makes of every point that a filter leaves, page by page.
+    pub(super) async fn points_all<T>(
+        &self,
+        filter: Filter,
+        part: impl Fn(&Point) -> T,
+    ) -> Result<Vec<T>, Error> {
+        let mut parts = Vec::new();
+        let mut query = Query {
+            filter,
+            limit: self.limits.page_max,
+            ..Query::default()
+        };
+        loop {
+            let page = self.store.points_list(query.clone()).await;
+            let page = page.map_err(refused)?;
+            parts.extend(page.items.iter().map(&part));
+            if page.next.is_none() {
+                return Ok(parts);
+            }
+            query.after = page.next;
+        }
     }
 
     /// The imported records that are known of every link that a DR backup holds; a regular backup has

@@ -13,13 +13,13 @@ use crate::{
     domain::{
         decision::Detail,
         error::{Blocker, Error, ErrorKind},
+        head::Head,
         id::{InstanceId, PointId, PointKind, ResourceId, RestorationId, ServerId, Tenant},
         lifecycle::{State, Transition},
         manifest::Manifest,
         operation::{Ask, Operation},
         page::{Filter, Order, Page, Query},
         point::Content,
-        progress::Progress,
         restoration::{Restoration, RestorationDetail, RestoreOptions, RestorePlanInput},
         sighting::{Thing, ThingKind},
     },
@@ -77,7 +77,6 @@ impl Service {
         let manifest = &input.manifest;
         check_options(&ask.options, manifest)?;
 
-        let now = self.clock.now();
         let id = RestorationId(self.clock.new_id());
         let name = if ask.options.name.is_empty() {
             manifest.name.clone()
@@ -91,14 +90,8 @@ impl Service {
             instance: InstanceId(self.clock.new_id()),
             instance_name: name,
             options: ask.options.clone(),
-            state: State::CreationScheduled,
-            runtime_state: "Scheduled".to_owned(),
-            progress: Progress::default(),
-            error: None,
+            head: Head::scheduled(self.clock.now()),
             detail: RestorationDetail::default(),
-            created: now,
-            updated: now,
-            revision: 1,
         };
         let names_things = ask.options.names_things();
         let validate_only = ask.validate_only;
@@ -225,7 +218,7 @@ impl Service {
             return Ok(answer);
         }
         let mut restoration = self.restoration_get(ask.id).await?;
-        check_etag(&ask.etag, restoration.revision, "the restoration")?;
+        check_etag(&ask.etag, restoration.head.revision, "the restoration")?;
         let scheduled = restoration.moved(Transition::ScheduleDeletion)?;
         let things = if ask.delete_instance {
             restoration.detail.made.clone()
@@ -244,9 +237,9 @@ impl Service {
             None,
             None,
         );
-        restoration.state = scheduled;
-        "Deletion scheduled".clone_into(&mut restoration.runtime_state);
-        restoration.updated = self.clock.now();
+        restoration.head.state = scheduled;
+        "Deletion scheduled".clone_into(&mut restoration.head.runtime_state);
+        restoration.head.updated = self.clock.now();
         let admitted = self
             .store
             .restoration_change(key, restoration, operation)
@@ -307,7 +300,7 @@ impl Service {
             .await
             .map_err(refused)?
         {
-            return Err(nothing_to_cancel(&resource, restoration.state));
+            return Err(nothing_to_cancel(&resource, restoration.head.state));
         }
         self.restoration_get(id).await
     }

@@ -156,8 +156,8 @@ fn summary(restoration: &Restoration) -> pb::RestorationSummary {
         id: restoration.id.to_string(),
         instance_id: restoration.instance.to_string(),
         instance_name: restoration.instance_name.clone(),
-        state: progress::state(restoration.state).into(),
-        create_time: Some(time(restoration.created)),
+        state: progress::state(restoration.head.state).into(),
+        create_time: Some(time(restoration.head.created)),
         cloud: restoration.tenant.cloud.to_string(),
         tenant: restoration.tenant.project.to_string(),
     }
