@@ -5,9 +5,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::{
-    Service, content, refused,
-    request::{Check, answer, check_etag, nothing_to_cancel},
-    scope::Fields,
+    Service, content,
+    fields::Fields,
+    refused,
+    request::{answer, check_etag, nothing_to_cancel},
 };
 use crate::{
     domain::{
@@ -67,15 +68,15 @@ impl Service {
             return Ok(answer);
         }
         let answers = if ask.validate_only {
-            self.gate.enter(&ask.tenant, Fields::PLAIN).await?;
+            self.gate.enter(&ask.tenant).await?;
             true
         } else {
-            let inside = self.gate.enter_later(&ask.tenant, Fields::PLAIN).await?;
+            let inside = self.gate.enter_later(&ask.tenant).await?;
             inside.is_some()
         };
         let (input, seen) = self.restorable(&ask).await?;
         let manifest = &input.manifest;
-        check_options(&ask.options, manifest)?;
+        check_options(Fields::new(&self.limits), &ask.options, manifest)?;
 
         let id = RestorationId(self.clock.new_id());
         let name = if ask.options.name.is_empty() {
@@ -157,7 +158,7 @@ impl Service {
 
     fn check_restoration(&self, ask: &CreateRestoration) -> Result<(), Error> {
         let options = &ask.options;
-        let mut check = Check::default();
+        let mut check = Fields::new(&self.limits);
         check.present("cloud", ask.tenant.cloud.as_str());
         check.present("tenant", ask.tenant.project.as_str());
         check.at_most("name", &options.name, self.limits.name_characters);
@@ -207,7 +208,7 @@ impl Service {
         let Some(server) = &restoration.detail.server else {
             return Ok(None);
         };
-        let inside = self.gate.ours(&restoration.tenant, Fields::PLAIN);
+        let inside = self.gate.ours(&restoration.tenant);
         Ok(Some(inside.instance(server).await?))
     }
 
@@ -336,16 +337,22 @@ fn is_about_a_name(error: &Error) -> bool {
 }
 
 /// What is wished for must be about this instance.
-fn check_options(options: &RestoreOptions, manifest: &Manifest) -> Result<(), Error> {
-    let mut check = Check::default();
+fn check_options(
+    mut check: Fields<'_>,
+    options: &RestoreOptions,
+    manifest: &Manifest,
+) -> Result<(), Error> {
     for (index, volume) in options.volumes.iter().enumerate() {
         let field = format!("volumes[{index}].source_volume_id");
         match manifest.volumes.iter().find(|one| one.id == volume.volume) {
-            None => check.bad(field, format!("the backup has no volume {}", volume.volume)),
+            None => check.bad(
+                &field,
+                format!("the backup has no volume {}", volume.volume),
+            ),
             Some(source) => {
                 if volume.size_gib.is_some_and(|size| size < source.size_gib) {
                     check.bad(
-                        format!("volumes[{index}].size_gib"),
+                        &format!("volumes[{index}].size_gib"),
                         format!(
                             "the volume has {} GiB and cannot become smaller",
                             source.size_gib
@@ -362,7 +369,7 @@ fn check_options(options: &RestoreOptions, manifest: &Manifest) -> Result<(), Er
             .any(|port| port.network == network.source)
         {
             check.bad(
-                format!("networks[{index}].source_network_id"),
+                &format!("networks[{index}].source_network_id"),
                 format!("the instance has no port in network {}", network.source),
             );
         }

@@ -14,7 +14,7 @@ use std::{
 use futures::{StreamExt as _, stream};
 use tracing::{info, warn};
 
-use super::{Service, refused, scope::Fields};
+use super::{Service, refused};
 use crate::{
     domain::{
         error::Error,
@@ -240,7 +240,7 @@ impl Service {
             return;
         }
         let begun = self.clock.now();
-        let listed = self.gate.ours(place, Fields::PLAIN).things(kind).await;
+        let listed = self.gate.ours(place).things(kind).await;
         let listed = listed.map(|things| Listed {
             begun,
             by_id: things
@@ -275,7 +275,7 @@ impl Service {
                 if known {
                     return (place, thing, Found::Gone);
                 }
-                let found = match self.gate.ours(&place, Fields::PLAIN).thing(&thing).await {
+                let found = match self.gate.ours(&place).thing(&thing).await {
                     Ok(Some(seen)) => Found::from(&seen),
                     Ok(None) => Found::Gone,
                     Err(fault) => {
