@@ -7,6 +7,7 @@ use drbackup::{
         capture::Capture,
         decision::{Detail, Ending, Report},
         effect::{Disposal, Effect, EffectState, Make, Request},
+        head::Head,
         id::{
             CloudName, EffectKey, FlavorId, NetworkId, OperationId, PointId, PointKind, ProjectId,
             ResourceId, SecurityGroupId, ServerId, SubnetId, Tenant, VolumeBackupId, VolumeId,
@@ -18,7 +19,7 @@ use drbackup::{
             SecurityGroupFacts, SecurityGroupRule, VolumeFacts,
         },
         operation::{Ask, Operation},
-        point::{Content, Head, Point, PointDetail},
+        point::{Content, Point, PointDetail},
         progress::{Progress, VolumeProgress},
         record::BackupRecord,
         time::Timestamp,

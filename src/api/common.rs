@@ -91,7 +91,49 @@ pub(super) fn watched(
     Ok((id, sequence))
 }
 
+/// An error of the service about a resource that is a `message` of its own in the request: the fields are those
+/// of that message, but for what the request itself has.
+pub(super) fn in_message(error: Error, message: &str) -> Error {
+    error.with_fields(|field| match field {
+        "request_id" => field.to_owned(),
+        _ => format!("{message}.{field}"),
+    })
+}
+
 /// The answer to a call.
 pub(super) fn answered<T>(answer: Result<T, Error>) -> Result<Response<T>, Status> {
     answer.map(Response::new).map_err(|error| status(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::error::{BadField, ErrorKind};
+
+    #[test]
+    fn fields_of_the_message_are_named_with_it_and_those_of_the_request_are_not() {
+        let bad = |field: &str| BadField {
+            field: field.to_owned(),
+            problem: "is required".to_owned(),
+        };
+        let told = in_message(
+            Error::fields(vec![bad("name"), bad("request_id")]),
+            "backup",
+        );
+        assert_eq!(
+            told,
+            Error::fields(vec![bad("backup.name"), bad("request_id")])
+        );
+
+        let of = |field: &str, message: &str| {
+            Error::new(ErrorKind::Unreached, message).about(Some(field.to_owned()))
+        };
+        let told = in_message(of("tenant", "tenant: it is not reached"), "schedule");
+        assert_eq!(
+            told,
+            of("schedule.tenant", "schedule.tenant: it is not reached")
+        );
+        let told = in_message(of("tenant", "tenants are many"), "schedule");
+        assert_eq!(told, of("schedule.tenant", "tenants are many"));
+    }
 }

@@ -5,7 +5,7 @@ use tonic::Status;
 
 use super::{
     answers::Answers,
-    common::{List, is_full, most_rows, our_id, watched},
+    common::{List, in_message, is_full, most_rows, our_id, watched},
     convert::{
         fields::Fields,
         point::{self, Depth, Message},
@@ -94,7 +94,8 @@ impl<M: Message> Points<M> {
     /// Changes one.
     pub(super) async fn update(&self, message: pb::UpdateDrBackupRequest) -> Result<M, Error> {
         let ask = point::update(M::KIND, message, self.service.limits())?;
-        let point = self.service.point_update(ask).await?;
+        let changed = self.service.point_update(ask).await;
+        let point = changed.map_err(|error| in_message(error, point::message(M::KIND)))?;
         self.full(point, false).await
     }
 

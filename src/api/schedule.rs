@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    common::{List, answered, our_id, watched},
+    common::{List, answered, in_message, our_id, watched},
     convert::{fields::Fields, schedule},
     filter, page,
     pb::{self, schedule_service_server::ScheduleService},
@@ -20,6 +20,9 @@ use crate::{
 /// Runs that a preview tells when the caller names no number.
 const PREVIEWED: u32 = 10;
 
+/// The message of a request that holds the schedule.
+const MESSAGE: &str = "schedule";
+
 /// The service of schedules.
 pub(super) struct Schedules {
     service: Service,
@@ -35,7 +38,8 @@ impl Schedules {
     async fn create(&self, message: pb::CreateScheduleRequest) -> Result<pb::Schedule, Error> {
         let ask = schedule::create(message, self.service.limits())?;
         let only_checked = ask.validate_only;
-        let made = self.service.schedule_create(ask).await?;
+        let made = self.service.schedule_create(ask).await;
+        let made = made.map_err(|error| in_message(error, MESSAGE))?;
         let mut answer = schedule::schedule(made);
         if only_checked {
             // It has an id in no store, so nobody should ask for it.
@@ -161,7 +165,10 @@ impl ScheduleService for Schedules {
         request: Request<pb::UpdateScheduleRequest>,
     ) -> Result<Response<pb::Schedule>, Status> {
         let changed = match schedule::update(request.into_inner(), self.service.limits()) {
-            Ok(ask) => self.service.schedule_update(ask).await,
+            Ok(ask) => {
+                let changed = self.service.schedule_update(ask).await;
+                changed.map_err(|error| in_message(error, MESSAGE))
+            }
             Err(error) => Err(error),
         };
         answered(changed.map(schedule::schedule))
@@ -192,7 +199,17 @@ impl ScheduleService for Schedules {
         &self,
         request: Request<pb::RunScheduleRequest>,
     ) -> Result<Response<pb::ScheduleRun>, Status> {
-        one!(self, request, schedule_run, schedule::run)
+        let message = request.into_inner();
+        let limits = self.service.limits();
+        let begun = match schedule::one(&message.id, message.etag, message.request_id, limits) {
+            Ok(ask) => {
+                let begun = self.service.schedule_run(ask).await;
+                // What is wrong was asked for when the schedule was made.
+                begun.map_err(|error| in_message(error, MESSAGE))
+            }
+            Err(error) => Err(error),
+        };
+        answered(begun.map(schedule::run))
     }
 
     async fn preview_schedule(

@@ -98,7 +98,7 @@ impl EventSource for Service {
     async fn state(&self, resource: ResourceId) -> Result<State, Error> {
         match resource {
             ResourceId::Point(id) => Ok(self.point_get(id).await?.head.state),
-            ResourceId::Restoration(id) => Ok(self.restoration_get(id).await?.state),
+            ResourceId::Restoration(id) => Ok(self.restoration_get(id).await?.head.state),
             ResourceId::Schedule(id) => Ok(self.schedule_get(id).await?.state()),
         }
     }

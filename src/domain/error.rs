@@ -151,6 +151,40 @@ impl Error {
         self
     }
 
+    /// The same error, with the fields that it names as `called` calls them, also where its message begins
+    /// with one.
+    #[must_use]
+    pub fn with_fields(mut self, called: impl Fn(&str) -> String) -> Self {
+        if let ErrorKind::Invalid(bad) = self.kind {
+            let bad = bad.into_iter().map(|one| BadField {
+                field: called(&one.field),
+                ..one
+            });
+            let (guidance, field) = (self.guidance, self.field);
+            return Self {
+                guidance,
+                ..Self::fields(bad.collect())
+            }
+            .about(field.as_deref().map(called));
+        }
+        if let ErrorKind::Blocked(blockers) = &mut self.kind {
+            for one in blockers {
+                if let Concern::Field(field) = &mut one.concern {
+                    *field = called(field);
+                }
+            }
+        }
+        if let Some(field) = &mut self.field {
+            let name = called(field);
+            let rest = self.message.strip_prefix(field.as_str());
+            if let Some(rest) = rest.filter(|rest| rest.starts_with(':')) {
+                self.message = format!("{name}{rest}");
+            }
+            *field = name;
+        }
+        self
+    }
+
     /// The same error with advice.
     #[must_use]
     pub fn advise(mut self, guidance: impl Into<String>) -> Self {

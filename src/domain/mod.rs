@@ -51,6 +51,7 @@ pub mod error;
 pub mod event;
 pub mod fault;
 pub mod flavor_fit;
+pub mod head;
 pub mod holder;
 pub mod id;
 pub mod inventory;

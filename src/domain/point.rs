@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     capture::Capture,
     consistency::Consistency,
-    error::{Error, OperationError},
+    error::Error,
+    head::Head,
     id::{PointId, PointKind, ServerId, Tenant, VolumeBackupId},
     keeping::Keeping,
     lifecycle::{State, Transition},
     manifest::Manifest,
-    progress::Progress,
     retention::Health,
     time::Timestamp,
     verification::{Cause, Verification},
@@ -45,40 +45,6 @@ pub struct Point {
     pub detail: PointDetail,
     /// What was last seen of it.
     pub verification: Verification,
-}
-
-/// Where a resource stands that operations change.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Head {
-    /// For programs.
-    pub state: State,
-    /// For people.
-    pub runtime_state: String,
-    /// Both in numbers.
-    pub progress: Progress,
-    /// Why the last operation failed.
-    pub error: Option<OperationError>,
-    /// When it was admitted.
-    pub created: Timestamp,
-    /// When it last changed.
-    pub updated: Timestamp,
-    /// Grows with every change; the etag.
-    pub revision: i64,
-}
-
-impl Head {
-    /// That of a resource whose making is asked for now.
-    pub fn scheduled(now: Timestamp) -> Self {
-        Self {
-            state: State::CreationScheduled,
-            runtime_state: "Scheduled".to_owned(),
-            progress: Progress::default(),
-            error: None,
-            created: now,
-            updated: now,
-            revision: 1,
-        }
-    }
 }
 
 /// What a point holds; grows while it is being made.

@@ -4,16 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     difference::Difference,
-    error::{Error, OperationError},
+    error::Error,
+    head::Head,
     id::{
         FlavorId, InstanceId, NetworkId, PointId, RestorationId, SecurityGroupId, ServerId, Tenant,
         VolumeId,
     },
     lifecycle::{State, Transition},
     manifest::{Manifest, Properties},
-    progress::Progress,
     sighting::Thing,
-    time::Timestamp,
     volume_backup::{BackupAt, VolumeBackup},
     volume_snapshot::VolumeSnapshot,
 };
@@ -33,22 +32,10 @@ pub struct Restoration {
     pub instance_name: String,
     /// What was asked for.
     pub options: RestoreOptions,
-    /// For programs.
-    pub state: State,
-    /// For people.
-    pub runtime_state: String,
-    /// Both in numbers.
-    pub progress: Progress,
-    /// Why the last operation failed.
-    pub error: Option<OperationError>,
+    /// Where it stands.
+    pub head: Head,
     /// What it made.
     pub detail: RestorationDetail,
-    /// When it was admitted.
-    pub created: Timestamp,
-    /// When it last changed.
-    pub updated: Timestamp,
-    /// Grows with every change; the etag.
-    pub revision: i64,
 }
 
 /// What the caller chose; what is not chosen comes from the manifest.
@@ -243,13 +230,13 @@ pub struct RestoredVolume {
 impl Restoration {
     /// The state after `transition`, or the refusal that a caller should see.
     pub fn moved(&self, transition: Transition) -> Result<State, Error> {
-        self.state.after(transition).ok_or_else(|| {
+        self.head.state.after(transition).ok_or_else(|| {
             Error::precondition(
                 "RESTORATION_STATE",
                 format!(
                     "restoration {} is {}, which does not allow this",
                     self.id,
-                    self.state.name()
+                    self.head.state.name()
                 ),
             )
             .advise("wait until it is OK or ERRED, or cancel it")
@@ -258,7 +245,7 @@ impl Restoration {
 
     /// The state of the instance that it makes.
     pub fn instance_state(&self) -> State {
-        match self.state {
+        match self.head.state {
             // The restoration runs long before the server is asked for, and ends with it.
             State::Creating if self.detail.server.is_none() => State::CreationScheduled,
             State::UpdateScheduled | State::Updating => State::Ok,
@@ -268,7 +255,7 @@ impl Restoration {
             | State::Erred
             | State::DeletionScheduled
             | State::Deleting
-            | State::Deleted => self.state,
+            | State::Deleted => self.head.state,
         }
     }
 }

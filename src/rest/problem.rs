@@ -195,7 +195,7 @@ fn called(field: &str, names: Names) -> String {
     match name {
         Some((_, here)) => (*here).to_owned(),
         None if field == "request_id" => "Idempotency-Key".to_owned(),
-        // The prefix is the message in which gRPC wraps the fields of an update.
+        // A part of a field is told by its own name alone.
         None => field.rsplit('.').next().unwrap_or(field).to_owned(),
     }
 }

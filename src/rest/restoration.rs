@@ -424,7 +424,7 @@ pub(super) fn summary(restoration: &Kept) -> RestorationSummary {
         instance_uuid: restoration.instance.0,
         instance_name: restoration.instance_name.clone(),
         instance_state: responses::state(restoration.instance_state()),
-        created: responses::time(restoration.created),
+        created: responses::time(restoration.head.created),
     }
 }
 
@@ -442,12 +442,12 @@ fn tell(restoration: Kept) -> Restoration {
         instance: instance::url(restoration.instance),
         instance_uuid: restoration.instance.0,
         instance_state: responses::state(restoration.instance_state()),
-        state: responses::state(restoration.state),
-        error_message: responses::error(restoration.error.as_ref()),
-        created: responses::time(restoration.created),
-        modified: responses::time(restoration.updated),
+        state: responses::state(restoration.head.state),
+        error_message: responses::error(restoration.head.error.as_ref()),
+        created: responses::time(restoration.head.created),
+        modified: responses::time(restoration.head.updated),
         instance_name: restoration.instance_name,
-        runtime_state: restoration.runtime_state,
+        runtime_state: restoration.head.runtime_state,
         adjustments: restoration.detail.adjustments(),
         differences: restoration
             .detail

@@ -41,10 +41,7 @@ use crate::{
 const PATH: &str = "/api/openstack-backup-schedules/";
 
 /// What fields are called elsewhere, and here.
-const NAMES: Names = &[
-    ("schedule.time_zone", "timezone"),
-    ("schedule.instance_id", "instance"),
-];
+const NAMES: Names = &[("time_zone", "timezone"), ("instance_id", "instance")];
 
 /// What the parameters of its list are called elsewhere.
 const PARAMETERS: Names = &[("instance_id", "instance_uuid")];

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Service, scope::Fields};
+use super::Service;
 use crate::domain::{
     error::Error,
     id::{CloudName, ServerId, Tenant},
@@ -22,12 +22,12 @@ impl Service {
 
     /// The tenants of a cloud.
     pub async fn tenants_list(&self, cloud: &CloudName) -> Result<Vec<TenantInfo>, Error> {
-        self.gate.tenants(cloud, Fields::PLAIN).await
+        self.gate.tenants(cloud).await
     }
 
     /// The instances of a tenant.
     pub async fn instances_list(&self, tenant: &Tenant) -> Result<Vec<InstanceInfo>, Error> {
-        let inside = self.gate.enter(tenant, Fields::PLAIN).await?;
+        let inside = self.gate.enter(tenant).await?;
         inside.instances().await
     }
 
@@ -37,25 +37,25 @@ impl Service {
         tenant: &Tenant,
         server: &ServerId,
     ) -> Result<Manifest, Error> {
-        let inside = self.gate.enter(tenant, Fields::PLAIN).await?;
+        let inside = self.gate.enter(tenant).await?;
         inside.instance(server).await
     }
 
     /// The flavors of a tenant.
     pub async fn flavors_list(&self, tenant: &Tenant) -> Result<Vec<Flavor>, Error> {
-        let inside = self.gate.enter(tenant, Fields::PLAIN).await?;
+        let inside = self.gate.enter(tenant).await?;
         inside.flavors().await
     }
 
     /// The networks of a tenant.
     pub async fn networks_list(&self, tenant: &Tenant) -> Result<Vec<Network>, Error> {
-        let inside = self.gate.enter(tenant, Fields::PLAIN).await?;
+        let inside = self.gate.enter(tenant).await?;
         inside.networks().await
     }
 
     /// The volume types of a tenant.
     pub async fn volume_types_list(&self, tenant: &Tenant) -> Result<Vec<VolumeType>, Error> {
-        let inside = self.gate.enter(tenant, Fields::PLAIN).await?;
+        let inside = self.gate.enter(tenant).await?;
         inside.volume_types().await
     }
 
@@ -93,7 +93,7 @@ impl Service {
 
     /// Whether a cloud says nothing at all to one short look.
     async fn answers_nothing(&self, tenant: &Tenant) -> bool {
-        let inside = self.gate.ours(tenant, Fields::PLAIN);
+        let inside = self.gate.ours(tenant);
         let look = inside.things(ThingKind::VolumeBackup);
         match tokio::time::timeout(self.limits.peek, look).await {
             Ok(Ok(_)) => false,

@@ -1,5 +1,5 @@
-//! Reads the fields of a request for the doors and notes every bad one; it may not know what they are
-//! for, nor messages of a transport.
+//! Reads the fields of a request and notes every bad one, for the doors and for the service itself; it may
+//! not know what they are for, nor messages of a transport.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use uuid::Uuid;
@@ -53,6 +53,13 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A text must be there.
+    pub(super) fn present(&mut self, field: &str, given: &str) {
+        if given.trim().is_empty() {
+            self.bad(field, "is required");
+        }
+    }
+
     /// An id of ours.
     pub fn id(&mut self, field: &str, given: &str) -> Uuid {
         if given.is_empty() {
@@ -65,9 +72,7 @@ impl<'a> Fields<'a> {
 
     /// An id or a name that OpenStack or the configuration gave.
     pub fn required(&mut self, field: &str, given: String) -> String {
-        if given.trim().is_empty() {
-            self.bad(field, "is required");
-        }
+        self.present(field, &given);
         self.foreign(field, given)
     }
 
@@ -148,7 +153,8 @@ impl<'a> Fields<'a> {
         given
     }
 
-    fn at_most(&mut self, field: &str, given: &str, most: usize) {
+    /// A text must not be longer than that.
+    pub(super) fn at_most(&mut self, field: &str, given: &str, most: usize) {
         let characters = given.chars().count();
         if characters > most {
             self.bad(

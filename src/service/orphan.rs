@@ -9,11 +9,7 @@ use std::{
 use futures::future::try_join_all;
 use tracing::info;
 
-use super::{
-    Service, content, refused,
-    request::Check,
-    scope::{Fields, Inside},
-};
+use super::{Service, content, fields::Fields, refused, scope::Inside};
 use crate::{
     domain::{
         error::Error,
@@ -43,7 +39,7 @@ pub struct DeleteOrphans {
 impl Service {
     /// The orphans of a tenant as they are now, in an order in which they can be deleted.
     pub async fn orphans_list(&self, tenant: &Tenant) -> Result<Vec<Orphan>, Error> {
-        let inside = self.gate.enter(tenant, Fields::PLAIN).await?;
+        let inside = self.gate.enter(tenant).await?;
         let look = self.orphans_look(tenant, &inside).await?;
         Ok(look.orphans)
     }
@@ -54,7 +50,7 @@ impl Service {
     /// The answer is kept when all of them were asked for. Whoever asks again because none came may
     /// hear that something is not there: the first time deleted it.
     pub async fn orphans_delete(&self, ask: DeleteOrphans) -> Result<Vec<DeletionResult>, Error> {
-        let mut check = Check::default();
+        let mut check = Fields::new(&self.limits);
         if ask.ids.is_empty() {
             check.bad("ids", "is required");
         }
@@ -69,14 +65,14 @@ impl Service {
             );
         }
         check.done()?;
-        self.gate.check_cloud(&ask.tenant.cloud, Fields::PLAIN)?;
+        self.gate.check_cloud(&ask.tenant.cloud)?;
         let key = content::delete_orphans(&ask);
         if let Some(key) = &key
             && let Some(answer) = self.store.orphans_answered(key).await.map_err(refused)?
         {
             return Ok(answer);
         }
-        let inside = self.gate.enter(&ask.tenant, Fields::PLAIN).await?;
+        let inside = self.gate.enter(&ask.tenant).await?;
         let look = self.orphans_look(&ask.tenant, &inside).await?;
         let wanted: BTreeSet<&str> = ask.ids.iter().map(String::as_str).collect();
         let mut farewells = Vec::with_capacity(wanted.len());
@@ -159,7 +155,7 @@ impl Service {
         let mut sweeps = Vec::with_capacity(tenants.len());
         for tenant in tenants {
             let begun = self.clock.now();
-            let inside = self.gate.ours(&tenant, Fields::PLAIN);
+            let inside = self.gate.ours(&tenant);
             let look = self.orphans_look(&tenant, &inside).await;
             let (orphans, problem) = match look {
                 Ok(look) => (look.orphans, None),

@@ -5,21 +5,24 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::{
-    Service, content, refused,
-    request::{Check, answer, check_etag, nothing_to_cancel},
-    scope::{Fields, may_pass},
+    Service, content,
+    fields::Fields,
+    refused,
+    request::{answer, check_etag, nothing_to_cancel},
+    scope::may_pass,
 };
 use crate::{
     domain::{
         capture::Capture,
         consistency::{self, ConsistencyLevel},
         error::{Error, ErrorKind},
+        head::Head,
         id::{PointId, PointKind, ResourceId, ServerId, Tenant},
         keeping::{Keeping, Rekeeping},
         lifecycle::{State, Transition},
         operation::{Ask, Operation},
         page::{Filter, Order, Page, Query},
-        point::{Head, Point, PointDetail},
+        point::{Point, PointDetail},
         restoration::Restoration,
         verification::Verification,
         volume_backup::BackupAt,
@@ -97,22 +100,14 @@ pub struct DeletePoint {
     pub request_id: String,
 }
 
-/// What stands before the fields of the message that an update holds.
-fn prefix(kind: PointKind) -> &'static str {
-    match kind {
-        PointKind::Dr => "dr_backup.",
-        PointKind::Regular => "backup.",
-    }
-}
-
 impl Service {
     /// Admits a new point: from here on it happens, or is undone, whatever dies.
     pub async fn point_create(&self, ask: CreatePoint) -> Result<Point, Error> {
-        let mut check = Check::default();
+        let mut check = Fields::new(&self.limits);
         check.present("cloud", ask.tenant.cloud.as_str());
         check.present("tenant", ask.tenant.project.as_str());
         check.present("instance_id", ask.server.as_str());
-        self.check_words(&mut check, "", Some(&ask.name), Some(&ask.description));
+        self.check_words(&mut check, Some(&ask.name), Some(&ask.description));
         check.at_most(
             "request_id",
             &ask.request_id,
@@ -124,13 +119,7 @@ impl Service {
             return Ok(answer);
         }
         let instance_name = self
-            .look_at_instance(
-                &ask.tenant,
-                &ask.server,
-                ask.capture(),
-                ask.minimum,
-                Fields::PLAIN,
-            )
+            .look_at_instance(&ask.tenant, &ask.server, ask.capture(), ask.minimum)
             .await?;
         let validate_only = ask.validate_only;
         let (point, operation) = self.point_prepare(ask, instance_name).await?;
@@ -247,6 +236,29 @@ impl Service {
         self.honest_of(&query, page.map_err(refused)?, of).await
     }
 
+    /// What `part` makes of every point that a filter leaves, page by page.
+    pub(super) async fn points_all<T>(
+        &self,
+        filter: Filter,
+        part: impl Fn(&Point) -> T,
+    ) -> Result<Vec<T>, Error> {
+        let mut parts = Vec::new();
+        let mut query = Query {
+            filter,
+            limit: self.limits.page_max,
+            ..Query::default()
+        };
+        loop {
+            let page = self.store.points_list(query.clone()).await;
+            let page = page.map_err(refused)?;
+            parts.extend(page.items.iter().map(&part));
+            if page.next.is_none() {
+                return Ok(parts);
+            }
+            query.after = page.next;
+        }
+    }
+
     /// The imported records that are known of every link that a DR backup holds; a regular backup has
     /// none.
     pub async fn point_mirrors(&self, id: PointId) -> Result<Vec<BackupAt>, Error> {
@@ -259,13 +271,12 @@ impl Service {
     /// Admits new words for a point, and how long it is kept; a new description goes to its Cinder backups
     /// or snapshots too.
     pub async fn point_update(&self, ask: UpdatePoint) -> Result<Point, Error> {
-        let prefix = prefix(ask.id.kind);
-        let mut check = Check::default();
+        let mut check = Fields::new(&self.limits);
         let (name, description) = (ask.name.as_deref(), ask.description.as_deref());
         if let Some(name) = name {
-            check.present(&format!("{prefix}name"), name);
+            check.present("name", name);
         }
-        self.check_words(&mut check, prefix, name, description);
+        self.check_words(&mut check, name, description);
         check.at_most(
             "request_id",
             &ask.request_id,
@@ -428,9 +439,8 @@ impl Service {
         server: &ServerId,
         capture: Option<Capture>,
         minimum: Option<ConsistencyLevel>,
-        fields: Fields,
     ) -> Result<String, Error> {
-        let Some(inside) = self.gate.enter_later(tenant, fields).await? else {
+        let Some(inside) = self.gate.enter_later(tenant).await? else {
             return Ok(String::new());
         };
         let name = match timeout(self.limits.peek, inside.peek(server)).await {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::Service;
+use super::{Service, fields::Fields};
 use crate::{
     domain::{
-        error::{BadField, Error, ErrorKind},
+        error::{Error, ErrorKind},
         id::{OperationId, ResourceId, Tenant},
         lifecycle::State,
         operation::{Ask, Operation},
@@ -13,55 +13,11 @@ use crate::{
     port::store::Admitted,
 };
 
-/// Collects every bad field of a request, so that a caller hears of all at once.
-#[derive(Debug, Default)]
-pub(super) struct Check {
-    bad: Vec<BadField>,
-}
-
-impl Check {
-    /// Notes a problem.
-    pub(super) fn bad(&mut self, field: impl Into<String>, problem: impl Into<String>) {
-        self.bad.push(BadField {
-            field: field.into(),
-            problem: problem.into(),
-        });
-    }
-
-    /// A text must not be longer than that.
-    pub(super) fn at_most(&mut self, field: &str, text: &str, characters: usize) {
-        let length = text.chars().count();
-        if length > characters {
-            self.bad(
-                field,
-                format!("has {length} characters, at most {characters} are possible"),
-            );
-        }
-    }
-
-    /// A text must be there.
-    pub(super) fn present(&mut self, field: &str, text: &str) {
-        if text.trim().is_empty() {
-            self.bad(field, "is required");
-        }
-    }
-
-    /// All that was noted.
-    pub(super) fn done(self) -> Result<(), Error> {
-        if self.bad.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::fields(self.bad))
-        }
-    }
-}
-
 impl Service {
-    /// Notes words that are too long, in the fields behind `prefix`.
+    /// Notes words that are too long.
     pub(super) fn check_words(
         &self,
-        check: &mut Check,
-        prefix: &str,
+        check: &mut Fields<'_>,
         name: Option<&str>,
         description: Option<&str>,
     ) {
@@ -71,7 +27,7 @@ impl Service {
             ("description", description, limits.description_characters),
         ] {
             if let Some(text) = text {
-                check.at_most(&format!("{prefix}{field}"), text, most);
+                check.at_most(field, text, most);
             }
         }
     }

@@ -5,21 +5,22 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::{
-    Service, content, refused,
-    request::{Check, answer, check_etag, nothing_to_cancel},
-    scope::Fields,
+    Service, content,
+    fields::Fields,
+    refused,
+    request::{answer, check_etag, nothing_to_cancel},
 };
 use crate::{
     domain::{
         decision::Detail,
         error::{Blocker, Error, ErrorKind},
+        head::Head,
         id::{InstanceId, PointId, PointKind, ResourceId, RestorationId, ServerId, Tenant},
         lifecycle::{State, Transition},
         manifest::Manifest,
         operation::{Ask, Operation},
         page::{Filter, Order, Page, Query},
         point::Content,
-        progress::Progress,
         restoration::{Restoration, RestorationDetail, RestoreOptions, RestorePlanInput},
         sighting::{Thing, ThingKind},
     },
@@ -67,17 +68,16 @@ impl Service {
             return Ok(answer);
         }
         let answers = if ask.validate_only {
-            self.gate.enter(&ask.tenant, Fields::PLAIN).await?;
+            self.gate.enter(&ask.tenant).await?;
             true
         } else {
-            let inside = self.gate.enter_later(&ask.tenant, Fields::PLAIN).await?;
+            let inside = self.gate.enter_later(&ask.tenant).await?;
             inside.is_some()
         };
         let (input, seen) = self.restorable(&ask).await?;
         let manifest = &input.manifest;
-        check_options(&ask.options, manifest)?;
+        check_options(Fields::new(&self.limits), &ask.options, manifest)?;
 
-        let now = self.clock.now();
         let id = RestorationId(self.clock.new_id());
         let name = if ask.options.name.is_empty() {
             manifest.name.clone()
@@ -91,14 +91,8 @@ impl Service {
             instance: InstanceId(self.clock.new_id()),
             instance_name: name,
             options: ask.options.clone(),
-            state: State::CreationScheduled,
-            runtime_state: "Scheduled".to_owned(),
-            progress: Progress::default(),
-            error: None,
+            head: Head::scheduled(self.clock.now()),
             detail: RestorationDetail::default(),
-            created: now,
-            updated: now,
-            revision: 1,
         };
         let names_things = ask.options.names_things();
         let validate_only = ask.validate_only;
@@ -164,7 +158,7 @@ impl Service {
 
     fn check_restoration(&self, ask: &CreateRestoration) -> Result<(), Error> {
         let options = &ask.options;
-        let mut check = Check::default();
+        let mut check = Fields::new(&self.limits);
         check.present("cloud", ask.tenant.cloud.as_str());
         check.present("tenant", ask.tenant.project.as_str());
         check.at_most("name", &options.name, self.limits.name_characters);
@@ -214,7 +208,7 @@ impl Service {
         let Some(server) = &restoration.detail.server else {
             return Ok(None);
         };
-        let inside = self.gate.ours(&restoration.tenant, Fields::PLAIN);
+        let inside = self.gate.ours(&restoration.tenant);
         Ok(Some(inside.instance(server).await?))
     }
 
@@ -225,7 +219,7 @@ impl Service {
             return Ok(answer);
         }
         let mut restoration = self.restoration_get(ask.id).await?;
-        check_etag(&ask.etag, restoration.revision, "the restoration")?;
+        check_etag(&ask.etag, restoration.head.revision, "the restoration")?;
         let scheduled = restoration.moved(Transition::ScheduleDeletion)?;
         let things = if ask.delete_instance {
             restoration.detail.made.clone()
@@ -244,9 +238,9 @@ impl Service {
             None,
             None,
         );
-        restoration.state = scheduled;
-        "Deletion scheduled".clone_into(&mut restoration.runtime_state);
-        restoration.updated = self.clock.now();
+        restoration.head.state = scheduled;
+        "Deletion scheduled".clone_into(&mut restoration.head.runtime_state);
+        restoration.head.updated = self.clock.now();
         let admitted = self
             .store
             .restoration_change(key, restoration, operation)
@@ -307,7 +301,7 @@ impl Service {
             .await
             .map_err(refused)?
         {
-            return Err(nothing_to_cancel(&resource, restoration.state));
+            return Err(nothing_to_cancel(&resource, restoration.head.state));
         }
         self.restoration_get(id).await
     }
@@ -343,16 +337,22 @@ fn is_about_a_name(error: &Error) -> bool {
 }
 
 /// What is wished for must be about this instance.
-fn check_options(options: &RestoreOptions, manifest: &Manifest) -> Result<(), Error> {
-    let mut check = Check::default();
+fn check_options(
+    mut check: Fields<'_>,
+    options: &RestoreOptions,
+    manifest: &Manifest,
+) -> Result<(), Error> {
     for (index, volume) in options.volumes.iter().enumerate() {
         let field = format!("volumes[{index}].source_volume_id");
         match manifest.volumes.iter().find(|one| one.id == volume.volume) {
-            None => check.bad(field, format!("the backup has no volume {}", volume.volume)),
+            None => check.bad(
+                &field,
+                format!("the backup has no volume {}", volume.volume),
+            ),
             Some(source) => {
                 if volume.size_gib.is_some_and(|size| size < source.size_gib) {
                     check.bad(
-                        format!("volumes[{index}].size_gib"),
+                        &format!("volumes[{index}].size_gib"),
                         format!(
                             "the volume has {} GiB and cannot become smaller",
                             source.size_gib
@@ -369,7 +369,7 @@ fn check_options(options: &RestoreOptions, manifest: &Manifest) -> Result<(), Er
             .any(|port| port.network == network.source)
         {
             check.bad(
-                format!("networks[{index}].source_network_id"),
+                &format!("networks[{index}].source_network_id"),
                 format!("the instance has no port in network {}", network.source),
             );
         }

@@ -156,31 +156,14 @@ impl Service {
         tenant: &Tenant,
         server: &ServerId,
     ) -> Result<Vec<PointFacts>, Error> {
-        let mut points = Vec::new();
-        let mut rest = Some(Query {
-            filter: Filter {
-                kind: Some(kind),
-                cloud: Some(tenant.cloud.clone()),
-                project: Some(tenant.project.clone()),
-                server: Some(server.clone()),
-                ..Filter::default()
-            },
-            limit: self.limits.page_max,
-            ..Query::default()
-        });
-        while let Some(query) = rest.take() {
-            let page = self
-                .store
-                .points_list(query.clone())
-                .await
-                .map_err(refused)?;
-            points.extend(page.items.iter().map(PointFacts::from));
-            rest = page.next.map(|next| Query {
-                after: Some(next),
-                ..query
-            });
-        }
-        Ok(points)
+        let filter = Filter {
+            kind: Some(kind),
+            cloud: Some(tenant.cloud.clone()),
+            project: Some(tenant.project.clone()),
+            server: Some(server.clone()),
+            ..Filter::default()
+        };
+        self.points_all(filter, |point| point.into()).await
     }
 
     /// Asks for the deletion of a point like anybody else; answers whether it was admitted. One that

@@ -9,7 +9,7 @@ use std::{
 
 use tracing::{info, warn};
 
-use super::{Service, point::CreatePoint, refused, scope::Fields};
+use super::{Service, point::CreatePoint, refused};
 use crate::{
     domain::{
         calendar::Calendar,
@@ -146,13 +146,7 @@ impl Service {
         }
         let (tenant, server, plan) = (&schedule.tenant, &schedule.server, &schedule.plan);
         let instance_name = self
-            .look_at_instance(
-                tenant,
-                server,
-                plan.capture(),
-                plan.minimum,
-                Fields::SCHEDULE,
-            )
+            .look_at_instance(tenant, server, plan.capture(), plan.minimum)
             .await?;
         let called = if schedule.plan.name.is_empty() {
             &instance_name

@@ -1,9 +1,10 @@
 //! Admits what is asked about schedules; it may not know when their time comes.
 
 use super::{
-    Service, content, refused,
-    request::{Check, answer, check_etag},
-    scope::Fields,
+    Service, content,
+    fields::Fields,
+    refused,
+    request::{answer, check_etag},
 };
 use crate::{
     domain::{
@@ -87,7 +88,7 @@ impl Service {
         }
         let (capture, minimum) = (ask.plan.capture(), ask.plan.minimum);
         let instance_name = self
-            .look_at_instance(&ask.tenant, &ask.server, capture, minimum, Fields::SCHEDULE)
+            .look_at_instance(&ask.tenant, &ask.server, capture, minimum)
             .await?;
         let now = self.clock.now();
         let mut plan = ask.plan;
@@ -118,22 +119,17 @@ impl Service {
 
     /// Every bad field of a plan at once; the calendar of a good one.
     fn check_plan(&self, plan: &Plan) -> Result<Calendar, Error> {
-        let mut check = Check::default();
-        let limits = &self.limits;
-        check.at_most("schedule.name", &plan.name, limits.name_characters);
-        check.at_most(
-            "schedule.description",
-            &plan.description,
-            limits.description_characters,
-        );
+        let mut check = Fields::new(&self.limits);
+        let (name, description) = (Some(plan.name.as_str()), Some(plan.description.as_str()));
+        self.check_words(&mut check, name, description);
         match Calendar::parse(&plan.calendar, &plan.time_zone) {
             Ok(calendar) => check.done().map(|()| calendar),
             Err(bad) => {
                 for one in bad {
-                    check.bad(format!("schedule.{}", one.field), one.problem);
+                    check.bad(&one.field, one.problem);
                 }
                 check.done()?;
-                Err(Error::field("schedule.schedule", "is no calendar"))
+                Err(Error::field("schedule", "is no calendar"))
             }
         }
     }

@@ -29,28 +29,10 @@ use crate::{
 /// Tenants that are looked into side by side for an instance of which nothing else is known.
 const SIDE_BY_SIDE: usize = 8;
 
-/// How a request calls the fields that name a place.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Fields {
-    pub(super) cloud: &'static str,
-    pub(super) tenant: &'static str,
-    pub(super) instance: &'static str,
-}
-
-impl Fields {
-    /// As almost all requests do.
-    pub(super) const PLAIN: Self = Self {
-        cloud: "cloud",
-        tenant: "tenant",
-        instance: "instance_id",
-    };
-    /// Within a schedule.
-    pub(super) const SCHEDULE: Self = Self {
-        cloud: "schedule.cloud",
-        tenant: "schedule.tenant",
-        instance: "schedule.instance_id",
-    };
-}
+/// The fields of a request that name a place.
+const CLOUD: &str = "cloud";
+const TENANT: &str = "tenant";
+const INSTANCE: &str = "instance_id";
 
 /// The clouds, behind the check of what is asked of them.
 #[derive(Clone)]
@@ -64,7 +46,6 @@ pub(super) struct Gate {
 pub(super) struct Inside<'a> {
     cloud: &'a dyn Cloud,
     tenant: &'a Tenant,
-    fields: Fields,
 }
 
 impl Gate {
@@ -78,25 +59,21 @@ impl Gate {
     }
 
     /// The tenants of a cloud of the configuration.
-    pub(super) async fn tenants(
-        &self,
-        cloud: &CloudName,
-        fields: Fields,
-    ) -> Result<Vec<TenantInfo>, Error> {
-        self.check_cloud(cloud, fields)?;
+    pub(super) async fn tenants(&self, cloud: &CloudName) -> Result<Vec<TenantInfo>, Error> {
+        self.check_cloud(cloud)?;
         let tenants = self.cloud.tenants_list(cloud).await;
-        tenants.map_err(|fault| Error::from(fault).about(Some(fields.cloud.to_owned())))
+        tenants.map_err(|fault| Error::from(fault).about(Some(CLOUD.to_owned())))
     }
 
     /// A cloud must be one of the configuration.
-    pub(super) fn check_cloud(&self, cloud: &CloudName, fields: Fields) -> Result<(), Error> {
+    pub(super) fn check_cloud(&self, cloud: &CloudName) -> Result<(), Error> {
         let names = self.cloud.cloud_names();
         if names.contains(cloud) {
             return Ok(());
         }
         let known: Vec<&str> = names.iter().map(CloudName::as_str).collect();
         Err(Error::field(
-            fields.cloud,
+            CLOUD,
             format!(
                 "`{cloud}` is not a configured cloud; there are: {}",
                 known.join(", ")
@@ -105,16 +82,12 @@ impl Gate {
     }
 
     /// Enters a tenant that a credential of ours reaches.
-    pub(super) async fn enter<'a>(
-        &'a self,
-        tenant: &'a Tenant,
-        fields: Fields,
-    ) -> Result<Inside<'a>, Error> {
-        self.check_cloud(&tenant.cloud, fields)?;
+    pub(super) async fn enter<'a>(&'a self, tenant: &'a Tenant) -> Result<Inside<'a>, Error> {
+        self.check_cloud(&tenant.cloud)?;
         match self.cloud.tenant_reached(tenant).await {
-            Ok(true) => Ok(self.ours(tenant, fields)),
-            Ok(false) => Err(self.unreached(tenant, fields).await),
-            Err(fault) => Err(Error::from(fault).about(Some(fields.tenant.to_owned()))),
+            Ok(true) => Ok(self.ours(tenant)),
+            Ok(false) => Err(self.unreached(tenant).await),
+            Err(fault) => Err(Error::from(fault).about(Some(TENANT.to_owned()))),
         }
     }
 
@@ -122,10 +95,9 @@ impl Gate {
     pub(super) async fn enter_later<'a>(
         &'a self,
         tenant: &'a Tenant,
-        fields: Fields,
     ) -> Result<Option<Inside<'a>>, Error> {
-        self.check_cloud(&tenant.cloud, fields)?;
-        match timeout(self.patience, self.enter(tenant, fields)).await {
+        self.check_cloud(&tenant.cloud)?;
+        match timeout(self.patience, self.enter(tenant)).await {
             Ok(Ok(inside)) => Ok(Some(inside)),
             Ok(Err(error)) if may_pass(&error) => Ok(None),
             Ok(Err(error)) => Err(error),
@@ -134,11 +106,10 @@ impl Gate {
     }
 
     /// A tenant that rows of ours name: it existed, so nothing is checked again.
-    pub(super) fn ours<'a>(&'a self, tenant: &'a Tenant, fields: Fields) -> Inside<'a> {
+    pub(super) fn ours<'a>(&'a self, tenant: &'a Tenant) -> Inside<'a> {
         Inside {
             cloud: self.cloud.as_ref(),
             tenant,
-            fields,
         }
     }
 
@@ -159,7 +130,7 @@ impl Gate {
     }
 
     /// What is said of a tenant that no credential reaches: who gave a name is told the id.
-    async fn unreached(&self, tenant: &Tenant, fields: Fields) -> Error {
+    async fn unreached(&self, tenant: &Tenant) -> Error {
         let tenants = self.cloud.tenants_list(&tenant.cloud).await;
         let named: Vec<TenantInfo> = tenants
             .unwrap_or_default()
@@ -169,10 +140,10 @@ impl Gate {
         if named.is_empty() {
             let message = format!(
                 "{}: no credential of cloud {} can be scoped to a project `{}`",
-                fields.tenant, tenant.cloud, tenant.project
+                TENANT, tenant.cloud, tenant.project
             );
             return Error::new(ErrorKind::Unreached, message)
-                .about(Some(fields.tenant.to_owned()))
+                .about(Some(TENANT.to_owned()))
                 .advise("list the tenants of the cloud and name one by its id, or give the user a role in it");
         }
         let ids: Vec<&str> = named
@@ -180,7 +151,7 @@ impl Gate {
             .map(|known| known.tenant.project.as_str())
             .collect();
         Error::field(
-            fields.tenant,
+            TENANT,
             format!(
                 "`{}` is a name; the id of that tenant is {}",
                 tenant.project,
@@ -257,7 +228,7 @@ impl Inside<'_> {
     }
 
     fn about_instance(&self, server: &ServerId, fault: Fault) -> Error {
-        let field = Some(self.fields.instance.to_owned());
+        let field = Some(INSTANCE.to_owned());
         if fault.kind != FaultKind::NotFound {
             return Error::from(fault);
         }
@@ -279,14 +250,13 @@ impl Service {
     /// Refuses a filter that names a place which does not exist: neither in the clouds, as far as they
     /// answer, nor in what we keep about those that are gone.
     pub async fn check_filter(&self, filter: &Filter) -> Result<(), Error> {
-        let fields = Fields::PLAIN;
         let mut known = Filter::default();
         let mut clouds = self.gate.cloud.cloud_names();
         if let Some(cloud) = &filter.cloud {
             known.cloud = Some(cloud.clone());
             clouds.retain(|name| name == cloud);
             if clouds.is_empty() && !self.is_kept(&known).await? {
-                return self.gate.check_cloud(cloud, fields);
+                return self.gate.check_cloud(cloud);
             }
         }
         if let Some(project) = &filter.project {
@@ -368,7 +338,6 @@ impl Service {
         project: &ProjectId,
         cloud: Option<&CloudName>,
     ) -> Result<(), Error> {
-        let fields = Fields::PLAIN;
         let tenants: Vec<Tenant> = clouds
             .iter()
             .map(|cloud| Tenant {
@@ -378,7 +347,7 @@ impl Service {
             .collect();
         let looks = tenants
             .iter()
-            .map(|tenant| async { self.gate.enter_later(tenant, fields).await.err() });
+            .map(|tenant| async { self.gate.enter_later(tenant).await.err() });
         let mut refusals = Vec::with_capacity(tenants.len());
         for refusal in join_all(looks).await {
             match refusal {
@@ -395,7 +364,7 @@ impl Service {
             (Some(index), _, _) => refusals.swap_remove(index),
             (None, 1, _) => refusals.swap_remove(0),
             (None, _, Some(cloud)) => Error::field(
-                fields.tenant,
+                TENANT,
                 format!(
                     "nothing is kept of a tenant `{project}`, and cloud {cloud} is not configured any more"
                 ),
@@ -406,7 +375,7 @@ impl Service {
                     "tenant: no credential of any cloud can be scoped to a project `{project}`"
                 ),
             )
-            .about(Some(fields.tenant.to_owned()))
+            .about(Some(TENANT.to_owned()))
             .advise("list the tenants of a cloud and name one by its id"),
         })
     }
@@ -418,7 +387,6 @@ impl Service {
         project: Option<&ProjectId>,
         server: &ServerId,
     ) -> Result<(), Error> {
-        let fields = Fields::PLAIN;
         let mut tenants = Vec::new();
         for cloud in clouds {
             match project {
@@ -426,7 +394,7 @@ impl Service {
                     cloud: cloud.clone(),
                     project: project.clone(),
                 }),
-                None => match timeout(self.gate.patience, self.gate.tenants(cloud, fields)).await {
+                None => match timeout(self.gate.patience, self.gate.tenants(cloud)).await {
                     Ok(Ok(found)) => tenants.extend(found.into_iter().map(|one| one.tenant)),
                     Ok(Err(_)) | Err(_) => return Ok(()),
                 },
@@ -435,7 +403,7 @@ impl Service {
         let looks: Vec<_> = tenants
             .iter()
             .map(|tenant| async move {
-                let inside = match self.gate.enter_later(tenant, fields).await {
+                let inside = match self.gate.enter_later(tenant).await {
                     Ok(Some(inside)) => inside,
                     Ok(None) => return false,
                     Err(error) => return is_about_a_place(&error),
@@ -452,7 +420,7 @@ impl Service {
                 return Ok(());
             }
         }
-        Err(Error::not_found("instance", server).about(Some(fields.instance.to_owned())))
+        Err(Error::not_found("instance", server).about(Some(INSTANCE.to_owned())))
     }
 }
 

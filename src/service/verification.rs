@@ -14,7 +14,7 @@ use std::{
 use futures::{StreamExt as _, stream};
 use tracing::{info, warn};
 
-use super::{Service, refused, scope::Fields};
+use super::{Service, refused};
 use crate::{
     domain::{
         error::Error,
@@ -22,7 +22,7 @@ use crate::{
         id::{PointId, PointKind, Tenant, VolumeBackupId},
         lifecycle::State,
         orphan::{Aim, Sweep},
-        page::{Filter, Query},
+        page::Filter,
         point::Point,
         sighting::{Thing, ThingKind},
         time::Timestamp,
@@ -214,35 +214,20 @@ impl Service {
             .collect();
         let mut points = Vec::new();
         for kind in PointKind::ALL {
-            let mut rest = Some(Query {
-                filter: Filter {
-                    kind: Some(kind),
-                    cloud: Some(tenant.cloud.clone()),
-                    project: Some(tenant.project.clone()),
-                    states: vec![State::Ok, State::Erred],
-                    ..Filter::default()
-                },
-                limit: self.limits.page_max,
-                ..Query::default()
-            });
-            while let Some(query) = rest.take() {
-                let page = self
-                    .store
-                    .points_list(query.clone())
-                    .await
-                    .map_err(refused)?;
-                let resting = |one: &Point| Resting {
-                    point: one.id,
-                    revision: one.head.revision,
-                    known: one.verification.clone(),
-                    parts: one.parts(seen.iter().copied()),
-                };
-                points.extend(page.items.iter().map(resting));
-                rest = page.next.map(|next| Query {
-                    after: Some(next),
-                    ..query
-                });
-            }
+            let filter = Filter {
+                kind: Some(kind),
+                cloud: Some(tenant.cloud.clone()),
+                project: Some(tenant.project.clone()),
+                states: vec![State::Ok, State::Erred],
+                ..Filter::default()
+            };
+            let resting = |one: &Point| Resting {
+                point: one.id,
+                revision: one.head.revision,
+                known: one.verification.clone(),
+                parts: one.parts(seen.iter().copied()),
+            };
+            points.extend(self.points_all(filter, resting).await?);
         }
         // What failed to be made holds nothing that could be seen.
         points.retain(|point| !point.parts.is_empty());
@@ -255,7 +240,7 @@ impl Service {
             return;
         }
         let begun = self.clock.now();
-        let listed = self.gate.ours(place, Fields::PLAIN).things(kind).await;
+        let listed = self.gate.ours(place).things(kind).await;
         let listed = listed.map(|things| Listed {
             begun,
             by_id: things
@@ -290,7 +275,7 @@ impl Service {
                 if known {
                     return (place, thing, Found::Gone);
                 }
-                let found = match self.gate.ours(&place, Fields::PLAIN).thing(&thing).await {
+                let found = match self.gate.ours(&place).thing(&thing).await {
                     Ok(Some(seen)) => Found::from(&seen),
                     Ok(None) => Found::Gone,
                     Err(fault) => {

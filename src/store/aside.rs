@@ -41,30 +41,50 @@ pub(super) fn counted() -> Vec<(&'static str, u64)> {
         .collect()
 }
 
-/// A row that can be told apart from the others of its kind.
-pub(super) trait Stored {
+/// A row of a resource, of which the rest is read where a part cannot be.
+pub(super) trait Stored: Sized {
+    /// What it is a row of.
+    type Resource;
+
     /// The kind, for people.
     fn kind(&self) -> &'static str;
 
-    /// What tells it apart.
+    /// What tells it apart from the others of its kind.
     fn key(&self) -> &str;
+
+    /// What can be read of it; the rest is among the gaps.
+    fn read(self, gaps: &mut Gaps) -> Self::Resource;
+
+    /// Makes the resource say that not all of it could be read.
+    fn say(resource: &mut Self::Resource, told: String, error: OperationError);
+
+    /// All of it, or the refusal.
+    fn whole(self) -> Result<Self::Resource, StoreError> {
+        let mut gaps = Gaps::default();
+        let read = self.read(&mut gaps);
+        gaps.refused().map(|()| read)
+    }
+
+    /// What can be read of it; where that is not all, it says so.
+    fn salvaged(self) -> Self::Resource {
+        let (mut gaps, kind, key) = (Gaps::default(), self.kind(), self.key().to_owned());
+        let mut read = self.read(&mut gaps);
+        if let Some((told, error)) = gaps.told(kind, &key) {
+            Self::say(&mut read, told, error);
+        }
+        read
+    }
 }
 
 /// Reads rows one by one, and sets aside what cannot be read.
-pub(super) fn readable<R, T>(rows: Vec<R>) -> Vec<T>
-where
-    R: Stored + TryInto<T, Error = StoreError>,
-{
+pub(super) fn readable<R: Stored>(rows: Vec<R>) -> Vec<R::Resource> {
     rows.into_iter().filter_map(readable_one).collect()
 }
 
 /// Reads one row, or sets it aside.
-pub(super) fn readable_one<R, T>(row: R) -> Option<T>
-where
-    R: Stored + TryInto<T, Error = StoreError>,
-{
+pub(super) fn readable_one<R: Stored>(row: R) -> Option<R::Resource> {
     let (kind, key) = (row.kind(), row.key().to_owned());
-    match row.try_into() {
+    match row.whole() {
         Ok(read) => Some(read),
         Err(problem) => {
             set_aside(kind, &key, &problem);

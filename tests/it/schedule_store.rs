@@ -7,11 +7,12 @@ use drbackup::{
     domain::{
         capture::Capture,
         error::{OperationError, UNREADABLE_TEXT},
+        head::Head,
         id::{CloudName, PointId, PointKind, ResourceId, RunId, ScheduleId, ServerId},
         keeping::Keeping,
         lifecycle::State,
         page::{Filter, Order, Query},
-        point::{Head, Point},
+        point::Point,
         schedule::{Keep, MissedRuns, Plan, Run, RunCause, RunOutcome, Schedule, Slot},
         time::Timestamp,
     },

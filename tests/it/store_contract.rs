@@ -22,6 +22,7 @@ use drbackup::{
         error::OperationError,
         event::Event,
         fault::{Fault, FaultKind, Service},
+        head::Head,
         id::{
             CloudName, EffectKey, InstanceId, Lane, OperationId, PointId, PointKind, ProjectId,
             ReplicaId, ResourceId, RestorationId, ServerId, Tenant, VolumeBackupId, VolumeId,
@@ -33,7 +34,7 @@ use drbackup::{
         operation::{Ask, Operation},
         orphan::{Aim, DeletionResult, Outcome, Sweep},
         page::{Cursor, Filter, Order, OrderField, OrderValue, Query},
-        point::{Content, Head, Point, PointDetail},
+        point::{Content, Point, PointDetail},
         progress::Progress,
         record::BackupRecord,
         restoration::{Restoration, RestorationDetail, RestoreOptions},
@@ -222,14 +223,11 @@ pub(crate) fn restoration(of: &Point) -> Restoration {
             key_name: Some("mine".to_owned()),
             ..RestoreOptions::default()
         },
-        state: State::CreationScheduled,
-        runtime_state: "scheduled".to_owned(),
-        progress: Progress::default(),
-        error: None,
+        head: Head {
+            runtime_state: "scheduled".to_owned(),
+            ..Head::scheduled(at(10))
+        },
         detail: RestorationDetail::default(),
-        created: at(10),
-        updated: at(10),
-        revision: 1,
     }
 }
 
@@ -243,14 +241,14 @@ pub(crate) fn restoring(of: &Restoration) -> Operation {
             missing: Vec::new(),
         },
         resource_state: State::CreationScheduled,
-        created: of.created,
+        created: of.head.created,
         deadline: at(3_600),
         deadline_fixed: false,
         per_gib: Duration::from_secs(60),
         cancelled: None,
         cancel_keeps_volumes: false,
         idle: Duration::ZERO,
-        attended: of.created,
+        attended: of.head.created,
     }
 }
 
@@ -613,7 +611,10 @@ async fn repeats_about_a_restoration_that_is_gone_answer_as_the_first_did(site: 
         .expect("recorded");
     let made = store.restoration_get(first.id).await.expect("there");
     let going = Restoration {
-        state: State::DeletionScheduled,
+        head: Head {
+            state: State::DeletionScheduled,
+            ..made.head
+        },
         ..made
     };
     let removal = restoring(&first);
@@ -847,8 +848,11 @@ async fn a_restoration_changes_only_at_its_revision(site: Site) {
         .expect("recorded");
 
     let going = Restoration {
-        state: State::DeletionScheduled,
-        updated: at(41),
+        head: Head {
+            state: State::DeletionScheduled,
+            updated: at(41),
+            ..restoration.head.clone()
+        },
         ..restoration.clone()
     };
     let about = ResourceId::Restoration(restoration.id);
@@ -860,14 +864,17 @@ async fn a_restoration_changes_only_at_its_revision(site: Site) {
         Err(StoreError::Outdated(about))
     );
     let current = Restoration {
-        revision: 2,
+        head: Head {
+            revision: 2,
+            ..going.head
+        },
         ..going
     };
     let changed = store
         .restoration_change(Some(key("r9", "x")), current.clone(), removal.clone())
         .await
         .expect("changed");
-    assert_eq!(new_of(changed).revision, 3);
+    assert_eq!(new_of(changed).head.revision, 3);
     let again = store
         .restoration_change(Some(key("r9", "x")), current, removal)
         .await
@@ -1362,8 +1369,11 @@ async fn restorations_page_in_every_order(site: Site) {
     for number in 0..7_i64 {
         let one = Restoration {
             instance_name: format!("shop-{}", number % 3),
-            created: at(number / 2),
-            updated: at(100 - number / 2),
+            head: Head {
+                created: at(number / 2),
+                updated: at(100 - number / 2),
+                ..restoration(&backup).head
+            },
             ..restoration(&backup)
         };
         store
@@ -1376,8 +1386,8 @@ async fn restorations_page_in_every_order(site: Site) {
     for (field, descending) in orders.into_iter().flat_map(|f| [(f, false), (f, true)]) {
         let mut expected = all.clone();
         expected.sort_by_key(|one| match field {
-            OrderField::Created => (one.created, String::new(), one.id),
-            OrderField::Updated => (one.updated, String::new(), one.id),
+            OrderField::Created => (one.head.created, String::new(), one.id),
+            OrderField::Updated => (one.head.updated, String::new(), one.id),
             OrderField::Name => (Timestamp(0), one.instance_name.clone(), one.id),
         });
         if descending {
@@ -1559,7 +1569,10 @@ async fn filters_narrow_restorations_too(site: Site) {
     let wanted = Restoration {
         tenant: tenant("third", "red"),
         instance_name: "wanted".to_owned(),
-        created: at(700),
+        head: Head {
+            created: at(700),
+            ..restoration(&first).head
+        },
         ..restoration(&first)
     };
     for one in [wanted.clone(), restoration(&second), restoration(&second)] {

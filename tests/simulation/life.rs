@@ -99,7 +99,7 @@ impl<'s> Life<'s> {
     async fn lend(&mut self, id: RestorationId) {
         let restoration = self.stage.service.restoration_get(id).await;
         let restoration = restoration.expect("it is there");
-        if restoration.state != State::Ok {
+        if restoration.head.state != State::Ok {
             return;
         }
         let Some(neighbour) = self.neighbour.take() else {
@@ -132,7 +132,7 @@ impl<'s> Life<'s> {
         admitted.expect("admitted");
         let left = self.stage.restoration_at_rest(id).await;
         judge::untouched(dr, &given, &neighbour, from);
-        let error = left.and_then(|left| left.error);
+        let error = left.and_then(|left| left.head.error);
         let error = error.expect("what a neighbour uses stays, and is told");
         if error.reason == "IN_USE" {
             for id in given.iter().chain([&neighbour]) {
@@ -342,16 +342,16 @@ impl<'s> Life<'s> {
             self.restorations += 1;
             self.stories.push(ResourceId::Restoration(admitted.id));
             let back = self.restoration(admitted.id).await;
-            if back.state == State::Ok {
+            if back.head.state == State::Ok {
                 self.same_bytes(&back, &self.stage.dr);
                 return admitted.id;
             }
-            self.failed("the restoration", back.error.as_ref());
+            self.failed("the restoration", back.head.error.as_ref());
             tokio::time::sleep(STRAGGLING).await;
             self.only_records_in_refuge(&back);
             self.delete_restoration(admitted.id).await;
             // The one thing that only a person can do.
-            let why = back.error.as_ref().map(|error| error.message.as_str());
+            let why = back.head.error.as_ref().map(|error| error.message.as_str());
             let is_lost = |why: &str| {
                 why.contains("cinder-backup is started anew") || why.contains("an admin may reset")
             };
@@ -385,7 +385,7 @@ impl<'s> Life<'s> {
     fn only_records_in_refuge(&self, why: &Restoration) {
         let mut held = self.stage.inventory(&self.stage.refuge);
         held.retain(|one| self.refuge.contains(one) || !one.starts_with("backups"));
-        judge::left_behind(&self.stage.dr, &held, &self.refuge, why.error.as_ref());
+        judge::left_behind(&self.stage.dr, &held, &self.refuge, why.head.error.as_ref());
     }
 
     async fn delete_restoration(&mut self, id: RestorationId) {
@@ -413,12 +413,12 @@ impl<'s> Life<'s> {
                     return;
                 }
                 Some(left) => {
-                    self.failed("the restoration's deletion", left.error.as_ref());
+                    self.failed("the restoration's deletion", left.head.error.as_ref());
                     for tenant in [&self.stage.home, &self.stage.refuge] {
                         judge::free_orphans(
                             self.stage.cloud(tenant),
                             &self.stage.inventory(tenant),
-                            left.error.as_ref(),
+                            left.head.error.as_ref(),
                         );
                     }
                 }
@@ -558,17 +558,17 @@ impl<'s> Life<'s> {
             };
             self.stories.push(ResourceId::Restoration(admitted.id));
             let back = self.restoration(admitted.id).await;
-            if back.state == State::Ok {
+            if back.head.state == State::Ok {
                 self.same_bytes(&back, &self.stage.source);
             } else {
-                self.failed("the restoration at home", back.error.as_ref());
+                self.failed("the restoration at home", back.head.error.as_ref());
                 tokio::time::sleep(STRAGGLING).await;
                 let held = self.new_at_home();
-                judge::left_behind(&self.stage.source, &held, &before, back.error.as_ref());
+                judge::left_behind(&self.stage.source, &held, &before, back.head.error.as_ref());
             }
             self.delete_restoration(admitted.id).await;
             assert_eq!(self.new_at_home(), before, "left behind");
-            if back.state == State::Ok {
+            if back.head.state == State::Ok {
                 return;
             }
         }

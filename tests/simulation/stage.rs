@@ -364,7 +364,7 @@ impl Stage {
         loop {
             changes.mark_unchanged();
             match self.service.restoration_get(id).await {
-                Ok(restoration) if restoration.state.is_busy() => next(&mut changes).await,
+                Ok(restoration) if restoration.head.state.is_busy() => next(&mut changes).await,
                 Ok(restoration) => return Some(restoration),
                 Err(error) => return absent(&error),
             }
@@ -403,7 +403,8 @@ impl Stage {
         let points = points.expect("the store answers").items.into_iter();
         let restorations = restorations.expect("the store answers").items.into_iter();
         let points = points.map(|one| (one.head.state, one.head.runtime_state, one.head.error));
-        let restorations = restorations.map(|one| (one.state, one.runtime_state, one.error));
+        let restorations =
+            restorations.map(|one| (one.head.state, one.head.runtime_state, one.head.error));
         let said = points.chain(restorations);
         let said = said.map(|(state, text, error)| format!("{state:?} {text} {error:?}"));
         said.collect::<Vec<_>>().join("\n")

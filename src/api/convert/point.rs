@@ -156,8 +156,8 @@ fn summary(restoration: &Restoration) -> pb::RestorationSummary {
         id: restoration.id.to_string(),
         instance_id: restoration.instance.to_string(),
         instance_name: restoration.instance_name.clone(),
-        state: progress::state(restoration.state).into(),
-        create_time: Some(time(restoration.created)),
+        state: progress::state(restoration.head.state).into(),
+        create_time: Some(time(restoration.head.created)),
         cloud: restoration.tenant.cloud.to_string(),
         tenant: restoration.tenant.project.to_string(),
     }
@@ -194,20 +194,25 @@ pub(in crate::api) fn create(
     fields.done().map(|()| ask)
 }
 
+/// The message of an update that holds the point.
+pub(in crate::api) fn message(kind: PointKind) -> &'static str {
+    match kind {
+        PointKind::Dr => "dr_backup",
+        PointKind::Regular => "backup",
+    }
+}
+
 /// What is asked for by `UpdateDRBackup` and `UpdateBackup`. Without a mask, what is given of what may
 /// change is changed.
 pub(in crate::api) fn update(
     kind: PointKind,
-    message: pb::UpdateDrBackupRequest,
+    asked: pb::UpdateDrBackupRequest,
     limits: &Limits,
 ) -> Result<UpdatePoint, Error> {
     let mut fields = Fields::new(limits);
-    let within = match kind {
-        PointKind::Dr => "dr_backup",
-        PointKind::Regular => "backup",
-    };
+    let within = message(kind);
     let field = |name: &str| format!("{within}.{name}");
-    let Some(wanted) = message.dr_backup else {
+    let Some(wanted) = asked.dr_backup else {
         return Err(Error::field(within, "is required"));
     };
     let given = [
@@ -217,18 +222,13 @@ pub(in crate::api) fn update(
         wanted.held,
     ];
     let given = CHANGEABLE.into_iter().zip(given);
-    let given: BTreeSet<&str> = match message.update_mask {
+    let given: BTreeSet<&str> = match asked.update_mask {
         Some(_) => BTreeSet::new(),
         None => given
             .filter_map(|(field, given)| given.then_some(field))
             .collect(),
     };
-    let named = named(
-        &mut fields,
-        message.update_mask.as_ref(),
-        &CHANGEABLE,
-        given,
-    );
+    let named = named(&mut fields, asked.update_mask.as_ref(), &CHANGEABLE, given);
     let changed = |field| named.contains(field);
     let (name, description) = (changed("name"), changed("description"));
     if name && wanted.name.trim().is_empty() {
@@ -248,7 +248,7 @@ pub(in crate::api) fn update(
             held: changed("held").then_some(wanted.held),
         },
         etag: wanted.etag,
-        request_id: fields.request_id(message.request_id),
+        request_id: fields.request_id(asked.request_id),
     };
     fields.done().map(|()| ask)
 }

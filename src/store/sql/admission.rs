@@ -301,7 +301,7 @@ impl StoredResource for Restoration {
     }
 
     fn revision(&mut self) -> &mut i64 {
-        &mut self.revision
+        &mut self.head.revision
     }
 
     fn insert<'c>(&'c self, conn: &'c mut Conn) -> BoxFuture<'c, Result<(), StoreError>> {

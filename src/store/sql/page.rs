@@ -1,7 +1,12 @@
 //! Pages that stay stable while rows come and go; it may not know what the rows are.
 
+use uuid::Uuid;
+
 use crate::{
-    domain::page::{Cursor, OrderValue, Page},
+    domain::{
+        page::{Cursor, Order, OrderField, OrderValue, Page},
+        time::Timestamp,
+    },
     port::store::StoreError,
     store::text::unreadable,
 };
@@ -39,14 +44,6 @@ macro_rules! narrowed {
         if let Some(project) = &$filter.project {
             $rows = $rows.filter($table::project.eq(project.as_str().to_owned()));
         }
-        match $filter.states.as_slice() {
-            [] => {}
-            [state] => $rows = $rows.filter($table::state.eq(state.name())),
-            several => {
-                let names: Vec<&str> = several.iter().map(|state| state.name()).collect();
-                $rows = $rows.filter($table::state.eq_any(names));
-            }
-        }
         if let Some(name) = &$filter.name {
             $rows = $rows.filter($table::$name.eq(name.clone()));
         }
@@ -62,6 +59,21 @@ macro_rules! narrowed {
     };
 }
 pub(super) use narrowed;
+
+/// Narrows a boxed query over a table that has states to those of a filter.
+macro_rules! in_states {
+    ($rows:ident, $filter:ident, $table:ident) => {
+        match $filter.states.as_slice() {
+            [] => {}
+            [state] => $rows = $rows.filter($table::state.eq(state.name())),
+            several => {
+                let names: Vec<&str> = several.iter().map(|state| state.name()).collect();
+                $rows = $rows.filter($table::state.eq_any(names));
+            }
+        }
+    };
+}
+pub(super) use in_states;
 
 /// Orders a boxed query over a table, behind a row of the same order.
 macro_rules! ordered {
@@ -81,6 +93,59 @@ macro_rules! ordered {
     }};
 }
 pub(super) use ordered;
+
+/// The first row of a query, where there is one.
+macro_rules! first {
+    ($conn:ident, $rows:expr) => {{
+        let row: Option<Row> = $rows
+            .select(Row::as_select())
+            .first($conn)
+            .await
+            .optional()?;
+        row
+    }};
+}
+pub(super) use first;
+
+/// What the first rows of a query hold, at most `limit`. What cannot be read must not take the places of
+/// what can.
+macro_rules! first_readable {
+    ($conn:ident, $limit:ident, $rows:expr) => {{
+        let (mut found, mut passed) = (Vec::new(), 0);
+        let most = usize::try_from($limit).unwrap_or(usize::MAX);
+        loop {
+            let rows: Vec<Row> = $rows
+                .limit($limit)
+                .offset(passed)
+                .select(Row::as_select())
+                .load($conn)
+                .await?;
+            let count = i64::try_from(rows.len()).unwrap_or($limit);
+            passed += count;
+            found.extend(readable(rows));
+            if count < $limit || found.len() >= most {
+                found.truncate(most);
+                break found;
+            }
+        }
+    }};
+}
+pub(super) use first_readable;
+
+/// Where the page ends that has this row as its last.
+pub(super) fn cursor(
+    order: Order,
+    (created, updated): (Timestamp, Timestamp),
+    name: &str,
+    id: Uuid,
+) -> Cursor {
+    let value = match order.field {
+        OrderField::Created => OrderValue::Time(created),
+        OrderField::Updated => OrderValue::Time(updated),
+        OrderField::Name => OrderValue::Text(name.to_owned()),
+    };
+    Cursor { value, id }
+}
 
 /// The cursor of an order by time, as columns hold it.
 pub(super) fn time_cursor(after: Option<Cursor>) -> Result<Option<(i64, String)>, StoreError> {

@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Conn, Engine, Handle, dialect,
-    page::{behind, cut, narrowed, ordered, text_cursor, time_cursor},
+    head::{self, ended, head_columns},
+    page::{
+        behind, cursor, cut, first, first_readable, in_states, narrowed, ordered, text_cursor,
+        time_cursor,
+    },
     prepared::Prepared,
 };
 use crate::{
@@ -14,11 +18,12 @@ use crate::{
         decision::{Detail, Ending},
         error::OperationError,
         event::Event,
+        head::Head,
         id::{PointId, PointKind, ResourceId, ScheduleId, ServerId},
         keeping::Keeping,
         lifecycle::State,
-        page::{Cursor, OrderField, OrderValue, Page, Query},
-        point::{Head, Point, PointDetail},
+        page::{OrderField, Page, Query},
+        point::{Point, PointDetail},
         time::Timestamp,
         verification::Verification,
     },
@@ -31,10 +36,12 @@ use crate::{
         schema::points,
         text::{
             from_json, from_json_option, from_word, json, json_option, kind_of_word, kind_word,
-            number, state, tenant, unreadable, uuid, word,
+            state, tenant, unreadable, uuid, word,
         },
     },
 };
+
+head_columns!(points);
 
 /// Also the form in which answers are kept, so a new column needs `#[serde(default)]`.
 #[derive(Queryable, Selectable, Insertable, Serialize, Deserialize)]
@@ -57,14 +64,10 @@ struct Row {
     kept_until: Option<i64>,
     #[serde(default)]
     held: i64,
-    state: String,
-    runtime_state: String,
-    progress: String,
-    error: Option<String>,
+    #[diesel(embed)]
+    #[serde(flatten)]
+    head: HeadRow,
     detail: String,
-    created: i64,
-    updated: i64,
-    revision: i64,
     #[serde(default)]
     verified: Option<i64>,
     #[serde(default)]
@@ -82,13 +85,8 @@ const GOOD: &str = "Available";
 #[derive(AsChangeset)]
 #[diesel(table_name = points)]
 struct Changeset {
-    state: String,
-    runtime_state: String,
-    progress: String,
-    error: Option<Option<String>>,
     instance_name: Option<String>,
     detail: Option<String>,
-    updated: i64,
     verified: Option<i64>,
     doubt: Option<Option<String>>,
 }
@@ -113,11 +111,7 @@ pub(super) async fn insert(conn: &mut Conn, point: &Point) -> Result<(), StoreEr
 
 /// One, where it is there.
 pub(super) async fn get(conn: &mut Conn, id: PointId) -> Result<Option<Point>, StoreError> {
-    let row: Option<Row> = row_of!(id)
-        .select(Row::as_select())
-        .first(conn)
-        .await
-        .optional()?;
+    let row = first!(conn, row_of!(id));
     Ok(row.map(Row::salvaged))
 }
 
@@ -152,28 +146,15 @@ pub(super) async fn expired(
     now: Timestamp,
     limit: i64,
 ) -> Result<Vec<Point>, StoreError> {
-    let (mut found, mut passed) = (Vec::new(), 0);
-    // What cannot be read must not take the places of what can.
-    loop {
-        let rows: Vec<Row> = points::table
+    let rows = || {
+        points::table
             .filter(points::kept_until.le(now.0))
             .filter(points::schedule.is_null())
             .filter(points::held.eq(0))
             .filter(points::state.eq_any([State::Ok.name(), State::Erred.name()]))
             .order((points::kept_until, points::id))
-            .limit(limit)
-            .offset(passed)
-            .select(Row::as_select())
-            .load(conn)
-            .await?;
-        let count = i64::try_from(rows.len()).unwrap_or(limit);
-        passed += count;
-        found.extend(readable::<Row, Point>(rows));
-        if count < limit || found.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
-            found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-            return Ok(found);
-        }
-    }
+    };
+    Ok(first_readable!(conn, limit, rows()))
 }
 
 /// The states and errors of several, by id; of a state that cannot be read there is none.
@@ -205,7 +186,7 @@ pub(super) async fn page(
         order,
         after,
         skip,
-        limit: _,
+        ..
     } = query;
     let mut rows = points::table
         .select(Row::as_select())
@@ -213,6 +194,7 @@ pub(super) async fn page(
         .offset(i64::try_from(skip).unwrap_or(i64::MAX))
         .into_boxed::<Engine>();
     narrowed!(rows, filter, points, name);
+    in_states!(rows, filter, points);
     if let Some(server) = filter.server {
         rows = rows.filter(points::server.eq(server.as_str().to_owned()));
     }
@@ -233,24 +215,16 @@ pub(super) async fn page(
     let rows = ordered!(rows, order, after, points, name);
     let rows: Vec<Row> = rows.load(conn).await?;
     let items = rows.into_iter().map(Row::salvaged).collect();
-    Ok(cut(items, limit as usize, |point| Cursor {
-        value: match order.field {
-            OrderField::Created => OrderValue::Time(point.head.created),
-            OrderField::Updated => OrderValue::Time(point.head.updated),
-            OrderField::Name => OrderValue::Text(point.name.clone()),
-        },
-        id: point.id.id,
+    Ok(cut(items, limit as usize, |point| {
+        let times = (point.head.created, point.head.updated);
+        cursor(order, times, &point.name, point.id.id)
     }))
 }
 
 /// Refuses one that cannot be read in full: what would be written over it is not all that it held.
 async fn check_readable(conn: &mut Conn, id: PointId) -> Result<(), StoreError> {
-    let row: Option<Row> = row_of!(id)
-        .select(Row::as_select())
-        .first(conn)
-        .await
-        .optional()?;
-    row.map(Point::try_from).transpose().map(drop)
+    let row = first!(conn, row_of!(id));
+    row.map(Row::whole).transpose().map(drop)
 }
 
 /// Writes what a caller changed, at the revision that the caller saw.
@@ -263,11 +237,7 @@ pub(super) async fn change(conn: &mut Conn, point: &Point) -> Result<Point, Stor
                 points::description.eq(&point.description),
                 points::kept_until.eq(point.keeping.until.map(|time| time.0)),
                 points::held.eq(i64::from(point.keeping.held)),
-                points::state.eq(point.head.state.name()),
-                points::runtime_state.eq(&point.head.runtime_state),
-                points::progress.eq(json(&point.head.progress)?),
-                points::error.eq(json_option(point.head.error.as_ref())?),
-                points::updated.eq(point.head.updated.0),
+                HeadChange::of(&point.head)?,
                 points::revision.eq(points::revision + 1),
             ))
             .returning(Row::as_returning())
@@ -275,7 +245,7 @@ pub(super) async fn change(conn: &mut Conn, point: &Point) -> Result<Point, Stor
             .await
             .optional()?;
     if let Some(row) = row {
-        return row.try_into();
+        return row.whole();
     }
     let about = ResourceId::Point(point.id);
     if exists(conn, point.id).await? {
@@ -292,36 +262,24 @@ pub(super) async fn set_aside(
     why: &str,
     now: Timestamp,
 ) -> Result<Option<Event>, StoreError> {
-    let row: Option<Row> = row_of!(id)
-        .select(Row::as_select())
-        .first(conn)
-        .await
-        .optional()?;
-    let Some(before) = row.and_then(readable_one::<Row, Point>) else {
+    let row = first!(conn, row_of!(id));
+    let Some(before) = row.and_then(readable_one) else {
         return Ok(None);
     };
-    if before.head.runtime_state == why {
+    let Some(head) = before.head.set_aside(why, now) else {
         return Ok(None);
-    }
-    let seen = before.head.revision;
-    let told = Point {
-        head: Head {
-            runtime_state: why.to_owned(),
-            updated: now,
-            revision: seen + 1,
-            ..before.head
-        },
-        ..before
     };
-    let written = diesel::update(row_of!(id).filter(points::revision.eq(seen)))
+    let row = row_of!(id);
+    let written = diesel::update(row.filter(points::revision.eq(before.head.revision)))
         .set((
             points::runtime_state.eq(why),
             points::updated.eq(now.0),
-            points::revision.eq(seen + 1),
+            points::revision.eq(head.revision),
         ))
         .execute(conn)
         .await?;
-    (written == 1).then(|| event_of(&told)).transpose()
+    let event = || head::event_of(ResourceId::Point(id), &head);
+    (written == 1).then(event).transpose()
 }
 
 /// Writes what a turn tells; answers the event of it.
@@ -334,39 +292,26 @@ pub(super) async fn tell(
     let detail = written_detail(id, news)?;
     let verification = news.report.verification.as_ref();
     let told = Changeset {
-        state: news.state.name().to_owned(),
-        runtime_state: news.report.runtime_state.clone(),
-        progress: json(&news.report.progress)?,
-        error: match ending {
-            Ending::Open => None,
-            Ending::Done => Some(None),
-            Ending::Erred(error) => Some(Some(json(error)?)),
-        },
         instance_name: detail
             .and_then(|detail| detail.manifest.as_ref())
             .map(|manifest| manifest.name.clone()),
         detail: json_option(detail)?,
-        updated: news.time.0,
         verified: verification.and_then(|told| told.time).map(|time| time.0),
         doubt: verification
             .map(|told| json_option(told.doubt.as_ref()))
             .transpose()?,
     };
     let told = diesel::update(row_of!(id))
-        .set((told, points::revision.eq(points::revision + 1)))
+        .set((
+            HeadChange::told(news, ending)?,
+            told,
+            points::revision.eq(points::revision + 1),
+        ))
         .returning((points::revision, points::error));
     let row: Option<(i64, Option<String>)> = Prepared(told).get_result(conn).await.optional()?;
     let about = ResourceId::Point(id);
     let (revision, error) = row.ok_or(StoreError::NotFound(about))?;
-    Ok(Event {
-        resource: about,
-        sequence: number("a revision", revision)?,
-        time: news.time,
-        state: news.state,
-        runtime_state: news.report.runtime_state.clone(),
-        progress: news.report.progress.clone(),
-        error: Gaps::default().or_default(from_json_option("the error of a point", error)),
-    })
+    head::event_told(about, news, revision, error)
 }
 
 /// Removes one, and its mirrors with it.
@@ -401,20 +346,12 @@ pub(super) fn answer(point: &Point) -> Result<String, StoreError> {
 pub(super) fn answered(kind: PointKind, text: &str) -> Result<Point, StoreError> {
     let mut row = from_json::<Row>("the answer to a request", text)?;
     kind_word(kind).clone_into(&mut row.kind);
-    row.try_into()
+    row.whole()
 }
 
 /// The event that tells of a row as it is.
 pub(super) fn event_of(point: &Point) -> Result<Event, StoreError> {
-    Ok(Event {
-        resource: ResourceId::Point(point.id),
-        sequence: number("a revision", point.head.revision)?,
-        time: point.head.updated,
-        state: point.head.state,
-        runtime_state: point.head.runtime_state.clone(),
-        progress: point.head.progress.clone(),
-        error: point.head.error.clone(),
-    })
+    head::event_of(ResourceId::Point(point.id), &point.head)
 }
 
 /// The detail that a turn writes of a point, where it does.
@@ -490,14 +427,8 @@ impl Row {
             schedule: point.keeping.schedule.map(|id| id.to_string()),
             kept_until: point.keeping.until.map(|time| time.0),
             held: point.keeping.held.into(),
-            state: point.head.state.name().to_owned(),
-            runtime_state: point.head.runtime_state.clone(),
-            progress: json(&point.head.progress)?,
-            error: json_option(point.head.error.as_ref())?,
+            head: HeadRow::of(&point.head)?,
             detail: json(&point.detail)?,
-            created: point.head.created.0,
-            updated: point.head.updated.0,
-            revision: point.head.revision,
             verified: point.verification.time.map(|time| time.0),
             doubt: json_option(point.verification.doubt.as_ref())?,
         })
@@ -505,6 +436,8 @@ impl Row {
 }
 
 impl Stored for Row {
+    type Resource = Point;
+
     fn kind(&self) -> &'static str {
         kind_of_word(&self.kind).map_or("point", PointKind::noun)
     }
@@ -512,20 +445,7 @@ impl Stored for Row {
     fn key(&self) -> &str {
         &self.id
     }
-}
 
-impl TryFrom<Row> for Point {
-    type Error = StoreError;
-
-    fn try_from(row: Row) -> Result<Self, StoreError> {
-        let mut gaps = Gaps::default();
-        let read = row.read(&mut gaps);
-        gaps.refused().map(|()| read)
-    }
-}
-
-impl Row {
-    /// What can be read of it.
     fn read(self, gaps: &mut Gaps) -> Point {
         let kind = gaps.fill(kind_of_word(&self.kind), PointKind::Dr);
         let detail = from_json("the detail of a point", &self.detail);
@@ -550,15 +470,7 @@ impl Row {
                 until: self.kept_until.map(Timestamp),
                 held: self.held != 0,
             },
-            head: Head {
-                state: gaps.fill(state(&self.state), State::Erred),
-                runtime_state: self.runtime_state,
-                progress: gaps.or_default(from_json("the progress of a point", &self.progress)),
-                error: gaps.or_default(from_json_option("the error of a point", self.error)),
-                created: Timestamp(self.created),
-                updated: Timestamp(self.updated),
-                revision: self.revision,
-            },
+            head: self.head.read("a point", gaps),
             detail: gaps.fill(detail, PointDetail::none(kind)),
             verification: Verification {
                 time: self.verified.map(Timestamp),
@@ -567,14 +479,8 @@ impl Row {
         }
     }
 
-    /// What can be read of it; where that is not all, it says so.
-    fn salvaged(self) -> Point {
-        let (mut gaps, kind, key) = (Gaps::default(), self.kind(), self.id.clone());
-        let mut read = self.read(&mut gaps);
-        if let Some((told, error)) = gaps.told(kind, &key) {
-            read.head.runtime_state = told;
-            read.head.error = Some(error);
-        }
-        read
+    fn say(point: &mut Point, told: String, error: OperationError) {
+        point.head.runtime_state = told;
+        point.head.error = Some(error);
     }
 }

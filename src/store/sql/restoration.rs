@@ -9,16 +9,19 @@ use uuid::Uuid;
 
 use super::{
     Conn, Engine, Handle, dialect,
-    page::{behind, cut, narrowed, ordered, text_cursor, time_cursor},
+    head::{self, ended, head_columns},
+    page::{behind, cursor, cut, first, in_states, narrowed, ordered, text_cursor, time_cursor},
     prepared::Prepared,
 };
 use crate::{
     domain::{
         decision::{Detail, Ending},
+        error::OperationError,
         event::Event,
+        head::Head,
         id::{InstanceId, PointId, PointKind, ResourceId, RestorationId},
         lifecycle::State,
-        page::{Cursor, OrderField, OrderValue, Page, Query},
+        page::{OrderField, Page, Query},
         restoration::{Restoration, RestorationDetail},
         time::Timestamp,
     },
@@ -26,11 +29,11 @@ use crate::{
     store::{
         aside::{Gaps, Stored, readable, readable_one},
         schema::restorations,
-        text::{
-            from_json, from_json_option, json, json_option, number, state, tenant, unreadable, uuid,
-        },
+        text::{from_json, from_json_option, json, json_option, state, tenant, unreadable, uuid},
     },
 };
+
+head_columns!(restorations);
 
 /// Also the form in which answers are kept, so a new column needs `#[serde(default)]`.
 #[derive(Queryable, Selectable, Insertable, Serialize, Deserialize)]
@@ -44,30 +47,10 @@ struct Row {
     instance: String,
     instance_name: String,
     wish: String,
-    state: String,
-    runtime_state: String,
-    progress: String,
-    error: Option<String>,
+    #[diesel(embed)]
+    #[serde(flatten)]
+    head: HeadRow,
     detail: String,
-    created: i64,
-    updated: i64,
-    revision: i64,
-}
-
-/// What a turn writes; what is `None` stays as it is.
-#[expect(
-    clippy::option_option,
-    reason = "diesel's way to tell what stays from what becomes nothing"
-)]
-#[derive(AsChangeset)]
-#[diesel(table_name = restorations)]
-struct Changeset {
-    state: String,
-    runtime_state: String,
-    progress: String,
-    error: Option<Option<String>>,
-    detail: Option<String>,
-    updated: i64,
 }
 
 /// Writes a new one.
@@ -84,12 +67,7 @@ pub(super) async fn get(
     conn: &mut Conn,
     id: RestorationId,
 ) -> Result<Option<Restoration>, StoreError> {
-    let row: Option<Row> = restorations::table
-        .find(id.to_string())
-        .select(Row::as_select())
-        .first(conn)
-        .await
-        .optional()?;
+    let row = first!(conn, restorations::table.find(id.to_string()));
     Ok(row.map(Row::salvaged))
 }
 
@@ -98,12 +76,10 @@ pub(super) async fn of_instance(
     conn: &mut Conn,
     instance: InstanceId,
 ) -> Result<Option<Restoration>, StoreError> {
-    let row: Option<Row> = restorations::table
-        .filter(restorations::instance.eq(instance.to_string()))
-        .select(Row::as_select())
-        .first(conn)
-        .await
-        .optional()?;
+    let row = first!(
+        conn,
+        restorations::table.filter(restorations::instance.eq(instance.to_string()))
+    );
     Ok(row.map(Row::salvaged))
 }
 
@@ -196,7 +172,7 @@ pub(super) async fn page(
         order,
         after,
         skip,
-        limit: _,
+        ..
     } = query;
     let mut rows = restorations::table
         .select(Row::as_select())
@@ -204,6 +180,7 @@ pub(super) async fn page(
         .offset(i64::try_from(skip).unwrap_or(i64::MAX))
         .into_boxed::<Engine>();
     narrowed!(rows, filter, restorations, instance_name);
+    in_states!(rows, filter, restorations);
     match filter.kind {
         None => {}
         Some(PointKind::Dr) => rows = rows.filter(restorations::dr_backup.is_not_null()),
@@ -218,25 +195,16 @@ pub(super) async fn page(
     let rows = ordered!(rows, order, after, restorations, instance_name);
     let rows: Vec<Row> = rows.load(conn).await?;
     let items = rows.into_iter().map(Row::salvaged).collect();
-    Ok(cut(items, limit as usize, |restoration| Cursor {
-        value: match order.field {
-            OrderField::Created => OrderValue::Time(restoration.created),
-            OrderField::Updated => OrderValue::Time(restoration.updated),
-            OrderField::Name => OrderValue::Text(restoration.instance_name.clone()),
-        },
-        id: restoration.id.0,
+    Ok(cut(items, limit as usize, |restoration| {
+        let times = (restoration.head.created, restoration.head.updated);
+        cursor(order, times, &restoration.instance_name, restoration.id.0)
     }))
 }
 
 /// Refuses one that cannot be read in full: what would be written over it is not all that it held.
 async fn check_readable(conn: &mut Conn, id: RestorationId) -> Result<(), StoreError> {
-    let row: Option<Row> = restorations::table
-        .find(id.to_string())
-        .select(Row::as_select())
-        .first(conn)
-        .await
-        .optional()?;
-    row.map(Restoration::try_from).transpose().map(drop)
+    let row = first!(conn, restorations::table.find(id.to_string()));
+    row.map(Row::whole).transpose().map(drop)
 }
 
 /// Writes what a caller changed, at the revision that the caller saw.
@@ -248,14 +216,10 @@ pub(super) async fn change(
     let row: Option<Row> = diesel::update(
         restorations::table
             .find(restoration.id.to_string())
-            .filter(restorations::revision.eq(restoration.revision)),
+            .filter(restorations::revision.eq(restoration.head.revision)),
     )
     .set((
-        restorations::state.eq(restoration.state.name()),
-        restorations::runtime_state.eq(&restoration.runtime_state),
-        restorations::progress.eq(json(&restoration.progress)?),
-        restorations::error.eq(json_option(restoration.error.as_ref())?),
-        restorations::updated.eq(restoration.updated.0),
+        HeadChange::of(&restoration.head)?,
         restorations::revision.eq(restorations::revision + 1),
     ))
     .returning(Row::as_returning())
@@ -263,7 +227,7 @@ pub(super) async fn change(
     .await
     .optional()?;
     if let Some(row) = row {
-        return row.try_into();
+        return row.whole();
     }
     let about = ResourceId::Restoration(restoration.id);
     match get(conn, restoration.id).await? {
@@ -280,37 +244,24 @@ pub(super) async fn set_aside(
     why: &str,
     now: Timestamp,
 ) -> Result<Option<Event>, StoreError> {
-    let row: Option<Row> = restorations::table
-        .find(id.to_string())
-        .select(Row::as_select())
-        .first(conn)
-        .await
-        .optional()?;
-    let Some(before) = row.and_then(readable_one::<Row, Restoration>) else {
+    let row = first!(conn, restorations::table.find(id.to_string()));
+    let Some(before) = row.and_then(readable_one) else {
         return Ok(None);
     };
-    if before.runtime_state == why {
+    let Some(head) = before.head.set_aside(why, now) else {
         return Ok(None);
-    }
-    let told = Restoration {
-        runtime_state: why.to_owned(),
-        updated: now,
-        revision: before.revision + 1,
-        ..before
     };
-    let written = diesel::update(
-        restorations::table
-            .find(id.to_string())
-            .filter(restorations::revision.eq(told.revision - 1)),
-    )
-    .set((
-        restorations::runtime_state.eq(why),
-        restorations::updated.eq(now.0),
-        restorations::revision.eq(told.revision),
-    ))
-    .execute(conn)
-    .await?;
-    (written == 1).then(|| event_of(&told)).transpose()
+    let row = restorations::table.find(id.to_string());
+    let written = diesel::update(row.filter(restorations::revision.eq(before.head.revision)))
+        .set((
+            restorations::runtime_state.eq(why),
+            restorations::updated.eq(now.0),
+            restorations::revision.eq(head.revision),
+        ))
+        .execute(conn)
+        .await?;
+    let event = || head::event_of(ResourceId::Restoration(id), &head);
+    (written == 1).then(event).transpose()
 }
 
 /// Revision, error, DR backup and regular backup of a row.
@@ -323,20 +274,13 @@ pub(super) async fn tell(
     news: &ResourceUpdate,
     ending: &Ending,
 ) -> Result<(Event, Option<PointId>), StoreError> {
-    let told = Changeset {
-        state: news.state.name().to_owned(),
-        runtime_state: news.report.runtime_state.clone(),
-        progress: json(&news.report.progress)?,
-        error: match ending {
-            Ending::Open => None,
-            Ending::Done => Some(None),
-            Ending::Erred(error) => Some(Some(json(error)?)),
-        },
-        detail: json_option(written_detail(news)?)?,
-        updated: news.time.0,
-    };
+    let detail = json_option(written_detail(news)?)?;
     let told = diesel::update(restorations::table.find(id.to_string()))
-        .set((told, restorations::revision.eq(restorations::revision + 1)))
+        .set((
+            HeadChange::told(news, ending)?,
+            detail.map(|detail| restorations::detail.eq(detail)),
+            restorations::revision.eq(restorations::revision + 1),
+        ))
         .returning((
             restorations::revision,
             restorations::error,
@@ -346,15 +290,7 @@ pub(super) async fn tell(
     let row: Option<Named> = Prepared(told).get_result(conn).await.optional()?;
     let about = ResourceId::Restoration(id);
     let (revision, error, dr_backup, backup) = row.ok_or(StoreError::NotFound(about))?;
-    let event = Event {
-        resource: about,
-        sequence: number("a revision", revision)?,
-        time: news.time,
-        state: news.state,
-        runtime_state: news.report.runtime_state.clone(),
-        progress: news.report.progress.clone(),
-        error: Gaps::default().or_default(from_json_option("the error of a restoration", error)),
-    };
+    let event = head::event_told(about, news, revision, error)?;
     let dr_backup = dr_backup.as_deref().map(uuid).transpose()?;
     let backup = backup.as_deref().map(uuid).transpose()?;
     let dr_backup = dr_backup.map(PointId::dr);
@@ -382,20 +318,12 @@ pub(super) fn answer(restoration: &Restoration) -> Result<String, StoreError> {
 
 /// Reads an answer that was kept.
 pub(super) fn answered(text: &str) -> Result<Restoration, StoreError> {
-    from_json::<Row>("the answer to a request", text)?.try_into()
+    from_json::<Row>("the answer to a request", text)?.whole()
 }
 
 /// The event that tells of a row as it is.
 pub(super) fn event_of(restoration: &Restoration) -> Result<Event, StoreError> {
-    Ok(Event {
-        resource: ResourceId::Restoration(restoration.id),
-        sequence: number("a revision", restoration.revision)?,
-        time: restoration.updated,
-        state: restoration.state,
-        runtime_state: restoration.runtime_state.clone(),
-        progress: restoration.progress.clone(),
-        error: restoration.error.clone(),
-    })
+    head::event_of(ResourceId::Restoration(restoration.id), &restoration.head)
 }
 
 /// The detail that a turn writes, where it does.
@@ -428,19 +356,15 @@ impl Row {
             instance: restoration.instance.to_string(),
             instance_name: restoration.instance_name.clone(),
             wish: json(&restoration.options)?,
-            state: restoration.state.name().to_owned(),
-            runtime_state: restoration.runtime_state.clone(),
-            progress: json(&restoration.progress)?,
-            error: json_option(restoration.error.as_ref())?,
+            head: HeadRow::of(&restoration.head)?,
             detail: json(&restoration.detail)?,
-            created: restoration.created.0,
-            updated: restoration.updated.0,
-            revision: restoration.revision,
         })
     }
 }
 
 impl Stored for Row {
+    type Resource = Restoration;
+
     fn kind(&self) -> &'static str {
         "restoration"
     }
@@ -448,20 +372,7 @@ impl Stored for Row {
     fn key(&self) -> &str {
         &self.id
     }
-}
 
-impl TryFrom<Row> for Restoration {
-    type Error = StoreError;
-
-    fn try_from(row: Row) -> Result<Self, StoreError> {
-        let mut gaps = Gaps::default();
-        let read = row.read(&mut gaps);
-        gaps.refused().map(|()| read)
-    }
-}
-
-impl Row {
-    /// What can be read of it.
     fn read(self, gaps: &mut Gaps) -> Restoration {
         let none = PointId::dr(Uuid::nil());
         let source = match (self.dr_backup, self.backup) {
@@ -479,25 +390,13 @@ impl Row {
             instance: InstanceId(gaps.or_default(uuid(&self.instance))),
             instance_name: self.instance_name,
             options: gaps.or_default(from_json("the wish of a restoration", &self.wish)),
-            state: gaps.fill(state(&self.state), State::Erred),
-            runtime_state: self.runtime_state,
-            progress: gaps.or_default(from_json("the progress of a restoration", &self.progress)),
-            error: gaps.or_default(from_json_option("the error of a restoration", self.error)),
+            head: self.head.read("a restoration", gaps),
             detail: gaps.or_default(from_json("the detail of a restoration", &self.detail)),
-            created: Timestamp(self.created),
-            updated: Timestamp(self.updated),
-            revision: self.revision,
         }
     }
 
-    /// What can be read of it; where that is not all, it says so.
-    fn salvaged(self) -> Restoration {
-        let (mut gaps, kind, key) = (Gaps::default(), self.kind(), self.id.clone());
-        let mut read = self.read(&mut gaps);
-        if let Some((told, error)) = gaps.told(kind, &key) {
-            read.runtime_state = told;
-            read.error = Some(error);
-        }
-        read
+    fn say(restoration: &mut Restoration, told: String, error: OperationError) {
+        restoration.head.runtime_state = told;
+        restoration.head.error = Some(error);
     }
 }

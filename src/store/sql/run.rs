@@ -7,11 +7,12 @@ use diesel_async::RunQueryDsl;
 
 use super::{
     Conn, Engine,
-    page::{behind, cut, time_cursor},
+    page::{behind, cut, first, time_cursor},
     point, schedule,
 };
 use crate::{
     domain::{
+        error::OperationError,
         id::{CloudName, PointId, RunId, ScheduleId},
         lifecycle::State,
         page::{Cursor, OrderValue, Page},
@@ -89,12 +90,7 @@ pub(super) async fn end(conn: &mut Conn, run: &Run) -> Result<(), StoreError> {
 
 /// One, where it is there.
 pub(super) async fn get(conn: &mut Conn, id: RunId) -> Result<Option<Run>, StoreError> {
-    let row: Option<Row> = runs::table
-        .find(id.to_string())
-        .select(Row::as_select())
-        .first(conn)
-        .await
-        .optional()?;
+    let row = first!(conn, runs::table.find(id.to_string()));
     Ok(row.map(Row::salvaged))
 }
 
@@ -165,7 +161,7 @@ pub(super) async fn rested(conn: &mut Conn, limit: u32) -> Result<Vec<(Run, Made
                 _,
             ))) => Made::Good,
         };
-        if let Some(run) = readable_one::<Row, Run>(row) {
+        if let Some(run) = readable_one(row) {
             rested.push((run, made));
         }
     }
@@ -183,6 +179,8 @@ pub(super) async fn rested(conn: &mut Conn, limit: u32) -> Result<Vec<(Run, Made
 }
 
 impl Stored for Row {
+    type Resource = Run;
+
     fn kind(&self) -> &'static str {
         "run"
     }
@@ -190,20 +188,7 @@ impl Stored for Row {
     fn key(&self) -> &str {
         &self.id
     }
-}
 
-impl TryFrom<Row> for Run {
-    type Error = StoreError;
-
-    fn try_from(row: Row) -> Result<Self, StoreError> {
-        let mut gaps = Gaps::default();
-        let read = row.read(&mut gaps);
-        gaps.refused().map(|()| read)
-    }
-}
-
-impl Row {
-    /// What can be read of it.
     fn read(self, gaps: &mut Gaps) -> Run {
         let outcome = RunOutcome::from_name(&self.outcome)
             .ok_or_else(|| unreadable("the outcome of a run", &self.outcome));
@@ -230,13 +215,8 @@ impl Row {
         }
     }
 
-    /// What can be read of it; where that is not all, its reason says so.
-    fn salvaged(self) -> Run {
-        let (mut gaps, kind, key) = (Gaps::default(), self.kind(), self.id.clone());
-        let mut read = self.read(&mut gaps);
-        if let Some((told, _)) = gaps.told(kind, &key) {
-            read.reason = told;
-        }
-        read
+    /// Its reason says so.
+    fn say(run: &mut Run, told: String, _error: OperationError) {
+        run.reason = told;
     }
 }

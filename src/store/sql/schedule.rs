@@ -8,15 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Conn, Engine, dialect,
-    page::{behind, cut, text_cursor, time_cursor},
+    page::{
+        behind, cursor, cut, first, first_readable, narrowed, ordered, text_cursor, time_cursor,
+    },
 };
 use crate::{
     domain::{
         capture::Capture,
+        error::OperationError,
         event::Event,
         id::{PointKind, ResourceId, ScheduleId, ServerId},
         lifecycle::State,
-        page::{Cursor, OrderField, OrderValue, Page, Query},
+        page::{OrderField, Page, Query},
         progress::Progress,
         schedule::{Keep, MissedRuns, Plan, Schedule},
         time::Timestamp,
@@ -61,12 +64,7 @@ pub(super) async fn insert(conn: &mut Conn, schedule: &Schedule) -> Result<(), S
 
 /// One, where it is there.
 pub(super) async fn get(conn: &mut Conn, id: ScheduleId) -> Result<Option<Schedule>, StoreError> {
-    let row: Option<Row> = schedules::table
-        .find(id.to_string())
-        .select(Row::as_select())
-        .first(conn)
-        .await
-        .optional()?;
+    let row = first!(conn, schedules::table.find(id.to_string()));
     Ok(row.map(Row::salvaged))
 }
 
@@ -80,19 +78,14 @@ pub(super) async fn readable_of(
         .select(Row::as_select())
         .load(conn)
         .await?;
-    let read = readable::<Row, Schedule>(rows).into_iter();
+    let read = readable(rows).into_iter();
     Ok(read.map(|schedule| schedule.id.to_string()).collect())
 }
 
 /// Refuses one that cannot be read in full: what would be written over it is not all that it held.
 async fn check_readable(conn: &mut Conn, id: ScheduleId) -> Result<(), StoreError> {
-    let row: Option<Row> = schedules::table
-        .find(id.to_string())
-        .select(Row::as_select())
-        .first(conn)
-        .await
-        .optional()?;
-    row.map(Schedule::try_from).transpose().map(drop)
+    let row = first!(conn, schedules::table.find(id.to_string()));
+    row.map(Row::whole).transpose().map(drop)
 }
 
 /// Writes everything of one at the revision that was read; answers it with the next revision.
@@ -134,25 +127,12 @@ pub(super) async fn due(
     now: Timestamp,
     limit: i64,
 ) -> Result<Vec<Schedule>, StoreError> {
-    let (mut found, mut passed) = (Vec::new(), 0);
-    // What cannot be read stays due, and must not take the places of what can.
-    loop {
-        let rows: Vec<Row> = schedules::table
+    let rows = || {
+        schedules::table
             .filter(schedules::begins.le(now.0))
             .order((schedules::begins, schedules::id))
-            .limit(limit)
-            .offset(passed)
-            .select(Row::as_select())
-            .load(conn)
-            .await?;
-        let count = i64::try_from(rows.len()).unwrap_or(limit);
-        passed += count;
-        found.extend(readable::<Row, Schedule>(rows));
-        if count < limit || found.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
-            found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-            return Ok(found);
-        }
-    }
+    };
+    Ok(first_readable!(conn, limit, rows()))
 }
 
 /// When the next run after `now` begins.
@@ -178,61 +158,26 @@ pub(super) async fn page(
         order,
         after,
         skip,
-        limit: _,
+        ..
     } = query;
     let mut rows = schedules::table
         .select(Row::as_select())
         .limit(i64::from(limit) + 1)
         .offset(i64::try_from(skip).unwrap_or(i64::MAX))
         .into_boxed::<Engine>();
-    if let Some(cloud) = filter.cloud {
-        rows = rows.filter(schedules::cloud.eq(cloud.as_str().to_owned()));
-    }
-    if let Some(project) = filter.project {
-        rows = rows.filter(schedules::project.eq(project.as_str().to_owned()));
-    }
+    narrowed!(rows, filter, schedules, name);
     if let Some(server) = filter.server {
         rows = rows.filter(schedules::server.eq(server.as_str().to_owned()));
     }
     if let Some(active) = filter.active {
         rows = rows.filter(schedules::active.eq(i64::from(active)));
     }
-    if let Some(name) = filter.name {
-        rows = rows.filter(schedules::name.eq(name));
-    }
-    if let Some(part) = filter.name_part {
-        rows = rows.filter(dialect::place_in(schedules::name, part).gt(0));
-    }
-    if let Some(from) = filter.created_from {
-        rows = rows.filter(schedules::created.ge(from.0));
-    }
-    if let Some(before) = filter.created_before {
-        rows = rows.filter(schedules::created.lt(before.0));
-    }
-    let descending = order.descending;
-    let rows = match order.field {
-        OrderField::Created => {
-            let after = time_cursor(after)?;
-            behind!(rows, schedules::created, schedules::id, descending, after)
-        }
-        OrderField::Updated => {
-            let after = time_cursor(after)?;
-            behind!(rows, schedules::updated, schedules::id, descending, after)
-        }
-        OrderField::Name => {
-            let after = text_cursor(after)?;
-            behind!(rows, schedules::name, schedules::id, descending, after)
-        }
-    };
+    let rows = ordered!(rows, order, after, schedules, name);
     let rows: Vec<Row> = rows.load(conn).await?;
     let items = rows.into_iter().map(Row::salvaged).collect();
-    Ok(cut(items, limit as usize, |schedule| Cursor {
-        value: match order.field {
-            OrderField::Created => OrderValue::Time(schedule.created),
-            OrderField::Updated => OrderValue::Time(schedule.updated),
-            OrderField::Name => OrderValue::Text(schedule.plan.name.clone()),
-        },
-        id: schedule.id.0,
+    Ok(cut(items, limit as usize, |schedule| {
+        let times = (schedule.created, schedule.updated);
+        cursor(order, times, &schedule.plan.name, schedule.id.0)
     }))
 }
 
@@ -243,7 +188,7 @@ pub(super) fn answer(schedule: &Schedule) -> Result<String, StoreError> {
 
 /// Reads an answer that was kept.
 pub(super) fn answered(text: &str) -> Result<Schedule, StoreError> {
-    from_json::<Row>("the answer to a request", text)?.try_into()
+    from_json::<Row>("the answer to a request", text)?.whole()
 }
 
 /// The event that tells of one as it is.
@@ -295,6 +240,8 @@ impl Row {
 }
 
 impl Stored for Row {
+    type Resource = Schedule;
+
     fn kind(&self) -> &'static str {
         "schedule"
     }
@@ -302,20 +249,8 @@ impl Stored for Row {
     fn key(&self) -> &str {
         &self.id
     }
-}
 
-impl TryFrom<Row> for Schedule {
-    type Error = StoreError;
-
-    fn try_from(row: Row) -> Result<Self, StoreError> {
-        let mut gaps = Gaps::default();
-        let read = row.read(&mut gaps);
-        gaps.refused().map(|()| read)
-    }
-}
-
-impl Row {
-    /// What can be read of it. In place of a plan there is one that names no time and keeps nothing, so
+    /// In place of a plan there is one that names no time and keeps nothing, so
     /// that nobody can work by it.
     fn read(self, gaps: &mut Gaps) -> Schedule {
         let none = Plan {
@@ -348,14 +283,8 @@ impl Row {
         }
     }
 
-    /// What can be read of it; where that is not all, it says so.
-    fn salvaged(self) -> Schedule {
-        let (mut gaps, kind, key) = (Gaps::default(), self.kind(), self.id.clone());
-        let mut read = self.read(&mut gaps);
-        if let Some((told, error)) = gaps.told(kind, &key) {
-            read.runtime_state = told;
-            read.error = Some(error);
-        }
-        read
+    fn say(schedule: &mut Schedule, told: String, error: OperationError) {
+        schedule.runtime_state = told;
+        schedule.error = Some(error);
     }
 }

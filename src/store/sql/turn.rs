@@ -143,7 +143,7 @@ async fn resources_of(
     if !restorations.is_empty() {
         for one in restoration::of_ids(conn, &restorations).await? {
             let detail = Detail::Restoration(Box::new(one.detail));
-            found.insert(ResourceId::Restoration(one.id), (one.state, detail));
+            found.insert(ResourceId::Restoration(one.id), (one.head.state, detail));
         }
     }
     Ok(found)

@@ -240,7 +240,10 @@ async fn a_restoration_that_cannot_be_read_says_so_and_holds_up_no_list(site: Si
             "UPDATE restorations SET {column} = '{value}' WHERE id = '{id}'"
         ));
         let told = store.restoration_get(id).await.expect("there");
-        assert!(told.runtime_state.starts_with(UNREADABLE_TEXT), "{column}");
+        assert!(
+            told.head.runtime_state.starts_with(UNREADABLE_TEXT),
+            "{column}"
+        );
         let all = store.restorations_of(of.id, 9).await;
         let all = all.expect("listed");
         assert!(all.contains(&told) && all.contains(&good), "{column}");
