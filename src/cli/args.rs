@@ -3,7 +3,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{Context, config::Settings, failure::Failure, resolve};
+use super::{Context, config::ClientSettings, failure::Failure, resolve};
 use crate::api::pb;
 
 /// How long a point is kept.
@@ -116,7 +116,7 @@ impl Within {
         instance: Option<String>,
         context: &Context<'_>,
     ) -> Result<Vec<String>, Failure> {
-        let Settings { cloud, tenant, .. } = &context.settings;
+        let ClientSettings { cloud, tenant, .. } = &context.settings;
         // The tenant of the settings is one of their cloud.
         let usual = tenant.as_ref().filter(|_| self.cloud.is_none());
         let tenant = self.tenant.as_ref().or(usual);

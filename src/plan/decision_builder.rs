@@ -11,7 +11,7 @@ mod stuck;
 use std::{collections::BTreeSet, time::Duration};
 
 use self::held::stays;
-use super::{Limits, is_gone};
+use super::{PatienceSettings, is_gone};
 use crate::domain::{
     decision::{Decision, DesiredEffect, Detail, Ending},
     effect::{Disposal, Effect, EffectKind, EffectState, Request},
@@ -46,7 +46,7 @@ pub(super) type Step<T> = Result<T, Stop>;
 
 /// The decision while it is being made.
 pub(super) struct DecisionBuilder<'a> {
-    limits: &'a Limits,
+    limits: &'a PatienceSettings,
     operation: &'a Operation,
     ledger: &'a Ledger,
     now: Timestamp,
@@ -64,7 +64,7 @@ pub(super) struct DecisionBuilder<'a> {
 
 impl<'a> DecisionBuilder<'a> {
     pub(super) fn new(
-        limits: &'a Limits,
+        limits: &'a PatienceSettings,
         operation: &'a Operation,
         ledger: &'a Ledger,
         now: Timestamp,
@@ -140,7 +140,7 @@ impl<'a> DecisionBuilder<'a> {
     }
 
     /// How patient it has to be.
-    pub(super) fn limits(&self) -> &'a Limits {
+    pub(super) fn limits(&self) -> &'a PatienceSettings {
         self.limits
     }
 

@@ -47,7 +47,7 @@ mod trunks;
 
 use self::kept::was_wish_refused;
 use super::{
-    Limits, compare,
+    PatienceSettings, compare,
     decision_builder::{DecisionBuilder, Step, Stop},
     layout::{self, GroupLayout, Kept, KeyLayout, Layout, PortLayout},
     server,
@@ -167,7 +167,7 @@ const COMPARISON: &str = "comparison with the original";
 
 /// What is optional; a port with wishes that may fall; a server and what is restored into a volume, where
 /// another one is the way around.
-pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
+pub(super) fn forgives(limits: &PatienceSettings, effect: &Effect) -> bool {
     is_optional(&effect.request)
         || was_wish_refused(effect)
         || server::forgives(effect)

@@ -58,13 +58,13 @@ impl Service {
         if ask.ids.is_empty() {
             check.bad("ids", "is required");
         }
-        if ask.ids.len() > self.limits.orphans_at_once {
+        if ask.ids.len() > self.settings.orphans.deleted_at_once {
             check.bad(
                 "ids",
                 format!(
                     "has {} ids, at most {} are possible",
                     ask.ids.len(),
-                    self.limits.orphans_at_once
+                    self.settings.orphans.deleted_at_once
                 ),
             );
         }
@@ -185,7 +185,7 @@ impl Service {
     /// One list of each kind, and then what is known: whatever came to an end between the two is
     /// known as what it became, or gone.
     async fn orphans_look(&self, tenant: &Tenant, inside: &Inside<'_>) -> Result<Look, Error> {
-        let young = self.clock.now().before(self.limits.orphan_grace);
+        let young = self.clock.now().before(self.settings.orphans.grace);
         let lists = KINDS.map(|kind| inside.things(kind));
         let seen = try_join_all(lists).await?.concat();
         let marked: Vec<(&Sighting, OperationId)> = seen

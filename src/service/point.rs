@@ -116,7 +116,7 @@ impl Service {
         check.at_most(
             "request_id",
             &ask.request_id,
-            self.limits.request_id_characters,
+            self.limits().request_id_characters,
         );
         check.done()?;
         let key = content::create_point(&ask);
@@ -269,7 +269,7 @@ impl Service {
         check.at_most(
             "request_id",
             &ask.request_id,
-            self.limits.request_id_characters,
+            self.limits().request_id_characters,
         );
         check.done()?;
         let key = content::update_point(&ask);
@@ -433,7 +433,7 @@ impl Service {
         let Some(inside) = self.gate.enter_later(tenant, fields).await? else {
             return Ok(String::new());
         };
-        let name = match timeout(self.limits.peek, inside.peek(server)).await {
+        let name = match timeout(self.limits().peek, inside.peek(server)).await {
             Ok(Ok(instance)) if instance.root_is_volume || capture.is_some() => instance.name,
             Ok(Ok(instance)) => return Err(root_not_volume(&instance.name)),
             Ok(Err(error)) if may_pass(&error) => return Ok(String::new()),
@@ -441,7 +441,7 @@ impl Service {
             Err(_) => return Ok(String::new()),
         };
         if minimum.is_some() {
-            match timeout(self.limits.peek, inside.instance(server)).await {
+            match timeout(self.limits().peek, inside.instance(server)).await {
                 Ok(Ok(manifest)) => consistency::check(minimum, &manifest, capture)?,
                 Ok(Err(error)) if may_pass(&error) => {}
                 Ok(Err(error)) => return Err(error),
@@ -453,7 +453,7 @@ impl Service {
 
     /// The restorations of a point, newest first.
     pub async fn restorations_of(&self, source: PointId) -> Result<Vec<Restoration>, Error> {
-        let limit = self.limits.listed_restorations;
+        let limit = self.limits().listed_restorations;
         self.store
             .restorations_of(source, limit)
             .await

@@ -165,7 +165,7 @@ impl Service {
                 server: Some(server.clone()),
                 ..Filter::default()
             },
-            limit: self.limits.page_max,
+            limit: self.limits().page_max,
             ..Query::default()
         });
         while let Some(query) = rest.take() {

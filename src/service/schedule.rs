@@ -119,7 +119,7 @@ impl Service {
     /// Every bad field of a plan at once; the calendar of a good one.
     fn check_plan(&self, plan: &Plan) -> Result<Calendar, Error> {
         let mut check = Check::default();
-        let limits = &self.limits;
+        let limits = self.limits();
         check.at_most("schedule.name", &plan.name, limits.name_characters);
         check.at_most(
             "schedule.description",

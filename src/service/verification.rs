@@ -222,7 +222,7 @@ impl Service {
                     states: vec![State::Ok, State::Erred],
                     ..Filter::default()
                 },
-                limit: self.limits.page_max,
+                limit: self.limits().page_max,
                 ..Query::default()
             });
             while let Some(query) = rest.take() {
