@@ -13,6 +13,8 @@
 //!               port  ◄──────── store · openstack     adapters point inward (sim stands apart)
 //!                │
 //!              domain ◄──── import_waldur    words and rules; the rows of Waldur, read into them
+//!                │
+//!               span                     how settings write a length of time; cli knows it too
 //! ```
 
 pub mod api;
@@ -27,5 +29,6 @@ pub mod port;
 pub mod rest;
 pub mod service;
 pub mod sim;
+pub mod span;
 pub mod store;
 pub mod worker;

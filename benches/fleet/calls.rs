@@ -15,8 +15,8 @@ use std::{
 use anyhow::Context as _;
 use drbackup::{
     api::pb::{self, dr_backup_service_client::DrBackupServiceClient},
-    engine::Settings,
-    openstack::limits::Limits,
+    engine::EngineSettings,
+    openstack::settings::OpenStackSettings,
     sim::{Cloud, Config, Instance, InstanceSpec, Kind, LoggedRequest, Memory, Quotas, Times},
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -133,7 +133,7 @@ fn critical_path(times: &Times, backups: usize) -> Duration {
 
 /// The pause between two looks at what has been under way for so long.
 fn observation_interval(waited: Duration) -> Duration {
-    let settings = Settings::default();
+    let settings = EngineSettings::default();
     (waited / settings.observe_share).clamp(settings.observe_min, settings.observe_max)
 }
 
@@ -183,7 +183,7 @@ pub(crate) async fn measure(
                 .ours(format!("{} over", span(over)))
                 .beside(format!(
                     "the usual {}: {} over",
-                    Limits::default().requests_per_cloud,
+                    OpenStackSettings::default().requests_per_cloud,
                     span(
                         ours.wall
                             .saturating_sub(critical_path(&Times::realistic(), *count))

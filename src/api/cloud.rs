@@ -19,7 +19,7 @@ use crate::{
         inventory::Flavor,
         manifest::Manifest,
     },
-    service::{Limits, Service},
+    service::{Service, settings::RequestSettings},
 };
 
 /// The service of clouds.
@@ -265,7 +265,7 @@ pub(super) struct Cut {
 impl Cut {
     pub(super) fn new(
         fields: &mut Fields<'_>,
-        limits: &Limits,
+        limits: &RequestSettings,
         parts: &[&str],
         Asked(filter, page_token, page_size): Asked<'_>,
         known: &[&str],

@@ -9,7 +9,7 @@ use crate::{
         error::Error,
         page::{Filter, Query},
     },
-    service::Limits,
+    service::settings::RequestSettings,
 };
 
 /// Rows of a page in which each row has everything: what clients take in one message.
@@ -25,7 +25,7 @@ pub(super) fn is_full(view: i32) -> Result<bool, String> {
 }
 
 /// Rows of a page at most.
-pub(super) fn most_rows(limits: &Limits, full: bool) -> u32 {
+pub(super) fn most_rows(limits: &RequestSettings, full: bool) -> u32 {
     if full {
         limits.page_max.min(FULL_PAGE)
     } else {
@@ -52,7 +52,7 @@ impl List<'_> {
     pub(super) fn query(
         &self,
         mut fields: Fields<'_>,
-        limits: &Limits,
+        limits: &RequestSettings,
         most: u32,
         filter: impl Fn(&str) -> Result<Filter, String>,
     ) -> Result<(page::Question, Query), Error> {
@@ -71,7 +71,7 @@ impl List<'_> {
 }
 
 /// The id of ours in a request that has nothing else to check.
-pub(super) fn our_id(limits: &Limits, given: &str) -> Result<Uuid, Error> {
+pub(super) fn our_id(limits: &RequestSettings, given: &str) -> Result<Uuid, Error> {
     let mut fields = Fields::new(limits);
     let id = fields.id("id", given);
     fields.done().map(|()| id)
@@ -79,7 +79,7 @@ pub(super) fn our_id(limits: &Limits, given: &str) -> Result<Uuid, Error> {
 
 /// What is to be watched, and where its stream is to begin.
 pub(super) fn watched(
-    limits: &Limits,
+    limits: &RequestSettings,
     id: &str,
     from_sequence: i64,
 ) -> Result<(Uuid, u64), Status> {

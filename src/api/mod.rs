@@ -16,5 +16,6 @@ mod point_summary;
 mod restoration;
 mod schedule;
 pub mod server;
+pub mod settings;
 pub mod status;
 mod watch;

@@ -106,7 +106,7 @@ impl Schedules {
         let id = ScheduleId(fields.id("id", &message.id));
         let runs = fields.take(
             "run_count",
-            page::size(message.run_count, PREVIEWED, limits.previewed_runs),
+            page::size(message.run_count, PREVIEWED, self.service.previewed_runs()),
         );
         fields.done()?;
         let preview = self.service.schedule_preview(id, runs).await?;

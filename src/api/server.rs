@@ -24,6 +24,7 @@ use super::{
     point::Points,
     restoration::Restorations,
     schedule::Schedules,
+    settings::ApiSettings,
     watch::Watches,
 };
 use crate::service::Service;
@@ -31,24 +32,6 @@ use crate::service::Service;
 /// The name under which health says `SERVING` as long as the process runs, whatever its database
 /// does and also while it takes its leave: for whoever restarts what does not answer.
 pub const LIVENESS: &str = "liveness";
-
-/// What the door allows; each limit has its name in the configuration.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Streams that may be open at once, over all callers.
-    pub streams: usize,
-    /// Answers of each kind that are kept for whoever asks again before anything was written.
-    pub answers: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            streams: 10_000,
-            answers: 256,
-        }
-    }
-}
 
 /// The door, ready to be served.
 pub struct Door {
@@ -64,7 +47,7 @@ pub struct Door {
 /// Answers an error only when the descriptors that were built in cannot be read.
 pub async fn door(
     service: Service,
-    limits: Limits,
+    settings: &ApiSettings,
     stop: CancellationToken,
 ) -> Result<Door, tonic_reflection::server::Error> {
     let reflection = || {
@@ -93,11 +76,11 @@ pub async fn door(
         .set_service_status(LIVENESS, ServingStatus::Serving)
         .await;
 
-    let watches = Watches::new(Arc::new(service.clone()), limits.streams, stop);
-    let dr_backups = Points::new(service.clone(), watches.clone(), limits.answers);
+    let watches = Watches::new(Arc::new(service.clone()), settings.streams, stop);
+    let dr_backups = Points::new(service.clone(), watches.clone(), settings.answers);
     let schedules = Schedules::new(service.clone(), watches.clone());
-    let backups = Points::new(service.clone(), watches.clone(), limits.answers);
-    let restorations = Restorations::new(service.clone(), watches, limits.answers);
+    let backups = Points::new(service.clone(), watches.clone(), settings.answers);
+    let restorations = Restorations::new(service.clone(), watches, settings.answers);
     let mut routes = Routes::builder();
     routes
         .add_service(DrBackupServiceServer::new(dr_backups))

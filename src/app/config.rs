@@ -9,6 +9,7 @@ use std::{
     env, fs, io,
     net::{AddrParseError, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use clap::Args;
@@ -18,21 +19,25 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::parts::{
-    Api, Engine, History, Log, LogFormat, Orphans, Patience, Requests, Rest, Retention, Schedules,
-    Store, Tls, Verification,
-};
+pub(super) use self::parts::{LogFormat, LogSettings, TlsSettings};
 use crate::{
-    cli::{
-        config::{Span, VARIABLES as CLIENT_VARIABLES},
-        failure::Failure,
-    },
+    api::settings::ApiSettings,
+    cli::{config::VARIABLES as CLIENT_VARIABLES, failure::Failure},
     domain::schedule::ScheduleSettings,
+    engine::EngineSettings,
     openstack::{
         config::{CloudMapping, Environment},
-        limits::Limits,
+        settings::OpenStackSettings,
     },
-    service,
+    plan::PatienceSettings,
+    rest::settings::RestSettings,
+    service::settings::{OrphanSettings, RequestSettings, ServiceSettings},
+    span::Span,
+    store::StoreSettings,
+    worker::{
+        history_pruner::HistorySettings, retention::RetentionSettings,
+        verifier::VerificationSettings,
+    },
 };
 
 /// What every variable of ours begins with.
@@ -105,31 +110,48 @@ impl Flags {
     }
 }
 
-/// The configuration in force. Each key is described in `manual`.
+/// The configuration in force: the comment of each key is its line in `docs/configuration.md`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Config {
+    /// Address and port of the API. Port 0 takes any free one, which the log tells.
     pub(super) listen: SocketAddr,
+    /// Must be true for an address that is not loopback unless `tls.client_ca` is set: the API has no
+    /// logins yet, so everybody who reaches it may do everything.
     pub(super) insecure_open: bool,
+    /// Where everything is kept: `sqlite:PATH` for one process, or `postgres://USER@HOST/DATABASE`
+    /// for any number of replicas; `HOST,HOST` with `?target_session_attrs=read-write` at the end
+    /// follows the primary when a standby takes over. Empty means `drbackup.db` in
+    /// `$STATE_DIRECTORY`, else in `$XDG_DATA_HOME/drbackup`, else in `~/.local/share/drbackup`.
     pub(super) database: String,
+    /// The `clouds.yaml` to use. Empty means where OpenStack clients look: `OS_CLIENT_CONFIG_FILE`,
+    /// the working directory, `~/.config/openstack`, `/etc/openstack`.
     pub(super) clouds_file: Option<PathBuf>,
+    /// The clouds, each with `name`, `entries` (those of `clouds.yaml` that act for tenants) and
+    /// `admin` (the one with the admin role, if any). Empty makes every entry a cloud of its own
+    /// name.
     pub(super) clouds: Vec<CloudMapping>,
-    pub(super) stop_notice: Span,
-    pub(super) stop_patience: Span,
-    pub(super) log: Log,
-    pub(super) tls: Tls,
-    pub(super) api: Api,
-    pub(super) rest: Rest,
-    pub(super) requests: Requests,
-    pub(super) store: Store,
-    pub(super) history: History,
-    pub(super) orphans: Orphans,
-    pub(super) verification: Verification,
-    pub(super) schedules: Schedules,
-    pub(super) retention: Retention,
-    pub(super) patience: Patience,
-    pub(super) engine: Engine,
-    pub(super) openstack: Limits,
+    /// How long the door stays open after health has said `NOT_SERVING`, when the service is stopped.
+    #[serde(with = "Span")]
+    pub(super) stop_notice: Duration,
+    /// How long calls under way may take to end after that, and the work to be handed over.
+    #[serde(with = "Span")]
+    pub(super) stop_patience: Duration,
+    pub(super) log: LogSettings,
+    pub(super) tls: TlsSettings,
+    pub(super) api: ApiSettings,
+    pub(super) rest: RestSettings,
+    pub(super) requests: RequestSettings,
+    pub(super) store: StoreSettings,
+    pub(super) history: HistorySettings,
+    pub(super) orphans: OrphanSettings,
+    pub(super) verification: VerificationSettings,
+    pub(super) schedules: ScheduleSettings,
+    pub(super) retention: RetentionSettings,
+    pub(super) patience: PatienceSettings,
+    pub(super) engine: EngineSettings,
+    pub(super) openstack: OpenStackSettings,
 }
 
 impl Default for Config {
@@ -140,22 +162,22 @@ impl Default for Config {
             database: String::new(),
             clouds_file: None,
             clouds: Vec::new(),
-            stop_notice: Span(std::time::Duration::from_secs(1)),
-            stop_patience: Span(std::time::Duration::from_secs(10)),
-            log: Log::default(),
-            tls: Tls::default(),
-            api: Api::default(),
-            rest: Rest::default(),
-            requests: Requests::default(),
-            store: Store::default(),
-            history: History::default(),
-            orphans: Orphans::default(),
-            verification: Verification::default(),
-            schedules: Schedules::default(),
-            retention: Retention::default(),
-            patience: Patience::default(),
-            engine: Engine::default(),
-            openstack: Limits::default(),
+            stop_notice: Duration::from_secs(1),
+            stop_patience: Duration::from_secs(10),
+            log: LogSettings::default(),
+            tls: TlsSettings::default(),
+            api: ApiSettings::default(),
+            rest: RestSettings::default(),
+            requests: RequestSettings::default(),
+            store: StoreSettings::default(),
+            history: HistorySettings::default(),
+            orphans: OrphanSettings::default(),
+            verification: VerificationSettings::default(),
+            schedules: ScheduleSettings::default(),
+            retention: RetentionSettings::default(),
+            patience: PatienceSettings::default(),
+            engine: EngineSettings::default(),
+            openstack: OpenStackSettings::default(),
         }
     }
 }
@@ -210,7 +232,7 @@ impl Flags {
         let named = |flag: Option<PathBuf>, before: Option<PathBuf>| {
             flag.or(before).filter(|file| !file.as_os_str().is_empty())
         };
-        config.tls = Tls {
+        config.tls = TlsSettings {
             cert: named(self.tls_cert, config.tls.cert.take()),
             key: named(self.tls_key, config.tls.key.take()),
             client_ca: named(self.tls_client_ca, config.tls.client_ca.take()),
@@ -251,20 +273,12 @@ impl Flags {
 }
 
 impl Config {
-    /// What the service allows, from the parts that say so.
-    pub(super) fn limits(&self) -> service::Limits {
-        service::Limits {
-            orphan_grace: self.orphans.grace.0,
-            orphans_at_once: self.orphans.deleted_at_once,
-            runs_per_cloud: self.schedules.runs_per_cloud,
-            run_waits: self.schedules.run_waits.0,
-            previewed_runs: self.schedules.previewed_runs,
-            schedules: ScheduleSettings {
-                missed_after: self.schedules.missed_after.0,
-                retry_first: self.schedules.retry_first.0,
-                retry_max: self.schedules.retry_max.0,
-            },
-            ..(&self.requests).into()
+    /// What the service needs of it.
+    pub(super) fn service(&self) -> ServiceSettings {
+        ServiceSettings {
+            requests: self.requests.clone(),
+            orphans: self.orphans.clone(),
+            schedules: self.schedules.clone(),
         }
     }
 
@@ -311,15 +325,15 @@ impl Config {
         );
         let engine = &self.engine;
         must(
-            engine.lease.0 > engine.lease_margin.0 * 2,
+            engine.lease > engine.lease_margin * 2,
             "engine.lease: must be more than twice engine.lease_margin",
         );
         must(
-            engine.observe_min.0 <= engine.observe_max.0,
+            engine.observe_min <= engine.observe_max,
             "engine.observe_min: must not be longer than engine.observe_max",
         );
         must(
-            engine.retry_first.0 <= engine.retry_max.0,
+            engine.retry_first <= engine.retry_max,
             "engine.retry_first: must not be longer than engine.retry_max",
         );
         must(

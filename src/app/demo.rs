@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     arguments::{Arguments, Command},
     compare,
-    config::{self, Config, Engine, Scratch},
+    config::{self, Config, Scratch},
     log,
     serve::{self, Running, asked_to_stop},
     sim::{NETWORK, broken},
@@ -17,10 +17,10 @@ use super::{
 use crate::{
     cli::{
         self,
-        config::Span,
         failure::{Exit, Failure},
         out::Out,
     },
+    engine::EngineSettings,
     openstack::config::{CloudMapping, Environment},
     sim::{self, InstanceSpec, LoggedRequest, Pair, Times},
 };
@@ -99,7 +99,7 @@ impl Stage {
             clouds: vec![mapping("source"), mapping("dr")],
             engine: eager(),
             // Nobody else asks whether to come here.
-            stop_notice: Span(Duration::from_millis(1)),
+            stop_notice: Duration::from_millis(1),
             ..Config::default()
         };
         let service = serve::start(config, &environment).await?;
@@ -290,14 +290,13 @@ fn brisk() -> Times {
 }
 
 /// Looks often, because the clouds are quick.
-fn eager() -> Engine {
-    let span = |millis| Span(Duration::from_millis(millis));
-    Engine {
-        observe_first: span(200),
-        observe_min: span(200),
-        observe_max: span(2000),
-        settle: span(1000),
-        ..Engine::default()
+fn eager() -> EngineSettings {
+    EngineSettings {
+        observe_first: Duration::from_millis(200),
+        observe_min: Duration::from_millis(200),
+        observe_max: Duration::from_secs(2),
+        settle: Duration::from_secs(1),
+        ..EngineSettings::default()
     }
 }
 

@@ -67,12 +67,8 @@ impl Entrance {
         let address = self.address;
         let rest_address = self.other.as_ref().map(|(_, address)| *address);
         let json = |address: SocketAddr, beside: Router| -> Routes {
-            let settings = rest::Settings {
-                body_bytes: config.rest.body_bytes,
-                page_max: config.rest.page_max,
-                loopback: address.ip().is_loopback(),
-            };
-            rest::door(service, metrics, &settings, beside).into()
+            let loopback = address.ip().is_loopback();
+            rest::door(service, metrics, &config.rest, loopback, beside).into()
         };
         let answering = match self.other {
             None if config.rest.enabled => {
@@ -148,8 +144,8 @@ fn answer(
     let answering = tls::encrypted(Server::builder(), config)?
         .accept_http1(http1)
         .max_concurrent_streams(config.api.connection_streams)
-        .http2_keepalive_interval(Some(config.api.keep_alive.0))
-        .http2_keepalive_timeout(Some(config.api.keep_alive_answer.0))
+        .http2_keepalive_interval(Some(config.api.keep_alive))
+        .http2_keepalive_timeout(Some(config.api.keep_alive_answer))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, end.clone().cancelled_owned());
     Ok(answering.boxed())

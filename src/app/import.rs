@@ -128,9 +128,15 @@ async fn service(
             .map_err(|error| Failure::Usage(error.to_string()))?;
     let clouds = Arc::new(Clouds::new(clouds, clock));
     let store = open_store(&config, clock).await?;
-    let planner = planner((&config.patience).into());
-    let limits = config.limits();
-    Ok(Service::new(store, clouds, clock.clone(), limits, planner))
+    let planner = planner(config.patience.clone());
+    let settings = config.service();
+    Ok(Service::new(
+        store,
+        clouds,
+        clock.clone(),
+        settings,
+        planner,
+    ))
 }
 
 fn refused(error: &Error) -> Failure {

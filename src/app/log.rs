@@ -4,11 +4,11 @@ use std::{fs::File, io::IsTerminal as _, path::Path, sync::Mutex};
 
 use tracing_subscriber::EnvFilter;
 
-use super::config::{Log, LogFormat};
+use super::config::{LogFormat, LogSettings};
 use crate::cli::failure::Failure;
 
 /// Logs to standard error from here on.
-pub(super) fn start(log: &Log) -> Result<(), Failure> {
+pub(super) fn start(log: &LogSettings) -> Result<(), Failure> {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter(&log.filter)?)
         .with_ansi(std::io::stderr().is_terminal())

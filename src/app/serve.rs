@@ -26,13 +26,13 @@ use crate::{
             backup_service_server, cloud_service_server, dr_backup_service_server,
             orphan_service_server, restoration_service_server, schedule_service_server,
         },
-        server::{LIVENESS, Limits, door},
+        server::{LIVENESS, door},
     },
     cli::{failure::Failure, out::Out},
     domain::id::ReplicaId,
     engine::{Engine, Planner},
     openstack::{self, Clouds, config::Environment},
-    plan,
+    plan::{self, PatienceSettings},
     port::{clock::Clock, cloud::Cloud as _, store::Store},
     service::Service,
     store::{self, OpenError},
@@ -121,20 +121,16 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         store.clone(),
         clouds.clone(),
         clock.clone(),
-        config.limits(),
-        planner((&config.patience).into()),
+        config.service(),
+        planner(config.patience.clone()),
     );
-    let scanner = OrphanScanner::new(service.clone(), (&config.orphans).into());
-    let ticker = Ticker::new(service.clone(), (&config.schedules).into());
-    let verifier = Verifier::new(service.clone(), (&config.verification).into());
-    let retention = Retention::new(service.clone(), (&config.retention).into());
-    let limits = Limits {
-        streams: config.api.streams,
-        answers: config.api.answers,
-    };
+    let scanner = OrphanScanner::new(service.clone(), config.orphans.clone());
+    let ticker = Ticker::new(service.clone(), config.schedules.clone());
+    let verifier = Verifier::new(service.clone(), config.verification.clone());
+    let retention = Retention::new(service.clone(), config.retention.clone());
     let stop = CancellationToken::new();
     let streams_end = CancellationToken::new();
-    let door = door(service.clone(), limits, streams_end.clone())
+    let door = door(service.clone(), &config.api, streams_end.clone())
         .await
         .map_err(|error| Failure::Local(format!("describing the API: {error}")))?;
     let engine = Engine::new(
@@ -142,11 +138,11 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         store.clone(),
         clouds.clone(),
         clock.clone(),
-        planner((&config.patience).into()),
-        (&config.engine).into(),
+        planner(config.patience.clone()),
+        config.engine.clone(),
     );
     let metrics = metrics(service.clone(), engine.meter(), clouds.clone());
-    let pruner = HistoryPruner::new(store.clone(), clock, (&config.history).into());
+    let pruner = HistoryPruner::new(store.clone(), clock, config.history.clone());
     let workers = vec![
         tokio::spawn(pruner.run(stop.child_token())),
         tokio::spawn(scanner.run(stop.child_token())),
@@ -168,8 +164,8 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
     let callers = tokio::spawn(callers);
 
     let task = tokio::spawn(run_to_end(Parts {
-        notice: config.stop_notice.0,
-        patience: config.stop_patience.0,
+        notice: config.stop_notice,
+        patience: config.stop_patience,
         stop: stop.clone(),
         reporter,
         streams_end,
@@ -198,9 +194,9 @@ async fn tell_clouds(clouds: Arc<Clouds>) {
     }
 }
 
-/// The planners, as patient as `limits` say.
-pub(super) fn planner(limits: plan::Limits) -> Planner {
-    Arc::new(move |operation, ledger, now| plan::plan(&limits, operation, ledger, now))
+/// The planners, as patient as that.
+pub(super) fn planner(patience: PatienceSettings) -> Planner {
+    Arc::new(move |operation, ledger, now| plan::plan(&patience, operation, ledger, now))
 }
 
 /// Opens the configured database.
@@ -210,9 +206,7 @@ pub(super) async fn open_store(
 ) -> Result<Arc<dyn Store>, Failure> {
     let wanted = store::Config {
         url: config.database.clone(),
-        connections: config.store.connections,
-        page_limit: config.store.page_limit,
-        migrate: config.store.migrate,
+        settings: config.store.clone(),
         clock: Arc::clone(clock),
     };
     store::open(wanted).await.map_err(|error| match &error {
@@ -303,11 +297,11 @@ async fn tell_health(
 ) {
     let mut trouble: Option<String> = None;
     loop {
-        let pause = sleep(config.api.health_every.0);
+        let pause = sleep(config.api.health_every);
         if stop.run_until_cancelled(pause).await.is_none() {
             break;
         }
-        let patience = config.api.keep_alive_answer.0;
+        let patience = config.api.keep_alive_answer;
         let found = match timeout(patience, store.ping()).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),

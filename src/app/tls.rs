@@ -15,7 +15,7 @@ pub(super) fn encrypted(server: Server, config: &Config) -> Result<Server, Failu
     // A caller that never finishes its greeting would keep its connection for ever.
     let mut tls = ServerTlsConfig::new()
         .identity(Identity::from_pem(read(cert)?, read(key)?))
-        .timeout(config.api.keep_alive_answer.0);
+        .timeout(config.api.keep_alive_answer);
     if let Some(authorities) = &config.tls.client_ca {
         tls = tls.client_ca_root(Certificate::from_pem(read(authorities)?));
     }

@@ -5,11 +5,11 @@ use clap::{Args, ValueEnum};
 
 use super::{
     Context,
-    config::{self, Settings, Span},
+    config::{self, ClientSettings},
     failure::Failure,
     resolve,
 };
-use crate::api::pb;
+use crate::{api::pb, span::Span};
 
 /// How long a point is kept.
 #[derive(Debug, Clone, Args)]
@@ -126,7 +126,7 @@ impl Within {
         instance: Option<String>,
         context: &Context<'_>,
     ) -> Result<Vec<String>, Failure> {
-        let Settings { cloud, tenant, .. } = &context.settings;
+        let ClientSettings { cloud, tenant, .. } = &context.settings;
         // The tenant of the settings is one of their cloud.
         let usual = tenant.as_ref().filter(|_| self.cloud.is_none());
         let tenant = self.tenant.as_ref().or(usual);

@@ -13,12 +13,11 @@ pub(super) use self::kind::{Backup, Wanted};
 use super::{
     Context,
     args::{Keep, Only, TenantArgs},
-    config::Span,
     failure::Failure,
     follow, present, progress, resolve,
     work::{self, Sight, Work},
 };
-use crate::api::pb;
+use crate::{api::pb, span::Span};
 
 /// What to do with backups of a kind.
 #[derive(Debug, Subcommand)]

@@ -7,7 +7,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::{config::Settings, failure::Failure, tls};
+use super::{config::ClientSettings, failure::Failure, tls};
 use crate::api::pb::{
     self, backup_service_client::BackupServiceClient, cloud_service_client::CloudServiceClient,
     dr_backup_service_client::DrBackupServiceClient, orphan_service_client::OrphanServiceClient,
@@ -56,7 +56,7 @@ pub(super) struct Client {
 
 impl Client {
     /// A client with these settings; does not connect yet.
-    pub(super) fn new(settings: &Settings) -> Result<Self, Failure> {
+    pub(super) fn new(settings: &ClientSettings) -> Result<Self, Failure> {
         let usage = |why: &str| {
             Failure::Usage(format!(
                 "`{}` is no address of a service: {why}; write http://HOST:PORT or https://HOST:PORT",

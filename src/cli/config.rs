@@ -2,10 +2,9 @@
 //! the only place of the client that reads the surroundings, and it may not know what they are for.
 
 use std::{
-    env, fmt, fs,
+    env, fs,
     io::Read as _,
     path::PathBuf,
-    str::FromStr,
     time::{Duration, SystemTime},
 };
 
@@ -14,9 +13,10 @@ use figment::{
     Figment,
     providers::{Env, Format as _, Serialized, Toml},
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
+use crate::span::Span;
 
 /// The flags that every verb takes; what is not given comes from the environment, then from the file.
 #[derive(Debug, Clone, Default, Args, Serialize)]
@@ -78,7 +78,7 @@ impl Flags {
 /// The settings in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub struct ClientSettings {
     /// Where the service is.
     pub address: String,
     /// The file of the authorities that may vouch for the service; nothing means those of the system.
@@ -103,7 +103,7 @@ pub struct Settings {
     pub tenant: Option<String>,
 }
 
-impl Default for Settings {
+impl Default for ClientSettings {
     fn default() -> Self {
         Self {
             address: "http://127.0.0.1:7447".to_owned(),
@@ -152,12 +152,8 @@ pub enum Output {
     Id,
 }
 
-/// A length of time as people write it: `90s`, `5m`, `2h`, `1d`, `250ms`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span(pub Duration);
-
 /// The settings in force for these flags.
-pub fn load(flags: Flags) -> Result<Settings, Failure> {
+pub fn load(flags: Flags) -> Result<ClientSettings, Failure> {
     let named = flags.config.clone().or_else(|| variable("DRBACKUP_CONFIG"));
     let file = match named {
         Some(path) if path.is_file() => Some(path),
@@ -169,7 +165,7 @@ pub fn load(flags: Flags) -> Result<Settings, Failure> {
         }
         None => usual_file().filter(|path| path.is_file()),
     };
-    let mut figment = Figment::from(Serialized::defaults(Settings::default()));
+    let mut figment = Figment::from(Serialized::defaults(ClientSettings::default()));
     if let Some(path) = file {
         figment = figment.merge(Toml::file_exact(path));
     }
@@ -216,78 +212,13 @@ pub(super) fn read_file(path: &str) -> Result<Vec<u8>, Failure> {
     }
 }
 
-impl FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let unit = text.trim_start_matches(|letter: char| letter.is_ascii_digit());
-        let millis: u64 = match unit {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return Err("write a number and ms, s, m, h or d, such as 90s".to_owned()),
-        };
-        let number = &text[..text.len() - unit.len()];
-        let number: u64 = number.parse().map_err(|_| "too large".to_owned())?;
-        match number.checked_mul(millis) {
-            Some(0) => Err("must be more than 0".to_owned()),
-            Some(millis) => Ok(Self(Duration::from_millis(millis))),
-            None => Err("too large".to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for Span {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.0.as_millis();
-        for (unit, size) in [
-            ("d", 86_400_000),
-            ("h", 3_600_000),
-            ("m", 60_000),
-            ("s", 1000),
-        ] {
-            if millis >= size && millis.is_multiple_of(size) {
-                return write!(formatter, "{}{unit}", millis / size);
-            }
-        }
-        write!(formatter, "{millis}ms")
-    }
-}
-
-impl Serialize for Span {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn spans_read_back_as_they_are_written() {
-        for text in ["250ms", "90s", "5m", "2h", "1d"] {
-            assert_eq!(text.parse::<Span>().unwrap().to_string(), text);
-        }
-        assert_eq!("120s".parse::<Span>().unwrap().to_string(), "2m");
-        for text in ["", "5", "s", "0s", "-1s", "1w", "99999999999999999999s"] {
-            assert!(text.parse::<Span>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
     fn every_setting_has_a_variable() {
-        let defaults = serde_json::to_value(Settings::default()).unwrap();
+        let defaults = serde_json::to_value(ClientSettings::default()).unwrap();
         let mut names: Vec<&str> = defaults
             .as_object()
             .unwrap()

@@ -37,7 +37,7 @@ use clap::{Args, Subcommand};
 
 use self::{
     client::Client,
-    config::{Flags, Settings},
+    config::{ClientSettings, Flags},
     failure::Failure,
     out::Out,
 };
@@ -72,7 +72,7 @@ pub struct Group<V: Subcommand> {
 
 /// What every verb works with.
 struct Context<'out> {
-    settings: Settings,
+    settings: ClientSettings,
     client: Client,
     out: &'out mut Out,
 }

@@ -8,13 +8,13 @@ use clap::{Args, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 use super::{
     Context,
     client::Client,
-    config::{self, Span},
+    config,
     failure::Failure,
     present,
     resolve::{self, Source, TenantFilter},
     work::{self, Sight, Subject as _, Work},
 };
-use crate::api::pb;
+use crate::{api::pb, span::Span};
 
 /// What to do with restorations.
 #[derive(Debug, Subcommand)]

@@ -6,12 +6,12 @@ use prost_types::FieldMask;
 use super::{
     Context,
     args::{Capture, TenantArgs, Within},
-    config::{Span, new_request_id},
+    config::new_request_id,
     consistency::Consistency,
     failure::Failure,
     present, resolve,
 };
-use crate::api::pb;
+use crate::{api::pb, span::Span};
 
 /// What to do with schedules.
 #[derive(Debug, Subcommand)]

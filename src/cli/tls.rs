@@ -3,12 +3,15 @@
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 use super::{
-    config::{self, Settings},
+    config::{self, ClientSettings},
     failure::Failure,
 };
 
 /// The endpoint with the certificates of the settings.
-pub(super) fn encrypted(endpoint: Endpoint, settings: &Settings) -> Result<Endpoint, Failure> {
+pub(super) fn encrypted(
+    endpoint: Endpoint,
+    settings: &ClientSettings,
+) -> Result<Endpoint, Failure> {
     let mut tls = ClientTlsConfig::new();
     tls = match &settings.cacert {
         Some(file) => tls.ca_certificate(authorities(file)?),
@@ -85,7 +88,7 @@ fn authorities(file: &str) -> Result<Certificate, Failure> {
     Ok(Certificate::from_pem(pem))
 }
 
-fn identity(settings: &Settings) -> Result<Option<Identity>, Failure> {
+fn identity(settings: &ClientSettings) -> Result<Option<Identity>, Failure> {
     let Some(cert) = &settings.client_cert else {
         if settings.client_key.is_some() {
             return Err(Failure::Usage(

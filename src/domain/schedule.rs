@@ -18,6 +18,7 @@ use super::{
     retention::Policy,
     time::Timestamp,
 };
+use crate::span::Span;
 
 /// A schedule as callers see it.
 #[derive(Debug, Clone, PartialEq)]
@@ -210,23 +211,51 @@ pub enum Due {
     },
 }
 
-/// How schedules are driven; each has its name in the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How schedules are driven.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 pub struct ScheduleSettings {
-    /// A slot that is taken up later than this was missed.
+    /// Runs of schedules that may be under way in one cloud at once; the others wait for a place.
+    pub runs_per_cloud: u32,
+    /// How long a run that found no place waits before it looks again; the further behind it stands,
+    /// the more times as long.
+    #[serde(with = "Span")]
+    pub run_waits: Duration,
+    /// A run that begins later than this after its time was missed.
+    #[serde(with = "Span")]
     pub missed_after: Duration,
     /// The wait before a failed run is tried again; each further one is twice as long.
+    #[serde(with = "Span")]
     pub retry_first: Duration,
     /// The longest such wait.
+    #[serde(with = "Span")]
     pub retry_max: Duration,
+    /// Runs that a preview tells at most.
+    pub previewed_runs: u32,
+    /// The shortest time between two looks at what is due, however much happens.
+    #[serde(with = "Span")]
+    pub tick_shortest: Duration,
+    /// The longest time between two looks at what is due.
+    // Another replica may have changed what is due.
+    #[serde(with = "Span")]
+    pub tick_longest: Duration,
+    /// Schedules that are taken up in one look.
+    pub taken_at_once: u32,
 }
 
 impl Default for ScheduleSettings {
     fn default() -> Self {
         Self {
+            runs_per_cloud: 20,
+            run_waits: Duration::from_secs(10),
             missed_after: Duration::from_secs(5 * 60),
             retry_first: Duration::from_secs(5 * 60),
             retry_max: Duration::from_secs(60 * 60),
+            previewed_runs: 100,
+            tick_shortest: Duration::from_millis(200),
+            tick_longest: Duration::from_secs(30),
+            taken_at_once: 200,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Settings, call_gate::backoff};
+use super::{EngineSettings, call_gate::backoff};
 use crate::{
     domain::{
         effect::{Effect, EffectKind, EffectState, Request},
@@ -103,7 +103,7 @@ impl EffectRuntime {
         !known
     }
 
-    fn wait(&mut self, settings: &Settings, fault: &Fault, now: Instant) {
+    fn wait(&mut self, settings: &EngineSettings, fault: &Fault, now: Instant) {
         self.failures += 1;
         let wait = backoff(settings.retry_first, settings.retry_max, self.failures);
         let asked = Duration::from_secs(fault.retry_after.unwrap_or(0).into());
@@ -178,7 +178,7 @@ pub(super) struct ListWanted {
 pub(super) fn next_step(
     effect: &Effect,
     runtime: &EffectRuntime,
-    settings: &Settings,
+    settings: &EngineSettings,
     now: Instant,
 ) -> NextStep {
     if effect.state.is_settled() || runtime.under_way {
@@ -247,7 +247,7 @@ pub(super) fn answered(
     effect: &mut Effect,
     runtime: &mut EffectRuntime,
     answer: Result<Answer, Fault>,
-    settings: &Settings,
+    settings: &EngineSettings,
     now: Instant,
 ) {
     runtime.under_way = false;
@@ -288,7 +288,7 @@ fn refused(
     effect: &mut Effect,
     runtime: &mut EffectRuntime,
     fault: Fault,
-    settings: &Settings,
+    settings: &EngineSettings,
     now: Instant,
 ) {
     note_holder(effect, &fault);
@@ -380,7 +380,7 @@ pub(super) fn deleted(
     effect: &mut Effect,
     runtime: &mut EffectRuntime,
     answer: Result<(), Fault>,
-    settings: &Settings,
+    settings: &EngineSettings,
     now: Instant,
 ) {
     runtime.under_way = false;

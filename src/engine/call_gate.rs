@@ -9,7 +9,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Settings,
+    EngineSettings,
     permits::{Permit, Permits},
 };
 use crate::domain::{
@@ -63,7 +63,7 @@ pub(super) fn backoff(first: Duration, max: Duration, failures: u32) -> Duration
 }
 
 impl CallGate {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &EngineSettings) -> Self {
         Self {
             permits: settings.requests_per_tenant,
             reads: settings.reads_per_tenant,
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_silent_cloud_is_asked_ever_more_seldom_and_by_one_probe() {
-        let gate = CallGate::new(&Settings::default());
+        let gate = CallGate::new(&EngineSettings::default());
         let cloud = CloudName::new("dr");
         let fault = Fault::new(
             FaultKind::Unreachable,

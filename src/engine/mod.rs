@@ -20,6 +20,7 @@ mod turn;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use serde::{Deserialize, Serialize};
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
@@ -30,54 +31,71 @@ use self::{aside::Asides, call_gate::CallGate, meter::Meter};
 use crate::{
     domain::id::{Lane, ReplicaId, Tenant},
     port::{clock::Clock, cloud::Cloud, journal::Journal},
+    span::Span,
 };
 
 pub use crate::domain::decision::Planner;
 
-/// The paces and limits of an engine; each has its name in the configuration.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// How long a lane is ours without being renewed.
+/// The paces and limits of the work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct EngineSettings {
+    /// How long a tenant is one replica's without being renewed: what another replica waits for when
+    /// this one dies.
+    #[serde(with = "Span")]
     pub lease: Duration,
-    /// How long before the end of a lease its owner stops acting, whatever it hears.
+    /// How long before the end of its lease a replica stops acting.
+    #[serde(with = "Span")]
     pub lease_margin: Duration,
-    /// Lanes at most in this replica.
+    /// Tenants that one replica works for at once.
     pub lanes_max: u32,
-    /// When a thing is first looked at after it was asked for.
+    /// When a thing is first looked for after it was asked for.
+    #[serde(with = "Span")]
     pub observe_first: Duration,
     /// The shortest time between two lists of one kind in one tenant for which one operation waits.
+    #[serde(with = "Span")]
     pub observe_min: Duration,
-    /// The longest.
+    /// The longest time between two such lists.
+    #[serde(with = "Span")]
     pub observe_max: Duration,
-    /// The time between lists grows to this part of how long nothing has happened: 8 is an eighth.
+    /// The time between lists grows to this part of how long nothing has happened: 8 means an eighth.
     pub observe_share: u32,
-    /// The time between lists is at least so many times what the last one took.
+    /// The time between two lists is at least so many times what the last one took.
     pub observe_effort: u32,
-    /// Both the shortest time and the share are divided by the operations that wait for the list, at most
-    /// by so much.
+    /// Both the shortest time and the share are divided by the operations that wait for the list, at
+    /// most by so much.
     pub observe_crowd: u32,
-    /// How old what a cloud told last may be for a decision that destroys.
+    /// How old what a cloud told last may be for a decision that deletes something; what is older is
+    /// looked at again before.
+    #[serde(with = "Span")]
     pub sight_age: Duration,
-    /// How long a thing that no list shows may still turn up after a lost answer.
+    /// How long a thing that no list shows may still turn up after an answer was lost.
+    #[serde(with = "Span")]
     pub settle: Duration,
     /// The first wait after a fault; each further one is twice as long.
+    #[serde(with = "Span")]
     pub retry_first: Duration,
     /// The longest wait after a fault.
+    #[serde(with = "Span")]
     pub retry_max: Duration,
-    /// How often a request is repeated that the cloud keeps answering with a server error.
+    /// How often a request is repeated that a cloud keeps answering with a server error.
     pub attempts_max: u32,
-    /// Calls under way at once to one tenant, so that none takes all the places of its cloud.
+    /// Calls under way to one tenant at once, so that one with much to do leaves places to others.
     pub requests_per_tenant: usize,
-    /// Instances of one tenant read at once; what many want together is read together.
+    /// Instances of one tenant read at once. The more there are, the more share a list.
     pub reads_per_tenant: usize,
-    /// How long a lane waits before it loads itself anew after the store failed; each further wait is
-    /// twice as long.
+    /// How long to wait before work is loaded anew after the database failed; each further wait is
+    /// twice as long, up to `retry_max`.
+    #[serde(with = "Span")]
     pub store_retry: Duration,
-    /// How long an operation that cannot be read or written is left alone before it is tried again.
+    /// How long an operation that this version cannot read, or whose changes cannot be written, is
+    /// left alone before it is tried again.
+    #[serde(with = "Span")]
     pub aside_retry: Duration,
 }
 
-impl Default for Settings {
+impl Default for EngineSettings {
     fn default() -> Self {
         Self {
             lease: Duration::from_secs(15),
@@ -109,7 +127,7 @@ struct Shared {
     cloud: Arc<dyn Cloud>,
     clock: Arc<dyn Clock>,
     planner: Planner,
-    settings: Arc<Settings>,
+    settings: Arc<EngineSettings>,
     gate: Arc<CallGate>,
     asides: Asides,
     meter: Meter,
@@ -149,7 +167,7 @@ impl Engine {
         cloud: Arc<dyn Cloud>,
         clock: Arc<dyn Clock>,
         planner: Planner,
-        settings: Settings,
+        settings: EngineSettings,
     ) -> Self {
         let gate = Arc::new(CallGate::new(&settings));
         let settings = Arc::new(settings);

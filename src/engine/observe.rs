@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    Settings,
+    EngineSettings,
     act::{EffectRuntime, ListWanted, broken, broken_as, enter, waits},
     turn::WaitPlan,
 };
@@ -111,7 +111,7 @@ pub(super) fn seen(
     effect: &mut Effect,
     runtime: &mut EffectRuntime,
     listing: &Listing,
-    settings: &Settings,
+    settings: &EngineSettings,
     now: Instant,
 ) -> Seen {
     let wanted = effect.request.watched() == Some(listing.kind)
@@ -229,7 +229,7 @@ fn doubted(
     runtime: &mut EffectRuntime,
     found: &[&Sighting],
     listing: &Listing,
-    settings: &Settings,
+    settings: &EngineSettings,
     now: Instant,
 ) -> Vec<Thing> {
     if runtime.doubt.is_none_or(|doubt| listing.started < doubt) {
@@ -266,7 +266,11 @@ fn doubted(
 }
 
 /// Whether a thing that this list does not show has had its time to turn up.
-fn absent_for_good(runtime: &mut EffectRuntime, listing: &Listing, settings: &Settings) -> bool {
+fn absent_for_good(
+    runtime: &mut EffectRuntime,
+    listing: &Listing,
+    settings: &EngineSettings,
+) -> bool {
     let first = *runtime.absent.get_or_insert(listing.started);
     listing.started >= first + settings.settle && listing.started > first
 }
@@ -307,7 +311,7 @@ fn dropping(
     runtime: &mut EffectRuntime,
     found: &[&Sighting],
     listing: &Listing,
-    settings: &Settings,
+    settings: &EngineSettings,
     now: Instant,
 ) -> Vec<Thing> {
     match (found, &effect.cloud_id) {
@@ -340,7 +344,7 @@ fn leaving(
     runtime: &mut EffectRuntime,
     sighting: Option<&Sighting>,
     listing: &Listing,
-    settings: &Settings,
+    settings: &EngineSettings,
     now: Instant,
 ) {
     if listing.started < runtime.since {
@@ -419,7 +423,7 @@ impl Lists {
         &mut self,
         wait_plan: &WaitPlan,
         wake: Instant,
-        settings: &Settings,
+        settings: &EngineSettings,
         now: Instant,
     ) -> Instant {
         for (index, wanted) in wait_plan.lists.iter().enumerate() {
@@ -438,7 +442,7 @@ impl Lists {
     }
 
     /// Somebody wants to see a list; one serves everybody who waits in that tenant for that kind.
-    pub(super) fn want(&mut self, wanted: &ListWanted, settings: &Settings, now: Instant) {
+    pub(super) fn want(&mut self, wanted: &ListWanted, settings: &EngineSettings, now: Instant) {
         let kinds = match self.kinds.get_mut(&wanted.tenant) {
             Some(kinds) => kinds,
             None => self.kinds.entry(wanted.tenant.clone()).or_default(),
@@ -493,7 +497,7 @@ impl Lists {
         kind: ThingKind,
         started: Instant,
         failed: bool,
-        settings: &Settings,
+        settings: &EngineSettings,
         now: Instant,
     ) {
         if let Some(list) = self.list(tenant, kind) {
@@ -527,7 +531,7 @@ impl Lists {
 /// The pause between two lists, where nothing has happened for so long: short for what is quick, a share
 /// of the wait for what is slow, so that looking costs a bounded part of what it sees. What many wait for
 /// is worth a look sooner: for each of them it costs less.
-fn interval(waited: Duration, crowd: u32, settings: &Settings) -> Duration {
+fn interval(waited: Duration, crowd: u32, settings: &EngineSettings) -> Duration {
     let crowd = crowd.clamp(1, settings.observe_crowd.max(1));
     let share = waited / settings.observe_share.max(1);
     (share / crowd).clamp(settings.observe_min / crowd, settings.observe_max)

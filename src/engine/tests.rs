@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    Settings,
+    EngineSettings,
     act::{self, EffectRuntime, NextStep, Outbound, next_step},
     observe::{self, Listing, Lists, Seen},
     turn::WaitPlan,
@@ -129,7 +129,7 @@ impl Watch {
 
 #[test]
 fn a_request_without_an_answer_is_adopted_from_a_list_that_started_later() {
-    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (settings, mut watch) = (EngineSettings::default(), Watch::start());
     let (mut volume, mut runtime) = (make_volume(), EffectRuntime::fresh(watch.0));
     let early = watch.after(1);
     let lost = Err(fault(FaultKind::Unanswered));
@@ -152,7 +152,7 @@ fn a_request_without_an_answer_is_adopted_from_a_list_that_started_later() {
 
 #[test]
 fn a_request_is_repeated_only_after_two_lists_with_a_settling_time_between_them() {
-    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (settings, mut watch) = (EngineSettings::default(), Watch::start());
     let (mut volume, mut runtime) = (make_volume(), EffectRuntime::doubtful(watch.0));
     let nothing = |at| listing(ThingKind::Volume, at, Vec::new());
     let first = nothing(watch.after(10));
@@ -171,7 +171,7 @@ fn a_request_is_repeated_only_after_two_lists_with_a_settling_time_between_them(
 
 #[test]
 fn of_two_copies_the_older_stays_and_is_adopted_when_the_younger_is_gone() {
-    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (settings, mut watch) = (EngineSettings::default(), Watch::start());
     let (mut volume, mut runtime) = (make_volume(), EffectRuntime::doubtful(watch.0));
     let older = sighting(ThingKind::Volume, "v", NAME, "available");
     let younger = sighting(ThingKind::Volume, "vv", NAME, "available");
@@ -200,7 +200,7 @@ fn of_two_copies_the_older_stays_and_is_adopted_when_the_younger_is_gone() {
 
 #[test]
 fn a_refusal_that_passes_keeps_the_request_and_one_that_does_not_ends_it() {
-    let (settings, watch) = (Settings::default(), Watch::start());
+    let (settings, watch) = (EngineSettings::default(), Watch::start());
     for kind in [
         FaultKind::Unreachable,
         FaultKind::Busy,
@@ -235,7 +235,7 @@ fn a_refusal_that_passes_keeps_the_request_and_one_that_does_not_ends_it() {
 
 #[test]
 fn a_restore_is_judged_by_a_status_from_after_the_answer() {
-    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (settings, mut watch) = (EngineSettings::default(), Watch::start());
     let (mut fill, mut runtime) = (restore(), EffectRuntime::fresh(watch.0));
     let before = watch.after(1);
     act::answered(
@@ -271,7 +271,7 @@ fn a_restore_is_judged_by_a_status_from_after_the_answer() {
 
 #[test]
 fn a_restore_without_an_answer_is_asked_for_again_unless_the_volume_shows_it() {
-    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (settings, mut watch) = (EngineSettings::default(), Watch::start());
     let cases = [
         ("available", None),
         ("restoring-backup", Some(EffectState::Accepted)),
@@ -293,7 +293,7 @@ fn a_restore_without_an_answer_is_asked_for_again_unless_the_volume_shows_it() {
 
 #[test]
 fn an_import_that_was_done_by_somebody_else_is_adopted_by_its_id() {
-    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (settings, mut watch) = (EngineSettings::default(), Watch::start());
     let (mut record, mut runtime) = (import(), EffectRuntime::fresh(watch.0));
     let conflict = Err(fault(FaultKind::Conflict));
     act::answered(
@@ -322,7 +322,7 @@ fn an_import_that_was_done_by_somebody_else_is_adopted_by_its_id() {
 
 #[test]
 fn a_conflict_that_no_list_explains_ends_the_import() {
-    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (settings, mut watch) = (EngineSettings::default(), Watch::start());
     let (mut record, mut runtime) = (import(), EffectRuntime::fresh(watch.0));
     let conflict = Err(fault(FaultKind::Conflict));
     act::answered(
@@ -341,7 +341,7 @@ fn a_conflict_that_no_list_explains_ends_the_import() {
 
 #[test]
 fn what_a_list_does_not_show_is_asked_for_by_id_before_it_counts_as_vanished() {
-    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (settings, mut watch) = (EngineSettings::default(), Watch::start());
     let (mut volume, mut runtime) = (make_volume(), EffectRuntime::fresh(watch.0));
     act::answered(
         &mut volume,
@@ -367,7 +367,7 @@ fn what_a_list_does_not_show_is_asked_for_by_id_before_it_counts_as_vanished() {
 
 #[test]
 fn a_dropped_request_that_may_have_worked_is_looked_for_before_it_counts_as_gone() {
-    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (settings, mut watch) = (EngineSettings::default(), Watch::start());
     let (mut volume, mut runtime) = (make_volume(), EffectRuntime::doubtful(watch.0));
     volume.state = EffectState::Dropping;
     assert!(matches!(
@@ -398,7 +398,7 @@ fn a_dropped_request_that_may_have_worked_is_looked_for_before_it_counts_as_gone
 
 #[test]
 fn a_list_from_before_does_not_prove_that_a_thing_is_gone() {
-    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (settings, mut watch) = (EngineSettings::default(), Watch::start());
     let (mut volume, mut runtime) = (make_volume(), EffectRuntime::fresh(watch.0));
     let early = watch.after(1);
     act::answered(
@@ -428,7 +428,7 @@ fn a_list_from_before_does_not_prove_that_a_thing_is_gone() {
 
 #[test]
 fn one_list_serves_everybody_and_slow_things_are_looked_at_less_often() {
-    let (settings, watch) = (Settings::default(), Watch::start());
+    let (settings, watch) = (EngineSettings::default(), Watch::start());
     let mut lists = Lists::default();
     let look = |since: Instant| list_wanted(since, since);
     lists.begin();
@@ -470,7 +470,7 @@ fn one_list_serves_everybody_and_slow_things_are_looked_at_less_often() {
 
 #[test]
 fn after_news_the_next_look_is_soon_and_a_list_that_takes_long_is_asked_for_seldom() {
-    let (settings, watch) = (Settings::default(), Watch::start());
+    let (settings, watch) = (EngineSettings::default(), Watch::start());
     let mut lists = Lists::default();
     let (tenant, kind) = (tenant(), ThingKind::Volume);
     let begun = watch.0;
@@ -514,7 +514,7 @@ fn in_use() -> Fault {
 
 #[test]
 fn who_uses_what_is_to_go_is_kept_in_its_row_and_asked_again_ever_later() {
-    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (settings, mut watch) = (EngineSettings::default(), Watch::start());
     let (mut volume, mut runtime) = (make_volume(), EffectRuntime::fresh(watch.0));
     volume.cloud_id = Some("v".to_owned());
     act::enter(&mut volume, &mut runtime, EffectState::Dropping, watch.0);
@@ -556,7 +556,7 @@ fn who_uses_what_is_to_go_is_kept_in_its_row_and_asked_again_ever_later() {
 
 #[test]
 fn a_deletion_of_its_own_that_is_held_is_counted_too_and_goes_on() {
-    let (settings, watch) = (Settings::default(), Watch::start());
+    let (settings, watch) = (EngineSettings::default(), Watch::start());
     let thing = Thing {
         kind: ThingKind::Port,
         id: "p".to_owned(),
@@ -581,7 +581,7 @@ fn a_deletion_of_its_own_that_is_held_is_counted_too_and_goes_on() {
 
 #[test]
 fn a_copy_that_somebody_uses_is_left_and_the_oldest_is_adopted() {
-    let (settings, watch) = (Settings::default(), Watch::start());
+    let (settings, watch) = (EngineSettings::default(), Watch::start());
     let (mut volume, mut runtime) = (make_volume(), EffectRuntime::doubtful(watch.0));
     let there = ["old", "young"].map(|id| sighting(ThingKind::Volume, id, NAME, "available"));
     let list = listing(ThingKind::Volume, watch.0, there.to_vec());
@@ -596,7 +596,7 @@ fn a_copy_that_somebody_uses_is_left_and_the_oldest_is_adopted() {
 
 #[test]
 fn only_a_look_that_began_after_the_decision_tells_what_may_be_destroyed() {
-    let (settings, mut watch) = (Settings::default(), Watch::start());
+    let (settings, mut watch) = (EngineSettings::default(), Watch::start());
     let (mut volume, mut runtime) = (make_volume(), EffectRuntime::fresh(watch.0));
     act::answered(
         &mut volume,

@@ -11,7 +11,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Planner, Settings,
+    EngineSettings, Planner,
     act::{self, EffectRuntime, ListWanted, NextStep, Outbound},
     call_gate::backoff,
 };
@@ -211,7 +211,7 @@ impl ActiveOperation {
     pub(super) fn plan(
         &mut self,
         planner: &Planner,
-        settings: &Settings,
+        settings: &EngineSettings,
         time: Timestamp,
         now: Instant,
     ) -> Result<(), String> {
@@ -244,7 +244,7 @@ impl ActiveOperation {
         Ok(())
     }
 
-    fn stand_still(&mut self, settings: &Settings, now: Instant) {
+    fn stand_still(&mut self, settings: &EngineSettings, now: Instant) {
         let panics = self.standstill.take().map_or(0, |(panics, _)| panics) + 1;
         let pause = backoff(settings.retry_first, settings.retry_max, panics);
         let wait_plan = WaitPlan {
@@ -269,7 +269,7 @@ impl ActiveOperation {
     }
 
     /// The effects whose rows are history.
-    fn unseen(&self, settings: &Settings, now: Instant) -> BTreeSet<EffectKey> {
+    fn unseen(&self, settings: &EngineSettings, now: Instant) -> BTreeSet<EffectKey> {
         let unseen = self.ledger.iter().filter(|effect| {
             self.runtimes.get(&effect.key).is_some_and(|runtime| {
                 act::is_unseen(effect, runtime, settings.sight_age, self.decided, now)
@@ -456,7 +456,7 @@ impl ActiveOperation {
     /// leave now, for the fault that `refuses` names, waits for that.
     pub(super) fn next_calls(
         &mut self,
-        settings: &Settings,
+        settings: &EngineSettings,
         time: Timestamp,
         now: Instant,
         mut refuses: impl FnMut(&Effect) -> Option<Fault>,

@@ -14,9 +14,9 @@ use super::{
     connection::Connection,
     entry::Entry,
     http_transport::HttpTransport,
-    limits::Limits,
     rate_limiter::{RateLimiter, Waiter},
     session::{Scope, Session},
+    settings::OpenStackSettings,
     shared_reads::SharedReads,
     traffic::{Durations, Traffic},
     versions::Versions,
@@ -46,7 +46,7 @@ impl CloudSessions {
     /// `transport` makes the way over which the requests with an entry travel.
     pub(super) fn new(
         config: CloudConfig,
-        limits: &Limits,
+        limits: &OpenStackSettings,
         clock: &Arc<dyn Clock>,
         durations: &Durations,
         transport: impl Fn(&Entry) -> Arc<dyn HttpTransport>,

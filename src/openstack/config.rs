@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
 
 use super::{
     entry::{Entry, is_true, lay_over, text},
-    limits::Limits,
+    settings::OpenStackSettings,
 };
 
 /// The name of the entry that the `OS_*` variables make.
@@ -65,6 +65,7 @@ impl fmt::Debug for Environment {
 
 /// Which entries of `clouds.yaml` make up a cloud.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CloudMapping {
     /// The name of the cloud.
@@ -82,7 +83,7 @@ pub struct Config {
     /// The clouds, in the order of their names.
     pub(super) clouds: Vec<CloudConfig>,
     /// The limits of every call.
-    pub(super) limits: Limits,
+    pub(super) limits: OpenStackSettings,
 }
 
 /// A cloud and its entries.
@@ -151,7 +152,7 @@ impl Config {
     pub fn load(
         environment: &Environment,
         mappings: &[CloudMapping],
-        limits: Limits,
+        limits: OpenStackSettings,
     ) -> Result<Self, ConfigError> {
         let raw = raw_entries(environment)?;
         let default: Vec<CloudMapping> = raw
@@ -383,7 +384,7 @@ mod tests {
     }
 
     fn load(environment: &Environment) -> Result<Config, ConfigError> {
-        Config::load(environment, &[], Limits::default())
+        Config::load(environment, &[], OpenStackSettings::default())
     }
 
     const ONE: &str = "
@@ -503,11 +504,12 @@ clouds:
             entries: vec!["a".to_owned()],
             admin: Some(admin.to_owned()),
         };
-        let config = Config::load(&environment, &[mapping("b")], Limits::default()).unwrap();
+        let config =
+            Config::load(&environment, &[mapping("b")], OpenStackSettings::default()).unwrap();
         assert_eq!(config.clouds.len(), 1);
         assert_eq!(config.clouds[0].admin.as_ref().unwrap().name, "b");
         assert!(matches!(
-            Config::load(&environment, &[mapping("c")], Limits::default()),
+            Config::load(&environment, &[mapping("c")], OpenStackSettings::default()),
             Err(ConfigError::UnknownEntry { .. })
         ));
     }

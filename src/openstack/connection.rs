@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::{
     fault::{presentable, request_id},
     http_transport::{HttpTransport, TransportError},
-    limits::Limits,
     rate_limiter::{RateLimiter, Waiter},
+    settings::OpenStackSettings,
     traffic::{CallKind, CallOutcome, Traffic},
 };
 use crate::{
@@ -78,7 +78,7 @@ pub(super) struct Connection {
     traffic: Arc<Traffic>,
     rate_limiter: Arc<RateLimiter>,
     clock: Arc<dyn Clock>,
-    limits: Limits,
+    limits: OpenStackSettings,
 }
 
 impl Connection {
@@ -87,7 +87,7 @@ impl Connection {
         traffic: Arc<Traffic>,
         rate_limiter: Arc<RateLimiter>,
         clock: Arc<dyn Clock>,
-        limits: Limits,
+        limits: OpenStackSettings,
     ) -> Self {
         Self {
             transport,
@@ -98,7 +98,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn limits(&self) -> &Limits {
+    pub(super) fn limits(&self) -> &OpenStackSettings {
         &self.limits
     }
 

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    limits::Limits,
     refusals::{Words, judge},
+    settings::OpenStackSettings,
 };
 use crate::domain::fault::{Fault, Service};
 
@@ -32,7 +32,7 @@ pub(super) struct Refusal<'a> {
 }
 
 /// The fault that a refusal is.
-pub(super) fn of_refusal(refusal: &Refusal<'_>, limits: &Limits) -> Fault {
+pub(super) fn of_refusal(refusal: &Refusal<'_>, limits: &OpenStackSettings) -> Fault {
     let body = refusal.body;
     let words = read_words(&body[..body.len().min(READ_BYTES_MAX)]);
     let kind = judge(refusal.service, refusal.status, &words);
@@ -209,7 +209,7 @@ mod tests {
                 location: Some("https://there/v3?x=1"),
                 secrets: &["hunter2"],
             },
-            &Limits::default(),
+            &OpenStackSettings::default(),
         )
     }
 
@@ -234,10 +234,13 @@ mod tests {
                 location: None,
                 secrets: &[],
             };
-            let fault = of_refusal(&refusal, &Limits::default());
+            let fault = of_refusal(&refusal, &OpenStackSettings::default());
             let told = serde_json::to_string(&fault).unwrap();
             assert!(told.len() < 2_000, "{} bytes", told.len());
-            assert!(fault.retry_after.unwrap_or(0) <= Limits::default().retry_after_seconds_max);
+            assert!(
+                fault.retry_after.unwrap_or(0)
+                    <= OpenStackSettings::default().retry_after_seconds_max
+            );
         }
     }
 

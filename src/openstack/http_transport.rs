@@ -6,7 +6,7 @@ use std::{error::Error as _, path::Path, time::Duration};
 use async_trait::async_trait;
 use reqwest::{Client, redirect};
 
-use super::{entry::Entry, limits::Limits};
+use super::{entry::Entry, settings::OpenStackSettings};
 
 /// One request there, its whole answer back. A simulation may carry them without a network.
 #[async_trait]
@@ -42,7 +42,7 @@ pub(super) struct NetworkTransport {
 }
 
 impl NetworkTransport {
-    pub(super) fn new(entry: &Entry, limits: &Limits) -> Self {
+    pub(super) fn new(entry: &Entry, limits: &OpenStackSettings) -> Self {
         Self {
             client: client(entry, limits),
             answer_bytes_max: limits.answer_bytes_max,
@@ -107,7 +107,7 @@ fn causes(error: reqwest::Error) -> String {
     texts.join(": ")
 }
 
-fn client(entry: &Entry, limits: &Limits) -> Result<Client, String> {
+fn client(entry: &Entry, limits: &OpenStackSettings) -> Result<Client, String> {
     let builder = || {
         Client::builder()
             .user_agent(concat!("drbackup/", env!("CARGO_PKG_VERSION")))

@@ -23,7 +23,6 @@ mod image;
 mod instance;
 mod inventory;
 mod key_pair;
-pub mod limits;
 mod make;
 mod network;
 mod pages;
@@ -38,6 +37,7 @@ mod server_group;
 mod server_image;
 mod server_state;
 mod session;
+pub mod settings;
 mod shared_reads;
 mod snapshot;
 mod thing;
@@ -63,7 +63,8 @@ pub use traffic::{Durations, TrafficCount};
 
 use self::{
     access::Access, cloud_sessions::CloudSessions, config::Config, entry::Entry,
-    http_transport::NetworkTransport, instance::AdminView, limits::Limits, rate_limiter::Waiter,
+    http_transport::NetworkTransport, instance::AdminView, rate_limiter::Waiter,
+    settings::OpenStackSettings,
 };
 use crate::{
     domain::{
@@ -83,7 +84,7 @@ use crate::{
 /// The clouds of the configuration.
 pub struct Clouds {
     by_name: BTreeMap<CloudName, CloudSessions>,
-    limits: Limits,
+    limits: OpenStackSettings,
     durations: Durations,
 }
 

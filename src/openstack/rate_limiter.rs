@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::limits::Limits;
+use super::settings::OpenStackSettings;
 
 /// Who waits for the answer to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,7 +40,7 @@ pub(super) struct RateLimiter {
 }
 
 impl RateLimiter {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &OpenStackSettings) -> Self {
         Self {
             for_operations: Semaphore::new(limits.requests_per_cloud.max(1)),
             for_callers: Semaphore::new(limits.caller_requests_per_cloud.max(1)),
@@ -83,10 +83,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn calls_leave_at_once_while_the_bucket_lasts_and_then_one_by_one() {
-        let limiter = RateLimiter::new(&Limits {
+        let limiter = RateLimiter::new(&OpenStackSettings {
             requests_per_second: 10,
             requests_burst: 3,
-            ..Limits::default()
+            ..OpenStackSettings::default()
         });
         let start = Instant::now();
         let mut left = Vec::new();
@@ -105,9 +105,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_more_are_under_way_than_there_are_permits() {
-        let limiter = RateLimiter::new(&Limits {
+        let limiter = RateLimiter::new(&OpenStackSettings {
             requests_per_cloud: 2,
-            ..Limits::default()
+            ..OpenStackSettings::default()
         });
         let start = Instant::now();
         let calls = (0..5).map(|_| async {
@@ -121,10 +121,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_caller_does_not_wait_for_the_permits_of_operations() {
-        let limiter = RateLimiter::new(&Limits {
+        let limiter = RateLimiter::new(&OpenStackSettings {
             requests_per_cloud: 1,
             caller_requests_per_cloud: 1,
-            ..Limits::default()
+            ..OpenStackSettings::default()
         });
         let start = Instant::now();
         let _held = limiter.acquire(Waiter::Operation).await;

@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use super::{coalescer::Coalescer, limits::Limits, rate_limiter::Waiter, session::Scope};
+use super::{
+    coalescer::Coalescer, rate_limiter::Waiter, session::Scope, settings::OpenStackSettings,
+};
 
 /// Reads with one token about one thing, for one kind of waiter: a caller who shared a read with
 /// operations would stand in their line. Reads of which one of these differs may not be shared: other
@@ -30,7 +32,7 @@ pub(super) struct SharedReads {
 }
 
 impl SharedReads {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &OpenStackSettings) -> Self {
         Self {
             all: Mutex::default(),
             pause: limits.gather(),
@@ -56,7 +58,7 @@ mod tests {
 
     #[test]
     fn who_asks_about_the_same_shares_and_nobody_else() {
-        let reads = SharedReads::new(&Limits::default());
+        let reads = SharedReads::new(&OpenStackSettings::default());
         let subject = |about: &str| Subject {
             entry: "dr".to_owned(),
             scope: Scope::Home,

@@ -10,7 +10,7 @@ mod tell;
 use std::{collections::BTreeSet, time::Duration};
 
 use self::tell::standing;
-use super::{Limits, is_gone};
+use super::{PatienceSettings, is_gone};
 use crate::domain::{
     decision::{Decision, DesiredEffect, Detail, Ending},
     effect::{Disposal, Effect, EffectKind, EffectState, Found, Read, Request, key::Tried},
@@ -52,7 +52,7 @@ pub(super) fn both<A, B>(one: Step<A>, other: Step<B>) -> Step<(A, B)> {
 
 /// The decision while it is being made.
 pub(super) struct DecisionBuilder<'a> {
-    limits: &'a Limits,
+    limits: &'a PatienceSettings,
     operation: &'a Operation,
     ledger: &'a Ledger,
     now: Timestamp,
@@ -70,7 +70,7 @@ pub(super) struct DecisionBuilder<'a> {
 
 impl<'a> DecisionBuilder<'a> {
     pub(super) fn new(
-        limits: &'a Limits,
+        limits: &'a PatienceSettings,
         operation: &'a Operation,
         ledger: &'a Ledger,
         now: Timestamp,
@@ -146,7 +146,7 @@ impl<'a> DecisionBuilder<'a> {
     }
 
     /// How patient it has to be.
-    pub(super) fn limits(&self) -> &'a Limits {
+    pub(super) fn limits(&self) -> &'a PatienceSettings {
         self.limits
     }
 

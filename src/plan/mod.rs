@@ -32,46 +32,64 @@ mod volumes;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use self::decision_builder::{DecisionBuilder, Stop};
-use crate::domain::{
-    decision::Decision,
-    effect::{Apply, Effect, EffectState, Read, Request},
-    ledger::Ledger,
-    operation::{Ask, Operation},
-    time::Timestamp,
+use crate::{
+    domain::{
+        decision::Decision,
+        effect::{Apply, Effect, EffectState, Read, Request},
+        ledger::Ledger,
+        operation::{Ask, Operation},
+        time::Timestamp,
+    },
+    span::Span,
 };
 
-/// How patient the planners are; each limit has its name in the configuration.
-#[derive(Debug, Clone)]
-pub struct Limits {
+/// How patient the work is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct PatienceSettings {
     /// How long nothing may change, beside a quarter of what moving the bytes may take, before that
-    /// is told as a stall.
+    /// is told as a stall. The work goes on.
+    #[serde(with = "Span")]
     pub stall_after: Duration,
-    /// How long something that must go may keep a status that forbids it. The slowest thing that a
-    /// cloud does to what is not wanted any more, to write a large backup or to wipe a large volume,
-    /// ends before.
+    /// How long a thing that must go may keep a status that forbids it, before an admin entry resets
+    /// the status.
+    // The slowest thing that a cloud does to what is not wanted any more, to write a large backup or
+    // to wipe a large volume, ends before.
+    #[serde(with = "Span")]
     pub stuck_after: Duration,
-    /// How long after its deadline an operation goes on to clean up: longer than what is stuck needs
-    /// to come free.
+    /// How long after its deadline work goes on to clean up; then it ends in ERRED and names what is
+    /// left.
+    // Longer than what is stuck needs to come free.
+    #[serde(with = "Span")]
     pub cleanup: Duration,
-    /// How often in a row what is to go is seen to be used by somebody else before it is left to them: what
-    /// of ours may still use it is on its way out meanwhile.
+    /// How often in a row what is to be deleted is seen to be used by somebody else, with growing
+    /// pauses between the looks, before it is left to them and told.
+    // What of ours may still use it is on its way out meanwhile.
     pub asked_while_used: u32,
-    /// How often a volume backup, a restore into a volume, and the server of a restoration are made where
-    /// the cloud took them and could not bring them to their end.
+    /// How often a volume backup, a restore into a volume, and the server of a restoration are made
+    /// where the cloud takes them and cannot bring them to their end; what failed goes first. After
+    /// that a server is still made again, after ever longer pauses, until the time limit: its volumes
+    /// have their bytes.
     pub tries: u32,
-    /// How long after one of them failed the next is made: as long as it takes until a cloud knows again
-    /// which of its services are there.
+    /// The time between such a failure and the next try.
+    // As long as it takes until a cloud knows again which of its services are there.
+    #[serde(with = "Span")]
     pub pause: Duration,
-    /// How long what was refused, or did not come up again and again, is left alone at most before it is
-    /// asked for once more, while an operator may mend what is in its way.
+    /// The longest time between two tries of what a login, a right or a quota forbids, or of a server
+    /// that does not come up, while bytes that were moved are held.
+    // An operator may mend what is in the way meanwhile.
+    #[serde(with = "Span")]
     pub hold_pause: Duration,
-    /// How many links a chain of volume backups may have: each is a record to hold, to import and to
-    /// read through.
+    /// How many volume backups may build on one another: a DR backup with a longer chain is given up.
+    // Each is a record to hold, to import and to read through.
     pub links_max: usize,
 }
 
-impl Default for Limits {
+impl Default for PatienceSettings {
     fn default() -> Self {
         Self {
             stall_after: Duration::from_secs(30 * 60),
@@ -87,7 +105,12 @@ impl Default for Limits {
 }
 
 /// Decides what an operation needs next. The one entry for every kind of operation.
-pub fn plan(limits: &Limits, operation: &Operation, ledger: &Ledger, now: Timestamp) -> Decision {
+pub fn plan(
+    limits: &PatienceSettings,
+    operation: &Operation,
+    ledger: &Ledger,
+    now: Timestamp,
+) -> Decision {
     let mut builder = DecisionBuilder::new(limits, operation, ledger, now);
     let outcome = match &operation.ask {
         Ask::CreateDrBackup {
@@ -151,7 +174,7 @@ pub fn plan(limits: &Limits, operation: &Operation, ledger: &Ledger, now: Timest
 }
 
 /// A failed effect that its planner has another way around, so that it is no reason to give up.
-fn forgiven(limits: &Limits, ask: &Ask, effect: &Effect) -> bool {
+fn forgiven(limits: &PatienceSettings, ask: &Ask, effect: &Effect) -> bool {
     // Without the right to it, an admin has to do it by hand; the thing is waited for all the same.
     if matches!(
         effect.request,

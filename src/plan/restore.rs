@@ -50,7 +50,7 @@ mod trunks;
 
 use self::{detail::hold, finish::finish, kept::was_wish_refused, server_plan::server_plan};
 use super::{
-    Limits,
+    PatienceSettings,
     decision_builder::{DecisionBuilder, Step, Stop, both},
     layout::{self, Kept},
     server, target, volumes,
@@ -155,7 +155,7 @@ fn prove(decision: &mut DecisionBuilder<'_>) {
 
 /// What is optional; a port with wishes that may fall; a server and what is restored into a volume, where
 /// another one is the way around.
-pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
+pub(super) fn forgives(limits: &PatienceSettings, effect: &Effect) -> bool {
     is_optional(&effect.request)
         || was_wish_refused(effect)
         || server::forgives(effect)

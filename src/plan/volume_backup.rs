@@ -6,7 +6,7 @@
 //! pause another one is made of the same; those of the other volumes are not disturbed.
 
 use super::{
-    Limits,
+    PatienceSettings,
     decision_builder::{DecisionBuilder, Step},
 };
 use crate::domain::{
@@ -85,7 +85,7 @@ pub(super) fn newest<'a>(decision: &DecisionBuilder<'a>, index: usize) -> Option
 }
 
 /// One that has another one as the way around.
-pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
+pub(super) fn forgives(limits: &PatienceSettings, effect: &Effect) -> bool {
     let is_volume_backup = matches!(effect.request, Request::Make(Make::VolumeBackup { .. }));
     // Its status tells how it goes, once it has to.
     let fault = effect.fault.as_ref();

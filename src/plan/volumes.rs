@@ -5,7 +5,7 @@
 //! made; one that Cinder could not restore into is replaced in its place.
 
 use super::{
-    Limits,
+    PatienceSettings,
     decision_builder::{DecisionBuilder, Step, Stop, both},
     layout::{Layout, VolumeLayout},
     placed::{Placed, Volume},
@@ -318,7 +318,7 @@ fn replace(
 
 /// A restore that Cinder took and could not bring to its end, while another volume may be tried: its
 /// service that restores was started anew, or could not read or write for a while.
-pub(super) fn forgives(limits: &Limits, effect: &Effect) -> bool {
+pub(super) fn forgives(limits: &PatienceSettings, effect: &Effect) -> bool {
     effect.request.kind() == EffectKind::RestoreInto
         && effect.state == EffectState::Failed
         && effect.status.as_deref() == Some("error_restoring")

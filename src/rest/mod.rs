@@ -19,3 +19,4 @@ mod responses;
 mod restoration;
 mod schedule;
 pub mod server;
+pub mod settings;

@@ -21,29 +21,9 @@ use super::{
     query::Sizes,
     responses::StateName,
     restoration, schedule,
+    settings::RestSettings,
 };
 use crate::service::Service;
-
-/// What the door allows; each limit has its name in the configuration.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Bytes of a request at most.
-    pub body_bytes: usize,
-    /// Rows of a page at most: each has everything in it, and costs a question of its own.
-    pub page_max: u32,
-    /// Whether it is reached on loopback alone, and so by no other name than that of this host.
-    pub loopback: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            body_bytes: 64 * 1024,
-            page_max: 100,
-            loopback: true,
-        }
-    }
-}
 
 /// What every address needs.
 #[derive(Clone)]
@@ -83,8 +63,15 @@ pub fn document() -> OpenApi {
     addresses().into_openapi()
 }
 
-/// The door to `service`, with what `metrics` counts; `beside` is served on the same port.
-pub fn door(service: Service, metrics: Metrics, settings: &Settings, beside: Router) -> Router {
+/// The door to `service`, with what `metrics` counts; `beside` is served on the same port. `loopback` says
+/// whether it is reached on loopback alone, and so by no other name than that of this host.
+pub fn door(
+    service: Service,
+    metrics: Metrics,
+    settings: &RestSettings,
+    loopback: bool,
+    beside: Router,
+) -> Router {
     let limits = service.limits();
     let sizes = Sizes {
         default: limits.page_default.min(settings.page_max),
@@ -107,7 +94,7 @@ pub fn door(service: Service, metrics: Metrics, settings: &Settings, beside: Rou
     beside
         .merge(addresses)
         .merge(metrics)
-        .layer(from_fn_with_state(settings.loopback, guard))
+        .layer(from_fn_with_state(loopback, guard))
 }
 
 async fn nowhere() -> Problem {

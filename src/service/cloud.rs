@@ -85,7 +85,7 @@ impl Service {
                     break;
                 }
                 looks += 1;
-                tokio::time::sleep(self.limits.peek / 5).await;
+                tokio::time::sleep(self.limits().peek / 5).await;
             }
         }
         missing
@@ -95,7 +95,7 @@ impl Service {
     async fn answers_nothing(&self, tenant: &Tenant) -> bool {
         let inside = self.gate.ours(tenant);
         let look = inside.things(ThingKind::VolumeBackup);
-        match tokio::time::timeout(self.limits.peek, look).await {
+        match tokio::time::timeout(self.limits().peek, look).await {
             Ok(Ok(_)) => false,
             Ok(Err(fault)) => fault.is_silence(),
             Err(_) => true,

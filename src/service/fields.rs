@@ -4,7 +4,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use uuid::Uuid;
 
-use super::Limits;
+use super::settings::RequestSettings;
 use crate::domain::{
     error::{BadField, Error},
     text::Text,
@@ -15,13 +15,13 @@ const FOREIGN_ID_CHARACTERS: usize = 255;
 
 /// The fields of one request.
 pub struct Fields<'a> {
-    limits: &'a Limits,
+    limits: &'a RequestSettings,
     bad: Vec<BadField>,
 }
 
 impl<'a> Fields<'a> {
     /// None read yet.
-    pub fn new(limits: &'a Limits) -> Self {
+    pub fn new(limits: &'a RequestSettings) -> Self {
         Self {
             limits,
             bad: Vec::new(),
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn all_bad_fields_are_noted_in_order() {
-        let limits = Limits::default();
+        let limits = RequestSettings::default();
         let mut fields = Fields::new(&limits);
         fields.id("id", "seven");
         fields.required("cloud", " ".to_owned());
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn unicode_is_counted_in_characters() {
-        let limits = Limits::default();
+        let limits = RequestSettings::default();
         let mut fields = Fields::new(&limits);
         fields.name("name", "ü".repeat(255));
         assert!(fields.done().is_ok());

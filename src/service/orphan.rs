@@ -50,17 +50,17 @@ impl Service {
     /// The answer is kept when all of them were asked for. Whoever asks again because none came may
     /// hear that something is not there: the first time deleted it.
     pub async fn orphans_delete(&self, ask: DeleteOrphans) -> Result<Vec<DeletionResult>, Error> {
-        let mut check = Fields::new(&self.limits);
+        let mut check = Fields::new(self.limits());
         if ask.ids.is_empty() {
             check.bad("ids", "is required");
         }
-        if ask.ids.len() > self.limits.orphans_at_once {
+        if ask.ids.len() > self.settings.orphans.deleted_at_once {
             check.bad(
                 "ids",
                 format!(
                     "has {} ids, at most {} are possible",
                     ask.ids.len(),
-                    self.limits.orphans_at_once
+                    self.settings.orphans.deleted_at_once
                 ),
             );
         }
@@ -181,7 +181,7 @@ impl Service {
     /// One list of each kind, and then what is known: whatever came to an end between the two is
     /// known as what it became, or gone.
     async fn orphans_look(&self, tenant: &Tenant, inside: &Inside<'_>) -> Result<Look, Error> {
-        let young = self.clock.now().before(self.limits.orphan_grace);
+        let young = self.clock.now().before(self.settings.orphans.grace);
         let lists = KINDS.map(|kind| inside.things(kind));
         let seen = try_join_all(lists).await?.concat();
         let marked: Vec<(&Sighting, OperationId)> = seen

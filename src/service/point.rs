@@ -103,7 +103,7 @@ pub struct DeletePoint {
 impl Service {
     /// Admits a new point: from here on it happens, or is undone, whatever dies.
     pub async fn point_create(&self, ask: CreatePoint) -> Result<Point, Error> {
-        let mut check = Fields::new(&self.limits);
+        let mut check = Fields::new(self.limits());
         check.present("cloud", ask.tenant.cloud.as_str());
         check.present("tenant", ask.tenant.project.as_str());
         check.present("instance_id", ask.server.as_str());
@@ -111,7 +111,7 @@ impl Service {
         check.at_most(
             "request_id",
             &ask.request_id,
-            self.limits.request_id_characters,
+            self.limits().request_id_characters,
         );
         check.done()?;
         let key = content::create_point(&ask);
@@ -245,7 +245,7 @@ impl Service {
         let mut parts = Vec::new();
         let mut query = Query {
             filter,
-            limit: self.limits.page_max,
+            limit: self.limits().page_max,
             ..Query::default()
         };
         loop {
@@ -271,7 +271,7 @@ impl Service {
     /// Admits new words for a point, and how long it is kept; a new description goes to its Cinder backups
     /// or snapshots too.
     pub async fn point_update(&self, ask: UpdatePoint) -> Result<Point, Error> {
-        let mut check = Fields::new(&self.limits);
+        let mut check = Fields::new(self.limits());
         let (name, description) = (ask.name.as_deref(), ask.description.as_deref());
         if let Some(name) = name {
             check.present("name", name);
@@ -280,7 +280,7 @@ impl Service {
         check.at_most(
             "request_id",
             &ask.request_id,
-            self.limits.request_id_characters,
+            self.limits().request_id_characters,
         );
         check.done()?;
         let key = content::update_point(&ask);
@@ -443,7 +443,7 @@ impl Service {
         let Some(inside) = self.gate.enter_later(tenant).await? else {
             return Ok(String::new());
         };
-        let name = match timeout(self.limits.peek, inside.peek(server)).await {
+        let name = match timeout(self.limits().peek, inside.peek(server)).await {
             Ok(Ok(instance)) if instance.root_is_volume || capture.is_some() => instance.name,
             Ok(Ok(instance)) => return Err(root_not_volume(&instance.name)),
             Ok(Err(error)) if may_pass(&error) => return Ok(String::new()),
@@ -451,7 +451,7 @@ impl Service {
             Err(_) => return Ok(String::new()),
         };
         if minimum.is_some() {
-            match timeout(self.limits.peek, inside.instance(server)).await {
+            match timeout(self.limits().peek, inside.instance(server)).await {
                 Ok(Ok(manifest)) => consistency::check(minimum, &manifest, capture)?,
                 Ok(Err(error)) if may_pass(&error) => {}
                 Ok(Err(error)) => return Err(error),
@@ -463,7 +463,7 @@ impl Service {
 
     /// The restorations of a point, newest first.
     pub async fn restorations_of(&self, source: PointId) -> Result<Vec<Restoration>, Error> {
-        let limit = self.limits.listed_restorations;
+        let limit = self.limits().listed_restorations;
         self.store
             .restorations_of(source, limit)
             .await

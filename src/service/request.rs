@@ -21,7 +21,7 @@ impl Service {
         name: Option<&str>,
         description: Option<&str>,
     ) {
-        let limits = &self.limits;
+        let limits = self.limits();
         for (field, text, most) in [
             ("name", name, limits.name_characters),
             ("description", description, limits.description_characters),
@@ -45,7 +45,7 @@ impl Service {
     ) -> Operation {
         let slowest = seen
             .unwrap_or_default()
-            .saturating_mul(self.limits.deadline_factor);
+            .saturating_mul(self.limits().deadline_factor);
         let created = self.clock.now();
         Operation {
             id: OperationId(self.clock.new_id()),
@@ -54,9 +54,9 @@ impl Service {
             ask,
             resource_state,
             created,
-            deadline: created.after(time_limit.unwrap_or(self.limits.operation_deadline)),
+            deadline: created.after(time_limit.unwrap_or(self.limits().operation_deadline)),
             deadline_fixed: time_limit.is_some(),
-            per_gib: slowest.max(self.limits.deadline_per_gib),
+            per_gib: slowest.max(self.limits().deadline_per_gib),
             cancelled: None,
             cancel_keeps_volumes: false,
             idle: Duration::ZERO,

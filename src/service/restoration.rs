@@ -76,7 +76,7 @@ impl Service {
         };
         let (input, seen) = self.restorable(&ask).await?;
         let manifest = &input.manifest;
-        check_options(Fields::new(&self.limits), &ask.options, manifest)?;
+        check_options(Fields::new(self.limits()), &ask.options, manifest)?;
 
         let id = RestorationId(self.clock.new_id());
         let name = if ask.options.name.is_empty() {
@@ -124,7 +124,7 @@ impl Service {
     /// Refuses what names things that the target does not have, together with all else that is in the way.
     /// What is not about a name the operation meets itself, and soon: before it makes anything.
     async fn check_named(&self, operation: &Operation) -> Result<(), Error> {
-        match timeout(self.limits.peek, self.rehearse(operation)).await {
+        match timeout(self.limits().peek, self.rehearse(operation)).await {
             Ok(Err(error)) if is_about_a_name(&error) => Err(error),
             Ok(Ok(_) | Err(_)) | Err(_) => Ok(()),
         }
@@ -158,17 +158,17 @@ impl Service {
 
     fn check_restoration(&self, ask: &CreateRestoration) -> Result<(), Error> {
         let options = &ask.options;
-        let mut check = Fields::new(&self.limits);
+        let mut check = Fields::new(self.limits());
         check.present("cloud", ask.tenant.cloud.as_str());
         check.present("tenant", ask.tenant.project.as_str());
-        check.at_most("name", &options.name, self.limits.name_characters);
+        check.at_most("name", &options.name, self.limits().name_characters);
         check.at_most(
             "request_id",
             &ask.request_id,
-            self.limits.request_id_characters,
+            self.limits().request_id_characters,
         );
         if let Some(data) = &options.user_data {
-            check.at_most("user_data", data, self.limits.user_data_characters);
+            check.at_most("user_data", data, self.limits().user_data_characters);
         }
         check.done()
     }

@@ -58,7 +58,7 @@ impl Service {
                 Some(busy) => *busy,
                 None => self.store.runs_under_way(&cloud).await?,
             };
-            let outcome = if busy < u64::from(self.limits.runs_per_cloud) {
+            let outcome = if busy < u64::from(self.settings.schedules.runs_per_cloud) {
                 let fired = first(self.schedule_fire(schedule).await)?;
                 got_on |= fired.is_some();
                 fired.flatten()
@@ -91,8 +91,8 @@ impl Service {
                 return Ok(None);
             }
         };
-        let settings = self.limits.schedules;
-        match schedule.due(&calendar, now, &settings) {
+        let settings = &self.settings.schedules;
+        match schedule.due(&calendar, now, settings) {
             Due::Nothing => Ok(None),
             Due::Skip { slot, missed, next } => {
                 let run = self.run(&schedule, slot, RunCause::Missed);
@@ -155,7 +155,7 @@ impl Service {
         };
         let name: String = format!("{called} {}", run.slot)
             .chars()
-            .take(self.limits.name_characters)
+            .take(self.limits().name_characters)
             .collect();
         let (tenant, server) = (schedule.tenant.clone(), schedule.server.clone());
         // It may have been written before the limits of the services were heeded.
@@ -290,9 +290,9 @@ impl Service {
             warn!(schedule = %id, failures, "the schedule is deactivated");
             return schedule.deactivate(error, now);
         }
-        let settings = self.limits.schedules;
+        let settings = &self.settings.schedules;
         if schedule.active {
-            schedule.next = schedule.slot_after_failure(calendar, slot, now, &settings);
+            schedule.next = schedule.slot_after_failure(calendar, slot, now, settings);
         }
         schedule.runtime_state = format!("Its run of {slot} failed: {}", error.message);
         schedule.error = Some(error);
@@ -324,8 +324,8 @@ impl Service {
             format!("Waiting for a place: {busy} runs are under way in {cloud}");
         schedule.updated = now;
         if let Some(next) = &mut schedule.next {
-            let rounds = 1 + before / self.limits.runs_per_cloud.max(1);
-            next.begins = now.after(self.limits.run_waits * rounds);
+            let rounds = 1 + before / self.settings.schedules.runs_per_cloud.max(1);
+            next.begins = now.after(self.settings.schedules.run_waits * rounds);
         }
         self.store.schedule_change(None, schedule).await.map(drop)
     }

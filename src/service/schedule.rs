@@ -119,7 +119,7 @@ impl Service {
 
     /// Every bad field of a plan at once; the calendar of a good one.
     fn check_plan(&self, plan: &Plan) -> Result<Calendar, Error> {
-        let mut check = Fields::new(&self.limits);
+        let mut check = Fields::new(self.limits());
         let (name, description) = (Some(plan.name.as_str()), Some(plan.description.as_str()));
         self.check_words(&mut check, name, description);
         match Calendar::parse(&plan.calendar, &plan.time_zone) {

@@ -20,6 +20,8 @@ mod tls;
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use crate::port::{clock::Clock, store::Store};
 
 /// The counter of the positions of events.
@@ -32,13 +34,8 @@ pub struct Config {
     /// `disable`, `prefer`, `require` or `verify-full`, the last with `sslrootcert` or the roots
     /// of the system.
     pub url: String,
-    /// Connections that read side by side (SQLite, beside the one that writes), or that do
-    /// anything (PostgreSQL, beside the one that listens).
-    pub connections: usize,
-    /// The most rows that one list answers.
-    pub page_limit: u32,
-    /// Whether the schema may be brought up; else an older one is refused.
-    pub migrate: bool,
+    /// How much of it is used.
+    pub settings: StoreSettings,
     /// The clock of what the store dates itself.
     pub clock: Arc<dyn Clock>,
 }
@@ -48,9 +45,7 @@ impl Config {
     pub fn new(url: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
         Self {
             url: url.into(),
-            connections: 8,
-            page_limit: 1_000,
-            migrate: true,
+            settings: StoreSettings::default(),
             clock,
         }
     }
@@ -61,10 +56,34 @@ impl fmt::Debug for Config {
         // The url may hold a password, so it stays out of logs.
         formatter
             .debug_struct("Config")
-            .field("connections", &self.connections)
-            .field("page_limit", &self.page_limit)
-            .field("migrate", &self.migrate)
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
+    }
+}
+
+/// How much of the database is used at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreSettings {
+    /// Connections to the database at most.
+    // With SQLite those that read side by side, beside the one that writes; with PostgreSQL those
+    // that do anything, beside the one that listens.
+    pub connections: usize,
+    /// Rows that one query answers at most.
+    pub page_limit: u32,
+    /// Whether a start may bring an older schema up. With `false` it is refused, until a start with
+    /// `true` has done so.
+    pub migrate: bool,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self {
+            connections: 8,
+            page_limit: 1000,
+            migrate: true,
+        }
     }
 }
 

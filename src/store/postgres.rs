@@ -103,8 +103,8 @@ impl Db {
     /// Connects, and brings the schema up.
     pub(super) async fn open(config: &Config) -> Result<Self, OpenError> {
         let target = Arc::new(Target::parse(&config.url)?);
-        bring_up(&target, config.migrate).await?;
-        let pool = pool(&target, config.connections.max(1))?;
+        bring_up(&target, config.settings.migrate).await?;
+        let pool = pool(&target, config.settings.connections.max(1))?;
         let notifier = Notifier::new();
         let name = config.clock.new_id();
         let ear = listening(&target).await.map_err(OpenError::Unavailable)?;
@@ -119,7 +119,7 @@ impl Db {
             turns: queue::open(writer.clone(), Arc::clone(&clock)),
             writer,
             clock,
-            page_limit: config.page_limit,
+            page_limit: config.settings.page_limit,
             listener,
         })
     }

@@ -132,7 +132,7 @@ impl Db {
         prepare_file(path)?;
         let lock = lock::take(path)?;
         let mut first = connect(path, false).map_err(OpenError::Unavailable)?;
-        migrate::bring_up(&mut first, migrate::SQLITE, config.migrate)?;
+        migrate::bring_up(&mut first, migrate::SQLITE, config.settings.migrate)?;
         first
             .batch_execute(FREE_LANES)
             .map_err(|error| OpenError::Unavailable(error.to_string()))?;
@@ -151,7 +151,7 @@ impl Db {
         )?);
         let (readers, jobs) = channel(JOBS_WAITING);
         let jobs = Arc::new(Mutex::new(jobs));
-        for _ in 0..config.connections.max(1) {
+        for _ in 0..config.settings.connections.max(1) {
             let jobs = Arc::clone(&jobs);
             threads.push(spawn(
                 "store-reader",
@@ -168,7 +168,7 @@ impl Db {
             notifier: Notifier::new(),
             version,
             clock: config.clock,
-            page_limit: config.page_limit,
+            page_limit: config.settings.page_limit,
             _lock: lock,
         })
     }

@@ -2,27 +2,36 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::port::{
-    clock::Clock,
-    store::{Store, StoreError},
+use crate::{
+    port::{
+        clock::Clock,
+        store::{Store, StoreError},
+    },
+    span::Span,
 };
 
-/// How long history is kept, and how it is let go; each has its name in the configuration.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// How long it is kept after it came to its end.
+/// How long history is kept, and how it is let go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct HistorySettings {
+    /// How long is kept what came to its end: request ids, the ledgers of work that ended, and the
+    /// events of what was deleted. The events of what is still there stay.
+    #[serde(with = "Span")]
     pub keep: Duration,
     /// How often it is looked for what is older.
+    #[serde(with = "Span")]
     pub every: Duration,
-    /// About how many rows go in one transaction.
+    /// About how many rows are removed in one transaction.
     pub rows: u32,
 }
 
-impl Default for Settings {
+impl Default for HistorySettings {
     fn default() -> Self {
         Self {
             keep: Duration::from_secs(30 * 24 * 60 * 60),
@@ -37,12 +46,12 @@ impl Default for Settings {
 pub struct HistoryPruner {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    settings: Settings,
+    settings: HistorySettings,
 }
 
 impl HistoryPruner {
     /// A pruner of this store.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, settings: HistorySettings) -> Self {
         Self {
             store,
             clock,

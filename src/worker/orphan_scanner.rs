@@ -1,31 +1,15 @@
 //! Looks for orphans now and then and says how many there are; it may not know how they are found, and
 //! deletes none.
 
-use std::time::Duration;
-
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{domain::orphan::Sweep, port::store::StoreError, service::Service};
-
-/// How often is looked; each has its name in the configuration.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The shortest time between two looks through one tenant.
-    pub every: Duration,
-    /// Tenants that one replica takes upon itself at once.
-    pub at_once: u32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            every: Duration::from_secs(60 * 60),
-            at_once: 16,
-        }
-    }
-}
+use crate::{
+    domain::orphan::Sweep,
+    port::store::StoreError,
+    service::{Service, settings::OrphanSettings},
+};
 
 /// So often within the time between two looks it is asked whether a tenant is due.
 const ROUNDS: u32 = 4;
@@ -34,12 +18,12 @@ const ROUNDS: u32 = 4;
 /// side: each tenant is looked through by one of them.
 pub struct OrphanScanner {
     service: Service,
-    settings: Settings,
+    settings: OrphanSettings,
 }
 
 impl OrphanScanner {
     /// A scanner that looks through `service`.
-    pub fn new(service: Service, settings: Settings) -> Self {
+    pub fn new(service: Service, settings: OrphanSettings) -> Self {
         Self { service, settings }
     }
 
@@ -62,7 +46,7 @@ impl OrphanScanner {
         let mut all = 0;
         // Ends because a sweep that begins from now on did not begin before that.
         loop {
-            let at_once = self.settings.at_once;
+            let at_once = self.settings.counted_at_once;
             let sweeps = self.service.orphans_sweep(due, at_once).await?;
             if sweeps.is_empty() {
                 return Ok(all);

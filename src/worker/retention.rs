@@ -2,26 +2,30 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::{domain::error::Error, service::Service};
+use crate::{domain::error::Error, service::Service, span::Span};
 
-/// How often is looked; each has its name in the configuration.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The time between two looks through all schedules.
+/// How what nobody wants to keep is let go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionSettings {
+    /// The time between two looks for what nobody wants to keep any more.
+    #[serde(with = "Span")]
     pub every: Duration,
-    /// Schedules and points that are read at once.
-    pub at_once: u32,
+    /// Schedules and backups that such a look reads at once.
+    pub read_at_once: u32,
 }
 
-impl Default for Settings {
+impl Default for RetentionSettings {
     fn default() -> Self {
         Self {
             every: Duration::from_secs(10 * 60),
-            at_once: 200,
+            read_at_once: 200,
         }
     }
 }
@@ -30,12 +34,12 @@ impl Default for Settings {
 /// number of replicas may do so side by side: a deletion is admitted once.
 pub struct Retention {
     service: Service,
-    settings: Settings,
+    settings: RetentionSettings,
 }
 
 impl Retention {
     /// Over `service`.
-    pub fn new(service: Service, settings: Settings) -> Self {
+    pub fn new(service: Service, settings: RetentionSettings) -> Self {
         Self { service, settings }
     }
 
@@ -55,7 +59,14 @@ impl Retention {
     /// Lets go all that may go by now; answers how many deletions were asked for. What another point is
     /// built on goes in a later look.
     pub async fn look(&self) -> Result<usize, Error> {
-        let pruned = self.service.schedules_prune(self.settings.at_once).await?;
-        Ok(pruned + self.service.points_expire(self.settings.at_once).await?)
+        let pruned = self
+            .service
+            .schedules_prune(self.settings.read_at_once)
+            .await?;
+        Ok(pruned
+            + self
+                .service
+                .points_expire(self.settings.read_at_once)
+                .await?)
     }
 }

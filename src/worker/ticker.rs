@@ -1,44 +1,21 @@
 //! Keeps the time for schedules, to the second; it may not know what a run does.
 
-use std::time::Duration;
-
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::service::Service;
-
-/// How often the clock is looked at; each has its name in the configuration.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The shortest time between two looks, however much happens.
-    pub shortest: Duration,
-    /// The longest: another replica may have changed what is due.
-    pub longest: Duration,
-    /// Schedules that are taken up in one look.
-    pub at_once: u32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            shortest: Duration::from_millis(200),
-            longest: Duration::from_secs(30),
-            at_once: 200,
-        }
-    }
-}
+use crate::{domain::schedule::ScheduleSettings, service::Service};
 
 /// Does what is due for schedules, when it is due. Any number of replicas may do so side by side: of
 /// each run one of them is the first.
 pub struct Ticker {
     service: Service,
-    settings: Settings,
+    settings: ScheduleSettings,
 }
 
 impl Ticker {
     /// A ticker of `service`.
-    pub fn new(service: Service, settings: Settings) -> Self {
+    pub fn new(service: Service, settings: ScheduleSettings) -> Self {
         Self { service, settings }
     }
 
@@ -47,20 +24,24 @@ impl Ticker {
         let mut wake_ups = self.service.wake_ups();
         loop {
             wake_ups.borrow_and_update();
-            let wait = match self.service.schedules_tick(self.settings.at_once).await {
-                Ok(ticked) => ticked.wait.unwrap_or(self.settings.longest),
+            let wait = match self
+                .service
+                .schedules_tick(self.settings.taken_at_once)
+                .await
+            {
+                Ok(ticked) => ticked.wait.unwrap_or(self.settings.tick_longest),
                 Err(error) => {
                     warn!(%error, "what is due for schedules could not be seen; it is tried again");
-                    self.settings.longest
+                    self.settings.tick_longest
                 }
             };
             let woken = async {
-                sleep(self.settings.shortest).await;
+                sleep(self.settings.tick_shortest).await;
                 tokio::select! {
-                    () = sleep(wait.min(self.settings.longest)) => {}
+                    () = sleep(wait.min(self.settings.tick_longest)) => {}
                     // The store has closed down: only the timer is left.
                     changed = wake_ups.changed() => if changed.is_err() {
-                        sleep(self.settings.longest).await;
+                        sleep(self.settings.tick_longest).await;
                     },
                 }
             };

@@ -3,25 +3,31 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{domain::orphan::Sweep, port::store::StoreError, service::Service};
+use crate::{domain::orphan::Sweep, port::store::StoreError, service::Service, span::Span};
 
-/// How often is looked; each has its name in the configuration.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The longest time between two looks at the points of one tenant, and so the age at which the claim
-    /// that they can be restored is renewed.
+/// How the claim that points can be restored is renewed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct VerificationSettings {
+    /// The longest time between two looks at what the points of one tenant rest on: so old a claim
+    /// that one can be restored may become while its cloud answers. Retention looks too, before it
+    /// deletes.
+    #[serde(with = "Span")]
     pub every: Duration,
-    /// How soon is looked again where something was never seen, or may be half deleted.
+    /// How soon is looked again where a point was never seen, or where its deletion was broken off.
+    #[serde(with = "Span")]
     pub urgent: Duration,
-    /// Tenants that one replica takes upon itself at once.
+    /// Tenants that one replica takes upon itself at once to look at.
     pub at_once: u32,
 }
 
-impl Default for Settings {
+impl Default for VerificationSettings {
     fn default() -> Self {
         Self {
             every: Duration::from_secs(60 * 60),
@@ -38,12 +44,12 @@ const ROUNDS: u32 = 4;
 /// tenant is looked at by one of them.
 pub struct Verifier {
     service: Service,
-    settings: Settings,
+    settings: VerificationSettings,
 }
 
 impl Verifier {
     /// A verifier that looks through `service`.
-    pub fn new(service: Service, settings: Settings) -> Self {
+    pub fn new(service: Service, settings: VerificationSettings) -> Self {
         Self { service, settings }
     }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use drbackup::{
     domain::id::ResourceId,
     port::{clock::Clock, store::Store},
-    worker::history_pruner::{HistoryPruner, Settings},
+    worker::history_pruner::{HistoryPruner, HistorySettings},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -13,11 +13,11 @@ use crate::store_contract::{Site, backup, creation, events, key};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> HistorySettings {
+    HistorySettings {
         every: Duration::from_millis(5),
         rows: 3,
-        ..Settings::default()
+        ..HistorySettings::default()
     }
 }
 

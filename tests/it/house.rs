@@ -25,18 +25,22 @@ use drbackup::{
             schedule_service_client::ScheduleServiceClient,
         },
         server,
+        settings::ApiSettings,
     },
     domain::{id::ReplicaId, time::Timestamp},
-    engine::{Engine, Planner, Settings},
+    engine::{Engine, EngineSettings, Planner},
     openstack::{
         Clouds,
         config::{CloudMapping, Config, Environment},
         install_crypto,
-        limits::Limits,
+        settings::OpenStackSettings,
     },
     plan,
     port::{clock::Clock, cloud::Cloud, store::Store},
-    service::{self, Service},
+    service::{
+        Service,
+        settings::{OrphanSettings, ServiceSettings},
+    },
     sim, store,
 };
 use tokio_util::sync::CancellationToken;
@@ -76,8 +80,8 @@ pub(crate) struct House {
 }
 
 /// An engine for clouds that take milliseconds.
-fn settings() -> Settings {
-    Settings {
+fn settings() -> EngineSettings {
+    EngineSettings {
         lease: Duration::from_secs(5),
         lease_margin: Duration::from_secs(1),
         observe_first: Duration::from_millis(10),
@@ -88,16 +92,16 @@ fn settings() -> Settings {
         retry_max: Duration::from_millis(200),
         store_retry: Duration::from_millis(20),
         aside_retry: Duration::from_millis(200),
-        ..Settings::default()
+        ..EngineSettings::default()
     }
 }
 
 /// The planners of a house, which do not pause for long.
 fn planner() -> Planner {
     Arc::new(|operation, ledger, now| {
-        let limits = plan::Limits {
+        let limits = plan::PatienceSettings {
             pause: Duration::from_millis(20),
-            ..plan::Limits::default()
+            ..plan::PatienceSettings::default()
         };
         plan::plan(&limits, operation, ledger, now)
     })
@@ -159,7 +163,7 @@ impl House {
             planner(),
         );
         let stop = CancellationToken::new();
-        let door = server::door(service, server::Limits::default(), stop.clone())
+        let door = server::door(service, &ApiSettings::default(), stop.clone())
             .await
             .expect("a door");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
@@ -189,14 +193,14 @@ impl House {
     }
 
     /// A service over `store` and the same clouds, with other limits.
-    pub(crate) fn service(&self, store: &Arc<dyn Store>, limits: service::Limits) -> Service {
+    pub(crate) fn service(&self, store: &Arc<dyn Store>, limits: ServiceSettings) -> Service {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let cloud = Arc::clone(&self.cloud);
         Service::new(Arc::clone(store), cloud, clock, limits, planner())
     }
 
     /// A service over the same store and clouds that goes by another clock.
-    pub(crate) fn service_by(&self, clock: Arc<dyn Clock>, limits: service::Limits) -> Service {
+    pub(crate) fn service_by(&self, clock: Arc<dyn Clock>, limits: ServiceSettings) -> Service {
         Service::new(
             Arc::clone(&self.store),
             Arc::clone(&self.cloud),
@@ -603,11 +607,14 @@ impl Drop for House {
     }
 }
 
-/// Limits under which what was made a moment ago may be an orphan.
-pub(crate) fn without_grace() -> service::Limits {
-    service::Limits {
-        orphan_grace: Duration::ZERO,
-        ..service::Limits::default()
+/// Settings under which what was made a moment ago may be an orphan.
+pub(crate) fn without_grace() -> ServiceSettings {
+    ServiceSettings {
+        orphans: OrphanSettings {
+            grace: Duration::ZERO,
+            ..OrphanSettings::default()
+        },
+        ..ServiceSettings::default()
     }
 }
 
@@ -637,7 +644,7 @@ fn config(clouds_yaml: &std::path::Path, directory: PathBuf, admins: bool) -> Co
     Config::load(
         &environment,
         &[mapping("source"), mapping("dr")],
-        Limits::default(),
+        OpenStackSettings::default(),
     )
     .expect("a configuration")
 }

@@ -7,7 +7,7 @@ use drbackup::{
     api::pb,
     domain::{id::CloudName, point::Point, time::Timestamp},
     import_waldur::{Terms, read},
-    service::Limits,
+    service::settings::ServiceSettings,
     sim::{InstanceSpec, Times},
 };
 use serde_json::{Value, json};
@@ -96,7 +96,7 @@ async fn a_point_of_the_original_is_restored_byte_for_byte() {
     let reading = read(&export(&made), &terms);
     assert_eq!(reading.left, []);
     house.source.stop().await;
-    let service = house.service(&house.store, Limits::default());
+    let service = house.service(&house.store, ServiceSettings::default());
     for schedule in &reading.schedules {
         assert_eq!(service.schedule_take_in(schedule.clone()).await, Ok(true));
         assert_eq!(service.schedule_take_in(schedule.clone()).await, Ok(false));

@@ -12,9 +12,12 @@ use drbackup::{
         orphan::{self, Why},
         sighting::ThingKind,
     },
-    service::{Limits, orphan::DeleteOrphans},
+    service::{
+        orphan::DeleteOrphans,
+        settings::{OrphanSettings, ServiceSettings},
+    },
     sim::{self, Action, InstanceSpec, Rule, Times},
-    worker::orphan_scanner::{OrphanScanner, Settings},
+    worker::orphan_scanner::OrphanScanner,
 };
 use tonic::Code;
 use uuid::Uuid;
@@ -307,7 +310,7 @@ async fn what_is_young_is_no_orphan_yet_and_what_ended_work_left_is_one() {
     let name = backups[0].text("name").replace("backup", "copy");
     let lost = leave_volume(&house, &home, &name).await;
 
-    let cautious = house.service(&house.store, Limits::default());
+    let cautious = house.service(&house.store, ServiceSettings::default());
     assert_eq!(cautious.orphans_list(&home).await, Ok(Vec::new()));
     let found = list(&house, &home).await;
     let told: Vec<(&str, &str)> = found
@@ -327,7 +330,7 @@ async fn a_sweep_counts_the_orphans_of_every_tenant_that_we_worked_in_and_delete
     leave_volume(&house, &away, &marked(strange(), "volume-0")).await;
     let scanner = || {
         let service = house.service(&house.store, without_grace());
-        OrphanScanner::new(service, Settings::default())
+        OrphanScanner::new(service, OrphanSettings::default())
     };
     let before = census(&house.dr, "demo");
     let (one, other) = (scanner(), scanner());
@@ -369,9 +372,9 @@ async fn a_sweep_counts_the_orphans_of_every_tenant_that_we_worked_in_and_delete
         .expect("a rule");
     let eager = OrphanScanner::new(
         service,
-        Settings {
+        OrphanSettings {
             every: Duration::ZERO,
-            ..Settings::default()
+            ..OrphanSettings::default()
         },
     );
     assert_eq!(eager.scan().await, Ok(2));

@@ -18,7 +18,7 @@ use drbackup::{
         capture::Capture,
         id::{CloudName, PointKind, ProjectId, ResourceId, ServerId, Tenant},
         lifecycle::State,
-        schedule::{Keep, MissedRuns, Plan, Run, RunCause, RunOutcome, Schedule},
+        schedule::{Keep, MissedRuns, Plan, Run, RunCause, RunOutcome, Schedule, ScheduleSettings},
         sighting::{Thing, ThingKind},
         time::Timestamp,
     },
@@ -26,6 +26,7 @@ use drbackup::{
     service::{
         Service,
         schedule::{CreateSchedule, OneSchedule},
+        settings::ServiceSettings,
     },
     sim::{InstanceSpec, Times},
 };
@@ -353,13 +354,21 @@ async fn a_run_that_fails_is_tried_again_and_too_many_deactivate_with_the_reason
     assert_eq!((back.failures, back.error), (0, None));
 }
 
+/// Settings under which so many runs find a place in a cloud.
+fn with_places(runs_per_cloud: u32) -> ServiceSettings {
+    ServiceSettings {
+        schedules: ScheduleSettings {
+            runs_per_cloud,
+            ..ScheduleSettings::default()
+        },
+        ..without_grace()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_runs_are_under_way_in_a_cloud_than_may_be() {
     let mut scene = Scene::set().await;
-    let limits = drbackup::service::Limits {
-        runs_per_cloud: 2,
-        ..without_grace()
-    };
+    let limits = with_places(2);
     scene.service = scene.house.service_by(scene.hands.clone(), limits);
     let mut schedules = Vec::new();
     for _ in 0..5 {
@@ -402,11 +411,8 @@ async fn no_more_runs_are_under_way_in_a_cloud_than_may_be() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_far_behind_for_a_place_looks_again_later() {
     let mut scene = Scene::set().await;
-    let limits = drbackup::service::Limits {
-        runs_per_cloud: 2,
-        ..without_grace()
-    };
-    let wait = limits.run_waits;
+    let limits = with_places(2);
+    let wait = limits.schedules.run_waits;
     scene.service = scene.house.service_by(scene.hands.clone(), limits);
     let mut schedules = Vec::new();
     for _ in 0..7 {
@@ -431,10 +437,7 @@ async fn who_waits_far_behind_for_a_place_looks_again_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_that_find_no_place_for_a_run_do_not_stop_each_other() {
     let mut scene = Scene::set().await;
-    let limits = || drbackup::service::Limits {
-        runs_per_cloud: 0,
-        ..without_grace()
-    };
+    let limits = || with_places(0);
     scene.service = scene.house.service_by(scene.hands.clone(), limits());
     let other = scene.house.service_by(scene.hands.clone(), limits());
     for _ in 0..20 {

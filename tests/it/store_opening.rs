@@ -279,7 +279,7 @@ async fn an_older_schema_is_refused_with_the_remedy_where_it_may_not_be_brought_
     for site in [Site::sqlite(), Site::postgres()] {
         let careful = || {
             let mut config = Config::new(site.url.clone(), still_clock());
-            config.migrate = false;
+            config.settings.migrate = false;
             store::open(config)
         };
         let refused = careful().await.err().expect("refused");

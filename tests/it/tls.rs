@@ -18,7 +18,7 @@ use drbackup::{
         Clouds,
         config::{CloudMapping, Config, Environment},
         install_crypto,
-        limits::Limits,
+        settings::OpenStackSettings,
     },
     port::{clock::Clock, cloud::Cloud as _},
     sim::{self, Times},
@@ -173,7 +173,7 @@ impl Front {
             entries: vec![format!("{}-demo", self.cloud.name())],
             admin: None,
         };
-        let config = Config::load(&environment, &[mapping], Limits::default());
+        let config = Config::load(&environment, &[mapping], OpenStackSettings::default());
         let clock: Arc<dyn Clock> = still_clock();
         let clouds = Clouds::new(config.expect("a configuration"), &clock);
         clouds.tenants_list(&CloudName::new("one")).await

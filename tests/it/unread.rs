@@ -150,7 +150,7 @@ async fn a_planner_that_panics_holds_its_own_operation_and_no_other() {
     house.start_engine_with(Arc::new(move |operation, ledger, now| {
         let about_wrong = matches!(&operation.ask, Ask::CreateDrBackup { server, .. } if server.as_str() == wrong);
         assert!(!(about_wrong && is_broken.load(Ordering::SeqCst)), "a volume of size -1");
-        plan::plan(&plan::Limits::default(), operation, ledger, now)
+        plan::plan(&plan::PatienceSettings::default(), operation, ledger, now)
     }));
     let held = house.back_up(&shop.server).await;
     let told = tells(&house, &held.id, "a defect of this version").await;

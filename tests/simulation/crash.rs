@@ -38,7 +38,7 @@ fn noted(operation: &Operation, ledger: &Ledger, now: Timestamp) -> Decision {
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
     seen.insert(operation.ask.name());
     drop(seen);
-    plan::plan(&plan::Limits::default(), operation, ledger, now)
+    plan::plan(&plan::PatienceSettings::default(), operation, ledger, now)
 }
 
 /// Where the replicas of one life fall: the first at its n-th crossing, the next at its m-th; the last

@@ -58,7 +58,7 @@ fn open() -> Held {
     let calendar = Calendar::new(u64::from(u16::MAX), 0);
     let mut config = store::Config::new(format!("{url}?sslmode=disable"), calendar);
     // One for what is under way, one that is being given back.
-    config.connections = 2;
+    config.settings.connections = 2;
     let runtime = runtime();
     let store = runtime.block_on(store::open(config)).expect("a store");
     let runtime = Some(runtime.handle().clone());

@@ -21,23 +21,24 @@ use drbackup::{
         page::{Filter, Order, Query},
         point::Point,
         restoration::Restoration,
+        schedule::ScheduleSettings,
         time::Timestamp,
     },
-    engine::{Engine, Settings},
+    engine::{Engine, EngineSettings},
     openstack::{
         Clouds, HttpTransport,
         config::{CloudMapping, Config, Environment},
-        limits::Limits,
+        settings::OpenStackSettings,
     },
     plan,
     port::{clock::Clock, cloud::Cloud, store::Store},
-    service::{self, Service},
+    service::{Service, settings::ServiceSettings},
     sim::{self, InstanceSpec},
     store,
     worker::{
-        retention::{self, Retention},
-        ticker::{self, Ticker},
-        verifier::{self, Verifier},
+        retention::{Retention, RetentionSettings},
+        ticker::Ticker,
+        verifier::{VerificationSettings, Verifier},
     },
 };
 use tokio::{runtime::Handle, sync::watch, time::Instant};
@@ -141,7 +142,7 @@ pub(crate) struct Scene {
     /// Whether reads are crossings too.
     pub(crate) reads: bool,
     /// What the engines keep to.
-    pub(crate) settings: Settings,
+    pub(crate) settings: EngineSettings,
     /// The planner of the engines.
     pub(crate) planner: fn(&Operation, &Ledger, Timestamp) -> Decision,
     /// What the clouds allow.
@@ -163,9 +164,9 @@ impl Scene {
             guest: Guest::Plain,
             seed: 1,
             reads: false,
-            settings: Settings::default(),
+            settings: EngineSettings::default(),
             planner: |operation, ledger, now| {
-                plan::plan(&plan::Limits::default(), operation, ledger, now)
+                plan::plan(&plan::PatienceSettings::default(), operation, ledger, now)
             },
             quotas: sim::Quotas::generous(),
             releases: [sim::Release::Zed; 2],
@@ -205,7 +206,7 @@ impl Stage {
             format!("sqlite:{}", folder.join("store.db").display()),
             Arc::clone(&calendar),
         );
-        config.connections = 1;
+        config.settings.connections = 1;
         let store = store::open(config).await.expect("a store");
         let runtime = None;
         Self::set(Database { store, runtime }, calendar, scene)
@@ -265,7 +266,7 @@ impl Stage {
                 Arc::clone(&store),
                 cloud,
                 calendar,
-                service::Limits::default(),
+                ServiceSettings::default(),
                 Arc::new(scene.planner),
             ),
             source,
@@ -305,12 +306,12 @@ impl Stage {
                 store,
                 cloud,
                 calendar,
-                service::Limits::default(),
+                ServiceSettings::default(),
                 Arc::new(self.scene.planner),
             );
-            let ticker = Ticker::new(service.clone(), ticker::Settings::default());
-            let verifier = Verifier::new(service.clone(), verifier::Settings::default());
-            let retention = Retention::new(service, retention::Settings::default());
+            let ticker = Ticker::new(service.clone(), ScheduleSettings::default());
+            let verifier = Verifier::new(service.clone(), VerificationSettings::default());
+            let retention = Retention::new(service, RetentionSettings::default());
             work.push(tokio::spawn(ticker.run(CancellationToken::new())));
             work.push(tokio::spawn(retention.run(CancellationToken::new())));
             work.push(tokio::spawn(verifier.run(CancellationToken::new())));
@@ -485,7 +486,7 @@ fn config(clouds: &[Arc<sim::Cloud>]) -> Config {
         admin: Some(format!("{name}-operator")),
     };
     let mappings = [mapping("source"), mapping("dr")];
-    Config::load(&environment, &mappings, Limits::default()).expect("a configuration")
+    Config::load(&environment, &mappings, OpenStackSettings::default()).expect("a configuration")
 }
 
 /// Runs `work` in a runtime of its own, whose clock moves when nothing else does.

@@ -22,19 +22,20 @@ use proc_macro2::{TokenStream, TokenTree};
 
 /// Which rooms a room may know. An arrow down is allowed, never up, never sideways.
 const ROOMS: &[(&str, &[&str])] = &[
-    ("domain", &[]),
+    ("span", &[]),
+    ("domain", &["span"]),
     ("import_waldur", &["domain"]),
     ("port", &["domain"]),
-    ("plan", &["domain"]),
-    ("engine", &["domain", "port"]),
+    ("plan", &["domain", "span"]),
+    ("engine", &["domain", "port", "span"]),
     ("store", &["domain", "port"]),
     ("openstack", &["domain", "port"]),
     ("sim", &[]),
-    ("service", &["domain", "port"]),
-    ("api", &["domain", "service"]),
+    ("service", &["domain", "port", "span"]),
+    ("api", &["domain", "service", "span"]),
     ("rest", &["domain", "service"]),
-    ("worker", &["domain", "port", "service"]),
-    ("cli", &["api"]),
+    ("worker", &["domain", "port", "service", "span"]),
+    ("cli", &["api", "span"]),
     (
         "app",
         &[
@@ -49,6 +50,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "rest",
             "service",
             "sim",
+            "span",
             "store",
             "worker",
         ],

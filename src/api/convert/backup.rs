@@ -137,7 +137,7 @@ mod tests {
             id::PointId,
             time::Timestamp,
         },
-        service::{Limits, point::UpdatePoint},
+        service::{point::UpdatePoint, settings::RequestSettings},
     };
 
     fn update_of(wanted: pb::Backup, paths: &[&str]) -> Result<UpdatePoint, Error> {
@@ -148,7 +148,11 @@ mod tests {
             }),
             request_id: String::new(),
         };
-        update(PointKind::Regular, message.into(), &Limits::default())
+        update(
+            PointKind::Regular,
+            message.into(),
+            &RequestSettings::default(),
+        )
     }
 
     #[test]

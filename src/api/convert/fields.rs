@@ -93,11 +93,11 @@ pub(super) fn named(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::Limits;
+    use crate::service::settings::RequestSettings;
 
     #[test]
     fn a_moment_is_one_that_can_be_told() {
-        let limits = Limits::default();
+        let limits = RequestSettings::default();
         for (seconds, nanos, good) in [
             (0, 0, true),
             (-62_135_596_800, 0, true),
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_span_is_more_than_nothing() {
-        let limits = Limits::default();
+        let limits = RequestSettings::default();
         for seconds in [-1, 0] {
             let mut fields = Fields::new(&limits);
             let given = prost_types::Duration { seconds, nanos: 0 };

@@ -12,7 +12,7 @@ use crate::{
         orphan::{DeletionResult, KINDS, Orphan, Outcome, Sweep, Why},
         sighting::ThingKind,
     },
-    service::{Limits, orphan::DeleteOrphans},
+    service::{orphan::DeleteOrphans, settings::RequestSettings},
 };
 
 /// An orphan of a tenant.
@@ -77,7 +77,7 @@ fn count((of, count): (&ThingKind, &u64)) -> pb::OrphanCount {
 /// What is asked for by `DeleteOrphans`.
 pub(in crate::api) fn delete(
     message: pb::DeleteOrphansRequest,
-    limits: &Limits,
+    limits: &RequestSettings,
 ) -> Result<DeleteOrphans, Error> {
     let mut fields = Fields::new(limits);
     let tenant = tenant(&mut fields, message.cloud, message.tenant);

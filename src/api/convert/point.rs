@@ -23,9 +23,9 @@ use crate::{
         volume_backup::BackupAt,
     },
     service::{
-        Limits,
         point::{CreatePoint, DeletePoint, UpdatePoint},
         request::etag,
+        settings::RequestSettings,
     },
 };
 
@@ -167,7 +167,7 @@ fn summary(restoration: &Restoration) -> pb::RestorationSummary {
 pub(in crate::api) fn create(
     kind: PointKind,
     message: pb::CreateDrBackupRequest,
-    limits: &Limits,
+    limits: &RequestSettings,
 ) -> Result<CreatePoint, Error> {
     let mut fields = Fields::new(limits);
     let ask = CreatePoint {
@@ -207,7 +207,7 @@ pub(in crate::api) fn message(kind: PointKind) -> &'static str {
 pub(in crate::api) fn update(
     kind: PointKind,
     asked: pb::UpdateDrBackupRequest,
-    limits: &Limits,
+    limits: &RequestSettings,
 ) -> Result<UpdatePoint, Error> {
     let mut fields = Fields::new(limits);
     let within = message(kind);
@@ -257,7 +257,7 @@ pub(in crate::api) fn update(
 pub(in crate::api) fn delete(
     kind: PointKind,
     message: pb::DeleteDrBackupRequest,
-    limits: &Limits,
+    limits: &RequestSettings,
 ) -> Result<DeletePoint, Error> {
     let mut fields = Fields::new(limits);
     let ask = DeletePoint {
@@ -288,7 +288,7 @@ mod tests {
             update_mask,
             request_id: String::new(),
         };
-        update(PointKind::Dr, message, &Limits::default())
+        update(PointKind::Dr, message, &RequestSettings::default())
     }
 
     fn wanted() -> pb::DrBackup {
@@ -309,7 +309,7 @@ mod tests {
             capture: 77,
             ..Default::default()
         };
-        let error = create(PointKind::Dr, message, &Limits::default()).expect_err("empty");
+        let error = create(PointKind::Dr, message, &RequestSettings::default()).expect_err("empty");
         let ErrorKind::Invalid(bad) = error.kind else {
             panic!("{error}")
         };

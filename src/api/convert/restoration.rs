@@ -24,9 +24,9 @@ use crate::{
         text::Text,
     },
     service::{
-        Limits,
         request::etag,
         restoration::{CreateRestoration, DeleteRestoration},
+        settings::RequestSettings,
     },
 };
 
@@ -112,7 +112,7 @@ fn volume(volume: RestoredVolume) -> pb::RestoredVolume {
 /// What is asked for by `CreateRestoration`.
 pub(in crate::api) fn create(
     message: pb::CreateRestorationRequest,
-    limits: &Limits,
+    limits: &RequestSettings,
 ) -> Result<CreateRestoration, Error> {
     let mut fields = Fields::new(limits);
     let source = source(&mut fields, &message.dr_backup_id, &message.backup_id);
@@ -245,7 +245,7 @@ fn metadata(fields: &mut Fields<'_>, given: HashMap<String, String>) -> Properti
 /// What is asked for by `DeleteRestoration`.
 pub(in crate::api) fn delete(
     message: pb::DeleteRestorationRequest,
-    limits: &Limits,
+    limits: &RequestSettings,
 ) -> Result<DeleteRestoration, Error> {
     let mut fields = Fields::new(limits);
     let ask = DeleteRestoration {
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn what_is_not_said_is_left_to_the_manifest() {
-        let ask = create(asked(), &Limits::default()).expect("good");
+        let ask = create(asked(), &RequestSettings::default()).expect("good");
         assert_eq!(ask.options, RestoreOptions::default());
     }
 
@@ -286,7 +286,7 @@ mod tests {
                 backup_id: backup.to_owned(),
                 ..asked()
             };
-            create(message, &Limits::default()).map(|ask| ask.source)
+            create(message, &RequestSettings::default()).map(|ask| ask.source)
         };
         let id = Uuid::nil().to_string();
         assert_eq!(named(&id, ""), Ok(PointId::dr(Uuid::nil())));
@@ -313,7 +313,7 @@ mod tests {
             user_data: Some(String::new()),
             ..asked()
         };
-        let ask = create(message, &Limits::default()).expect("good");
+        let ask = create(message, &RequestSettings::default()).expect("good");
         assert_eq!(ask.options.user_data.as_deref(), Some(""));
     }
 
@@ -333,7 +333,7 @@ mod tests {
             security_group_ids: vec![String::new()],
             ..asked()
         };
-        let error = create(message, &Limits::default()).expect_err("bad");
+        let error = create(message, &RequestSettings::default()).expect_err("bad");
         let ErrorKind::Invalid(bad) = error.kind else {
             panic!("{error}")
         };

@@ -20,9 +20,9 @@ use crate::{
         schedule::{Keep, MissedRuns, Plan, Run, RunCause, RunOutcome, Schedule},
     },
     service::{
-        Limits,
         request::etag,
         schedule::{CreateSchedule, OneSchedule, PlanChange, UpdateSchedule},
+        settings::RequestSettings,
     },
 };
 
@@ -147,7 +147,7 @@ pub(in crate::api) fn verdict(verdict: &PointVerdict<PointId>) -> pb::RetentionV
 /// What is asked for by `CreateSchedule`.
 pub(in crate::api) fn create(
     message: pb::CreateScheduleRequest,
-    limits: &Limits,
+    limits: &RequestSettings,
 ) -> Result<CreateSchedule, Error> {
     let mut fields = Fields::new(limits);
     let Some(mut wanted) = message.schedule else {
@@ -174,7 +174,7 @@ pub(in crate::api) fn create(
 /// What is asked for by `UpdateSchedule`.
 pub(in crate::api) fn update(
     message: pb::UpdateScheduleRequest,
-    limits: &Limits,
+    limits: &RequestSettings,
 ) -> Result<UpdateSchedule, Error> {
     let mut fields = Fields::new(limits);
     let Some(wanted) = message.schedule else {
@@ -203,7 +203,7 @@ pub(in crate::api) fn one(
     id: &str,
     etag: String,
     request_id: String,
-    limits: &Limits,
+    limits: &RequestSettings,
 ) -> Result<OneSchedule, Error> {
     let mut fields = Fields::new(limits);
     let ask = OneSchedule {

@@ -8,12 +8,12 @@ use crate::{
         effect::{Effect, EffectKind, EffectState, Request},
         sighting::ThingKind,
     },
-    plan::Limits,
+    plan::PatienceSettings,
 };
 
 /// Whether what an effect made, or is to delete, stays: somebody else was seen to use it again and again,
 /// longer than what of ours may use it needs to go.
-pub(super) fn stays(limits: &Limits, effect: &Effect) -> bool {
+pub(super) fn stays(limits: &PatienceSettings, effect: &Effect) -> bool {
     let hold = effect.held.as_ref();
     hold.is_some_and(|hold| hold.looks >= limits.asked_while_used)
 }

@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use super::{
-    super::Limits,
+    super::PatienceSettings,
     patience::{HOUR, change},
     world::{answer, backup_detail, operation, plan, row, tenant, unfold},
 };
@@ -138,7 +138,7 @@ fn dropped_while_silent(operation: &Operation, silent: &[&str]) -> (Vec<String>,
         }
         change(&mut ledger, |effect| {
             if decision.drops.contains(&effect.key) {
-                let patience = Timestamp(1).after(Limits::default().pause);
+                let patience = Timestamp(1).after(PatienceSettings::default().pause);
                 assert!(now >= patience, "one look is not enough");
                 effect.state = EffectState::Gone;
             }

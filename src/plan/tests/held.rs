@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use super::{
-    super::Limits,
+    super::PatienceSettings,
     world::{answer, operation, plan, registry, row, tenant},
 };
 use crate::domain::{
@@ -25,7 +25,7 @@ use crate::domain::{
 const HOLDER: &str = "it is used by server production (s-1)";
 
 fn looks() -> u32 {
-    Limits::default().asked_while_used
+    PatienceSettings::default().asked_while_used
 }
 
 fn held(looks: u32) -> Hold {

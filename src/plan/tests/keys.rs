@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        Limits,
+        PatienceSettings,
         decision_builder::{DecisionBuilder, Stop, both},
     },
     world::{create, registry, unfold},
@@ -47,7 +47,7 @@ fn every_key_of_every_planner_reads_back_to_itself_and_fits_into_a_name() {
 #[test]
 fn what_no_cloud_can_name_is_refused_before_it_is_asked_for() {
     let (limits, operation, ledger) = (
-        Limits::default(),
+        PatienceSettings::default(),
         create(Capture::Snapshot),
         Ledger::default(),
     );
@@ -87,7 +87,7 @@ fn what_no_cloud_can_name_is_refused_before_it_is_asked_for() {
 #[test]
 fn a_step_for_each_runs_for_all_and_prefers_giving_up_over_waiting() {
     let (limits, operation, ledger) = (
-        Limits::default(),
+        PatienceSettings::default(),
         create(Capture::Snapshot),
         Ledger::default(),
     );

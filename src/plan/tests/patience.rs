@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    super::Limits,
+    super::PatienceSettings,
     world::{answer, create, increment, plan, restore, row},
 };
 use crate::domain::{
@@ -135,7 +135,7 @@ fn fails_again_and_again(operation: &Operation, first: &str, others: [&str; 2]) 
                 effect.changed = now;
             }
         });
-        let over = now.after(Limits::default().pause);
+        let over = now.after(PatienceSettings::default().pause);
         let decision = plan(operation, &ledger, now);
         assert_eq!((decision.wishes, decision.drops), (vec![], vec![]));
         assert_eq!(decision.again, Some(over));
@@ -200,7 +200,7 @@ fn break_down(effect: &mut Effect) {
 #[test]
 fn a_server_that_does_not_come_up_goes_and_another_one_is_made_after_a_pause() {
     let operation = restore(1, RestoreOptions::default());
-    let limits = Limits::default();
+    let limits = PatienceSettings::default();
     let mut ledger = server_down(&operation);
     let mut now = Timestamp(1);
     for (failed, other) in [
@@ -324,7 +324,7 @@ fn what_cannot_be_restored_into_a_volume_is_restored_into_another_one_after_a_pa
             }
         });
         let failed = ledger.get(&EffectKey::new(fill)).expect("a row").changed;
-        let over = failed.after(Limits::default().pause);
+        let over = failed.after(PatienceSettings::default().pause);
         let decision = plan(&operation, &ledger, Timestamp(over.0 - 1));
         assert_eq!((decision.wishes, decision.drops), (vec![], vec![]));
         assert_eq!(decision.again, Some(over));

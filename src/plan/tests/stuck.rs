@@ -2,7 +2,7 @@
 //! once; it may not know the engine.
 
 use super::{
-    super::Limits,
+    super::PatienceSettings,
     patience::{HOUR, change, clean_up, restoring, until_all_wait},
     world::{create, of_server, plan, registry, restore, row},
 };
@@ -25,7 +25,7 @@ fn wished(operation: &Operation, ledger: &Ledger, now: Timestamp) -> Vec<Request
 
 /// Whatever holds the only record of a restoration, after its patience it is freed, and once.
 fn is_freed_once(operation: &Operation, mut ledger: Ledger) {
-    let patience = Timestamp(1).after(Limits::default().stuck_after);
+    let patience = Timestamp(1).after(PatienceSettings::default().stuck_after);
     let before = plan(operation, &ledger, Timestamp(patience.0 - 1));
     assert_eq!(before.wishes, []);
     assert!(before.again.is_some_and(|again| again <= patience));
@@ -97,7 +97,7 @@ fn a_volume_that_is_stuck_while_it_is_filled_frees_its_record_too() {
     });
     assert_eq!(wished(&operation, &ledger, Timestamp(1)), []);
 
-    let patience = Timestamp(1).after(Limits::default().stuck_after);
+    let patience = Timestamp(1).after(PatienceSettings::default().stuck_after);
     let wishes = plan(&operation, &ledger, patience).wishes;
     let [freed, reset] = wishes.as_slice() else {
         panic!("{wishes:#?}");
@@ -158,7 +158,7 @@ fn a_restore_of_somebody_else_is_not_cut_off_by_a_volume_that_does_not_go() {
 
 #[test]
 fn a_cloud_that_was_away_for_long_is_met_with_new_patience_by_every_planner() {
-    let patience = Limits::default().stuck_after;
+    let patience = PatienceSettings::default().stuck_after;
     let heard = Timestamp(1).after(patience * 3);
     let mut resets = 0;
     for mut operation in registry(2) {

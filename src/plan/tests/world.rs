@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
 use uuid::Uuid;
 
-use super::super::Limits;
+use super::super::PatienceSettings;
 use crate::domain::{
     capture::Capture,
     consistency::{ConsistencyLevel, ServerState},
@@ -42,7 +42,7 @@ use crate::domain::{
 };
 /// As patient as it is shipped.
 pub(super) fn plan(operation: &Operation, ledger: &Ledger, now: Timestamp) -> Decision {
-    super::super::plan(&Limits::default(), operation, ledger, now)
+    super::super::plan(&PatienceSettings::default(), operation, ledger, now)
 }
 
 pub(super) fn tenant(cloud: &str, project: &str) -> Tenant {

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    super::Limits,
+    super::PatienceSettings,
     world::{answer, plan, registry, restore, restore_regular, row},
 };
 use crate::domain::{
@@ -124,7 +124,7 @@ fn what_nobody_could_look_at_is_named_and_left_in_the_end() {
         })
         .expect("a server");
     let (mut ledger, key) = waits_at(&operation, at, accepted).expect("a server");
-    let now = befall(&mut operation, ENDS[0]).after(Limits::default().cleanup * 2);
+    let now = befall(&mut operation, ENDS[0]).after(PatienceSettings::default().cleanup * 2);
     ledger.set_unseen(BTreeSet::from([key]));
     let Ending::Erred(error) = plan(&operation, &ledger, now).ending else {
         panic!("it ends");
@@ -218,7 +218,7 @@ fn what_an_operator_can_mend_holds_what_was_moved_and_undoes_nothing() {
                 told.contains("held") && told.contains("could not do it"),
                 "{told}"
             );
-            let pause = Limits::default().pause;
+            let pause = PatienceSettings::default().pause;
             let again = plan(&operation, &ledger, now.after(pause));
             assert_eq!(
                 again.retries,

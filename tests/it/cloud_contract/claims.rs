@@ -20,7 +20,7 @@ use drbackup::{
         record::BackupRecord,
         sighting::{Readiness, Sighting, Thing, ThingKind},
     },
-    openstack::limits::Limits,
+    openstack::settings::OpenStackSettings,
     port::cloud::{Answer, Cloud},
 };
 use serde_json::{Value, json};
@@ -378,9 +378,9 @@ pub(super) fn properties(pairs: &[(&str, &str)]) -> Properties {
 }
 
 async fn list_has_every_page(stage: &Stage) {
-    let limits = Limits {
+    let limits = OpenStackSettings {
         page_size: 2,
-        ..Limits::default()
+        ..OpenStackSettings::default()
     };
     let paged = stage.client("operator", limits);
     for tenant in [stage.source_tenant(), stage.dr_tenant()] {
@@ -420,10 +420,10 @@ async fn list_has_every_page(stage: &Stage) {
             .expect("an inventory");
         let endless = stage.client(
             "operator",
-            Limits {
+            OpenStackSettings {
                 page_size: 1,
                 pages_max: 2,
-                ..Limits::default()
+                ..OpenStackSettings::default()
             },
         );
         let list = endless.things_list(tenant, ThingKind::SecurityGroup).await;
@@ -674,7 +674,7 @@ async fn inventory_tells_what_the_tenant_has(stage: &Stage) {
                 .expect("types")
                 .is_empty()
         );
-        let elsewhere = stage.client("admin", Limits::default());
+        let elsewhere = stage.client("admin", OpenStackSettings::default());
         let answer = elsewhere
             .request_perform(tenant, "", &Request::Read(Read::Inventory))
             .await;
@@ -707,7 +707,7 @@ async fn rights_and_quotas_are_seen_before_anything_is_made(stage: &Stage) {
         for left in [quotas.snapshots, quotas.backups, quotas.backup_gigabytes] {
             assert!(left.is_some(), "{quotas:?}");
         }
-        let member = stage.client("", Limits::default());
+        let member = stage.client("", OpenStackSettings::default());
         let answer = member.request_perform(tenant, "", &look).await;
         let Some(Fact::Allowance(seen)) = answer.expect("an answer").fact else {
             panic!("no allowance");
@@ -757,7 +757,7 @@ async fn key_pairs_of_a_user_have_a_quota(stage: &Stage) {
 }
 
 async fn record_without_the_right_is_forbidden(stage: &Stage) {
-    let member = stage.client("", Limits::default());
+    let member = stage.client("", OpenStackSettings::default());
     let record = Request::Import {
         backup: VolumeBackupId::new(Uuid::new_v4().to_string()),
         record: BackupRecord {

@@ -16,7 +16,7 @@ use drbackup::{
         record::BackupRecord,
         sighting::{Thing, ThingKind},
     },
-    openstack::limits::Limits,
+    openstack::settings::OpenStackSettings,
     port::cloud::{Answer, Cloud},
 };
 
@@ -475,7 +475,7 @@ pub(super) async fn admin_of_another_project_restores_into_the_tenant(stage: &St
     let volume = stage.source.volume(&format!("{}-volume", stage.mark)).await;
     let chain = back_up(stage, &VolumeId::new(volume.clone())).await;
     let elsewhere = Stage {
-        cloud: stage.client("admin", Limits::default()),
+        cloud: stage.client("admin", OpenStackSettings::default()),
         file: stage.file.clone(),
         names: stage.names.clone(),
         source: super::Ground::of_entry(

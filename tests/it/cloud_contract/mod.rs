@@ -29,7 +29,7 @@ use drbackup::{
         Clouds,
         config::{CloudMapping, Config, Environment},
         install_crypto,
-        limits::Limits,
+        settings::OpenStackSettings,
     },
     port::clock::Clock,
     sim,
@@ -70,7 +70,7 @@ impl Stage {
             Ground::of_entry(file, &names[0], &member(&names[0])).await,
             Ground::of_entry(file, &names[1], &member(&names[1])).await,
         );
-        let cloud = client(file, &names, "operator", Limits::default());
+        let cloud = client(file, &names, "operator", OpenStackSettings::default());
         Self {
             file: file.to_owned(),
             names,
@@ -90,7 +90,7 @@ impl Stage {
     }
 
     /// A client of the same clouds whose admin entry is another one, or whose limits are others.
-    pub(crate) fn client(&self, admin: &str, limits: Limits) -> Clouds {
+    pub(crate) fn client(&self, admin: &str, limits: OpenStackSettings) -> Clouds {
         client(&self.file, &self.names, admin, limits)
     }
 
@@ -102,7 +102,7 @@ impl Stage {
             admin: Some(format!("{name}-admin")),
         };
         let mappings: Vec<CloudMapping> = self.names.iter().map(mapping).collect();
-        clouds(&self.file, &mappings, Limits::default())
+        clouds(&self.file, &mappings, OpenStackSettings::default())
     }
 
     /// A client of one cloud with entries of a `clouds.yaml` that is given as text.
@@ -110,7 +110,7 @@ impl Stage {
         let place = tempfile::tempdir().expect("a directory");
         let file = place.path().join("clouds.yaml");
         std::fs::write(&file, text).expect("a file");
-        clouds(&file, &[], Limits::default())
+        clouds(&file, &[], OpenStackSettings::default())
     }
 
     pub(crate) fn file_text(&self) -> String {
@@ -118,7 +118,7 @@ impl Stage {
     }
 }
 
-fn client(file: &Path, names: &[String; 2], admin: &str, limits: Limits) -> Clouds {
+fn client(file: &Path, names: &[String; 2], admin: &str, limits: OpenStackSettings) -> Clouds {
     let mappings: Vec<CloudMapping> = names
         .iter()
         .map(|name| CloudMapping {
@@ -130,7 +130,7 @@ fn client(file: &Path, names: &[String; 2], admin: &str, limits: Limits) -> Clou
     clouds(file, &mappings, limits)
 }
 
-fn clouds(file: &Path, mappings: &[CloudMapping], limits: Limits) -> Clouds {
+fn clouds(file: &Path, mappings: &[CloudMapping], limits: OpenStackSettings) -> Clouds {
     let environment = Environment {
         variables: [(
             "OS_CLIENT_CONFIG_FILE".to_owned(),

@@ -8,7 +8,7 @@ use drbackup::{
         operation::NAME_MARK,
         sighting::{Thing, ThingKind},
     },
-    openstack::limits::Limits,
+    openstack::settings::OpenStackSettings,
     port::cloud::Cloud,
 };
 use serde_json::json;
@@ -29,7 +29,7 @@ pub(super) async fn volume_is_taken_over_whatever_was_left_of_it(stage: &Stage) 
     let entry = format!("{}-admin", dr.cloud);
     let giver = Ground::of_entry(&stage.file, dr.cloud.as_str(), &entry).await;
     let two = Stage {
-        cloud: stage.client("admin", Limits::default()),
+        cloud: stage.client("admin", OpenStackSettings::default()),
         file: stage.file.clone(),
         names: stage.names.clone(),
         source: Ground::of_entry(&stage.file, dr.cloud.as_str(), &entry).await,

@@ -10,7 +10,7 @@ use drbackup::{
         record::BackupRecord,
         sighting::{Thing, ThingKind},
     },
-    openstack::limits::Limits,
+    openstack::settings::OpenStackSettings,
     port::cloud::{Answer, Cloud},
     sim::{Action, Rule, Service},
 };
@@ -19,12 +19,12 @@ use serde_json::json;
 use super::{Simulated, until};
 
 /// Deadlines that a test can wait for.
-fn hasty() -> Limits {
-    Limits {
+fn hasty() -> OpenStackSettings {
+    OpenStackSettings {
         login_seconds: 1,
         read_seconds: 1,
         write_seconds: 1,
-        ..Limits::default()
+        ..OpenStackSettings::default()
     }
 }
 
@@ -191,7 +191,7 @@ async fn cloud_that_is_off_is_unreachable_and_comes_back() {
     assert!(fault.may_pass() && fault.concerns_the_cloud(), "{fault}");
     let info = simulated
         .stage
-        .client("operator", Limits::default())
+        .client("operator", OpenStackSettings::default())
         .clouds_list()
         .await;
     assert_eq!(
@@ -342,7 +342,7 @@ async fn only_a_snapshot_that_is_stuck_gets_another_status() {
         assert_eq!(status().await, after, "{request:?} of {before}");
     }
     set_status("backing-up").expect("a snapshot");
-    let member = stage.client("", Limits::default());
+    let member = stage.client("", OpenStackSettings::default());
     for request in [&free, &again] {
         let refused = simulated.ask(&member, request).await.expect_err("a fault");
         assert_eq!(refused.kind, FaultKind::Forbidden, "{request:?}");
@@ -405,7 +405,7 @@ async fn a_record_is_freed_by_what_it_holds_and_only_when_it_is_stuck() {
         let status = status_in(simulated.source()).await;
         assert_eq!(status.as_deref(), Some(after), "{before}");
     }
-    let member = stage.client("", Limits::default());
+    let member = stage.client("", OpenStackSettings::default());
     simulated.pair.clouds[0]
         .set_status(backup.as_str(), "restoring")
         .expect("a backup");

@@ -6,33 +6,34 @@ use serde::{Deserialize, Serialize};
 
 /// Deadlines, sizes and counts of the OpenStack client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Seconds until a connection must stand.
+pub struct OpenStackSettings {
+    /// Seconds until a connection to a cloud must stand.
     pub connect_seconds: u64,
     /// Seconds for one login.
     pub login_seconds: u64,
-    /// Seconds for one read, from the first byte sent to the last one received.
+    /// Seconds for one read.
     pub read_seconds: u64,
     /// Seconds for one write.
     pub write_seconds: u64,
-    /// Seconds for a read that is put together from several (all pages of a list, an instance).
+    /// Seconds for a read that is put together from several.
     pub composite_seconds: u64,
-    /// Seconds before its end in which a token is renewed, at most a quarter of its life.
+    /// Seconds before its end in which a token is renewed.
     pub renew_seconds: u64,
     /// Seconds for which the list of projects that a credential reaches is believed.
     pub projects_seconds: u64,
     /// Things asked for on one page of a list.
     pub page_size: u32,
-    /// Pages of one list; a list that has more is a fault, never a short list.
+    /// Pages of one list at most; a longer one is a fault, never a short list.
     pub pages_max: u32,
-    /// Bytes of one answer.
+    /// Bytes of one answer at most.
     pub answer_bytes_max: usize,
-    /// Seconds at most for which a cloud can ask not to be asked again.
+    /// Seconds at most for which a cloud can ask (`Retry-After`) not to be asked again.
     pub retry_after_seconds_max: u32,
-    /// Characters of a service's message that are kept in a fault.
+    /// Characters of a service's message that are kept.
     pub message_characters_max: usize,
-    /// Calls of one read that are under way at the same time.
+    /// Calls of one read that are under way at once.
     pub side_by_side: usize,
     /// Milliseconds for which a read waits for others who want things of the same kind.
     pub gather_millis: u64,
@@ -40,7 +41,7 @@ pub struct Limits {
     pub ids_per_filter: usize,
     /// Calls under way to one cloud at once, for operations.
     pub requests_per_cloud: usize,
-    /// Calls under way to one cloud at once for callers of the service who wait for their answer, beside
+    /// Calls under way to one cloud at once for callers of the service who wait for an answer, beside
     /// those for operations.
     pub caller_requests_per_cloud: usize,
     /// Calls to one cloud in a second, once the burst is used up.
@@ -49,7 +50,7 @@ pub struct Limits {
     pub requests_burst: u32,
 }
 
-impl Default for Limits {
+impl Default for OpenStackSettings {
     fn default() -> Self {
         Self {
             connect_seconds: 5,
@@ -75,7 +76,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl OpenStackSettings {
     pub(super) fn gather(&self) -> Duration {
         Duration::from_millis(self.gather_millis)
     }
