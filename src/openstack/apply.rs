@@ -26,7 +26,8 @@ impl Clouds {
             | Apply::ServerTags { .. }
             | Apply::VolumeBackup { .. }
             | Apply::Snapshot { .. }
-            | Apply::SnapshotsGone { .. } => self.access(tenant).await?,
+            | Apply::SnapshotsGone { .. }
+            | Apply::FailedImportGone { .. } => self.access(tenant).await?,
         };
         match apply {
             Apply::Bootable { volume, bootable } => {
@@ -61,6 +62,9 @@ impl Clouds {
                 interrupt_restore,
             } => volume_backup::reset_status(access, backup, *interrupt_restore).await,
             Apply::SnapshotFreed { snapshot } => snapshot::free(access, tenant, snapshot).await,
+            Apply::FailedImportGone { backup } => {
+                volume_backup::clear_failed_import(access, backup).await
+            }
             Apply::SnapshotsGone { image } => server_image::sweep(access, tenant, image).await,
         }
     }

@@ -420,6 +420,35 @@ pub(super) async fn reset_status(
     }
 }
 
+/// Deletes the row that a failed import has left, looked at right before: whoever has imported the record since
+/// then would lose its bytes, because a deletion takes those of the original.
+pub(super) async fn clear_failed_import(
+    access: &Access,
+    backup: &VolumeBackupId,
+) -> Result<(), Fault> {
+    let path = format!("backups/{}", segment(&backup));
+    let action = format!("clear away the failed import of the volume backup {backup}");
+    let call = Call::get(CINDER, path.as_str(), action.as_str());
+    let Some(One { backup: seen }) = access.read_if_there(&call).await? else {
+        return Ok(());
+    };
+    let going = seen.status.eq_ignore_ascii_case("deleting");
+    match seen.use_of() {
+        Use::Live => return Ok(()),
+        Use::PendingImport if !going => return Ok(()),
+        Use::PendingImport => {}
+        Use::FailedImport => {
+            access.send(&Call::delete(CINDER, path, action.as_str())).await?;
+        }
+    }
+    Err(Fault::new(
+        FaultKind::Busy,
+        CINDER,
+        action,
+        "its deletion has not ended yet",
+    ))
+}
+
 /// What a record is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Use {

@@ -15,9 +15,11 @@ use crate::domain::{
     decision::{Decision, DesiredEffect, Detail, Ending},
     effect::{Disposal, Effect, EffectKind, EffectState, Found, Read, Request, key::Tried},
     error::OperationError,
+    fault::Fault,
     id::{EffectKey, Tenant},
     ledger::Ledger,
     operation::Operation,
+    sighting::ThingKind,
     time::Timestamp,
     verification::Verification,
 };
@@ -281,14 +283,15 @@ impl<'a> DecisionBuilder<'a> {
             .map(drop)
     }
 
-    /// Whether an effect was refused for what an operator can mend, or for what passes and did not often
-    /// enough (a service that answers 500 to everybody), and what is there is worth the wait.
+    /// Whether an effect was refused and what is there is worth the wait: for what an operator can mend, for what
+    /// passes and did not often enough (a service that answers 500 to everybody), and, where it costs nothing
+    /// that could not be made again, for whatever reason.
     fn is_held(&self, effect: &Effect) -> bool {
-        let fault = effect.fault.as_ref();
+        let mends = |fault: &Fault| fault.mended_by_operator() || fault.may_pass();
         self.holds
             && effect.state == EffectState::Failed
             && effect.thing().is_none()
-            && fault.is_some_and(|fault| fault.mended_by_operator() || fault.may_pass())
+            && (is_worth_less(&effect.request) || effect.fault.as_ref().is_some_and(mends))
     }
 
     /// What was refused is asked for again, after ever longer pauses; tells meanwhile what would help.
@@ -441,6 +444,28 @@ pub(super) fn found<T: Found>(effect: &Effect) -> Step<&T> {
             "report this as a defect",
         )
     })
+}
+
+/// Whether it is made within moments, and out of what took hours: a group, a port, a server of volumes that have
+/// their bytes. A cloud that refuses it may have been changed meanwhile, and can be changed back; the volumes
+/// cannot.
+fn is_worth_less(request: &Request) -> bool {
+    match request.kind() {
+        EffectKind::Make(kind) => match kind {
+            ThingKind::SecurityGroup
+            | ThingKind::KeyPair
+            | ThingKind::Port
+            | ThingKind::Trunk
+            | ThingKind::Server => true,
+            ThingKind::Volume
+            | ThingKind::VolumeBackup
+            | ThingKind::Snapshot
+            | ThingKind::GroupSnapshot
+            | ThingKind::Image => false,
+        },
+        EffectKind::Apply | EffectKind::Read => true,
+        EffectKind::Import | EffectKind::RestoreInto | EffectKind::Drop(_) => false,
+    }
 }
 
 /// Whether an effect is done. A temporary that was ready and is on its way out has done its work:

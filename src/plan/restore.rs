@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | Looking at the target | read inventory, read presence; read the inventory of a donor | keep | it only reads; the first answer stays |
 //! | Creating security groups | make, apply rules; import the key pair | product (key pair: keep) | found by name |
-//! | Importing records and creating volumes | drop what a failed import has left | keep | what is gone stays gone |
+//! | Importing records and creating volumes | apply that what a failed import has left is gone; read presence again | keep | it is looked at right before: what has bytes by then stays |
 //! | | import, oldest links first, where the id is not live yet | **keep** | looked up by the record's id |
 //! | | make, in the project of the donor where there is one | product | found by name |
 //! | Creating volumes from snapshots | make, in place of the two above, where the backup is a regular one | product | found by name |
@@ -60,6 +60,7 @@ use crate::domain::{
         Apply, Disposal, Effect, EffectState, Make, Read, Request,
         key::{self, Single},
     },
+    fault::FaultKind,
     id::ServerId,
     restoration::RestorePlanInput,
     verification::Verification,
@@ -141,10 +142,30 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, input: &RestorePlanInput
     }
 
     hold(decision, input, &target.live, Some(&layout));
+    seen_in_the_end(decision, server)?;
 
     decision.phase("Restored");
     prove(decision);
     Ok(())
+}
+
+/// The server must be there when it is said to be: one that somebody has deleted while it was finished is not
+/// restored. Its volumes have their bytes, and whose they are now to decide is for the caller.
+fn seen_in_the_end(decision: &mut DecisionBuilder<'_>, server: &Effect) -> Step<()> {
+    let look = decision.effect(&Single::Compared.into());
+    let fault = look.and_then(|look| look.fault.as_ref());
+    if fault.is_none_or(|fault| fault.kind != FaultKind::NotFound) {
+        return Ok(());
+    }
+    volumes::keep(decision);
+    Err(Stop::give_up(
+        "SERVER_DELETED",
+        format!(
+            "somebody deleted the server {} before it was finished",
+            server.id()
+        ),
+        "ask again; the volumes are kept, and go with the restoration when it is deleted with its instance",
+    ))
 }
 
 /// Says that the bytes are there, which nothing but this proves.
@@ -225,7 +246,8 @@ impl<'a> Optional<'a> {
             | Apply::ErrorStatus { .. }
             | Apply::ResetBackupStatus { .. }
             | Apply::SnapshotFreed { .. }
-            | Apply::SnapshotsGone { .. } => None,
+            | Apply::SnapshotsGone { .. }
+            | Apply::FailedImportGone { .. } => None,
         }
     }
 }

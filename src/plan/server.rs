@@ -23,8 +23,12 @@ pub(super) fn create<'a>(
 ) -> Step<&'a Effect> {
     let tries = decision.limits().tries;
     let mut number: u32 = 1;
+    let mut without_key = false;
     loop {
         let mut plan = plan.clone();
+        if without_key {
+            plan.key_name = None;
+        }
         if number > 1 && !zone_is_wished {
             plan.availability_zone = None;
         }
@@ -33,6 +37,7 @@ pub(super) fn create<'a>(
         if !decision.has_refused(&wish.key, forgives)? {
             return decision.one(wish);
         }
+        without_key |= decision.effect(&wish.key).is_some_and(was_key_refused);
         let pause = decision.hold_pause(1 + number.saturating_sub(tries));
         decision.pause_after(&wish.key, pause)?;
         number += 1;
@@ -44,14 +49,29 @@ pub(super) fn newest<'a>(decision: &DecisionBuilder<'a>) -> Option<&'a Effect> {
     decision.newest_try(&key::server())
 }
 
-/// A server that the cloud made and could not bring up, or the first one refused for what may be its zone.
+/// Whether a server was refused for its key pair, which is not there any more: what it boots with is worth more.
+/// (Nova answers "Invalid key_name provided." in `compute/api.py` of Zed to 2026.1, and in no other way.)
+pub(super) fn was_key_refused(effect: &Effect) -> bool {
+    let (Request::Make(Make::Server(plan)), Some(fault)) = (&effect.request, &effect.fault) else {
+        return false;
+    };
+    plan.key_name.is_some()
+        && fault.kind == FaultKind::Invalid
+        && fault.message.contains("key_name")
+}
+
+/// A server that the cloud made and could not bring up, or the first one refused for what may be its zone, or
+/// for its key pair.
 pub(super) fn forgives(effect: &Effect) -> bool {
     let (Request::Make(Make::Server(plan)), Some(fault)) = (&effect.request, &effect.fault) else {
         return false;
     };
     match fault.kind {
         FaultKind::Broken | FaultKind::NoHost => true,
-        FaultKind::Invalid => plan.availability_zone.is_some() && effect.key.try_no() == 1,
+        FaultKind::Invalid => {
+            let may_be_its_zone = plan.availability_zone.is_some() && effect.key.try_no() == 1;
+            may_be_its_zone || was_key_refused(effect)
+        }
         FaultKind::Unreachable
         | FaultKind::Unanswered
         | FaultKind::Throttled

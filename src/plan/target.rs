@@ -44,11 +44,7 @@ pub(super) fn look<'a>(
     let mut wishes = vec![decision.wish(Single::Inventory, Read::Inventory, Disposal::Keep)];
     // Snapshots are where the volumes are to be made, so nobody else can have them.
     if !input.volume_backups.is_empty() {
-        let backups = input.volume_backups.iter();
-        let presence = Read::Presence {
-            backups: backups.map(|backup| backup.id.clone()).collect(),
-            projects: known_holders(tenant, input),
-        };
+        let presence = presence_wanted(tenant, input);
         wishes.push(decision.wish(Single::Presence, presence, Disposal::Keep));
     }
     let looks = decision.all(wishes)?;
@@ -93,6 +89,15 @@ pub(super) fn look<'a>(
         import,
         donors: donors.collect::<Step<_>>()?,
     })
+}
+
+/// The look for the records of a backup.
+pub(super) fn presence_wanted(tenant: &Tenant, input: &RestorePlanInput) -> Read {
+    let backups = input.volume_backups.iter();
+    Read::Presence {
+        backups: backups.map(|backup| backup.id.clone()).collect(),
+        projects: known_holders(tenant, input),
+    }
 }
 
 /// Other projects of the cloud in which a record may be live: where it was made, where it was imported.

@@ -4,32 +4,34 @@
 //! Each place of the manifest has a volume. Which of the first ones becomes which is settled when all are
 //! made; one that Cinder could not restore into is replaced in its place.
 
+use std::collections::BTreeSet;
+
 use super::{
     PatienceSettings,
     decision_builder::{DecisionBuilder, Step, Stop, both},
     layout::{Layout, VolumeLayout},
     placed::{Placed, Volume},
-    target::{Target, tenant_of},
+    target::{self, Target, tenant_of},
 };
 use crate::domain::{
     decision::DesiredEffect,
     effect::{
-        Apply, Disposal, Effect, EffectKind, EffectState, Make, NewVolume, Request, VolumeSettings,
-        key,
+        Apply, Disposal, Effect, EffectKind, EffectState, Make, NewVolume, Presence, Request,
+        VolumeSettings, key,
     },
-    id::{EffectKey, Tenant, VolumeId},
+    id::{EffectKey, ProjectId, Tenant, VolumeBackupId, VolumeId},
     manifest::{Manifest, VolumeFacts},
     restoration::RestorePlanInput,
-    sighting::{Thing, ThingKind},
+    sighting::ThingKind,
     volume_backup::{VolumeBackup, chain_of, head_of},
 };
 
 /// Imports what is not live yet, and re-uses what is; of every chain the oldest link first, because
 /// nothing can be restored out of a chain with a hole.
-pub(super) fn import_records(
-    decision: &mut DecisionBuilder<'_>,
+pub(super) fn import_records<'a>(
+    decision: &mut DecisionBuilder<'a>,
     input: &RestorePlanInput,
-    target: &Target<'_>,
+    target: &Target<'a>,
 ) -> Step<()> {
     let bare = input.volume_backups.iter().find(|one| one.record.is_none());
     if let Some(bare) = bare {
@@ -44,12 +46,12 @@ pub(super) fn import_records(
         .map(|volume| chain_of(&input.volume_backups, &volume.id).collect())
         .collect();
     let longest = chains.iter().map(Vec::len).max().unwrap_or(0);
-    clear_the_way(decision, input, target)?;
+    let live = clear_the_way(decision, input, target)?;
     for wave in 1..=longest {
         let oldest_left = chains.iter().enumerate().filter_map(|(index, chain)| {
             let depth = chain.len().checked_sub(wave)?;
             let link = chain[depth];
-            let absent = target.project_of(&link.id).is_none();
+            let absent = !live.contains(&link.id);
             let request = Request::Import {
                 backup: link.id.clone(),
                 record: link.record.clone().filter(|_| absent)?,
@@ -67,12 +69,13 @@ pub(super) fn import_records(
 }
 
 /// What failed imports have left goes, because an id can be imported only once. Such a row knows of no
-/// bytes, so none goes with it.
-fn clear_the_way(
-    decision: &mut DecisionBuilder<'_>,
+/// bytes, so none goes with it. Answers which records are live: where something had to go, by a look that
+/// is newer than that, because somebody else may have imported it meanwhile.
+fn clear_the_way<'a>(
+    decision: &mut DecisionBuilder<'a>,
     input: &RestorePlanInput,
-    target: &Target<'_>,
-) -> Step<()> {
+    target: &Target<'a>,
+) -> Step<BTreeSet<&'a VolumeBackupId>> {
     let importer = target.import_tenant(decision.tenant());
     let mut wishes = Vec::new();
     for (index, backup) in input.volume_backups.iter().enumerate() {
@@ -87,20 +90,33 @@ fn clear_the_way(
                 "have the volume backup deleted there, it holds no data; then ask again",
             ));
         }
-        let thing = Thing {
-            kind: ThingKind::VolumeBackup,
-            id: backup.id.to_string(),
-        };
         let tenant = tenant_of(decision.tenant(), project);
         wishes.push(DecisionBuilder::wish_in(
             tenant,
             key::List::FailedImport.at(index),
-            Request::Drop { thing },
+            Apply::FailedImportGone {
+                backup: backup.id.clone(),
+            },
             Disposal::Keep,
         ));
     }
+    if wishes.is_empty() {
+        return Ok(target.live.iter().map(|(id, _)| id).collect());
+    }
     decision.all(wishes)?;
-    Ok(())
+    let look = target::presence_wanted(decision.tenant(), input);
+    let seen: &Presence = decision.read(key::Single::PresenceCleared, look)?;
+    let elsewhere = |(id, project): &&(VolumeBackupId, ProjectId)| {
+        target.failed_import_in(id).is_some() && *project != importer.project
+    };
+    if let Some((id, project)) = seen.live.iter().find(elsewhere) {
+        return Err(Stop::give_up(
+            "RECORD_IN_THE_WAY",
+            format!("the volume backup {id} has been imported into the project {project} meanwhile"),
+            "ask again: it is restored out of that project then",
+        ));
+    }
+    Ok(seen.live.iter().map(|(id, _)| id).collect())
 }
 
 /// Makes the volumes, each where its record can be restored or its snapshot is; in the order of the

@@ -276,6 +276,14 @@ pub enum Apply {
         /// The name of the image.
         image: String,
     },
+    /// Delete the row that a failed import has left, which holds no bytes and is in the way of another import of
+    /// the same record; done when it is gone, and when it has become a record with bytes or another import of
+    /// it has begun: then it is somebody's, and stays.
+    #[serde(rename = "apply_failed_import_gone")]
+    FailedImportGone {
+        /// The volume backup.
+        backup: VolumeBackupId,
+    },
 }
 
 /// What is read; each has its [`Fact`](super::Fact).
@@ -414,7 +422,10 @@ impl Request {
 
     /// Whether it is asked for again whatever the answer, like a deletion of what must go.
     pub fn is_asked_until_done(&self) -> bool {
-        matches!(self, Self::Apply(Apply::SnapshotsGone { .. }))
+        matches!(
+            self,
+            Self::Apply(Apply::SnapshotsGone { .. } | Apply::FailedImportGone { .. })
+        )
     }
 
     /// Whether it is put together from reads that are shared with whoever wants the like at the same time.

@@ -124,6 +124,7 @@ fn applying(apply: &Apply) -> String {
         Apply::ErrorStatus { thing } => return deleting(thing.kind),
         Apply::ResetBackupStatus { .. } => "freeing records",
         Apply::SnapshotFreed { .. } | Apply::SnapshotsGone { .. } => "removing temporary snapshots",
+        Apply::FailedImportGone { .. } => "clearing away failed imports",
     };
     words.to_owned()
 }

@@ -6,7 +6,7 @@ use crate::{
     domain::{
         decision::Detail,
         difference::Difference,
-        effect::{Disposal, Effect, EffectKind, EffectState, Fact, Request, key::Single},
+        effect::{Disposal, Effect, EffectKind, EffectState, Fact, Make, Request, key::Single},
         id::{PortId, ServerId, Tenant, VolumeBackupId, VolumeId},
         manifest::{Manifest, TrunkFacts},
         restoration::{RestorationDetail, RestorePlanInput, RestoredVolume},
@@ -122,6 +122,7 @@ fn differences(
     if let Some(layout) = layout {
         differences.extend(fallen_wishes(decision, input, layout));
     }
+    differences.extend(fallen_key(decision));
     let late = decision.is_late();
     let asked = decision.asked();
     differences.extend(
@@ -160,6 +161,16 @@ fn fallen_wishes(
         }));
     }
     differences
+}
+
+/// The key pair that was there when it was looked for, and not any more when the server was made.
+fn fallen_key(decision: &DecisionBuilder<'_>) -> Option<Difference> {
+    let refused = decision.effects().find(|one| server::was_key_refused(one))?;
+    let Request::Make(Make::Server(plan)) = &refused.request else {
+        return None;
+    };
+    let why = format!("could not be put back: {}", refused.fault.as_ref()?);
+    Some(Difference::new("key pair", why).was(plan.key_name.as_deref()?))
 }
 
 /// What is wished for each port, with its place.

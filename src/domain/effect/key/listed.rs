@@ -24,6 +24,8 @@ pub enum Single {
     Inventory,
     /// The look for records there.
     Presence,
+    /// The same look, once what failed imports had left is gone.
+    PresenceCleared,
     /// The key pair.
     KeyPair,
     /// The tags of the server.
@@ -35,7 +37,7 @@ pub enum Single {
 }
 
 impl Single {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Allowance,
         Self::Instance,
         Self::ServerAfter,
@@ -45,6 +47,7 @@ impl Single {
         Self::CapturedSnapshots,
         Self::Inventory,
         Self::Presence,
+        Self::PresenceCleared,
         Self::KeyPair,
         Self::ServerTags,
         Self::ServerVolumes,
@@ -62,6 +65,7 @@ impl Single {
             Self::CapturedSnapshots => "captured-snapshots",
             Self::Inventory => "inventory",
             Self::Presence => "presence",
+            Self::PresenceCleared => "presence-cleared",
             Self::KeyPair => "key",
             Self::ServerTags => "server-tags",
             Self::ServerVolumes => "server-volumes",
