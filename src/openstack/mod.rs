@@ -552,7 +552,7 @@ impl Cloud for Clouds {
             }
             Request::ApplySnapshotFreed { snapshot } => {
                 let access = self.admin_or_tenant(tenant).await?;
-                snapshot::free(&access, tenant, snapshot).await.map(done)
+                snapshot::free(&access, snapshot).await.map(done)
             }
             Request::RestoreVolumeBackup {
                 backup,

@@ -27,10 +27,14 @@ struct Scene {
 }
 
 async fn tenant_of(house: &House, cloud: &str) -> Ground {
+    ground_of(house, cloud, &format!("{cloud}-demo")).await
+}
+
+async fn ground_of(house: &House, cloud: &str, entry: &str) -> Ground {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("clouds.yaml");
     std::fs::write(&file, sim::clouds_yaml([&house.source, &house.dr])).expect("written");
-    Ground::of_entry(Path::new(&file), cloud, &format!("{cloud}-demo")).await
+    Ground::of_entry(Path::new(&file), cloud, entry).await
 }
 
 impl Scene {
