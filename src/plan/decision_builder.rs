@@ -60,6 +60,8 @@ pub(super) struct DecisionBuilder<'a> {
     holds: bool,
     /// What stays where the rest of the products goes.
     kept: BTreeSet<EffectKey>,
+    /// Its goal will not be reached any more.
+    gives_up: bool,
 }
 
 impl<'a> DecisionBuilder<'a> {
@@ -80,6 +82,7 @@ impl<'a> DecisionBuilder<'a> {
             products_stand: false,
             holds: false,
             kept: BTreeSet::new(),
+            gives_up: false,
         }
     }
 
@@ -572,6 +575,7 @@ impl<'a> DecisionBuilder<'a> {
         if self.now < ends && !self.ledger.unseen().is_empty() {
             return self.look_first(reason, ends);
         }
+        self.gives_up = true;
         self.phase = format!("Cleaning up: {}", reason.message);
         self.decision.report.runtime_state.clone_from(&self.phase);
         // What makes nothing is abandoned where it stands: a restore that was not sent yet must not
@@ -666,6 +670,8 @@ impl<'a> DecisionBuilder<'a> {
         } else {
             self.ledger.iter().filter(|one| was_done(one)).count()
         };
+        // What is given up never came to all that it needs, whatever it had asked for by then.
+        let total = total.max(done + usize::from(self.gives_up));
         let progress: &mut Progress = &mut self.decision.report.progress;
         progress.phase.clone_from(&self.phase);
         progress.effects_done = u32::try_from(done).unwrap_or(u32::MAX);
@@ -738,13 +744,12 @@ fn has_served(effect: &Effect) -> bool {
 }
 
 /// Whether an effect was done, also when what it made has gone since: what was done is not undone in the
-/// numbers that people see.
+/// numbers that people see. Whatever is let go of before it was done has in its row why, and nothing else
+/// has; its id may be forgotten, where the cloud said that there is no such thing.
 pub(super) fn was_done(effect: &Effect) -> bool {
     match effect.state {
         EffectState::Done => true,
-        EffectState::Dropping | EffectState::Leaving | EffectState::Gone => {
-            effect.cloud_id.is_some() && effect.fault.is_none()
-        }
+        EffectState::Dropping | EffectState::Leaving | EffectState::Gone => effect.fault.is_none(),
         EffectState::Requested | EffectState::Accepted | EffectState::Failed => false,
     }
 }

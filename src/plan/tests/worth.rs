@@ -381,15 +381,13 @@ fn what_is_done_stays_done_in_the_numbers_of_every_planner() {
                 }
                 for key in decision.drops {
                     let mut effect = ledger.get(&key).expect("a row").clone();
-                    effect.state = match effect.state {
-                        EffectState::Leaving => EffectState::Gone,
-                        EffectState::Dropping => EffectState::Leaving,
-                        EffectState::Requested
-                        | EffectState::Accepted
-                        | EffectState::Done
-                        | EffectState::Failed
-                        | EffectState::Gone => EffectState::Dropping,
-                    };
+                    // What is let go of before it was done says so in its row.
+                    if matches!(effect.state, EffectState::Requested | EffectState::Accepted) {
+                        let still = "it was still creating";
+                        let fault = Fault::new(FaultKind::Busy, Service::Compute, "end it", still);
+                        effect.fault = Some(fault);
+                    }
+                    effect.state = EffectState::Dropping;
                     ledger.put(effect);
                 }
                 let going: Vec<Effect> = ledger
@@ -398,7 +396,21 @@ fn what_is_done_stays_done_in_the_numbers_of_every_planner() {
                     .cloned()
                     .collect();
                 for mut effect in going {
-                    effect.state = EffectState::Gone;
+                    let goes_at_once = matches!(effect.request.kind(),
+                        EffectKind::Make(kind) if kind.goes_at_once());
+                    // Somebody else deleted it before us, and the answer was that there is no such thing.
+                    if goes_at_once && effect.state == EffectState::Dropping {
+                        effect.cloud_id = None;
+                    }
+                    effect.state = match effect.state {
+                        EffectState::Dropping => EffectState::Leaving,
+                        EffectState::Leaving
+                        | EffectState::Requested
+                        | EffectState::Accepted
+                        | EffectState::Done
+                        | EffectState::Failed
+                        | EffectState::Gone => EffectState::Gone,
+                    };
                     ledger.put(effect);
                 }
                 for wish in decision.wishes {
