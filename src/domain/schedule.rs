@@ -169,6 +169,9 @@ pub enum RunCause {
     Retry,
     /// A caller asked for it.
     Caller,
+    /// This version cannot read what; never written.
+    #[serde(skip)]
+    Unreadable,
 }
 
 /// How a run stands.
@@ -183,6 +186,9 @@ pub enum RunOutcome {
     Skipped,
     /// No good point came of it.
     Failed,
+    /// This version cannot read how; never written.
+    #[serde(skip)]
+    Unreadable,
 }
 
 /// What a schedule is to do at a time.
@@ -417,7 +423,7 @@ impl Run {
 }
 
 impl RunOutcome {
-    /// All outcomes.
+    /// All outcomes that are written.
     pub const ALL: [Self; 4] = [Self::Started, Self::Succeeded, Self::Skipped, Self::Failed];
 
     /// Reads a name of the store or the API.
@@ -432,6 +438,7 @@ impl RunOutcome {
             Self::Succeeded => "SUCCEEDED",
             Self::Skipped => "SKIPPED",
             Self::Failed => "FAILED",
+            Self::Unreadable => "UNREADABLE",
         }
     }
 }

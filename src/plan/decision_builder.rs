@@ -25,6 +25,11 @@ use crate::domain::{
     verification::Verification,
 };
 
+/// What to do after a cancel that left nothing.
+const NOTHING_LEFT: &str = "nothing was left behind; ask again when you want it";
+/// The same where there is more to do first.
+const ASK_AGAIN: &str = "ask again when you want it";
+
 /// Why a run of a planner ends before its last line.
 #[derive(Debug)]
 pub(super) enum Stop {
@@ -444,11 +449,7 @@ impl<'a> DecisionBuilder<'a> {
         forgiven: impl Fn(&Effect) -> bool,
     ) -> Option<OperationError> {
         if self.operation.cancelled.is_some() {
-            return Some(OperationError::new(
-                "CANCELLED",
-                "cancelled",
-                "nothing was left behind; ask again when you want it",
-            ));
+            return Some(OperationError::new("CANCELLED", "cancelled", NOTHING_LEFT));
         }
         let ends_nothing = |effect: &Effect| forgiven(effect) || self.is_held(effect);
         if let Some((_, fault)) = self.ledger.first_failure(ends_nothing) {
@@ -630,10 +631,14 @@ impl<'a> DecisionBuilder<'a> {
                 .collect();
             if !left.is_empty() {
                 reason.message = format!("{}; left behind: {}", reason.message, left.join(", "));
+                let then = if reason.guidance == NOTHING_LEFT {
+                    ASK_AGAIN
+                } else {
+                    &reason.guidance
+                };
                 reason.guidance = format!(
                     "let go of what was left behind where it is used, or let an admin reset its status \
-                     where it is stuck, and delete this, which takes it; then {}",
-                    reason.guidance
+                     where it is stuck, and delete this, which takes it; then {then}"
                 );
             }
             self.decision.report.runtime_state = format!("Erred: {}", reason.message);

@@ -430,3 +430,35 @@ fn what_is_done_stays_done_in_the_numbers_of_every_planner() {
         }
     }
 }
+
+#[test]
+fn what_was_left_behind_is_never_said_to_be_nothing() {
+    let mut operation = restore(1, RestoreOptions::default());
+    let makes = |effect: &Effect| matches!(effect.request, Request::MakeVolume { .. });
+    let at = (0..60)
+        .find(|at| {
+            let waits = waits_at(&operation, *at, accepted);
+            waits.is_some_and(|(ledger, key)| makes(ledger.get(&key).expect("a row")))
+        })
+        .expect("it makes a volume");
+    let (ledger, _) = waits_at(&operation, at, accepted).expect("it waits");
+    operation.cancelled = Some(Timestamp(1));
+    let late = operation
+        .gives_up(10)
+        .after(Limits::default().cleanup + DAY);
+    let decision = plan(&operation, &ledger, late);
+    let Ending::Erred(error) = decision.ending else {
+        panic!("{decision:?}")
+    };
+    assert!(error.message.contains("left behind: "), "{error:?}");
+    assert!(error.guidance.contains("let go of"), "{error:?}");
+    assert!(!error.guidance.contains("nothing"), "{error:?}");
+    let clean = plan(&operation, &Ledger::default(), Timestamp(2));
+    let Ending::Erred(error) = clean.ending else {
+        panic!("{clean:?}")
+    };
+    assert!(
+        error.guidance.contains("nothing was left behind"),
+        "{error:?}"
+    );
+}
