@@ -14,7 +14,9 @@ use std::time::Duration;
 use super::{
     allowance,
     decision_builder::{DecisionBuilder, Step},
-    instance, snapshots,
+    instance,
+    layout::Findings,
+    snapshots,
 };
 use crate::domain::{
     consistency::{Consistency, ConsistencyLevel},
@@ -39,15 +41,16 @@ pub(super) fn steps(
     let manifest = instance::read(decision, server)?;
     decision.tell_volumes(manifest, snapshots::key);
     hold(decision, manifest, None);
-    instance::check_root(manifest)?;
-    instance::check_volumes(manifest)?;
-
-    instance::check_consistency(manifest, None, minimum)?;
+    let mut findings = Findings::default();
+    instance::check_root(manifest, &mut findings);
+    instance::check_volumes(manifest, &mut findings);
+    instance::check_consistency(manifest, None, minimum, &mut findings);
     let needs = allowance::Needs {
         snapshots: manifest.volumes.iter().collect(),
         ..allowance::Needs::default()
     };
-    allowance::check(allowance?, &needs)?;
+    allowance::check(allowance?, &needs, &mut findings);
+    findings.none()?;
 
     decision.phase("Creating snapshots");
     let plan = snapshots::Plan {

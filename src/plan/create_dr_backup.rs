@@ -21,7 +21,9 @@ use std::time::Duration;
 use super::{
     allowance,
     decision_builder::{DecisionBuilder, Step, Stop, record_key},
-    instance, root_disk, snapshots, volume_backup,
+    instance,
+    layout::Findings,
+    root_disk, snapshots, volume_backup,
 };
 use crate::domain::{
     capture::Capture,
@@ -66,9 +68,11 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, wish: &CreateOptions<'_>
     let manifest = manifest.as_ref();
     decision.tell_volumes(manifest, |index| record_key(index, 0));
     hold(decision, manifest, capture, None);
-    check_capturable(manifest)?;
-    instance::check_consistency(manifest, Some(capture), wish.minimum)?;
-    allowance::check(allowance?, &needs(manifest, capture))?;
+    let mut findings = Findings::default();
+    check_capturable(manifest, &mut findings);
+    instance::check_consistency(manifest, Some(capture), wish.minimum, &mut findings);
+    allowance::check(allowance?, &needs(manifest, capture), &mut findings);
+    findings.none()?;
 
     // A copy is a new volume, which has nothing to build on.
     let parents = match capture {
@@ -304,11 +308,11 @@ fn export_chains(decision: &mut DecisionBuilder<'_>, backups: &[&Effect]) -> Ste
 }
 
 /// What cannot be brought back is not backed up.
-fn check_capturable(manifest: &Manifest) -> Step<()> {
+fn check_capturable(manifest: &Manifest, findings: &mut Findings) {
     if manifest.root_is_volume {
-        instance::check_root(manifest)?;
+        instance::check_root(manifest, findings);
     }
-    instance::check_volumes(manifest)?;
+    instance::check_volumes(manifest, findings);
     let encrypted: Vec<&str> = manifest
         .volumes
         .iter()
@@ -316,16 +320,15 @@ fn check_capturable(manifest: &Manifest) -> Step<()> {
         .map(|volume| volume.id.as_str())
         .collect();
     if !encrypted.is_empty() {
-        return Err(Stop::give_up(
+        findings.problem(
             "VOLUME_ENCRYPTED",
             format!(
                 "volumes are encrypted with a key of the source's key manager, which another cloud cannot read: {}",
                 encrypted.join(", ")
             ),
             "copy them to volumes of an unencrypted type, or retype them, and back those up",
-        ));
+        );
     }
-    Ok(())
 }
 
 /// What the DR backup holds by now.
