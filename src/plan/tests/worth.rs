@@ -4,12 +4,13 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    super::Limits,
+    super::{Limits, deletion},
     world::{answer, plan, registry, restore, restore_regular, row},
 };
 use crate::domain::{
     decision::{Detail, Ending},
     effect::{Effect, EffectKind, EffectState, Request},
+    error::OperationError,
     fault::{Fault, FaultKind, Service},
     id::EffectKey,
     ledger::Ledger,
@@ -427,6 +428,83 @@ fn what_is_done_stays_done_in_the_numbers_of_every_planner() {
                     ledger.put(effect);
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn only_a_want_of_bytes_makes_the_point_doubtful() {
+    let said = |status: Option<u16>, kind: FaultKind, message: &str| Fault {
+        status,
+        ..Fault::new(kind, Service::BlockStorage, "restore it", message)
+    };
+    let gone = |id: &str| format!("{id} could not be found.");
+    for (operation, is_regular) in [
+        (restore(1, RestoreOptions::default()), false),
+        (restore_regular(1, RestoreOptions::default()), true),
+    ] {
+        let moves = |request: &Request| {
+            if let Request::RestoreVolumeBackup { backup, volume, .. } = request {
+                return Some((backup.to_string(), volume.to_string()));
+            }
+            let Request::MakeVolume { snapshot, .. } = request else {
+                return None;
+            };
+            let snapshot = snapshot.as_ref()?.to_string();
+            Some((snapshot, "type fast".to_owned()))
+        };
+        let at = (0..60).find(|at| {
+            let waits = waits_at(&operation, *at, accepted);
+            waits.is_some_and(|(ledger, key)| moves(&ledger.get(&key).unwrap().request).is_some())
+        });
+        let at = at.expect("it moves bytes");
+        let (ledger, key) = waits_at(&operation, at, accepted).expect("it waits");
+        let (bytes, place) = moves(&ledger.get(&key).expect("a row").request).expect("it moves");
+        let (broken, absent) = (FaultKind::Broken, FaultKind::NotFound);
+        let ends_in = if is_regular {
+            "error"
+        } else {
+            "error_restoring"
+        };
+        for (status, fault, doubtful) in [
+            (Some(ends_in), said(None, broken, "it is in error"), true),
+            (
+                None,
+                said(Some(400), broken, "the backup is in error"),
+                !is_regular,
+            ),
+            (None, said(Some(404), absent, &gone(&bytes)), true),
+            (None, said(Some(404), absent, &gone(&place)), false),
+            (
+                Some("creating"),
+                said(None, broken, "it vanished: somebody else deleted it"),
+                false,
+            ),
+            (
+                None,
+                said(
+                    None,
+                    broken,
+                    "the volume vanished: somebody else deleted it",
+                ),
+                false,
+            ),
+            (
+                Some("deleting"),
+                said(None, broken, "it is deleting"),
+                false,
+            ),
+        ] {
+            let told = format!("{key}: {status:?} {fault}");
+            let ending = Ending::Erred(OperationError::from(&fault));
+            let failed = Effect {
+                state: EffectState::Failed,
+                status: status.map(str::to_owned),
+                fault: Some(fault),
+                ..ledger.get(&key).expect("a row").clone()
+            };
+            let claim = deletion::claim(&operation.ask, &ledger, &ending, Some(&failed));
+            assert_eq!(claim.is_some(), doubtful, "{told}");
         }
     }
 }
