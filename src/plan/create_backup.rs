@@ -51,6 +51,11 @@ pub(super) fn steps(
     };
     allowance::check(allowance?, &needs, &mut findings);
     findings.none()?;
+    // Before the snapshots, so that the reason stays when they are gone for it.
+    if instance::has_looked_again(decision) {
+        instance::check_complete(decision, manifest)?;
+        instance::check_reached(manifest, consistency(decision, manifest).as_ref(), minimum)?;
+    }
 
     decision.phase("Creating snapshots");
     let plan = snapshots::Plan {
@@ -65,8 +70,6 @@ pub(super) fn steps(
 
     decision.phase("Looking at the instance again");
     instance::look_again(decision, manifest)?;
-    instance::check_complete(decision, manifest)?;
-    instance::check_reached(manifest, consistency(decision, manifest).as_ref(), minimum)?;
 
     decision.phase("Removing temporaries");
     hold(decision, manifest, None);

@@ -73,6 +73,8 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, wish: &CreateOptions<'_>
     instance::check_consistency(manifest, Some(capture), wish.minimum, &mut findings);
     allowance::check(allowance?, &needs(manifest, capture), &mut findings);
     findings.none()?;
+    // Before what goes then, so that the reason stays.
+    check_captured(decision, manifest, wish)?;
 
     // A copy is a new volume, which has nothing to build on.
     let parents = match capture {
@@ -101,7 +103,8 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, wish: &CreateOptions<'_>
     };
     image?;
     if capture != Capture::VolumeInUse {
-        look_again(decision, manifest, wish)?;
+        decision.phase("Looking at the instance again");
+        instance::look_again(decision, manifest)?;
     }
     copy(decision, manifest, capture, &snapshots)?;
 
@@ -129,7 +132,8 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, wish: &CreateOptions<'_>
     let backups = decision.all(wishes);
     let backups = others_wait.and(backups)?;
     if capture == Capture::VolumeInUse {
-        look_again(decision, manifest, wish)?;
+        decision.phase("Looking at the instance again");
+        instance::look_again(decision, manifest)?;
     }
 
     // Nothing needs the snapshots any more, so they go meanwhile.
@@ -149,14 +153,16 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, wish: &CreateOptions<'_>
     Ok(())
 }
 
-/// Looks at the instance once more when all of it was captured.
-fn look_again(
-    decision: &mut DecisionBuilder<'_>,
+/// Refuses what the last look at the instance, when all of it was captured, has shown to be less than is
+/// wished for.
+fn check_captured(
+    decision: &DecisionBuilder<'_>,
     manifest: &Manifest,
     wish: &CreateOptions<'_>,
 ) -> Step<()> {
-    decision.phase("Looking at the instance again");
-    instance::look_again(decision, manifest)?;
+    if !instance::has_looked_again(decision) {
+        return Ok(());
+    }
     // What took hours stays, and tells what it lacks.
     if wish.capture != Capture::VolumeInUse {
         instance::check_complete(decision, manifest)?;

@@ -158,6 +158,14 @@ pub(super) fn look_again(decision: &mut DecisionBuilder<'_>, manifest: &Manifest
     }
 }
 
+/// Whether that look has come to its end.
+pub(super) fn has_looked_again(decision: &DecisionBuilder<'_>) -> bool {
+    match after(decision) {
+        After::Pending => false,
+        After::Unknown | After::Read(_) => true,
+    }
+}
+
 /// Refuses what would miss a volume, as long as little was done for it.
 pub(super) fn check_complete(decision: &DecisionBuilder<'_>, manifest: &Manifest) -> Step<()> {
     let missed = missed(decision, manifest);

@@ -8,8 +8,9 @@ use super::{
     world::{answer, plan, registry, restore, restore_regular, row},
 };
 use crate::domain::{
+    consistency::ConsistencyLevel,
     decision::{Detail, Ending},
-    effect::{Effect, EffectKind, EffectState, Request},
+    effect::{Effect, EffectKind, EffectState, Fact, Request},
     error::OperationError,
     fault::{Fault, FaultKind, Service},
     id::EffectKey,
@@ -427,6 +428,44 @@ fn what_is_done_stays_done_in_the_numbers_of_every_planner() {
                     wished += 1;
                     ledger.put(effect);
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_bar_of_what_is_given_up_is_not_full_whatever_the_reason() {
+    for operation in registry(2) {
+        let name = operation.ask.name();
+        let (mut operation, mut ledger) = (operation, Ledger::default());
+        // All that was asked for is done, and then it turns out that it was in vain.
+        if let Ask::CreateDrBackup { minimum, .. } | Ask::CreateBackup { minimum, .. } =
+            &mut operation.ask
+        {
+            *minimum = Some(ConsistencyLevel::ShutOff);
+        }
+        for round in 0.. {
+            assert!(round < 100, "{name} comes to no end");
+            let decision = plan(&operation, &ledger, Timestamp(1));
+            let progress = &decision.report.progress;
+            let gives_up = progress.phase.starts_with("Cleaning up");
+            let full = progress.effects_done == progress.effects_total;
+            assert!(!(gives_up && full), "{name}: {progress:?}");
+            if decision.ending != Ending::Open {
+                break;
+            }
+            for key in decision.drops {
+                let mut effect = ledger.get(&key).expect("a row").clone();
+                effect.state = EffectState::Gone;
+                ledger.put(effect);
+            }
+            for wish in decision.wishes {
+                let mut effect = row(&operation, wish, ledger.next_ordinal());
+                answer(&mut effect, 2);
+                if let Some(Fact::Instance(manifest)) = &mut effect.fact {
+                    manifest.status = "SHUTOFF".to_owned();
+                }
+                ledger.put(effect);
             }
         }
     }
