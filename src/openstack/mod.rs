@@ -537,18 +537,16 @@ impl Cloud for Clouds {
             }
             Request::ApplyErrorStatus { thing } => {
                 let access = self.admin_or_tenant(tenant).await?;
-                thing::give_up_status(&access, tenant, thing)
-                    .await
-                    .map(done)
+                let given_up = thing::give_up_status(&access, tenant, thing).await;
+                given_up.map(done)
             }
             Request::ResetBackupStatus {
                 backup,
                 interrupt_restore,
             } => {
                 let access = self.admin_or_tenant(tenant).await?;
-                volume_backup::reset_status(&access, backup, *interrupt_restore)
-                    .await
-                    .map(done)
+                let reset = volume_backup::reset_status(&access, backup, *interrupt_restore);
+                reset.await.map(done)
             }
             Request::ApplySnapshotFreed { snapshot } => {
                 let access = self.admin_or_tenant(tenant).await?;

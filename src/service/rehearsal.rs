@@ -22,7 +22,7 @@ impl Service {
         let mut ledger = Ledger::default();
         loop {
             let asked = decision::ask(&self.planner, operation, &ledger, self.clock.now());
-            let decision = asked.map_err(defect)?;
+            let decision = asked.map_err(|panic| defect(&panic))?;
             if let Ending::Erred(error) = decision.ending {
                 return Err(error.into());
             }
@@ -69,7 +69,7 @@ impl Service {
 }
 
 /// What the planner panicked with.
-fn defect(panic: String) -> Error {
+fn defect(panic: &str) -> Error {
     tracing::error!(panic, "a planner panicked when it was asked beforehand");
     let message = format!("a defect of this version keeps it from being looked at ({panic})");
     Error::new(ErrorKind::Internal, message).advise("report this as a defect")
