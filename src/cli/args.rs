@@ -33,12 +33,19 @@ fn moment(text: &str) -> Result<prost_types::Timestamp, String> {
     })
 }
 
-/// Where something is.
+/// Which cloud.
 #[derive(Debug, Clone, Args)]
-pub struct TenantArgs {
+pub struct CloudArgs {
     /// Name of the cloud [env: `DRBACKUP_CLOUD`]
     #[arg(long, short = 'c')]
     cloud: Option<String>,
+}
+
+/// Where something is.
+#[derive(Debug, Clone, Args)]
+pub struct TenantArgs {
+    #[command(flatten)]
+    cloud: CloudArgs,
     /// Id or name of the tenant (project) [env: `DRBACKUP_TENANT`]
     #[arg(long, short = 't')]
     tenant: Option<String>,
@@ -99,7 +106,7 @@ impl Capture {
 impl TenantArgs {
     /// The cloud and the id of the tenant: what was named, else what the settings name.
     pub(super) async fn find(&self, context: &Context<'_>) -> Result<(String, String), Failure> {
-        let cloud = self.cloud(context)?;
+        let cloud = self.cloud.cloud(context)?;
         let tenant = self
             .tenant
             .as_ref()
@@ -108,7 +115,9 @@ impl TenantArgs {
         let tenant = resolve::tenant(&context.client, &cloud, tenant).await?;
         Ok((cloud, tenant))
     }
+}
 
+impl CloudArgs {
     /// The cloud: what was named, else what the settings name.
     pub(super) fn cloud(&self, context: &Context<'_>) -> Result<String, Failure> {
         self.cloud

@@ -2,7 +2,12 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Context, args::TenantArgs, failure::Failure, present, resolve};
+use super::{
+    Context,
+    args::{CloudArgs, TenantArgs},
+    failure::Failure,
+    present, resolve,
+};
 use crate::api::pb;
 
 /// What to look at.
@@ -12,7 +17,7 @@ pub enum Verb {
     #[command(visible_alias = "ls")]
     List,
     /// List the tenants (projects) of a cloud
-    Tenants(TenantArgs),
+    Tenants(CloudArgs),
     /// List the instances of a tenant
     Instances(TenantArgs),
     /// Show everything about one instance, as a DR backup made now would hold it

@@ -1,6 +1,10 @@
 //! What a planner decided; it may not know who carries it out.
 
-use std::sync::Arc;
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use super::{
     effect::{Disposal, Request},
@@ -17,6 +21,25 @@ use super::{
 
 /// The planners, reached as one pure function that `app` hands over to whoever has to plan.
 pub type Planner = Arc<dyn Fn(&Operation, &Ledger, Timestamp) -> Decision + Send + Sync>;
+
+/// Asks a planner. One that panics has decided nothing, and what it panicked with is the answer. It only
+/// reads, so there is nothing that a panic could leave half done.
+pub fn ask(
+    planner: &Planner,
+    operation: &Operation,
+    ledger: &Ledger,
+    now: Timestamp,
+) -> Result<Decision, String> {
+    let outcome = catch_unwind(AssertUnwindSafe(|| planner(operation, ledger, now)));
+    outcome.map_err(|panic| words_of(panic.as_ref()))
+}
+
+/// What a panic said.
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "it gave no reason".to_owned())
+}
 
 /// An effect that should exist.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -51,6 +51,15 @@ impl Holder {
         }
     }
 
+    /// A security group one of whose rules names the group that is to go.
+    pub fn naming_group(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            words: format!("is named by a rule of security group {id}"),
+            server: false,
+        }
+    }
+
     /// A thing that is kept by what it says of itself.
     pub fn itself(words: &str) -> Self {
         Self {

@@ -170,6 +170,9 @@ pub enum RunCause {
     Retry,
     /// A caller asked for it.
     Caller,
+    /// This version cannot read what; never written.
+    #[serde(skip)]
+    Unreadable,
 }
 
 /// How a run stands.
@@ -184,6 +187,9 @@ pub enum RunOutcome {
     Skipped,
     /// No good point came of it.
     Failed,
+    /// This version cannot read how; never written.
+    #[serde(skip)]
+    Unreadable,
 }
 
 /// What a schedule is to do at a time.
@@ -446,7 +452,7 @@ impl Run {
 }
 
 impl RunOutcome {
-    /// All outcomes.
+    /// All outcomes that are written.
     pub const ALL: [Self; 4] = [Self::Started, Self::Succeeded, Self::Skipped, Self::Failed];
 
     /// Reads a name of the store or the API.
@@ -461,6 +467,7 @@ impl RunOutcome {
             Self::Succeeded => "SUCCEEDED",
             Self::Skipped => "SKIPPED",
             Self::Failed => "FAILED",
+            Self::Unreadable => "UNREADABLE",
         }
     }
 }

@@ -2,9 +2,7 @@
 //! may not know lanes or calls.
 
 use std::{
-    any::Any,
     collections::{BTreeSet, HashMap},
-    panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
 
@@ -17,7 +15,7 @@ use super::{
 };
 use crate::{
     domain::{
-        decision::{Decision, Detail, Ending, Report},
+        decision::{self, Decision, Detail, Ending, Report},
         effect::{Effect, EffectKind, EffectState},
         fault::Fault,
         id::{EffectKey, Tenant},
@@ -224,15 +222,12 @@ impl ActiveOperation {
             self.stale = false;
             self.wait_plan = None;
             self.ledger.set_unseen(self.unseen(settings, now));
-            // A planner only reads, so there is nothing that a panic could leave half done.
-            let outcome = catch_unwind(AssertUnwindSafe(|| {
-                planner(&self.operation, &self.ledger, time)
-            }));
-            let decision = match outcome {
+            let asked = decision::ask(planner, &self.operation, &self.ledger, time);
+            let decision = match asked {
                 Ok(decision) => decision,
                 Err(panic) => {
                     self.stand_still(settings, now);
-                    return Err(words_of(panic.as_ref()));
+                    return Err(panic);
                 }
             };
             self.standstill = None;
@@ -583,11 +578,4 @@ fn undecided(ledger: &mut Ledger) {
             ..effect
         });
     }
-}
-
-/// What a panic said.
-fn words_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "it gave no reason".to_owned())
 }

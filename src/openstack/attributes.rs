@@ -3,8 +3,9 @@
 //!
 //! A document has more in it than anybody has heard of: releases and extensions add attributes. So there is
 //! one table for each kind of thing. What is in it is read into the manifest, or can be nothing else but
-//! the thing's own (its id, its times, where it runs). Whatever is not in it is as good as nothing while it
-//! is null, empty or false; with any other value it is told by name and value, and is not restored.
+//! the thing's own (its id, its times, where it runs), or is compared with the value that it usually has.
+//! Whatever is not in it is as good as nothing while it is null, empty, false or 0; with any other value it is
+//! told by name and value, and is not restored.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -18,7 +19,7 @@ pub(super) enum Meaning {
     Read,
     /// Only this one thing can have it: an id, a time, a state, a place.
     Own,
-    /// Told unless it has this value, beside those that are as good as nothing.
+    /// Told unless it is null or empty, or has this value: `false` and 0 too are compared with it.
     Unless(&'static str),
 }
 
@@ -231,7 +232,9 @@ fn odd_of(table: Table, attributes: Map<String, Value>) -> Vec<Odd> {
             match known.map(|(_, meaning)| *meaning) {
                 Some(Read | Own) => false,
                 Some(Unless(usual)) => {
-                    !says_nothing(value) && plain(value.clone()).as_deref() != Some(usual)
+                    let told = plain(value.clone()).filter(|text| !text.is_empty());
+                    let says = told.is_some() || !says_nothing(value);
+                    says && told.as_deref() != Some(usual)
                 }
                 None => !says_nothing(value),
             }
@@ -240,7 +243,10 @@ fn odd_of(table: Table, attributes: Map<String, Value>) -> Vec<Odd> {
         .collect()
 }
 
-/// Null, empty, false and nought are what an attribute has that nobody has set.
+/// Null, empty, false and nought are what an attribute has that nobody has set, as far as that can be guessed
+/// of one that is in no table. Where the services show a switch that nobody has touched, it is off nearly
+/// always; were `false` told, every instance of a cloud with one more extension would have a gap for nothing,
+/// and nobody would read gaps any more. One that is on by default gets its row with [`Unless`].
 fn says_nothing(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
@@ -397,6 +403,32 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_a_table_names_is_compared_with_its_usual_value_whatever_it_is() {
+        let mut compared = 0;
+        for (what, table) in TABLES {
+            for (name, meaning) in table {
+                let Unless(usual) = meaning else { continue };
+                compared += 1;
+                for value in [
+                    json!(true),
+                    json!(false),
+                    json!(0),
+                    json!("0"),
+                    json!("other"),
+                ] {
+                    let told = !odd(table, json!({*name: value})).is_empty();
+                    let differs = plain(value.clone()).as_deref() != Some(*usual);
+                    assert_eq!(told, differs, "{what}: {name} = {value}");
+                }
+                for value in [json!(null), json!("")] {
+                    assert_eq!(odd(table, json!({*name: value})), [], "{what}: {name}");
+                }
+            }
+        }
+        assert!(compared > 1, "there are some");
     }
 
     #[test]

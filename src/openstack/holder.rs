@@ -6,7 +6,7 @@
 //! | port | the server, router, balancer … that it belongs to; the trunk whose parent or sub port it is | `device_id`, `device_owner`, `trunk_details`; the trunks |
 //! | trunk | the server … that its parent port belongs to | the trunk, its parent port |
 //! | server | its lock; a volume that Nova would delete with it | the server |
-//! | security group | a rule of a group that ports have; after a refusal the ports that have it | rules, ports |
+//! | security group | a group that names it in a rule; after a refusal the ports that have it | rules, ports |
 //! | key pair | a server that was made with it | the servers |
 //!
 //! Who has made a snapshot of a volume is read after a refusal. Snapshots, volume backups, group snapshots
@@ -71,8 +71,8 @@ pub(super) async fn check(
         ThingKind::Trunk => of_trunk(access, &thing.id).await?,
         ThingKind::Server => of_server(access, &thing.id).await?,
         ThingKind::SecurityGroup => {
-            let holder = security_group::referring(access, &thing.id).await?;
-            Some(Use::of(String::new(), holder.into_iter().collect()))
+            let holders = security_group::referring(access, &thing.id).await?;
+            Some(Use::of(String::new(), holders))
         }
         ThingKind::KeyPair => {
             let holders = of_key_pair(access, tenant, &thing.id).await?;

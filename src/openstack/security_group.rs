@@ -261,9 +261,10 @@ struct Membership {
     security_groups: Vec<String>,
 }
 
-/// A group that ports have and that refers to this one in a rule: Neutron would delete that rule with this
-/// group, without a word, and others would lose a way in.
-pub(super) async fn referring(access: &Access, id: &str) -> Result<Option<Holder>, Fault> {
+/// The groups that refer to this one in a rule: Neutron would delete that rule with this group, without a
+/// word (`ON DELETE CASCADE` of `remote_group_id`), and others would lose a way in. Whether ports have such a
+/// group now says nothing of tomorrow.
+pub(super) async fn referring(access: &Access, id: &str) -> Result<Vec<Holder>, Fault> {
     let action = format!("look for rules that refer to the security group {id}");
     let rules = Call::get(NEUTRON, "security-group-rules", action.as_str())
         .query("remote_group_id", id)
@@ -275,36 +276,21 @@ pub(super) async fn referring(access: &Access, id: &str) -> Result<Option<Holder
         .map(|rule| rule.security_group_id.as_str())
         .filter(|group| *group != id)
         .collect();
-    if referring.is_empty() {
-        return Ok(None);
-    }
-    let ports = memberships(access, &action).await?;
-    let used = ports
-        .iter()
-        .flat_map(|port| &port.security_groups)
-        .find(|group| referring.contains(group.as_str()));
-    Ok(used.map(|group| {
-        let words = format!("is named by a rule of security group {group}, which ports have");
-        Holder::itself(&words)
-    }))
+    Ok(referring.into_iter().map(Holder::naming_group).collect())
 }
 
 /// The ports that have a group.
 pub(super) async fn members(access: &Access, id: &str) -> Result<Vec<Holder>, Fault> {
     let action = format!("look for ports that have the security group {id}");
-    let ports = memberships(access, &action).await?;
-    let with_it = ports
-        .iter()
-        .filter(|port| port.security_groups.iter().any(|group| group == id));
-    Ok(with_it.map(|port| Holder::user("port", &port.id)).collect())
-}
-
-async fn memberships(access: &Access, action: &str) -> Result<Vec<Membership>, Fault> {
     let ports = Call::get(NEUTRON, "ports", action)
         .query("project_id", access.project.as_str())
         .query("fields", "id")
         .query("fields", "security_groups");
-    access.pages(ports, "ports").await
+    let ports: Vec<Membership> = access.pages(ports, "ports").await?;
+    let with_it = ports
+        .iter()
+        .filter(|port| port.security_groups.iter().any(|group| group == id));
+    Ok(with_it.map(|port| Holder::user("port", &port.id)).collect())
 }
 
 /// Gives a group exactly these rules: adds what it lacks, then removes what is too much.

@@ -139,16 +139,12 @@ pub(super) async fn take(
 
 /// Gives a snapshot that a volume backup which died has left busy its status back, as an admin may. Any
 /// other status is left alone, and `Busy` is the answer while a volume backup of it is being written.
-pub(super) async fn free(
-    access: &Access,
-    tenant: &Tenant,
-    snapshot: &SnapshotId,
-) -> Result<(), Fault> {
+pub(super) async fn free(access: &Access, snapshot: &SnapshotId) -> Result<(), Fault> {
     let seen = get(access, snapshot.as_str()).await?;
     if seen.status != "backing-up" {
         return Ok(());
     }
-    check_idle(access, tenant, &seen).await?;
+    check_idle(access, &seen).await?;
     let call = Call::post(
         CINDER,
         format!("snapshots/{}/action", segment(&snapshot)),

@@ -111,6 +111,26 @@ pub(super) fn cinder(access: &Access, tenant: &Tenant, path: &str, action: &str)
     call
 }
 
+/// The same of all projects. Cinder shows those to the role `admin` alone, and leaves them out of anybody
+/// else's list without a word.
+pub(super) async fn cinder_everywhere(
+    access: &Access,
+    path: &str,
+    action: &str,
+) -> Result<Call, Fault> {
+    if access.token().await?.is_admin() {
+        return Ok(Call::get(Service::BlockStorage, path, action).query("all_tenants", "1"));
+    }
+    let message =
+        "without the role `admin` it cannot be seen whether another project works with it";
+    Err(Fault::new(
+        FaultKind::Forbidden,
+        Service::BlockStorage,
+        action,
+        message,
+    ))
+}
+
 /// Neutron shows an admin the things of everybody, so the project is always named.
 fn neutron(tenant: &Tenant, path: &str, action: &str) -> Call {
     Call::get(Service::Network, path, action).query("project_id", tenant.project.as_str())
@@ -228,7 +248,7 @@ pub(super) async fn give_up_status(
             message,
         ));
     }
-    check_idle(access, tenant, &seen).await?;
+    check_idle(access, &seen).await?;
     let reset = json!({"status": "error"});
     let call = Call::post(
         service(thing.kind),
@@ -260,29 +280,21 @@ pub(super) async fn give_up_status(
 }
 
 /// Refuses to give up what something else is made of at the moment: a volume or a snapshot of which a
-/// volume backup is being written, a volume backup while a volume is being restored.
-pub(super) async fn check_idle(
-    access: &Access,
-    tenant: &Tenant,
-    seen: &Sighting,
-) -> Result<(), Fault> {
+/// volume backup is being written, a volume backup while a volume is being restored. Whoever does that may
+/// be in another project: an admin backs up and restores what is another's.
+pub(super) async fn check_idle(access: &Access, seen: &Sighting) -> Result<(), Fault> {
     let thing = &seen.thing;
     let at_it: Option<Thing> = match (thing.kind, seen.status.as_str()) {
         (ThingKind::Volume, "backing-up") => {
-            volume_backup::being_written(access, tenant, |one| one.is_of_volume(&thing.id)).await?
+            volume_backup::being_written(access, |one| one.is_of_volume(&thing.id)).await?
         }
         (ThingKind::Snapshot, "backing-up") => {
-            volume_backup::being_written(access, tenant, |one| one.is_of_snapshot(&thing.id))
-                .await?
+            volume_backup::being_written(access, |one| one.is_of_snapshot(&thing.id)).await?
         }
         // No release tells which volume a backup is restored into.
         (ThingKind::VolumeBackup, "restoring") => {
-            let call = cinder(
-                access,
-                tenant,
-                "volumes/detail",
-                "look for volumes that are being restored",
-            );
+            let action = "look for volumes that are being restored";
+            let call = cinder_everywhere(access, "volumes/detail", action).await?;
             let call = call.query("status", "restoring-backup");
             let rows: Vec<volume::Volume> = access.pages(call, "volumes").await?;
             rows.into_iter().next().map(|one| one.sighting().thing)

@@ -11,14 +11,14 @@ use serde_json::{Map, Value, json};
 use super::{
     access::Access,
     call::{Call, segment},
-    thing::cinder,
+    thing::cinder_everywhere,
     version::Microversion,
     wire::{cut, flag, nullable},
 };
 use crate::domain::{
     effect::Presence,
     fault::{Fault, FaultKind, Service},
-    id::{ProjectId, SnapshotId, Tenant, VolumeBackupId, VolumeId},
+    id::{ProjectId, SnapshotId, VolumeBackupId, VolumeId},
     inventory::Right,
     record::{BackupRecord, Exported},
     sighting::{Sighting, Thing, ThingKind},
@@ -177,14 +177,14 @@ pub(super) async fn restore(
     })
 }
 
-/// A backup that Cinder is writing at the moment, of what `is_of` looks for.
+/// A backup that Cinder is writing at the moment, in whatever project, of what `is_of` looks for.
 pub(super) async fn being_written(
     access: &Access,
-    tenant: &Tenant,
     is_of: impl Fn(&Backup) -> bool,
 ) -> Result<Option<Thing>, Fault> {
     let action = "look for volume backups that are being written";
-    let call = cinder(access, tenant, "backups/detail", action).query("status", "creating");
+    let call = cinder_everywhere(access, "backups/detail", action).await?;
+    let call = call.query("status", "creating");
     let rows: Vec<Backup> = access.pages(call, "backups").await?;
     let found = rows.into_iter().find(is_of);
     Ok(found.map(|one| one.sighting().thing))
@@ -438,7 +438,9 @@ pub(super) async fn clear_failed_import(
         Use::PendingImport if !going => return Ok(()),
         Use::PendingImport => {}
         Use::FailedImport => {
-            access.send(&Call::delete(CINDER, path, action.as_str())).await?;
+            access
+                .send(&Call::delete(CINDER, path, action.as_str()))
+                .await?;
         }
     }
     Err(Fault::new(

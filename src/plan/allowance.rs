@@ -49,12 +49,11 @@ pub(super) fn read<'a>(
     }
 }
 
-/// Refuses what would end for want of a right or of room, with all that is wanting.
-pub(super) fn check(allowance: Option<&Allowance>, needs: &Needs<'_>) -> Step<()> {
+/// Notes all that is wanting of rights and of room.
+pub(super) fn check(allowance: Option<&Allowance>, needs: &Needs<'_>, findings: &mut Findings) {
     let Some(Allowance { quotas, export }) = allowance else {
-        return Ok(());
+        return;
     };
-    let mut findings = Findings::default();
     if let Right::Refused(why) = export
         && !needs.backups.is_empty()
     {
@@ -69,7 +68,7 @@ pub(super) fn check(allowance: Option<&Allowance>, needs: &Needs<'_>) -> Step<()
         );
     }
     let guidance = "raise the quota of the tenant or free some of it, then ask again";
-    let mut payer = Payer::new(&mut findings, String::new(), guidance);
+    let mut payer = Payer::new(findings, String::new(), guidance);
     let (snapshots, copies) = (sized(&needs.snapshots), sized(&needs.copies));
     let (backups, all) = (
         sized(&needs.backups),
@@ -93,10 +92,6 @@ pub(super) fn check(allowance: Option<&Allowance>, needs: &Needs<'_>) -> Step<()
         payer.needs(&what, gib(&all), quotas.gigabytes);
     }
     payer.backups(count(backups.len()), gib(&backups), quotas);
-    match findings.refusal() {
-        Some(refusal) => Err(Stop::GiveUp(refusal)),
-        None => Ok(()),
-    }
 }
 
 fn sized<'a>(volumes: &[&'a VolumeFacts]) -> Vec<Sized<'a>> {

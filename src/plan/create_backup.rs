@@ -14,7 +14,9 @@ use std::time::Duration;
 use super::{
     allowance,
     decision_builder::{DecisionBuilder, Step},
-    instance, snapshots,
+    instance,
+    layout::Findings,
+    snapshots,
 };
 use crate::domain::{
     consistency::{Consistency, ConsistencyLevel},
@@ -39,15 +41,21 @@ pub(super) fn steps(
     let manifest = instance::read(decision, server)?;
     decision.tell_volumes(manifest, snapshots::key);
     hold(decision, manifest, None);
-    instance::check_root(manifest)?;
-    instance::check_volumes(manifest)?;
-
-    instance::check_consistency(manifest, None, minimum)?;
+    let mut findings = Findings::default();
+    instance::check_root(manifest, &mut findings);
+    instance::check_volumes(manifest, &mut findings);
+    instance::check_consistency(manifest, None, minimum, &mut findings);
     let needs = allowance::Needs {
         snapshots: manifest.volumes.iter().collect(),
         ..allowance::Needs::default()
     };
-    allowance::check(allowance?, &needs)?;
+    allowance::check(allowance?, &needs, &mut findings);
+    findings.none()?;
+    // Before the snapshots, so that the reason stays when they are gone for it.
+    if instance::has_looked_again(decision) {
+        instance::check_complete(decision, manifest)?;
+        instance::check_reached(manifest, consistency(decision, manifest).as_ref(), minimum)?;
+    }
 
     decision.phase("Creating snapshots");
     let plan = snapshots::Plan {
@@ -62,8 +70,6 @@ pub(super) fn steps(
 
     decision.phase("Looking at the instance again");
     instance::look_again(decision, manifest)?;
-    instance::check_complete(decision, manifest)?;
-    instance::check_reached(manifest, consistency(decision, manifest).as_ref(), minimum)?;
 
     decision.phase("Removing temporaries");
     hold(decision, manifest, None);

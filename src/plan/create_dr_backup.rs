@@ -21,7 +21,9 @@ use std::time::Duration;
 use super::{
     allowance,
     decision_builder::{DecisionBuilder, Step, Stop, both},
-    instance, root_disk, snapshots, volume_backup,
+    instance,
+    layout::Findings,
+    root_disk, snapshots, volume_backup,
 };
 use crate::domain::{
     capture::Capture,
@@ -69,9 +71,13 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, wish: &CreateOptions<'_>
     let manifest = manifest.as_ref();
     decision.tell_volumes(manifest, |index| key::volume(index).record(0));
     hold(decision, manifest, capture, None);
-    check_capturable(manifest)?;
-    instance::check_consistency(manifest, Some(capture), wish.minimum)?;
-    allowance::check(allowance?, &needs(manifest, capture))?;
+    let mut findings = Findings::default();
+    check_capturable(manifest, &mut findings);
+    instance::check_consistency(manifest, Some(capture), wish.minimum, &mut findings);
+    allowance::check(allowance?, &needs(manifest, capture), &mut findings);
+    findings.none()?;
+    // Before what goes then, so that the reason stays.
+    check_captured(decision, manifest, wish)?;
 
     // A copy is a new volume, which has nothing to build on.
     let parents = match capture {
@@ -100,7 +106,8 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, wish: &CreateOptions<'_>
     };
     image?;
     if capture != Capture::VolumeInUse {
-        look_again(decision, manifest, wish)?;
+        decision.phase("Looking at the instance again");
+        instance::look_again(decision, manifest)?;
     }
     copy(decision, manifest, capture, &snapshots)?;
 
@@ -126,7 +133,8 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, wish: &CreateOptions<'_>
     });
     let (_, backups) = both(others, decision.all(wishes))?;
     if capture == Capture::VolumeInUse {
-        look_again(decision, manifest, wish)?;
+        decision.phase("Looking at the instance again");
+        instance::look_again(decision, manifest)?;
     }
 
     // Nothing needs the snapshots any more, so they go meanwhile.
@@ -146,14 +154,16 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, wish: &CreateOptions<'_>
     Ok(())
 }
 
-/// Looks at the instance once more when all of it was captured.
-fn look_again(
-    decision: &mut DecisionBuilder<'_>,
+/// Refuses what the last look at the instance, when all of it was captured, has shown to be less than is
+/// wished for.
+fn check_captured(
+    decision: &DecisionBuilder<'_>,
     manifest: &Manifest,
     wish: &CreateOptions<'_>,
 ) -> Step<()> {
-    decision.phase("Looking at the instance again");
-    instance::look_again(decision, manifest)?;
+    if !instance::has_looked_again(decision) {
+        return Ok(());
+    }
     // What took hours stays, and tells what it lacks.
     if wish.capture != Capture::VolumeInUse {
         instance::check_complete(decision, manifest)?;
@@ -289,11 +299,11 @@ fn export_chains(decision: &mut DecisionBuilder<'_>, backups: &[&Effect]) -> Ste
 }
 
 /// What cannot be brought back is not backed up.
-fn check_capturable(manifest: &Manifest) -> Step<()> {
+fn check_capturable(manifest: &Manifest, findings: &mut Findings) {
     if manifest.root_is_volume {
-        instance::check_root(manifest)?;
+        instance::check_root(manifest, findings);
     }
-    instance::check_volumes(manifest)?;
+    instance::check_volumes(manifest, findings);
     let encrypted: Vec<&str> = manifest
         .volumes
         .iter()
@@ -301,16 +311,15 @@ fn check_capturable(manifest: &Manifest) -> Step<()> {
         .map(|volume| volume.id.as_str())
         .collect();
     if !encrypted.is_empty() {
-        return Err(Stop::give_up(
+        findings.problem(
             "VOLUME_ENCRYPTED",
             format!(
                 "volumes are encrypted with a key of the source's key manager, which another cloud cannot read: {}",
                 encrypted.join(", ")
             ),
             "copy them to volumes of an unencrypted type, or retype them, and back those up",
-        ));
+        );
     }
-    Ok(())
 }
 
 /// What the DR backup holds by now.

@@ -24,6 +24,11 @@ use crate::domain::{
     verification::Verification,
 };
 
+/// What to do after a cancel that left nothing.
+const NOTHING_LEFT: &str = "nothing was left behind; ask again when you want it";
+/// The same where there is more to do first.
+const ASK_AGAIN: &str = "ask again when you want it";
+
 /// Why a run of a planner ends before its last line.
 #[derive(Debug)]
 pub(super) enum Stop {
@@ -68,6 +73,8 @@ pub(super) struct DecisionBuilder<'a> {
     holds: bool,
     /// What stays where the rest of the products goes.
     kept: BTreeSet<EffectKey>,
+    /// Its goal will not be reached any more.
+    gives_up: bool,
 }
 
 impl<'a> DecisionBuilder<'a> {
@@ -88,6 +95,7 @@ impl<'a> DecisionBuilder<'a> {
             products_stand: false,
             holds: false,
             kept: BTreeSet::new(),
+            gives_up: false,
         }
     }
 
@@ -382,11 +390,7 @@ impl<'a> DecisionBuilder<'a> {
         forgiven: impl Fn(&Effect) -> bool,
     ) -> Option<OperationError> {
         if self.operation.cancelled.is_some() {
-            return Some(OperationError::new(
-                "CANCELLED",
-                "cancelled",
-                "nothing was left behind; ask again when you want it",
-            ));
+            return Some(OperationError::new("CANCELLED", "cancelled", NOTHING_LEFT));
         }
         let ends_nothing = |effect: &Effect| forgiven(effect) || self.is_held(effect);
         if let Some((_, fault)) = self.ledger.first_failure(ends_nothing) {
@@ -481,13 +485,12 @@ fn has_served(effect: &Effect) -> bool {
 }
 
 /// Whether an effect was done, also when what it made has gone since: what was done is not undone in the
-/// numbers that people see.
+/// numbers that people see. Whatever is let go of before it was done has in its row why, and nothing else
+/// has; its id may be forgotten, where the cloud said that there is no such thing.
 pub(super) fn was_done(effect: &Effect) -> bool {
     match effect.state {
         EffectState::Done => true,
-        EffectState::Dropping | EffectState::Leaving | EffectState::Gone => {
-            effect.cloud_id.is_some() && effect.fault.is_none()
-        }
+        EffectState::Dropping | EffectState::Leaving | EffectState::Gone => effect.fault.is_none(),
         EffectState::Requested | EffectState::Accepted | EffectState::Failed => false,
     }
 }

@@ -210,19 +210,35 @@ fn broken_off(ledger: &Ledger) -> Option<Doubt> {
     Some(Doubt::new(Cause::BrokenOff, reason))
 }
 
-/// Whether what failed for good is that bytes did not come back.
+/// Whether what failed for good is that bytes did not come back. A volume of the target that somebody has
+/// deleted or reset, or a type that is not there, says nothing of the bytes.
 fn without_bytes(failed: &Effect) -> Option<Doubt> {
     let fault = failed.fault.as_ref()?;
-    let is_restore = matches!(
-        &failed.request,
-        Request::RestoreInto { .. }
-            | Request::Make(Make::Volume(NewVolume {
-                snapshot: Some(_),
-                ..
-            }))
-    );
-    let for_want = matches!(fault.kind, FaultKind::Broken | FaultKind::NotFound);
-    (is_restore && for_want).then(|| {
+    // What the bytes are of, and the status in which Cinder leaves a volume that they did not come into.
+    let (source, left) = if let Request::RestoreInto { backup, .. } = &failed.request {
+        (backup.as_str(), "error_restoring")
+    } else if let Request::Make(Make::Volume(NewVolume {
+        snapshot: Some(snapshot),
+        ..
+    })) = &failed.request
+    {
+        (snapshot.as_str(), "error")
+    } else {
+        return None;
+    };
+    let fills = failed.request.kind() == EffectKind::RestoreInto;
+    let for_want = if fault.kind == FaultKind::NotFound {
+        // It says which of the two it does not find.
+        fault.message.contains(source)
+    } else if fault.kind != FaultKind::Broken {
+        false
+    } else if fault.status.is_some() {
+        // A restore is refused so only where the volume backup itself is broken.
+        fills
+    } else {
+        failed.status.as_deref() == Some(left)
+    };
+    for_want.then(|| {
         let reason = format!("a restoration of it has failed: {}", fault.message);
         Doubt::new(Cause::Unproven, reason)
     })

@@ -1,12 +1,14 @@
 //! What every backup begins with: the instance as it is, and how close together its volumes were taken;
 //! it may not know what is made of them.
 
-use super::decision_builder::{DecisionBuilder, Step, Stop};
+use super::{
+    decision_builder::{DecisionBuilder, Step, Stop},
+    layout::Findings,
+};
 use crate::domain::{
     capture::Capture,
     consistency::{self, Consistency, ConsistencyLevel, ServerState},
     effect::{Disposal, Effect, EffectState, Read, key::Single},
-    error::OperationError,
     fault::FaultKind,
     id::{ServerId, VolumeId},
     manifest::Manifest,
@@ -24,23 +26,23 @@ pub(super) fn read<'a>(
 }
 
 /// Snapshots of volumes cannot bring back what has its root disk elsewhere.
-pub(super) fn check_root(manifest: &Manifest) -> Step<()> {
+pub(super) fn check_root(manifest: &Manifest, findings: &mut Findings) {
     if manifest.root_is_volume && !manifest.volumes.is_empty() {
-        return Ok(());
+        return;
     }
-    Err(Stop::give_up(
+    findings.problem(
         "INSTANCE_ROOT_NOT_VOLUME",
         format!(
             "instance `{}` boots from an image: its root disk is not a volume",
             manifest.name
         ),
         "make a DR backup of it, which takes its root disk by an image",
-    ))
+    );
 }
 
-/// Refuses an instance of which a volume is in a status that forbids its capture and does not end by itself:
-/// to wait for it would be in vain, and nothing has been made yet.
-pub(super) fn check_volumes(manifest: &Manifest) -> Step<()> {
+/// Notes the volumes that are in a status that forbids their capture and does not end by itself: to wait for
+/// it would be in vain, and nothing has been made yet.
+pub(super) fn check_volumes(manifest: &Manifest, findings: &mut Findings) {
     let told = manifest.volumes.iter().filter_map(|volume| {
         let status = volume.status.as_deref()?;
         match sighting::standing(ThingKind::Volume, status) {
@@ -50,14 +52,14 @@ pub(super) fn check_volumes(manifest: &Manifest) -> Step<()> {
     });
     let unfit: Vec<_> = told.collect();
     let Some((_, status)) = unfit.first() else {
-        return Ok(());
+        return;
     };
     let each = unfit.iter().map(|(volume, status)| {
         let (name, id) = (&volume.name, &volume.id);
         format!("volume `{name}` ({id}) is {status}")
     });
     let each: Vec<String> = each.collect();
-    Err(Stop::give_up(
+    findings.problem(
         FaultKind::Unfit.reason(),
         format!(
             "instance `{}` cannot be captured now, and this does not pass by itself: {}",
@@ -65,7 +67,7 @@ pub(super) fn check_volumes(manifest: &Manifest) -> Step<()> {
             each.join(", ")
         ),
         sighting::way_out(status),
-    ))
+    );
 }
 
 /// One wish for each volume that there is.
@@ -77,14 +79,16 @@ pub(super) fn each<T>(manifest: &Manifest, wish: impl Fn(usize, &VolumeId) -> T)
         .collect()
 }
 
-/// Refuses what asks for more than can be reached, before anything is made.
+/// Notes a wish for more than can be reached, before anything is made.
 pub(super) fn check_consistency(
     manifest: &Manifest,
     capture: Option<Capture>,
     minimum: Option<ConsistencyLevel>,
-) -> Step<()> {
-    consistency::check(minimum, manifest, capture)
-        .map_err(|error| Stop::GiveUp(Box::new(OperationError::from(&error))))
+    findings: &mut Findings,
+) {
+    if let Err(error) = consistency::check(minimum, manifest, capture) {
+        findings.refused(&error);
+    }
 }
 
 const AFTER: Single = Single::ServerAfter;
@@ -129,6 +133,14 @@ pub(super) fn look_again(decision: &mut DecisionBuilder<'_>, manifest: &Manifest
     match after(decision) {
         After::Pending => decision.one(wish).map(drop),
         After::Unknown | After::Read(_) => Ok(()),
+    }
+}
+
+/// Whether that look has come to its end.
+pub(super) fn has_looked_again(decision: &DecisionBuilder<'_>) -> bool {
+    match after(decision) {
+        After::Pending => false,
+        After::Unknown | After::Read(_) => true,
     }
 }
 

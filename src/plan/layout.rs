@@ -649,7 +649,7 @@ fn key(input: &RestorePlanInput, inventory: &Inventory, findings: &mut Findings)
     else {
         return KeyLayout::None;
     };
-    let same = |pair: &str| fingerprint.as_deref().is_none_or(|wanted| wanted == pair);
+    let same = |pair: &str| fingerprint.as_deref() == Some(pair);
     let make = |name: String, public_key: &String| KeyLayout::Make {
         name,
         public_key: public_key.clone(),
@@ -665,18 +665,29 @@ fn key(input: &RestorePlanInput, inventory: &Inventory, findings: &mut Findings)
     };
     match (there(name), public_key) {
         (Some(pair), _) if same(&pair.fingerprint) => KeyLayout::Found(name.clone()),
+        (Some(_), _) if fingerprint.is_none() => {
+            let why = "the acting user has a key pair of this name; whether it is the same key is not known, \
+                       because that of the source could not be read";
+            findings.differs(Difference::new("key pair", why).was(name).is(name));
+            KeyLayout::Found(name.clone())
+        }
         (None, Some(_)) if full => none_more(),
         (None, Some(public_key)) => make(name.clone(), public_key),
         (Some(_), Some(public_key)) => {
             let print = fingerprint.as_deref().unwrap_or_default().replace(':', "");
             let own: String = format!("{name}-{}", print.chars().take(8).collect::<String>());
-            let is_there = there(&own).is_some();
-            if full && !is_there {
+            let of_own_name = there(&own);
+            if of_own_name.is_some_and(|pair| !same(&pair.fingerprint)) {
+                let why = format!("the acting user has other keys named `{name}` and `{own}`");
+                findings.differs(Difference::new("key pair", why).was(name));
+                return KeyLayout::None;
+            }
+            if full && of_own_name.is_none() {
                 return none_more();
             }
             let why = format!("the acting user has another key named `{name}`");
             findings.differs(Difference::new("key pair", why).was(name).is(&own));
-            if is_there {
+            if of_own_name.is_some() {
                 KeyLayout::Found(own)
             } else {
                 make(own, public_key)

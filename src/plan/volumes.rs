@@ -112,7 +112,9 @@ fn clear_the_way<'a>(
     if let Some((id, project)) = seen.live.iter().find(elsewhere) {
         return Err(Stop::give_up(
             "RECORD_IN_THE_WAY",
-            format!("the volume backup {id} has been imported into the project {project} meanwhile"),
+            format!(
+                "the volume backup {id} has been imported into the project {project} meanwhile"
+            ),
             "ask again: it is restored out of that project then",
         ));
     }

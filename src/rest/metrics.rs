@@ -3,7 +3,11 @@
 //! Nothing is reckoned at a scrape but what is under way and the last sweep of each tenant; everything
 //! else is a number that is kept anyway.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use axum::{
     extract::State,
@@ -22,7 +26,14 @@ use prometheus_client::{
 
 use super::problem::Problem;
 use crate::{
-    domain::{error::Error, id::PointKind, orphan::KINDS, page::Filter, sighting::ThingKind},
+    domain::{
+        error::Error,
+        id::{CloudName, PointKind},
+        operation::UnderWay,
+        orphan::KINDS,
+        page::Filter,
+        sighting::ThingKind,
+    },
     service::Service,
 };
 
@@ -80,18 +91,16 @@ pub(super) async fn show(State(metrics): State<Metrics>) -> Result<Response, Pro
 async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
     let counted = (metrics.counted)();
     let under_way = metrics.service.operations_under_way().await?;
-    let waiting = counted.closed.iter().map(|cloud| {
-        let all = under_way.iter().filter(|one| one.cloud.as_str() == cloud);
-        (vec![cloud.clone()], all.map(|one| one.count).sum())
-    });
+    let known = metrics.service.cloud_names();
+    let waiting = waiting(&under_way, &known, counted.closed);
     let runs = metrics.service.runs_counted().into_iter();
     let mut families = vec![
         Family {
             name: "drbackup_operations_waiting",
-            help: "Operations under way whose cloud is not asked for now, because it does not answer.",
+            help: "Operations under way whose cloud is not asked for now: it does not answer, or is not configured.",
             kind: MetricType::Gauge,
             labels: &["cloud"],
-            samples: waiting.collect(),
+            samples: waiting,
         },
         Family {
             name: "drbackup_operations_under_way",
@@ -126,7 +135,7 @@ async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
                 .service
                 .rows_unread()
                 .into_iter()
-                .map(|(kind, count)| (vec![kind.replace(' ', "_")], count))
+                .map(|(kind, count)| (vec![label(kind)], count))
                 .collect(),
         },
         Family {
@@ -151,6 +160,19 @@ async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
     Ok(families)
 }
 
+/// What waits for a cloud that does not answer, or that was taken out of the configuration.
+fn waiting(under_way: &[UnderWay], known: &[CloudName], closed: Vec<String>) -> Vec<Sample> {
+    let all = under_way.iter().map(|one| &one.cloud);
+    let unknown = all.filter(|cloud| !known.contains(cloud));
+    let silent: BTreeSet<String> = unknown.map(ToString::to_string).chain(closed).collect();
+    let samples = silent.into_iter().map(|cloud| {
+        let all = under_way.iter().filter(|one| one.cloud.as_str() == cloud);
+        let count = all.map(|one| one.count).sum();
+        (vec![cloud], count)
+    });
+    samples.collect()
+}
+
 /// What the last sweeps for orphans found.
 async fn of_sweeps(metrics: &Metrics) -> Result<[Family; 2], Error> {
     let sweeps = metrics.service.sweeps_list(&Filter::default()).await?;
@@ -173,7 +195,7 @@ async fn of_sweeps(metrics: &Metrics) -> Result<[Family; 2], Error> {
             labels: &["cloud", "kind"],
             samples: orphans
                 .into_iter()
-                .map(|((cloud, kind), count)| (vec![cloud, kind.noun().replace(' ', "_")], count))
+                .map(|((cloud, kind), count)| (vec![cloud, label(kind.noun())], count))
                 .collect(),
         },
         Family {
@@ -232,6 +254,11 @@ async fn of_points(metrics: &Metrics) -> Result<[Family; 3], Error> {
     ])
 }
 
+/// A noun as the value of a label.
+fn label(noun: &str) -> String {
+    noun.replace(' ', "_").to_lowercase()
+}
+
 fn kind_of(kind: PointKind) -> &'static str {
     match kind {
         PointKind::Dr => "dr_backup",
@@ -280,6 +307,28 @@ mod tests {
     use prometheus_client::metrics::histogram::Histogram;
 
     use super::*;
+
+    #[test]
+    fn what_waits_for_a_cloud_that_is_not_configured_is_counted() {
+        let under_way = ["here", "gone", "silent"].map(|cloud| UnderWay {
+            cloud: CloudName::new(cloud),
+            kind: "restore".to_owned(),
+            count: 2,
+        });
+        let known = ["here", "silent", "idle"].map(CloudName::new);
+        let closed = vec!["silent".to_owned(), "idle".to_owned()];
+        let told = waiting(&under_way, &known, closed);
+        let counts = [("gone", 2), ("idle", 0), ("silent", 2)];
+        assert_eq!(
+            told,
+            counts.map(|(cloud, count)| (vec![cloud.to_owned()], count))
+        );
+    }
+
+    #[test]
+    fn a_label_is_in_lower_case_whatever_its_noun_is() {
+        assert_eq!(label("DR backup"), "dr_backup");
+    }
 
     #[test]
     fn values_are_told_as_prometheus_reads_them() {

@@ -20,6 +20,11 @@ impl Service {
         self.gate.clouds().await
     }
 
+    /// The names of the configured clouds.
+    pub fn cloud_names(&self) -> Vec<CloudName> {
+        self.gate.cloud_names()
+    }
+
     /// The tenants of a cloud.
     pub async fn tenants_list(&self, cloud: &CloudName) -> Result<Vec<TenantInfo>, Error> {
         self.gate.tenants(cloud).await

@@ -118,8 +118,10 @@ impl Service {
         if let Some(answer) = self.point_answered(key.as_ref()).await? {
             return Ok(answer);
         }
+        // Whoever only asks hears of all that is in the way at once, from the planner.
+        let minimum = ask.minimum.filter(|_| !ask.validate_only);
         let instance_name = self
-            .look_at_instance(&ask.tenant, &ask.server, ask.capture(), ask.minimum)
+            .look_at_instance(&ask.tenant, &ask.server, ask.capture(), minimum)
             .await?;
         let validate_only = ask.validate_only;
         let (point, operation) = self.point_prepare(ask, instance_name).await?;

@@ -8,9 +8,9 @@ use futures::future::try_join_all;
 
 use super::Service;
 use crate::domain::{
-    decision::{DesiredEffect, Ending, Report},
+    decision::{self, DesiredEffect, Ending, Report},
     effect::{Effect, EffectKind, EffectState},
-    error::Error,
+    error::{Error, ErrorKind},
     ledger::Ledger,
     operation::Operation,
 };
@@ -21,7 +21,8 @@ impl Service {
     pub(super) async fn rehearse(&self, operation: &Operation) -> Result<Report, Error> {
         let mut ledger = Ledger::default();
         loop {
-            let decision = (self.planner)(operation, &ledger, self.clock.now());
+            let asked = decision::ask(&self.planner, operation, &ledger, self.clock.now());
+            let decision = asked.map_err(|panic| defect(&panic))?;
             if let Ending::Erred(error) = decision.ending {
                 return Err(error.into());
             }
@@ -65,4 +66,11 @@ impl Service {
             changed: self.clock.now(),
         })
     }
+}
+
+/// What the planner panicked with.
+fn defect(panic: &str) -> Error {
+    tracing::error!(panic, "a planner panicked when it was asked beforehand");
+    let message = format!("a defect of this version keeps it from being looked at ({panic})");
+    Error::new(ErrorKind::Internal, message).advise("report this as a defect")
 }

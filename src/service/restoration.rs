@@ -13,6 +13,7 @@ use super::{
 use crate::{
     domain::{
         decision::Detail,
+        difference::Difference,
         error::{Blocker, Error, ErrorKind},
         head::Head,
         id::{InstanceId, PointId, PointKind, ResourceId, RestorationId, ServerId, Tenant},
@@ -74,7 +75,7 @@ impl Service {
             let inside = self.gate.enter_later(&ask.tenant).await?;
             inside.is_some()
         };
-        let (input, seen) = self.restorable(&ask).await?;
+        let (input, seen, doubt) = self.restorable(&ask).await?;
         let manifest = &input.manifest;
         check_options(Fields::new(self.limits()), &ask.options, manifest)?;
 
@@ -108,6 +109,12 @@ impl Service {
             if let Some(Detail::Restoration(detail)) = self.rehearse(&operation).await?.detail {
                 restoration.detail = *detail;
             }
+            // It may be tried, which alone proves it; whoever asks first hears what speaks against it.
+            let doubt = doubt.map(|reason| {
+                let why = format!("it is not known that it can be restored: {reason}");
+                Difference::new("backup", why)
+            });
+            restoration.detail.differences.extend(doubt);
             return Ok(restoration);
         }
         if names_things && answers {
@@ -130,14 +137,15 @@ impl Service {
         }
     }
 
-    /// What is restored, once that may begin, and how long a GiB of it took to be saved, where moving it
-    /// back takes the like.
+    /// What is restored, once that may begin; how long a GiB of it took to be saved, where moving it back
+    /// takes the like; and why it is doubtful whether it can be restored, where it is.
     async fn restorable(
         &self,
         ask: &CreateRestoration,
-    ) -> Result<(RestorePlanInput, Option<Duration>), Error> {
+    ) -> Result<(RestorePlanInput, Option<Duration>, Option<String>), Error> {
         let mut point = self.point_get(ask.source).await?;
         point.check_restorable(&ask.tenant)?;
+        let doubt = point.unrecoverable_reason();
         let seen = point.detail.capture_duration_per_gib();
         let Some(manifest) = point.detail.manifest.take() else {
             return Err(point.not_restorable("the manifest is missing"));
@@ -153,7 +161,7 @@ impl Service {
             mirrors: self.point_mirrors(ask.source).await?,
             options: ask.options.clone(),
         };
-        Ok((input, seen))
+        Ok((input, seen, doubt))
     }
 
     fn check_restoration(&self, ask: &CreateRestoration) -> Result<(), Error> {

@@ -53,6 +53,11 @@ impl Gate {
         Self { cloud, patience }
     }
 
+    /// The names of the configured clouds.
+    pub(super) fn cloud_names(&self) -> Vec<CloudName> {
+        self.cloud.cloud_names()
+    }
+
     /// The configured clouds, each with a word on whether it answers.
     pub(super) async fn clouds(&self) -> Vec<CloudInfo> {
         self.cloud.clouds_list().await

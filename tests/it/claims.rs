@@ -314,6 +314,17 @@ async fn a_restore_that_fails_for_want_of_bytes_makes_doubtful_whatever_lists_sa
     assert_eq!(look(&house).await, [None]);
     assert!(!claim(&house, Kind::Dr, &backup.id).await.recoverable);
 
+    // It may be tried, and whoever asks beforehand is told what speaks against it.
+    let asked = pb::CreateRestorationRequest {
+        validate_only: true,
+        ..house.wish(&backup.id)
+    };
+    let told = house.restorations().await.create_restoration(asked).await;
+    let told = told.expect("it may be tried").into_inner();
+    let mut told = told.differences.into_iter();
+    let told = told.find(|one| one.attribute == "backup").expect("told");
+    assert!(told.why.contains(&doubtful.reason), "{told:?}");
+
     let proof = house.restore(&backup.id).await;
     let proof = house.restoration_at_rest(&proof.id).await;
     assert_eq!(proof.state(), pb::State::Ok, "{:?}", proof.error);

@@ -27,10 +27,14 @@ struct Scene {
 }
 
 async fn tenant_of(house: &House, cloud: &str) -> Ground {
+    ground_of(house, cloud, &format!("{cloud}-demo")).await
+}
+
+async fn ground_of(house: &House, cloud: &str, entry: &str) -> Ground {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("clouds.yaml");
     std::fs::write(&file, sim::clouds_yaml([&house.source, &house.dr])).expect("written");
-    Ground::of_entry(Path::new(&file), cloud, &format!("{cloud}-demo")).await
+    Ground::of_entry(Path::new(&file), cloud, entry).await
 }
 
 impl Scene {
@@ -220,13 +224,23 @@ impl Scene {
                 }
             }
             Use::Named => {
-                let (group, own) = (self.group_of(server), self.group_of(resident));
+                // A group that no port has yet.
+                let wish = json!({"name": "database"});
+                let own = self
+                    .tenant
+                    .make("network", "security-groups", "", "security_group", wish)
+                    .await;
+                let own = own["id"].as_str().expect("an id").to_owned();
+                let group = self.group_of(server);
                 let rule = json!({"security_group_id": own, "direction": "ingress",
                     "ethertype": "IPv4", "remote_group_id": group});
                 let body = json!({"security_group_rule": rule});
                 self.tell("POST", "network", "security-group-rules", "", body)
                     .await;
-                used("security_groups", &group, &format!("security group {own}"))
+                Used {
+                    beside: Some(own.clone()),
+                    ..used("security_groups", &group, &format!("security group {own}"))
+                }
             }
         }
     }
@@ -276,13 +290,19 @@ impl Scene {
                 dr.let_go_of_volume(own).expect("free");
             }
             Use::Group | Use::Named => {
-                if let Some(own) = &used.beside {
+                let own = used.beside.as_ref().expect("a group");
+                let mut useless = vec![&used.thing];
+                if how == Use::Group {
                     self.give_group(&self.port_of(&self.resident), own).await;
+                } else {
+                    useless.insert(0, own);
                 }
-                // It is theirs by now, and they have no more use for it.
-                let path = format!("security-groups/{}", used.thing);
-                let (status, _) = self.tenant.ask("DELETE", "network", &path, "", None).await;
-                assert_eq!(status, 204);
+                // They are theirs by now, and they have no more use for them.
+                for group in useless {
+                    let path = format!("security-groups/{group}");
+                    let (status, _) = self.tenant.ask("DELETE", "network", &path, "", None).await;
+                    assert_eq!(status, 204);
+                }
             }
         }
     }

@@ -210,6 +210,13 @@ impl House {
         )
     }
 
+    /// A service over the same store and clouds that plans in another way.
+    pub(crate) fn service_with(&self, planner: Planner) -> Service {
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        let (store, cloud) = (Arc::clone(&self.store), Arc::clone(&self.cloud));
+        Service::new(store, cloud, clock, ServiceSettings::default(), planner)
+    }
+
     /// A service over the same clouds that has nothing of what this one knows.
     pub(crate) async fn stranger(&self) -> Service {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());

@@ -429,8 +429,21 @@ async fn a_run_that_cannot_be_read_says_so_and_holds_up_no_other(site: Site) {
         page.items[0].reason.starts_with(UNREADABLE_TEXT),
         "{page:?}"
     );
+    // What cannot be read is not said to have failed, nor to have been its time.
+    assert_eq!(page.items[0].outcome, RunOutcome::Started, "{page:?}");
+    assert_ne!(page.items[0].cause, RunCause::Calendar, "{page:?}");
     site.sql(&format!(
-        "UPDATE runs SET cause = 'calendar' WHERE id = '{}'",
+        "UPDATE runs SET cause = 'calendar', outcome = 'HALF' WHERE id = '{}'",
+        spoilt.id
+    ));
+    let page = store
+        .runs_list(one.id, None, None, 9)
+        .await
+        .expect("listed");
+    assert_ne!(page.items[0].outcome, RunOutcome::Failed, "{page:?}");
+    assert!(page.items[0].reason.starts_with(UNREADABLE_TEXT));
+    site.sql(&format!(
+        "UPDATE runs SET outcome = 'STARTED' WHERE id = '{}'",
         spoilt.id
     ));
     // The end of a run is written on its schedule, and of its point too it has to be known how it stands.

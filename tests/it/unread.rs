@@ -13,10 +13,14 @@ use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection as 
 use drbackup::{
     api::pb,
     domain::{
-        error::{UNREADABLE, UNREADABLE_TEXT},
+        capture::Capture,
+        error::{ErrorKind, UNREADABLE, UNREADABLE_TEXT},
+        id::{CloudName, PointKind, ProjectId, ServerId, Tenant},
+        keeping::Keeping,
         operation::Ask,
     },
     plan,
+    service::point::CreatePoint,
     sim::{Action, InstanceSpec, Rule, Service, Times},
 };
 
@@ -166,6 +170,40 @@ async fn a_planner_that_panics_holds_its_own_operation_and_no_other() {
     let held = house.backup_at_rest(&held.id).await;
     assert_eq!(state(held.state), pb::State::Ok, "{:?}", held.error);
     assert!(!held.runtime_state.contains("defect"), "{held:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planner_that_panics_when_it_is_asked_beforehand_is_an_error_of_that_call() {
+    let house = House::open(Times::fast()).await;
+    let spec = InstanceSpec::new("shop", &[1]);
+    let server = house.source.create_instance(&spec).expect("made").server;
+    let service = house.service_with(Arc::new(|_, _, _| panic!("a volume of size -1")));
+    let asked = tokio::spawn(async move {
+        let ask = CreatePoint {
+            kind: PointKind::Dr,
+            tenant: Tenant {
+                cloud: CloudName::new("source"),
+                project: ProjectId::new(house.home()),
+            },
+            server: ServerId::new(server),
+            name: String::new(),
+            description: String::new(),
+            capture: Capture::default(),
+            incremental: false,
+            minimum: None,
+            keeping: Keeping::default(),
+            deadline: None,
+            validate_only: true,
+            request_id: String::new(),
+        };
+        service.point_create(ask).await
+    });
+    let refused = asked.await.expect("no panic").expect_err("it says nothing");
+    assert_eq!(refused.kind, ErrorKind::Internal, "{refused:?}");
+    assert!(
+        refused.message.contains("a volume of size -1"),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

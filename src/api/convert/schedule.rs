@@ -108,12 +108,14 @@ pub(in crate::api) fn run(run: Run) -> pb::ScheduleRun {
         RunCause::Missed => Cause::Missed,
         RunCause::Retry => Cause::Retry,
         RunCause::Caller => Cause::Caller,
+        RunCause::Unreadable => Cause::Unspecified,
     };
     let outcome = match run.outcome {
         RunOutcome::Started => Outcome::Started,
         RunOutcome::Succeeded => Outcome::Succeeded,
         RunOutcome::Skipped => Outcome::Skipped,
         RunOutcome::Failed => Outcome::Failed,
+        RunOutcome::Unreadable => Outcome::Unspecified,
     };
     let (dr_backup_id, backup_id) = run.point.map(ids).unwrap_or_default();
     pb::ScheduleRun {

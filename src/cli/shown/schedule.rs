@@ -78,14 +78,14 @@ impl Shown for pb::ScheduleRun {
 
     fn row(&self) -> Vec<String> {
         let outcome = match self.outcome() {
-            Outcome::Unspecified => "unknown",
+            Outcome::Unspecified => "unreadable",
             Outcome::Started => "started",
             Outcome::Succeeded => "succeeded",
             Outcome::Skipped => "skipped",
             Outcome::Failed => "failed",
         };
         let cause = match self.cause() {
-            Cause::Unspecified => "unknown",
+            Cause::Unspecified => "unreadable",
             Cause::Calendar => "calendar",
             Cause::Missed => "missed",
             Cause::Retry => "retry",

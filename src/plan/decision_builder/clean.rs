@@ -2,7 +2,7 @@
 //! know what any of it is for.
 
 use super::{
-    DecisionBuilder, Step, Stop,
+    ASK_AGAIN, DecisionBuilder, NOTHING_LEFT, Step, Stop,
     held::stays,
     tell::{noun_of, standing, unswept_of},
 };
@@ -113,6 +113,7 @@ impl<'a> DecisionBuilder<'a> {
         if self.now < ends && !self.ledger.unseen().is_empty() {
             return self.look_first(reason, ends);
         }
+        self.gives_up = true;
         self.phase = format!("Cleaning up: {}", reason.message);
         self.decision.report.runtime_state.clone_from(&self.phase);
         // What makes nothing is abandoned where it stands: a restore that was not sent yet must not
@@ -167,10 +168,14 @@ impl<'a> DecisionBuilder<'a> {
                 .collect();
             if !left.is_empty() {
                 reason.message = format!("{}; left behind: {}", reason.message, left.join(", "));
+                let then = if reason.guidance == NOTHING_LEFT {
+                    ASK_AGAIN
+                } else {
+                    &reason.guidance
+                };
                 reason.guidance = format!(
                     "let go of what was left behind where it is used, or let an admin reset its status \
-                     where it is stuck, and delete this, which takes it; then {}",
-                    reason.guidance
+                     where it is stuck, and delete this, which takes it; then {then}"
                 );
             }
             self.decision.report.runtime_state = format!("Erred: {}", reason.message);

@@ -95,6 +95,8 @@ impl DecisionBuilder<'_> {
         } else {
             self.ledger.iter().filter(|one| was_done(one)).count()
         };
+        // What is given up never came to all that it needs, whatever it had asked for by then.
+        let total = total.max(done + usize::from(self.gives_up));
         let progress: &mut Progress = &mut self.decision.report.progress;
         progress.phase.clone_from(&self.phase);
         progress.effects_done = u32::try_from(done).unwrap_or(u32::MAX);

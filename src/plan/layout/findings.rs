@@ -1,11 +1,14 @@
 //! What is found while everything is chosen: what is in the way, and what is put back otherwise; it may not
 //! know how anything is chosen.
 
-use crate::domain::{
-    difference::Difference,
-    error::{Blocker, Concern, OperationError, Shortage},
-    id::VolumeId,
-    restoration::{RestoreOptions, VolumeOptions},
+use crate::{
+    domain::{
+        difference::Difference,
+        error::{Blocker, Concern, Error, OperationError, Shortage},
+        id::VolumeId,
+        restoration::{RestoreOptions, VolumeOptions},
+    },
+    plan::decision_builder::{Step, Stop},
 };
 
 /// Collects what is in the way, so that a user hears of everything at once.
@@ -44,6 +47,16 @@ impl Findings {
         self.block(Concern::Short(short), "QUOTA_SHORT", text, guidance);
     }
 
+    /// What was refused elsewhere.
+    pub(in crate::plan) fn refused(&mut self, error: &Error) {
+        self.blockers.push(Blocker {
+            reason: error.reason().to_owned(),
+            message: error.message.clone(),
+            guidance: error.guidance.clone(),
+            concern: Concern::State,
+        });
+    }
+
     fn block(
         &mut self,
         concern: Concern,
@@ -66,6 +79,11 @@ impl Findings {
     /// All that is in the way, as why it cannot be done.
     pub(in crate::plan) fn refusal(&self) -> Option<Box<OperationError>> {
         OperationError::blocked(self.blockers.clone()).map(Box::new)
+    }
+
+    /// Gives up where anything is in the way, with all of it.
+    pub(in crate::plan) fn none(&self) -> Step<()> {
+        self.refusal().map_or(Ok(()), |all| Err(Stop::GiveUp(all)))
     }
 
     /// Something is put back otherwise than it was.

@@ -165,7 +165,9 @@ fn fallen_wishes(
 
 /// The key pair that was there when it was looked for, and not any more when the server was made.
 fn fallen_key(decision: &DecisionBuilder<'_>) -> Option<Difference> {
-    let refused = decision.effects().find(|one| server::was_key_refused(one))?;
+    let refused = decision
+        .effects()
+        .find(|one| server::was_key_refused(one))?;
     let Request::Make(Make::Server(plan)) = &refused.request else {
         return None;
     };

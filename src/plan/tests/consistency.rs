@@ -1,12 +1,16 @@
 //! How well the volumes agree: what is reached and told, and what is refused; it may not know the engine.
 
-use super::world::{Story, create, create_regular, of_server, unfold};
+use super::world::{Story, answer, create, create_regular, of_server, plan, row, unfold};
 use crate::domain::{
     capture::Capture,
     consistency::{Consistency, ConsistencyLevel},
     decision::{Detail, Ending},
-    effect::{Apply, Disposal, EffectState, Make, Request},
-    operation::Operation,
+    effect::{Apply, Disposal, EffectState, Fact, Make, Request},
+    fault::FaultKind,
+    inventory::Right,
+    ledger::Ledger,
+    operation::{Ask, Operation},
+    time::Timestamp,
 };
 
 const VOLUMES: usize = 2;
@@ -101,6 +105,49 @@ fn what_cannot_be_reached_is_refused_before_anything_is_made() {
         assert!(why.message.contains(says), "{}", why.message);
         assert!(!why.guidance.is_empty());
         assert_eq!(story.wished.len(), 2, "it only read: {}", story.text);
+    }
+}
+
+#[test]
+fn all_that_is_in_the_way_is_told_at_once() {
+    for operation in [create(Capture::Snapshot), create_regular()] {
+        let dr = matches!(operation.ask, Ask::CreateDrBackup { .. });
+        let operation = of_server(operation, "source-server", Some(ConsistencyLevel::ShutOff));
+        let mut ledger = Ledger::default();
+        let ending = loop {
+            let decision = plan(&operation, &ledger, Timestamp(1));
+            if decision.ending != Ending::Open {
+                break decision.ending;
+            }
+            for wish in decision.wishes {
+                let mut effect = row(&operation, wish, ledger.next_ordinal());
+                answer(&mut effect, VOLUMES);
+                if let Some(Fact::Instance(manifest)) = &mut effect.fact {
+                    manifest.volumes[0].status = Some("error".to_owned());
+                    manifest.volumes[1].encrypted = true;
+                } else if let Some(Fact::Allowance(allowance)) = &mut effect.fact {
+                    allowance.quotas.snapshots = Some(0);
+                    allowance.export = Right::Refused("no".to_owned());
+                } else {
+                    panic!("it makes something: {effect}");
+                }
+                ledger.put(effect);
+            }
+        };
+        let Ending::Erred(error) = ending else {
+            panic!("{ending:?}")
+        };
+        let reasons = error.blockers.iter().map(|one| one.reason.as_str());
+        let reasons: Vec<&str> = reasons.collect();
+        let of_both = [
+            FaultKind::Unfit.reason(),
+            "CONSISTENCY_NOT_REACHABLE",
+            "QUOTA_SHORT",
+        ];
+        let of_dr = ["VOLUME_ENCRYPTED", "EXPORT_FORBIDDEN"];
+        for reason in of_both.iter().chain(of_dr.iter().filter(|_| dr)) {
+            assert!(reasons.contains(reason), "{reason} in {reasons:?}");
+        }
     }
 }
 

@@ -531,6 +531,46 @@ fn a_key_of_the_same_name_and_another_content_is_not_used() {
 }
 
 #[test]
+fn a_key_of_the_same_name_that_nobody_can_compare_is_told() {
+    let mut there = inventory();
+    let named = |name: &str, fingerprint: &str| KeyPairInfo {
+        name: name.to_owned(),
+        fingerprint: fingerprint.to_owned(),
+    };
+    let Ask::Restore(mut input) = restore(1, RestoreOptions::default()).ask else {
+        panic!()
+    };
+    let key = input.manifest.key.as_mut().expect("a key");
+    (key.public_key, key.fingerprint) = (None, None);
+    there.key_pairs = vec![named("ops", "cc:dd")];
+    let layout = super::layout::choose(&input, &Target::of(&there, &[])).unwrap();
+    assert!(
+        matches!(&layout.key, super::layout::KeyLayout::Found(name) if name == "ops"),
+        "{:?}",
+        layout.key
+    );
+    let mut told = layout.differences.iter();
+    let told = told.find(|one| one.attribute == "key pair").expect("told");
+    assert_eq!((told.was.as_str(), told.is.as_str()), ("ops", "ops"));
+    assert!(told.why.contains("not known"), "{told:?}");
+
+    // Nor is one that has the name which ours would have.
+    let Ask::Restore(input) = restore(1, RestoreOptions::default()).ask else {
+        panic!()
+    };
+    there.key_pairs = vec![named("ops", "cc:dd"), named("ops-aabb", "ee:ff")];
+    let layout = super::layout::choose(&input, &Target::of(&there, &[])).unwrap();
+    assert!(
+        matches!(layout.key, super::layout::KeyLayout::None),
+        "{:?}",
+        layout.key
+    );
+    let mut told = layout.differences.iter();
+    let told = told.find(|one| one.attribute == "key pair").expect("told");
+    assert_eq!((told.was.as_str(), told.is.as_str()), ("ops", ""));
+}
+
+#[test]
 fn a_key_that_the_user_has_no_room_for_is_left_out_and_told_and_refuses_nothing_else() {
     let mut there = inventory();
     there.quotas.key_pairs = Some(0);

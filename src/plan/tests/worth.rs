@@ -4,12 +4,14 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    super::PatienceSettings,
+    super::{PatienceSettings, deletion},
     world::{answer, plan, registry, restore, restore_regular, row},
 };
 use crate::domain::{
+    consistency::ConsistencyLevel,
     decision::{Detail, Ending},
-    effect::{Apply, Effect, EffectKind, EffectState, Make, NewVolume, Request},
+    effect::{Apply, Effect, EffectKind, EffectState, Fact, Make, NewVolume, Request},
+    error::OperationError,
     fault::{Fault, FaultKind, Service},
     id::EffectKey,
     ledger::Ledger,
@@ -381,15 +383,13 @@ fn what_is_done_stays_done_in_the_numbers_of_every_planner() {
                 }
                 for key in decision.drops {
                     let mut effect = ledger.get(&key).expect("a row").clone();
-                    effect.state = match effect.state {
-                        EffectState::Leaving => EffectState::Gone,
-                        EffectState::Dropping => EffectState::Leaving,
-                        EffectState::Requested
-                        | EffectState::Accepted
-                        | EffectState::Done
-                        | EffectState::Failed
-                        | EffectState::Gone => EffectState::Dropping,
-                    };
+                    // What is let go of before it was done says so in its row.
+                    if matches!(effect.state, EffectState::Requested | EffectState::Accepted) {
+                        let still = "it was still creating";
+                        let fault = Fault::new(FaultKind::Busy, Service::Compute, "end it", still);
+                        effect.fault = Some(fault);
+                    }
+                    effect.state = EffectState::Dropping;
                     ledger.put(effect);
                 }
                 let going: Vec<Effect> = ledger
@@ -398,7 +398,21 @@ fn what_is_done_stays_done_in_the_numbers_of_every_planner() {
                     .cloned()
                     .collect();
                 for mut effect in going {
-                    effect.state = EffectState::Gone;
+                    let goes_at_once = matches!(effect.request.kind(),
+                        EffectKind::Make(kind) if kind.goes_at_once());
+                    // Somebody else deleted it before us, and the answer was that there is no such thing.
+                    if goes_at_once && effect.state == EffectState::Dropping {
+                        effect.cloud_id = None;
+                    }
+                    effect.state = match effect.state {
+                        EffectState::Dropping => EffectState::Leaving,
+                        EffectState::Leaving
+                        | EffectState::Requested
+                        | EffectState::Accepted
+                        | EffectState::Done
+                        | EffectState::Failed
+                        | EffectState::Gone => EffectState::Gone,
+                    };
                     ledger.put(effect);
                 }
                 for wish in decision.wishes {
@@ -418,4 +432,151 @@ fn what_is_done_stays_done_in_the_numbers_of_every_planner() {
             }
         }
     }
+}
+
+#[test]
+fn the_bar_of_what_is_given_up_is_not_full_whatever_the_reason() {
+    for operation in registry(2) {
+        let name = operation.ask.name();
+        let (mut operation, mut ledger) = (operation, Ledger::default());
+        // All that was asked for is done, and then it turns out that it was in vain.
+        if let Ask::CreateDrBackup { minimum, .. } | Ask::CreateBackup { minimum, .. } =
+            &mut operation.ask
+        {
+            *minimum = Some(ConsistencyLevel::ShutOff);
+        }
+        for round in 0.. {
+            assert!(round < 100, "{name} comes to no end");
+            let decision = plan(&operation, &ledger, Timestamp(1));
+            let progress = &decision.report.progress;
+            let gives_up = progress.phase.starts_with("Cleaning up");
+            let full = progress.effects_done == progress.effects_total;
+            assert!(!(gives_up && full), "{name}: {progress:?}");
+            if decision.ending != Ending::Open {
+                break;
+            }
+            for key in decision.drops {
+                let mut effect = ledger.get(&key).expect("a row").clone();
+                effect.state = EffectState::Gone;
+                ledger.put(effect);
+            }
+            for wish in decision.wishes {
+                let mut effect = row(&operation, wish, ledger.next_ordinal());
+                answer(&mut effect, 2);
+                if let Some(Fact::Instance(manifest)) = &mut effect.fact {
+                    manifest.status = "SHUTOFF".to_owned();
+                }
+                ledger.put(effect);
+            }
+        }
+    }
+}
+
+#[test]
+fn only_a_want_of_bytes_makes_the_point_doubtful() {
+    let said = |status: Option<u16>, kind: FaultKind, message: &str| Fault {
+        status,
+        ..Fault::new(kind, Service::BlockStorage, "restore it", message)
+    };
+    let gone = |id: &str| format!("{id} could not be found.");
+    for (operation, is_regular) in [
+        (restore(1, RestoreOptions::default()), false),
+        (restore_regular(1, RestoreOptions::default()), true),
+    ] {
+        let moves = |request: &Request| {
+            if let Request::RestoreInto { backup, volume, .. } = request {
+                return Some((backup.to_string(), volume.to_string()));
+            }
+            let Request::Make(Make::Volume(NewVolume { snapshot, .. })) = request else {
+                return None;
+            };
+            let snapshot = snapshot.as_ref()?.to_string();
+            Some((snapshot, "type fast".to_owned()))
+        };
+        let at = (0..60).find(|at| {
+            let waits = waits_at(&operation, *at, accepted);
+            waits.is_some_and(|(ledger, key)| moves(&ledger.get(&key).unwrap().request).is_some())
+        });
+        let at = at.expect("it moves bytes");
+        let (ledger, key) = waits_at(&operation, at, accepted).expect("it waits");
+        let (bytes, place) = moves(&ledger.get(&key).expect("a row").request).expect("it moves");
+        let (broken, absent) = (FaultKind::Broken, FaultKind::NotFound);
+        let ends_in = if is_regular {
+            "error"
+        } else {
+            "error_restoring"
+        };
+        for (status, fault, doubtful) in [
+            (Some(ends_in), said(None, broken, "it is in error"), true),
+            (
+                None,
+                said(Some(400), broken, "the backup is in error"),
+                !is_regular,
+            ),
+            (None, said(Some(404), absent, &gone(&bytes)), true),
+            (None, said(Some(404), absent, &gone(&place)), false),
+            (
+                Some("creating"),
+                said(None, broken, "it vanished: somebody else deleted it"),
+                false,
+            ),
+            (
+                None,
+                said(
+                    None,
+                    broken,
+                    "the volume vanished: somebody else deleted it",
+                ),
+                false,
+            ),
+            (
+                Some("deleting"),
+                said(None, broken, "it is deleting"),
+                false,
+            ),
+        ] {
+            let told = format!("{key}: {status:?} {fault}");
+            let ending = Ending::Erred(OperationError::from(&fault));
+            let failed = Effect {
+                state: EffectState::Failed,
+                status: status.map(str::to_owned),
+                fault: Some(fault),
+                ..ledger.get(&key).expect("a row").clone()
+            };
+            let claim = deletion::claim(&operation.ask, &ledger, &ending, Some(&failed));
+            assert_eq!(claim.is_some(), doubtful, "{told}");
+        }
+    }
+}
+
+#[test]
+fn what_was_left_behind_is_never_said_to_be_nothing() {
+    let mut operation = restore(1, RestoreOptions::default());
+    let makes = |effect: &Effect| matches!(effect.request, Request::Make(Make::Volume(_)));
+    let at = (0..60)
+        .find(|at| {
+            let waits = waits_at(&operation, *at, accepted);
+            waits.is_some_and(|(ledger, key)| makes(ledger.get(&key).expect("a row")))
+        })
+        .expect("it makes a volume");
+    let (ledger, _) = waits_at(&operation, at, accepted).expect("it waits");
+    operation.cancelled = Some(Timestamp(1));
+    let late = operation
+        .gives_up(10)
+        .after(PatienceSettings::default().cleanup + DAY);
+    let decision = plan(&operation, &ledger, late);
+    let Ending::Erred(error) = decision.ending else {
+        panic!("{decision:?}")
+    };
+    assert!(error.message.contains("left behind: "), "{error:?}");
+    assert!(error.guidance.contains("let go of"), "{error:?}");
+    assert!(!error.guidance.contains("nothing"), "{error:?}");
+    let clean = plan(&operation, &Ledger::default(), Timestamp(2));
+    let Ending::Erred(error) = clean.ending else {
+        panic!("{clean:?}")
+    };
+    assert!(
+        error.guidance.contains("nothing was left behind"),
+        "{error:?}"
+    );
 }

@@ -205,9 +205,9 @@ impl Stored for Row {
             slot: Timestamp(self.slot),
             cause: gaps.fill(
                 from_word("the cause of a run", self.cause),
-                RunCause::Calendar,
+                RunCause::Unreadable,
             ),
-            outcome: gaps.fill(outcome, RunOutcome::Failed),
+            outcome: gaps.fill(outcome, RunOutcome::Unreadable),
             reason: self.reason,
             point: gaps.or_default(point.transpose()),
             began: Timestamp(self.began),

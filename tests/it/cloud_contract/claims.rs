@@ -539,8 +539,26 @@ async fn security_group_that_others_need_stays(stage: &Stage) {
         );
 
         remove(stage, tenant, ThingKind::Port, &port).await;
-        // A rule of a group that nobody has is no reason to stay.
-        remove(stage, tenant, ThingKind::SecurityGroup, &web).await;
+        // Nobody has the group that refers to it now, and may tomorrow.
+        let thing = |id: &String| Thing {
+            kind: ThingKind::SecurityGroup,
+            id: id.clone(),
+        };
+        let refused = stage.cloud.thing_delete(tenant, &thing(&web), &[]).await;
+        let refused = refused.expect_err("it is named");
+        assert_eq!(refused.kind, FaultKind::Held);
+        assert!(refused.message.contains(&base), "{refused}");
+        // What goes together holds nothing.
+        let ours = [thing(&base)];
+        let gone = stage.cloud.thing_delete(tenant, &thing(&web), &ours).await;
+        gone.expect("both are ours");
+        let (_, found) = ground.ask("GET", "network", &path, "", None).await;
+        let rules = found["security_group"]["security_group_rules"].as_array();
+        let named = |rule: &Value| rule["remote_group_id"] == json!(web);
+        assert!(
+            !rules.expect("rules").iter().any(named),
+            "Neutron took the rule"
+        );
         remove(stage, tenant, ThingKind::SecurityGroup, &base).await;
     }
 }

@@ -4,7 +4,7 @@ use drbackup::{
     api::pb::{self, orphan_deletion::Outcome},
     domain::{
         effect::{Apply, Request},
-        fault::FaultKind,
+        fault::{Fault, FaultKind},
         id::{CloudName, OperationId, ProjectId, Tenant},
         operation::NAME_MARK,
         sighting::{Thing, ThingKind},
@@ -14,7 +14,7 @@ use drbackup::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Scene, tenant_of};
+use super::{Scene, ground_of, tenant_of};
 use crate::{
     house::{House, census, things},
     stage::until,
@@ -278,6 +278,64 @@ async fn no_status_is_reset_but_what_a_death_has_left_behind() {
     assert_eq!(status().0, "backing-up");
     assert_eq!(reset().await, Err(FaultKind::Busy));
     assert_eq!(status().0, "backing-up");
+}
+
+/// An admin restores across projects, and backs up what is another's.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_status_is_reset_while_somebody_in_another_project_works_with_it() {
+    let house = House::open(Times::fast()).await;
+    let cloud = &house.source;
+    let tenant = tenant_of(&house, "source").await;
+    let elsewhere = ground_of(&house, "source", "source-admin").await;
+    assert_ne!(tenant.tenant.project, elsewhere.tenant.project);
+    let volume = tenant.volume("kept").await;
+    let wish = json!({"volume_id": volume, "name": "theirs"});
+    let backup = tenant.make("volumev3", "backups", "", "backup", wish).await;
+    let backup = backup["id"].as_str().expect("an id").to_owned();
+    let status = |kind: &str, id: &str| {
+        let all = things(cloud, "demo", kind);
+        let one = all.iter().find(|one| one.text("id") == id);
+        one.expect("it is there").text("status").to_owned()
+    };
+    until(|| async { (status("backups", &backup) == "available").then_some(()) }).await;
+    let target = elsewhere.volume("target").await;
+    let slow = Times {
+        backup_base: std::time::Duration::from_secs(600),
+        restore_base: std::time::Duration::from_secs(600),
+        ..Times::fast()
+    };
+    cloud.set_times(slow);
+    let wish = json!({"volume_id": target});
+    let path = format!("backups/{backup}/restore");
+    elsewhere.make("volumev3", &path, "", "restore", wish).await;
+    assert_eq!(status("backups", &backup), "restoring");
+    let refused = give_up(&house, ThingKind::VolumeBackup, &backup).await;
+    let refused = refused.expect_err("it is being restored from");
+    assert_eq!(refused.kind, FaultKind::Busy, "{refused}");
+    assert!(refused.to_string().contains(&target), "{refused}");
+    assert_eq!(status("backups", &backup), "restoring");
+
+    let wish = json!({"volume_id": volume, "name": "an admin's"});
+    elsewhere
+        .make("volumev3", "backups", "", "backup", wish)
+        .await;
+    assert_eq!(status("volumes", &volume), "backing-up");
+    let refused = give_up(&house, ThingKind::Volume, &volume).await;
+    assert_eq!(refused.expect_err("busy").kind, FaultKind::Busy);
+    assert_eq!(status("volumes", &volume), "backing-up");
+}
+
+async fn give_up(house: &House, kind: ThingKind, id: &str) -> Result<(), Fault> {
+    let place = Tenant {
+        cloud: CloudName::new("source"),
+        project: ProjectId::new(house.home()),
+    };
+    let id = id.to_owned();
+    let request = Request::Apply(Apply::ErrorStatus {
+        thing: Thing { kind, id },
+    });
+    let answer = house.cloud().request_perform(&place, "", &request).await;
+    answer.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
