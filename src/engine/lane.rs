@@ -17,6 +17,7 @@ use super::{
     call_gate::{GIVES_BACK, backoff},
     exit::LaneExit,
     guard::Guarded,
+    last_turn::LastTurn,
     meter::Ended,
     observe::{self, Listing, Lists},
     turn::ActiveOperation,
@@ -80,25 +81,6 @@ struct Memory {
     last: Option<LastTurn>,
     /// Those that are left alone, each until then.
     aside: HashMap<OperationId, Instant>,
-}
-
-/// When the last turn was.
-#[derive(Clone, Copy)]
-struct LastTurn {
-    /// By the clock, which runs on while the machine stands still, and jumps when it is set.
-    time: Timestamp,
-    /// By what the machine itself counts, which does neither.
-    counted: Instant,
-    /// When the next was to be at the latest.
-    wake: Instant,
-}
-
-impl LastTurn {
-    /// How long nobody worked until now, beyond the time in which nothing was to be done.
-    fn unattended(&self, time: Timestamp, now: Instant) -> Duration {
-        let idle = self.wake.min(now).saturating_duration_since(self.counted);
-        time.since(self.time).saturating_sub(idle)
-    }
 }
 
 impl Runner {
@@ -608,39 +590,6 @@ impl Runner {
             let kind = effect.request.kind();
             let expected = kind == EffectKind::Import || fault.may_pass();
             tracing::debug!(operation = %active.operation.id, %key, %fault, expected, "a cloud refused or did not answer");
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    #[test]
-    fn whatever_stood_still_is_told_apart_from_a_wait() {
-        let (time, counted) = (Timestamp(0), Instant::now());
-        let last = LastTurn {
-            time,
-            counted,
-            wake: counted + 10 * SECOND,
-        };
-        for (what, clock, machine, wanted) in [
-            ("an event came before its time", 3, 3, 0),
-            ("the wait was over", 10, 10, 0),
-            ("the machine slept", 100, 3, 97),
-            ("the clock was set", 3600, 10, 3590),
-            (
-                "the process was stopped, or the store did not answer",
-                40,
-                40,
-                30,
-            ),
-            ("the clock was set back", 0, 10, 0),
-        ] {
-            let gap = last.unattended(time.after(clock * SECOND), counted + machine * SECOND);
-            assert_eq!(gap, wanted * SECOND, "{what}");
         }
     }
 }

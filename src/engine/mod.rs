@@ -11,6 +11,7 @@ mod call_gate;
 mod exit;
 mod guard;
 mod lane;
+mod last_turn;
 pub mod meter;
 mod observe;
 mod permits;

@@ -1,4 +1,6 @@
 //! What lists and answers mean for single effects; these tests may not know planners or lanes.
+//!
+//! One file because all of it is said about the same few effects, with one watch wound by hand.
 
 use std::time::Duration;
 

@@ -677,7 +677,34 @@ pub(super) fn place(tenant: &Tenant) -> String {
     }
 }
 
-/// Unfolds an operation; the effect at `fails` fails for good instead of getting done.
+/// The time after a decision: that for which it waits, where it does nothing else. What it asks for again is
+/// refused again, until its deadline has passed.
+pub(super) fn waited(
+    decision: &Decision,
+    operation: &mut Operation,
+    ledger: &mut Ledger,
+    now: Timestamp,
+) -> Timestamp {
+    const DAY: Timestamp = Timestamp(24 * 60 * 60 * 1_000_000);
+    if now >= DAY {
+        operation.deadline = DAY;
+        operation.deadline_fixed = true;
+    }
+    for key in &decision.retries {
+        let mut effect = ledger.get(key).expect("a row").clone();
+        effect.attempt += 1;
+        effect.changed = now;
+        ledger.put(effect);
+    }
+    let waits = decision.wishes.is_empty() && decision.drops.is_empty();
+    match decision.again.filter(|_| waits) {
+        Some(again) => again.max(Timestamp(now.0 + 1)),
+        None => now,
+    }
+}
+
+/// Unfolds an operation; the effect at `fails` fails for good instead of getting done. Where there is nothing to
+/// do but to wait, the time comes for which it is waited.
 pub(super) fn unfold(
     mut operation: Operation,
     volumes: usize,
@@ -686,8 +713,10 @@ pub(super) fn unfold(
 ) -> Story {
     let mut story = Story::default();
     let mut phase = String::new();
-    for _ in 0..200 {
-        let decision = plan(&operation, &story.ledger, Timestamp(1));
+    let mut now = Timestamp(1);
+    for _ in 0..2000 {
+        let decision = plan(&operation, &story.ledger, now);
+        now = waited(&decision, &mut operation, &mut story.ledger, now);
         if decision.report.progress.phase != phase {
             phase.clone_from(&decision.report.progress.phase);
             writeln!(story.text, "{phase}").unwrap();
