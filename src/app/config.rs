@@ -22,7 +22,10 @@ use serde::{Deserialize, Serialize};
 pub(super) use self::parts::{LogFormat, LogSettings, TlsSettings};
 use crate::{
     api::settings::ApiSettings,
-    cli::{config::VARIABLES as CLIENT_VARIABLES, failure::Failure},
+    cli::{
+        config::{VARIABLES as CLIENT_VARIABLES, mistakes::told},
+        failure::Failure,
+    },
     domain::schedule::ScheduleSettings,
     engine::EngineSettings,
     openstack::{
@@ -207,7 +210,7 @@ pub(super) fn load(flags: Flags) -> Result<Config, Failure> {
     );
     let mut config: Config = figment
         .extract()
-        .map_err(|error| Failure::Usage(format!("the configuration: {error}")))?;
+        .map_err(|error| Failure::Usage(format!("the configuration:\n  {}", told(error))))?;
     flags.lay_over(&mut config)?;
     if config.database.is_empty() {
         config.database = usual_database()?;
@@ -372,15 +375,14 @@ impl Config {
         })
     }
 
-    /// The configuration as a person may see it: a line for each key, without passwords.
-    pub(super) fn shown(&self) -> String {
-        let lines = flat(self).into_iter().map(|(key, value)| {
-            if key == "database" {
-                return format!("{key} = \"{}\"\n", without_password(&self.database));
-            }
-            format!("{key} = {value}\n")
-        });
-        lines.collect()
+    /// The configuration as a file that can be read again; a password of the database is not in it.
+    pub(super) fn shown(&self) -> Result<String, Failure> {
+        let shown = Self {
+            database: without_password(&self.database),
+            ..self.clone()
+        };
+        toml::to_string(&shown)
+            .map_err(|error| Failure::Local(format!("writing the configuration: {error}")))
     }
 }
 
@@ -583,6 +585,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_shown_can_be_read_again() {
+        let mut config = Config {
+            clouds_file: Some(PathBuf::from("/etc/clouds.yaml")),
+            ..Config::default()
+        };
+        config.clouds.push(CloudMapping {
+            name: "old".to_owned(),
+            entries: vec!["a".to_owned(), "b".to_owned()],
+            admin: Some("root".to_owned()),
+        });
+        let shown = config.shown().unwrap();
+        let read: Config = Figment::from(Serialized::defaults(Config::default()))
+            .merge(Toml::string(&shown))
+            .extract()
+            .unwrap();
+        assert_eq!(read, config, "{shown}");
+    }
+
+    #[test]
     fn a_password_in_the_database_is_not_shown() {
         let config = Config {
             database: "postgres://drbackup:se:cr@et@db.example/drbackup".to_owned(),
@@ -591,8 +612,9 @@ mod tests {
         assert!(
             config
                 .shown()
+                .unwrap()
                 .contains("database = \"postgres://drbackup@db.example/drbackup\"")
         );
-        assert!(!config.shown().contains("cr@et"));
+        assert!(!config.shown().unwrap().contains("cr@et"));
     }
 }

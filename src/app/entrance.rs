@@ -117,20 +117,25 @@ fn listen(wanted: SocketAddr) -> Result<(TcpIncoming, SocketAddr), Failure> {
 
 /// Why an address cannot be had, and what to do about it.
 fn not_taken(wanted: SocketAddr, error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => Failure::Conflict(format!(
+    let kind = error.kind();
+    if kind == io::ErrorKind::AddrInUse {
+        return Failure::Conflict(format!(
             "another program listens on {wanted}; end that one, or name another address with --listen"
-        )),
-        io::ErrorKind::AddrNotAvailable => Failure::Usage(format!(
+        ));
+    }
+    if kind == io::ErrorKind::AddrNotAvailable {
+        return Failure::Usage(format!(
             "{} is no address of this machine; name one of its own with --listen",
             wanted.ip()
-        )),
-        io::ErrorKind::PermissionDenied => Failure::Usage(format!(
+        ));
+    }
+    if kind == io::ErrorKind::PermissionDenied {
+        return Failure::Usage(format!(
             "this user may not listen on port {}; name one above 1023 with --listen",
             wanted.port()
-        )),
-        _ => Failure::Local(format!("listening on {wanted}: {error}")),
+        ));
     }
+    Failure::Local(format!("listening on {wanted}: {error}"))
 }
 
 /// Answers who comes to an address, until `end`.

@@ -56,7 +56,7 @@ pub(super) struct Serve {
 pub(super) async fn run(serve: Serve, out: &mut Out) -> Result<(), Failure> {
     let config = config::load(serve.flags)?;
     if serve.show_config {
-        return out.answer(&config.shown());
+        return out.answer(&config.shown()?);
     }
     log::start(&config.log)?;
     for name in config::strange_variables() {

@@ -1,6 +1,8 @@
 //! Where the client gets its settings from: flags, then the environment, then a file, then defaults;
 //! the only place of the client that reads the surroundings, and it may not know what they are for.
 
+pub mod mistakes;
+
 use std::{
     env, fs,
     io::Read as _,
@@ -173,7 +175,7 @@ pub fn load(flags: Flags) -> Result<ClientSettings, Failure> {
         .merge(Env::prefixed("DRBACKUP_").only(&VARIABLES))
         .merge(Serialized::defaults(flags))
         .extract()
-        .map_err(|error| Failure::Usage(format!("the settings: {error}")))
+        .map_err(|error| Failure::Usage(format!("the settings:\n  {}", mistakes::told(error))))
 }
 
 fn usual_file() -> Option<PathBuf> {

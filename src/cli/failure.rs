@@ -259,8 +259,9 @@ impl Failure {
             | Self::NotFound(message)
             | Self::Conflict(message)
             | Self::Local(message) => line(error(message)),
-            Self::Interrupted(message) if message.is_empty() => None,
-            Self::Interrupted(message) => line(error(message)),
+            Self::Interrupted(message) => Some(message)
+                .filter(|text| !text.is_empty())
+                .and_then(|text| line(error(text))),
             Self::ReaderGone => None,
         };
         text.map(|text| text.trim_end().to_owned())

@@ -74,10 +74,10 @@ pub(super) fn checked<T: Shown>(
 
 /// Writes several things.
 pub(super) fn list<T: Shown>(out: &mut Out, output: Output, things: &[T]) -> Result<(), Failure> {
-    let rows = || things.iter().map(T::row).collect();
+    let rows = || things.iter().map(T::row).collect::<Vec<_>>();
     match output {
         Output::Table => {
-            let (text, left_out) = table(T::COLUMNS, rows(), out.width());
+            let (text, left_out) = table(T::COLUMNS, &rows(), out.width());
             out.answer(&text)?;
             if !left_out.is_empty() {
                 let headings = left_out.join(", ");
@@ -85,7 +85,7 @@ pub(super) fn list<T: Shown>(out: &mut Out, output: Output, things: &[T]) -> Res
             }
             Ok(())
         }
-        Output::Wide => out.answer(&table(T::COLUMNS, rows(), None).0),
+        Output::Wide => out.answer(&table(T::COLUMNS, &rows(), None).0),
         Output::Json => out.document(&json::pretty(&documents(things)?)?),
         Output::Yaml => out.document(&json::yaml(&documents(things)?)?),
         Output::Id => {
@@ -125,7 +125,7 @@ fn page<T: Shown>(thing: &T, width: Option<u16>) -> String {
     let mut text = finish(facts);
     for part in page.tables.into_iter().filter(|part| !part.rows.is_empty()) {
         let title = part.title;
-        let (rows, _) = table(part.columns, part.rows, width);
+        let (rows, _) = table(part.columns, &part.rows, width);
         text = format!("{text}\n{title}\n{rows}");
     }
     text
@@ -134,7 +134,7 @@ fn page<T: Shown>(thing: &T, width: Option<u16>) -> String {
 /// The table, and the headings for which it had no room.
 fn table<'c>(
     columns: &[&'c str],
-    rows: Vec<Vec<String>>,
+    rows: &[Vec<String>],
     width: Option<u16>,
 ) -> (String, Vec<&'c str>) {
     let mut table = plain(width);
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn in_a_narrow_terminal_columns_go_and_no_id_is_broken() {
-        let (text, left_out) = table(&COLUMNS, vec![row()], Some(80));
+        let (text, left_out) = table(&COLUMNS, &[row()], Some(80));
         assert_eq!(left_out, ["CLOUD", "CREATED"]);
         assert!(text.contains(ID), "{text}");
         assert!(
@@ -243,7 +243,7 @@ mod tests {
             "{text}"
         );
         for width in [40, 60, 100, 120] {
-            let (text, left_out) = table(&COLUMNS, vec![row()], Some(width));
+            let (text, left_out) = table(&COLUMNS, &[row()], Some(width));
             assert!(text.contains(ID), "{text}");
             assert_eq!(
                 text.contains(TIME),
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn without_a_width_everything_is_there_in_one_line() {
-        let (text, left_out) = table(&COLUMNS, vec![row()], None);
+        let (text, left_out) = table(&COLUMNS, &[row()], None);
         assert!(left_out.is_empty());
         assert_eq!(text.lines().count(), 2, "{text}");
     }
@@ -264,7 +264,7 @@ mod tests {
     fn a_name_with_a_line_end_makes_no_line_of_its_own() {
         let mut row = row();
         row[1] = "friday\n\u{1b}[31mOK".to_owned();
-        let (text, _) = table(&COLUMNS, vec![row], None);
+        let (text, _) = table(&COLUMNS, &[row], None);
         assert_eq!(text.lines().count(), 2, "{text}");
         assert!(text.contains("friday\\n\\u{1b}[31mOK"), "{text}");
     }

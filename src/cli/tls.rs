@@ -76,6 +76,12 @@ pub(super) fn guidance(address: &str, text: &str) -> Option<&'static str> {
              --client-key; else look into its log",
         );
     }
+    if hung_up && address.starts_with("http://") {
+        return Some(
+            "if the service encrypts, write https:// in its address; else look into its log, or start one with \
+             `drbackup serve`",
+        );
+    }
     None
 }
 

@@ -259,11 +259,14 @@ impl<'a> DecisionBuilder<'a> {
         mut step: impl FnMut(&mut Self, I) -> Step<T>,
     ) -> Step<Vec<T>> {
         let answers: Vec<Step<T>> = items.into_iter().map(|item| step(self, item)).collect();
-        answers.into_iter().fold(Ok(Vec::new()), |all, one| {
-            let (mut all, one) = both(all, one)?;
-            all.push(one);
-            Ok(all)
-        })
+        let mut all = Ok(Vec::new());
+        for answer in answers {
+            all = both(all, answer).map(|(mut all, one)| {
+                all.push(one);
+                all
+            });
+        }
+        all
     }
 
     /// Many effects, all asked for before any is waited for; answers when all are done.

@@ -76,6 +76,7 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, input: &RestorePlanInput
     if input.options.keep_volumes || decision.cancel_keeps_volumes() {
         volumes::keep(decision);
     }
+    seen_in_the_end(decision)?;
     hold(decision, input, &[], None);
 
     decision.phase("Looking at the target");
@@ -94,7 +95,7 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, input: &RestorePlanInput
     });
     let imports = volumes::import_records(decision, input, &target);
     let volumes = volumes::create(decision, manifest, &layout);
-    let (_, volumes) = both(imports, volumes)?;
+    let ((), volumes) = both(imports, volumes)?;
 
     decision.phase("Restoring volumes");
     let volumes = volumes::restore(decision, input, &target, &layout, volumes)?;
@@ -142,7 +143,7 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, input: &RestorePlanInput
     }
 
     hold(decision, input, &target.live, Some(&layout));
-    seen_in_the_end(decision, server)?;
+    seen_in_the_end(decision)?;
 
     decision.phase("Restored");
     prove(decision);
@@ -151,7 +152,7 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, input: &RestorePlanInput
 
 /// The server must be there when it is said to be: one that somebody has deleted while it was finished is not
 /// restored. Its volumes have their bytes, and whose they are now to decide is for the caller.
-fn seen_in_the_end(decision: &mut DecisionBuilder<'_>, server: &Effect) -> Step<()> {
+fn seen_in_the_end(decision: &mut DecisionBuilder<'_>) -> Step<()> {
     let look = decision.effect(&Single::Compared.into());
     let fault = look.and_then(|look| look.fault.as_ref());
     if fault.is_none_or(|fault| fault.kind != FaultKind::NotFound) {
@@ -162,7 +163,7 @@ fn seen_in_the_end(decision: &mut DecisionBuilder<'_>, server: &Effect) -> Step<
         "SERVER_DELETED",
         format!(
             "somebody deleted the server {} before it was finished",
-            server.id()
+            server::newest(decision).map_or("", Effect::id)
         ),
         "ask again; the volumes are kept, and go with the restoration when it is deleted with its instance",
     ))

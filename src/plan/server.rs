@@ -50,7 +50,7 @@ pub(super) fn newest<'a>(decision: &DecisionBuilder<'a>) -> Option<&'a Effect> {
 }
 
 /// Whether a server was refused for its key pair, which is not there any more: what it boots with is worth more.
-/// (Nova answers "Invalid key_name provided." in `compute/api.py` of Zed to 2026.1, and in no other way.)
+/// (Nova tells that in no other way than by "Invalid `key_name` provided.": `servers.py` of Zed and 2026.1.)
 pub(super) fn was_key_refused(effect: &Effect) -> bool {
     let (Request::Make(Make::Server(plan)), Some(fault)) = (&effect.request, &effect.fault) else {
         return false;

@@ -175,7 +175,7 @@ pub(super) fn known<'p, 'a: 'p>(
     layout: &'p Layout,
 ) -> Option<Vec<Volume<'p>>> {
     let first = first_given(decision, manifest, layout)?.into_iter();
-    let newest = first.map(|first| newest_of(decision, first).1);
+    let newest = first.map(|first| newest_of(decision, &first).1);
     Some(newest.collect())
 }
 
@@ -193,23 +193,23 @@ fn first_given<'p, 'a: 'p>(
     let made: Vec<&Effect> = made.collect::<Option<_>>()?;
     let given = in_device_order(manifest, layout, &made).into_iter();
     let shapes = manifest.volumes.iter().zip(&layout.volumes);
-    let placed = shapes.zip(given).enumerate();
-    let placed = placed.map(|(place, ((facts, layout), effect))| Placed {
+    let volumes = shapes.zip(given).enumerate();
+    let volumes = volumes.map(|(place, ((facts, layout), effect))| Placed {
         place,
         facts,
         layout,
         effect,
     });
-    Some(placed.collect())
+    Some(volumes.collect())
 }
 
 /// The newest volume in the place of the first one that is there, and its number.
-fn newest_of<'p, 'a: 'p>(decision: &DecisionBuilder<'a>, first: Volume<'p>) -> (u32, Volume<'p>) {
+fn newest_of<'p, 'a: 'p>(decision: &DecisionBuilder<'a>, first: &Volume<'p>) -> (u32, Volume<'p>) {
     let tries = key::volume(first.place).made();
     let others = (2..).map_while(|number| Some((number, decision.effect(&tries.try_no(number))?)));
     let there = others.filter(|(_, volume)| volume.cloud_id.is_some());
     let (number, effect) = there.last().unwrap_or((1, first.effect));
-    (number, Placed { effect, ..first })
+    (number, Placed { effect, ..*first })
 }
 
 /// Where a volume is made and filled: with its donor, or in the tenant.
@@ -288,7 +288,7 @@ pub(super) fn restore<'p, 'a: 'p>(
         if first.layout.snapshot.is_some() {
             return Ok(first);
         }
-        let (number, placed) = newest_of(decision, first);
+        let (number, placed) = newest_of(decision, &first);
         let (index, volume) = (placed.place, placed.effect);
         let backup = backup_of(input, placed.facts)?;
         let project = target.project_of(&backup.id).unwrap_or(&imported);

@@ -98,7 +98,7 @@ async fn work_that_fails_ends_with_its_reason() {
     assert_eq!(failure["reason"], "QUOTA_SHORT", "{failure}");
 
     let id = restoration["id"].as_str().expect("an id");
-    let again = format!("restoration watch {id} --until-settled -q");
+    let again = format!("restoration watch {id} -q");
     let answer = stage.run(&again).await;
     assert_eq!(answer.code, 1, "{answer:?}");
     for words in ["quota of instances is short", "what to do: ", "reason: "] {

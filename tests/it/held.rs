@@ -26,7 +26,8 @@ struct Scene {
     resident: String,
 }
 
-async fn tenant_of(house: &House, cloud: &str) -> Ground {
+/// The tenant of a cloud as it acts for itself.
+pub(crate) async fn tenant_of(house: &House, cloud: &str) -> Ground {
     ground_of(house, cloud, &format!("{cloud}-demo")).await
 }
 
@@ -387,7 +388,7 @@ async fn what_is_used_elsewhere_can_be_left_there_for_good() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_undone_restoration_leaves_to_others_what_they_use_and_names_it() {
-    for cancel in [true, false] {
+    for at_once in [true, false] {
         let (scene, backup) = Scene::at_the_refuge().await;
         let dr = &scene.house.dr;
         let before = census(dr, "demo");
@@ -396,8 +397,8 @@ async fn an_undone_restoration_leaves_to_others_what_they_use_and_names_it() {
             ..Times::fast()
         };
         dr.set_times(slow);
-        if !cancel {
-            // The first one does not come up, and the second one is refused for good.
+        if !at_once {
+            // The first one does not come up, and the second one is refused until it is cancelled.
             let fails = Action::Fail {
                 reason: "Build of instance aborted".to_owned(),
             };
@@ -411,7 +412,7 @@ async fn an_undone_restoration_leaves_to_others_what_they_use_and_names_it() {
             made.next().map(|one| one.text("id").to_owned())
         })
         .await;
-        if !cancel {
+        if !at_once {
             let refusal = Action::Answer {
                 status: 400,
                 body: json!({"badRequest": {"code": 400, "message": "no such thing"}}),
@@ -432,14 +433,16 @@ async fn an_undone_restoration_leaves_to_others_what_they_use_and_names_it() {
             .to_owned();
         dr.give_volume(&data, &scene.resident).expect("given");
         dr.give_port(&port, &scene.resident).expect("given");
-        if cancel {
-            let request = pb::CancelRestorationRequest {
-                id: restoration.id.clone(),
-                ..Default::default()
-            };
-            let mut client = scene.house.restorations().await;
-            client.cancel_restoration(request).await.expect("cancelled");
+        if !at_once {
+            let told = scene.house.told(&restoration.id, "no such thing").await;
+            assert!(told.contains("held"), "{told}");
         }
+        let request = pb::CancelRestorationRequest {
+            id: restoration.id.clone(),
+            ..Default::default()
+        };
+        let mut client = scene.house.restorations().await;
+        client.cancel_restoration(request).await.expect("cancelled");
         let ended = scene.house.restoration_at_rest(&restoration.id).await;
         assert_eq!(ended.state(), pb::State::Erred);
         let told = ended.error.expect("a reason").message;

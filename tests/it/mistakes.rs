@@ -151,3 +151,37 @@ async fn no_name_moves_the_cursor_or_makes_lines_of_its_own() {
     let listed: Value = serde_json::from_str(&listed.stdout).expect("JSON");
     assert_eq!(listed[0]["name"], name, "a program reads what is there");
 }
+
+#[tokio::test]
+async fn a_slip_of_the_pen_in_a_configuration_is_told_with_its_line_and_what_was_meant() {
+    let stage = Stage::set(Times::instant()).await;
+    let file = stage.path("server.toml");
+    for (text, told) in [
+        (
+            "databse = \"x\"\n",
+            "server.toml:1: `databse`: there is no such key; did you mean `database`?",
+        ),
+        (
+            "listen = \"127.0.0.1:0\"\n\n[engine]\nlease = \"15s\"\nobserve_mim = \"1s\"\n",
+            "server.toml:5: `engine.observe_mim`: there is no such key; did you mean `observe_min`?",
+        ),
+        (
+            "[engine]\nlease = \"soon\"\n",
+            "server.toml:2: `engine.lease`: write a number and",
+        ),
+        (
+            "colour = 1\n",
+            "server.toml:1: `colour`: there is no such key; docs/configuration.md",
+        ),
+    ] {
+        std::fs::write(&file, text).expect("written");
+        let (code, found) = refused_to_serve(&stage, &format!("--config {}", file.display())).await;
+        assert_eq!(code, 2, "{found}");
+        assert!(found.contains(told), "{text}: {found}");
+    }
+    let shown = stage.run("serve --show-config").await;
+    assert_eq!(shown.code, 0, "{shown:?}");
+    std::fs::write(&file, &shown.stdout).expect("written");
+    let again = format!("serve --show-config --config {}", file.display());
+    assert_eq!(stage.run(&again).await.stdout, shown.stdout);
+}

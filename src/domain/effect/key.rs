@@ -203,21 +203,25 @@ const KEPT: &str = "kept";
 
 impl EffectKey {
     /// Another status for what this effect made or deletes, so that it can go.
+    #[must_use]
     pub fn reset(&self) -> Self {
         self.followed(After::Reset)
     }
 
     /// Another status for the record that this effect waits for.
+    #[must_use]
     pub fn freed(&self) -> Self {
         self.followed(After::Freed)
     }
 
     /// The end of what came with this image.
+    #[must_use]
     pub fn swept(&self) -> Self {
         self.followed(After::Swept)
     }
 
     /// Another status for the snapshot that this volume backup has left busy.
+    #[must_use]
     pub fn snapshot_freed(&self) -> Self {
         self.followed(After::SnapshotFreed)
     }

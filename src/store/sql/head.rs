@@ -56,10 +56,6 @@ macro_rules! head_columns {
         }
 
         /// What a change writes of a head; an `error` of `None` stays as it is.
-        #[expect(
-            clippy::option_option,
-            reason = "diesel's way to tell what stays from what becomes nothing"
-        )]
         #[derive(AsChangeset)]
         #[diesel(table_name = $table)]
         struct HeadChange {

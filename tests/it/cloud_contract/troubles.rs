@@ -475,6 +475,32 @@ async fn an_import_that_does_not_end(
         import: Right::Unknown,
     });
     assert_eq!(seen, Some(hollow), "and so it is imported anew");
+
+    let clear = Request::Apply(Apply::FailedImportGone {
+        backup: backup.clone(),
+    });
+    let going = ask(&clear).await.expect_err("it is not gone yet");
+    assert_eq!(going.kind, FaultKind::Busy, "{going}");
+    // Whatever was stuck has gone at last.
+    simulated.pair.clouds[1].vanish(backup.as_str());
+    ask(&clear).await.expect("what is gone stays gone");
+    simulated.pair.clouds[1].faults_clear();
+    ask(&import).await.expect("another import");
+    let live = until("it is imported", async || {
+        let seen = ask(&presence).await.expect("a look").fact;
+        let Some(Fact::Presence(seen)) = seen else {
+            panic!("no presence");
+        };
+        (!seen.live.is_empty()).then_some(seen)
+    })
+    .await;
+    ask(&clear).await.expect("it is in nobody's way");
+    let seen = ask(&presence).await.expect("a look").fact;
+    assert_eq!(
+        seen,
+        Some(Fact::Presence(live)),
+        "a record with bytes is never cleared away"
+    );
 }
 
 #[tokio::test]

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use drbackup::{api::pb, sim};
 
 use super::{assert_same_bytes, state};
-use crate::house::{House, census};
+use crate::{
+    held::tenant_of,
+    house::{House, census, things},
+    stage::until,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_restoration_leaves_only_the_imported_records() {
@@ -30,11 +34,19 @@ async fn a_failed_restoration_leaves_only_the_imported_records() {
     );
     house.dr.fault(refusal).expect("a rule");
     let restoration = house.restore(&backup.id).await;
+    // The volumes have their bytes, which is worth more than a refusal: it is held, and tells why.
+    let told = house.told(&restoration.id, "no such luck").await;
+    assert!(told.contains("held"), "{told}");
+    let request = pb::CancelRestorationRequest {
+        id: restoration.id.clone(),
+        ..Default::default()
+    };
+    let mut client = house.restorations().await;
+    client.cancel_restoration(request).await.expect("cancelled");
     let restoration = house.restoration_at_rest(&restoration.id).await;
     assert_eq!(state(restoration.state), pb::State::Erred);
     let error = restoration.error.expect("a reason");
-    assert!(error.message.contains("no such luck"), "{}", error.message);
-    assert_eq!(error.status, 400);
+    assert_eq!(error.reason, "CANCELLED", "{}", error.message);
     let mut after = census(&house.dr, "demo");
     assert_eq!(
         after.insert("backups", 0),
@@ -282,4 +294,82 @@ async fn an_import_that_failed_does_not_keep_the_next_restoration_from_it() {
     let again = house.restoration_at_rest(&again.id).await;
     assert_eq!(state(again.state), pb::State::Ok, "{:?}", again.error);
     assert_same_bytes(&house, &again);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_pair_that_is_gone_by_then_falls_alone() {
+    let house = House::open(sim::Times::fast()).await;
+    house.prepare_refuge();
+    let spec = sim::InstanceSpec::new("web", &[1]);
+    let instance = house.source.create_instance(&spec).expect("made");
+    let backup = house.back_up_to_end(&instance.server).await;
+    let refusal = sim::Action::Answer {
+        status: 400,
+        body: serde_json::json!({"badRequest": {"code": 400, "message": "Invalid key_name provided."}}),
+        headers: Vec::new(),
+        acted: false,
+    };
+    let rule = sim::Rule::on(sim::Service::Compute, "POST", "/servers$", refusal).once();
+    house.dr.fault(rule).expect("a rule");
+    let restoration = house.restore(&backup.id).await;
+    let restoration = house.restoration_at_rest(&restoration.id).await;
+    assert_eq!(
+        state(restoration.state),
+        pb::State::Ok,
+        "{:?}",
+        restoration.error
+    );
+    let told = restoration
+        .differences
+        .iter()
+        .find(|one| one.attribute == "key pair");
+    let told = told.expect("it is told");
+    assert!(told.why.contains("Invalid key_name"), "{told:?}");
+    assert_same_bytes(&house, &restoration);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_somebody_deletes_before_it_is_finished_is_not_said_to_be_there() {
+    let house = House::open(sim::Times::fast()).await;
+    house.prepare_refuge();
+    let spec = sim::InstanceSpec::new("web", &[1, 1]);
+    let instance = house.source.create_instance(&spec).expect("made");
+    let backup = house.back_up_to_end(&instance.server).await;
+    let hangs = sim::Action::Hang {
+        milliseconds: None,
+        acted: false,
+    };
+    let rule = sim::Rule::on(sim::Service::Compute, "PUT", "/tags$", hangs);
+    let rule = house.dr.fault(rule).expect("a rule");
+    let restoration = house.restore(&backup.id).await;
+    until(|| async { (house.dr.fault_happened(rule) > 0).then_some(()) }).await;
+    let servers = things(&house.dr, "demo", "servers");
+    let server = servers.iter().find(|one| one.text("name") == "web");
+    let server = server.expect("it is up").text("id").to_owned();
+    let tenant = tenant_of(&house, "dr").await;
+    let path = format!("servers/{server}");
+    let (status, _) = tenant.ask("DELETE", "compute", &path, "", None).await;
+    assert_eq!(status, 204);
+    let is_there = || {
+        let servers = things(&house.dr, "demo", "servers");
+        servers.iter().any(|one| one.text("id") == server)
+    };
+    until(|| async { (!is_there()).then_some(()) }).await;
+    house.dr.fault_remove(rule);
+    house.dr.release();
+    let restoration = house.restoration_at_rest(&restoration.id).await;
+    assert_eq!(restoration.state(), pb::State::Erred, "{restoration:?}");
+    let error = restoration.error.expect("a reason");
+    assert_eq!(error.reason, "SERVER_DELETED", "{}", error.message);
+    let there = things(&house.dr, "demo", "volumes");
+    assert_eq!(restoration.volumes.len(), 2);
+    for volume in &restoration.volumes {
+        let kept = there.iter().any(|one| one.text("id") == volume.volume_id);
+        assert!(kept, "{volume:?} has its bytes");
+        assert!(
+            error.message.contains(&volume.volume_id),
+            "{}",
+            error.message
+        );
+    }
 }
