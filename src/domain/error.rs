@@ -311,7 +311,7 @@ pub const UNREADABLE_GUIDANCE: &str =
 
 /// The reasons, of those that no fault of a cloud stands behind, which the same request need not meet
 /// again.
-const RETRYABLE: [&str; 10] = [
+const RETRYABLE: [&str; 9] = [
     "CANCELLED",
     "CONSISTENCY_NOT_REACHED",
     "DEADLINE_EXCEEDED",
@@ -319,7 +319,6 @@ const RETRYABLE: [&str; 10] = [
     "IMPORT_FORBIDDEN",
     "INSTANCE_CHANGED",
     "QUOTA_SHORT",
-    "SERVER_DELETED",
     "STORE_UNAVAILABLE",
     "TENANT_NOT_REACHED",
 ];

@@ -76,7 +76,6 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, input: &RestorePlanInput
     if input.options.keep_volumes || decision.cancel_keeps_volumes() {
         volumes::keep(decision);
     }
-    seen_in_the_end(decision)?;
     hold(decision, input, &[], None);
 
     decision.phase("Looking at the target");
@@ -143,30 +142,22 @@ pub(super) fn steps(decision: &mut DecisionBuilder<'_>, input: &RestorePlanInput
     }
 
     hold(decision, input, &target.live, Some(&layout));
-    seen_in_the_end(decision)?;
 
-    decision.phase("Restored");
+    decision.phase(if is_missing(decision) {
+        "Restored, and not found any more"
+    } else {
+        "Restored"
+    });
     prove(decision);
     Ok(())
 }
 
-/// The server must be there when it is said to be: one that somebody has deleted while it was finished is not
-/// restored. Its volumes have their bytes, and whose they are now to decide is for the caller.
-fn seen_in_the_end(decision: &mut DecisionBuilder<'_>) -> Step<()> {
+/// Whether the last look did not find the server: somebody may have deleted it while it was finished. One answer
+/// is not enough to undo anything, so it is told, and nothing goes.
+fn is_missing(decision: &DecisionBuilder<'_>) -> bool {
     let look = decision.effect(&Single::Compared.into());
     let fault = look.and_then(|look| look.fault.as_ref());
-    if fault.is_none_or(|fault| fault.kind != FaultKind::NotFound) {
-        return Ok(());
-    }
-    volumes::keep(decision);
-    Err(Stop::give_up(
-        "SERVER_DELETED",
-        format!(
-            "somebody deleted the server {} before it was finished",
-            server::newest(decision).map_or("", Effect::id)
-        ),
-        "ask again; the volumes are kept, and go with the restoration when it is deleted with its instance",
-    ))
+    fault.is_some_and(|fault| fault.kind == FaultKind::NotFound)
 }
 
 /// Says that the bytes are there, which nothing but this proves.

@@ -1,7 +1,7 @@
 //! What a restoration holds by now, field by field, with every difference that is known; it may not know what
 //! is done next.
 
-use super::{Optional, groups, kept, trunks};
+use super::{Optional, groups, is_missing, kept, trunks};
 use crate::{
     domain::{
         decision::Detail,
@@ -268,6 +268,12 @@ fn compare(
         if decision.is_late() && detail.server.is_some() {
             let why = "was not made before the deadline passed: more may differ than is told";
             detail.differences.push(Difference::new(COMPARISON, why));
+        }
+        if is_missing(decision) {
+            // What it was when it came up is not what it is.
+            "UNKNOWN".clone_into(&mut detail.server_status);
+            let why = "it was not found when it was compared: somebody may have deleted it";
+            detail.differences.push(Difference::new("server", why));
         }
         return;
     };
