@@ -187,7 +187,7 @@ impl Failure {
 struct Document<'f> {
     /// What went wrong, in a sentence.
     error: String,
-    /// The stable word for it, as on `docs/errors.md`.
+    /// The stable word for it, as on `docs/errors.md`; `UNREACHABLE` where no service answered.
     #[serde(skip_serializing_if = "str::is_empty")]
     reason: &'f str,
     /// The status of gRPC, where the service answered.
@@ -268,6 +268,21 @@ impl Failure {
     }
 }
 
+/// What a refusal is about: its fields, then preconditions, then quotas.
+fn violations(details: &ErrorDetails) -> impl Iterator<Item = Violation<'_>> {
+    let bad = details.bad_request().into_iter();
+    let bad = bad.flat_map(|all| &all.field_violations);
+    let bad = bad.map(|one| (&one.field, &one.description));
+    let unmet = details.precondition_failure().into_iter();
+    let unmet = unmet.flat_map(|all| &all.violations);
+    let unmet = unmet.map(|one| (&one.subject, &one.description));
+    let short = details.quota_failure().into_iter();
+    let short = short.flat_map(|all| &all.violations);
+    let short = short.map(|one| (&one.subject, &one.description));
+    let all = bad.chain(unmet).chain(short);
+    all.map(|(field, description)| Violation { field, description })
+}
+
 fn refused<'f>(
     status: &Status,
     details: &'f ErrorDetails,
@@ -276,30 +291,7 @@ fn refused<'f>(
 ) -> Document<'f> {
     document.status = format!("{:?}", status.code());
     document.note = remark.unwrap_or_default();
-    let mut about = |field: &'f str, description: &'f str| {
-        document.violations.push(Violation { field, description });
-    };
-    for one in details
-        .bad_request()
-        .into_iter()
-        .flat_map(|all| &all.field_violations)
-    {
-        about(&one.field, &one.description);
-    }
-    for one in details
-        .precondition_failure()
-        .into_iter()
-        .flat_map(|all| &all.violations)
-    {
-        about(&one.subject, &one.description);
-    }
-    for one in details
-        .quota_failure()
-        .into_iter()
-        .flat_map(|all| &all.violations)
-    {
-        about(&one.subject, &one.description);
-    }
+    document.violations = violations(details).collect();
     let delay = details.retry_info().and_then(|info| info.retry_delay);
     document.retry_after = delay.map(|delay| delay.as_secs_f32());
     if let Some(info) = details.error_info() {
@@ -361,20 +353,8 @@ fn refusal(status: &Status, remark: Option<&str>) -> String {
             lines.push(format!("  {label}: {text}"));
         }
     };
-    if let Some(bad) = details.bad_request() {
-        for violation in &bad.field_violations {
-            add(&violation.field, &violation.description);
-        }
-    }
-    if let Some(failure) = details.precondition_failure() {
-        for violation in &failure.violations {
-            add(&violation.subject, &violation.description);
-        }
-    }
-    if let Some(failure) = details.quota_failure() {
-        for violation in &failure.violations {
-            add(&violation.subject, &violation.description);
-        }
+    for Violation { field, description } in violations(&details) {
+        add(field, description);
     }
     if let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) {
         add("try again after", &format!("{}s", delay.as_secs_f32()));

@@ -2,7 +2,7 @@
 //!
 //! One file because all of it is said about the same few effects, with one watch wound by hand.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
 
@@ -10,13 +10,14 @@ use super::{
     EngineSettings,
     act::{self, EffectRuntime, NextStep, Outbound, next_step},
     observe::{self, Listing, Lists, Seen},
-    turn::WaitPlan,
+    turn::{WaitPlan, undecided},
 };
 use crate::{
     domain::{
-        effect::{Disposal, Effect, EffectState, Make, NewVolume, Request},
+        effect::{Disposal, Effect, EffectState, Make, NewVolume, Request, ServerPlan},
         fault::{Fault, FaultKind, Service},
-        id::{CloudName, EffectKey, ProjectId, Tenant, VolumeBackupId, VolumeId},
+        id::{CloudName, EffectKey, FlavorId, ProjectId, Tenant, VolumeBackupId, VolumeId},
+        ledger::Ledger,
         record::BackupRecord,
         sighting::{Sighting, Thing, ThingKind},
         time::Timestamp,
@@ -60,6 +61,25 @@ fn make_volume() -> Effect {
         snapshot: None,
         image: None,
         description: String::new(),
+    })))
+}
+
+fn make_server() -> Request {
+    Request::Make(Make::Server(Box::new(ServerPlan {
+        name: String::new(),
+        description: String::new(),
+        flavor: FlavorId::new("f"),
+        disks: Vec::new(),
+        ports: Vec::new(),
+        card_tags: Vec::new(),
+        key_name: None,
+        availability_zone: None,
+        config_drive: false,
+        user_data: None,
+        metadata: BTreeMap::new(),
+        tags: Vec::new(),
+        hostname: None,
+        disk_config: None,
     })))
 }
 
@@ -637,4 +657,37 @@ fn only_a_look_that_began_after_the_decision_tells_what_may_be_destroyed() {
         unseen(&volume, &runtime, Some(decided), later),
         "it grew old meanwhile"
     );
+}
+
+#[test]
+fn only_a_server_that_was_to_go_is_decided_upon_anew_after_a_load() {
+    let mut ledger = Ledger::default();
+    for (ordinal, request) in [make_server(), make_volume().request]
+        .into_iter()
+        .enumerate()
+    {
+        ledger.put(Effect {
+            key: EffectKey::new(format!("made-{ordinal}")),
+            state: EffectState::Dropping,
+            cloud_id: Some("x".to_owned()),
+            fault: Some(fault(FaultKind::Broken)),
+            ..effect(request)
+        });
+    }
+    // One that nobody knows by its id may not be there at all.
+    ledger.put(Effect {
+        key: EffectKey::new("unknown"),
+        state: EffectState::Dropping,
+        ..effect(make_server())
+    });
+    undecided(&mut ledger);
+    let of = |key: &str| ledger.get(&EffectKey::new(key)).expect("a row");
+    assert_eq!(of("made-0").state, EffectState::Accepted);
+    assert_eq!(
+        of("made-0").fault,
+        None,
+        "what spoke against it is looked at again"
+    );
+    assert_eq!(of("made-1").state, EffectState::Dropping);
+    assert_eq!(of("unknown").state, EffectState::Dropping);
 }

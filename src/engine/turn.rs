@@ -88,8 +88,7 @@ impl WaitPlan {
 
 impl ActiveOperation {
     /// An operation as it was loaded: whatever was asked may have left and worked.
-    pub(super) fn load(open: OpenOperation, time: Timestamp, now: Instant) -> Self {
-        let mut open = open;
+    pub(super) fn load(mut open: OpenOperation, time: Timestamp, now: Instant) -> Self {
         undecided(&mut open.ledger);
         let runtimes = open
             .ledger
@@ -564,7 +563,7 @@ impl ActiveOperation {
 /// A server that was to go is looked at and decided upon anew: what spoke against it may have been mended while
 /// nobody worked here, or what it was waited for has come. Where its deletion was asked for already, the look
 /// tells that it is gone.
-fn undecided(ledger: &mut Ledger) {
+pub(super) fn undecided(ledger: &mut Ledger) {
     let to_go = |effect: &&Effect| {
         effect.state == EffectState::Dropping
             && effect.cloud_id.is_some()

@@ -58,7 +58,6 @@ fn place(mistake: &Error, path: &[String]) -> String {
         .as_ref()
         .and_then(|source| source.file_path())
     {
-        let file: &Path = file;
         return match line_of(file, path) {
             Some(line) => format!("{}:{line}", file.display()),
             None => file.display().to_string(),
