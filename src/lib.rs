@@ -19,6 +19,7 @@
 
 pub mod api;
 pub mod app;
+pub mod auth;
 pub mod cli;
 pub mod domain;
 pub mod engine;

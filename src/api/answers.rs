@@ -1,4 +1,5 @@
-//! Answers that are given again for as long as nothing was written; it may not know what they say.
+//! Answers that are given again for as long as nothing was written, to those who may be told the same; it
+//! may not know what they say.
 
 use std::{
     collections::HashMap,
@@ -6,6 +7,8 @@ use std::{
 };
 
 use uuid::Uuid;
+
+use crate::domain::caller::Scope;
 
 /// Answers about resources by their ids, all of one version of the store.
 ///
@@ -20,7 +23,7 @@ pub(super) struct Answers<T> {
 #[derive(Debug)]
 struct StoredAnswer<T> {
     version: u64,
-    answers: HashMap<Uuid, Arc<T>>,
+    answers: HashMap<(Scope, Uuid), Arc<T>>,
 }
 
 impl<T: Clone> Answers<T> {
@@ -35,34 +38,36 @@ impl<T: Clone> Answers<T> {
         }
     }
 
-    /// The answer about `id` in that version of the store, which was looked at before this call: what is
+    /// The answer about `id`, to whoever may be told of `scope`, in that version of the store, which was looked at before this call: what is
     /// kept, or else what `make` makes. Without a version nothing is kept.
     pub(super) async fn answer<E>(
         &self,
         version: Option<u64>,
+        scope: &Scope,
         id: Uuid,
         make: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         let Some(version) = version else {
             return make.await;
         };
-        if let Some(answer) = self.find(version, id) {
+        let key = (scope.clone(), id);
+        if let Some(answer) = self.find(version, &key) {
             return Ok(T::clone(&answer));
         }
         let answer = make.await?;
-        self.keep(version, id, &answer);
+        self.keep(version, key, &answer);
         Ok(answer)
     }
 
-    fn find(&self, version: u64, id: Uuid) -> Option<Arc<T>> {
+    fn find(&self, version: u64, key: &(Scope, Uuid)) -> Option<Arc<T>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.version != version {
             return None;
         }
-        kept.answers.get(&id).cloned()
+        kept.answers.get(key).cloned()
     }
 
-    fn keep(&self, version: u64, id: Uuid, answer: &T) {
+    fn keep(&self, version: u64, key: (Scope, Uuid), answer: &T) {
         let answer = Arc::new(answer.clone());
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         // It took so long that others know of something newer.
@@ -74,7 +79,7 @@ impl<T: Clone> Answers<T> {
             kept.answers.clear();
         }
         if self.most > 0 {
-            kept.answers.insert(id, answer);
+            kept.answers.insert(key, answer);
         }
     }
 }
@@ -93,7 +98,10 @@ mod tests {
     /// What is answered when `new` would be made.
     fn ask(answers: &Answers<u8>, version: Option<u64>, id: Uuid, new: u8) -> Option<u8> {
         let make = async move { Ok::<_, Infallible>(new) };
-        answers.answer(version, id, make).now_or_never()?.ok()
+        answers
+            .answer(version, &Scope::All, id, make)
+            .now_or_never()?
+            .ok()
     }
 
     #[test]
@@ -113,6 +121,16 @@ mod tests {
         // Whoever looked at the version before the write is answered, and nobody else.
         assert_eq!(ask(&answers, Some(1), ONE, 1), Some(1));
         assert_eq!(ask(&answers, Some(2), ONE, 3), Some(2));
+    }
+
+    #[test]
+    fn what_one_may_be_told_is_not_given_to_another() {
+        let answers = Answers::new(10);
+        let nobody = Scope::default();
+        assert_eq!(ask(&answers, Some(1), ONE, 1), Some(1));
+        let other = answers.answer(Some(1), &nobody, ONE, async { Err::<u8, _>("not found") });
+        assert_eq!(other.now_or_never(), Some(Err("not found")));
+        assert_eq!(ask(&answers, Some(1), ONE, 2), Some(1));
     }
 
     #[test]

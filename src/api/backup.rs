@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    common::answered,
+    common::{answered, called},
     pb::{self, backup_service_server::BackupService},
     point::Points,
     watch::EventStream,
@@ -18,22 +18,24 @@ impl BackupService for Points<pb::Backup> {
         &self,
         request: Request<pb::CreateBackupRequest>,
     ) -> Result<Response<pb::Backup>, Status> {
-        answered(self.create(request.into_inner().into()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.create(message.into()).await)
     }
 
     async fn get_backup(
         &self,
         request: Request<pb::GetBackupRequest>,
     ) -> Result<Response<pb::Backup>, Status> {
-        let message = request.into_inner();
-        answered(self.get(&message.id, message.include_sensitive).await)
+        let (call, message) = called(self, request)?;
+        answered(call.get(&message.id, message.include_sensitive).await)
     }
 
     async fn list_backups(
         &self,
         request: Request<pb::ListBackupsRequest>,
     ) -> Result<Response<pb::ListBackupsResponse>, Status> {
-        let listed = self.list(request.into_inner().into()).await;
+        let (call, message) = called(self, request)?;
+        let listed = call.list(message.into()).await;
         let listed = listed.map(|(backups, next_page_token)| pb::ListBackupsResponse {
             backups,
             next_page_token,
@@ -45,31 +47,33 @@ impl BackupService for Points<pb::Backup> {
         &self,
         request: Request<pb::UpdateBackupRequest>,
     ) -> Result<Response<pb::Backup>, Status> {
-        answered(self.update(request.into_inner().into()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.update(message.into()).await)
     }
 
     async fn delete_backup(
         &self,
         request: Request<pb::DeleteBackupRequest>,
     ) -> Result<Response<pb::Backup>, Status> {
-        answered(self.delete(request.into_inner().into()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.delete(message.into()).await)
     }
 
     async fn cancel_backup(
         &self,
         request: Request<pb::CancelBackupRequest>,
     ) -> Result<Response<pb::Backup>, Status> {
-        let message = request.into_inner();
-        answered(self.cancel(&message.id, message.request_id).await)
+        let (call, message) = called(self, request)?;
+        answered(call.cancel(&message.id, message.request_id).await)
     }
 
     async fn watch_backup(
         &self,
         request: Request<pb::WatchBackupRequest>,
     ) -> Result<Response<EventStream>, Status> {
-        let message = request.into_inner();
+        let (call, message) = called(self, request)?;
         let (sequence, settled) = (message.from_sequence, message.until_settled);
-        let stream = self.watch(&message.id, sequence, settled).await;
+        let stream = call.watch(&message.id, sequence, settled).await;
         stream.map(Response::new)
     }
 
@@ -77,7 +81,8 @@ impl BackupService for Points<pb::Backup> {
         &self,
         request: Request<pb::WatchBackupsRequest>,
     ) -> Result<Response<EventStream>, Status> {
-        let stream = self.watch_all(&request.into_inner().filter).await;
+        let (call, message) = called(self, request)?;
+        let stream = call.watch_all(&message.filter).await;
         stream.map(Response::new)
     }
 }

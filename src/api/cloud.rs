@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    common::answered,
+    common::{Call, Door, answered, called},
     convert::{
         cloud,
         fields::{Fields, tenant},
@@ -32,7 +32,15 @@ impl Clouds {
     pub(super) fn new(service: Service) -> Self {
         Self { service }
     }
+}
 
+impl Door for Clouds {
+    fn service(&self) -> &Service {
+        &self.service
+    }
+}
+
+impl Call<'_, Clouds> {
     async fn clouds(
         &self,
         message: pb::ListCloudsRequest,
@@ -122,6 +130,9 @@ impl Clouds {
         let tenant = tenant(&mut fields, message.cloud, message.tenant);
         let server = ServerId::new(fields.required("instance_id", message.instance_id));
         fields.done()?;
+        if message.include_sensitive {
+            self.service.check_sensitive(&tenant)?;
+        }
         let read = self.service.instance_get(&tenant, &server).await?;
         Ok(cloud::instance_in_full(&read, message.include_sensitive))
     }
@@ -324,48 +335,55 @@ impl CloudService for Clouds {
         &self,
         request: Request<pb::ListCloudsRequest>,
     ) -> Result<Response<pb::ListCloudsResponse>, Status> {
-        answered(self.clouds(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.clouds(message).await)
     }
 
     async fn list_tenants(
         &self,
         request: Request<pb::ListTenantsRequest>,
     ) -> Result<Response<pb::ListTenantsResponse>, Status> {
-        answered(self.tenants(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.tenants(message).await)
     }
 
     async fn list_instances(
         &self,
         request: Request<pb::ListInstancesRequest>,
     ) -> Result<Response<pb::ListInstancesResponse>, Status> {
-        answered(self.instances(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.instances(message).await)
     }
 
     async fn get_instance(
         &self,
         request: Request<pb::GetInstanceRequest>,
     ) -> Result<Response<pb::Instance>, Status> {
-        answered(self.instance(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.instance(message).await)
     }
 
     async fn list_flavors(
         &self,
         request: Request<pb::ListFlavorsRequest>,
     ) -> Result<Response<pb::ListFlavorsResponse>, Status> {
-        answered(self.flavors(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.flavors(message).await)
     }
 
     async fn list_networks(
         &self,
         request: Request<pb::ListNetworksRequest>,
     ) -> Result<Response<pb::ListNetworksResponse>, Status> {
-        answered(self.networks(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.networks(message).await)
     }
 
     async fn list_volume_types(
         &self,
         request: Request<pb::ListVolumeTypesRequest>,
     ) -> Result<Response<pb::ListVolumeTypesResponse>, Status> {
-        answered(self.volume_types(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.volume_types(message).await)
     }
 }

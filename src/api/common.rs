@@ -1,15 +1,21 @@
 //! What the doors of several resources do alike; it may not know any of them.
 
-use tonic::{Response, Status};
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{convert::fields::Fields, filter, page, pb, status::status};
+use super::{convert::fields::Fields, filter, page, pb, status::status, watch::EventSource};
 use crate::{
     domain::{
         error::Error,
         page::{Filter, Query},
     },
-    service::settings::RequestSettings,
+    service::{
+        Service,
+        acting::{Acting, Login},
+        settings::RequestSettings,
+    },
 };
 
 /// Rows of a page in which each row has everything: what clients take in one message.
@@ -30,6 +36,38 @@ pub(super) fn most_rows(limits: &RequestSettings, full: bool) -> u32 {
         limits.page_max.min(FULL_PAGE)
     } else {
         limits.page_max
+    }
+}
+
+/// The door to a kind of resource.
+pub(super) trait Door {
+    /// The service behind it.
+    fn service(&self) -> &Service;
+}
+
+/// One call at a door, with the service as its caller may use it.
+pub(super) struct Call<'a, D> {
+    /// The door.
+    pub(super) door: &'a D,
+    /// The service.
+    pub(super) service: Acting,
+}
+
+/// The call of a request, and its message. Whoever was not recognised on the way here is nobody.
+pub(super) fn called<D: Door, T>(
+    door: &D,
+    request: Request<T>,
+) -> Result<(Call<'_, D>, T), Status> {
+    let login = request.extensions().get::<Login>().cloned();
+    let login = login.ok_or_else(|| status(&Error::unknown_caller()))?;
+    let service = door.service().acting(login);
+    Ok((Call { door, service }, request.into_inner()))
+}
+
+impl<D> Call<'_, D> {
+    /// What streams read from.
+    pub(super) fn source(&self) -> Arc<dyn EventSource> {
+        Arc::new(self.service.clone())
     }
 }
 
@@ -63,8 +101,8 @@ impl List<'_> {
             filter: fields.take("filter", filter(self.filter)),
             order: fields.take("order_by", filter::order(self.order_by)),
             after: fields.take("page_token", page::cursor(&question, self.page_token)),
-            skip: 0,
             limit: fields.take("page_size", size),
+            ..Query::default()
         };
         fields.done().map(|()| (question, query))
     }

@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    common::answered,
+    common::{answered, called},
     pb::{self, dr_backup_service_server::DrBackupService},
     point::Points,
     watch::EventStream,
@@ -18,22 +18,24 @@ impl DrBackupService for Points<pb::DrBackup> {
         &self,
         request: Request<pb::CreateDrBackupRequest>,
     ) -> Result<Response<pb::DrBackup>, Status> {
-        answered(self.create(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.create(message).await)
     }
 
     async fn get_dr_backup(
         &self,
         request: Request<pb::GetDrBackupRequest>,
     ) -> Result<Response<pb::DrBackup>, Status> {
-        let message = request.into_inner();
-        answered(self.get(&message.id, message.include_sensitive).await)
+        let (call, message) = called(self, request)?;
+        answered(call.get(&message.id, message.include_sensitive).await)
     }
 
     async fn list_dr_backups(
         &self,
         request: Request<pb::ListDrBackupsRequest>,
     ) -> Result<Response<pb::ListDrBackupsResponse>, Status> {
-        let listed = self.list(request.into_inner()).await;
+        let (call, message) = called(self, request)?;
+        let listed = call.list(message).await;
         let listed = listed.map(|(dr_backups, next_page_token)| pb::ListDrBackupsResponse {
             dr_backups,
             next_page_token,
@@ -45,31 +47,33 @@ impl DrBackupService for Points<pb::DrBackup> {
         &self,
         request: Request<pb::UpdateDrBackupRequest>,
     ) -> Result<Response<pb::DrBackup>, Status> {
-        answered(self.update(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.update(message).await)
     }
 
     async fn delete_dr_backup(
         &self,
         request: Request<pb::DeleteDrBackupRequest>,
     ) -> Result<Response<pb::DrBackup>, Status> {
-        answered(self.delete(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.delete(message).await)
     }
 
     async fn cancel_dr_backup(
         &self,
         request: Request<pb::CancelDrBackupRequest>,
     ) -> Result<Response<pb::DrBackup>, Status> {
-        let message = request.into_inner();
-        answered(self.cancel(&message.id, message.request_id).await)
+        let (call, message) = called(self, request)?;
+        answered(call.cancel(&message.id, message.request_id).await)
     }
 
     async fn watch_dr_backup(
         &self,
         request: Request<pb::WatchDrBackupRequest>,
     ) -> Result<Response<EventStream>, Status> {
-        let message = request.into_inner();
+        let (call, message) = called(self, request)?;
         let (sequence, settled) = (message.from_sequence, message.until_settled);
-        let stream = self.watch(&message.id, sequence, settled).await;
+        let stream = call.watch(&message.id, sequence, settled).await;
         stream.map(Response::new)
     }
 
@@ -77,7 +81,8 @@ impl DrBackupService for Points<pb::DrBackup> {
         &self,
         request: Request<pb::WatchDrBackupsRequest>,
     ) -> Result<Response<EventStream>, Status> {
-        let stream = self.watch_all(&request.into_inner().filter).await;
+        let (call, message) = called(self, request)?;
+        let stream = call.watch_all(&message.filter).await;
         stream.map(Response::new)
     }
 }

@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     cloud::{Asked, Cut},
-    common::answered,
+    common::{Call, Door, answered, called},
     convert::{
         fields::{Fields, tenant},
         orphan,
@@ -30,7 +30,15 @@ impl Orphans {
     pub(super) fn new(service: Service) -> Self {
         Self { service }
     }
+}
 
+impl Door for Orphans {
+    fn service(&self) -> &Service {
+        &self.service
+    }
+}
+
+impl Call<'_, Orphans> {
     async fn orphans(
         &self,
         message: pb::ListOrphansRequest,
@@ -113,20 +121,23 @@ impl OrphanService for Orphans {
         &self,
         request: Request<pb::ListOrphansRequest>,
     ) -> Result<Response<pb::ListOrphansResponse>, Status> {
-        answered(self.orphans(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.orphans(message).await)
     }
 
     async fn delete_orphans(
         &self,
         request: Request<pb::DeleteOrphansRequest>,
     ) -> Result<Response<pb::DeleteOrphansResponse>, Status> {
-        answered(self.delete(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.delete(message).await)
     }
 
     async fn list_orphan_sweeps(
         &self,
         request: Request<pb::ListOrphanSweepsRequest>,
     ) -> Result<Response<pb::ListOrphanSweepsResponse>, Status> {
-        answered(self.sweeps(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.sweeps(message).await)
     }
 }

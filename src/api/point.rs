@@ -5,7 +5,7 @@ use tonic::Status;
 
 use super::{
     answers::Answers,
-    common::{List, in_message, is_full, most_rows, our_id, watched},
+    common::{Call, Door, List, in_message, is_full, most_rows, our_id, watched},
     convert::{
         fields::Fields,
         point::{self, Depth, Message},
@@ -39,7 +39,15 @@ impl<M: Message> Points<M> {
             answers: Answers::new(answers),
         }
     }
+}
 
+impl<M: Message> Door for Points<M> {
+    fn service(&self) -> &Service {
+        &self.service
+    }
+}
+
+impl<M: Message> Call<'_, Points<M>> {
     /// Makes one.
     pub(super) async fn create(&self, message: pb::CreateDrBackupRequest) -> Result<M, Error> {
         let ask = point::create(M::KIND, message, self.service.limits())?;
@@ -60,7 +68,10 @@ impl<M: Message> Points<M> {
             let point = self.service.point_get(id).await?;
             self.full(point, sensitive).await
         };
-        self.answers.answer(version, id.id, whole).await
+        self.door
+            .answers
+            .answer(version, self.service.caller().scope(), id.id, whole)
+            .await
     }
 
     /// A page of them, and the token of the next.
@@ -125,7 +136,10 @@ impl<M: Message> Points<M> {
     ) -> Result<EventStream, Status> {
         let (id, sequence) = watched(self.service.limits(), id, from_sequence)?;
         let resource = ResourceId::Point(of_kind::<M>(id));
-        self.watches.one(resource, sequence, until_settled).await
+        self.door
+            .watches
+            .one(self.source(), resource, sequence, until_settled)
+            .await
     }
 
     /// The events of all that a filter fits.
@@ -134,13 +148,16 @@ impl<M: Message> Points<M> {
             .map_err(|problem| status(&Error::field("filter", problem)))?;
         let places = self.service.check_filter(&filter).await;
         places.map_err(|error| status(&error.within("filter")))?;
-        self.watches.many(filter).await
+        self.door.watches.many(self.source(), filter).await
     }
 
     /// One with what is kept beside it.
     async fn full(&self, point: Point, sensitive: bool) -> Result<M, Error> {
         let restorations = self.service.restorations_of(point.id).await?;
-        let mirrors = self.service.point_mirrors(point.id).await?;
+        let mirrors = self.service.point_mirrors(&point).await?;
+        if sensitive {
+            self.service.check_sensitive(&point.tenant)?;
+        }
         let depth = Depth::Full {
             restorations: &restorations,
             mirrors: &mirrors,

@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     answers::Answers,
-    common::{List, answered, our_id, watched},
+    common::{Call, Door, List, answered, called, our_id, watched},
     convert::{fields::Fields, manifest::manifest, restoration},
     filter, page,
     pb::{self, restoration_service_server::RestorationService},
@@ -42,7 +42,15 @@ impl Restorations {
             answers: Answers::new(answers),
         }
     }
+}
 
+impl Door for Restorations {
+    fn service(&self) -> &Service {
+        &self.service
+    }
+}
+
+impl Call<'_, Restorations> {
     async fn create(
         &self,
         message: pb::CreateRestorationRequest,
@@ -69,7 +77,10 @@ impl Restorations {
             let found = self.service.restoration_get(id).await?;
             Ok(restoration::restoration(found))
         };
-        self.answers.answer(version, id.0, whole).await
+        self.door
+            .answers
+            .answer(version, self.service.caller().scope(), id.0, whole)
+            .await
     }
 
     async fn list(
@@ -131,6 +142,9 @@ impl Restorations {
             Which::Restoration(id) => self.service.restoration_get(id).await?,
             Which::Instance(id) => self.service.restoration_of_instance(id).await?,
         };
+        if message.include_sensitive {
+            self.service.check_sensitive(&restoration.tenant)?;
+        }
         let mut answer = restoration::instance(&restoration);
         if let Some(read) = self.service.restored_instance(&restoration).await? {
             answer.status.clone_from(&read.status);
@@ -169,47 +183,53 @@ impl RestorationService for Restorations {
         &self,
         request: Request<pb::CreateRestorationRequest>,
     ) -> Result<Response<pb::Restoration>, Status> {
-        answered(self.create(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.create(message).await)
     }
 
     async fn get_restoration(
         &self,
         request: Request<pb::GetRestorationRequest>,
     ) -> Result<Response<pb::Restoration>, Status> {
-        answered(self.get(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.get(message).await)
     }
 
     async fn list_restorations(
         &self,
         request: Request<pb::ListRestorationsRequest>,
     ) -> Result<Response<pb::ListRestorationsResponse>, Status> {
-        answered(self.list(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.list(message).await)
     }
 
     async fn cancel_restoration(
         &self,
         request: Request<pb::CancelRestorationRequest>,
     ) -> Result<Response<pb::Restoration>, Status> {
-        answered(self.cancel(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.cancel(message).await)
     }
 
     async fn delete_restoration(
         &self,
         request: Request<pb::DeleteRestorationRequest>,
     ) -> Result<Response<pb::Restoration>, Status> {
-        answered(self.delete(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.delete(message).await)
     }
 
     async fn watch_restoration(
         &self,
         request: Request<pb::WatchRestorationRequest>,
     ) -> Result<Response<EventStream>, Status> {
-        let message = request.into_inner();
-        let limits = self.service.limits();
+        let (call, message) = called(self, request)?;
+        let limits = call.service.limits();
         let (id, sequence) = watched(limits, &message.id, message.from_sequence)?;
         let resource = ResourceId::Restoration(RestorationId(id));
-        self.watches
-            .one(resource, sequence, message.until_settled)
+        call.door
+            .watches
+            .one(call.source(), resource, sequence, message.until_settled)
             .await
             .map(Response::new)
     }
@@ -218,6 +238,7 @@ impl RestorationService for Restorations {
         &self,
         request: Request<pb::GetRestoredInstanceRequest>,
     ) -> Result<Response<pb::RestoredInstance>, Status> {
-        answered(self.instance(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.instance(message).await)
     }
 }

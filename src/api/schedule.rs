@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    common::{List, answered, in_message, our_id, watched},
+    common::{Call, Door, List, answered, called, in_message, our_id, watched},
     convert::{fields::Fields, schedule},
     filter, page,
     pb::{self, schedule_service_server::ScheduleService},
@@ -34,7 +34,15 @@ impl Schedules {
     pub(super) fn new(service: Service, watches: Watches) -> Self {
         Self { service, watches }
     }
+}
 
+impl Door for Schedules {
+    fn service(&self) -> &Service {
+        &self.service
+    }
+}
+
+impl Call<'_, Schedules> {
     async fn create(&self, message: pb::CreateScheduleRequest) -> Result<pb::Schedule, Error> {
         let ask = schedule::create(message, self.service.limits())?;
         let only_checked = ask.validate_only;
@@ -121,10 +129,10 @@ impl Schedules {
 /// Asks the service about one schedule and answers with it.
 macro_rules! one {
     ($self:ident, $request:ident, $method:ident, $convert:path) => {{
-        let message = $request.into_inner();
-        let limits = $self.service.limits();
+        let (call, message) = called($self, $request)?;
+        let limits = call.service.limits();
         let done = match schedule::one(&message.id, message.etag, message.request_id, limits) {
-            Ok(ask) => $self.service.$method(ask).await,
+            Ok(ask) => call.service.$method(ask).await,
             Err(error) => Err(error),
         };
         answered(done.map($convert))
@@ -139,15 +147,17 @@ impl ScheduleService for Schedules {
         &self,
         request: Request<pb::CreateScheduleRequest>,
     ) -> Result<Response<pb::Schedule>, Status> {
-        answered(self.create(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.create(message).await)
     }
 
     async fn get_schedule(
         &self,
         request: Request<pb::GetScheduleRequest>,
     ) -> Result<Response<pb::Schedule>, Status> {
-        let found = match our_id(self.service.limits(), &request.into_inner().id) {
-            Ok(id) => self.service.schedule_get(ScheduleId(id)).await,
+        let (call, message) = called(self, request)?;
+        let found = match our_id(call.service.limits(), &message.id) {
+            Ok(id) => call.service.schedule_get(ScheduleId(id)).await,
             Err(error) => Err(error),
         };
         answered(found.map(schedule::schedule))
@@ -157,16 +167,18 @@ impl ScheduleService for Schedules {
         &self,
         request: Request<pb::ListSchedulesRequest>,
     ) -> Result<Response<pb::ListSchedulesResponse>, Status> {
-        answered(self.list(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.list(message).await)
     }
 
     async fn update_schedule(
         &self,
         request: Request<pb::UpdateScheduleRequest>,
     ) -> Result<Response<pb::Schedule>, Status> {
-        let changed = match schedule::update(request.into_inner(), self.service.limits()) {
+        let (call, message) = called(self, request)?;
+        let changed = match schedule::update(message, call.service.limits()) {
             Ok(ask) => {
-                let changed = self.service.schedule_update(ask).await;
+                let changed = call.service.schedule_update(ask).await;
                 changed.map_err(|error| in_message(error, MESSAGE))
             }
             Err(error) => Err(error),
@@ -199,11 +211,11 @@ impl ScheduleService for Schedules {
         &self,
         request: Request<pb::RunScheduleRequest>,
     ) -> Result<Response<pb::ScheduleRun>, Status> {
-        let message = request.into_inner();
-        let limits = self.service.limits();
+        let (call, message) = called(self, request)?;
+        let limits = call.service.limits();
         let begun = match schedule::one(&message.id, message.etag, message.request_id, limits) {
             Ok(ask) => {
-                let begun = self.service.schedule_run(ask).await;
+                let begun = call.service.schedule_run(ask).await;
                 // What is wrong was asked for when the schedule was made.
                 begun.map_err(|error| in_message(error, MESSAGE))
             }
@@ -216,26 +228,34 @@ impl ScheduleService for Schedules {
         &self,
         request: Request<pb::PreviewScheduleRequest>,
     ) -> Result<Response<pb::PreviewScheduleResponse>, Status> {
-        answered(self.preview(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.preview(message).await)
     }
 
     async fn list_schedule_runs(
         &self,
         request: Request<pb::ListScheduleRunsRequest>,
     ) -> Result<Response<pb::ListScheduleRunsResponse>, Status> {
-        answered(self.runs(request.into_inner()).await)
+        let (call, message) = called(self, request)?;
+        answered(call.runs(message).await)
     }
 
     async fn watch_schedule(
         &self,
         request: Request<pb::WatchScheduleRequest>,
     ) -> Result<Response<EventStream>, Status> {
-        let message = request.into_inner();
-        let limits = self.service.limits();
+        let (call, message) = called(self, request)?;
+        let limits = call.service.limits();
         let (id, sequence) = watched(limits, &message.id, message.from_sequence)?;
         // A schedule is always at rest, so a stream over it ends only when it is gone.
-        self.watches
-            .one(ResourceId::Schedule(ScheduleId(id)), sequence, false)
+        call.door
+            .watches
+            .one(
+                call.source(),
+                ResourceId::Schedule(ScheduleId(id)),
+                sequence,
+                false,
+            )
             .await
             .map(Response::new)
     }

@@ -1,8 +1,6 @@
 //! All services of the door in one value that a listener can serve; it may not know addresses,
 //! listeners or signals.
 
-use std::sync::Arc;
-
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_health::{
@@ -76,7 +74,7 @@ pub async fn door(
         .set_service_status(LIVENESS, ServingStatus::Serving)
         .await;
 
-    let watches = Watches::new(Arc::new(service.clone()), settings.streams, stop);
+    let watches = Watches::new(settings.streams, stop);
     let dr_backups = Points::new(service.clone(), watches.clone(), settings.answers);
     let schedules = Schedules::new(service.clone(), watches.clone());
     let backups = Points::new(service.clone(), watches.clone(), settings.answers);

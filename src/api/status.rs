@@ -38,6 +38,7 @@ pub fn code(error: &Error) -> Code {
             Concern::Short(_) => Code::ResourceExhausted,
             Concern::State => Code::FailedPrecondition,
         },
+        ErrorKind::Unauthenticated => Code::Unauthenticated,
         ErrorKind::Unreached | ErrorKind::Forbidden => Code::PermissionDenied,
         ErrorKind::Cloud(fault) => fault_code(fault.kind),
         ErrorKind::Unavailable => Code::Unavailable,
@@ -105,6 +106,7 @@ pub fn status(error: &Error) -> Status {
         ErrorKind::RequestReused
         | ErrorKind::Outdated
         | ErrorKind::Unreached
+        | ErrorKind::Unauthenticated
         | ErrorKind::Forbidden
         | ErrorKind::Unavailable
         | ErrorKind::Internal => {}
@@ -229,6 +231,7 @@ fn retry_after(error: &Error) -> Duration {
         | ErrorKind::Short(_)
         | ErrorKind::Blocked(_)
         | ErrorKind::Unreached
+        | ErrorKind::Unauthenticated
         | ErrorKind::Forbidden
         | ErrorKind::Unavailable
         | ErrorKind::Internal => None,

@@ -14,7 +14,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::{Stream, stream};
+use futures::{FutureExt as _, Stream, future::BoxFuture, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -34,7 +34,7 @@ use crate::{
         lifecycle::State,
         page::{Cursor, Filter, Order, Page, Query},
     },
-    service::Service,
+    service::acting::Acting,
 };
 
 /// What a method that streams answers with.
@@ -62,10 +62,12 @@ pub(super) trait EventSource: Send + Sync + 'static {
         position: u64,
         limit: u32,
     ) -> Result<(Vec<ResourceId>, u64), Error>;
+    /// Waits until whoever reads may not do so any more, and tells why.
+    async fn over(&self) -> Error;
     /// Wakes whenever any event was written.
     fn wake_ups(&self) -> watch::Receiver<u64>;
-    /// The state of a resource.
-    async fn state(&self, resource: ResourceId) -> Result<State, Error>;
+    /// The state of a resource; nothing when it is gone, and an error when its events are not to be told.
+    async fn state(&self, resource: ResourceId) -> Result<Option<State>, Error>;
     /// How a point stands.
     async fn point(&self, id: PointId) -> Result<PointSummary, Error>;
     /// A page of points.
@@ -73,7 +75,7 @@ pub(super) trait EventSource: Send + Sync + 'static {
 }
 
 #[async_trait]
-impl EventSource for Service {
+impl EventSource for Acting {
     async fn events_after(
         &self,
         resource: ResourceId,
@@ -91,16 +93,16 @@ impl EventSource for Service {
         Self::changed_after(self, position, limit).await
     }
 
+    async fn over(&self) -> Error {
+        Self::over(self).await
+    }
+
     fn wake_ups(&self) -> watch::Receiver<u64> {
         Self::wake_ups(self)
     }
 
-    async fn state(&self, resource: ResourceId) -> Result<State, Error> {
-        match resource {
-            ResourceId::Point(id) => Ok(self.point_get(id).await?.head.state),
-            ResourceId::Restoration(id) => Ok(self.restoration_get(id).await?.head.state),
-            ResourceId::Schedule(id) => Ok(self.schedule_get(id).await?.state()),
-        }
+    async fn state(&self, resource: ResourceId) -> Result<Option<State>, Error> {
+        self.followed(resource).await
     }
 
     async fn point(&self, id: PointId) -> Result<PointSummary, Error> {
@@ -119,7 +121,6 @@ impl EventSource for Service {
 /// All open streams of a door.
 #[derive(Clone)]
 pub(super) struct Watches {
-    source: Arc<dyn EventSource>,
     feed: Arc<ChangeFeed>,
     permits: Arc<Semaphore>,
     most: usize,
@@ -128,10 +129,9 @@ pub(super) struct Watches {
 
 impl Watches {
     /// None open, at most so many at once, all ending with `stop`.
-    pub(super) fn new(source: Arc<dyn EventSource>, most: usize, stop: CancellationToken) -> Self {
+    pub(super) fn new(most: usize, stop: CancellationToken) -> Self {
         let most = most.min(Semaphore::MAX_PERMITS);
         Self {
-            source,
             feed: Arc::default(),
             permits: Arc::new(Semaphore::new(most)),
             most,
@@ -142,12 +142,13 @@ impl Watches {
     /// The events of one resource from a sequence number on.
     pub(super) async fn one(
         &self,
+        source: Arc<dyn EventSource>,
         resource: ResourceId,
         from_sequence: u64,
         until_settled: bool,
     ) -> Result<EventStream, Status> {
         let mut follower = OneFollower {
-            tail: self.tail()?,
+            tail: self.tail(source)?,
             follow: self.feed.follow(resource),
             resource,
             told: from_sequence.saturating_sub(1),
@@ -156,9 +157,11 @@ impl Watches {
             queue: VecDeque::new(),
         };
         // What was never there is refused at once; what is gone can still be read to its end.
-        if let Err(error) = self.source.state(resource).await {
+        let state = follower.tail.source.state(resource).await;
+        if state.map_err(|error| status(&error))?.is_none() {
             follower.read_on().await?;
             if follower.queue.is_empty() {
+                let error = Error::not_found(resource.noun(), resource.uuid());
                 return Err(status(&error));
             }
         }
@@ -166,11 +169,15 @@ impl Watches {
     }
 
     /// The present of all points that fit, and then their news.
-    pub(super) async fn many(&self, filter: Filter) -> Result<EventStream, Status> {
-        let tail = self.tail()?;
+    pub(super) async fn many(
+        &self,
+        source: Arc<dyn EventSource>,
+        filter: Filter,
+    ) -> Result<EventStream, Status> {
+        let tail = self.tail(source)?;
         // The position is taken before the present is read: what happens in between is told twice
         // to this stream, and recognised by its sequence.
-        let position = present_position(self.source.as_ref())
+        let position = present_position(tail.source.as_ref())
             .await
             .map_err(|one| status(&one))?;
         Ok(streamed(ManyFollower {
@@ -184,13 +191,17 @@ impl Watches {
         }))
     }
 
-    fn tail(&self) -> Result<Tail, Status> {
+    fn tail(&self, source: Arc<dyn EventSource>) -> Result<Tail, Status> {
         let permit = Arc::clone(&self.permits)
             .try_acquire_owned()
             .map_err(|_| too_many_streams(self.most))?;
         Ok(Tail {
-            source: Arc::clone(&self.source),
-            wake_ups: self.source.wake_ups(),
+            wake_ups: source.wake_ups(),
+            over: {
+                let source = Arc::clone(&source);
+                Box::pin(async move { source.over().await })
+            },
+            source,
             stop: self.stop.clone(),
             _permit: permit,
         })
@@ -228,6 +239,8 @@ async fn change_behind(source: &dyn EventSource, position: u64) -> Result<Option
 struct Tail {
     source: Arc<dyn EventSource>,
     wake_ups: watch::Receiver<u64>,
+    /// Ends when the right of whoever reads does.
+    over: BoxFuture<'static, Error>,
     stop: CancellationToken,
     /// Given back when the stream ends, however it ends.
     _permit: OwnedSemaphorePermit,
@@ -244,15 +257,20 @@ impl Tail {
     async fn wait(&mut self) -> Result<(), Status> {
         tokio::select! {
             () = self.stop.cancelled() => Err(going_down()),
+            error = &mut self.over => Err(status(&error)),
             woken = self.wake_ups.changed() => woken.map_err(|_| going_down()),
         }
     }
 
-    fn check_open(&self) -> Result<(), Status> {
+    /// Refuses to go on when the service or the right of whoever reads has ended: also one who has always
+    /// something to read.
+    fn check_open(&mut self) -> Result<(), Status> {
         if self.stop.is_cancelled() {
-            Err(going_down())
-        } else {
-            Ok(())
+            return Err(going_down());
+        }
+        match (&mut self.over).now_or_never() {
+            Some(error) => Err(status(&error)),
+            None => Ok(()),
         }
     }
 }
@@ -315,12 +333,13 @@ impl OneFollower {
     }
 
     /// Whether the resource is at rest, once everything is told.
-    async fn settled(&self) -> Result<bool, Status> {
+    async fn settled(&mut self) -> Result<bool, Status> {
         if let Some(state) = self.last_state {
             return Ok(!state.is_busy());
         }
         match self.tail.source.state(self.resource).await {
-            Ok(state) => Ok(!state.is_busy()),
+            Ok(state) => Ok(state.is_none_or(|state| !state.is_busy())),
+            // It went while it was followed.
             Err(error) if is_not_found(&error) => Ok(true),
             Err(error) => Err(status(&error)),
         }
@@ -420,8 +439,8 @@ impl ManyFollower {
                 ..Order::default()
             },
             after,
-            skip: 0,
             limit: READ_AT_ONCE,
+            ..Query::default()
         };
         let page = self.tail.source.points(query).await?;
         self.due.extend(page.items.iter().map(|point| point.id));

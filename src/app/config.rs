@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use self::parts::{LogFormat, LogSettings, TlsSettings};
 use crate::{
     api::settings::ApiSettings,
+    auth::settings::AuthSettings,
     cli::{
         config::{VARIABLES as CLIENT_VARIABLES, mistakes::told},
         failure::Failure,
@@ -143,6 +144,7 @@ pub(super) struct Config {
     pub(super) stop_patience: Duration,
     pub(super) log: LogSettings,
     pub(super) tls: TlsSettings,
+    pub(super) auth: AuthSettings,
     pub(super) api: ApiSettings,
     pub(super) rest: RestSettings,
     pub(super) requests: RequestSettings,
@@ -162,6 +164,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7447)),
             insecure_open: false,
+            auth: AuthSettings::default(),
             database: String::new(),
             clouds_file: None,
             clouds: Vec::new(),
@@ -306,15 +309,23 @@ impl Config {
             rest.as_ref().is_ok_and(|rest| *rest != Some(self.listen)),
             "rest.listen: is neither empty nor another ADDRESS:PORT",
         );
-        let is_meant = self.insecure_open || self.tls.client_ca.is_some();
+        let tells_apart = self.tls.client_ca.is_some() || !self.auth.is_open();
+        let is_meant = self.insecure_open || tells_apart;
         for (key, address) in [("listen", Ok(Some(self.listen))), ("rest.listen", rest)] {
             let is_far = address.is_ok_and(|one| one.is_some_and(|one| !one.ip().is_loopback()));
             must(
                 is_meant || !is_far,
                 &format!(
                     "{key}: the API is open to everybody who can reach it; for an address that is not \
-                     loopback say so with insecure_open (--insecure-open), or let in only callers with a \
-                     certificate (tls.client_ca)"
+                     loopback say so with insecure_open (--insecure-open), or tell callers apart (auth, \
+                     tls.client_ca)"
+                ),
+            );
+            must(
+                self.auth.is_open() || self.insecure_open || self.tls.cert.is_some() || !is_far,
+                &format!(
+                    "{key}: callers would send their tokens in the clear; encrypt them (tls.cert), or say that \
+                     something before this service does (insecure_open)"
                 ),
             );
         }

@@ -16,9 +16,11 @@ use tracing::{info, warn};
 
 use super::{
     config::{self, Config},
+    login::behind_login,
     tls,
 };
 use crate::{
+    auth::Authenticator,
     cli::failure::Failure,
     rest::{metrics::Metrics, server as rest},
     service::Service,
@@ -26,6 +28,18 @@ use crate::{
 
 /// The answering of callers, until it ends.
 pub(super) type Answering = BoxFuture<'static, Result<(), tonic::transport::Error>>;
+
+/// What is behind the entrance.
+pub(super) struct Doors {
+    /// All services of gRPC.
+    pub(super) grpc: Routes,
+    /// What the door of JSON asks.
+    pub(super) service: Service,
+    /// What is told of this process in numbers.
+    pub(super) metrics: Metrics,
+    /// Who tells callers apart.
+    pub(super) authenticator: Authenticator,
+}
 
 /// The addresses, taken.
 pub(super) struct Entrance {
@@ -59,27 +73,39 @@ impl Entrance {
     pub(super) fn serve(
         self,
         config: &Config,
-        grpc: Routes,
-        service: Service,
-        metrics: Metrics,
+        doors: Doors,
         end: &CancellationToken,
     ) -> Result<Answering, Failure> {
         let address = self.address;
         let rest_address = self.other.as_ref().map(|(_, address)| *address);
-        let json = |address: SocketAddr, beside: Router| -> Routes {
+        let Doors {
+            grpc,
+            service,
+            metrics,
+            authenticator,
+        } = doors;
+        let login = |router: Router| behind_login(router, authenticator.clone());
+        let grpc = grpc.into_axum_router();
+        let json = |address: SocketAddr, beside: Router| {
             let loopback = address.ip().is_loopback();
-            rest::door(service, metrics, &config.rest, loopback, beside).into()
+            rest::door(service, metrics, &config.rest, loopback, beside)
         };
         let answering = match self.other {
             None if config.rest.enabled => {
-                let both = json(address, grpc.into_axum_router());
+                let both = login(json(address, grpc)).into();
                 vec![answer(config, both, true, self.incoming, end)?]
             }
-            None => vec![answer(config, grpc, false, self.incoming, end)?],
+            None => vec![answer(
+                config,
+                login(grpc).into(),
+                false,
+                self.incoming,
+                end,
+            )?],
             Some((other, address)) => {
-                let alone = json(address, Router::new());
+                let alone = login(json(address, Router::new())).into();
                 vec![
-                    answer(config, grpc, false, self.incoming, end)?,
+                    answer(config, login(grpc).into(), false, self.incoming, end)?,
                     answer(config, alone, true, other, end)?,
                 ]
             }
@@ -98,11 +124,11 @@ fn announce(config: &Config, address: SocketAddr, rest_address: Option<SocketAdd
         encrypted = config.tls.cert.is_some(),
         "drbackup serves"
     );
-    if config.tls.client_ca.is_none() {
+    if config.auth.is_open() && config.tls.client_ca.is_none() {
         warn!(
             %address,
             "THE API IS OPEN: everybody who can reach this address can read, make and delete backups \
-             and instances; there are no logins yet"
+             and instances; `auth` in the configuration tells callers apart"
         );
     }
 }

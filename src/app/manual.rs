@@ -9,7 +9,6 @@ use figment::{
     providers::{Format as _, Toml},
 };
 use schemars::generate::SchemaSettings;
-use serde_norway::Value;
 
 use super::{
     arguments::Arguments,
@@ -125,37 +124,33 @@ fn keys() -> Vec<Key> {
         .into_root_schema_for::<Config>();
     let defaults: BTreeMap<String, String> = flat(&Config::default()).into_iter().collect();
     let ordered = serde_norway::to_value(Config::default()).unwrap();
-    let names = |value: &Value| -> Vec<String> {
+    let mut keys = Vec::new();
+    let mut within = vec![(Vec::new(), ordered)];
+    while let Some((tables, value)) = within.pop() {
         let table = value.as_mapping().into_iter().flatten();
-        table
-            .map(|(name, _)| name.as_str().unwrap().to_owned())
-            .collect()
-    };
-    let key = |table: &str, name: &str| {
-        let (path, place) = if table.is_empty() {
-            (name.to_owned(), format!("/properties/{name}"))
-        } else {
-            let place = format!("/properties/{table}/properties/{name}");
-            (format!("{table}.{name}"), place)
-        };
-        let meaning = schema.pointer(&format!("{place}/description"));
-        Key {
-            table: table.to_owned(),
-            name: name.to_owned(),
-            default: defaults[&path].clone(),
-            meaning: meaning.unwrap().as_str().unwrap().replace('\n', " "),
+        let mut deeper = Vec::new();
+        for (name, value) in table {
+            let name = name.as_str().unwrap();
+            let path: Vec<&str> = tables.iter().map(String::as_str).chain([name]).collect();
+            if value.is_mapping() {
+                deeper.push((
+                    path.iter().map(ToString::to_string).collect(),
+                    value.clone(),
+                ));
+                continue;
+            }
+            let place = format!("/properties/{}/description", path.join("/properties/"));
+            let meaning = schema.pointer(&place).unwrap().as_str().unwrap();
+            keys.push(Key {
+                table: tables.join("."),
+                name: name.to_owned(),
+                default: defaults[&path.join(".")].clone(),
+                meaning: meaning.replace('\n', " "),
+            });
         }
-    };
-    let tops = names(&ordered);
-    let keys = tops.iter().flat_map(|top| {
-        let inner = names(&ordered[top.as_str()]);
-        if inner.is_empty() {
-            vec![key("", top)]
-        } else {
-            inner.iter().map(|name| key(top, name)).collect()
-        }
-    });
-    keys.collect()
+        within.extend(deeper.into_iter().rev());
+    }
+    keys
 }
 
 /// What comes before the commands.

@@ -9,6 +9,7 @@ mod demo;
 mod entrance;
 mod import;
 mod log;
+mod login;
 #[cfg(test)]
 mod manual;
 mod metrics;

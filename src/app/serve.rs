@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 use super::{
     clock::SystemClock,
     config::{self, Config, Flags},
-    entrance::Entrance,
+    entrance::{Doors, Entrance},
     log,
     metrics::metrics,
 };
@@ -28,12 +28,13 @@ use crate::{
         },
         server::{LIVENESS, door},
     },
+    auth::Authenticator,
     cli::{failure::Failure, out::Out},
     domain::id::ReplicaId,
     engine::{Engine, Planner},
     openstack::{self, Clouds, config::Environment},
     plan::{self, PatienceSettings},
-    port::{clock::Clock, cloud::Cloud as _, store::Store},
+    port::{clock::Clock, cloud::Cloud as _, login::Tokens, store::Store},
     service::Service,
     store::{self, OpenError},
     worker::{
@@ -114,6 +115,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         openstack::config::Config::load(environment, &config.clouds, config.openstack.clone())
             .map_err(|error| Failure::Usage(error.to_string()))?;
     let clouds = Arc::new(Clouds::new(clouds, &clock));
+    let authenticator = authenticator(&config, &clouds, &clock)?;
     let entrance = Entrance::open(&config)?;
     let store = open_store(&config, &clock).await?;
 
@@ -160,7 +162,13 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         stop.child_token(),
     ));
     let address = entrance.address();
-    let callers = entrance.serve(&config, door.routes, service, metrics, &streams_end)?;
+    let doors = Doors {
+        grpc: door.routes,
+        service,
+        metrics,
+        authenticator,
+    };
+    let callers = entrance.serve(&config, doors, &streams_end)?;
     let callers = tokio::spawn(callers);
 
     let task = tokio::spawn(run_to_end(Parts {
@@ -179,6 +187,27 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         stop,
         task,
     })
+}
+
+/// Who tells callers apart, by the configuration.
+fn authenticator(
+    config: &Config,
+    clouds: &Arc<Clouds>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Authenticator, Failure> {
+    let known = clouds.cloud_names();
+    if let Some(strange) = config
+        .auth
+        .keystones
+        .iter()
+        .find(|one| !known.contains(one))
+    {
+        return Err(Failure::Usage(format!(
+            "auth.keystones: `{strange}` is not a configured cloud"
+        )));
+    }
+    let tokens: Arc<dyn Tokens> = clouds.clone();
+    Authenticator::new(config.auth.clone(), tokens, Arc::clone(clock)).map_err(Failure::Usage)
 }
 
 /// Says of every cloud of the configuration whether it lets us in: a wrong password, project or region is

@@ -95,6 +95,8 @@ pub enum ErrorKind {
     Blocked(Vec<Blocker>),
     /// No credential of ours reaches the place that was named.
     Unreached,
+    /// Nobody knows who the caller is.
+    Unauthenticated,
     /// The caller may not.
     Forbidden,
     /// A cloud did not do what was asked.
@@ -226,6 +228,13 @@ impl Error {
         .advise("list what is there")
     }
 
+    /// A caller whom nobody knows.
+    pub fn unknown_caller() -> Self {
+        Self::new(ErrorKind::Unauthenticated, "it is not known who asks").advise(
+            "send a token as `authorization: Bearer ...` or `x-auth-token`, or come with a certificate",
+        )
+    }
+
     /// Whether it is the resource that does not allow it as it is now, and not the world around it.
     pub fn is_about_the_resource(&self) -> bool {
         match self.kind {
@@ -237,6 +246,7 @@ impl Error {
             | ErrorKind::Short(_)
             | ErrorKind::Blocked(_)
             | ErrorKind::Unreached
+            | ErrorKind::Unauthenticated
             | ErrorKind::Forbidden
             | ErrorKind::Cloud(_)
             | ErrorKind::Unavailable
@@ -261,6 +271,7 @@ impl Error {
             | ErrorKind::Short(_)
             | ErrorKind::Blocked(_)
             | ErrorKind::Unreached
+            | ErrorKind::Unauthenticated
             | ErrorKind::Forbidden
             | ErrorKind::Unavailable
             | ErrorKind::Internal => RETRYABLE.contains(&self.reason()),
@@ -280,6 +291,7 @@ impl Error {
                 .first()
                 .map_or("INTERNAL", |first| first.reason.as_str()),
             ErrorKind::Unreached => "TENANT_NOT_REACHED",
+            ErrorKind::Unauthenticated => "UNAUTHENTICATED",
             ErrorKind::Forbidden => "FORBIDDEN",
             ErrorKind::Cloud(fault) => fault.kind.reason(),
             ErrorKind::Unavailable => "STORE_UNAVAILABLE",

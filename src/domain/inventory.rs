@@ -26,6 +26,23 @@ pub struct CloudInfo {
     pub problem: Option<String>,
 }
 
+impl CloudInfo {
+    /// Leaves what a tenant of it may know: that it is there, and whether it answers.
+    pub fn trim(&mut self) {
+        let Self {
+            name: _,
+            region: _,
+            auth_url,
+            has_admin,
+            reachable: _,
+            problem,
+        } = self;
+        auth_url.clear();
+        *has_admin = false;
+        *problem = None;
+    }
+}
+
 /// A project that a configured credential can be scoped to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantInfo {

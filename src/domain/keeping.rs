@@ -17,6 +17,19 @@ pub struct Keeping {
 }
 
 impl Keeping {
+    /// Whether it goes earlier, or more easily, than it did before.
+    pub fn lets_go_earlier_than(&self, before: &Self) -> bool {
+        let earlier = match (before.until, self.until) {
+            (Some(before), Some(now)) => now < before,
+            // Retention may let it go from now on, and until now it could not.
+            (Some(_), None) => self.schedule.is_some(),
+            // What no schedule made was to stay for ever.
+            (None, Some(_)) => self.schedule.is_none(),
+            (None, None) => false,
+        };
+        earlier || (before.held && !self.held)
+    }
+
     /// Whether a caller may delete it; `what` names it.
     pub fn check_deletable(&self, what: &impl std::fmt::Display) -> Result<(), Error> {
         if !self.held {

@@ -41,7 +41,9 @@
 //! | report | what the resource should tell its callers right now |
 //! | event | a report with a sequence number |
 
+pub mod action;
 pub mod calendar;
+pub mod caller;
 pub mod capture;
 pub mod consistency;
 pub mod decision;

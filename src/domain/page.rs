@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::{
+    caller::Scope,
     id::{CloudName, PointId, PointKind, ProjectId, ScheduleId, ServerId},
     lifecycle::State,
     time::Timestamp,
@@ -91,6 +92,8 @@ pub struct Cursor {
 /// A page that is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query {
+    /// About what of it may be told at all: nothing, unless somebody says so.
+    pub scope: Scope,
     /// Narrowed to.
     pub filter: Filter,
     /// Ordered by.

@@ -109,6 +109,7 @@ impl Access {
                 query: &call.query,
                 body: call.body.as_ref(),
                 token: Some(&token.secret),
+                subject: None,
                 microversion: call
                     .microversion
                     .and_then(|version| Some((header_name(call.service)?, version.to_string()))),
@@ -222,6 +223,7 @@ impl Access {
                 query: &[],
                 body: None,
                 token: Some(&token.secret),
+                subject: None,
                 microversion: None,
                 action: &action,
                 login: false,

@@ -79,6 +79,19 @@ impl CloudSessions {
         &self.name
     }
 
+    /// The session that asks Keystone about the tokens of others: that of the admin, where there is one.
+    pub(super) fn judge(&self) -> Result<&Session, Fault> {
+        let sessions = self.admin.iter().chain(&self.entries);
+        sessions.map(Arc::as_ref).next().ok_or_else(|| {
+            Fault::new(
+                FaultKind::Unconfigured,
+                Service::Identity,
+                format!("ask Keystone of cloud {} about a token", self.name),
+                "no entry is configured",
+            )
+        })
+    }
+
     /// All sessions, that of the admin last: it is used for a tenant only when no other reaches it.
     fn sessions(&self) -> impl Iterator<Item = &Arc<Session>> {
         self.entries.iter().chain(&self.admin)

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -34,6 +34,8 @@ pub(super) struct HttpRequest<'a> {
     pub(super) query: &'a [(String, String)],
     pub(super) body: Option<&'a Value>,
     pub(super) token: Option<&'a SecretString>,
+    /// The token that it is about, which only Keystone is asked.
+    pub(super) subject: Option<&'a SecretString>,
     /// `volume 3.18`, and what else the service wants to hear.
     pub(super) microversion: Option<(&'static str, String)>,
     /// For people: what we are doing.
@@ -220,6 +222,13 @@ fn as_http(request: &HttpRequest<'_>, own_id: &str) -> Result<http::Request<Vec<
         .header("X-Openstack-Request-Id", own_id);
     if let Some(token) = request.token {
         built = built.header("X-Auth-Token", token.expose_secret());
+    }
+    if let Some(subject) = request.subject {
+        // What a caller shows as a token may hold anything.
+        let mut subject = HeaderValue::from_str(subject.expose_secret())
+            .map_err(|_| "it is no token: no header can hold it".to_owned())?;
+        subject.set_sensitive(true);
+        built = built.header("X-Subject-Token", subject);
     }
     if let Some((service, version)) = &request.microversion {
         built = built.header("OpenStack-API-Version", format!("{service} {version}"));

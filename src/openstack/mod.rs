@@ -41,6 +41,7 @@ pub mod settings;
 mod shared_reads;
 mod snapshot;
 mod thing;
+mod token;
 mod traffic;
 mod transfer;
 mod trunk;

@@ -267,6 +267,7 @@ impl Session {
                 query: &[],
                 body: None,
                 token: Some(&token.secret),
+                subject: None,
                 microversion: None,
                 action,
                 login: false,
@@ -275,7 +276,7 @@ impl Session {
             .await
     }
 
-    fn keystone(&self, action: &str) -> Result<String, Fault> {
+    pub(super) fn keystone(&self, action: &str) -> Result<String, Fault> {
         catalogue::root(Service::Identity, &self.entry, &Catalogue::default(), "").map_err(
             |problem| Fault::new(FaultKind::Unconfigured, Service::Identity, action, problem),
         )
@@ -302,6 +303,7 @@ impl Session {
                 query: &[],
                 body: Some(&body),
                 token: None,
+                subject: None,
                 microversion: None,
                 action: &action,
                 login: true,
@@ -342,7 +344,7 @@ impl Session {
         })
     }
 
-    fn judged(&self, action: &str, reply: Reply) -> Result<Reply, Fault> {
+    pub(super) fn judged(&self, action: &str, reply: Reply) -> Result<Reply, Fault> {
         if reply.is_success() {
             return Ok(reply);
         }

@@ -3,5 +3,6 @@
 pub mod clock;
 pub mod cloud;
 pub mod journal;
+pub mod login;
 pub mod schedules;
 pub mod store;

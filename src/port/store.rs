@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::{journal::Journal, schedules::Schedules};
 use crate::domain::{
+    caller::Scope,
     event::Event,
     id::{
         CloudName, InstanceId, OperationId, PointId, PointKind, ResourceId, RestorationId, Tenant,
@@ -163,10 +164,11 @@ pub trait Store: Schedules + Journal {
     /// A page of points, of the kind that the filter names or of both.
     async fn points_list(&self, query: Query) -> Result<Page<Point>, StoreError>;
 
-    /// The restorations of a point, newest first, at most `limit`.
+    /// The restorations of a point within a scope, newest first, at most `limit`.
     async fn restorations_of(
         &self,
         source: PointId,
+        scope: &Scope,
         limit: u32,
     ) -> Result<Vec<Restoration>, StoreError>;
 

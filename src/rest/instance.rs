@@ -1,6 +1,6 @@
 //! The instances that restorations made, at `/api/openstack-instances/`; it may not know how one is read.
 
-use axum::{Json, extract::State};
+use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -11,7 +11,7 @@ use super::{
     problem::{Problem, Refusals},
     responses::{self, Metadata, StateName},
     restoration,
-    server::RestState,
+    server::{Rest, RestState},
 };
 use crate::domain::id::InstanceId;
 
@@ -78,7 +78,7 @@ pub(super) fn router() -> OpenApiRouter<RestState> {
     params(("uuid" = Uuid, Path)),
     responses((status = 200, body = Instance), Refusals)
 )]
-async fn get(State(rest): State<RestState>, Id(id): Id) -> Result<Json<Instance>, Problem> {
+async fn get(rest: Rest, Id(id): Id) -> Result<Json<Instance>, Problem> {
     let instance = InstanceId(id);
     let found = rest.service.restoration_of_instance(instance).await?;
     let read = rest.service.restored_instance(&found).await?;

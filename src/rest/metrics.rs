@@ -175,7 +175,8 @@ fn waiting(under_way: &[UnderWay], known: &[CloudName], closed: Vec<String>) -> 
 
 /// What the last sweeps for orphans found.
 async fn of_sweeps(metrics: &Metrics) -> Result<[Family; 2], Error> {
-    let sweeps = metrics.service.sweeps_list(&Filter::default()).await?;
+    let service = metrics.service.internally("metrics");
+    let sweeps = service.sweeps_list(&Filter::default()).await?;
     let mut orphans: BTreeMap<(String, ThingKind), u64> = BTreeMap::new();
     let mut failed: BTreeMap<String, u64> = BTreeMap::new();
     for sweep in sweeps {

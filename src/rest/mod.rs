@@ -20,3 +20,12 @@ mod restoration;
 mod schedule;
 pub mod server;
 pub mod settings;
+
+use axum::response::{IntoResponse as _, Response};
+
+use crate::domain::error::Error;
+
+/// What somebody is answered who is not let in.
+pub fn refusal(error: Error) -> Response {
+    problem::Problem::from(error).into_response()
+}

@@ -20,7 +20,7 @@ use super::{
     responses::{self, Metadata, StateName},
     restoration::{self, RestorationSummary},
     schedule,
-    server::RestState,
+    server::Rest,
 };
 use crate::{
     domain::{
@@ -243,7 +243,7 @@ pub(super) struct BackupFilter {
 
 /// A page of those of a kind.
 async fn list<T: From<Backup>>(
-    rest: &RestState,
+    rest: &Rest,
     kind: PointKind,
     asked: Asked<BackupFilter>,
 ) -> Result<Listing<T>, Problem> {
@@ -284,7 +284,7 @@ async fn list<T: From<Backup>>(
 
 /// Makes one of a kind.
 async fn create<T: From<Backup>>(
-    rest: &RestState,
+    rest: &Rest,
     kind: PointKind,
     request_id: String,
     wanted: NewBackup,
@@ -319,14 +319,14 @@ async fn create<T: From<Backup>>(
 }
 
 /// Tells of one.
-async fn get<T: From<Backup>>(rest: &RestState, id: PointId) -> Result<Json<T>, Problem> {
+async fn get<T: From<Backup>>(rest: &Rest, id: PointId) -> Result<Json<T>, Problem> {
     let point = rest.service.point_get(id).await?;
     tell(rest, point).await.map(Json)
 }
 
 /// Changes one, `whole` where its name has to be given.
 async fn change<T: From<Backup>>(
-    rest: &RestState,
+    rest: &Rest,
     id: PointId,
     request_id: String,
     wanted: BackupChange,
@@ -359,7 +359,7 @@ async fn change<T: From<Backup>>(
 
 /// Deletes one.
 async fn delete(
-    rest: &RestState,
+    rest: &Rest,
     id: PointId,
     asked: &MissingCloud,
     request_id: String,
@@ -378,7 +378,7 @@ async fn delete(
 }
 
 /// One with what is kept beside it.
-async fn tell<T: From<Backup>>(rest: &RestState, backup: Point) -> Result<T, Problem> {
+async fn tell<T: From<Backup>>(rest: &Rest, backup: Point) -> Result<T, Problem> {
     let source = backup.id;
     let restorations = rest.service.restorations_of(source).await?;
     let unrecoverable_reason = backup.unrecoverable_reason();

@@ -147,6 +147,7 @@ impl Problem {
             | ErrorKind::Short(_)
             | ErrorKind::Blocked(_)
             | ErrorKind::Unreached
+            | ErrorKind::Unauthenticated
             | ErrorKind::Forbidden
             | ErrorKind::Cloud(_)
             | ErrorKind::Unavailable
@@ -213,6 +214,7 @@ pub fn status(error: &Error) -> StatusCode {
         ErrorKind::RequestReused | ErrorKind::Outdated | ErrorKind::Precondition { .. } => {
             StatusCode::CONFLICT
         }
+        ErrorKind::Unauthenticated => StatusCode::UNAUTHORIZED,
         ErrorKind::Unreached | ErrorKind::Forbidden => StatusCode::FORBIDDEN,
         ErrorKind::Cloud(fault) => fault_status(fault.kind),
         ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -250,6 +252,7 @@ fn retry_after(error: &Error, status: StatusCode) -> Option<u32> {
         | ErrorKind::Short(_)
         | ErrorKind::Blocked(_)
         | ErrorKind::Unreached
+        | ErrorKind::Unauthenticated
         | ErrorKind::Forbidden
         | ErrorKind::Unavailable
         | ErrorKind::Internal => None,

@@ -39,9 +39,9 @@ pub(super) fn query(
     let query = Query {
         filter,
         order,
-        after: None,
         skip: (page - 1).saturating_mul(limit.into()),
         limit,
+        ..Query::default()
     };
     Ok((query, page))
 }

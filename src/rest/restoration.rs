@@ -6,7 +6,7 @@
     reason = "utoipa writes out the names of parameters"
 )]
 
-use axum::{Json, extract::State};
+use axum::Json;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -20,7 +20,7 @@ use super::{
     problem::{ChangeRefusals, Names, Problem, Refusals},
     query,
     responses::{self, StateName},
-    server::RestState,
+    server::{Rest, RestState},
 };
 use crate::{
     domain::{
@@ -213,7 +213,7 @@ pub(super) fn router() -> OpenApiRouter<RestState> {
     responses((status = 200, body = Vec<Restoration>), Refusals)
 )]
 async fn list_of_dr_backups(
-    State(rest): State<RestState>,
+    rest: Rest,
     asked: Asked<RestorationFilter>,
 ) -> Result<Listing<Restoration>, Problem> {
     list(&rest, asked, PointKind::Dr).await
@@ -230,7 +230,7 @@ async fn list_of_dr_backups(
     responses((status = 201, body = Restoration, headers(("Location" = String))), ChangeRefusals)
 )]
 async fn create_of_dr_backup(
-    State(rest): State<RestState>,
+    rest: Rest,
     Key(request_id): Key,
     Body(wanted): Body<NewDrBackupRestoration>,
 ) -> Result<Created<Restoration>, Problem> {
@@ -257,10 +257,7 @@ async fn create_of_dr_backup(
     params(("uuid" = Uuid, Path)),
     responses((status = 200, body = Restoration), Refusals)
 )]
-async fn get_of_dr_backup(
-    State(rest): State<RestState>,
-    Id(id): Id,
-) -> Result<Json<Restoration>, Problem> {
+async fn get_of_dr_backup(rest: Rest, Id(id): Id) -> Result<Json<Restoration>, Problem> {
     get(&rest, id, PointKind::Dr).await
 }
 
@@ -274,7 +271,7 @@ async fn get_of_dr_backup(
     responses((status = 200, body = Vec<Restoration>), Refusals)
 )]
 async fn list_of_backups(
-    State(rest): State<RestState>,
+    rest: Rest,
     asked: Asked<RestorationFilter>,
 ) -> Result<Listing<Restoration>, Problem> {
     list(&rest, asked, PointKind::Regular).await
@@ -291,7 +288,7 @@ async fn list_of_backups(
     responses((status = 201, body = Restoration, headers(("Location" = String))), ChangeRefusals)
 )]
 async fn create_of_backup(
-    State(rest): State<RestState>,
+    rest: Rest,
     Key(request_id): Key,
     Body(wanted): Body<NewBackupRestoration>,
 ) -> Result<Created<Restoration>, Problem> {
@@ -319,15 +316,12 @@ async fn create_of_backup(
     params(("uuid" = Uuid, Path)),
     responses((status = 200, body = Restoration), Refusals)
 )]
-async fn get_of_backup(
-    State(rest): State<RestState>,
-    Id(id): Id,
-) -> Result<Json<Restoration>, Problem> {
+async fn get_of_backup(rest: Rest, Id(id): Id) -> Result<Json<Restoration>, Problem> {
     get(&rest, id, PointKind::Regular).await
 }
 
 async fn list(
-    rest: &RestState,
+    rest: &Rest,
     asked: Asked<RestorationFilter>,
     kind: PointKind,
 ) -> Result<Listing<Restoration>, Problem> {
@@ -359,7 +353,7 @@ async fn list(
     })
 }
 
-async fn get(rest: &RestState, id: Uuid, kind: PointKind) -> Result<Json<Restoration>, Problem> {
+async fn get(rest: &Rest, id: Uuid, kind: PointKind) -> Result<Json<Restoration>, Problem> {
     let found = rest.service.restoration_get(RestorationId(id)).await?;
     if found.source.kind == kind {
         return Ok(Json(tell(found)));
@@ -384,7 +378,7 @@ fn options(
 }
 
 async fn create(
-    rest: &RestState,
+    rest: &Rest,
     source: PointId,
     tenant: Tenant,
     options: RestoreOptions,

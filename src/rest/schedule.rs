@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -19,7 +19,7 @@ use super::{
     problem::{ChangeRefusals, Names, Problem, Refusals},
     query,
     responses::{self, StateName},
-    server::RestState,
+    server::{Rest, RestState},
 };
 use crate::{
     domain::{
@@ -241,10 +241,7 @@ pub(super) fn router() -> OpenApiRouter<RestState> {
     params(Paging, ScheduleFilter),
     responses((status = 200, body = Vec<Schedule>), Refusals)
 )]
-async fn list(
-    State(rest): State<RestState>,
-    asked: Asked<ScheduleFilter>,
-) -> Result<Listing<Schedule>, Problem> {
+async fn list(rest: Rest, asked: Asked<ScheduleFilter>) -> Result<Listing<Schedule>, Problem> {
     let wanted = asked.filter;
     let mut fields = Fields::new(rest.service.limits());
     let given = &mut fields;
@@ -282,7 +279,7 @@ async fn list(
     responses((status = 201, body = Schedule, headers(("Location" = String))), ChangeRefusals)
 )]
 async fn create(
-    State(rest): State<RestState>,
+    rest: Rest,
     Key(request_id): Key,
     Body(wanted): Body<NewSchedule>,
 ) -> Result<Created<Schedule>, Problem> {
@@ -327,7 +324,7 @@ async fn create(
     params(("uuid" = Uuid, Path)),
     responses((status = 200, body = Schedule), Refusals)
 )]
-async fn get(State(rest): State<RestState>, Id(id): Id) -> Result<Json<Schedule>, Problem> {
+async fn get(rest: Rest, Id(id): Id) -> Result<Json<Schedule>, Problem> {
     let found = rest.service.schedule_get(ScheduleId(id)).await?;
     Ok(Json(tell(found)))
 }
@@ -346,7 +343,7 @@ async fn get(State(rest): State<RestState>, Id(id): Id) -> Result<Json<Schedule>
     responses((status = 200, body = Schedule), ChangeRefusals)
 )]
 async fn replace(
-    State(rest): State<RestState>,
+    rest: Rest,
     Id(id): Id,
     Key(request_id): Key,
     Body(wanted): Body<ScheduleChange>,
@@ -371,7 +368,7 @@ async fn replace(
     responses((status = 200, body = Schedule), ChangeRefusals)
 )]
 async fn update(
-    State(rest): State<RestState>,
+    rest: Rest,
     Id(id): Id,
     Key(request_id): Key,
     Body(wanted): Body<ScheduleChange>,
@@ -393,7 +390,7 @@ async fn update(
     responses((status = 200, body = Schedule), ChangeRefusals)
 )]
 async fn post(
-    State(rest): State<RestState>,
+    rest: Rest,
     Id(id): Id,
     Key(request_id): Key,
     Body(wanted): Body<ScheduleChange>,
@@ -402,7 +399,7 @@ async fn post(
 }
 
 async fn change(
-    rest: &RestState,
+    rest: &Rest,
     id: Uuid,
     request_id: String,
     wanted: ScheduleChange,
@@ -449,11 +446,7 @@ async fn change(
     ),
     responses((status = 204, description = "It is gone."), ChangeRefusals)
 )]
-async fn delete(
-    State(rest): State<RestState>,
-    Id(id): Id,
-    Key(request_id): Key,
-) -> Result<StatusCode, Problem> {
+async fn delete(rest: Rest, Id(id): Id, Key(request_id): Key) -> Result<StatusCode, Problem> {
     let ask = one(&rest, id, request_id)?;
     rest.service.schedule_delete(ask).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -471,11 +464,7 @@ async fn delete(
     ),
     responses((status = 200, body = Status), ChangeRefusals)
 )]
-async fn activate(
-    State(rest): State<RestState>,
-    Id(id): Id,
-    Key(request_id): Key,
-) -> Result<Json<Status>, Problem> {
+async fn activate(rest: Rest, Id(id): Id, Key(request_id): Key) -> Result<Json<Status>, Problem> {
     let ask = one(&rest, id, request_id)?;
     rest.service.schedule_activate(ask).await?;
     let status = "A schedule was activated";
@@ -494,18 +483,14 @@ async fn activate(
     ),
     responses((status = 200, body = Status), ChangeRefusals)
 )]
-async fn deactivate(
-    State(rest): State<RestState>,
-    Id(id): Id,
-    Key(request_id): Key,
-) -> Result<Json<Status>, Problem> {
+async fn deactivate(rest: Rest, Id(id): Id, Key(request_id): Key) -> Result<Json<Status>, Problem> {
     let ask = one(&rest, id, request_id)?;
     rest.service.schedule_deactivate(ask).await?;
     let status = "A schedule was deactivated";
     Ok(Json(Status { status }))
 }
 
-fn one(rest: &RestState, id: Uuid, request_id: String) -> Result<OneSchedule, Error> {
+fn one(rest: &Rest, id: Uuid, request_id: String) -> Result<OneSchedule, Error> {
     let mut fields = Fields::new(rest.service.limits());
     let ask = OneSchedule {
         id: ScheduleId(id),

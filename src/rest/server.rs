@@ -3,8 +3,8 @@
 
 use axum::{
     Json, Router,
-    extract::DefaultBodyLimit,
-    http::StatusCode,
+    extract::{DefaultBodyLimit, FromRequestParts},
+    http::{StatusCode, request::Parts},
     middleware::from_fn_with_state,
     response::{IntoResponse as _, Response},
     routing::{any, get},
@@ -23,15 +23,41 @@ use super::{
     restoration, schedule,
     settings::RestSettings,
 };
-use crate::service::Service;
+use crate::{
+    domain::error::Error,
+    service::{
+        Service,
+        acting::{Acting, Login},
+    },
+};
 
 /// What every address needs.
 #[derive(Clone)]
 pub(super) struct RestState {
+    service: Service,
+    sizes: Sizes,
+}
+
+/// What a call needs: the service as its caller may use it.
+pub(super) struct Rest {
     /// The service.
-    pub(super) service: Service,
+    pub(super) service: Acting,
     /// Sizes of pages.
     pub(super) sizes: Sizes,
+}
+
+impl FromRequestParts<RestState> for Rest {
+    type Rejection = Problem;
+
+    /// Whoever was not recognised on the way here is nobody.
+    async fn from_request_parts(parts: &mut Parts, state: &RestState) -> Result<Self, Problem> {
+        let login = parts.extensions.get::<Login>().cloned();
+        let login = login.ok_or_else(Error::unknown_caller)?;
+        Ok(Self {
+            service: state.service.acting(login),
+            sizes: state.sizes,
+        })
+    }
 }
 
 #[derive(utoipa::OpenApi)]

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::Service;
+use super::{Service, acting::Acting};
 use crate::domain::{
+    action::Action,
     error::Error,
     id::{CloudName, ServerId, Tenant},
     inventory::{CloudInfo, Flavor, InstanceInfo, Network, TenantInfo, VolumeType},
@@ -14,25 +15,33 @@ use crate::domain::{
 /// So many looks at a cloud that answers nothing show that it is gone.
 const LOOKS_BEFORE_GONE: u32 = 4;
 
-impl Service {
-    /// The configured clouds.
+impl Acting {
+    /// The configured clouds in which the caller may do anything; how they are reached, and what is wrong
+    /// with them, is for those who may do it in all of their tenants.
     pub async fn clouds_list(&self) -> Vec<CloudInfo> {
-        self.gate.clouds().await
+        let grants = self.caller.grants();
+        let mut clouds = self.service.gate.clouds().await;
+        clouds.retain(|cloud| grants.touch(&cloud.name));
+        for cloud in &mut clouds {
+            if grants.in_cloud(&cloud.name).is_none() {
+                cloud.trim();
+            }
+        }
+        clouds
     }
 
-    /// The names of the configured clouds.
-    pub fn cloud_names(&self) -> Vec<CloudName> {
-        self.gate.cloud_names()
-    }
-
-    /// The tenants of a cloud.
+    /// The tenants of a cloud that the caller may look into.
     pub async fn tenants_list(&self, cloud: &CloudName) -> Result<Vec<TenantInfo>, Error> {
-        self.gate.tenants(cloud).await
+        self.may_touch(cloud)?;
+        let mut tenants = self.service.gate.tenants(cloud).await?;
+        tenants.retain(|one| self.allows(Action::ReadTenant, &one.tenant));
+        Ok(tenants)
     }
 
     /// The instances of a tenant.
     pub async fn instances_list(&self, tenant: &Tenant) -> Result<Vec<InstanceInfo>, Error> {
-        let inside = self.gate.enter(tenant).await?;
+        self.may_in(Action::ReadTenant, tenant)?;
+        let inside = self.service.gate.enter(tenant).await?;
         inside.instances().await
     }
 
@@ -42,26 +51,37 @@ impl Service {
         tenant: &Tenant,
         server: &ServerId,
     ) -> Result<Manifest, Error> {
-        let inside = self.gate.enter(tenant).await?;
+        self.may_in(Action::ReadTenant, tenant)?;
+        let inside = self.service.gate.enter(tenant).await?;
         inside.instance(server).await
     }
 
     /// The flavors of a tenant.
     pub async fn flavors_list(&self, tenant: &Tenant) -> Result<Vec<Flavor>, Error> {
-        let inside = self.gate.enter(tenant).await?;
+        self.may_in(Action::ReadTenant, tenant)?;
+        let inside = self.service.gate.enter(tenant).await?;
         inside.flavors().await
     }
 
     /// The networks of a tenant.
     pub async fn networks_list(&self, tenant: &Tenant) -> Result<Vec<Network>, Error> {
-        let inside = self.gate.enter(tenant).await?;
+        self.may_in(Action::ReadTenant, tenant)?;
+        let inside = self.service.gate.enter(tenant).await?;
         inside.networks().await
     }
 
     /// The volume types of a tenant.
     pub async fn volume_types_list(&self, tenant: &Tenant) -> Result<Vec<VolumeType>, Error> {
-        let inside = self.gate.enter(tenant).await?;
+        self.may_in(Action::ReadTenant, tenant)?;
+        let inside = self.service.gate.enter(tenant).await?;
         inside.volume_types().await
+    }
+}
+
+impl Service {
+    /// The names of the configured clouds.
+    pub fn cloud_names(&self) -> Vec<CloudName> {
+        self.gate.cloud_names()
     }
 
     /// The clouds of these tenants that are gone as far as can be seen now, where a caller lets be forgotten

@@ -1,6 +1,7 @@
 //! Decides and admits what callers ask for; it may not know transports, SQL, or wait on a cloud
 //! for longer than one short read.
 
+pub mod acting;
 pub mod cloud;
 mod content;
 pub mod events;

@@ -9,9 +9,10 @@ use std::{
 use futures::future::try_join_all;
 use tracing::info;
 
-use super::{Service, content, fields::Fields, refused, scope::Inside};
+use super::{Service, acting::Acting, content, fields::Fields, refused, scope::Inside};
 use crate::{
     domain::{
+        action::Action,
         error::Error,
         fault::FaultKind,
         id::{OperationId, Tenant},
@@ -36,11 +37,12 @@ pub struct DeleteOrphans {
     pub request_id: String,
 }
 
-impl Service {
+impl Acting {
     /// The orphans of a tenant as they are now, in an order in which they can be deleted.
     pub async fn orphans_list(&self, tenant: &Tenant) -> Result<Vec<Orphan>, Error> {
-        let inside = self.gate.enter(tenant).await?;
-        let look = self.orphans_look(tenant, &inside).await?;
+        self.may_in(Action::ReadOrphan, tenant)?;
+        let inside = self.service.gate.enter(tenant).await?;
+        let look = self.service.orphans_look(tenant, &inside).await?;
         Ok(look.orphans)
     }
 
@@ -50,30 +52,36 @@ impl Service {
     /// The answer is kept when all of them were asked for. Whoever asks again because none came may
     /// hear that something is not there: the first time deleted it.
     pub async fn orphans_delete(&self, ask: DeleteOrphans) -> Result<Vec<DeletionResult>, Error> {
-        let mut check = Fields::new(self.limits());
+        let mut check = Fields::new(self.service.limits());
         if ask.ids.is_empty() {
             check.bad("ids", "is required");
         }
-        if ask.ids.len() > self.settings.orphans.deleted_at_once {
+        if ask.ids.len() > self.service.settings.orphans.deleted_at_once {
             check.bad(
                 "ids",
                 format!(
                     "has {} ids, at most {} are possible",
                     ask.ids.len(),
-                    self.settings.orphans.deleted_at_once
+                    self.service.settings.orphans.deleted_at_once
                 ),
             );
         }
         check.done()?;
-        self.gate.check_cloud(&ask.tenant.cloud)?;
-        let key = content::delete_orphans(&ask);
+        self.service.gate.check_cloud(&ask.tenant.cloud)?;
+        self.may_in(Action::DeleteOrphan, &ask.tenant)?;
+        let key = self.keyed(content::delete_orphans(&ask));
         if let Some(key) = &key
-            && let Some(answer) = self.store.orphans_answered(key).await.map_err(refused)?
+            && let Some(answer) = self
+                .service
+                .store
+                .orphans_answered(key)
+                .await
+                .map_err(refused)?
         {
             return Ok(answer);
         }
-        let inside = self.gate.enter(&ask.tenant).await?;
-        let look = self.orphans_look(&ask.tenant, &inside).await?;
+        let inside = self.service.gate.enter(&ask.tenant).await?;
+        let look = self.service.orphans_look(&ask.tenant, &inside).await?;
         let wanted: BTreeSet<&str> = ask.ids.iter().map(String::as_str).collect();
         let mut farewells = Vec::with_capacity(wanted.len());
         // What goes together keeps nothing of it from going; what stays keeps what it uses.
@@ -111,7 +119,8 @@ impl Service {
             })
             .collect();
         if let Some(key) = &key {
-            self.store
+            self.service
+                .store
                 .orphans_answer(key, &answer)
                 .await
                 .map_err(refused)?;
@@ -125,12 +134,14 @@ impl Service {
             wanted.is_none_or(|wanted| wanted == is)
         }
         let mut sweeps = self
+            .service
             .store
             .sweeps_list(Aim::Orphans)
             .await
             .map_err(refused)?;
         sweeps.retain(|sweep| {
-            is_in(place.cloud.as_ref(), &sweep.tenant.cloud)
+            self.allows(Action::ReadOrphan, &sweep.tenant)
+                && is_in(place.cloud.as_ref(), &sweep.tenant.cloud)
                 && is_in(place.project.as_ref(), &sweep.tenant.project)
         });
         if sweeps.is_empty() {
@@ -138,7 +149,9 @@ impl Service {
         }
         Ok(sweeps)
     }
+}
 
+impl Service {
     /// The time before which the last sweep of a tenant must have begun for the next one to be due.
     pub fn orphans_due(&self, every: Duration) -> Timestamp {
         self.clock.now().before(every)

@@ -5,7 +5,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::{
-    Service, content,
+    Service,
+    acting::Acting,
+    content,
     fields::Fields,
     refused,
     request::{answer, check_etag, nothing_to_cancel},
@@ -13,6 +15,8 @@ use super::{
 };
 use crate::{
     domain::{
+        action::Action,
+        caller::Scope,
         capture::Capture,
         consistency::{self, ConsistencyLevel},
         error::{Error, ErrorKind},
@@ -100,36 +104,43 @@ pub struct DeletePoint {
     pub request_id: String,
 }
 
-impl Service {
+impl Acting {
     /// Admits a new point: from here on it happens, or is undone, whatever dies.
     pub async fn point_create(&self, ask: CreatePoint) -> Result<Point, Error> {
-        let mut check = Fields::new(self.limits());
+        let mut check = Fields::new(self.service.limits());
         check.present("cloud", ask.tenant.cloud.as_str());
         check.present("tenant", ask.tenant.project.as_str());
         check.present("instance_id", ask.server.as_str());
-        self.check_words(&mut check, Some(&ask.name), Some(&ask.description));
+        self.service
+            .check_words(&mut check, Some(&ask.name), Some(&ask.description));
         check.at_most(
             "request_id",
             &ask.request_id,
-            self.limits().request_id_characters,
+            self.service.limits().request_id_characters,
         );
         check.done()?;
-        let key = content::create_point(&ask);
-        if let Some(answer) = self.point_answered(key.as_ref()).await? {
+        self.may_in(Action::CreatePoint, &ask.tenant)?;
+        let key = self.keyed(content::create_point(&ask));
+        if let Some(answer) = self
+            .point_answered(key.as_ref(), Action::CreatePoint)
+            .await?
+        {
             return Ok(answer);
         }
         // Whoever only asks hears of all that is in the way at once, from the planner.
         let minimum = ask.minimum.filter(|_| !ask.validate_only);
         let instance_name = self
+            .service
             .look_at_instance(&ask.tenant, &ask.server, ask.capture(), minimum)
             .await?;
         let validate_only = ask.validate_only;
-        let (point, operation) = self.point_prepare(ask, instance_name).await?;
+        let (point, operation) = self.service.point_prepare(ask, instance_name).await?;
         if validate_only {
-            self.rehearse(&operation).await?;
+            self.service.rehearse(&operation).await?;
             return Ok(point);
         }
         let admitted = self
+            .service
             .store
             .point_admit(key, point, operation)
             .await
@@ -137,6 +148,233 @@ impl Service {
         Ok(answer(admitted))
     }
 
+    /// One point.
+    pub async fn point_get(&self, id: PointId) -> Result<Point, Error> {
+        self.point(id, Action::ReadPoint).await
+    }
+
+    /// A page of points.
+    pub async fn points_list(&self, query: Query) -> Result<Page<Point>, Error> {
+        let page = self
+            .service
+            .store
+            .points_list(self.scoped(query.clone()))
+            .await;
+        let of = Filter {
+            schedule: query.filter.schedule,
+            ..Filter::default()
+        };
+        self.honest_of(&query, page.map_err(refused)?, of).await
+    }
+
+    /// The imported records that are known of every link that a point holds, as far as the caller may be
+    /// told of the tenants that they are in.
+    pub async fn point_mirrors(&self, point: &Point) -> Result<Vec<BackupAt>, Error> {
+        self.may_in(Action::ReadPoint, &point.tenant)?;
+        let mut mirrors = self.mirrors(point.id).await?;
+        mirrors.retain(|mirror| self.scope().has(&mirror.tenant));
+        Ok(mirrors)
+    }
+
+    /// All of them; a regular backup has none.
+    pub(super) async fn mirrors(&self, id: PointId) -> Result<Vec<BackupAt>, Error> {
+        match id.kind {
+            PointKind::Dr => self.service.store.mirrors_list(id).await.map_err(refused),
+            PointKind::Regular => Ok(Vec::new()),
+        }
+    }
+
+    /// Admits new words for a point, and how long it is kept; a new description goes to its Cinder backups
+    /// or snapshots too.
+    pub async fn point_update(&self, ask: UpdatePoint) -> Result<Point, Error> {
+        let mut check = Fields::new(self.service.limits());
+        let (name, description) = (ask.name.as_deref(), ask.description.as_deref());
+        if let Some(name) = name {
+            check.present("name", name);
+        }
+        self.service.check_words(&mut check, name, description);
+        check.at_most(
+            "request_id",
+            &ask.request_id,
+            self.service.limits().request_id_characters,
+        );
+        check.done()?;
+        let key = self.keyed(content::update_point(&ask));
+        if let Some(answer) = self
+            .point_answered(key.as_ref(), Action::UpdatePoint)
+            .await?
+        {
+            return Ok(answer);
+        }
+        let mut point = self.point(ask.id, Action::UpdatePoint).await?;
+        check_etag(&ask.etag, point.head.revision, the(ask.id.kind))?;
+        let scheduled = point.moved(Transition::ScheduleUpdate)?;
+        if let Some(name) = ask.name {
+            point.name = name;
+        }
+        let kept = point.keeping;
+        ask.keeping.apply(&mut point.keeping);
+        if point.keeping.lets_go_earlier_than(&kept) {
+            self.may_in(Action::ReleasePoint, &point.tenant)?;
+        }
+        // What failed to travel before has to set out again, although the words are the same.
+        let failed = point.head.state == State::Erred;
+        let described = ask
+            .description
+            .filter(|text| failed || *text != point.description);
+        let mut operation = None;
+        // The rest lives with us alone; only a description has to travel.
+        if let Some(description) = described {
+            point.description.clone_from(&description);
+            if !point.detail.is_empty() {
+                let update = match point.id.kind {
+                    PointKind::Dr => Ask::UpdateDrBackup {
+                        description,
+                        backups: point.originals(),
+                    },
+                    PointKind::Regular => {
+                        let snapshots = point.detail.snapshots().iter();
+                        Ask::UpdateBackup {
+                            description,
+                            snapshots: snapshots.map(|one| one.id.clone()).collect(),
+                        }
+                    }
+                };
+                operation = Some(self.service.follow_up(&point, scheduled, update));
+                point.head.state = scheduled;
+                "Update scheduled".clone_into(&mut point.head.runtime_state);
+            }
+        }
+        point.head.updated = self.service.clock.now();
+        let admitted = self
+            .service
+            .store
+            .point_change(key, point, operation)
+            .await
+            .map_err(refused)?;
+        Ok(answer(admitted))
+    }
+
+    /// Admits the deletion of a point with its bytes.
+    pub async fn point_delete(&self, ask: DeletePoint) -> Result<Point, Error> {
+        let key = self.keyed(content::delete_point(&ask));
+        if let Some(answer) = self
+            .point_answered(key.as_ref(), Action::DeletePoint)
+            .await?
+        {
+            return Ok(answer);
+        }
+        let mut point = self.point(ask.id, Action::DeletePoint).await?;
+        check_etag(&ask.etag, point.head.revision, the(ask.id.kind))?;
+        let resource = ResourceId::Point(point.id);
+        point.keeping.check_deletable(&resource)?;
+        let scheduled = point.moved(Transition::ScheduleDeletion)?;
+        let leftovers = self
+            .service
+            .store
+            .leftovers(resource)
+            .await
+            .map_err(refused)?;
+        let left = leftovers.iter().map(|one| &one.tenant);
+        let deletion = match point.id.kind {
+            PointKind::Dr => {
+                let backups = point.originals();
+                // The mirror of what was inherited is the owner's, or that of nobody here.
+                let is_own =
+                    |mirror: &BackupAt| backups.iter().any(|own| own.backup == mirror.backup);
+                let known = self.mirrors(point.id).await?.into_iter();
+                let mirrors: Vec<BackupAt> = known
+                    .filter(|mirror| is_own(mirror) && !backups.contains(mirror))
+                    .collect();
+                let places = backups.iter().chain(&mirrors).map(|one| &one.tenant);
+                let missing = self
+                    .service
+                    .missing_clouds(ask.allow_missing_cloud, places.chain(left))
+                    .await;
+                Ask::DeleteDrBackup {
+                    backups,
+                    mirrors,
+                    leftovers,
+                    missing,
+                }
+            }
+            PointKind::Regular => {
+                let missing = self
+                    .service
+                    .missing_clouds(ask.allow_missing_cloud, left.chain([&point.tenant]))
+                    .await;
+                Ask::DeleteBackup {
+                    detail: Box::new(point.detail.clone()),
+                    leftovers,
+                    missing,
+                }
+            }
+        };
+        let operation = self.service.follow_up(&point, scheduled, deletion);
+        point.head.state = scheduled;
+        "Deletion scheduled".clone_into(&mut point.head.runtime_state);
+        point.head.updated = self.service.clock.now();
+        let admitted = self
+            .service
+            .store
+            .point_change(key, point, Some(operation))
+            .await
+            .map_err(refused)?;
+        Ok(answer(admitted))
+    }
+
+    /// Cancels whatever is under way with a point; it ends in `ERRED` with nothing left behind.
+    pub async fn point_cancel(&self, id: PointId, request_id: &str) -> Result<Point, Error> {
+        let key = self.keyed(content::cancel_point(id, request_id));
+        if let Some(answer) = self
+            .point_answered(key.as_ref(), Action::UpdatePoint)
+            .await?
+        {
+            return Ok(answer);
+        }
+        let point = self.point(id, Action::UpdatePoint).await?;
+        let resource = ResourceId::Point(id);
+        let now = self.service.clock.now();
+        if !self
+            .service
+            .store
+            .operation_cancel(key, resource, now, false)
+            .await
+            .map_err(refused)?
+        {
+            return Err(nothing_to_cancel(&resource, point.head.state));
+        }
+        self.point_get(id).await
+    }
+
+    /// The answer to the first copy of this request, so that a repeat is not refused because of the
+    /// very change that the first one made.
+    async fn point_answered(
+        &self,
+        key: Option<&RequestKey>,
+        action: Action,
+    ) -> Result<Option<Point>, Error> {
+        let Some(key) = key else { return Ok(None) };
+        let answer = self.service.store.point_answered(key).await;
+        let answer = answer.map_err(refused)?;
+        if let Some(point) = &answer {
+            self.may_repeat(action, &point.tenant, point.id.into())?;
+        }
+        Ok(answer)
+    }
+
+    /// The restorations of a point, newest first, as far as the caller may be told of them.
+    pub async fn restorations_of(&self, source: PointId) -> Result<Vec<Restoration>, Error> {
+        let limit = self.service.limits().listed_restorations;
+        self.service
+            .store
+            .restorations_of(source, self.scope(), limit)
+            .await
+            .map_err(refused)
+    }
+}
+
+impl Service {
     /// A point that was not admitted yet, with the operation that makes it.
     pub(super) async fn point_prepare(
         &self,
@@ -205,6 +443,7 @@ impl Service {
         server: &ServerId,
     ) -> Result<Option<Duration>, Error> {
         let last = Query {
+            scope: Scope::All,
             filter: Filter {
                 kind: Some(PointKind::Dr),
                 cloud: Some(tenant.cloud.clone()),
@@ -223,21 +462,6 @@ impl Service {
         Ok(last.and_then(|point| point.detail.capture_duration_per_gib()))
     }
 
-    /// One point.
-    pub async fn point_get(&self, id: PointId) -> Result<Point, Error> {
-        self.store.point_get(id).await.map_err(refused)
-    }
-
-    /// A page of points.
-    pub async fn points_list(&self, query: Query) -> Result<Page<Point>, Error> {
-        let page = self.store.points_list(query.clone()).await;
-        let of = Filter {
-            schedule: query.filter.schedule,
-            ..Filter::default()
-        };
-        self.honest_of(&query, page.map_err(refused)?, of).await
-    }
-
     /// What `part` makes of every point that a filter leaves, page by page.
     pub(super) async fn points_all<T>(
         &self,
@@ -246,6 +470,7 @@ impl Service {
     ) -> Result<Vec<T>, Error> {
         let mut parts = Vec::new();
         let mut query = Query {
+            scope: Scope::All,
             filter,
             limit: self.limits().page_max,
             ..Query::default()
@@ -258,164 +483,6 @@ impl Service {
                 return Ok(parts);
             }
             query.after = page.next;
-        }
-    }
-
-    /// The imported records that are known of every link that a DR backup holds; a regular backup has
-    /// none.
-    pub async fn point_mirrors(&self, id: PointId) -> Result<Vec<BackupAt>, Error> {
-        match id.kind {
-            PointKind::Dr => self.store.mirrors_list(id).await.map_err(refused),
-            PointKind::Regular => Ok(Vec::new()),
-        }
-    }
-
-    /// Admits new words for a point, and how long it is kept; a new description goes to its Cinder backups
-    /// or snapshots too.
-    pub async fn point_update(&self, ask: UpdatePoint) -> Result<Point, Error> {
-        let mut check = Fields::new(self.limits());
-        let (name, description) = (ask.name.as_deref(), ask.description.as_deref());
-        if let Some(name) = name {
-            check.present("name", name);
-        }
-        self.check_words(&mut check, name, description);
-        check.at_most(
-            "request_id",
-            &ask.request_id,
-            self.limits().request_id_characters,
-        );
-        check.done()?;
-        let key = content::update_point(&ask);
-        if let Some(answer) = self.point_answered(key.as_ref()).await? {
-            return Ok(answer);
-        }
-        let mut point = self.point_get(ask.id).await?;
-        check_etag(&ask.etag, point.head.revision, the(ask.id.kind))?;
-        let scheduled = point.moved(Transition::ScheduleUpdate)?;
-        if let Some(name) = ask.name {
-            point.name = name;
-        }
-        ask.keeping.apply(&mut point.keeping);
-        // What failed to travel before has to set out again, although the words are the same.
-        let failed = point.head.state == State::Erred;
-        let described = ask
-            .description
-            .filter(|text| failed || *text != point.description);
-        let mut operation = None;
-        // The rest lives with us alone; only a description has to travel.
-        if let Some(description) = described {
-            point.description.clone_from(&description);
-            if !point.detail.is_empty() {
-                let update = match point.id.kind {
-                    PointKind::Dr => Ask::UpdateDrBackup {
-                        description,
-                        backups: point.originals(),
-                    },
-                    PointKind::Regular => {
-                        let snapshots = point.detail.snapshots().iter();
-                        Ask::UpdateBackup {
-                            description,
-                            snapshots: snapshots.map(|one| one.id.clone()).collect(),
-                        }
-                    }
-                };
-                operation = Some(self.follow_up(&point, scheduled, update));
-                point.head.state = scheduled;
-                "Update scheduled".clone_into(&mut point.head.runtime_state);
-            }
-        }
-        point.head.updated = self.clock.now();
-        let admitted = self
-            .store
-            .point_change(key, point, operation)
-            .await
-            .map_err(refused)?;
-        Ok(answer(admitted))
-    }
-
-    /// Admits the deletion of a point with its bytes.
-    pub async fn point_delete(&self, ask: DeletePoint) -> Result<Point, Error> {
-        let key = content::delete_point(&ask);
-        if let Some(answer) = self.point_answered(key.as_ref()).await? {
-            return Ok(answer);
-        }
-        let mut point = self.point_get(ask.id).await?;
-        check_etag(&ask.etag, point.head.revision, the(ask.id.kind))?;
-        let resource = ResourceId::Point(point.id);
-        point.keeping.check_deletable(&resource)?;
-        let scheduled = point.moved(Transition::ScheduleDeletion)?;
-        let leftovers = self.store.leftovers(resource).await.map_err(refused)?;
-        let left = leftovers.iter().map(|one| &one.tenant);
-        let deletion = match point.id.kind {
-            PointKind::Dr => {
-                let backups = point.originals();
-                // The mirror of what was inherited is the owner's, or that of nobody here.
-                let is_own =
-                    |mirror: &BackupAt| backups.iter().any(|own| own.backup == mirror.backup);
-                let known = self.point_mirrors(point.id).await?.into_iter();
-                let mirrors: Vec<BackupAt> = known
-                    .filter(|mirror| is_own(mirror) && !backups.contains(mirror))
-                    .collect();
-                let places = backups.iter().chain(&mirrors).map(|one| &one.tenant);
-                let missing = self
-                    .missing_clouds(ask.allow_missing_cloud, places.chain(left))
-                    .await;
-                Ask::DeleteDrBackup {
-                    backups,
-                    mirrors,
-                    leftovers,
-                    missing,
-                }
-            }
-            PointKind::Regular => {
-                let missing = self
-                    .missing_clouds(ask.allow_missing_cloud, left.chain([&point.tenant]))
-                    .await;
-                Ask::DeleteBackup {
-                    detail: Box::new(point.detail.clone()),
-                    leftovers,
-                    missing,
-                }
-            }
-        };
-        let operation = self.follow_up(&point, scheduled, deletion);
-        point.head.state = scheduled;
-        "Deletion scheduled".clone_into(&mut point.head.runtime_state);
-        point.head.updated = self.clock.now();
-        let admitted = self
-            .store
-            .point_change(key, point, Some(operation))
-            .await
-            .map_err(refused)?;
-        Ok(answer(admitted))
-    }
-
-    /// Cancels whatever is under way with a point; it ends in `ERRED` with nothing left behind.
-    pub async fn point_cancel(&self, id: PointId, request_id: &str) -> Result<Point, Error> {
-        let key = content::cancel_point(id, request_id);
-        if let Some(answer) = self.point_answered(key.as_ref()).await? {
-            return Ok(answer);
-        }
-        let point = self.point_get(id).await?;
-        let resource = ResourceId::Point(id);
-        let now = self.clock.now();
-        if !self
-            .store
-            .operation_cancel(key, resource, now, false)
-            .await
-            .map_err(refused)?
-        {
-            return Err(nothing_to_cancel(&resource, point.head.state));
-        }
-        self.point_get(id).await
-    }
-
-    /// The answer to the first copy of this request, so that a repeat is not refused because of the
-    /// very change that the first one made.
-    async fn point_answered(&self, key: Option<&RequestKey>) -> Result<Option<Point>, Error> {
-        match key {
-            None => Ok(None),
-            Some(key) => self.store.point_answered(key).await.map_err(refused),
         }
     }
 
@@ -461,15 +528,6 @@ impl Service {
             }
         }
         Ok(name)
-    }
-
-    /// The restorations of a point, newest first.
-    pub async fn restorations_of(&self, source: PointId) -> Result<Vec<Restoration>, Error> {
-        let limit = self.limits().listed_restorations;
-        self.store
-            .restorations_of(source, limit)
-            .await
-            .map_err(refused)
     }
 }
 

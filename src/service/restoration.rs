@@ -5,13 +5,17 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::{
-    Service, content,
+    Service,
+    acting::Acting,
+    content,
     fields::Fields,
     refused,
     request::{answer, check_etag, nothing_to_cancel},
 };
 use crate::{
     domain::{
+        action::Action,
+        caller::Scope,
         decision::Detail,
         difference::Difference,
         error::{Blocker, Error, ErrorKind},
@@ -60,26 +64,30 @@ pub struct DeleteRestoration {
     pub request_id: String,
 }
 
-impl Service {
+impl Acting {
     /// Admits a new restoration; the instance has our id from this answer on.
     pub async fn restoration_create(&self, ask: CreateRestoration) -> Result<Restoration, Error> {
-        self.check_restoration(&ask)?;
-        let key = content::create_restoration(&ask);
-        if let Some(answer) = self.restoration_answered(key.as_ref()).await? {
+        self.service.check_restoration(&ask)?;
+        self.may_in(Action::RestoreInto, &ask.tenant)?;
+        let key = self.keyed(content::create_restoration(&ask));
+        if let Some(answer) = self
+            .restoration_answered(key.as_ref(), Action::RestoreInto)
+            .await?
+        {
             return Ok(answer);
         }
         let answers = if ask.validate_only {
-            self.gate.enter(&ask.tenant).await?;
+            self.service.gate.enter(&ask.tenant).await?;
             true
         } else {
-            let inside = self.gate.enter_later(&ask.tenant).await?;
+            let inside = self.service.gate.enter_later(&ask.tenant).await?;
             inside.is_some()
         };
         let (input, seen, doubt) = self.restorable(&ask).await?;
         let manifest = &input.manifest;
-        check_options(Fields::new(self.limits()), &ask.options, manifest)?;
+        check_options(Fields::new(self.service.limits()), &ask.options, manifest)?;
 
-        let id = RestorationId(self.clock.new_id());
+        let id = RestorationId(self.service.clock.new_id());
         let name = if ask.options.name.is_empty() {
             manifest.name.clone()
         } else {
@@ -89,15 +97,15 @@ impl Service {
             id,
             source: ask.source,
             tenant: ask.tenant.clone(),
-            instance: InstanceId(self.clock.new_id()),
+            instance: InstanceId(self.service.clock.new_id()),
             instance_name: name,
             options: ask.options.clone(),
-            head: Head::scheduled(self.clock.now()),
+            head: Head::scheduled(self.service.clock.now()),
             detail: RestorationDetail::default(),
         };
         let names_things = ask.options.names_things();
         let validate_only = ask.validate_only;
-        let operation = self.operation(
+        let operation = self.service.operation(
             ResourceId::Restoration(id),
             ask.tenant,
             Ask::Restore(Box::new(input)),
@@ -106,7 +114,9 @@ impl Service {
             seen,
         );
         if validate_only {
-            if let Some(Detail::Restoration(detail)) = self.rehearse(&operation).await?.detail {
+            if let Some(Detail::Restoration(detail)) =
+                self.service.rehearse(&operation).await?.detail
+            {
                 restoration.detail = *detail;
             }
             // It may be tried, which alone proves it; whoever asks first hears what speaks against it.
@@ -118,23 +128,15 @@ impl Service {
             return Ok(restoration);
         }
         if names_things && answers {
-            self.check_named(&operation).await?;
+            self.service.check_named(&operation).await?;
         }
         let admitted = self
+            .service
             .store
             .restoration_admit(key, restoration, operation)
             .await
             .map_err(refused)?;
         Ok(answer(admitted))
-    }
-
-    /// Refuses what names things that the target does not have, together with all else that is in the way.
-    /// What is not about a name the operation meets itself, and soon: before it makes anything.
-    async fn check_named(&self, operation: &Operation) -> Result<(), Error> {
-        match timeout(self.limits().peek, self.rehearse(operation)).await {
-            Ok(Err(error)) if is_about_a_name(&error) => Err(error),
-            Ok(Ok(_) | Err(_)) | Err(_) => Ok(()),
-        }
     }
 
     /// What is restored, once that may begin; how long a GiB of it took to be saved, where moving it back
@@ -143,7 +145,7 @@ impl Service {
         &self,
         ask: &CreateRestoration,
     ) -> Result<(RestorePlanInput, Option<Duration>, Option<String>), Error> {
-        let mut point = self.point_get(ask.source).await?;
+        let mut point = self.point(ask.source, Action::RestoreFrom).await?;
         point.check_restorable(&ask.tenant)?;
         let doubt = point.unrecoverable_reason();
         let seen = point.detail.capture_duration_per_gib();
@@ -158,10 +160,160 @@ impl Service {
             manifest: *manifest,
             volume_backups,
             snapshots,
-            mirrors: self.point_mirrors(ask.source).await?,
+            mirrors: self.mirrors(ask.source).await?,
             options: ask.options.clone(),
         };
         Ok((input, seen, doubt))
+    }
+
+    /// One restoration.
+    pub async fn restoration_get(&self, id: RestorationId) -> Result<Restoration, Error> {
+        self.restoration(id, Action::ReadRestoration).await
+    }
+
+    /// A page of restorations.
+    pub async fn restorations_list(&self, query: Query) -> Result<Page<Restoration>, Error> {
+        let page = self
+            .service
+            .store
+            .restorations_list(self.scoped(query.clone()))
+            .await;
+        let of = Filter {
+            points: query.filter.points.clone(),
+            ..Filter::default()
+        };
+        self.honest_of(&query, page.map_err(refused)?, of).await
+    }
+
+    /// The restoration that makes the instance of this id of ours.
+    pub async fn restoration_of_instance(
+        &self,
+        instance: InstanceId,
+    ) -> Result<Restoration, Error> {
+        self.service
+            .store
+            .restoration_of_instance(instance)
+            .await
+            .map_err(refused)?
+            .ok_or_else(|| Error::not_found("restored instance", instance))
+    }
+
+    /// The instance of a restoration as its cloud shows it now; nothing before its server exists.
+    pub async fn restored_instance(
+        &self,
+        restoration: &Restoration,
+    ) -> Result<Option<Manifest>, Error> {
+        self.may_in(Action::ReadRestoration, &restoration.tenant)?;
+        let Some(server) = &restoration.detail.server else {
+            return Ok(None);
+        };
+        let inside = self.service.gate.ours(&restoration.tenant);
+        Ok(Some(inside.instance(server).await?))
+    }
+
+    /// Admits the removal of a restoration; the instance stays unless its deletion is asked for.
+    pub async fn restoration_delete(&self, ask: DeleteRestoration) -> Result<Restoration, Error> {
+        let key = self.keyed(content::delete_restoration(&ask));
+        if let Some(answer) = self
+            .restoration_answered(key.as_ref(), Action::DeleteRestoration)
+            .await?
+        {
+            return Ok(answer);
+        }
+        let mut restoration = self.restoration(ask.id, Action::DeleteRestoration).await?;
+        check_etag(&ask.etag, restoration.head.revision, "the restoration")?;
+        let scheduled = restoration.moved(Transition::ScheduleDeletion)?;
+        let things = if ask.delete_instance {
+            restoration.detail.made.clone()
+        } else {
+            Vec::new()
+        };
+        self.service
+            .check_not_kept(&restoration.tenant, &things)
+            .await?;
+        let missing = self
+            .service
+            .missing_clouds(ask.allow_missing_cloud, [&restoration.tenant])
+            .await;
+        let operation = self.service.operation(
+            ResourceId::Restoration(restoration.id),
+            restoration.tenant.clone(),
+            Ask::DeleteRestoration { things, missing },
+            scheduled,
+            None,
+            None,
+        );
+        restoration.head.state = scheduled;
+        "Deletion scheduled".clone_into(&mut restoration.head.runtime_state);
+        restoration.head.updated = self.service.clock.now();
+        let admitted = self
+            .service
+            .store
+            .restoration_change(key, restoration, operation)
+            .await
+            .map_err(refused)?;
+        Ok(answer(admitted))
+    }
+
+    /// Cancels a restoration; it ends in `ERRED` with nothing left behind but imported records, and, where
+    /// that is wished for, the volumes that have their bytes.
+    pub async fn restoration_cancel(
+        &self,
+        id: RestorationId,
+        request_id: &str,
+        keep_volumes: bool,
+    ) -> Result<Restoration, Error> {
+        let key = self.keyed(content::cancel_restoration(id, keep_volumes, request_id));
+        if let Some(answer) = self
+            .restoration_answered(key.as_ref(), Action::DeleteRestoration)
+            .await?
+        {
+            return Ok(answer);
+        }
+        let restoration = self.restoration(id, Action::DeleteRestoration).await?;
+        let resource = ResourceId::Restoration(id);
+        let now = self.service.clock.now();
+        if !self
+            .service
+            .store
+            .operation_cancel(key, resource, now, keep_volumes)
+            .await
+            .map_err(refused)?
+        {
+            return Err(nothing_to_cancel(&resource, restoration.head.state));
+        }
+        self.restoration_get(id).await
+    }
+
+    /// The answer to the first copy of this request, so that a repeat is not refused because of the
+    /// very change that the first one made.
+    async fn restoration_answered(
+        &self,
+        key: Option<&RequestKey>,
+        action: Action,
+    ) -> Result<Option<Restoration>, Error> {
+        let Some(key) = key else { return Ok(None) };
+        let answer = self.service.store.restoration_answered(key).await;
+        let answer = answer.map_err(refused)?;
+        if let Some(restoration) = &answer {
+            self.may_repeat(
+                action,
+                &restoration.tenant,
+                ResourceId::Restoration(restoration.id),
+            )?;
+        }
+        Ok(answer)
+    }
+}
+
+impl Service {
+    /// Refuses what names things that the target does not have, together with all else that is in the way.
+    /// What is not about a name the operation meets itself, and soon: before it makes anything.
+    async fn check_named(&self, operation: &Operation) -> Result<(), Error> {
+        match timeout(self.limits().peek, self.rehearse(operation)).await {
+            Ok(Err(error)) if is_about_a_name(&error) => Err(error),
+            Ok(Ok(_) | Err(_)) | Err(_) => Ok(()),
+        }
     }
 
     fn check_restoration(&self, ask: &CreateRestoration) -> Result<(), Error> {
@@ -181,82 +333,6 @@ impl Service {
         check.done()
     }
 
-    /// One restoration.
-    pub async fn restoration_get(&self, id: RestorationId) -> Result<Restoration, Error> {
-        self.store.restoration_get(id).await.map_err(refused)
-    }
-
-    /// A page of restorations.
-    pub async fn restorations_list(&self, query: Query) -> Result<Page<Restoration>, Error> {
-        let page = self.store.restorations_list(query.clone()).await;
-        let of = Filter {
-            points: query.filter.points.clone(),
-            ..Filter::default()
-        };
-        self.honest_of(&query, page.map_err(refused)?, of).await
-    }
-
-    /// The restoration that makes the instance of this id of ours.
-    pub async fn restoration_of_instance(
-        &self,
-        instance: InstanceId,
-    ) -> Result<Restoration, Error> {
-        self.store
-            .restoration_of_instance(instance)
-            .await
-            .map_err(refused)?
-            .ok_or_else(|| Error::not_found("restored instance", instance))
-    }
-
-    /// The instance of a restoration as its cloud shows it now; nothing before its server exists.
-    pub async fn restored_instance(
-        &self,
-        restoration: &Restoration,
-    ) -> Result<Option<Manifest>, Error> {
-        let Some(server) = &restoration.detail.server else {
-            return Ok(None);
-        };
-        let inside = self.gate.ours(&restoration.tenant);
-        Ok(Some(inside.instance(server).await?))
-    }
-
-    /// Admits the removal of a restoration; the instance stays unless its deletion is asked for.
-    pub async fn restoration_delete(&self, ask: DeleteRestoration) -> Result<Restoration, Error> {
-        let key = content::delete_restoration(&ask);
-        if let Some(answer) = self.restoration_answered(key.as_ref()).await? {
-            return Ok(answer);
-        }
-        let mut restoration = self.restoration_get(ask.id).await?;
-        check_etag(&ask.etag, restoration.head.revision, "the restoration")?;
-        let scheduled = restoration.moved(Transition::ScheduleDeletion)?;
-        let things = if ask.delete_instance {
-            restoration.detail.made.clone()
-        } else {
-            Vec::new()
-        };
-        self.check_not_kept(&restoration.tenant, &things).await?;
-        let missing = self
-            .missing_clouds(ask.allow_missing_cloud, [&restoration.tenant])
-            .await;
-        let operation = self.operation(
-            ResourceId::Restoration(restoration.id),
-            restoration.tenant.clone(),
-            Ask::DeleteRestoration { things, missing },
-            scheduled,
-            None,
-            None,
-        );
-        restoration.head.state = scheduled;
-        "Deletion scheduled".clone_into(&mut restoration.head.runtime_state);
-        restoration.head.updated = self.clock.now();
-        let admitted = self
-            .store
-            .restoration_change(key, restoration, operation)
-            .await
-            .map_err(refused)?;
-        Ok(answer(admitted))
-    }
-
     /// Refuses to delete an instance that has regular backups: their snapshots hold its volumes fast, so
     /// its deletion would wait for them in vain.
     async fn check_not_kept(&self, tenant: &Tenant, things: &[Thing]) -> Result<(), Error> {
@@ -272,6 +348,7 @@ impl Service {
                 ..Filter::default()
             };
             let query = Query {
+                scope: Scope::All,
                 filter,
                 order: Order::default(),
                 after: None,
@@ -287,44 +364,6 @@ impl Service {
         }
         Ok(())
     }
-
-    /// Cancels a restoration; it ends in `ERRED` with nothing left behind but imported records, and, where
-    /// that is wished for, the volumes that have their bytes.
-    pub async fn restoration_cancel(
-        &self,
-        id: RestorationId,
-        request_id: &str,
-        keep_volumes: bool,
-    ) -> Result<Restoration, Error> {
-        let key = content::cancel_restoration(id, keep_volumes, request_id);
-        if let Some(answer) = self.restoration_answered(key.as_ref()).await? {
-            return Ok(answer);
-        }
-        let restoration = self.restoration_get(id).await?;
-        let resource = ResourceId::Restoration(id);
-        let now = self.clock.now();
-        if !self
-            .store
-            .operation_cancel(key, resource, now, keep_volumes)
-            .await
-            .map_err(refused)?
-        {
-            return Err(nothing_to_cancel(&resource, restoration.head.state));
-        }
-        self.restoration_get(id).await
-    }
-
-    /// The answer to the first copy of this request, so that a repeat is not refused because of the
-    /// very change that the first one made.
-    async fn restoration_answered(
-        &self,
-        key: Option<&RequestKey>,
-    ) -> Result<Option<Restoration>, Error> {
-        match key {
-            None => Ok(None),
-            Some(key) => self.store.restoration_answered(key).await.map_err(refused),
-        }
-    }
 }
 
 fn is_about_a_name(error: &Error) -> bool {
@@ -337,6 +376,7 @@ fn is_about_a_name(error: &Error) -> bool {
         | ErrorKind::Precondition { .. }
         | ErrorKind::Short(_)
         | ErrorKind::Unreached
+        | ErrorKind::Unauthenticated
         | ErrorKind::Forbidden
         | ErrorKind::Cloud(_)
         | ErrorKind::Unavailable

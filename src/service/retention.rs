@@ -9,6 +9,7 @@ use super::{Service, point::DeletePoint, refused, verification::Sights};
 use crate::{
     domain::{
         calendar::Calendar,
+        caller::Scope,
         error::{Error, ErrorKind, OperationError},
         id::{PointId, PointKind, ServerId, Tenant},
         page::{Filter, Order, Query},
@@ -39,6 +40,7 @@ impl Service {
     /// deletions it asked for. One that is not active makes nothing new, so it lets nothing go.
     pub async fn schedules_prune(&self, at_once: u32) -> Result<usize, Error> {
         let mut query = Query {
+            scope: Scope::All,
             filter: Filter {
                 active: Some(true),
                 ..Filter::default()
@@ -175,7 +177,11 @@ impl Service {
             etag: String::new(),
             request_id: String::new(),
         };
-        let admitted = self.point_delete(ask).await.map(drop);
+        let admitted = self
+            .internally("retention")
+            .point_delete(ask)
+            .await
+            .map(drop);
         match admitted {
             Ok(()) => {
                 info!(point = point.named(), why, "a point is let go");

@@ -1,16 +1,19 @@
 //! Admits what is asked about schedules; it may not know when their time comes.
 
 use super::{
-    Service, content,
+    Service,
+    acting::Acting,
+    content,
     fields::Fields,
     refused,
     request::{answer, check_etag},
 };
 use crate::{
     domain::{
+        action::Action,
         calendar::Calendar,
         error::{Error, OperationError},
-        id::{PointId, RunId, ScheduleId, ServerId, Tenant},
+        id::{PointId, ResourceId, RunId, ScheduleId, ServerId, Tenant},
         page::{Cursor, Page, Query},
         retention::Judgement,
         schedule::{Plan, Run, RunCause, RunOutcome, Schedule, standing},
@@ -78,25 +81,30 @@ pub struct Preview {
     pub judgement: Judgement<PointId>,
 }
 
-impl Service {
+impl Acting {
     /// Admits a new schedule.
     pub async fn schedule_create(&self, ask: CreateSchedule) -> Result<Schedule, Error> {
-        let calendar = self.check_plan(&ask.plan)?;
-        let key = content::create_schedule(&ask);
-        if let Some(answer) = self.schedule_answered(key.as_ref()).await? {
+        let calendar = self.service.check_plan(&ask.plan)?;
+        self.may_in(Action::ChangeSchedule, &ask.tenant)?;
+        let key = self.keyed(content::create_schedule(&ask));
+        if let Some(answer) = self
+            .schedule_answered(key.as_ref(), Action::ChangeSchedule)
+            .await?
+        {
             return Ok(answer);
         }
         let (capture, minimum) = (ask.plan.capture(), ask.plan.minimum);
         let instance_name = self
+            .service
             .look_at_instance(&ask.tenant, &ask.server, capture, minimum)
             .await?;
-        let now = self.clock.now();
+        let now = self.service.clock.now();
         let mut plan = ask.plan;
         if plan.name.is_empty() {
             plan.name = instance_name;
         }
         let mut schedule = Schedule {
-            id: ScheduleId(self.clock.new_id()),
+            id: ScheduleId(self.service.clock.new_id()),
             plan,
             tenant: ask.tenant,
             server: ask.server,
@@ -113,10 +121,199 @@ impl Service {
         if ask.validate_only {
             return Ok(schedule);
         }
-        let admitted = self.store.schedule_admit(key, schedule).await;
+        let admitted = self.service.store.schedule_admit(key, schedule).await;
         Ok(answer(admitted.map_err(refused)?))
     }
 
+    /// One schedule.
+    pub async fn schedule_get(&self, id: ScheduleId) -> Result<Schedule, Error> {
+        self.schedule(id, Action::ReadSchedule).await
+    }
+
+    /// One schedule to go by.
+    async fn schedule_readable(&self, id: ScheduleId, action: Action) -> Result<Schedule, Error> {
+        let schedule = self.schedule(id, action).await?;
+        OperationError::check_readable(schedule.error.as_ref())?;
+        Ok(schedule)
+    }
+
+    /// A page of schedules.
+    pub async fn schedules_list(&self, query: Query) -> Result<Page<Schedule>, Error> {
+        let page = self
+            .service
+            .store
+            .schedules_list(self.scoped(query.clone()))
+            .await;
+        self.honest(&query, page.map_err(refused)?).await
+    }
+
+    /// A page of the runs of a schedule, newest first.
+    pub async fn runs_list(
+        &self,
+        id: ScheduleId,
+        outcome: Option<RunOutcome>,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<Run>, Error> {
+        // A list of what is not there would look like one of what has never run.
+        self.schedule(id, Action::ReadSchedule).await?;
+        self.service
+            .store
+            .runs_list(id, outcome, after, limit)
+            .await
+            .map_err(refused)
+    }
+
+    /// Changes what a schedule does; its next run is reckoned anew.
+    pub async fn schedule_update(&self, ask: UpdateSchedule) -> Result<Schedule, Error> {
+        let key = self.keyed(content::update_schedule(&ask));
+        if let Some(answer) = self
+            .schedule_answered(key.as_ref(), Action::ChangeSchedule)
+            .await?
+        {
+            return Ok(answer);
+        }
+        let mut schedule = self
+            .schedule_readable(ask.id, Action::ChangeSchedule)
+            .await?;
+        check_etag(&ask.etag, schedule.revision, "the schedule")?;
+        ask.change.apply(&mut schedule.plan);
+        let calendar = self.service.check_plan(&schedule.plan)?;
+        let now = self.service.clock.now();
+        schedule.plan_ahead(&calendar, now);
+        self.schedule_write(key, schedule).await
+    }
+
+    /// Lets a schedule run by itself from now on; what it failed at is forgiven.
+    pub async fn schedule_activate(&self, ask: OneSchedule) -> Result<Schedule, Error> {
+        let key = self.keyed(content::one_schedule("ActivateSchedule", &ask));
+        if let Some(answer) = self
+            .schedule_answered(key.as_ref(), Action::ChangeSchedule)
+            .await?
+        {
+            return Ok(answer);
+        }
+        let mut schedule = self
+            .schedule_readable(ask.id, Action::ChangeSchedule)
+            .await?;
+        check_etag(&ask.etag, schedule.revision, "the schedule")?;
+        if schedule.active {
+            return Err(already(&schedule, "active"));
+        }
+        let calendar = schedule.plan.calendar()?;
+        schedule.active = true;
+        schedule.failures = 0;
+        schedule.error = None;
+        standing(true).clone_into(&mut schedule.runtime_state);
+        schedule.plan_ahead(&calendar, self.service.clock.now());
+        self.schedule_write(key, schedule).await
+    }
+
+    /// Keeps a schedule from running by itself; what runs goes on.
+    pub async fn schedule_deactivate(&self, ask: OneSchedule) -> Result<Schedule, Error> {
+        let key = self.keyed(content::one_schedule("DeactivateSchedule", &ask));
+        if let Some(answer) = self
+            .schedule_answered(key.as_ref(), Action::ChangeSchedule)
+            .await?
+        {
+            return Ok(answer);
+        }
+        let mut schedule = self
+            .schedule_readable(ask.id, Action::ChangeSchedule)
+            .await?;
+        check_etag(&ask.etag, schedule.revision, "the schedule")?;
+        if !schedule.active {
+            return Err(already(&schedule, "inactive"));
+        }
+        schedule.active = false;
+        schedule.next = None;
+        standing(false).clone_into(&mut schedule.runtime_state);
+        self.schedule_write(key, schedule).await
+    }
+
+    /// Removes a schedule with the record of its runs; what it made stays.
+    pub async fn schedule_delete(&self, ask: OneSchedule) -> Result<Schedule, Error> {
+        let key = self.keyed(content::one_schedule("DeleteSchedule", &ask));
+        if let Some(answer) = self
+            .schedule_answered(key.as_ref(), Action::DeleteSchedule)
+            .await?
+        {
+            return Ok(answer);
+        }
+        let mut schedule = self.schedule(ask.id, Action::DeleteSchedule).await?;
+        check_etag(&ask.etag, schedule.revision, "the schedule")?;
+        schedule.updated = self.service.clock.now();
+        let removed = self.service.store.schedule_remove(key, schedule).await;
+        Ok(answer(removed.map_err(refused)?))
+    }
+
+    /// Runs a schedule now, be it active or not.
+    pub async fn schedule_run(&self, ask: OneSchedule) -> Result<Run, Error> {
+        let key = self.keyed(content::one_schedule("RunSchedule", &ask));
+        if let Some(key) = &key
+            && let Some(run) = self
+                .service
+                .store
+                .run_answered(key)
+                .await
+                .map_err(refused)?
+        {
+            return Ok(run);
+        }
+        let schedule = self
+            .schedule_readable(ask.id, Action::ChangeSchedule)
+            .await?;
+        check_etag(&ask.etag, schedule.revision, "the schedule")?;
+        let now = self.service.clock.now();
+        let next = schedule.next;
+        let run = self.service.run(&schedule, now, RunCause::Caller);
+        let point = self.service.new_point(&schedule, &run).await?;
+        let begun = self
+            .service
+            .run_begin(key, schedule, run, point, next)
+            .await;
+        begun.map_err(refused)
+    }
+
+    /// What a schedule is going to do: its next runs, and what its retention would let go now.
+    pub async fn schedule_preview(&self, id: ScheduleId, runs: u32) -> Result<Preview, Error> {
+        let schedule = self.schedule_readable(id, Action::ReadSchedule).await?;
+        let calendar = schedule.plan.calendar()?;
+        let now = self.service.clock.now();
+        let judgement = self.service.judge(&schedule, &calendar, now, None).await?;
+        let runs = usize::try_from(runs).unwrap_or(usize::MAX);
+        Ok(Preview {
+            runs: calendar.runs_after(now).take(runs).collect(),
+            judgement,
+        })
+    }
+
+    async fn schedule_write(
+        &self,
+        key: Option<RequestKey>,
+        mut schedule: Schedule,
+    ) -> Result<Schedule, Error> {
+        schedule.updated = self.service.clock.now();
+        let changed = self.service.store.schedule_change(key, schedule).await;
+        Ok(answer(changed.map_err(refused)?))
+    }
+
+    async fn schedule_answered(
+        &self,
+        key: Option<&RequestKey>,
+        action: Action,
+    ) -> Result<Option<Schedule>, Error> {
+        let Some(key) = key else { return Ok(None) };
+        let answer = self.service.store.schedule_answered(key).await;
+        let answer = answer.map_err(refused)?;
+        if let Some(schedule) = &answer {
+            self.may_repeat(action, &schedule.tenant, ResourceId::Schedule(schedule.id))?;
+        }
+        Ok(answer)
+    }
+}
+
+impl Service {
     /// Every bad field of a plan at once; the calendar of a good one.
     fn check_plan(&self, plan: &Plan) -> Result<Calendar, Error> {
         let mut check = Fields::new(self.limits());
@@ -131,153 +328,6 @@ impl Service {
                 check.done()?;
                 Err(Error::field("schedule", "is no calendar"))
             }
-        }
-    }
-
-    /// One schedule.
-    pub async fn schedule_get(&self, id: ScheduleId) -> Result<Schedule, Error> {
-        self.store.schedule_get(id).await.map_err(refused)
-    }
-
-    /// One schedule to go by.
-    async fn schedule_readable(&self, id: ScheduleId) -> Result<Schedule, Error> {
-        let schedule = self.schedule_get(id).await?;
-        OperationError::check_readable(schedule.error.as_ref())?;
-        Ok(schedule)
-    }
-
-    /// A page of schedules.
-    pub async fn schedules_list(&self, query: Query) -> Result<Page<Schedule>, Error> {
-        let page = self.store.schedules_list(query.clone()).await;
-        self.honest(&query, page.map_err(refused)?).await
-    }
-
-    /// A page of the runs of a schedule, newest first.
-    pub async fn runs_list(
-        &self,
-        id: ScheduleId,
-        outcome: Option<RunOutcome>,
-        after: Option<Cursor>,
-        limit: u32,
-    ) -> Result<Page<Run>, Error> {
-        // A list of what is not there would look like one of what has never run.
-        self.schedule_get(id).await?;
-        self.store
-            .runs_list(id, outcome, after, limit)
-            .await
-            .map_err(refused)
-    }
-
-    /// Changes what a schedule does; its next run is reckoned anew.
-    pub async fn schedule_update(&self, ask: UpdateSchedule) -> Result<Schedule, Error> {
-        let key = content::update_schedule(&ask);
-        if let Some(answer) = self.schedule_answered(key.as_ref()).await? {
-            return Ok(answer);
-        }
-        let mut schedule = self.schedule_readable(ask.id).await?;
-        check_etag(&ask.etag, schedule.revision, "the schedule")?;
-        ask.change.apply(&mut schedule.plan);
-        let calendar = self.check_plan(&schedule.plan)?;
-        let now = self.clock.now();
-        schedule.plan_ahead(&calendar, now);
-        self.schedule_write(key, schedule).await
-    }
-
-    /// Lets a schedule run by itself from now on; what it failed at is forgiven.
-    pub async fn schedule_activate(&self, ask: OneSchedule) -> Result<Schedule, Error> {
-        let key = content::one_schedule("ActivateSchedule", &ask);
-        if let Some(answer) = self.schedule_answered(key.as_ref()).await? {
-            return Ok(answer);
-        }
-        let mut schedule = self.schedule_readable(ask.id).await?;
-        check_etag(&ask.etag, schedule.revision, "the schedule")?;
-        if schedule.active {
-            return Err(already(&schedule, "active"));
-        }
-        let calendar = schedule.plan.calendar()?;
-        schedule.active = true;
-        schedule.failures = 0;
-        schedule.error = None;
-        standing(true).clone_into(&mut schedule.runtime_state);
-        schedule.plan_ahead(&calendar, self.clock.now());
-        self.schedule_write(key, schedule).await
-    }
-
-    /// Keeps a schedule from running by itself; what runs goes on.
-    pub async fn schedule_deactivate(&self, ask: OneSchedule) -> Result<Schedule, Error> {
-        let key = content::one_schedule("DeactivateSchedule", &ask);
-        if let Some(answer) = self.schedule_answered(key.as_ref()).await? {
-            return Ok(answer);
-        }
-        let mut schedule = self.schedule_readable(ask.id).await?;
-        check_etag(&ask.etag, schedule.revision, "the schedule")?;
-        if !schedule.active {
-            return Err(already(&schedule, "inactive"));
-        }
-        schedule.active = false;
-        schedule.next = None;
-        standing(false).clone_into(&mut schedule.runtime_state);
-        self.schedule_write(key, schedule).await
-    }
-
-    /// Removes a schedule with the record of its runs; what it made stays.
-    pub async fn schedule_delete(&self, ask: OneSchedule) -> Result<Schedule, Error> {
-        let key = content::one_schedule("DeleteSchedule", &ask);
-        if let Some(answer) = self.schedule_answered(key.as_ref()).await? {
-            return Ok(answer);
-        }
-        let mut schedule = self.schedule_get(ask.id).await?;
-        check_etag(&ask.etag, schedule.revision, "the schedule")?;
-        schedule.updated = self.clock.now();
-        let removed = self.store.schedule_remove(key, schedule).await;
-        Ok(answer(removed.map_err(refused)?))
-    }
-
-    /// Runs a schedule now, be it active or not.
-    pub async fn schedule_run(&self, ask: OneSchedule) -> Result<Run, Error> {
-        let key = content::one_schedule("RunSchedule", &ask);
-        if let Some(key) = &key
-            && let Some(run) = self.store.run_answered(key).await.map_err(refused)?
-        {
-            return Ok(run);
-        }
-        let schedule = self.schedule_readable(ask.id).await?;
-        check_etag(&ask.etag, schedule.revision, "the schedule")?;
-        let now = self.clock.now();
-        let next = schedule.next;
-        let run = self.run(&schedule, now, RunCause::Caller);
-        let point = self.new_point(&schedule, &run).await?;
-        let begun = self.run_begin(key, schedule, run, point, next).await;
-        begun.map_err(refused)
-    }
-
-    /// What a schedule is going to do: its next runs, and what its retention would let go now.
-    pub async fn schedule_preview(&self, id: ScheduleId, runs: u32) -> Result<Preview, Error> {
-        let schedule = self.schedule_readable(id).await?;
-        let calendar = schedule.plan.calendar()?;
-        let now = self.clock.now();
-        let judgement = self.judge(&schedule, &calendar, now, None).await?;
-        let runs = usize::try_from(runs).unwrap_or(usize::MAX);
-        Ok(Preview {
-            runs: calendar.runs_after(now).take(runs).collect(),
-            judgement,
-        })
-    }
-
-    async fn schedule_write(
-        &self,
-        key: Option<RequestKey>,
-        mut schedule: Schedule,
-    ) -> Result<Schedule, Error> {
-        schedule.updated = self.clock.now();
-        let changed = self.store.schedule_change(key, schedule).await;
-        Ok(answer(changed.map_err(refused)?))
-    }
-
-    async fn schedule_answered(&self, key: Option<&RequestKey>) -> Result<Option<Schedule>, Error> {
-        match key {
-            None => Ok(None),
-            Some(key) => self.store.schedule_answered(key).await.map_err(refused),
         }
     }
 

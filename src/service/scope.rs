@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 use futures::{StreamExt as _, future::join_all, stream};
 use tokio::time::timeout;
 
-use super::{Service, refused};
+use super::{acting::Acting, refused};
 use crate::{
     domain::{
         effect::{EffectKind, Fact, Request},
@@ -179,6 +179,7 @@ pub(super) fn may_pass(error: &Error) -> bool {
         | ErrorKind::Short(_)
         | ErrorKind::Blocked(_)
         | ErrorKind::Unreached
+        | ErrorKind::Unauthenticated
         | ErrorKind::Forbidden
         | ErrorKind::Internal => false,
     }
@@ -243,7 +244,7 @@ impl Inside<'_> {
     }
 }
 
-impl Service {
+impl Acting {
     /// A page of ours: an empty one only about places that exist.
     pub(super) async fn honest<T>(&self, query: &Query, page: Page<T>) -> Result<Page<T>, Error> {
         if page.items.is_empty() && query.after.is_none() {
@@ -256,12 +257,12 @@ impl Service {
     /// answer, nor in what we keep about those that are gone.
     pub async fn check_filter(&self, filter: &Filter) -> Result<(), Error> {
         let mut known = Filter::default();
-        let mut clouds = self.gate.cloud.cloud_names();
+        let mut clouds = self.service.gate.cloud.cloud_names();
         if let Some(cloud) = &filter.cloud {
             known.cloud = Some(cloud.clone());
-            clouds.retain(|name| name == cloud);
+            clouds.retain(|name| name == cloud && self.caller.grants().touch(name));
             if clouds.is_empty() && !self.is_kept(&known).await? {
-                return self.gate.check_cloud(cloud);
+                return self.may_touch(cloud);
             }
         }
         if let Some(project) = &filter.project {
@@ -311,11 +312,12 @@ impl Service {
     /// Whether anything that we keep is about such a place.
     async fn is_kept(&self, place: &Filter) -> Result<bool, Error> {
         let query = || Query {
+            scope: self.scope().clone(),
             filter: place.clone(),
             limit: 1,
             ..Query::default()
         };
-        let store = &self.store;
+        let store = &self.service.store;
         for kind in PointKind::ALL {
             let mut query = query();
             query.filter.kind = Some(kind);
@@ -349,10 +351,11 @@ impl Service {
                 cloud: cloud.clone(),
                 project: project.clone(),
             })
+            .filter(|tenant| self.scope().has(tenant))
             .collect();
         let looks = tenants
             .iter()
-            .map(|tenant| async { self.gate.enter_later(tenant).await.err() });
+            .map(|tenant| async { self.service.gate.enter_later(tenant).await.err() });
         let mut refusals = Vec::with_capacity(tenants.len());
         for refusal in join_all(looks).await {
             match refusal {
@@ -399,8 +402,15 @@ impl Service {
                     cloud: cloud.clone(),
                     project: project.clone(),
                 }),
-                None => match timeout(self.gate.patience, self.gate.tenants(cloud)).await {
-                    Ok(Ok(found)) => tenants.extend(found.into_iter().map(|one| one.tenant)),
+                None => match timeout(self.service.gate.patience, self.service.gate.tenants(cloud))
+                    .await
+                {
+                    Ok(Ok(found)) => tenants.extend(
+                        found
+                            .into_iter()
+                            .map(|one| one.tenant)
+                            .filter(|tenant| self.scope().has(tenant)),
+                    ),
                     Ok(Err(_)) | Err(_) => return Ok(()),
                 },
             }
@@ -408,12 +418,12 @@ impl Service {
         let looks: Vec<_> = tenants
             .iter()
             .map(|tenant| async move {
-                let inside = match self.gate.enter_later(tenant).await {
+                let inside = match self.service.gate.enter_later(tenant).await {
                     Ok(Some(inside)) => inside,
                     Ok(None) => return false,
                     Err(error) => return is_about_a_place(&error),
                 };
-                match timeout(self.gate.patience, inside.peek(server)).await {
+                match timeout(self.service.gate.patience, inside.peek(server)).await {
                     Ok(Err(error)) => is_about_a_place(&error),
                     Ok(Ok(_)) | Err(_) => false,
                 }

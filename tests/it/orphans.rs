@@ -221,13 +221,14 @@ async fn what_work_needs_is_no_orphan_from_the_first_request_to_long_after_it() 
 
     let restoration = house.restore(&backup.id).await;
     let service = house.service(&house.store, without_grace());
+    let looking = service.internally("a test");
     let mut looks = 0;
     let rested = house.restoration_at_rest(&restoration.id);
     tokio::pin!(rested);
     let restoration = loop {
         tokio::select! {
             rested = &mut rested => break rested,
-            found = service.orphans_list(&away) => {
+            found = looking.orphans_list(&away) => {
                 assert_eq!(found.expect("listed"), []);
                 looks += 1;
             }
@@ -280,7 +281,10 @@ async fn an_imported_record_is_never_offered_nor_deleted() {
 
     // Whoever has lost everything that we know sees marks of work that nobody knows.
     let stranger = house.stranger().await;
-    assert_eq!(stranger.orphans_list(&away).await, Ok(Vec::new()));
+    assert_eq!(
+        stranger.internally("a test").orphans_list(&away).await,
+        Ok(Vec::new())
+    );
     let ask = DeleteOrphans {
         tenant: away.clone(),
         ids: records
@@ -290,13 +294,21 @@ async fn an_imported_record_is_never_offered_nor_deleted() {
         include_unknown: true,
         request_id: String::new(),
     };
-    let told = stranger.orphans_delete(ask).await.expect("told");
+    let told = stranger
+        .internally("a test")
+        .orphans_delete(ask)
+        .await
+        .expect("told");
     for farewell in told {
         assert_eq!(farewell.outcome, orphan::Outcome::Kept, "{farewell:?}");
     }
     assert_eq!(things(&house.dr, "demo", "backups").len(), 2);
     // Where the volumes are, there is no doubt that the backups were made.
-    let found = stranger.orphans_list(&home).await.expect("listed");
+    let found = stranger
+        .internally("a test")
+        .orphans_list(&home)
+        .await
+        .expect("listed");
     assert_eq!(found.len(), 2);
     assert!(found.iter().all(|one| one.why == Why::Unknown), "{found:?}");
 }
@@ -311,7 +323,10 @@ async fn what_is_young_is_no_orphan_yet_and_what_ended_work_left_is_one() {
     let lost = leave_volume(&house, &home, &name).await;
 
     let cautious = house.service(&house.store, ServiceSettings::default());
-    assert_eq!(cautious.orphans_list(&home).await, Ok(Vec::new()));
+    assert_eq!(
+        cautious.internally("a test").orphans_list(&home).await,
+        Ok(Vec::new())
+    );
     let found = list(&house, &home).await;
     let told: Vec<(&str, &str)> = found
         .iter()

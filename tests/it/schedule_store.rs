@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use drbackup::{
     domain::{
+        caller::Scope,
         capture::Capture,
         error::{OperationError, UNREADABLE_TEXT},
         head::Head,
@@ -258,6 +259,7 @@ async fn lists_of_schedules_and_runs_go_on_where_a_page_ended(site: Site) {
         made.push(admit(&*store, &one).await.id);
     }
     let mut query = Query {
+        scope: Scope::All,
         filter: Filter::default(),
         order: Order::default(),
         after: None,
@@ -367,6 +369,7 @@ async fn a_schedule_that_cannot_be_read_says_so_and_stops_no_other(site: Site) {
                 .is_some_and(OperationError::is_unreadable)
         );
         let query = Query {
+            scope: Scope::All,
             filter: Filter::default(),
             order: Order::default(),
             after: None,

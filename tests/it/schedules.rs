@@ -122,7 +122,11 @@ impl Scene {
             validate_only: false,
             request_id: String::new(),
         };
-        self.service.schedule_create(ask).await.expect("admitted")
+        self.service
+            .internally("a test")
+            .schedule_create(ask)
+            .await
+            .expect("admitted")
     }
 
     async fn tick(&self) -> usize {
@@ -131,12 +135,20 @@ impl Scene {
     }
 
     async fn runs(&self, schedule: &Schedule) -> Vec<Run> {
-        let runs = self.service.runs_list(schedule.id, None, None, 100).await;
+        let runs = self
+            .service
+            .internally("a test")
+            .runs_list(schedule.id, None, None, 100)
+            .await;
         runs.expect("listed").items
     }
 
     async fn read(&self, schedule: &Schedule) -> Schedule {
-        let read = self.service.schedule_get(schedule.id).await;
+        let read = self
+            .service
+            .internally("a test")
+            .schedule_get(schedule.id)
+            .await;
         read.expect("it is there")
     }
 
@@ -253,7 +265,11 @@ async fn a_run_never_overlaps_the_one_before_and_says_why() {
         runs[0].reason
     );
     assert_eq!(scene.points(&schedule).await.len(), 1);
-    let refused = scene.service.schedule_run(only(&schedule)).await;
+    let refused = scene
+        .service
+        .internally("a test")
+        .schedule_run(only(&schedule))
+        .await;
     assert_eq!(refused.expect_err("refused").reason(), "RUN_UNDER_WAY");
     scene.house.start_engine();
     let first = runs[1].point.expect("a point").to_string();
@@ -338,6 +354,7 @@ async fn a_run_that_fails_is_tried_again_and_too_many_deactivate_with_the_reason
     let about = ResourceId::Schedule(schedule.id);
     let events = scene
         .service
+        .internally("a test")
         .events_after(about, 0, 100)
         .await
         .expect("listed");
@@ -348,6 +365,7 @@ async fn a_run_that_fails_is_tried_again_and_too_many_deactivate_with_the_reason
     );
     let back = scene
         .service
+        .internally("a test")
         .schedule_activate(only(&schedule))
         .await
         .expect("activated");

@@ -16,6 +16,7 @@ use std::{
 use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection as _};
 use drbackup::{
     domain::{
+        caller::Scope,
         capture::Capture,
         decision::{Detail, Ending, Report},
         effect::{Disposal, Effect, EffectState, Fact, Make, Presence, Request},
@@ -1323,6 +1324,7 @@ async fn pages_are_stable_while_rows_are_inserted(site: Site) {
         loop {
             let page = store
                 .points_list(Query {
+                    scope: Scope::All,
                     filter: Filter::default(),
                     order: Order { field, descending },
                     after,
@@ -1398,6 +1400,7 @@ async fn restorations_page_in_every_order(site: Site) {
         loop {
             let page = store
                 .restorations_list(Query {
+                    scope: Scope::All,
                     filter: Filter::default(),
                     order: Order { field, descending },
                     after,
@@ -1414,13 +1417,17 @@ async fn restorations_page_in_every_order(site: Site) {
         }
         assert_eq!(listed, expected, "{field:?} descending {descending}");
     }
-    let newest = store.restorations_of(backup.id, 2).await.expect("listed");
+    let newest = store
+        .restorations_of(backup.id, &Scope::All, 2)
+        .await
+        .expect("listed");
     assert_eq!(newest, [all[6].clone(), all[5].clone()]);
 }
 
 async fn a_cursor_of_another_order_is_refused(site: Site) {
     let store = site.open().await;
     let query = Query {
+        scope: Scope::All,
         filter: Filter::default(),
         order: Order::default(),
         after: Some(Cursor {
@@ -1520,6 +1527,7 @@ async fn filters_narrow_to_what_they_name(site: Site) {
         assert_eq!(named(&*store, part).await, Vec::<String>::new());
     }
     let behind = Query {
+        scope: Scope::All,
         filter: none(),
         order: Order::default(),
         after: None,
@@ -1551,6 +1559,7 @@ async fn under_way_is_counted(store: &dyn Store) {
 async fn named(store: &dyn Store, filter: Filter) -> Vec<String> {
     let page = store
         .points_list(Query {
+            scope: Scope::All,
             filter,
             order: Order::default(),
             after: None,
@@ -1611,6 +1620,7 @@ async fn filters_narrow_restorations_too(site: Site) {
     for filter in filters {
         let page = store
             .restorations_list(Query {
+                scope: Scope::All,
                 filter: filter.clone(),
                 order: Order::default(),
                 after: None,

@@ -17,7 +17,10 @@ use diesel::{
     sql_types::{BigInt, Text},
 };
 use drbackup::{
-    domain::id::{PointId, ResourceId},
+    domain::{
+        caller::Scope,
+        id::{PointId, ResourceId},
+    },
     port::{
         clock::Clock as _,
         store::{Store, StoreError},
@@ -402,7 +405,9 @@ async fn a_restoration_from_before_regular_backups_is_kept() {
         back_before(&site, "2026-11-23-000010_backups");
         let store = site.open().await;
         assert_eq!(
-            store.restorations_of(restoration.source, 10).await,
+            store
+                .restorations_of(restoration.source, &Scope::All, 10)
+                .await,
             Ok(vec![restoration])
         );
     }

@@ -196,7 +196,7 @@ async fn a_planner_that_panics_when_it_is_asked_beforehand_is_an_error_of_that_c
             validate_only: true,
             request_id: String::new(),
         };
-        service.point_create(ask).await
+        service.internally("a test").point_create(ask).await
     });
     let refused = asked.await.expect("no panic").expect_err("it says nothing");
     assert_eq!(refused.kind, ErrorKind::Internal, "{refused:?}");

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use drbackup::{
     domain::{
+        caller::Scope,
         capture::Capture,
         error::{Error, OperationError},
         id::{PointId, PointKind, ResourceId, RestorationId, ServerId},
@@ -97,7 +98,12 @@ impl<'s> Life<'s> {
     /// The tenant gives the last of the restored data volumes, and the port, to its own server; the deletion
     /// of the restoration leaves them there and says so. Then it gives them back.
     async fn lend(&mut self, id: RestorationId) {
-        let restoration = self.stage.service.restoration_get(id).await;
+        let restoration = self
+            .stage
+            .service
+            .internally("a test")
+            .restoration_get(id)
+            .await;
         let restoration = restoration.expect("it is there");
         if restoration.head.state != State::Ok {
             return;
@@ -128,7 +134,12 @@ impl<'s> Life<'s> {
             etag: String::new(),
             request_id: String::new(),
         };
-        let admitted = self.stage.service.restoration_delete(ask).await;
+        let admitted = self
+            .stage
+            .service
+            .internally("a test")
+            .restoration_delete(ask)
+            .await;
         admitted.expect("admitted");
         let left = self.stage.restoration_at_rest(id).await;
         judge::untouched(dr, &given, &neighbour, from);
@@ -236,7 +247,13 @@ impl<'s> Life<'s> {
                 validate_only: false,
                 request_id: String::new(),
             };
-            let backup = match self.stage.service.point_create(ask).await {
+            let backup = match self
+                .stage
+                .service
+                .internally("a test")
+                .point_create(ask)
+                .await
+            {
                 Ok(backup) => backup,
                 Err(error) => {
                     self.refused("the DR backup", error).await;
@@ -273,6 +290,7 @@ impl<'s> Life<'s> {
     pub(crate) async fn judge_claims(&self) {
         let history = self.stage.source.history();
         let all = || Query {
+            scope: Scope::All,
             filter: Filter::default(),
             order: Order::default(),
             after: None,
@@ -287,7 +305,7 @@ impl<'s> Life<'s> {
         let ids = |parts: Vec<Part>| parts.into_iter().map(|part| part.thing.id).collect();
         let mut claimed: Vec<(PointId, Vec<String>)> = Vec::new();
         // A store that does not answer claims nothing.
-        if let Ok(page) = service.points_list(all()).await {
+        if let Ok(page) = service.internally("a test").points_list(all()).await {
             let good = page
                 .items
                 .into_iter()
@@ -309,6 +327,7 @@ impl<'s> Life<'s> {
             };
             self.stage
                 .service
+                .internally("a test")
                 .point_update(ask)
                 .await
                 .expect("admitted");
@@ -332,7 +351,13 @@ impl<'s> Life<'s> {
                 validate_only: false,
                 request_id: String::new(),
             };
-            let admitted = match self.stage.service.restoration_create(ask).await {
+            let admitted = match self
+                .stage
+                .service
+                .internally("a test")
+                .restoration_create(ask)
+                .await
+            {
                 Ok(restoration) => restoration,
                 Err(error) => {
                     self.refused("the restoration", error).await;
@@ -400,6 +425,7 @@ impl<'s> Life<'s> {
             };
             self.stage
                 .service
+                .internally("a test")
                 .restoration_delete(ask)
                 .await
                 .expect("admitted");
@@ -437,6 +463,7 @@ impl<'s> Life<'s> {
             };
             self.stage
                 .service
+                .internally("a test")
                 .point_delete(ask)
                 .await
                 .expect("admitted");
@@ -482,7 +509,13 @@ impl<'s> Life<'s> {
                 validate_only: false,
                 request_id: String::new(),
             };
-            let backup = match self.stage.service.point_create(ask).await {
+            let backup = match self
+                .stage
+                .service
+                .internally("a test")
+                .point_create(ask)
+                .await
+            {
                 Ok(backup) => backup,
                 Err(error) => {
                     self.refused("the regular backup", error).await;
@@ -527,7 +560,11 @@ impl<'s> Life<'s> {
                 request_id: String::new(),
             };
             let service = &self.stage.service;
-            service.point_update(ask).await.expect("admitted");
+            service
+                .internally("a test")
+                .point_update(ask)
+                .await
+                .expect("admitted");
             let made = self.point(id).await;
             if made.head.state == State::Ok {
                 return;
@@ -549,7 +586,13 @@ impl<'s> Life<'s> {
                 validate_only: false,
                 request_id: String::new(),
             };
-            let admitted = match self.stage.service.restoration_create(ask).await {
+            let admitted = match self
+                .stage
+                .service
+                .internally("a test")
+                .restoration_create(ask)
+                .await
+            {
                 Ok(restoration) => restoration,
                 Err(error) => {
                     self.refused("the restoration at home", error).await;
@@ -602,7 +645,13 @@ impl<'s> Life<'s> {
             && let Err(_elapsed) = tokio::time::timeout(patience, rest).await
         {
             // It may have come to its end at this very moment.
-            drop(self.stage.service.point_cancel(id, "").await);
+            drop(
+                self.stage
+                    .service
+                    .internally("a test")
+                    .point_cancel(id, "")
+                    .await,
+            );
         }
         let rest = self.stage.point_at_rest(id).await;
         rest.expect("it is there")
@@ -613,7 +662,13 @@ impl<'s> Life<'s> {
         if let Some(patience) = self.changes_of_mind.pop()
             && let Err(_elapsed) = tokio::time::timeout(patience, rest).await
         {
-            drop(self.stage.service.restoration_cancel(id, "", false).await);
+            drop(
+                self.stage
+                    .service
+                    .internally("a test")
+                    .restoration_cancel(id, "", false)
+                    .await,
+            );
         }
         let rest = self.stage.restoration_at_rest(id).await;
         rest.expect("it is there")

@@ -74,7 +74,13 @@ impl Life<'_> {
                 validate_only: false,
                 request_id: String::new(),
             };
-            match self.stage.service.schedule_create(ask).await {
+            match self
+                .stage
+                .service
+                .internally("a test")
+                .schedule_create(ask)
+                .await
+            {
                 Ok(schedule) => return schedule.id,
                 Err(error) => self.refused("the schedule", error).await,
             }
@@ -115,8 +121,9 @@ impl Life<'_> {
     }
 
     async fn runs(&self, schedule: ScheduleId) -> Vec<Run> {
-        let runs = self.stage.service.runs_list(schedule, None, None, RUNS);
-        runs.await.expect("listed").items
+        let service = self.stage.service.internally("a test");
+        let runs = service.runs_list(schedule, None, None, RUNS).await;
+        runs.expect("listed").items
     }
 
     async fn something_happens(&self) {
@@ -127,7 +134,13 @@ impl Life<'_> {
 
     async fn stop(&mut self, schedule: ScheduleId) {
         for _ in 0..TRIES {
-            match self.stage.service.schedule_deactivate(only(schedule)).await {
+            match self
+                .stage
+                .service
+                .internally("a test")
+                .schedule_deactivate(only(schedule))
+                .await
+            {
                 Ok(stopped) => return assert!(!stopped.active && stopped.next.is_none()),
                 // A run began or ended at this very moment.
                 Err(error) => self.refused("the end of the schedule", error).await,
@@ -173,7 +186,12 @@ impl Life<'_> {
     /// Removes a schedule and what it made, the newest first, because others may be built upon.
     async fn remove(&mut self, schedule: ScheduleId) {
         let points = self.points(schedule).await;
-        let removed = self.stage.service.schedule_delete(only(schedule)).await;
+        let removed = self
+            .stage
+            .service
+            .internally("a test")
+            .schedule_delete(only(schedule))
+            .await;
         removed.expect("nobody changes it any more");
         for (point, ..) in points.iter().rev() {
             self.delete_point(*point).await;

@@ -12,6 +12,7 @@ use std::{
 
 use drbackup::{
     domain::{
+        caller::Scope,
         decision::Decision,
         error::Error,
         event::Event,
@@ -351,7 +352,7 @@ impl Stage {
         let mut changes = self.store.changes();
         loop {
             changes.mark_unchanged();
-            match self.service.point_get(id).await {
+            match self.service.internally("a test").point_get(id).await {
                 Ok(point) if point.head.state.is_busy() => next(&mut changes).await,
                 Ok(point) => return Some(point),
                 Err(error) => return absent(&error),
@@ -364,7 +365,7 @@ impl Stage {
         let mut changes = self.store.changes();
         loop {
             changes.mark_unchanged();
-            match self.service.restoration_get(id).await {
+            match self.service.internally("a test").restoration_get(id).await {
                 Ok(restoration) if restoration.head.state.is_busy() => next(&mut changes).await,
                 Ok(restoration) => return Some(restoration),
                 Err(error) => return absent(&error),
@@ -393,6 +394,7 @@ impl Stage {
     /// What everything says of itself, for the story of a failure.
     pub(crate) async fn said(&self) -> String {
         let query = Query {
+            scope: Scope::All,
             filter: Filter::default(),
             order: Order::default(),
             after: None,

@@ -10,6 +10,7 @@ use std::{
 use async_trait::async_trait;
 use drbackup::{
     domain::{
+        caller::Scope,
         event::Event,
         id::{
             CloudName, InstanceId, Lane, OperationId, PointId, ReplicaId, ResourceId,
@@ -357,9 +358,10 @@ impl Store for TappedStore {
     async fn restorations_of(
         &self,
         source: PointId,
+        scope: &Scope,
         limit: u32,
     ) -> Result<Vec<Restoration>, StoreError> {
-        read!(self, self.store.restorations_of(source, limit))
+        read!(self, self.store.restorations_of(source, scope, limit))
     }
 
     async fn mirrors_of(&self, tenant: &Tenant) -> Result<Vec<(BackupAt, bool)>, StoreError> {

@@ -26,6 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("domain", &["span"]),
     ("import_waldur", &["domain"]),
     ("port", &["domain"]),
+    ("auth", &["domain", "port", "span"]),
     ("plan", &["domain", "span"]),
     ("engine", &["domain", "port", "span"]),
     ("store", &["domain", "port"]),
@@ -40,6 +41,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "app",
         &[
             "api",
+            "auth",
             "cli",
             "domain",
             "engine",

@@ -22,6 +22,8 @@ struct Told {
     wake: watch::Sender<u64>,
     /// How often it was asked.
     asked: AtomicUsize,
+    /// Whether the right to read it has ended.
+    ended: watch::Sender<bool>,
 }
 
 impl Told {
@@ -30,6 +32,7 @@ impl Told {
             happened: Mutex::default(),
             wake: watch::Sender::new(0),
             asked: AtomicUsize::new(0),
+            ended: watch::Sender::new(false),
         })
     }
 
@@ -100,11 +103,21 @@ impl EventSource for Told {
         self.wake.subscribe()
     }
 
-    async fn state(&self, resource: ResourceId) -> Result<State, Error> {
+    async fn over(&self) -> Error {
+        let mut ended = self.ended.subscribe();
+        drop(ended.wait_for(|ended| *ended).await);
+        Error::unknown_caller()
+    }
+
+    async fn state(&self, resource: ResourceId) -> Result<Option<State>, Error> {
         let ResourceId::Point(id) = resource else {
             panic!("not in this source")
         };
-        self.point(id).await.map(|point| point.state)
+        match self.point(id).await {
+            Ok(point) => Ok(Some(point.state)),
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn point(&self, id: PointId) -> Result<PointSummary, Error> {
@@ -151,9 +164,49 @@ fn standing(id: PointId, state: State) -> PointSummary {
 
 const FIRST: ResourceId = ResourceId::Point(PointId::dr(Uuid::from_u128(1)));
 
-fn watches(source: &Arc<Told>, stop: &CancellationToken) -> Watches {
-    let source: Arc<dyn EventSource> = Arc::<Told>::clone(source);
-    Watches::new(source, 2, stop.clone())
+/// Streams over one source.
+struct Watching(Watches, Arc<Told>);
+
+impl Watching {
+    fn new(source: &Arc<Told>, most: usize, stop: &CancellationToken) -> Self {
+        Self(Watches::new(most, stop.clone()), Arc::clone(source))
+    }
+
+    fn source(&self) -> Arc<dyn EventSource> {
+        Arc::<Told>::clone(&self.1)
+    }
+
+    async fn one(&self, of: ResourceId, from: u64, settled: bool) -> Result<EventStream, Status> {
+        self.0.one(self.source(), of, from, settled).await
+    }
+
+    async fn many(&self, filter: Filter) -> Result<EventStream, Status> {
+        self.0.many(self.source(), filter).await
+    }
+}
+
+fn watches(source: &Arc<Told>, stop: &CancellationToken) -> Watching {
+    Watching::new(source, 2, stop)
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_right_of_whoever_reads_it() {
+    let (source, stop) = (Told::new(), CancellationToken::new());
+    source.happen(1, State::Creating);
+    let watches = watches(&source, &stop);
+    let mut one = watches.one(FIRST, 0, false).await.expect("stream");
+    let mut many = watches.many(Filter::default()).await.expect("stream");
+    assert_eq!(heard(&mut one).1, Ending::Waits);
+    assert_eq!(heard(&mut many).1, Ending::Waits);
+    // What it had to tell after that is not told any more.
+    source.happen(1, State::Ok);
+    source.ended.send_replace(true);
+    for stream in [&mut one, &mut many] {
+        assert_eq!(
+            heard(stream),
+            (vec![], Ending::Refused(Code::Unauthenticated))
+        );
+    }
 }
 
 /// Everything that the stream tells before it waits or ends, as (number, sequence, state).
@@ -214,7 +267,7 @@ async fn what_has_changed_is_asked_once_for_all_who_follow() {
     for number in 1..=100 {
         source.happen(number, State::CreationScheduled);
     }
-    let watches = Watches::new(Arc::<Told>::clone(&source) as _, 100, stop.clone());
+    let watches = Watching::new(&source, 100, &stop);
     let mut streams = Vec::new();
     for number in 1..=100 {
         let about = ResourceId::Point(PointId::dr(Uuid::from_u128(number)));

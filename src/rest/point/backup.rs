@@ -1,6 +1,6 @@
 //! Regular backups at `/api/openstack-backups/`; it may not know how one is made.
 
-use axum::{Json, extract::State};
+use axum::Json;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -8,7 +8,7 @@ use super::{
         extract::{Asked, Body, Id, Key, MissingCloud, Paging, Parameters},
         listing::{Accepted, Created, Listing},
         problem::{ChangeRefusals, Problem, Refusals},
-        server::RestState,
+        server::{Rest, RestState},
     },
     Backup, BackupChange, BackupFilter, NewBackup,
 };
@@ -32,10 +32,7 @@ pub(in crate::rest) fn router() -> OpenApiRouter<RestState> {
     params(Paging, BackupFilter),
     responses((status = 200, body = Vec<Backup>), Refusals)
 )]
-async fn list(
-    State(rest): State<RestState>,
-    asked: Asked<BackupFilter>,
-) -> Result<Listing<Backup>, Problem> {
+async fn list(rest: Rest, asked: Asked<BackupFilter>) -> Result<Listing<Backup>, Problem> {
     super::list(&rest, KIND, asked).await
 }
 
@@ -50,7 +47,7 @@ async fn list(
     responses((status = 201, body = Backup, headers(("Location" = String))), ChangeRefusals)
 )]
 async fn create(
-    State(rest): State<RestState>,
+    rest: Rest,
     Key(request_id): Key,
     Body(wanted): Body<NewBackup>,
 ) -> Result<Created<Backup>, Problem> {
@@ -66,7 +63,7 @@ async fn create(
     params(("uuid" = Uuid, Path)),
     responses((status = 200, body = Backup), Refusals)
 )]
-async fn get(State(rest): State<RestState>, Id(id): Id) -> Result<Json<Backup>, Problem> {
+async fn get(rest: Rest, Id(id): Id) -> Result<Json<Backup>, Problem> {
     super::get(&rest, PointId::regular(id)).await
 }
 
@@ -84,7 +81,7 @@ async fn get(State(rest): State<RestState>, Id(id): Id) -> Result<Json<Backup>, 
     responses((status = 200, body = Backup), ChangeRefusals)
 )]
 async fn replace(
-    State(rest): State<RestState>,
+    rest: Rest,
     Id(id): Id,
     Key(request_id): Key,
     Body(wanted): Body<BackupChange>,
@@ -106,7 +103,7 @@ async fn replace(
     responses((status = 200, body = Backup), ChangeRefusals)
 )]
 async fn update(
-    State(rest): State<RestState>,
+    rest: Rest,
     Id(id): Id,
     Key(request_id): Key,
     Body(wanted): Body<BackupChange>,
@@ -128,7 +125,7 @@ async fn update(
     responses((status = 200, body = Backup), ChangeRefusals)
 )]
 async fn post(
-    State(rest): State<RestState>,
+    rest: Rest,
     Id(id): Id,
     Key(request_id): Key,
     Body(wanted): Body<BackupChange>,
@@ -150,7 +147,7 @@ async fn post(
     responses((status = 202, body = Accepted), ChangeRefusals)
 )]
 async fn delete(
-    State(rest): State<RestState>,
+    rest: Rest,
     Id(id): Id,
     Parameters(asked): Parameters<MissingCloud>,
     Key(request_id): Key,

@@ -5,7 +5,7 @@
     reason = "utoipa writes out the names of parameters"
 )]
 
-use axum::{Json, extract::State};
+use axum::Json;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -18,7 +18,7 @@ use super::{
         problem::{ChangeRefusals, Problem, Refusals},
         responses::{Metadata, StateName},
         restoration::RestorationSummary,
-        server::RestState,
+        server::{Rest, RestState},
     },
     Backup, BackupChange, BackupFilter, NewBackup,
 };
@@ -265,10 +265,7 @@ pub(in crate::rest) fn router() -> OpenApiRouter<RestState> {
     params(Paging, DrBackupFilter),
     responses((status = 200, body = Vec<DrBackup>), Refusals)
 )]
-async fn list(
-    State(rest): State<RestState>,
-    asked: Asked<DrBackupFilter>,
-) -> Result<Listing<DrBackup>, Problem> {
+async fn list(rest: Rest, asked: Asked<DrBackupFilter>) -> Result<Listing<DrBackup>, Problem> {
     super::list(&rest, KIND, asked.named()).await
 }
 
@@ -283,7 +280,7 @@ async fn list(
     responses((status = 201, body = DrBackup, headers(("Location" = String))), ChangeRefusals)
 )]
 async fn create(
-    State(rest): State<RestState>,
+    rest: Rest,
     Key(request_id): Key,
     Body(wanted): Body<NewDrBackup>,
 ) -> Result<Created<DrBackup>, Problem> {
@@ -299,7 +296,7 @@ async fn create(
     params(("uuid" = Uuid, Path)),
     responses((status = 200, body = DrBackup), Refusals)
 )]
-async fn get(State(rest): State<RestState>, Id(id): Id) -> Result<Json<DrBackup>, Problem> {
+async fn get(rest: Rest, Id(id): Id) -> Result<Json<DrBackup>, Problem> {
     super::get(&rest, PointId::dr(id)).await
 }
 
@@ -317,7 +314,7 @@ async fn get(State(rest): State<RestState>, Id(id): Id) -> Result<Json<DrBackup>
     responses((status = 200, body = DrBackup), ChangeRefusals)
 )]
 async fn replace(
-    State(rest): State<RestState>,
+    rest: Rest,
     Id(id): Id,
     Key(request_id): Key,
     Body(wanted): Body<DrBackupChange>,
@@ -339,7 +336,7 @@ async fn replace(
     responses((status = 200, body = DrBackup), ChangeRefusals)
 )]
 async fn update(
-    State(rest): State<RestState>,
+    rest: Rest,
     Id(id): Id,
     Key(request_id): Key,
     Body(wanted): Body<DrBackupChange>,
@@ -361,7 +358,7 @@ async fn update(
     responses((status = 200, body = DrBackup), ChangeRefusals)
 )]
 async fn post(
-    State(rest): State<RestState>,
+    rest: Rest,
     Id(id): Id,
     Key(request_id): Key,
     Body(wanted): Body<DrBackupChange>,
@@ -383,7 +380,7 @@ async fn post(
     responses((status = 202, body = Accepted), ChangeRefusals)
 )]
 async fn delete(
-    State(rest): State<RestState>,
+    rest: Rest,
     Id(id): Id,
     Parameters(asked): Parameters<MissingCloud>,
     Key(request_id): Key,

@@ -1,9 +1,12 @@
 //! Pages that stay stable while rows come and go; it may not know what the rows are.
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
 use crate::{
     domain::{
+        caller::Places,
         page::{Cursor, Order, OrderField, OrderValue, Page},
         time::Timestamp,
     },
@@ -34,6 +37,43 @@ macro_rules! behind {
     }};
 }
 pub(super) use behind;
+
+/// Narrows a boxed query over a table, which nothing has narrowed before, to what may be told of.
+macro_rules! within {
+    ($rows:ident, $scope:expr, $table:ident) => {
+        if let Scope::Places(places) = &$scope {
+            let mut tenants = places.tenants.iter();
+            // One tenant is what most callers have, and two plain comparisons are what an index can seek to.
+            $rows = match (tenants.len(), tenants.next()) {
+                (1, Some(tenant)) if places.clouds.is_empty() => $rows
+                    .filter($table::cloud.eq(tenant.cloud.to_string()))
+                    .filter($table::project.eq(tenant.project.to_string())),
+                _ => {
+                    let clouds = places.clouds.iter().map(ToString::to_string);
+                    let clouds: Vec<String> = clouds.collect();
+                    projects_by_cloud(places).into_iter().fold(
+                        $rows.filter($table::cloud.eq_any(clouds)),
+                        |rows, (cloud, projects)| {
+                            let these = $table::cloud.eq(cloud);
+                            rows.or_filter(these.and($table::project.eq_any(projects)))
+                        },
+                    )
+                }
+            };
+        }
+    };
+}
+pub(super) use within;
+
+/// The tenants of some places, by their cloud.
+pub(super) fn projects_by_cloud(places: &Places) -> BTreeMap<String, Vec<String>> {
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for tenant in &places.tenants {
+        let projects = found.entry(tenant.cloud.to_string()).or_default();
+        projects.push(tenant.project.to_string());
+    }
+    found
+}
 
 /// Narrows a boxed query over a table to what a filter says of every kind of resource.
 macro_rules! narrowed {

@@ -8,13 +8,14 @@ use super::{
     Conn, Engine, Handle, dialect,
     head::{self, ended, head_columns},
     page::{
-        behind, cursor, cut, first, first_readable, in_states, narrowed, ordered, text_cursor,
-        time_cursor,
+        behind, cursor, cut, first, first_readable, in_states, narrowed, ordered,
+        projects_by_cloud, text_cursor, time_cursor, within,
     },
     prepared::Prepared,
 };
 use crate::{
     domain::{
+        caller::Scope,
         decision::{Detail, Ending},
         error::OperationError,
         event::Event,
@@ -182,6 +183,7 @@ pub(super) async fn page(
     limit: u32,
 ) -> Result<Page<Point>, StoreError> {
     let Query {
+        scope,
         filter,
         order,
         after,
@@ -193,6 +195,7 @@ pub(super) async fn page(
         .limit(i64::from(limit) + 1)
         .offset(i64::try_from(skip).unwrap_or(i64::MAX))
         .into_boxed::<Engine>();
+    within!(rows, scope, points);
     narrowed!(rows, filter, points, name);
     in_states!(rows, filter, points);
     if let Some(server) = filter.server {

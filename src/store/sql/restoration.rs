@@ -10,11 +10,15 @@ use uuid::Uuid;
 use super::{
     Conn, Engine, Handle, dialect,
     head::{self, ended, head_columns},
-    page::{behind, cursor, cut, first, in_states, narrowed, ordered, text_cursor, time_cursor},
+    page::{
+        behind, cursor, cut, first, in_states, narrowed, ordered, projects_by_cloud, text_cursor,
+        time_cursor, within,
+    },
     prepared::Prepared,
 };
 use crate::{
     domain::{
+        caller::Scope,
         decision::{Detail, Ending},
         error::OperationError,
         event::Event,
@@ -97,8 +101,9 @@ pub(super) async fn of_ids(
 }
 
 /// The rows that restore a backup.
-fn of(source: PointId) -> restorations::BoxedQuery<'static, Engine> {
-    let rows = restorations::table.into_boxed();
+fn of(source: PointId, scope: &Scope) -> restorations::BoxedQuery<'static, Engine> {
+    let mut rows = restorations::table.into_boxed();
+    within!(rows, *scope, restorations);
     match source.kind {
         PointKind::Dr => rows.filter(restorations::dr_backup.eq(source.to_string())),
         PointKind::Regular => rows.filter(restorations::backup.eq(source.to_string())),
@@ -109,9 +114,10 @@ fn of(source: PointId) -> restorations::BoxedQuery<'static, Engine> {
 pub(super) async fn of_source(
     conn: &mut Conn,
     source: PointId,
+    scope: Scope,
     limit: i64,
 ) -> Result<Vec<Restoration>, StoreError> {
-    let rows: Vec<Row> = of(source)
+    let rows: Vec<Row> = of(source, &scope)
         .order((restorations::created.desc(), restorations::id.desc()))
         .limit(limit)
         .select(Row::as_select())
@@ -125,7 +131,7 @@ pub(super) async fn busy(
     conn: &mut Conn,
     source: PointId,
 ) -> Result<Vec<RestorationId>, StoreError> {
-    let ids: Vec<String> = of(source)
+    let ids: Vec<String> = of(source, &Scope::All)
         .filter(restorations::state.ne_all(resting()))
         .order((restorations::created, restorations::id))
         .select(restorations::id)
@@ -168,6 +174,7 @@ pub(super) async fn page(
     limit: u32,
 ) -> Result<Page<Restoration>, StoreError> {
     let Query {
+        scope,
         filter,
         order,
         after,
@@ -179,6 +186,7 @@ pub(super) async fn page(
         .limit(i64::from(limit) + 1)
         .offset(i64::try_from(skip).unwrap_or(i64::MAX))
         .into_boxed::<Engine>();
+    within!(rows, scope, restorations);
     narrowed!(rows, filter, restorations, instance_name);
     in_states!(rows, filter, restorations);
     match filter.kind {

@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::{
     Conn, Engine, dialect,
     page::{
-        behind, cursor, cut, first, first_readable, narrowed, ordered, text_cursor, time_cursor,
+        behind, cursor, cut, first, first_readable, narrowed, ordered, projects_by_cloud,
+        text_cursor, time_cursor, within,
     },
 };
 use crate::{
     domain::{
+        caller::Scope,
         capture::Capture,
         error::OperationError,
         event::Event,
@@ -154,6 +156,7 @@ pub(super) async fn page(
     limit: u32,
 ) -> Result<Page<Schedule>, StoreError> {
     let Query {
+        scope,
         filter,
         order,
         after,
@@ -165,6 +168,7 @@ pub(super) async fn page(
         .limit(i64::from(limit) + 1)
         .offset(i64::try_from(skip).unwrap_or(i64::MAX))
         .into_boxed::<Engine>();
+    within!(rows, scope, schedules);
     narrowed!(rows, filter, schedules, name);
     if let Some(server) = filter.server {
         rows = rows.filter(schedules::server.eq(server.as_str().to_owned()));

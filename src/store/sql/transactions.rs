@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     domain::{
+        caller::Scope,
         event::Event,
         id::{InstanceId, OperationId, PointId, ResourceId, RestorationId, Tenant},
         operation::{Leftover, Operation, UnderWay},
@@ -90,10 +91,11 @@ impl Store for Db {
     async fn restorations_of(
         &self,
         source: PointId,
+        scope: &Scope,
         limit: u32,
     ) -> Result<Vec<Restoration>, StoreError> {
-        let limit = i64::from(self.page_limit(limit));
-        self.read(move |conn| restoration::of_source(conn, source, limit).boxed())
+        let (scope, limit) = (scope.clone(), i64::from(self.page_limit(limit)));
+        self.read(move |conn| restoration::of_source(conn, source, scope, limit).boxed())
             .await
     }
 

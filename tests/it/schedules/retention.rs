@@ -3,6 +3,7 @@
 use drbackup::{
     api::pb,
     domain::{
+        caller::Scope,
         capture::Capture,
         id::{PointId, PointKind},
         keeping::{Keeping, Rekeeping},
@@ -32,7 +33,11 @@ async fn the_oldest_goes_only_when_the_new_one_is_good() {
     assert_eq!(scene.tick().await, 1);
     let held = scene.points(&schedule).await;
     assert!(held.contains(&first.id), "the new one is not good yet");
-    let preview = scene.service.schedule_preview(schedule.id, 3).await;
+    let preview = scene
+        .service
+        .internally("a test")
+        .schedule_preview(schedule.id, 3)
+        .await;
     assert_eq!(preview.expect("told").judgement.deletions, []);
     let second = scene.finish(&schedule).await;
     assert_eq!(second.state(), pb::State::Ok, "{:?}", second.error);
@@ -69,13 +74,19 @@ async fn a_schedule_of_regular_backups_makes_snapshots_and_keeps_as_many_as_are_
     };
     until(|| async {
         let query = Query {
+            scope: Scope::All,
             filter: filter.clone(),
             order: Order::default(),
             after: None,
             skip: 0,
             limit: 10,
         };
-        let page = scene.service.points_list(query).await.expect("listed");
+        let page = scene
+            .service
+            .internally("a test")
+            .points_list(query)
+            .await
+            .expect("listed");
         let ids: Vec<_> = page.items.iter().map(|backup| backup.id).collect();
         (ids == [newest]).then_some(())
     })
@@ -123,7 +134,12 @@ async fn what_is_on_hold_or_to_be_kept_outlives_its_retention() {
         etag: String::new(),
         request_id: String::new(),
     };
-    scene.service.point_update(hold(true)).await.expect("held");
+    scene
+        .service
+        .internally("a test")
+        .point_update(hold(true))
+        .await
+        .expect("held");
     let second = scene.next_hour(&schedule).await;
     assert_eq!(
         scene.points(&schedule).await,
@@ -145,6 +161,7 @@ async fn what_is_on_hold_or_to_be_kept_outlives_its_retention() {
 
     scene
         .service
+        .internally("a test")
         .point_update(hold(false))
         .await
         .expect("lifted");
@@ -178,7 +195,11 @@ async fn what_was_to_be_kept_until_a_time_goes_then_but_not_the_last_of_its_inst
         request_id: String::new(),
     };
     let soon = scene.hands.now().after(HOUR);
-    let short = scene.service.point_create(ask(Some(soon))).await;
+    let short = scene
+        .service
+        .internally("a test")
+        .point_create(ask(Some(soon)))
+        .await;
     let short = short.expect("admitted").id.to_string();
     scene.house.backup_at_rest(&short).await;
     scene.hands.wind(MINUTE);
@@ -189,7 +210,11 @@ async fn what_was_to_be_kept_until_a_time_goes_then_but_not_the_last_of_its_inst
         Ok(0),
         "it is all there is"
     );
-    let long = scene.service.point_create(ask(None)).await;
+    let long = scene
+        .service
+        .internally("a test")
+        .point_create(ask(None))
+        .await;
     let long = long.expect("admitted").id.to_string();
     assert_eq!(
         scene.service.points_expire(10).await,

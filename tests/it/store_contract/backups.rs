@@ -2,6 +2,7 @@
 //! know SQL.
 
 use drbackup::domain::{
+    caller::Scope,
     id::{PointId, PointKind, ScheduleId, SnapshotId},
     volume_snapshot::VolumeSnapshot,
 };
@@ -196,6 +197,7 @@ async fn regular_backups_page_and_narrow(site: Site) {
     let mut after = None;
     loop {
         let query = Query {
+            scope: Scope::All,
             filter: Filter {
                 kind: Some(PointKind::Regular),
                 ..Filter::default()
@@ -217,6 +219,7 @@ async fn regular_backups_page_and_narrow(site: Site) {
     }
     assert_eq!(listed, all, "and no DR backup");
     let narrowed = |filter| Query {
+        scope: Scope::All,
         filter,
         order: Order::default(),
         after: None,
@@ -262,10 +265,11 @@ async fn a_regular_backup_that_is_restored_cannot_go_nor_be_restored_once_it_goe
         store.restoration_get(back.id).await.map(|one| one.source),
         Ok(one.id)
     );
-    let of = |source| store.restorations_of(source, 10);
+    let of = |source| store.restorations_of(source, &Scope::All, 10);
     assert_eq!(of(one.id).await, Ok(vec![back.clone()]));
     assert_eq!(of(other.id).await, Ok(Vec::new()));
     let query = Query {
+        scope: Scope::All,
         filter: Filter {
             points: vec![one.id],
             ..Filter::default()

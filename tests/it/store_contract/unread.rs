@@ -4,7 +4,7 @@
 //! A word that no version knows stands for what a newer one wrote. Each claim goes through all columns that
 //! are read as more than a text or a number.
 
-use drbackup::domain::{error::UNREADABLE_TEXT, orphan::Known};
+use drbackup::domain::{caller::Scope, error::UNREADABLE_TEXT, orphan::Known};
 
 use super::*;
 
@@ -203,6 +203,7 @@ async fn a_dr_backup_that_cannot_be_read_says_so_and_holds_up_no_list(site: Site
             (&spoilt.name, spoilt.head.created)
         );
         let query = Query {
+            scope: Scope::All,
             filter: Filter::default(),
             order: Order::default(),
             after: None,
@@ -244,7 +245,7 @@ async fn a_restoration_that_cannot_be_read_says_so_and_holds_up_no_list(site: Si
             told.head.runtime_state.starts_with(UNREADABLE_TEXT),
             "{column}"
         );
-        let all = store.restorations_of(of.id, 9).await;
+        let all = store.restorations_of(of.id, &Scope::All, 9).await;
         let all = all.expect("listed");
         assert!(all.contains(&told) && all.contains(&good), "{column}");
         let change = store.restoration_change(None, told.clone(), restoring(&told));
