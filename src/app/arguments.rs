@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::{demo::Demo, import::Import, serve::Serve, sim::Sim};
+use super::{demo::Demo, import::Import, serve::Serve, sim::Sim, token::Token};
 use crate::cli::{self, config::Flags, failure::Exit};
 
 /// Disaster-recovery backups of OpenStack instances, restored in another OpenStack.
@@ -27,6 +27,8 @@ pub(super) enum Command {
     Import(Import),
     /// Run simulated clouds to try things on
     Sim(Sim),
+    /// Make a token that the service lets in without a Keystone
+    Token(Token),
     #[command(flatten)]
     Ask(Box<cli::Verb>),
     /// Tell which version this is

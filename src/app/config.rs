@@ -121,8 +121,8 @@ impl Flags {
 pub(super) struct Config {
     /// Address and port of the API. Port 0 takes any free one, which the log tells.
     pub(super) listen: SocketAddr,
-    /// Must be true for an address that is not loopback unless `tls.client_ca` is set: the API has no
-    /// logins yet, so everybody who reaches it may do everything.
+    /// Must be true for an address that is not loopback unless callers are told apart (`auth`,
+    /// `tls.client_ca`) and encrypted: without it everybody who reaches the API may do everything.
     pub(super) insecure_open: bool,
     /// Where everything is kept: `sqlite:PATH` for one process, or `postgres://USER@HOST/DATABASE`
     /// for any number of replicas; `HOST,HOST` with `?target_session_attrs=read-write` at the end

@@ -16,6 +16,7 @@ mod metrics;
 mod serve;
 mod sim;
 mod tls;
+mod token;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,7 @@ fn run(arguments: Arguments, out: &mut Out) -> Result<(), Failure> {
         Command::Import(import) => runtime()?.block_on(import::run(import, out)),
         Command::Sim(sim) => runtime()?.block_on(sim::run(sim, out)),
         Command::Ask(verb) => runtime()?.block_on(Box::pin(cli::run(*verb, out))),
+        Command::Token(token) => token::run(&token, out),
         Command::Version => out.line(concat!("drbackup ", env!("CARGO_PKG_VERSION"))),
         Command::Completion { shell } => {
             let mut script = Vec::new();

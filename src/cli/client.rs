@@ -3,7 +3,9 @@
 use std::{future::Future, time::Duration};
 
 use tonic::{
-    Code, Response, Status, Streaming,
+    Code, Request, Response, Status, Streaming,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
     transport::{Channel, Endpoint},
 };
 
@@ -46,10 +48,58 @@ macro_rules! every_page {
 }
 pub(super) use every_page;
 
+/// How calls travel.
+pub(super) type Way = InterceptedService<Channel, Shown>;
+
+/// What every call shows, so that the service knows who asks.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shown {
+    token: Option<MetadataValue<Ascii>>,
+    keystone: Option<MetadataValue<Ascii>>,
+}
+
+impl Shown {
+    fn of(settings: &ClientSettings) -> Result<Self, Failure> {
+        let value = |name: &str, text: String| {
+            let value = MetadataValue::try_from(text);
+            value.map_err(|_| Failure::Usage(format!("{name} is none: no header can hold it")))
+        };
+        let token = settings.token()?;
+        let token = token.map(|token| value("the token", format!("Bearer {token}")));
+        let mut token = token.transpose()?;
+        if let Some(token) = &mut token {
+            token.set_sensitive(true);
+        }
+        let keystone = settings.keystone.clone();
+        let keystone = keystone.map(|cloud| value("the name of the cloud", cloud));
+        Ok(Self {
+            token,
+            keystone: keystone.transpose()?,
+        })
+    }
+}
+
+impl Interceptor for Shown {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(token) = &self.token {
+            request
+                .metadata_mut()
+                .insert("authorization", token.clone());
+        }
+        if let Some(cloud) = &self.keystone {
+            request
+                .metadata_mut()
+                .insert("x-drbackup-cloud", cloud.clone());
+        }
+        Ok(request)
+    }
+}
+
 /// A connection to the service, made when it is first needed and made again when it breaks.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     channel: Channel,
+    shown: Shown,
     address: String,
     timeout: Duration,
 }
@@ -79,39 +129,46 @@ impl Client {
             .map_err(|error| usage(&error.to_string()))?;
         Ok(Self {
             channel: endpoint.connect_lazy(),
+            shown: Shown::of(settings)?,
             address: settings.address.clone(),
             timeout: settings.timeout.0,
         })
     }
 
     /// The service for DR backups.
-    pub(super) fn dr_backups(&self) -> DrBackupServiceClient<Channel> {
-        DrBackupServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES)
+    pub(super) fn dr_backups(&self) -> DrBackupServiceClient<Way> {
+        DrBackupServiceClient::with_interceptor(self.channel.clone(), self.shown.clone())
+            .max_decoding_message_size(ANSWER_BYTES)
     }
 
     /// The service for regular backups.
-    pub(super) fn regular_backups(&self) -> BackupServiceClient<Channel> {
-        BackupServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES)
+    pub(super) fn regular_backups(&self) -> BackupServiceClient<Way> {
+        BackupServiceClient::with_interceptor(self.channel.clone(), self.shown.clone())
+            .max_decoding_message_size(ANSWER_BYTES)
     }
 
     /// The service for restorations.
-    pub(super) fn restorations(&self) -> RestorationServiceClient<Channel> {
-        RestorationServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES)
+    pub(super) fn restorations(&self) -> RestorationServiceClient<Way> {
+        RestorationServiceClient::with_interceptor(self.channel.clone(), self.shown.clone())
+            .max_decoding_message_size(ANSWER_BYTES)
     }
 
     /// The service for schedules.
-    pub(super) fn schedules(&self) -> ScheduleServiceClient<Channel> {
-        ScheduleServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES)
+    pub(super) fn schedules(&self) -> ScheduleServiceClient<Way> {
+        ScheduleServiceClient::with_interceptor(self.channel.clone(), self.shown.clone())
+            .max_decoding_message_size(ANSWER_BYTES)
     }
 
     /// The service for what clouds have.
-    pub(super) fn clouds(&self) -> CloudServiceClient<Channel> {
-        CloudServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES)
+    pub(super) fn clouds(&self) -> CloudServiceClient<Way> {
+        CloudServiceClient::with_interceptor(self.channel.clone(), self.shown.clone())
+            .max_decoding_message_size(ANSWER_BYTES)
     }
 
     /// The service for what was left behind.
-    pub(super) fn orphans(&self) -> OrphanServiceClient<Channel> {
-        OrphanServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES)
+    pub(super) fn orphans(&self) -> OrphanServiceClient<Way> {
+        OrphanServiceClient::with_interceptor(self.channel.clone(), self.shown.clone())
+            .max_decoding_message_size(ANSWER_BYTES)
     }
 
     /// Waits for an answer, no longer than the settings allow.

@@ -43,6 +43,15 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     client_key: Option<String>,
+    /// File with the token to show, of Keystone or as `drbackup token` made it [env: `DRBACKUP_TOKEN_FILE`, or
+    /// the token itself in `DRBACKUP_TOKEN`]
+    #[arg(long, global = true, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_file: Option<String>,
+    /// The cloud whose Keystone gave the token [env: `DRBACKUP_KEYSTONE`] [default: the service asks each]
+    #[arg(long, global = true, value_name = "CLOUD")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keystone: Option<String>,
     /// How long one call may take, such as 30s [env: `DRBACKUP_TIMEOUT`] [default: 60s]
     #[arg(long, global = true, value_name = "TIME")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,6 +98,12 @@ pub struct ClientSettings {
     pub client_cert: Option<String>,
     /// The file of its key; nothing means that of the certificate.
     pub client_key: Option<String>,
+    /// The token to show; it has no flag, because everybody on the machine can read those.
+    pub token: Option<SecretToken>,
+    /// The file of the token to show.
+    pub token_file: Option<String>,
+    /// The cloud whose Keystone gave it; nothing lets the service ask each.
+    pub keystone: Option<String>,
     /// How long one call may take.
     pub timeout: Span,
     /// How long connecting may take.
@@ -112,6 +127,9 @@ impl Default for ClientSettings {
             cacert: None,
             client_cert: None,
             client_key: None,
+            token: None,
+            token_file: None,
+            keystone: None,
             timeout: Span(Duration::from_secs(60)),
             connect_timeout: Span(Duration::from_secs(5)),
             patience: Span(Duration::from_secs(300)),
@@ -123,12 +141,44 @@ impl Default for ClientSettings {
     }
 }
 
+impl ClientSettings {
+    /// The token to show, if there is one.
+    pub(super) fn token(&self) -> Result<Option<String>, Failure> {
+        let token = match (&self.token, &self.token_file) {
+            // A flag comes before a variable, and only the file has one.
+            (_, Some(file)) => String::from_utf8(read_file(file)?)
+                .map_err(|_| Failure::Usage(format!("{file} holds no token: it is no text")))?,
+            (Some(token), None) => token.0.clone(),
+            (None, None) => return Ok(None),
+        };
+        let token = token.trim();
+        if token.is_empty() {
+            return Err(Failure::Usage("the token is empty".to_owned()));
+        }
+        Ok(Some(token.to_owned()))
+    }
+}
+
+/// A token, which is shown to the service and to nobody else.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SecretToken(String);
+
+impl std::fmt::Debug for SecretToken {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("[token]")
+    }
+}
+
 /// The variables that are read, without `DRBACKUP_`. Others of that prefix are the service's.
-pub const VARIABLES: [&str; 11] = [
+pub const VARIABLES: [&str; 14] = [
     "address",
     "cacert",
     "client_cert",
     "client_key",
+    "token",
+    "token_file",
+    "keystone",
     "timeout",
     "connect_timeout",
     "patience",

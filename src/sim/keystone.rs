@@ -12,8 +12,8 @@ use super::config::Config;
 use super::reply::{Answer, Body, Reply, identity_fault};
 use super::world::World;
 
-/// The password of everybody.
-pub(crate) const PASSWORD: &str = "lab-secret";
+/// The password of every user.
+pub const PASSWORD: &str = "lab-secret";
 /// The users with their roles: user, project, roles.
 const PEOPLE: [(&str, &str, &[&str]); 6] = [
     ("admin", "admin", &["admin"]),

@@ -31,6 +31,7 @@ mod regular;
 mod replica;
 mod replicas;
 mod rest;
+mod rights;
 mod schedule_store;
 mod schedules;
 mod scope;

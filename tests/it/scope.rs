@@ -24,7 +24,7 @@ use crate::house::House;
 
 /// Messages as the bytes that travel.
 #[derive(Debug, Clone, Copy, Default)]
-struct Bytes;
+pub(crate) struct Bytes;
 
 impl Codec for Bytes {
     type Encode = Vec<u8>;

@@ -68,6 +68,16 @@ impl Stage {
         stage
     }
 
+    /// The same, before the service runs.
+    pub(crate) async fn unserved(times: Times) -> Self {
+        Self::built(times, BINARY.into(), None).await
+    }
+
+    /// Gives the service that is started next more flags.
+    pub(crate) fn add_flags(&mut self, flags: &[&str]) {
+        self.flags.extend(flags.iter().map(ToString::to_string));
+    }
+
     /// The same, with another program and another database, before the service runs.
     pub(crate) async fn built(times: Times, program: PathBuf, database: Option<String>) -> Self {
         let mut clouds = Vec::new();

@@ -199,9 +199,18 @@ class Fleet:
         """Three plain volumes, to measure with."""
         with concurrent.futures.ThreadPoolExecutor(3) as pool:
             volumes = list(pool.map(lambda number: self.volume(name='%s %d' % (self.mark, number)), range(3)))
-        self.view.call('volume', 'POST', '/volumes/%s/action' % volumes[0],
-                       {'os-set_bootable': {'bootable': True}})
+        self.make_bootable(volumes[0])
         return self.build_plain('three', volumes)
+
+    def build_one(self):
+        """One plain volume."""
+        volume = self.volume(name=self.mark + ' 0')
+        self.make_bootable(volume)
+        return self.build_plain('one', [volume])
+
+    def make_bootable(self, volume):
+        """Lets an instance boot from a volume."""
+        self.view.call('volume', 'POST', '/volumes/%s/action' % volume, {'os-set_bootable': {'bootable': True}})
 
     def build_plain(self, label, volumes):
         """An instance of these volumes and nothing else on it, the first of them its root."""

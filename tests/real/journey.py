@@ -16,6 +16,7 @@ import time
 
 sys.dont_write_bytecode = True
 
+import callers  # noqa: E402
 import figures  # noqa: E402
 import fleet  # noqa: E402
 import kept  # noqa: E402
@@ -800,6 +801,8 @@ def options():
                         help='show what becomes of work while parts of a cloud are out of order instead')
     parser.add_argument('--kept', action='store_true',
                         help='show what is never lost, whatever a cloud or somebody else does, instead')
+    parser.add_argument('--callers', action='store_true',
+                        help='show who may do what, with tokens of both Keystones, instead')
     given = parser.parse_args()
     given.foreign = given.source is not None
     if given.foreign and not given.dr:
@@ -817,7 +820,7 @@ def main():
         journey.service.break_off()
         raise SystemExit('ended by signal %d' % number)
     for asked, instead in ((given.figures, figures), (given.points, points), (given.troubles, troubles),
-                           (given.kept, kept)):
+                           (given.kept, kept), (given.callers, callers)):
         if asked:
             signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended by a signal'))
             return instead.main(given)
