@@ -87,7 +87,7 @@ impl Acting {
 
     /// Refuses what the caller may not do to a thing of a tenant; `absent` is what is said where there is no
     /// such thing.
-    fn may(
+    pub(super) fn may(
         &self,
         action: Action,
         tenant: &Tenant,
@@ -102,7 +102,7 @@ impl Acting {
         let (what, least) = (action.name(), action.least().name());
         let message = format!("to {what} takes the role {least} in tenant {tenant}");
         Err(Error::new(ErrorKind::Forbidden, message).advise(
-            "ask with another login, or have that role given to you: docs/operations.md names them",
+            "ask with another login, or have that role given to you: docs/callers.md has the roles",
         ))
     }
 

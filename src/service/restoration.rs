@@ -190,12 +190,11 @@ impl Acting {
         &self,
         instance: InstanceId,
     ) -> Result<Restoration, Error> {
-        self.service
-            .store
-            .restoration_of_instance(instance)
-            .await
-            .map_err(refused)?
-            .ok_or_else(|| Error::not_found("restored instance", instance))
+        let absent = || Error::not_found("restored instance", instance);
+        let found = self.service.store.restoration_of_instance(instance).await;
+        let restoration = found.map_err(refused)?.ok_or_else(absent)?;
+        self.may(Action::ReadRestoration, &restoration.tenant, absent)?;
+        Ok(restoration)
     }
 
     /// The instance of a restoration as its cloud shows it now; nothing before its server exists.

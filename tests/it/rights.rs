@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 use drbackup::{
     api::pb::DESCRIPTORS,
     openstack::install_crypto,
+    rest::server::document,
     sim::{self, Cloud, InstanceSpec, Times},
 };
 use http::uri::PathAndQuery;
@@ -42,6 +43,12 @@ struct Guarded {
     ids: BTreeMap<&'static str, String>,
 }
 
+fn client() -> reqwest::Client {
+    install_crypto();
+    let http = reqwest::Client::builder().no_proxy().build();
+    http.expect("a client")
+}
+
 /// A token of a simulated Keystone.
 async fn token(cloud: &Cloud, user: &str, project: &str) -> String {
     let scoped = |name: &str| json!({"name": name, "domain": {"id": "default"}});
@@ -50,10 +57,9 @@ async fn token(cloud: &Cloud, user: &str, project: &str) -> String {
             "name": user, "domain": {"id": "default"}, "password": sim::PASSWORD}}},
         "scope": {"project": scoped(project)},
     }});
-    install_crypto();
-    let http = reqwest::Client::builder().no_proxy().build();
+    let http = client();
     let url = format!("{}/auth/tokens", cloud.auth_url());
-    let asked = http.expect("a client").post(url).json(&body).send().await;
+    let asked = http.post(url).json(&body).send().await;
     let answer = asked.expect("an answer");
     let token = answer.headers().get("x-subject-token");
     let token = token.expect("a token").to_str().expect("text");
@@ -374,12 +380,124 @@ async fn every_rpc_lets_through_whom_the_matrix_says() {
         text.push_str(row.trim_end());
         text.push('\n');
     }
-    golden(&text);
+    golden("rights.txt", &text);
 }
 
-/// Compares with the agreed matrix, or writes it where that is asked for.
-fn golden(text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/rights.txt");
+/// Every method of every path that has something to allow, with a request: what is about what is there, and what
+/// makes or deletes last.
+fn paths(ids: &BTreeMap<&str, String>) -> Vec<(String, String, Value)> {
+    let document = serde_json::to_value(document()).expect("JSON");
+    let mut asked = Vec::new();
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        // Former addresses tell where they went, and nothing of what is there.
+        if path.ends_with("/restore/") || path.ends_with("/{uuid}/delete/") {
+            continue;
+        }
+        let kind = match path.split('/').nth(2).expect("a resource") {
+            "openstack-dr-backups" => "dr",
+            "openstack-backups" => "regular",
+            "openstack-backup-schedules" => "schedule",
+            "openstack-instances" => "instance",
+            _ => "restoration",
+        };
+        for method in methods.as_object().expect("methods").keys() {
+            let body = match (path.as_str(), method.as_str()) {
+                (_, "get" | "delete") => Value::Null,
+                ("/api/openstack-dr-backups/", _) => {
+                    json!({"cloud": "source", "tenant": ids["tenant"],
+                    "source_instance": ids["server"]})
+                }
+                ("/api/openstack-backups/", _) => {
+                    json!({"cloud": "source", "tenant": ids["tenant"],
+                    "instance": ids["server"]})
+                }
+                ("/api/openstack-backup-schedules/", _) => json!({"cloud": "source",
+                    "tenant": ids["tenant"], "instance": ids["server"], "schedule": "0 3 * * *"}),
+                ("/api/openstack-dr-backup-restorations/", _) => json!({"cloud": "source",
+                    "tenant": ids["tenant"], "backup": ids["dr"]}),
+                ("/api/openstack-backup-restorations/", _) => json!({"backup": ids["regular"]}),
+                ("/api/openstack-backup-schedules/{uuid}/", "put") => json!({"name": "new",
+                    "schedule": "0 3 * * *"}),
+                _ => json!({"name": "new"}),
+            };
+            let path = path.replace("{uuid}", &ids[kind]);
+            asked.push((method.to_uppercase(), path, body));
+        }
+    }
+    let weight = |method: &str, path: &str| match method {
+        "GET" => 0,
+        "DELETE" => 3,
+        _ if path.ends_with("s/") => 2,
+        _ => 1,
+    };
+    asked.sort_by_key(|(method, path, _)| weight(method, path));
+    asked
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_path_lets_through_whom_the_matrix_says() {
+    let mut guarded = Guarded::set("").await;
+    guarded.furnish().await;
+    let shown = guarded
+        .run(
+            "admin",
+            &format!("restoration get {} -o json", guarded.ids["restoration"]),
+        )
+        .await;
+    let shown: Value = serde_json::from_str(&shown.stdout).expect("JSON");
+    let instance = shown["instance"]["id"].as_str().expect("an id").to_owned();
+    guarded.ids.insert("instance", instance);
+    let http = client();
+    let names: BTreeMap<String, &str> = guarded
+        .ids
+        .iter()
+        .map(|(name, id)| (id.clone(), *name))
+        .collect();
+    let mut text = String::new();
+    for (method, path, body) in paths(&guarded.ids) {
+        let told = path.split('/').map(|part| match names.get(part) {
+            Some(name) => format!("{{{name}}}"),
+            None => part.to_owned(),
+        });
+        let name = format!("{method} {}", told.collect::<Vec<_>>().join("/"));
+        let mut row = format!("{name:<64}");
+        for (caller, _) in CALLERS {
+            let verb = method.parse().expect("a method");
+            let mut request = http.request(verb, format!("{}{path}", guarded.stage.address));
+            if !body.is_null() {
+                request = request.json(&body);
+            }
+            if let Some(token) = guarded.tokens.get(caller) {
+                request = request.header("x-auth-token", token);
+            }
+            let answer = request.send().await.expect("an answer");
+            let status = answer.status().as_u16();
+            let told: Value = answer.json().await.unwrap_or_default();
+            let cell = match (status, told["reason"].as_str().unwrap_or_default()) {
+                (401, _) => "who?".to_owned(),
+                (403, "TENANT_NOT_REACHED") => "unreached".to_owned(),
+                (403, _) => "forbidden".to_owned(),
+                (404, _) => "not found".to_owned(),
+                (400, _) if told.to_string().contains("there is no ") => "not found".to_owned(),
+                (200..=299, _) => told
+                    .as_array()
+                    .map_or_else(|| "yes".to_owned(), |all| format!("sees {}", all.len())),
+                (409, _) => "yes".to_owned(),
+                (status, reason) => format!("{status} {reason}"),
+            };
+            write!(row, "{cell:<12}").expect("written");
+        }
+        text.push_str(row.trim_end());
+        text.push('\n');
+    }
+    golden("rights_rest.txt", &text);
+}
+
+/// Compares with an agreed matrix, or writes it where that is asked for.
+fn golden(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, text).expect("written");
     }

@@ -30,14 +30,12 @@ def token(view):
     return view.sdk.session.get_token()
 
 
-def other_project(site):
-    """The id of a project of the tenant's user that is not the one of its entry."""
-    projects = site.tenant.call('identity', 'GET', '/auth/projects')['projects']
-    return next(one['id'] for one in projects if one['id'] != site.project)
-
-
 class Callers(Subject):
-    """Claims about an instance of one volume."""
+    """Claims about an instance of one volume; `others` are projects beside those of the tenants, by site."""
+
+    def __init__(self, others, *given):
+        super().__init__(*given)
+        self.others = others
 
     def acting(self, shown, keystone=None):
         """The command line of somebody who shows this token."""
@@ -68,10 +66,10 @@ class Callers(Subject):
         self.claim('the reader sees it', [one['id'] for one in reader.ask('backup', 'list')] == [backup['id']])
         self.claim('the member of another project sees nothing', stranger.ask('backup', 'list') == [])
         self.claim('and finds nothing by its id', self.refused(stranger, 'NOT_FOUND', 'backup', 'get', backup['id']))
-        self.claim('nor makes a backup of an instance of others', self.refused(stranger, 'TENANT_NOT_REACHED', *make))
+        self.claim('nor makes a backup of an instance of others', self.refused(stranger, 'there is no tenant', *make))
         self.claim('nor restores from it', self.refused(
             stranger, 'NOT_FOUND', 'restoration', 'create', backup['id'], '--cloud', self.source.name,
-            '--tenant', other_project(self.source)))
+            '--tenant', self.others['source']))
         self.claim('a member cannot restore into a tenant of others', self.refused(
             operator, 'TENANT_NOT_REACHED', 'restoration', 'create', backup['id'], '--cloud', self.dr.name,
             '--tenant', self.dr.project))
@@ -104,13 +102,13 @@ class Callers(Subject):
     def worst_day(self, lab, backup, late):
         """The source's Keystone stands still."""
         paired = self.acting(token(self.dr.tenant), 'dr')
-        stranger = self.acting(token(View('dr-demo', other_project(self.dr))), 'dr')
+        stranger = self.acting(token(View('dr-demo', self.others['dr'])), 'dr')
         with lab.freeze(self.source.name, 'keystone'):
             self.claim('a token that its Keystone cannot judge is not taken, and not called bad', self.refused(
                 late, 'could not judge the token', 'backup', 'get', backup['id']))
             self.claim('a stranger of the target does not find it', self.refused(
                 stranger, 'NOT_FOUND', 'restoration', 'create', backup['id'], '--cloud', self.dr.name,
-                '--tenant', other_project(self.dr)))
+                '--tenant', self.others['dr']))
             restoration = paired.restore(backup['id'], self.dr)
             self.claim('the paired tenant of the target restores it', restoration['state'] == 'STATE_OK')
             self.claim('and cannot delete it', self.refused(paired, 'FORBIDDEN', 'backup', 'delete', backup['id']))
@@ -128,16 +126,21 @@ def main(given):
             file.write(CONFIGURATION % (CACHED, source.project, dr.project))
         here.service.environment['DRBACKUP_SERVER_CONFIG'] = path
         here.service.start()
-        callers = Callers(here.service, source, dr, one)
-        reader, operator = (callers.acting(token(View(entry))) for entry in ('source-auditor', 'source-demo'))
-        stranger = callers.acting(token(View('source-demo', other_project(source))))
-        # Nobody has asked with it yet, so nothing is remembered of it.
-        late = callers.acting(token(View('source-demo')), 'source')
-        backup = callers.roles((callers.acting(None), reader, operator, stranger))
-        callers.revoked(backup)
-        callers.worst_day(here.lab, backup, late)
-        admin = callers.acting(token(View('source-operator')))
-        admin.ask('backup', 'delete', backup['id'], seconds=300)
-        callers.claim('an admin of the project deletes it', callers.refused(
-            admin, 'NOT_FOUND', 'backup', 'get', backup['id']))
+        others = {site.name: site.make_project(built.mark + '-other') for site in here.sites}
+        callers = Callers(others, here.service, source, dr, one)
+        try:
+            reader, operator = (callers.acting(token(View(entry))) for entry in ('source-auditor', 'source-demo'))
+            stranger = callers.acting(token(View('source-demo', others['source'])))
+            # Nobody has asked with it yet, so nothing is remembered of it.
+            late = callers.acting(token(View('source-demo')), 'source')
+            backup = callers.roles((callers.acting(None), reader, operator, stranger))
+            callers.revoked(backup)
+            callers.worst_day(here.lab, backup, late)
+            admin = callers.acting(token(View('source-operator')))
+            admin.ask('backup', 'delete', backup['id'], seconds=300)
+            callers.claim('an admin of the project deletes it', callers.refused(
+                admin, 'NOT_FOUND', 'backup', 'get', backup['id']))
+        finally:
+            for site in here.sites:
+                site.admin.call('identity', 'DELETE', '/projects/' + others[site.name], allow=(404,))
     return 1 if callers.failed else 0

@@ -150,6 +150,17 @@ class Site:
                 self._quotas.append((service, path, key, {name: before[name] for name in more}))
                 self.admin.call(service, 'PUT', path + self.project, {key: more})
 
+    def make_project(self, name):
+        """Another project in which the tenant's user may do the same; its id."""
+        call = self.admin.call
+        domain = call('identity', 'GET', '/projects/' + self.project)['project']['domain_id']
+        made = call('identity', 'POST', '/projects', {'project': {'name': name, 'domain_id': domain}})['project']['id']
+        roles = call('identity', 'GET', '/role_assignments?user.id=%s&scope.project.id=%s' % (
+            self.user, self.project))['role_assignments']
+        for role in roles:
+            call('identity', 'PUT', '/projects/%s/users/%s/roles/%s' % (made, self.user, role['role']['id']))
+        return made
+
     def put_back_quotas(self):
         """The limits as they were."""
         for service, path, key, before in self._quotas:

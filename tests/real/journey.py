@@ -94,20 +94,11 @@ class Journey:
         site = self.source
         if not site.admin:
             return
-        call = site.admin.call
         try:
-            domain = call('identity', 'GET', '/projects/' + site.project)['project']['domain_id']
-            made = call('identity', 'POST', '/projects', {'project': {
-                'name': self.mark + '-other', 'domain_id': domain}})
+            self.other = site.make_project(self.mark + '-other')
         except Exception as error:
             say('no second project in the source: %s' % error)
             return
-        self.other = made['project']['id']
-        roles = call('identity', 'GET', '/role_assignments?user.id=%s&scope.project.id=%s' % (
-            site.user, site.project))['role_assignments']
-        for role in roles:
-            call('identity', 'PUT', '/projects/%s/users/%s/roles/%s' % (
-                self.other, site.user, role['role']['id']))
         self.other_view = View(site.entry, self.other)
         fleet.make_network(self.other_view, self.mark + '-net', '10.77.0.0/24')
 
