@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::timeout;
 use tracing::warn;
 
 pub use self::static_token::Issued;
@@ -25,7 +26,6 @@ use crate::{
     domain::{
         caller::{Caller, Grants, Identity, Role, Via},
         error::{Error, ErrorKind},
-        fault::Fault,
         id::{CloudName, Tenant},
         time::Timestamp,
     },
@@ -209,14 +209,15 @@ impl Authenticator {
             if named.is_some_and(|named| named != cloud) {
                 continue;
             }
-            match self.0.tokens.token_look(cloud, token, expired_too).await {
-                Ok(Some(identity)) => return Ok(Some((cloud.clone(), identity))),
-                Ok(None) => {}
-                Err(fault) => {
-                    warn!(%cloud, %fault, "a caller's token could not be judged");
-                    silent = Some(unjudged(cloud, &fault));
-                }
-            }
+            let look = self.0.tokens.token_look(cloud, token, expired_too);
+            let why = match timeout(settings.patience, look).await {
+                Ok(Ok(Some(identity))) => return Ok(Some((cloud.clone(), identity))),
+                Ok(Ok(None)) => continue,
+                Ok(Err(fault)) => fault.to_string(),
+                Err(_elapsed) => format!("no answer within {:?}", settings.patience),
+            };
+            warn!(%cloud, why, "a caller's token could not be judged");
+            silent = Some(unjudged(cloud, &why));
         }
         match silent {
             Some(error) => Err(error),
@@ -315,8 +316,8 @@ fn unknown(why: &str) -> Error {
 }
 
 /// Nobody can tell whether the token is good: the caller may try again, and is not told that it is bad.
-fn unjudged(cloud: &CloudName, fault: &Fault) -> Error {
-    let message = format!("the Keystone of cloud {cloud} could not judge the token: {fault}");
+fn unjudged(cloud: &CloudName, why: &str) -> Error {
+    let message = format!("the Keystone of cloud {cloud} could not judge the token: {why}");
     Error::new(ErrorKind::Unavailable, message).advise(
         "try again; where that Keystone is gone, come with a token of the cloud that is restored into, or \
          with a certificate",

@@ -39,6 +39,9 @@ pub struct AuthSettings {
     /// How long it is taken for granted that Keystone did not know a token.
     #[serde(with = "Span")]
     pub refused_cached: Duration,
+    /// How long a Keystone may take to judge a token; whoever shows it waits as long.
+    #[serde(with = "Span")]
+    pub patience: Duration,
     /// Tokens that are remembered at once.
     pub cache_tokens: usize,
     /// The Keystone roles that count in the project of the token.
@@ -67,6 +70,7 @@ impl Default for AuthSettings {
             tokens: Vec::new(),
             cached: Duration::from_secs(300),
             refused_cached: Duration::from_secs(15),
+            patience: Duration::from_secs(10),
             cache_tokens: 10_000,
         }
     }

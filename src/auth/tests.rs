@@ -15,7 +15,7 @@ use super::{
     *,
 };
 use crate::domain::{
-    fault::{FaultKind, Service},
+    fault::{Fault, FaultKind, Service},
     id::ProjectId,
 };
 

@@ -241,6 +241,11 @@ impl Cloud {
         self.shared.world().clock.set_skew(seconds);
     }
 
+    /// A token of the user with this name in the project with this name, where that user has a role there.
+    pub fn token(&self, user: &str, project: &str) -> Option<String> {
+        keystone::token(&mut self.shared.world(), user, project)
+    }
+
     /// Makes every token invalid at once.
     pub fn revoke_tokens(&self) {
         self.shared.world().keystone.revoke_all();

@@ -13,7 +13,7 @@ use super::reply::{Answer, Body, Reply, identity_fault};
 use super::world::World;
 
 /// The password of every user.
-pub const PASSWORD: &str = "lab-secret";
+pub(crate) const PASSWORD: &str = "lab-secret";
 /// The users with their roles: user, project, roles.
 const PEOPLE: [(&str, &str, &[&str]); 6] = [
     ("admin", "admin", &["admin"]),
@@ -434,10 +434,38 @@ fn authenticate(world: &mut World, call: &Call) -> Answer {
         audit: world.hex_id(),
         credential: proven.credential.map(|one| (one.id, one.name)),
     };
-    let id = format!("gAAAAA{}{}", world.hex_id(), world.hex_id());
     let view = token_view(world, call, &token);
-    world.keystone.tokens.insert(id.clone(), token);
+    let id = hand_out(world, token);
     Ok(Reply::new(201, view).header("x-subject-token", id))
+}
+
+fn hand_out(world: &mut World, token: Token) -> String {
+    let id = format!("gAAAAA{}{}", world.hex_id(), world.hex_id());
+    world.keystone.tokens.insert(id.clone(), token);
+    id
+}
+
+/// A token of somebody in a project, where that user has a role there.
+pub(crate) fn token(world: &mut World, user: &str, project: &str) -> Option<String> {
+    let user = world.keystone.user_named(user)?.clone();
+    let project = world.keystone.project_named(project)?.clone();
+    let manager = world.config.release.is_newer();
+    let roles = world.keystone.roles(&user.id, &project.id, manager);
+    if roles.is_empty() {
+        return None;
+    }
+    let life = Duration::from_secs(world.config.token_seconds);
+    let token = Token {
+        user,
+        project: Some(project),
+        roles,
+        methods: vec!["password".to_owned()],
+        issued: world.now,
+        expires: world.now + life,
+        audit: world.hex_id(),
+        credential: None,
+    };
+    Some(hand_out(world, token))
 }
 
 fn validate(world: &World, call: &Call) -> Answer {

@@ -42,7 +42,6 @@ pub use cloud::{Cloud, CloudError, Pair, clouds_yaml, run};
 pub use config::{ApplicationCredential, Config, Quotas, Release};
 pub use faults::{Action, Rule};
 pub use http::{Cut, LoggedRequest};
-pub use keystone::PASSWORD;
 pub use neutron::TrunkSpec;
 pub use seed::{Instance, InstanceSpec};
 pub use world::{Kind, Memory};

@@ -9,7 +9,7 @@ use drbackup::{
     api::pb::DESCRIPTORS,
     openstack::install_crypto,
     rest::server::document,
-    sim::{self, Cloud, InstanceSpec, Times},
+    sim::{Cloud, InstanceSpec, Times},
 };
 use http::uri::PathAndQuery;
 use prost::Message as _;
@@ -50,20 +50,8 @@ fn client() -> reqwest::Client {
 }
 
 /// A token of a simulated Keystone.
-async fn token(cloud: &Cloud, user: &str, project: &str) -> String {
-    let scoped = |name: &str| json!({"name": name, "domain": {"id": "default"}});
-    let body = json!({"auth": {
-        "identity": {"methods": ["password"], "password": {"user": {
-            "name": user, "domain": {"id": "default"}, "password": sim::PASSWORD}}},
-        "scope": {"project": scoped(project)},
-    }});
-    let http = client();
-    let url = format!("{}/auth/tokens", cloud.auth_url());
-    let asked = http.post(url).json(&body).send().await;
-    let answer = asked.expect("an answer");
-    let token = answer.headers().get("x-subject-token");
-    let token = token.expect("a token").to_str().expect("text");
-    token.to_owned()
+fn token(cloud: &Cloud, user: &str, project: &str) -> String {
+    cloud.token(user, project).expect("a role there")
 }
 
 impl Guarded {
@@ -77,7 +65,7 @@ impl Guarded {
         let mut tokens = BTreeMap::from([("forged", "gAAAAABforged".to_owned())]);
         for (caller, login) in CALLERS {
             if let Some((user, project)) = login {
-                tokens.insert(caller, token(&stage.source, user, project).await);
+                tokens.insert(caller, token(&stage.source, user, project));
             }
         }
         Self {
@@ -572,8 +560,8 @@ async fn on_the_worst_day_the_paired_tenant_restores_and_a_stranger_does_not() {
     guarded.stage.terminate().await;
     guarded.stage.serve().await;
     let dr = &guarded.stage.dr;
-    let paired = token(dr, "demo", "demo").await;
-    let stranger = token(dr, "demo", "second").await;
+    let paired = token(dr, "demo", "demo");
+    let stranger = token(dr, "demo", "second");
     guarded.tokens.insert("paired", paired);
     guarded.tokens.insert("stranger", stranger);
     guarded.stage.source.stop().await;
