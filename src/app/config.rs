@@ -19,9 +19,9 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::parts::{LogFormat, LogSettings, TlsSettings};
+pub(super) use self::parts::{DoorSettings, LogFormat, LogSettings, TlsSettings};
 use crate::{
-    api::settings::ApiSettings,
+    api::{limits, settings::ApiSettings},
     cli::{
         config::{VARIABLES as CLIENT_VARIABLES, mistakes::told},
         failure::Failure,
@@ -143,6 +143,7 @@ pub(super) struct Config {
     pub(super) stop_patience: Duration,
     pub(super) log: LogSettings,
     pub(super) tls: TlsSettings,
+    pub(super) door: DoorSettings,
     pub(super) api: ApiSettings,
     pub(super) rest: RestSettings,
     pub(super) requests: RequestSettings,
@@ -169,6 +170,7 @@ impl Default for Config {
             stop_patience: Duration::from_secs(10),
             log: LogSettings::default(),
             tls: TlsSettings::default(),
+            door: DoorSettings::default(),
             api: ApiSettings::default(),
             rest: RestSettings::default(),
             requests: RequestSettings::default(),
@@ -239,6 +241,7 @@ impl Flags {
             cert: named(self.tls_cert, config.tls.cert.take()),
             key: named(self.tls_key, config.tls.key.take()),
             client_ca: named(self.tls_client_ca, config.tls.client_ca.take()),
+            ..config.tls.clone()
         };
         if let Some(database) = self.database {
             config.database = database;
@@ -343,6 +346,23 @@ impl Config {
             self.requests.page_default <= self.requests.page_max,
             "requests.page_default: must not be more than requests.page_max",
         );
+        for (key, value, most) in [
+            (
+                "requests.user_data_characters",
+                self.requests.user_data_characters,
+                limits::USER_DATA,
+            ),
+            (
+                "orphans.deleted_at_once",
+                self.orphans.deleted_at_once,
+                limits::ORPHANS,
+            ),
+        ] {
+            must(
+                value <= most,
+                &format!("{key}: must not be more than {most}, which is all that the API takes"),
+            );
+        }
         let values = flat(self);
         for (key, value) in &values {
             must(value != "0", &format!("{key}: must be more than 0"));

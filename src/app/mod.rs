@@ -12,6 +12,7 @@ mod log;
 #[cfg(test)]
 mod manual;
 mod metrics;
+mod reload;
 mod serve;
 mod sim;
 mod tls;

@@ -1,10 +1,12 @@
 //! The sections of the configuration that no room but this one reads; it may not know where values come
 //! from.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+
+use crate::span::Span;
 
 /// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,16 +40,92 @@ pub(in crate::app) enum LogFormat {
 }
 
 /// The certificates of the listener; without them it does not encrypt.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::app) struct TlsSettings {
-    /// The file of the certificate that callers are shown, with its chain, as PEM; read at the start.
-    /// Empty means that nothing is encrypted.
+    /// The file of the certificate that callers are shown, with its chain, as PEM. Empty means that
+    /// nothing is encrypted.
     pub(in crate::app) cert: Option<PathBuf>,
     /// The file of its key, as PEM.
     pub(in crate::app) key: Option<PathBuf>,
     /// The file of the authorities, as PEM, of which every caller needs a certificate; whoever has
     /// one may do everything. Empty lets everybody in.
     pub(in crate::app) client_ca: Option<PathBuf>,
+    /// How often these files are looked at. When they have changed, or on SIGHUP, they are read again and
+    /// used for new connections; what cannot be used is warned about, and what was in force stays so.
+    #[serde(with = "Span")]
+    pub(in crate::app) look_every: Duration,
+    /// How long before a certificate ends the log begins to warn, at the start, after each reading, and
+    /// once a day.
+    #[serde(with = "Span")]
+    pub(in crate::app) expiry_warning: Duration,
+}
+
+impl Default for TlsSettings {
+    fn default() -> Self {
+        Self {
+            cert: None,
+            key: None,
+            client_ca: None,
+            look_every: Duration::from_secs(30),
+            expiry_warning: Duration::from_secs(14 * 24 * 60 * 60),
+        }
+    }
+}
+
+/// What the entrance takes, before anybody knows who calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::app) struct DoorSettings {
+    /// Connections that may be open at once, at all addresses together; one more is closed at once. The
+    /// process raises its limit of open files as far as it may, and says so where that is less.
+    pub(in crate::app) connections: usize,
+    /// Calls that may be under way at once, over all connections; one more is RESOURCE_EXHAUSTED, or 429.
+    /// An open watch counts as a stream (`api.streams`) instead; health checks and `/metrics` never do.
+    pub(in crate::app) calls: usize,
+    /// How long the handshake of TLS may take.
+    #[serde(with = "Span")]
+    pub(in crate::app) handshake: Duration,
+    /// How long a new connection may take until its first request has come with all its headers.
+    #[serde(with = "Span")]
+    pub(in crate::app) first_request: Duration,
+    /// How long a request may take from its headers to its end.
+    #[serde(with = "Span")]
+    pub(in crate::app) body: Duration,
+    /// How long a connection may have nothing under way before it is asked to end.
+    #[serde(with = "Span")]
+    pub(in crate::app) idle: Duration,
+    /// How old a connection may be before it is asked to end (GOAWAY): what is under way goes on, what
+    /// is new takes a connection of its own.
+    #[serde(with = "Span")]
+    pub(in crate::app) age: Duration,
+    /// How long what is under way on it may take after that; a watch that is cut off then is opened again
+    /// without a gap.
+    #[serde(with = "Span")]
+    pub(in crate::app) age_patience: Duration,
+    /// How long nobody is let in after the process had no file left for a connection.
+    #[serde(with = "Span")]
+    pub(in crate::app) files_pause: Duration,
+    /// The shortest time between two lines of the log about one limit that keeps callers out.
+    #[serde(with = "Span")]
+    pub(in crate::app) log_every: Duration,
+}
+
+impl Default for DoorSettings {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            calls: 1000,
+            handshake: Duration::from_secs(10),
+            first_request: Duration::from_secs(10),
+            body: Duration::from_secs(30),
+            idle: Duration::from_secs(5 * 60),
+            age: Duration::from_secs(60 * 60),
+            age_patience: Duration::from_secs(24 * 60 * 60),
+            files_pause: Duration::from_millis(200),
+            log_every: Duration::from_secs(10),
+        }
+    }
 }
