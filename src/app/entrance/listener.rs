@@ -170,7 +170,12 @@ impl Host {
                 () = sleep_until(times.next()) => match times.due(&talk) {
                     Due::Nothing => {}
                     Due::Leave => served.as_mut().graceful_shutdown(),
-                    Due::Silent => return self.counts.refused(Reason::FirstRequest),
+                    Due::Silent => {
+                        // One that spoke HTTP/2 and asked for nothing hears of it, and comes again when it
+                        // has something to ask.
+                        self.counts.refused(Reason::FirstRequest);
+                        served.as_mut().graceful_shutdown();
+                    }
                     Due::Close => return,
                 }
             }
@@ -324,6 +329,7 @@ impl<'a> Times<'a> {
         let (calls, any, last) = talk.with(|doing| (doing.calls, doing.any, doing.last));
         let now = Instant::now();
         if !any {
+            self.leave(Some(self.door.first_request));
             return Due::Silent;
         }
         if now >= self.opened + self.door.age {
