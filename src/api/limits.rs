@@ -14,9 +14,9 @@ use super::pb::DESCRIPTORS;
 use crate::domain::error::{BadField, Error};
 
 /// Ids, names and other words, in characters.
-const WORD: usize = 1024;
+pub const WORD: usize = 1024;
 /// Sentences and what is put together of words.
-const TEXT: usize = 8 * 1024;
+pub const TEXT: usize = 8 * 1024;
 /// User data in base64, of which Nova takes half as much.
 pub const USER_DATA: usize = 128 * 1024;
 /// Things of an instance, of which it has a handful.

@@ -346,17 +346,29 @@ impl Config {
             self.requests.page_default <= self.requests.page_max,
             "requests.page_default: must not be more than requests.page_max",
         );
+        let (requests, orphans) = (&self.requests, self.orphans.deleted_at_once);
         for (key, value, most) in [
             (
+                "requests.name_characters",
+                requests.name_characters,
+                limits::WORD,
+            ),
+            (
+                "requests.description_characters",
+                requests.description_characters,
+                limits::TEXT,
+            ),
+            (
                 "requests.user_data_characters",
-                self.requests.user_data_characters,
+                requests.user_data_characters,
                 limits::USER_DATA,
             ),
             (
-                "orphans.deleted_at_once",
-                self.orphans.deleted_at_once,
-                limits::ORPHANS,
+                "requests.request_id_characters",
+                requests.request_id_characters,
+                limits::WORD,
             ),
+            ("orphans.deleted_at_once", orphans, limits::ORPHANS),
         ] {
             must(
                 value <= most,
