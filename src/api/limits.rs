@@ -74,6 +74,7 @@ const TEXTS: &[(&str, usize)] = &[
     ("remote_group_id", WORD),
     ("remote_ip_prefix", WORD),
     ("request_id", WORD),
+    ("restoration_id", WORD),
     ("runtime_state", WORD),
     ("schedule", WORD),
     ("schedule_id", WORD),

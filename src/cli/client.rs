@@ -50,6 +50,9 @@ pub(super) use every_page;
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     channel: Channel,
+    /// For streams alone. A service asks an old connection to end, which one with a stream on it does
+    /// late, and a call that is sent over it meanwhile would be lost.
+    streams: Channel,
     address: String,
     timeout: Duration,
 }
@@ -79,9 +82,18 @@ impl Client {
             .map_err(|error| usage(&error.to_string()))?;
         Ok(Self {
             channel: endpoint.connect_lazy(),
+            streams: endpoint.connect_lazy(),
             address: settings.address.clone(),
             timeout: settings.timeout.0,
         })
+    }
+
+    /// The same client for what answers with a stream.
+    pub(super) fn streaming(&self) -> Self {
+        Self {
+            channel: self.streams.clone(),
+            ..self.clone()
+        }
     }
 
     /// The service for DR backups.

@@ -303,7 +303,7 @@ async fn a_handshake_has_its_time_and_tls_1_1_is_no_tls() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_connection_takes_nothing_new_and_ends_what_it_has() {
     let stage = stage(&[("DOOR__AGE", "500ms")], Vec::new()).await;
-    stage.instance("shop", &[1]);
+    let instance = stage.instance("shop", &[1]);
     let (mut send, connection) = frames(&stage).await;
     let (answer, mut body) = send.send_request(call(&stage, WATCH), false).expect("sent");
     body.send_data(Bytes::from_static(EMPTY), true)
@@ -322,9 +322,16 @@ async fn an_old_connection_takes_nothing_new_and_ends_what_it_has() {
         }
     }
     assert!(!connection.is_finished(), "the stream goes on");
-    stage
-        .json("backup create shop -c source -t demo --name friday")
-        .await;
+    // Over a connection that is new.
+    let wish = serde_json::json!({
+        "cloud": "source",
+        "tenant": stage.source.project_id("demo").expect("a project"),
+        "source_instance": instance.server,
+    });
+    let request = http1().post(format!("{}{DR_BACKUPS}", stage.address));
+    let request = request.header("content-type", "application/json");
+    let made = request.body(wish.to_string()).send().await;
+    assert_eq!(made.expect("an answer").status(), StatusCode::CREATED);
     let event = soon(events.data()).await.expect("an event").expect("whole");
     assert!(event.len() > EMPTY.len());
     drop((events, send));
