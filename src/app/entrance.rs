@@ -109,7 +109,10 @@ impl Entrance {
                 Arc::clone(&self.counts),
             );
             let host = Host {
-                router: router.layer(from_fn_with_state(Arc::new(gate), pass)),
+                // With its state, which it has none of, a router need not be put together for each call.
+                router: router
+                    .layer(from_fn_with_state(Arc::new(gate), pass))
+                    .with_state(()),
                 http1,
                 certificates: self.certificates.clone(),
                 places: Arc::clone(&places),

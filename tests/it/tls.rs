@@ -327,6 +327,26 @@ async fn the_command_line_believes_a_service_for_its_authority() {
 }
 
 #[tokio::test]
+async fn a_service_shows_its_chain_and_is_believed_for_the_whole_of_it() {
+    let desk = Desk::new();
+    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let between = CertifiedIssuer::signed_by(params, key, &desk.authority.issuer).expect("signed");
+    let middle = Authority { issuer: between };
+    let paper = middle.paper("127.0.0.1");
+    let leaf = paper.certificate.pem();
+    desk.write("own.key", &paper.key.serialize_pem());
+    for (chain, code) in [(format!("{leaf}{}", middle.issuer.pem()), 0), (leaf, 5)] {
+        desk.write("own.pem", &chain);
+        let stage = Stage::set_with(Times::instant(), encrypting(&desk)).await;
+        let line = format!("backup list --cacert {}", text(&desk.path("authority.pem")));
+        let answer = stage.run(&line).await;
+        assert_eq!(answer.code, code, "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_service_lets_in_only_callers_with_a_certificate_where_it_asks_for_one() {
     let desk = Desk::new();
     let mut flags = encrypting(&desk);
