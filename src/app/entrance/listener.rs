@@ -67,7 +67,8 @@ impl Listener {
         while let Some(accepted) = end.run_until_cancelled(listener.accept()).await {
             match accepted {
                 Ok((stream, _)) => {
-                    guests.spawn(Arc::clone(&host).receive(stream, end.clone()));
+                    // Each asks a token of its own, which no other one locks.
+                    guests.spawn(Arc::clone(&host).receive(stream, end.child_token()));
                 }
                 Err(error) if is_of_the_caller(&error) => trace!(%error, "a caller went at once"),
                 Err(error) => {
