@@ -8,7 +8,7 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor, ServiceDescriptor};
 
 use super::pb::DESCRIPTORS;
 use crate::domain::error::{BadField, Error};
@@ -206,12 +206,11 @@ impl Table {
         let index = self.reserve();
         known.insert(message.full_name().to_owned(), index);
         let fields = message.fields().map(|field| {
-            let what = match field.kind() {
-                Kind::Message(inner) if field.is_map() => {
-                    What::Message(self.learn_entry(&field, &inner))
-                }
-                Kind::Message(inner) => What::Message(self.learn(&inner, known)),
-                kind => what(&kind, &field),
+            let inner = field.kind().as_message().cloned();
+            let what = match inner {
+                Some(entry) if field.is_map() => What::Message(self.learn_entry(&field, &entry)),
+                Some(inner) => What::Message(self.learn(&inner, known)),
+                None => what(&field.kind(), &field),
             };
             (field, what)
         });
@@ -387,7 +386,7 @@ fn requests() -> Vec<MessageDescriptor> {
     // They were built in; a test reads them.
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap_or_default();
     let services: Vec<_> = pool.services().collect();
-    let methods = services.iter().flat_map(|service| service.methods());
+    let methods = services.iter().flat_map(ServiceDescriptor::methods);
     methods.map(|method| method.input()).collect()
 }
 
@@ -472,11 +471,10 @@ mod tests {
 
     /// Whether there is text in a field, as it is or in a map.
     fn has_text(field: &FieldDescriptor) -> bool {
-        match field.kind() {
-            Kind::Message(entry) if field.is_map() => {
-                entry.fields().any(|field| is_text(&field.kind()))
-            }
-            kind => is_text(&kind),
+        let kind = field.kind();
+        match kind.as_message().filter(|_| field.is_map()) {
+            Some(entry) => entry.fields().any(|field| is_text(&field.kind())),
+            None => is_text(&kind),
         }
     }
 

@@ -74,11 +74,11 @@ pub(super) async fn run(serve: Serve, out: &mut Out) -> Result<(), Failure> {
     let reload = Arc::clone(&running.reload);
     tokio::select! {
         ended = running.ended() => return ended,
-        name = asked.to_stop(&reload) => info!(signal = name, "stopping"),
+        name = asked.next_stop(&reload) => info!(signal = name, "stopping"),
     }
     tokio::select! {
         ended = running.stop() => ended,
-        name = asked.to_stop(&reload) => {
+        name = asked.next_stop(&reload) => {
             warn!(signal = name, "asked again: ended at once; the next start recovers what is under way");
             Err(Failure::Interrupted("ended at once, without taking leave".to_owned()))
         }
@@ -370,7 +370,7 @@ async fn tell_all(health: &HealthReporter, well: bool) {
 /// Becomes ready with the name of the signal when somebody wants the process to end.
 pub(super) fn asked_to_stop() -> Result<impl Future<Output = &'static str>, Failure> {
     let mut signals = Signals::listen()?;
-    Ok(async move { signals.to_stop(&Notify::new()).await })
+    Ok(async move { signals.next_stop(&Notify::new()).await })
 }
 
 /// The signals by which somebody wants something of the process.
@@ -395,7 +395,7 @@ impl Signals {
 
     /// The name of the next one by which the process is to end; one that asks for the files to be read
     /// again is passed on meanwhile.
-    async fn to_stop(&mut self, reload: &Notify) -> &'static str {
+    async fn next_stop(&mut self, reload: &Notify) -> &'static str {
         loop {
             tokio::select! {
                 _asked = self.terminate.recv() => return "SIGTERM",

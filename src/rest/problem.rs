@@ -187,7 +187,7 @@ impl IntoResponse for Problem {
 }
 
 /// The answer to a request that did not come as far as an address.
-pub fn refused(status: StatusCode, reason: &'static str, error: Error) -> Response {
+pub fn refused(status: StatusCode, reason: &'static str, error: &Error) -> Response {
     let mut problem = Problem::new(
         status,
         reason,

@@ -82,7 +82,7 @@ pub(in crate::app) struct DoorSettings {
     /// Connections that may be open at once, at all addresses together; one more is closed at once. The
     /// process raises its limit of open files as far as it may, and says so where that is less.
     pub(in crate::app) connections: usize,
-    /// Calls that may be under way at once, over all connections; one more is RESOURCE_EXHAUSTED, or 429.
+    /// Calls that may be under way at once, over all connections; one more is `RESOURCE_EXHAUSTED`, or 429.
     /// An open watch counts as a stream (`api.streams`) instead; health checks and `/metrics` never do.
     pub(in crate::app) calls: usize,
     /// How long the handshake of TLS may take.

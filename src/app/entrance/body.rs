@@ -40,7 +40,7 @@ impl Late {
 
 impl Timely {
     /// The same body with a deadline; the place is given back when all of it has come.
-    pub(super) fn new(
+    pub(super) fn of(
         inner: Body,
         deadline: Instant,
         place: Option<OwnedSemaphorePermit>,

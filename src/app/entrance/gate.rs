@@ -17,6 +17,7 @@ use axum::{
     http::{
         HeaderMap, StatusCode, Uri, Version,
         header::{CONTENT_TYPE, HOST, ORIGIN},
+        uri::Authority,
     },
     middleware::Next,
     response::Response,
@@ -90,7 +91,7 @@ impl Gate {
             let status = status::refused(told.code, told.reason, &told.error);
             return status.into_http::<Body>();
         }
-        problem::refused(told.status, told.reason, told.error)
+        problem::refused(told.status, told.reason, &told.error)
     }
 }
 
@@ -118,7 +119,7 @@ pub(super) async fn pass(State(gate): State<Arc<Gate>>, request: Request, next: 
         (place, None)
     };
     let (parts, body) = request.into_parts();
-    let (body, late) = Timely::new(body, Instant::now() + gate.body, of_body);
+    let (body, late) = Timely::of(body, Instant::now() + gate.body, of_body);
     let answer = next.run(Request::from_parts(parts, body)).await;
     drop(of_call);
     if late.is_so() {
@@ -226,7 +227,7 @@ fn is_stream(path: &str) -> bool {
 /// Whether the host is asked for by a name of loopback, or one of these.
 fn is_named(hosts: &[String], uri: &Uri, headers: &HeaderMap) -> bool {
     let named = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let authority = uri.authority().map(|named| named.as_str());
+    let authority = uri.authority().map(Authority::as_str);
     let Some(authority) = authority.or(named) else {
         return false;
     };
