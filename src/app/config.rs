@@ -2,6 +2,7 @@
 //! limit by its name; the only place of the service that reads its surroundings, and it may not know
 //! what the rooms do with what it says.
 
+mod door;
 mod parts;
 
 use std::{
@@ -19,7 +20,10 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::parts::{DoorSettings, LogFormat, LogSettings, TlsSettings};
+pub(super) use self::{
+    door::DoorSettings,
+    parts::{LogFormat, LogSettings, TlsSettings},
+};
 use crate::{
     api::{limits, settings::ApiSettings},
     cli::{

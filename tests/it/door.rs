@@ -334,7 +334,7 @@ async fn an_old_connection_takes_nothing_new_and_ends_what_it_has() {
     assert_eq!(made.expect("an answer").status(), StatusCode::CREATED);
     let event = soon(events.data()).await.expect("an event").expect("whole");
     assert!(event.len() > EMPTY.len());
-    drop((events, send));
+    drop((events, body, send));
     soon(connection).await.expect("joined").expect("a farewell");
 }
 
