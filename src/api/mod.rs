@@ -4,10 +4,12 @@
 mod answers;
 mod backup;
 mod cloud;
+pub mod codec;
 mod common;
 mod convert;
 mod dr_backup;
 mod filter;
+pub mod limits;
 mod orphan;
 mod page;
 pub mod pb;

@@ -2,7 +2,7 @@
 //! listeners or signals.
 
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
+use tonic::{codec::CompressionEncoding, service::Routes};
 use tonic_health::{
     ServingStatus,
     server::{HealthReporter, health_reporter},
@@ -11,6 +11,7 @@ use tonic_reflection::server::Builder;
 
 use super::{
     cloud::Clouds,
+    limits,
     orphan::Orphans,
     pb::{
         self, DESCRIPTORS, backup_service_server::BackupServiceServer,
@@ -79,17 +80,31 @@ pub async fn door(
     let schedules = Schedules::new(service.clone(), watches.clone());
     let backups = Points::new(service.clone(), watches.clone(), settings.answers);
     let restorations = Restorations::new(service.clone(), watches, settings.answers);
+    limits::prepare();
+    // A request may come compressed; it is as long as it is when it is not.
+    macro_rules! bounded {
+        ($service:expr, $most:expr) => {
+            $service
+                .max_decoding_message_size($most)
+                .accept_compressed(CompressionEncoding::Gzip)
+        };
+    }
+    let (much, little) = (settings.request_bytes, settings.small_request_bytes);
+    let clouds = Clouds::new(service.clone());
     let mut routes = Routes::builder();
     routes
-        .add_service(DrBackupServiceServer::new(dr_backups))
-        .add_service(BackupServiceServer::new(backups))
-        .add_service(RestorationServiceServer::new(restorations))
-        .add_service(ScheduleServiceServer::new(schedules))
-        .add_service(CloudServiceServer::new(Clouds::new(service.clone())))
-        .add_service(OrphanServiceServer::new(Orphans::new(service)))
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?)
-        .add_service(health_service);
+        .add_service(bounded!(DrBackupServiceServer::new(dr_backups), much))
+        .add_service(bounded!(BackupServiceServer::new(backups), much))
+        .add_service(bounded!(RestorationServiceServer::new(restorations), much))
+        .add_service(bounded!(ScheduleServiceServer::new(schedules), much))
+        .add_service(bounded!(CloudServiceServer::new(clouds), little))
+        .add_service(bounded!(
+            OrphanServiceServer::new(Orphans::new(service)),
+            much
+        ))
+        .add_service(bounded!(reflection().build_v1()?, little))
+        .add_service(bounded!(reflection().build_v1alpha()?, little))
+        .add_service(bounded!(health_service, little));
     Ok(Door {
         routes: routes.routes(),
         health,

@@ -117,6 +117,16 @@ pub fn status(error: &Error) -> Status {
     Status::with_error_details(code, text(error), details)
 }
 
+/// The status of a call that did not come as far as its method.
+pub fn refused(code: Code, reason: &str, error: &Error) -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_error_info(reason, DOMAIN, facts(error));
+    if error.is_retryable() {
+        details.set_retry_info(Some(retry_after(error)));
+    }
+    Status::with_error_details(code, text(error), details)
+}
+
 /// The status of a door that is closing: what it was doing goes on, and can be asked for again.
 pub(super) fn going_down() -> Status {
     let error = Error::new(ErrorKind::Unavailable, "the service is going down")

@@ -10,7 +10,10 @@ use std::{
     collections::{HashMap, VecDeque},
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use async_trait::async_trait;
@@ -40,11 +43,11 @@ use crate::{
 /// What a method that streams answers with.
 pub(super) type EventStream = Pin<Box<dyn Stream<Item = Result<pb::Event, Status>> + Send>>;
 
-/// Events, changes and rows that are read at once: what a stream holds in memory.
+/// Events, changes and rows that are read at once at most: what a stream holds in memory.
 const READ_AT_ONCE: u32 = 256;
 
-/// Events that wait to be told before more are read.
-const QUEUED_AT_ONCE: usize = 256;
+/// How many are read at first: whoever never takes one has no more than that waiting.
+const READ_AT_FIRST: u32 = 8;
 
 /// The part of the service that streams need.
 #[async_trait]
@@ -125,6 +128,8 @@ pub(super) struct Watches {
     permits: Arc<Semaphore>,
     most: usize,
     stop: CancellationToken,
+    /// There are changes up to here; the next stream need not find that out again.
+    known: Arc<AtomicU64>,
 }
 
 impl Watches {
@@ -136,6 +141,7 @@ impl Watches {
             permits: Arc::new(Semaphore::new(most)),
             most,
             stop,
+            known: Arc::default(),
         }
     }
 
@@ -154,6 +160,7 @@ impl Watches {
             told: from_sequence.saturating_sub(1),
             until_settled,
             last_state: None,
+            pace: Pace::new(),
             queue: VecDeque::new(),
         };
         // What was never there is refused at once; what is gone can still be read to its end.
@@ -177,9 +184,11 @@ impl Watches {
         let tail = self.tail(source)?;
         // The position is taken before the present is read: what happens in between is told twice
         // to this stream, and recognised by its sequence.
-        let position = present_position(tail.source.as_ref())
+        let known = self.known.load(Relaxed);
+        let position = present_position(tail.source.as_ref(), known)
             .await
             .map_err(|one| status(&one))?;
+        self.known.fetch_max(position, Relaxed);
         Ok(streamed(ManyFollower {
             tail,
             filter,
@@ -187,6 +196,7 @@ impl Watches {
             present: Present::From(None),
             told: HashMap::new(),
             due: VecDeque::new(),
+            pace: Pace::new(),
             queue: VecDeque::new(),
         }))
     }
@@ -208,16 +218,17 @@ impl Watches {
     }
 }
 
-/// The position of the last change there is, found by halving, because nobody counts the changes
-/// of years for each stream.
+/// The position of the last change there is, at `known` or behind it; found by halving, because nobody
+/// counts the changes of years for each stream.
 ///
 /// A change that comes meanwhile may be passed, which is right: the present is read after this.
-async fn present_position(source: &dyn EventSource) -> Result<u64, Error> {
+async fn present_position(source: &dyn EventSource, known: u64) -> Result<u64, Error> {
     // The last change is at `low` or behind it, and, once `high` has none behind it, not behind that.
-    let (mut low, mut high) = (0, 1);
+    let (mut low, mut high, mut step) = (known, known, 1_u64);
     while let Some(next) = change_behind(source, high).await? {
         low = next;
-        high = next.saturating_mul(2);
+        high = next.saturating_add(step);
+        step = step.saturating_mul(2);
     }
     while low < high {
         let middle = low + (high - low) / 2;
@@ -275,6 +286,21 @@ impl Tail {
     }
 }
 
+/// How many are read at once: twice as many each time that all of those before were taken.
+struct Pace(u32);
+
+impl Pace {
+    fn new() -> Self {
+        Self(READ_AT_FIRST)
+    }
+
+    fn next(&mut self) -> u32 {
+        let now = self.0;
+        self.0 = now.saturating_mul(2).min(READ_AT_ONCE);
+        now
+    }
+}
+
 /// Something that tells one event after another.
 trait Follower: Send + 'static {
     /// The next event; nothing at a good end.
@@ -303,6 +329,7 @@ struct OneFollower {
     until_settled: bool,
     /// The state that was told last.
     last_state: Option<State>,
+    pace: Pace,
     queue: VecDeque<Event>,
 }
 
@@ -313,7 +340,7 @@ impl OneFollower {
         let events = self
             .tail
             .source
-            .events_after(self.resource, self.told, READ_AT_ONCE);
+            .events_after(self.resource, self.told, self.pace.next());
         self.queue
             .extend(events.await.map_err(|error| status(&error))?);
         Ok(())
@@ -381,6 +408,7 @@ struct ManyFollower {
     told: HashMap<PointId, u64>,
     /// Points to look at.
     due: VecDeque<PointId>,
+    pace: Pace,
     queue: VecDeque<Event>,
 }
 
@@ -404,7 +432,7 @@ impl ManyFollower {
         let fits = point
             .as_ref()
             .is_some_and(|point| filter::fits(&self.filter, point));
-        let Some(mut told) = self.told.get(&id).copied() else {
+        let Some(told) = self.told.get(&id).copied() else {
             if let Some(point) = point.filter(|_| fits) {
                 let last = last_event(source.as_ref(), resource, point.revision).await?;
                 self.told
@@ -413,13 +441,14 @@ impl ManyFollower {
             }
             return Ok(());
         };
-        loop {
-            let events = source.events_after(resource, told, READ_AT_ONCE).await?;
-            let Some(newest) = events.last() else { break };
-            told = newest.sequence;
-            self.told.insert(id, told);
+        let at_once = self.pace.next();
+        let events = source.events_after(resource, told, at_once).await?;
+        if let Some(newest) = events.last() {
+            self.told.insert(id, newest.sequence);
+            let more = events.len() >= at_once as usize;
             self.queue.extend(events);
-            if self.queue.len() >= QUEUED_AT_ONCE {
+            if more {
+                // It is looked at again when these are taken.
                 self.due.push_front(id);
                 return Ok(());
             }
@@ -439,7 +468,7 @@ impl ManyFollower {
                 ..Order::default()
             },
             after,
-            limit: READ_AT_ONCE,
+            limit: self.pace.next(),
             ..Query::default()
         };
         let page = self.tail.source.points(query).await?;
@@ -454,7 +483,9 @@ impl ManyFollower {
     async fn read_on(&mut self) -> Result<bool, Error> {
         self.tail.rest();
         let source = Arc::clone(&self.tail.source);
-        let (changed, position) = source.changed_after(self.position, READ_AT_ONCE).await?;
+        let (changed, position) = source
+            .changed_after(self.position, self.pace.next())
+            .await?;
         let moved = position > self.position;
         self.position = position;
         let kind = self.filter.kind;

@@ -2,6 +2,7 @@
 //! limit by its name; the only place of the service that reads its surroundings, and it may not know
 //! what the rooms do with what it says.
 
+mod door;
 mod parts;
 
 use std::{
@@ -19,9 +20,12 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::parts::{LogFormat, LogSettings, TlsSettings};
+pub(super) use self::{
+    door::DoorSettings,
+    parts::{LogFormat, LogSettings, TlsSettings},
+};
 use crate::{
-    api::settings::ApiSettings,
+    api::{limits, settings::ApiSettings},
     auth::settings::AuthSettings,
     cli::{
         config::{VARIABLES as CLIENT_VARIABLES, mistakes::told},
@@ -145,6 +149,7 @@ pub(super) struct Config {
     pub(super) log: LogSettings,
     pub(super) tls: TlsSettings,
     pub(super) auth: AuthSettings,
+    pub(super) door: DoorSettings,
     pub(super) api: ApiSettings,
     pub(super) rest: RestSettings,
     pub(super) requests: RequestSettings,
@@ -172,6 +177,7 @@ impl Default for Config {
             stop_patience: Duration::from_secs(10),
             log: LogSettings::default(),
             tls: TlsSettings::default(),
+            door: DoorSettings::default(),
             api: ApiSettings::default(),
             rest: RestSettings::default(),
             requests: RequestSettings::default(),
@@ -242,6 +248,7 @@ impl Flags {
             cert: named(self.tls_cert, config.tls.cert.take()),
             key: named(self.tls_key, config.tls.key.take()),
             client_ca: named(self.tls_client_ca, config.tls.client_ca.take()),
+            ..config.tls.clone()
         };
         if let Some(database) = self.database {
             config.database = database;
@@ -354,6 +361,35 @@ impl Config {
             self.requests.page_default <= self.requests.page_max,
             "requests.page_default: must not be more than requests.page_max",
         );
+        let (requests, orphans) = (&self.requests, self.orphans.deleted_at_once);
+        for (key, value, most) in [
+            (
+                "requests.name_characters",
+                requests.name_characters,
+                limits::WORD,
+            ),
+            (
+                "requests.description_characters",
+                requests.description_characters,
+                limits::TEXT,
+            ),
+            (
+                "requests.user_data_characters",
+                requests.user_data_characters,
+                limits::USER_DATA,
+            ),
+            (
+                "requests.request_id_characters",
+                requests.request_id_characters,
+                limits::WORD,
+            ),
+            ("orphans.deleted_at_once", orphans, limits::ORPHANS),
+        ] {
+            must(
+                value <= most,
+                &format!("{key}: must not be more than {most}, which is all that the API takes"),
+            );
+        }
         let values = flat(self);
         for (key, value) in &values {
             must(value != "0", &format!("{key}: must be more than 0"));

@@ -1,23 +1,32 @@
 //! Where callers come in: gRPC and JSON at one address or at two; it may not know what they ask for.
 
-use std::{io, net::SocketAddr};
+mod body;
+pub(super) mod counts;
+mod gate;
+mod listener;
 
-use axum::Router;
+use std::{io, net::SocketAddr, sync::Arc};
+
+use axum::{Router, middleware::from_fn_with_state};
 use futures::{
     FutureExt as _, TryFutureExt as _,
     future::{BoxFuture, try_join_all},
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    service::Routes,
-    transport::{Server, server::TcpIncoming},
-};
+use tonic::service::Routes;
 use tracing::{info, warn};
 
+use self::{
+    counts::Counts,
+    gate::{Gate, pass},
+    listener::{Host, Listener},
+};
 use super::{
     config::{self, Config},
     login::behind_login,
-    tls,
+    tls::Certificates,
 };
 use crate::{
     auth::Authenticator,
@@ -27,7 +36,7 @@ use crate::{
 };
 
 /// The answering of callers, until it ends.
-pub(super) type Answering = BoxFuture<'static, Result<(), tonic::transport::Error>>;
+pub(super) type Answering = BoxFuture<'static, io::Result<()>>;
 
 /// What is behind the entrance.
 pub(super) struct Doors {
@@ -43,75 +52,122 @@ pub(super) struct Doors {
 
 /// The addresses, taken.
 pub(super) struct Entrance {
-    incoming: TcpIncoming,
-    address: SocketAddr,
+    listener: Listener,
     /// The one of JSON, where it has its own.
-    other: Option<(TcpIncoming, SocketAddr)>,
+    other: Option<Listener>,
+    counts: Arc<Counts>,
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl Entrance {
-    /// Takes the addresses of the configuration.
+    /// Takes the addresses of the configuration, and reads its certificates.
     pub(super) fn open(config: &Config) -> Result<Self, Failure> {
-        let (incoming, address) = listen(config.listen)?;
+        let certificates = Certificates::read(&config.tls)?.map(Arc::new);
+        let listener = listen(config.listen)?;
         let other = match config.rest_listen() {
             Ok(Some(other)) if config.rest.enabled => Some(listen(other)?),
             Ok(_) | Err(_) => None,
         };
+        make_room_for(config.door.connections);
         Ok(Self {
-            incoming,
-            address,
+            listener,
             other,
+            counts: Arc::new(Counts::new(config.door.log_every)),
+            certificates,
         })
     }
 
     /// Where gRPC is answered.
     pub(super) fn address(&self) -> SocketAddr {
-        self.address
+        self.listener.address()
+    }
+
+    /// Who comes and who is kept out.
+    pub(super) fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.counts)
+    }
+
+    /// What callers are shown; nothing where nothing is encrypted.
+    pub(super) fn certificates(&self) -> Option<Arc<Certificates>> {
+        self.certificates.clone()
     }
 
     /// Lets callers in until `end`.
-    pub(super) fn serve(
-        self,
-        config: &Config,
-        doors: Doors,
-        end: &CancellationToken,
-    ) -> Result<Answering, Failure> {
-        let address = self.address;
-        let rest_address = self.other.as_ref().map(|(_, address)| *address);
+    pub(super) fn serve(self, config: &Config, doors: Doors, end: &CancellationToken) -> Answering {
+        let address = self.listener.address();
+        let rest_address = self.other.as_ref().map(Listener::address);
         let Doors {
             grpc,
             service,
             metrics,
             authenticator,
         } = doors;
-        let login = |router: Router| behind_login(router, authenticator.clone());
         let grpc = grpc.into_axum_router();
-        let json = |address: SocketAddr, beside: Router| {
-            let loopback = address.ip().is_loopback();
-            rest::door(service, metrics, &config.rest, loopback, beside)
+        let json = |beside: Router| rest::door(service, metrics, &config.rest, beside);
+        let doors = match self.other {
+            None if config.rest.enabled => vec![(self.listener, json(grpc), true)],
+            None => vec![(self.listener, grpc, false)],
+            Some(other) => vec![
+                (self.listener, grpc, false),
+                (other, json(Router::new()), true),
+            ],
         };
-        let answering = match self.other {
-            None if config.rest.enabled => {
-                let both = login(json(address, grpc)).into();
-                vec![answer(config, both, true, self.incoming, end)?]
-            }
-            None => vec![answer(
-                config,
-                login(grpc).into(),
-                false,
-                self.incoming,
-                end,
-            )?],
-            Some((other, address)) => {
-                let alone = login(json(address, Router::new())).into();
-                vec![
-                    answer(config, login(grpc).into(), false, self.incoming, end)?,
-                    answer(config, alone, true, other, end)?,
-                ]
-            }
-        };
+        let places = Arc::new(Semaphore::new(config.door.connections));
+        let calls = Arc::new(Semaphore::new(config.door.calls));
+        let answering = doors.into_iter().map(|(listener, router, http1)| {
+            let gate = Gate::new(
+                hosts(config, listener.address()),
+                Arc::clone(&calls),
+                config.door.body,
+                Arc::clone(&self.counts),
+            );
+            let host = Host {
+                // With its state, which it has none of, a router need not be put together for each call.
+                router: behind_login(router, authenticator.clone())
+                    .layer(from_fn_with_state(Arc::new(gate), pass))
+                    .with_state(()),
+                http1,
+                certificates: self.certificates.clone(),
+                places: Arc::clone(&places),
+                door: config.door.clone(),
+                api: config.api.clone(),
+                counts: Arc::clone(&self.counts),
+            };
+            listener.serve(Arc::new(host), end.clone())
+        });
+        let answering = try_join_all(answering).map_ok(drop).boxed();
         announce(config, address, rest_address);
-        Ok(try_join_all(answering).map_ok(drop).boxed())
+        answering
+    }
+}
+
+/// The names by which a host that is reached on loopback alone may be asked, beside those of loopback.
+fn hosts(config: &Config, address: SocketAddr) -> Option<Vec<String>> {
+    let names = || config.rest.hosts.clone();
+    address.ip().is_loopback().then(names)
+}
+
+/// Lets the process have as many files as it may, and says so where they are fewer than connections.
+fn make_room_for(connections: usize) {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    let files = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => maximum,
+        Err(error) => {
+            warn!(%error, "the limit of open files could not be raised");
+            current
+        }
+    };
+    if files.is_some_and(|files| files < connections as u64) {
+        warn!(
+            files,
+            connections,
+            "this process may open fewer files than connections (door.connections); raise its limit of open \
+             files (LimitNOFILE of systemd), or let in fewer"
+        );
     }
 }
 
@@ -134,11 +190,8 @@ fn announce(config: &Config, address: SocketAddr, rest_address: Option<SocketAdd
 }
 
 /// Takes an address.
-fn listen(wanted: SocketAddr) -> Result<(TcpIncoming, SocketAddr), Failure> {
-    let refused = |error: io::Error| not_taken(wanted, &error);
-    let incoming = TcpIncoming::bind(wanted).map_err(refused)?;
-    let address = incoming.local_addr().map_err(refused)?;
-    Ok((incoming.with_nodelay(Some(true)), address))
+fn listen(wanted: SocketAddr) -> Result<Listener, Failure> {
+    Listener::bind(wanted).map_err(|error| not_taken(wanted, &error))
 }
 
 /// Why an address cannot be had, and what to do about it.
@@ -162,22 +215,4 @@ fn not_taken(wanted: SocketAddr, error: &io::Error) -> Failure {
         ));
     }
     Failure::Local(format!("listening on {wanted}: {error}"))
-}
-
-/// Answers who comes to an address, until `end`.
-fn answer(
-    config: &Config,
-    routes: Routes,
-    http1: bool,
-    incoming: TcpIncoming,
-    end: &CancellationToken,
-) -> Result<Answering, Failure> {
-    let answering = tls::encrypted(Server::builder(), config)?
-        .accept_http1(http1)
-        .max_concurrent_streams(config.api.connection_streams)
-        .http2_keepalive_interval(Some(config.api.keep_alive))
-        .http2_keepalive_timeout(Some(config.api.keep_alive_answer))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, end.clone().cancelled_owned());
-    Ok(answering.boxed())
 }

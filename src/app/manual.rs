@@ -76,6 +76,13 @@ SIGTERM or SIGINT stops it like this:
 
 A second signal ends the process at once; the next start, or another replica, recovers what was under way.
 
+SIGHUP ends nothing: the files of `[tls]` are read again, as they also are by themselves when they change.
+New connections use what was read, and those that are open go on as they began.
+What cannot be used is a warning in the log, and what was in force stays so.
+
+What keeps callers out before anybody knows what they want is in `[door]`; the log tells of each limit that bites, at most once in `door.log_every`, and `drbackup_not_served_total` counts.
+What a request may be is in `[api]` (bytes), `[rest]` (bytes, names of this host) and `[requests]`.
+
 Several replicas share the tenants by leases: each takes up to its share of those with work, keeps them while they have some, and renews its leases three times in `engine.lease`.
 What a replica had that died is taken over when its lease has ended and the next replica renews its own: after no more than four thirds of `engine.lease`.
 

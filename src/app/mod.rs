@@ -13,6 +13,7 @@ mod login;
 #[cfg(test)]
 mod manual;
 mod metrics;
+mod reload;
 mod serve;
 mod sim;
 mod tls;

@@ -6,6 +6,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use clap::Args;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
+    sync::Notify,
     task::JoinHandle,
     time::{sleep, timeout},
 };
@@ -19,6 +20,7 @@ use super::{
     entrance::{Doors, Entrance},
     log,
     metrics::metrics,
+    reload,
 };
 use crate::{
     api::{
@@ -70,13 +72,14 @@ pub(super) async fn run(serve: Serve, out: &mut Out) -> Result<(), Failure> {
     // Before anything is begun, so that no signal is lost.
     let mut asked = Signals::listen()?;
     let mut running = start(config, &environment).await?;
+    let reload = Arc::clone(&running.reload);
     tokio::select! {
         ended = running.ended() => return ended,
-        name = asked.next() => info!(signal = name, "stopping"),
+        name = asked.next_stop(&reload) => info!(signal = name, "stopping"),
     }
     tokio::select! {
         ended = running.stop() => ended,
-        name = asked.next() => {
+        name = asked.next_stop(&reload) => {
             warn!(signal = name, "asked again: ended at once; the next start recovers what is under way");
             Err(Failure::Interrupted("ended at once, without taking leave".to_owned()))
         }
@@ -88,6 +91,8 @@ pub(super) struct Running {
     /// Where it listens.
     pub(super) address: SocketAddr,
     stop: CancellationToken,
+    /// Asks for the files to be read again.
+    reload: Arc<Notify>,
     task: JoinHandle<Result<(), Failure>>,
 }
 
@@ -143,7 +148,20 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         planner(config.patience.clone()),
         config.engine.clone(),
     );
-    let metrics = metrics(service.clone(), engine.meter(), clouds.clone());
+    let metrics = metrics(
+        service.clone(),
+        engine.meter(),
+        clouds.clone(),
+        entrance.counts(),
+        entrance.certificates(),
+    );
+    let reload = Arc::new(Notify::new());
+    let reloading = reload::run(
+        entrance.certificates(),
+        config.tls.look_every,
+        Arc::clone(&reload),
+        stop.child_token(),
+    );
     let pruner = HistoryPruner::new(store.clone(), clock, config.history.clone());
     let workers = vec![
         tokio::spawn(pruner.run(stop.child_token())),
@@ -152,6 +170,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         tokio::spawn(retention.run(stop.child_token())),
         tokio::spawn(verifier.run(stop.child_token())),
         tokio::spawn(tell_clouds(clouds)),
+        tokio::spawn(reloading),
     ];
     let work = tokio::spawn(engine.run(stop.child_token()));
     let reporter = door.health.clone();
@@ -168,7 +187,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         metrics,
         authenticator,
     };
-    let callers = entrance.serve(&config, doors, &streams_end)?;
+    let callers = entrance.serve(&config, doors, &streams_end);
     let callers = tokio::spawn(callers);
 
     let task = tokio::spawn(run_to_end(Parts {
@@ -185,6 +204,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
     Ok(Running {
         address,
         stop,
+        reload,
         task,
     })
 }
@@ -379,13 +399,14 @@ async fn tell_all(health: &HealthReporter, well: bool) {
 /// Becomes ready with the name of the signal when somebody wants the process to end.
 pub(super) fn asked_to_stop() -> Result<impl Future<Output = &'static str>, Failure> {
     let mut signals = Signals::listen()?;
-    Ok(async move { signals.next().await })
+    Ok(async move { signals.next_stop(&Notify::new()).await })
 }
 
-/// The signals by which somebody wants the process to end.
+/// The signals by which somebody wants something of the process.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
@@ -397,14 +418,22 @@ impl Signals {
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
         })
     }
 
-    /// The name of the next one.
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _asked = self.terminate.recv() => "SIGTERM",
-            _asked = self.interrupt.recv() => "SIGINT",
+    /// The name of the next one by which the process is to end; one that asks for the files to be read
+    /// again is passed on meanwhile.
+    async fn next_stop(&mut self, reload: &Notify) -> &'static str {
+        loop {
+            tokio::select! {
+                _asked = self.terminate.recv() => return "SIGTERM",
+                _asked = self.interrupt.recv() => return "SIGINT",
+                _asked = self.hang_up.recv() => {
+                    info!(signal = "SIGHUP", "reading the files again");
+                    reload.notify_one();
+                }
+            }
         }
     }
 }

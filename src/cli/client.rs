@@ -100,6 +100,9 @@ impl Interceptor for Shown {
 pub(super) struct Client {
     channel: Channel,
     shown: Shown,
+    /// For streams alone. A service asks an old connection to end, which one with a stream on it does
+    /// late, and a call that is sent over it meanwhile would be lost.
+    streams: Channel,
     address: String,
     timeout: Duration,
 }
@@ -130,9 +133,18 @@ impl Client {
         Ok(Self {
             channel: endpoint.connect_lazy(),
             shown: Shown::of(settings)?,
+            streams: endpoint.connect_lazy(),
             address: settings.address.clone(),
             timeout: settings.timeout.0,
         })
+    }
+
+    /// The same client for what answers with a stream.
+    pub(super) fn streaming(&self) -> Self {
+        Self {
+            channel: self.streams.clone(),
+            ..self.clone()
+        }
     }
 
     /// The service for DR backups.

@@ -208,6 +208,10 @@ impl Subject for pb::Restoration {
             from_sequence: from,
             until_settled,
         };
-        client.restorations().watch_restoration(request).await
+        client
+            .streaming()
+            .restorations()
+            .watch_restoration(request)
+            .await
     }
 }

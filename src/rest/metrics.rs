@@ -80,6 +80,8 @@ pub struct Counted {
     pub set_aside: Vec<Sample>,
     /// Clouds that are not asked for now, because they do not answer.
     pub closed: Vec<String>,
+    /// What is told as it is.
+    pub more: Vec<Family>,
 }
 
 /// Tells all of it.
@@ -155,6 +157,7 @@ async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
                 .collect(),
         },
     ];
+    families.extend(counted.more);
     families.extend(of_sweeps(metrics).await?);
     families.extend(of_points(metrics).await?);
     Ok(families)

@@ -7,7 +7,6 @@
 //! alike, with one for the addresses of each below it.
 
 mod extract;
-mod guard;
 mod instance;
 mod listing;
 pub mod metrics;

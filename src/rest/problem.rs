@@ -187,6 +187,18 @@ impl IntoResponse for Problem {
     }
 }
 
+/// The answer to a request that did not come as far as an address.
+pub fn refused(status: StatusCode, reason: &'static str, error: &Error) -> Response {
+    let mut problem = Problem::new(
+        status,
+        reason,
+        error.message.clone(),
+        error.guidance.clone(),
+    );
+    problem.retry = error.is_retryable().then_some(RETRY_SECONDS);
+    problem.into_response()
+}
+
 /// What fields are called elsewhere, and at this door.
 pub(super) type Names = &'static [(&'static str, &'static str)];
 

@@ -5,7 +5,6 @@ use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, FromRequestParts},
     http::{StatusCode, request::Parts},
-    middleware::from_fn_with_state,
     response::{IntoResponse as _, Response},
     routing::{any, get},
 };
@@ -13,7 +12,6 @@ use utoipa::{OpenApi as _, openapi::OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    guard::guard,
     instance,
     metrics::{self, Metrics},
     moved, point,
@@ -89,15 +87,8 @@ pub fn document() -> OpenApi {
     addresses().into_openapi()
 }
 
-/// The door to `service`, with what `metrics` counts; `beside` is served on the same port. `loopback` says
-/// whether it is reached on loopback alone, and so by no other name than that of this host.
-pub fn door(
-    service: Service,
-    metrics: Metrics,
-    settings: &RestSettings,
-    loopback: bool,
-    beside: Router,
-) -> Router {
+/// The door to `service`, with what `metrics` counts; `beside` is served on the same port.
+pub fn door(service: Service, metrics: Metrics, settings: &RestSettings, beside: Router) -> Router {
     let limits = service.limits();
     let sizes = Sizes {
         default: limits.page_default.min(settings.page_max),
@@ -117,10 +108,7 @@ pub fn door(
         .route("/metrics", get(metrics::show))
         .method_not_allowed_fallback(not_so)
         .with_state(metrics);
-    beside
-        .merge(addresses)
-        .merge(metrics)
-        .layer(from_fn_with_state(loopback, guard))
+    beside.merge(addresses).merge(metrics)
 }
 
 async fn nowhere() -> Problem {

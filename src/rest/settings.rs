@@ -14,6 +14,9 @@ pub struct RestSettings {
     /// Address to answer these on instead of that of gRPC; it is encrypted, and open, as that one is.
     /// Empty answers both on one port.
     pub listen: String,
+    /// Names of this host that are taken beside those of loopback where the address is one of loopback:
+    /// those that a reverse proxy passes on as `Host`. They hold for gRPC too.
+    pub hosts: Vec<String>,
     /// Bytes of a request in JSON at most.
     pub body_bytes: usize,
     /// Rows of a page in JSON at most; `requests.page_max` limits it too.
@@ -26,6 +29,7 @@ impl Default for RestSettings {
         Self {
             enabled: true,
             listen: String::new(),
+            hosts: Vec::new(),
             body_bytes: 64 * 1024,
             page_max: 100,
         }

@@ -10,6 +10,9 @@ use crate::domain::{
     text::Text,
 };
 
+/// Bad fields of a request that are noted, and told, at most.
+const NOTED: usize = 64;
+
 /// Characters of an id that OpenStack gave.
 const FOREIGN_ID_CHARACTERS: usize = 255;
 
@@ -28,8 +31,11 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Notes a bad field.
+    /// Notes a bad field. Whoever has mended as many as are noted hears of the rest.
     pub fn bad(&mut self, field: &str, problem: impl Into<String>) {
+        if self.bad.len() >= NOTED {
+            return;
+        }
         self.bad.push(BadField {
             field: field.to_owned(),
             problem: problem.into(),
@@ -205,6 +211,20 @@ mod tests {
                 "user_data"
             ]
         );
+    }
+
+    #[test]
+    fn bad_fields_are_noted_up_to_a_number() {
+        let limits = RequestSettings::default();
+        let mut fields = Fields::new(&limits);
+        for index in 0..100_000 {
+            fields.bad(&format!("networks[{index}]"), "is required");
+        }
+        let error = fields.done().expect_err("bad");
+        let ErrorKind::Invalid(bad) = error.kind else {
+            panic!("{error}")
+        };
+        assert_eq!(bad.len(), NOTED);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod cli;
 mod cloud_contract;
 mod consistency;
 mod demo;
+mod door;
 mod held;
 mod history;
 mod house;

@@ -113,6 +113,11 @@ impl Stage {
         self.source.create_instance(&spec).expect("an instance")
     }
 
+    /// Gives the service that is started next these flags beside the usual ones.
+    pub(crate) fn set_flags(&mut self, flags: Vec<String>) {
+        self.flags = flags;
+    }
+
     /// Gives the service that is started next another setting.
     pub(crate) fn set_variable(&mut self, name: &str, value: &str) {
         self.variables.insert(name.to_owned(), value.to_owned());
@@ -184,6 +189,12 @@ impl Stage {
         let ended = timeout(PATIENCE, service.child.wait()).await;
         let status = ended.expect("in time").expect("waited");
         (status.code(), service.log.await.expect("a log"))
+    }
+
+    /// Sends the service a signal that does not end it.
+    pub(crate) fn hang_up(&self) {
+        let service = self.service.as_ref().expect("it runs");
+        signal(&service.child, "HUP");
     }
 
     /// Ends the service as a power cut would.

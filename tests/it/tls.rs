@@ -37,14 +37,14 @@ use tokio_rustls::{
 use crate::{stage::Stage, store_contract::still_clock};
 
 /// Somebody whose word others take.
-struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 /// A certificate and its key.
-struct Paper {
-    certificate: rcgen::Certificate,
-    key: KeyPair,
+pub(crate) struct Paper {
+    pub(crate) certificate: rcgen::Certificate,
+    pub(crate) key: KeyPair,
 }
 
 impl Authority {
@@ -62,7 +62,7 @@ impl Authority {
     }
 
     /// The same, good until the end of a year.
-    fn paper_until(&self, name: &str, year: i32) -> Paper {
+    pub(crate) fn paper_until(&self, name: &str, year: i32) -> Paper {
         let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
         params.not_before = rcgen::date_time_ymd(2020, 1, 1);
         params.not_after = rcgen::date_time_ymd(year, 12, 31);
@@ -73,14 +73,14 @@ impl Authority {
 }
 
 /// A folder with an authority, another one, papers of both, and a `clouds.yaml`.
-struct Desk {
+pub(crate) struct Desk {
     folder: tempfile::TempDir,
-    authority: Authority,
-    other: Authority,
+    pub(crate) authority: Authority,
+    pub(crate) other: Authority,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let desk = Self {
             folder: tempfile::tempdir().expect("a folder"),
             authority: Authority::new(),
@@ -98,11 +98,11 @@ impl Desk {
         desk
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path(name), text).expect("written");
     }
 }
@@ -274,7 +274,7 @@ async fn certificates_that_cannot_be_used_are_named() {
 }
 
 /// The flags of a service that encrypts.
-fn encrypting(desk: &Desk) -> Vec<String> {
+pub(crate) fn encrypting(desk: &Desk) -> Vec<String> {
     let file = |name: &str| desk.path(name).display().to_string();
     vec![
         "--tls-cert".to_owned(),
@@ -324,6 +324,26 @@ async fn the_command_line_believes_a_service_for_its_authority() {
     let other = format!("backup list --cacert {}", text(&desk.path("other.pem")));
     let other = stage.run(&other).await;
     assert_eq!(other.code, 5, "{other:?}");
+}
+
+#[tokio::test]
+async fn a_service_shows_its_chain_and_is_believed_for_the_whole_of_it() {
+    let desk = Desk::new();
+    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let between = CertifiedIssuer::signed_by(params, key, &desk.authority.issuer).expect("signed");
+    let middle = Authority { issuer: between };
+    let paper = middle.paper("127.0.0.1");
+    let leaf = paper.certificate.pem();
+    desk.write("own.key", &paper.key.serialize_pem());
+    for (chain, code) in [(format!("{leaf}{}", middle.issuer.pem()), 0), (leaf, 5)] {
+        desk.write("own.pem", &chain);
+        let stage = Stage::set_with(Times::instant(), encrypting(&desk)).await;
+        let line = format!("backup list --cacert {}", text(&desk.path("authority.pem")));
+        let answer = stage.run(&line).await;
+        assert_eq!(answer.code, code, "{answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -72,7 +72,7 @@ impl ChangeFeed {
         let mut behind = if let Some(position) = *position {
             position
         } else {
-            let present = present_position(source).await?;
+            let present = present_position(source, 0).await?;
             // Whatever came before is news to those who were there.
             let mut followed = self.followed();
             for resource in followed.resources.values_mut() {

@@ -1,9 +1,6 @@
 //! Streams over a source that is made up here; they may not know a store.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::{Mutex, atomic::AtomicUsize};
 
 use futures::{FutureExt as _, StreamExt as _};
 use tonic::Code;
@@ -24,6 +21,8 @@ struct Told {
     asked: AtomicUsize,
     /// Whether the right to read it has ended.
     ended: watch::Sender<bool>,
+    /// How many events it gave.
+    given: AtomicUsize,
 }
 
 impl Told {
@@ -33,6 +32,7 @@ impl Told {
             wake: watch::Sender::new(0),
             asked: AtomicUsize::new(0),
             ended: watch::Sender::new(false),
+            given: AtomicUsize::new(0),
         })
     }
 
@@ -71,14 +71,14 @@ impl EventSource for Told {
         sequence: u64,
         limit: u32,
     ) -> Result<Vec<Event>, Error> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.asked.fetch_add(1, Relaxed);
         let happened = self.happened.lock().expect("lock");
         let events = happened.iter().map(|(_, event)| event);
         let new = events.filter(|one| one.resource == resource && one.sequence > sequence);
-        Ok(new
-            .take(usize::try_from(limit).expect("small"))
-            .cloned()
-            .collect())
+        let limit = usize::try_from(limit).expect("small");
+        let events: Vec<Event> = new.take(limit).cloned().collect();
+        self.given.fetch_add(events.len(), Relaxed);
+        Ok(events)
     }
 
     async fn changed_after(
@@ -86,7 +86,7 @@ impl EventSource for Told {
         position: u64,
         limit: u32,
     ) -> Result<(Vec<ResourceId>, u64), Error> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.asked.fetch_add(1, Relaxed);
         let happened = self.happened.lock().expect("lock");
         let (start, limit) = (usize::try_from(position), usize::try_from(limit));
         let behind = happened
@@ -280,13 +280,13 @@ async fn what_has_changed_is_asked_once_for_all_who_follow() {
     for stream in &mut streams {
         assert_eq!(heard(stream).1, Ending::Waits);
     }
-    let before = source.asked.load(Ordering::Relaxed);
+    let before = source.asked.load(Relaxed);
     source.happen(2, State::Creating);
     source.happen(3, State::Creating);
     let told: Vec<_> = streams.iter_mut().map(|stream| heard(stream).0).collect();
     let told = told.concat();
     assert_eq!(told, [(2, 2, State::Creating), (3, 2, State::Creating)]);
-    let asked = source.asked.load(Ordering::Relaxed) - before;
+    let asked = source.asked.load(Relaxed) - before;
     assert!(asked <= 8, "asked {asked} times for 100 streams");
 }
 
@@ -449,8 +449,10 @@ async fn what_stops_fitting_is_told_a_last_time() {
 async fn the_present_is_found_however_many_changes_there_were() {
     let source = Told::new();
     for changes in 0..70 {
-        let position = present_position(source.as_ref()).await.expect("position");
-        assert_eq!(position, changes);
+        for known in [0, changes / 2, changes] {
+            let position = present_position(source.as_ref(), known).await;
+            assert_eq!(position.expect("position"), changes, "from {known}");
+        }
         source.happen(1, State::Creating);
     }
 }
@@ -477,4 +479,29 @@ async fn many_events_of_one_are_all_told_in_order() {
         .collect();
     assert_eq!(heard(&mut one), (expected.clone(), Ending::Waits));
     assert_eq!(heard(&mut many), (expected, Ending::Waits));
+}
+
+#[tokio::test]
+async fn a_stream_reads_ahead_by_as_much_as_is_taken_of_it() {
+    let (source, stop) = (Told::new(), CancellationToken::new());
+    for _ in 0..1000 {
+        source.happen(1, State::Creating);
+    }
+    let mut one = watches(&source, &stop)
+        .one(FIRST, 0, false)
+        .await
+        .expect("stream");
+    let mut ahead = Vec::new();
+    for taken in 0..600 {
+        ahead.push(source.given.load(Relaxed) - taken);
+        one.next().await.expect("an event").expect("told");
+    }
+    assert_eq!(ahead[0], 0, "nothing before it is asked for");
+    assert_eq!(ahead[1], READ_AT_FIRST as usize - 1);
+    let most = ahead.iter().max().expect("some");
+    assert!(*most < READ_AT_ONCE as usize, "{most}");
+    assert!(
+        *most > READ_AT_ONCE as usize / 2,
+        "it becomes quick: {most}"
+    );
 }

@@ -1,10 +1,12 @@
 //! The sections of the configuration that no room but this one reads; it may not know where values come
 //! from.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+
+use crate::span::Span;
 
 /// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,16 +40,36 @@ pub(in crate::app) enum LogFormat {
 }
 
 /// The certificates of the listener; without them it does not encrypt.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::app) struct TlsSettings {
-    /// The file of the certificate that callers are shown, with its chain, as PEM; read at the start.
-    /// Empty means that nothing is encrypted.
+    /// The file of the certificate that callers are shown, with its chain, as PEM. Empty means that
+    /// nothing is encrypted.
     pub(in crate::app) cert: Option<PathBuf>,
     /// The file of its key, as PEM.
     pub(in crate::app) key: Option<PathBuf>,
     /// The file of the authorities, as PEM, of which every caller needs a certificate; whoever has
     /// one may do everything. Empty lets everybody in.
     pub(in crate::app) client_ca: Option<PathBuf>,
+    /// How often these files are looked at. When they have changed, or on SIGHUP, they are read again and
+    /// used for new connections; what cannot be used is warned about, and what was in force stays so.
+    #[serde(with = "Span")]
+    pub(in crate::app) look_every: Duration,
+    /// How long before a certificate ends the log begins to warn, at the start, after each reading, and
+    /// once a day.
+    #[serde(with = "Span")]
+    pub(in crate::app) expiry_warning: Duration,
+}
+
+impl Default for TlsSettings {
+    fn default() -> Self {
+        Self {
+            cert: None,
+            key: None,
+            client_ca: None,
+            look_every: Duration::from_secs(30),
+            expiry_warning: Duration::from_secs(14 * 24 * 60 * 60),
+        }
+    }
 }

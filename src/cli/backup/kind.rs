@@ -179,7 +179,7 @@ macro_rules! calls {
                     from_sequence: from,
                     until_settled,
                 };
-                client.$service().$watch(request).await
+                client.streaming().$service().$watch(request).await
             }
         }
 
@@ -255,7 +255,7 @@ macro_rules! calls {
             async fn watch_all(client: &Client, filter: &str) -> Opened {
                 let filter = filter.to_owned();
                 let request = pb::$watch_all_request { filter };
-                client.$service().$watch_all(request).await
+                client.streaming().$service().$watch_all(request).await
             }
 
             async fn update(client: &Client, id: String, update: &Update) -> Result<Self, Failure> {

@@ -11,18 +11,14 @@ use crate::stage::{Stage, until};
 async fn web_pages_are_refused_and_grpc_is_not_for_http_1() {
     let stage = Stage::set(Times::instant()).await;
     let client = Client::of(&stage);
-    for header in [
-        ("origin", "http://127.0.0.1"),
-        ("sec-fetch-site", "same-origin"),
-        ("host", "rebound.example"),
+    for (header, reason) in [
+        (("origin", "http://127.0.0.1"), "FROM_A_BROWSER"),
+        (("sec-fetch-site", "same-origin"), "FROM_A_BROWSER"),
+        (("host", "rebound.example"), "HOST_UNKNOWN"),
     ] {
         for path in [DR_BACKUPS, "/metrics"] {
             let refused = client.with(Method::GET, path, &[header], None).await;
-            assert_eq!(
-                refused.expect(403)["reason"],
-                "FROM_A_BROWSER",
-                "{header:?}"
-            );
+            assert_eq!(refused.expect(403)["reason"], reason, "{header:?}");
         }
     }
     let call = "/drbackup.v1.DRBackupService/ListDRBackups";
