@@ -13,6 +13,7 @@ use super::{
     coalescer::Coalescer,
     connection::{HttpRequest, Reply},
     fault::{self, Refusal},
+    owner,
     rate_limiter::Waiter,
     session::{Scope, Session, Token, never_sent},
     shared_reads::{SharedReads, Subject},
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
-    id::ProjectId,
+    id::{ProjectId, Tenant},
 };
 
 /// A session within one project of a cloud.
@@ -135,16 +136,40 @@ impl Access {
         parse(call, &reply)
     }
 
+    /// The same of a thing of a tenant: one of another is like one that is not there, whoever may see it.
+    pub(super) async fn read_of<T: DeserializeOwned>(
+        &self,
+        tenant: &Tenant,
+        call: &Call,
+    ) -> Result<T, Fault> {
+        let reply = self.send(call).await?;
+        match owner::is_foreign_answer(call.service, &reply.body, &tenant.project) {
+            Ok(false) => parse(call, &reply),
+            Ok(true) => Err(Fault::new(
+                FaultKind::NotFound,
+                call.service,
+                call.action.clone(),
+                format!("it is not in project {}", tenant.project),
+            )),
+            Err(_) => Err(unreadable(call, &reply)),
+        }
+    }
+
+    /// The same; nothing when it is not there.
+    pub(super) async fn read_of_if_there<T: DeserializeOwned>(
+        &self,
+        tenant: &Tenant,
+        call: &Call,
+    ) -> Result<Option<T>, Fault> {
+        if_there(self.read_of(tenant, call).await)
+    }
+
     /// Reads one thing; nothing when the service says that it is not there.
     pub(super) async fn read_if_there<T: DeserializeOwned>(
         &self,
         call: &Call,
     ) -> Result<Option<T>, Fault> {
-        match self.read(call).await {
-            Ok(thing) => Ok(Some(thing)),
-            Err(fault) if fault.kind == FaultKind::NotFound => Ok(None),
-            Err(fault) => Err(fault),
-        }
+        if_there(self.read(call).await)
     }
 
     /// Where things of one type are read together with those that others want now; `about` says what else
@@ -270,11 +295,21 @@ fn header_name(service: Service) -> Option<&'static str> {
     }
 }
 
+fn if_there<T>(read: Result<T, Fault>) -> Result<Option<T>, Fault> {
+    match read {
+        Ok(thing) => Ok(Some(thing)),
+        Err(fault) if fault.kind == FaultKind::NotFound => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
 fn parse<T: DeserializeOwned>(call: &Call, reply: &Reply) -> Result<T, Fault> {
-    serde_json::from_slice(&reply.body).map_err(|_| {
-        let mut fault = call.unreadable("body");
-        fault.status = Some(reply.status);
-        fault.request_id = reply.request_id().map(Into::into);
-        fault
-    })
+    serde_json::from_slice(&reply.body).map_err(|_| unreadable(call, reply))
+}
+
+fn unreadable(call: &Call, reply: &Reply) -> Fault {
+    let mut fault = call.unreadable("body");
+    fault.status = Some(reply.status);
+    fault.request_id = reply.request_id().map(Into::into);
+    fault
 }

@@ -67,9 +67,9 @@ pub(super) async fn check(
     let action = format!("delete the {thing}");
     let used = match thing.kind {
         ThingKind::Volume => of_volume(access, tenant, &thing.id).await?,
-        ThingKind::Port => of_port(access, &thing.id).await?,
-        ThingKind::Trunk => of_trunk(access, &thing.id).await?,
-        ThingKind::Server => of_server(access, &thing.id).await?,
+        ThingKind::Port => of_port(access, tenant, &thing.id).await?,
+        ThingKind::Trunk => of_trunk(access, tenant, &thing.id).await?,
+        ThingKind::Server => of_server(access, tenant, &thing.id).await?,
         ThingKind::SecurityGroup => {
             let holders = security_group::referring(access, &thing.id).await?;
             Some(Use::of(String::new(), holders))
@@ -136,9 +136,6 @@ struct Volume {
     /// Cinder shows those that have come to their end.
     #[serde(default, deserialize_with = "nullable")]
     attachments: Vec<Attached>,
-    /// Its project; told to everybody by the policy as shipped.
-    #[serde(default, rename = "os-vol-tenant-attr:tenant_id")]
-    project: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -163,14 +160,11 @@ async fn of_volume(access: &Access, tenant: &Tenant, id: &str) -> Result<Option<
         format!("volumes/{id}"),
         format!("read who uses the volume {id}"),
     );
-    let Some(OneVolume { volume }) = access.read_if_there::<OneVolume>(&call).await? else {
+    // An admin sees it also when it has been given to somebody else.
+    let read = access.read_of_if_there::<OneVolume>(tenant, &call).await?;
+    let Some(OneVolume { volume }) = read else {
         return Ok(None);
     };
-    // An admin sees it also when it has been given to somebody else.
-    let project = volume.project.as_deref();
-    if project.is_some_and(|project| project != tenant.project.as_str()) {
-        return Ok(None);
-    }
     let status = volume.status.to_lowercase();
     let mut holders: Vec<Holder> = volume
         .attachments
@@ -242,7 +236,7 @@ async fn attaching(
     })
 }
 
-async fn of_port(access: &Access, id: &str) -> Result<Option<Use>, Fault> {
+async fn of_port(access: &Access, tenant: &Tenant, id: &str) -> Result<Option<Use>, Fault> {
     #[derive(Deserialize)]
     struct One {
         port: Port,
@@ -263,7 +257,8 @@ async fn of_port(access: &Access, id: &str) -> Result<Option<Use>, Fault> {
         format!("ports/{id}"),
         format!("read who uses the port {id}"),
     );
-    let Some(One { port }) = access.read_if_there::<One>(&call).await? else {
+    let read = access.read_of_if_there::<One>(tenant, &call).await?;
+    let Some(One { port }) = read else {
         return Ok(None);
     };
     let (device, owner) = (port.device_id.as_str(), port.device_owner.as_str());
@@ -296,23 +291,24 @@ async fn trunk_with(access: &Access, port: &str) -> Result<Option<Holder>, Fault
 }
 
 /// Who has the parent port of a trunk.
-async fn of_trunk(access: &Access, id: &str) -> Result<Option<Use>, Fault> {
+async fn of_trunk(access: &Access, tenant: &Tenant, id: &str) -> Result<Option<Use>, Fault> {
     let call = Call::get(
         Service::Network,
         format!("trunks/{id}"),
         format!("read who uses the trunk {id}"),
     );
-    let Some(trunk::One { trunk }) = access.read_if_there::<trunk::One>(&call).await? else {
+    let read = access.read_of_if_there::<trunk::One>(tenant, &call).await?;
+    let Some(trunk::One { trunk }) = read else {
         return Ok(None);
     };
-    let parent = of_port(access, &trunk.port_id).await?;
+    let parent = of_port(access, tenant, &trunk.port_id).await?;
     let holders = parent.map(|parent| parent.holders).unwrap_or_default();
     // The trunk is no stranger to itself.
     let others = holders.into_iter().filter(|holder| holder.id() != id);
     Ok(Some(Use::of(trunk.name, others.collect())))
 }
 
-async fn of_server(access: &Access, id: &str) -> Result<Option<Use>, Fault> {
+async fn of_server(access: &Access, tenant: &Tenant, id: &str) -> Result<Option<Use>, Fault> {
     #[derive(Deserialize)]
     struct One {
         server: Server,
@@ -342,7 +338,9 @@ async fn of_server(access: &Access, id: &str) -> Result<Option<Use>, Fault> {
         format!("servers/{id}"),
         format!("read what the server {id} has"),
     );
-    let Some(One { server }) = access.read_if_there::<One>(&call.at(version)).await? else {
+    let call = call.at(version);
+    let read = access.read_of_if_there::<One>(tenant, &call).await?;
+    let Some(One { server }) = read else {
         return Ok(None);
     };
     let locked = server.locked.then(|| {

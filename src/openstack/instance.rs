@@ -109,7 +109,7 @@ pub(super) async fn read(
     let sub_ports = sub_ports.map(|(_, port)| port.clone());
     let every_port: Vec<Port> = ports.iter().cloned().chain(sub_ports).collect();
     let (volumes, wires, (groups, address_groups), flavor, key, server_group, state) = futures::try_join!(
-        attached(access, &attachments, volumes),
+        attached(access, tenant, &attachments, volumes),
         wiring::read_wires(access, &every_port),
         wiring::read_groups(access, groups_of(&every_port)),
         read_flavor(access, &server),
@@ -367,7 +367,7 @@ async fn read_server(
         volume_group::version(access)
     )?;
     let ids: Vec<String> = server.volumes.iter().map(|one| one.id.clone()).collect();
-    let volumes = volume::get_all(access, &ids).await?;
+    let volumes = volume::get_all(access, tenant, &ids).await?;
     Ok((server, volumes))
 }
 
@@ -375,6 +375,7 @@ async fn read_server(
 /// the two answers is read now, and one that went is left out.
 async fn attached(
     access: &Access,
+    tenant: &Tenant,
     attachments: &[Attachment],
     mut volumes: Vec<Volume>,
 ) -> Result<Vec<Volume>, Fault> {
@@ -384,7 +385,7 @@ async fn attached(
         .filter(|one| volumes.iter().all(|volume| volume.id != one.volume))
         .map(|one| one.volume.clone())
         .collect();
-    volumes.extend(volume::get_all(access, &lacking).await?);
+    volumes.extend(volume::get_all(access, tenant, &lacking).await?);
     volumes.retain(|volume| named(volume).is_some());
     volumes.sort_by_key(named);
     Ok(volumes)

@@ -157,7 +157,7 @@ async fn security_groups(access: &Access, tenant: &Tenant) -> Result<Vec<Securit
         "list the security groups",
     )
     .query("project_id", tenant.project.as_str());
-    access.pages(call, "security_groups").await
+    access.pages_of(tenant, call, "security_groups").await
 }
 
 async fn zones(access: &Access, service: Service) -> Result<Vec<String>, Fault> {

@@ -110,7 +110,8 @@ async fn read_together(
         let call = of_user
             .into_iter()
             .fold(call, |call, user| call.query("user_id", user));
-        if let Some(listed) = access.short_list::<One>(call, "keypairs", rows).await? {
+        let listed = access.short_list::<One>(None, call, "keypairs", rows);
+        if let Some(listed) = listed.await? {
             return Ok(listed.into_iter().map(|one| one.keypair).collect());
         }
     }

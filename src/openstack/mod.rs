@@ -25,6 +25,7 @@ mod inventory;
 mod key_pair;
 mod make;
 mod network;
+mod owner;
 mod pages;
 mod port;
 mod rate_limiter;
@@ -324,7 +325,7 @@ impl Cloud for Clouds {
     async fn thing_get(&self, tenant: &Tenant, thing: &Thing) -> Result<Option<Sighting>, Fault> {
         let sessions = self.sessions(&tenant.cloud)?;
         let access = sessions.keeper(&tenant.project).await?;
-        thing::get(&access, thing).await
+        thing::get(&access, tenant, thing).await
     }
 
     async fn clouds_list(&self) -> Vec<CloudInfo> {

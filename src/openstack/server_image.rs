@@ -122,7 +122,7 @@ pub(super) async fn list(access: &Access, tenant: &Tenant) -> Result<Vec<Sightin
     // Glance shows the images of others too.
     let call = Call::get(GLANCE, "images", "list the images");
     let call = call.query("owner", tenant.project.as_str());
-    let rows: Vec<Image> = access.pages(call, "images").await?;
+    let rows: Vec<Image> = access.pages_of(tenant, call, "images").await?;
     Ok(rows.into_iter().map(Image::sighting).collect())
 }
 
@@ -139,7 +139,7 @@ pub(super) async fn captured(
         format!("images/{}", segment(&image)),
         action.clone(),
     );
-    let seen: Map<String, Value> = access.read(&call).await?;
+    let seen: Map<String, Value> = access.read_of(tenant, &call).await?;
     // Older releases of Glance hand out a text with the list in it.
     let mapping = match seen.get("block_device_mapping") {
         Some(Value::String(text)) => serde_json::from_str(text),
@@ -152,7 +152,7 @@ pub(super) async fn captured(
     })?;
     let mut snapshots = Vec::new();
     for id in mapping.into_iter().filter_map(|one| one.snapshot_id) {
-        snapshots.push(snapshot::get(access, &id).await?);
+        snapshots.push(snapshot::get(access, tenant, &id).await?);
     }
     let properties: Properties = seen
         .into_iter()

@@ -55,38 +55,38 @@ pub(super) async fn list(
         ThingKind::GroupSnapshot => {
             let path = "group_snapshots/detail";
             let call = cinder(access, tenant, path, "list the group snapshots");
-            volume_group::list(access, call).await
+            volume_group::list(access, tenant, call).await
         }
         ThingKind::Image => server_image::list(access, tenant).await,
         ThingKind::Volume => {
             let call = cinder(access, tenant, "volumes/detail", "list the volumes");
-            let rows = access.pages(call, "volumes").await?;
+            let rows = access.pages_of(tenant, call, "volumes").await?;
             Ok(all(rows, volume::Volume::sighting))
         }
         ThingKind::VolumeBackup => {
             let call = cinder(access, tenant, "backups/detail", "list the volume backups");
-            let rows = access.pages(call, "backups").await?;
+            let rows = access.pages_of(tenant, call, "backups").await?;
             Ok(all(rows, volume_backup::Backup::sighting))
         }
         ThingKind::SecurityGroup => {
             let call = neutron(tenant, "security-groups", "list the security groups");
-            let call = ["id", "name", "created_at"]
+            let call = ["id", "name", "created_at", "project_id"]
                 .iter()
                 .fold(call, |call, field| call.query("fields", *field));
-            let rows = access.pages(call, "security_groups").await?;
+            let rows = access.pages_of(tenant, call, "security_groups").await?;
             Ok(all(rows, security_group::SecurityGroup::sighting))
         }
         ThingKind::Port => {
             let call = neutron(tenant, "ports", "list the ports");
-            let call = ["id", "name", "status", "created_at"]
+            let call = ["id", "name", "status", "created_at", "project_id"]
                 .iter()
                 .fold(call, |call, field| call.query("fields", *field));
-            let rows = access.pages(call, "ports").await?;
+            let rows = access.pages_of(tenant, call, "ports").await?;
             Ok(all(rows, port::Port::sighting))
         }
         ThingKind::Trunk => {
             let call = neutron(tenant, "trunks", "list the trunks");
-            let rows = trunk::list(access, call).await?;
+            let rows = trunk::list_of(access, tenant, call).await?;
             Ok(all(rows, trunk::Trunk::sighting))
         }
         ThingKind::KeyPair => Ok(all(
@@ -136,44 +136,63 @@ fn neutron(tenant: &Tenant, path: &str, action: &str) -> Call {
     Call::get(Service::Network, path, action).query("project_id", tenant.project.as_str())
 }
 
-/// One thing.
-pub(super) async fn get(access: &Access, thing: &Thing) -> Result<Option<Sighting>, Fault> {
+/// One thing; nothing where it is not there, or has become the thing of another project.
+pub(super) async fn get(
+    access: &Access,
+    tenant: &Tenant,
+    thing: &Thing,
+) -> Result<Option<Sighting>, Fault> {
     let seen = match thing.kind {
         ThingKind::Snapshot => {
-            one(access, thing, |found: snapshot::One| {
+            one(access, tenant, thing, |found: snapshot::One| {
                 found.snapshot.sighting()
             })
             .await
         }
-        ThingKind::Volume => one(access, thing, |found: volume::One| found.volume.sighting()).await,
+        ThingKind::Volume => {
+            one(access, tenant, thing, |found: volume::One| {
+                found.volume.sighting()
+            })
+            .await
+        }
         ThingKind::VolumeBackup => {
-            one(access, thing, |found: volume_backup::One| {
+            one(access, tenant, thing, |found: volume_backup::One| {
                 found.backup.sighting()
             })
             .await
         }
         ThingKind::SecurityGroup => {
-            one(access, thing, |found: security_group::One| {
+            one(access, tenant, thing, |found: security_group::One| {
                 found.security_group.sighting()
             })
             .await
         }
         ThingKind::KeyPair => {
-            one(access, thing, |found: key_pair::One| {
+            one(access, tenant, thing, |found: key_pair::One| {
                 found.keypair.sighting()
             })
             .await
         }
-        ThingKind::Port => one(access, thing, |found: port::One| found.port.sighting()).await,
-        ThingKind::Trunk => one(access, thing, |found: trunk::One| found.trunk.sighting()).await,
-        ThingKind::Server => server::sighting(access, &thing.id).await,
+        ThingKind::Port => {
+            one(access, tenant, thing, |found: port::One| {
+                found.port.sighting()
+            })
+            .await
+        }
+        ThingKind::Trunk => {
+            one(access, tenant, thing, |found: trunk::One| {
+                found.trunk.sighting()
+            })
+            .await
+        }
+        ThingKind::Server => server::sighting(access, tenant, &thing.id).await,
         ThingKind::GroupSnapshot => {
-            one(access, thing, |found: volume_group::One| {
+            one(access, tenant, thing, |found: volume_group::One| {
                 found.group_snapshot.sighting()
             })
             .await
         }
-        ThingKind::Image => one(access, thing, server_image::Image::sighting).await,
+        ThingKind::Image => one(access, tenant, thing, server_image::Image::sighting).await,
     };
     match seen {
         Ok(sighting) if sighting.thing.id == thing.id => Ok(Some(sighting)),
@@ -195,6 +214,7 @@ fn is_absent(fault: &Fault, kind: ThingKind) -> bool {
 
 async fn one<T: DeserializeOwned>(
     access: &Access,
+    tenant: &Tenant,
     thing: &Thing,
     sighting: impl Fn(T) -> Sighting,
 ) -> Result<Sighting, Fault> {
@@ -204,7 +224,7 @@ async fn one<T: DeserializeOwned>(
         format!("read the {thing}"),
     );
     let version = version_of(access, thing.kind).await?;
-    Ok(sighting(access.read(&call.at(version)).await?))
+    Ok(sighting(access.read_of(tenant, &call.at(version)).await?))
 }
 
 /// The version in which a kind of thing is known at all, where it is not so from the beginning.
@@ -227,7 +247,7 @@ pub(super) async fn give_up_status(
     tenant: &Tenant,
     thing: &Thing,
 ) -> Result<(), Fault> {
-    let Some(seen) = get(access, thing).await? else {
+    let Some(seen) = get(access, tenant, thing).await? else {
         return Ok(());
     };
     let status = seen.status.as_str();
@@ -332,7 +352,22 @@ pub(super) async fn delete(
     ours: &[Thing],
 ) -> Result<(), Fault> {
     let action = format!("delete the {thing}");
-    let Some(used) = holder::check(access, tenant, thing, ours).await? else {
+    // These are not read for who uses them, and an admin is shown, and deletes, those of everybody.
+    let unread = match thing.kind {
+        ThingKind::Snapshot
+        | ThingKind::VolumeBackup
+        | ThingKind::SecurityGroup
+        | ThingKind::GroupSnapshot
+        | ThingKind::Image => access.token().await?.is_admin(),
+        ThingKind::Volume
+        | ThingKind::KeyPair
+        | ThingKind::Port
+        | ThingKind::Trunk
+        | ThingKind::Server => false,
+    };
+    let is_there = !unread || get(access, tenant, thing).await?.is_some();
+    let used = holder::check(access, tenant, thing, ours).await?;
+    let Some(used) = used.filter(|_| is_there) else {
         let message = "it is not there";
         return Err(Fault::new(
             FaultKind::NotFound,

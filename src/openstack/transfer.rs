@@ -64,7 +64,7 @@ pub(super) async fn accept(
 
 /// Whether a volume belongs to the project; an admin sees those of others too.
 async fn is_there(access: &Access, volume: &VolumeId) -> Result<bool, Fault> {
-    match volume::get(access, volume.clone()).await {
+    match volume::get(access, volume).await {
         Ok(found) => Ok(found
             .project
             .is_none_or(|project| project == access.project.as_str())),
@@ -79,7 +79,7 @@ async fn hand_over(
     volume: &VolumeId,
     name: &str,
 ) -> Result<(), Fault> {
-    let found = volume::get(donor, volume.clone()).await?;
+    let found = volume::get(donor, volume).await?;
     if found.status.eq_ignore_ascii_case(OFFERED) {
         if let Some(holder) = foreign_offer(donor, volume.as_str()).await? {
             let action = format!("offer the volume {volume} to another project");

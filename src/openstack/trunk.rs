@@ -15,7 +15,7 @@ use super::{
 use crate::domain::{
     effect::NewTrunk,
     fault::{Fault, Service},
-    id::TrunkId,
+    id::{Tenant, TrunkId},
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
 };
@@ -168,6 +168,18 @@ pub(super) async fn read(
 /// Trunks; none where Neutron does not know what that is.
 pub(super) async fn list(access: &Access, call: Call) -> Result<Vec<Trunk>, Fault> {
     match access.pages(call, "trunks").await {
+        Err(fault) if fault.status == Some(404) => Ok(Vec::new()),
+        other => other,
+    }
+}
+
+/// Those of a tenant.
+pub(super) async fn list_of(
+    access: &Access,
+    tenant: &Tenant,
+    call: Call,
+) -> Result<Vec<Trunk>, Fault> {
+    match access.pages_of(tenant, call, "trunks").await {
         Err(fault) if fault.status == Some(404) => Ok(Vec::new()),
         other => other,
     }

@@ -161,12 +161,13 @@ pub(super) async fn restore(
         Err(fault) => return Err(fault),
     };
     // Most that keeps a backup from being restored passes; `error` does not.
-    let thing = Thing {
-        kind: ThingKind::VolumeBackup,
-        id: backup.to_string(),
-    };
-    let seen = super::thing::get(access, &thing).await?;
-    let hopeless = seen.is_some_and(|seen| seen.status == "error");
+    let seen = Call::get(
+        CINDER,
+        format!("backups/{}", segment(&backup)),
+        format!("look at the volume backup {backup}"),
+    );
+    let seen: Option<One> = access.read_if_there(&seen).await?;
+    let hopeless = seen.is_some_and(|seen| seen.backup.status.eq_ignore_ascii_case("error"));
     Err(Fault {
         kind: if hopeless {
             FaultKind::Broken

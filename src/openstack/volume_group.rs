@@ -247,12 +247,16 @@ pub(super) async fn snapshot(
 }
 
 /// The group snapshots that `call` lists; none where Cinder is too old for them.
-pub(super) async fn list(access: &Access, call: Call) -> Result<Vec<Sighting>, Fault> {
+pub(super) async fn list(
+    access: &Access,
+    tenant: &Tenant,
+    call: Call,
+) -> Result<Vec<Sighting>, Fault> {
     let Some(version) = access.first_of(CINDER, &[PAGES, SNAPSHOTS]).await? else {
         return Ok(Vec::new());
     };
     let call = call.at(Some(version));
-    let rows: Vec<GroupSnapshot> = access.pages(call, "group_snapshots").await?;
+    let rows: Vec<GroupSnapshot> = access.pages_of(tenant, call, "group_snapshots").await?;
     Ok(rows.into_iter().map(GroupSnapshot::sighting).collect())
 }
 
