@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    call::{Call, leads_elsewhere},
+    call::Call,
     catalogue,
     coalescer::Coalescer,
     connection::{HttpRequest, Reply},
@@ -84,23 +84,16 @@ impl Access {
     }
 
     async fn send_with(&self, call: &Call, token: &Token) -> Result<Reply, Fault> {
-        if let Some(odd) = call.path.split('/').find(|part| leads_elsewhere(part)) {
-            let message = format!("`{odd}` is no id of anything");
-            let action = call.action.clone();
-            return Err(Fault::new(
-                FaultKind::Invalid,
-                call.service,
-                action,
-                message,
-            ));
-        }
-        let root = self.root(call.service, &call.action, token)?;
-        let url = match call.service {
-            Service::BlockStorage => format!("{root}/{}/{}", self.project, call.path),
-            Service::Identity | Service::Compute | Service::Network | Service::Image => {
-                format!("{root}/{}", call.path)
-            }
+        let project = match call.service {
+            Service::BlockStorage => Some(&self.project),
+            Service::Identity | Service::Compute | Service::Network | Service::Image => None,
         };
+        let path = call.path.below(project).map_err(|odd| {
+            let action = call.action.clone();
+            Fault::new(FaultKind::Invalid, call.service, action, odd)
+        })?;
+        let root = self.root(call.service, &call.action, token)?;
+        let url = format!("{root}/{path}");
         self.session
             .connection
             .exchange(&HttpRequest {

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use super::{
     access::Access,
     call::Call,
+    path::Path,
     port::TrunkDetails,
     security_group,
     thing::cinder,
@@ -111,7 +112,7 @@ pub(super) async fn introduce(access: &Access, holder: &Holder) -> Holder {
     let id = holder.id();
     let call = Call::get(
         Service::Compute,
-        format!("servers/{id}"),
+        Path::of("servers", &id),
         format!("read the server {id}"),
     );
     match access.read_if_there::<One>(&call).await {
@@ -157,7 +158,7 @@ fn is_in_use(status: &str) -> bool {
 async fn of_volume(access: &Access, tenant: &Tenant, id: &str) -> Result<Option<Use>, Fault> {
     let call = Call::get(
         Service::BlockStorage,
-        format!("volumes/{id}"),
+        Path::of("volumes", &id),
         format!("read who uses the volume {id}"),
     );
     // An admin sees it also when it has been given to somebody else.
@@ -254,7 +255,7 @@ async fn of_port(access: &Access, tenant: &Tenant, id: &str) -> Result<Option<Us
     }
     let call = Call::get(
         Service::Network,
-        format!("ports/{id}"),
+        Path::of("ports", &id),
         format!("read who uses the port {id}"),
     );
     let read = access.read_of_if_there::<One>(tenant, &call).await?;
@@ -294,7 +295,7 @@ async fn trunk_with(access: &Access, port: &str) -> Result<Option<Holder>, Fault
 async fn of_trunk(access: &Access, tenant: &Tenant, id: &str) -> Result<Option<Use>, Fault> {
     let call = Call::get(
         Service::Network,
-        format!("trunks/{id}"),
+        Path::of("trunks", &id),
         format!("read who uses the trunk {id}"),
     );
     let read = access.read_of_if_there::<trunk::One>(tenant, &call).await?;
@@ -335,7 +336,7 @@ async fn of_server(access: &Access, tenant: &Tenant, id: &str) -> Result<Option<
     let version = access.first_of(Service::Compute, &SERVER).await?;
     let call = Call::get(
         Service::Compute,
-        format!("servers/{id}"),
+        Path::of("servers", &id),
         format!("read what the server {id} has"),
     );
     let call = call.at(version);

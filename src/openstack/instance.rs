@@ -14,10 +14,11 @@ use serde_json::json;
 use super::{
     access::Access,
     attributes::Odd,
-    call::{Call, segment},
+    call::Call,
     flavor::{self, Flavor},
     image, key_pair,
     network::is_refusal,
+    path::Path,
     port::Port,
     root,
     security_group::SecurityGroup,
@@ -331,11 +332,9 @@ pub(super) async fn tie_volumes(
         }
         let call = Call::put(
             NOVA,
-            format!(
-                "servers/{}/os-volume_attachments/{}",
-                segment(&server),
-                segment(&volume)
-            ),
+            Path::of("servers", &server)
+                .word("os-volume_attachments")
+                .id(&volume),
             action,
             json!({"volumeAttachment": {"volumeId": volume, "delete_on_termination": true}}),
         );
@@ -348,7 +347,7 @@ async fn read_attachments(access: &Access, id: &ServerId) -> Result<Vec<Attachme
     let version = access.first_of(NOVA, &ATTACHMENTS).await?;
     let call = Call::get(
         NOVA,
-        format!("servers/{}/os-volume_attachments", segment(&id)),
+        Path::of("servers", &id).word("os-volume_attachments"),
         format!("list the volumes of the server {id}"),
     );
     let found: Attachments = access.read(&call.at(version)).await?;

@@ -27,6 +27,7 @@ mod make;
 mod network;
 mod owner;
 mod pages;
+mod path;
 mod port;
 mod rate_limiter;
 mod read;

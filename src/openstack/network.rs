@@ -63,7 +63,7 @@ pub(super) struct FloatingAddress {
 /// others want of the same collection at the same time comes with the same answers.
 pub(super) async fn having<T: DeserializeOwned>(
     access: &Access,
-    collection: &str,
+    collection: &'static str,
     field: &str,
     values: &[String],
 ) -> Result<Vec<T>, Fault> {
@@ -78,7 +78,7 @@ pub(super) async fn having<T: DeserializeOwned>(
 /// where that is named.
 pub(super) async fn portions(
     access: &Access,
-    collection: &str,
+    collection: &'static str,
     field: &str,
     values: Vec<String>,
     project: Option<&str>,

@@ -9,9 +9,10 @@ use serde_json::{Map, Value, json};
 use super::{
     access::Access,
     attributes::{self, Odd},
-    call::{Call, segment},
+    call::Call,
     coalescer::worth_a_list,
     fault::presentable,
+    path::Path,
     server_group,
     version::Microversion,
     wire::{InOrder, cut, flag, nullable, present, properties},
@@ -268,7 +269,7 @@ async fn get(access: &Access, id: &str) -> Result<Server, Fault> {
     let version = access.first_of(NOVA, &LIST).await?;
     let call = Call::get(
         NOVA,
-        format!("servers/{}", segment(&id)),
+        Path::of("servers", &id),
         format!("read the server {id}"),
     );
     Ok(access.read::<One>(&call.at(version)).await?.server)
@@ -335,7 +336,7 @@ async fn show_one(
 ) -> Result<Server, Fault> {
     let call = Call::get(
         NOVA,
-        format!("servers/{}", segment(&id)),
+        Path::of("servers", &id),
         format!("read the server {id}"),
     );
     let found: One = access.read_of(tenant, &call.at(version)).await?;
@@ -548,7 +549,7 @@ pub(super) async fn apply_tags(
     if version.is_some() {
         let call = Call::put(
             NOVA,
-            format!("servers/{}/tags", segment(&id)),
+            Path::of("servers", &id).word("tags"),
             format!("set the tags of the server {id}"),
             json!({ "tags": tags }),
         );
@@ -559,7 +560,7 @@ pub(super) async fn apply_tags(
     }
     let call = Call::delete(
         NOVA,
-        format!("servers/{}/metadata/{MARK}", segment(&id)),
+        Path::of("servers", &id).word("metadata").word(MARK),
         format!("take our mark off the server {id}"),
     );
     match access.send(&call).await {
@@ -612,12 +613,7 @@ async fn act(
     body: Value,
     version: Option<Microversion>,
 ) -> Result<(), Fault> {
-    let call = Call::post(
-        NOVA,
-        format!("servers/{}/action", segment(&id)),
-        action,
-        body,
-    );
+    let call = Call::post(NOVA, Path::of("servers", &id).word("action"), action, body);
     access.send(&call.at(version)).await?;
     Ok(())
 }

@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     access::Access,
-    call::{Call, segment},
+    call::Call,
+    path::Path,
     server, snapshot,
     version::Microversion,
     wire::{nullable, plain},
@@ -96,7 +97,7 @@ pub(super) async fn make(access: &Access, name: &str, server: &ServerId) -> Resu
     let version = access.first_of(NOVA, &[IN_BODY]).await?;
     let call = Call::post(
         NOVA,
-        format!("servers/{}/action", segment(&server)),
+        Path::of("servers", &server).word("action"),
         format!("create the image {name} of the server {server}"),
         json!({"createImage": {"name": name, "metadata": {}}}),
     );
@@ -134,11 +135,7 @@ pub(super) async fn captured(
     server: &ServerId,
 ) -> Result<Captured, Fault> {
     let action = format!("read the image {image}");
-    let call = Call::get(
-        GLANCE,
-        format!("images/{}", segment(&image)),
-        action.clone(),
-    );
+    let call = Call::get(GLANCE, Path::of("images", &image), action.clone());
     let seen: Map<String, Value> = access.read_of(tenant, &call).await?;
     // Older releases of Glance hand out a text with the list in it.
     let mapping = match seen.get("block_device_mapping") {

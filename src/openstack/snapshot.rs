@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::{
     access::Access,
-    call::{Call, segment},
+    call::Call,
+    path::Path,
     thing::{check_idle, cinder},
     volume_group::SNAPSHOTS,
     wire::{cut, nullable},
@@ -116,7 +117,7 @@ pub(super) async fn of_group(
 pub(super) async fn get(access: &Access, tenant: &Tenant, id: &str) -> Result<Sighting, Fault> {
     let call = Call::get(
         CINDER,
-        format!("snapshots/{}", segment(&id)),
+        Path::of("snapshots", &id),
         format!("read the snapshot {id}"),
     );
     let found: One = access.read_of(tenant, &call).await?;
@@ -132,7 +133,7 @@ pub(super) async fn take(
 ) -> Result<(), Fault> {
     let call = Call::put(
         CINDER,
-        format!("snapshots/{}", segment(&snapshot)),
+        Path::of("snapshots", &snapshot),
         format!("call the snapshot {snapshot} {name}"),
         json!({"snapshot": {"name": name, "description": cut(description)}}),
     );
@@ -154,7 +155,7 @@ pub(super) async fn free(
     check_idle(access, &seen).await?;
     let call = Call::post(
         CINDER,
-        format!("snapshots/{}/action", segment(&snapshot)),
+        Path::of("snapshots", &snapshot).word("action"),
         format!("free the snapshot {snapshot}, which is {}", seen.status),
         json!({"os-reset_status": {"status": "available"}}),
     );
@@ -170,7 +171,7 @@ pub(super) async fn describe(
 ) -> Result<(), Fault> {
     let call = Call::put(
         CINDER,
-        format!("snapshots/{}", segment(&snapshot)),
+        Path::of("snapshots", &snapshot),
         format!("describe the snapshot {snapshot}"),
         json!({"snapshot": {"description": cut(description)}}),
     );

@@ -4,11 +4,9 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{
-    access::Access,
-    call::{Call, segment},
-    holder, key_pair, port, security_group, server, server_image, snapshot, transfer, trunk,
-    version::Microversion,
-    volume, volume_backup, volume_group,
+    access::Access, call::Call, holder, key_pair, path::Path, port, security_group, server,
+    server_image, snapshot, transfer, trunk, version::Microversion, volume, volume_backup,
+    volume_group,
 };
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
@@ -28,19 +26,19 @@ pub(super) fn service(kind: ThingKind) -> Service {
     }
 }
 
-fn path(thing: &Thing) -> String {
+fn path(thing: &Thing) -> Path {
     let id = &thing.id;
     match thing.kind {
-        ThingKind::Snapshot => format!("snapshots/{}", segment(&id)),
-        ThingKind::Volume => format!("volumes/{}", segment(&id)),
-        ThingKind::VolumeBackup => format!("backups/{}", segment(&id)),
-        ThingKind::SecurityGroup => format!("security-groups/{}", segment(&id)),
+        ThingKind::Snapshot => Path::of("snapshots", &id),
+        ThingKind::Volume => Path::of("volumes", &id),
+        ThingKind::VolumeBackup => Path::of("backups", &id),
+        ThingKind::SecurityGroup => Path::of("security-groups", &id),
         ThingKind::KeyPair => key_pair::path(id),
-        ThingKind::Port => format!("ports/{}", segment(&id)),
-        ThingKind::Server => format!("servers/{}", segment(&id)),
-        ThingKind::GroupSnapshot => format!("group_snapshots/{}", segment(&id)),
-        ThingKind::Image => format!("images/{}", segment(&id)),
-        ThingKind::Trunk => format!("trunks/{}", segment(&id)),
+        ThingKind::Port => Path::of("ports", &id),
+        ThingKind::Server => Path::of("servers", &id),
+        ThingKind::GroupSnapshot => Path::of("group_snapshots", &id),
+        ThingKind::Image => Path::of("images", &id),
+        ThingKind::Trunk => Path::of("trunks", &id),
     }
 }
 
@@ -101,7 +99,7 @@ fn all<T>(rows: Vec<T>, sighting: impl Fn(T) -> Sighting) -> Vec<Sighting> {
     rows.into_iter().map(sighting).collect()
 }
 
-pub(super) fn cinder(access: &Access, tenant: &Tenant, path: &str, action: &str) -> Call {
+pub(super) fn cinder(access: &Access, tenant: &Tenant, path: &'static str, action: &str) -> Call {
     let call = Call::get(Service::BlockStorage, path, action);
     if access.foreign {
         return call
@@ -115,7 +113,7 @@ pub(super) fn cinder(access: &Access, tenant: &Tenant, path: &str, action: &str)
 /// else's list without a word.
 pub(super) async fn cinder_everywhere(
     access: &Access,
-    path: &str,
+    path: &'static str,
     action: &str,
 ) -> Result<Call, Fault> {
     if access.token().await?.is_admin() {
@@ -132,7 +130,7 @@ pub(super) async fn cinder_everywhere(
 }
 
 /// Neutron shows an admin the things of everybody, so the project is always named.
-fn neutron(tenant: &Tenant, path: &str, action: &str) -> Call {
+fn neutron(tenant: &Tenant, path: &'static str, action: &str) -> Call {
     Call::get(Service::Network, path, action).query("project_id", tenant.project.as_str())
 }
 
@@ -272,7 +270,7 @@ pub(super) async fn give_up_status(
     let reset = json!({"status": "error"});
     let call = Call::post(
         service(thing.kind),
-        format!("{}/action", path(thing)),
+        path(thing).word("action"),
         action,
         if thing.kind == ThingKind::GroupSnapshot {
             json!({"reset_status": reset})

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::{
     access::Access,
     attributes::{self, Odd},
-    call::{Call, segment},
+    call::Call,
     network::{self, is_refusal},
+    path::Path,
     port::{Port, SubPort, TrunkDetails},
     wire::{cut, nullable},
 };
@@ -233,7 +234,7 @@ pub(super) async fn apply(
 ) -> Result<(), Fault> {
     let call = Call::put(
         NEUTRON,
-        format!("trunks/{}", segment(&id)),
+        Path::of("trunks", &id),
         format!("name the trunk {id}"),
         json!({"trunk": {"name": name}}),
     );
@@ -243,7 +244,7 @@ pub(super) async fn apply(
     }
     let call = Call::put(
         NEUTRON,
-        format!("trunks/{}/tags", segment(&id)),
+        Path::of("trunks", &id).word("tags"),
         format!("set the tags of the trunk {id}"),
         json!({ "tags": tags }),
     );

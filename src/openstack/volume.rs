@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 use super::{
     access::Access,
     attributes::{self, Odd},
-    call::{Call, segment},
+    call::Call,
     coalescer::worth_a_list,
+    path::Path,
     volume_group,
     wire::{cut, flag, nullable, properties},
 };
@@ -156,7 +157,7 @@ async fn get_of(access: &Access, tenant: &Tenant, volume: &VolumeId) -> Result<V
 async fn one(access: &Access, volume: &VolumeId) -> Result<Call, Fault> {
     let call = Call::get(
         CINDER,
-        format!("volumes/{}", segment(&volume)),
+        Path::of("volumes", &volume),
         format!("read the volume {volume}"),
     );
     Ok(call.at(volume_group::version(access).await?))
@@ -255,7 +256,7 @@ pub(super) async fn apply(access: &Access, settings: &VolumeSettings) -> Result<
     if own_metadata(volume.metadata) != *metadata {
         let body = json!({ "metadata": metadata });
         let action = format!("set the metadata of the volume {id}");
-        let path = format!("volumes/{}/metadata", segment(&id));
+        let path = Path::of("volumes", &id).word("metadata");
         let answer = access.send(&Call::put(CINDER, path, action, body)).await;
         note(&mut refused, answer.map(drop))?;
     }
@@ -263,7 +264,7 @@ pub(super) async fn apply(access: &Access, settings: &VolumeSettings) -> Result<
     if volume.name != *name || volume.description != description {
         let body = json!({"volume": {"name": name, "description": description}});
         let action = format!("name the volume {id}");
-        let call = Call::put(CINDER, format!("volumes/{}", segment(&id)), action, body);
+        let call = Call::put(CINDER, Path::of("volumes", &id), action, body);
         note(&mut refused, access.send(&call).await.map(drop))?;
     }
     refused.map_or(Ok(()), Err)
@@ -296,7 +297,7 @@ async fn act(access: &Access, id: &VolumeId, action: String, body: Value) -> Res
     access
         .send(&Call::post(
             CINDER,
-            format!("volumes/{}/action", segment(&id)),
+            Path::of("volumes", &id).word("action"),
             action,
             body,
         ))

@@ -5,9 +5,10 @@ use serde_json::json;
 
 use super::{
     access::Access,
-    call::{Call, segment},
+    call::Call,
     instance::AdminView,
     network::is_refusal,
+    path::Path,
     snapshot,
     version::Microversion,
     volume::Volume,
@@ -162,14 +163,14 @@ async fn promise(
     let version = access.first_of(CINDER, &[GROUPS]).await?;
     let call = Call::get(
         CINDER,
-        format!("groups/{}", segment(&id)),
+        Path::of("groups", &id),
         format!("read the volume group {id}"),
     );
     let kind = access.read::<OneGroup>(&call.at(version)).await?;
     let kind = kind.group.group_type;
     let call = Call::get(
         CINDER,
-        format!("group_types/{}", segment(&kind)),
+        Path::of("group_types", &kind),
         format!("read the type of the volume group {id}"),
     );
     let read: OneType = admin.read(&call.at(version)).await?;
@@ -202,7 +203,7 @@ async fn kept(admin: &Access, volumes: &[Volume]) -> Result<Option<bool>, Fault>
     for volume in volumes {
         let call = Call::get(
             CINDER,
-            format!("volumes/{}", segment(&volume.id)),
+            Path::of("volumes", &volume.id),
             format!("read the pool of the volume {}", volume.id),
         );
         let pool_name = admin.read::<OnePooled>(&call).await?.volume.pool;
