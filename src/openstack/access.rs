@@ -1,17 +1,18 @@
 //! Sends calls with the token of one project; this file may not know what they are for, nor any noun of
 //! a service.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use http::Method;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use super::{
+    answer::{Reply, Unread},
     call::Call,
     catalogue,
     coalescer::Coalescer,
-    connection::{HttpRequest, Reply},
+    connection::HttpRequest,
     fault::{self, Refusal},
     owner,
     rate_limiter::Waiter,
@@ -124,32 +125,43 @@ impl Access {
     }
 
     /// Makes a call and reads the answer. One that cannot be read leaves open what happened.
-    pub(super) async fn read<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Fault> {
-        let reply = self.send(call).await?;
-        parse(call, &reply)
+    pub(super) async fn read<T>(&self, call: &Call) -> Result<T, Fault>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        let mut reply = self.send(call).await?;
+        let read = reply.thing(self.session.connection.limits()).await;
+        read.map_err(|why| unreadable(call, &reply, why))
     }
 
     /// The same of a thing of a tenant: one of another is like one that is not there, whoever may see it.
-    pub(super) async fn read_of<T: DeserializeOwned>(
-        &self,
-        tenant: &Tenant,
-        call: &Call,
-    ) -> Result<T, Fault> {
-        let reply = self.send(call).await?;
-        match owner::is_foreign_answer(call.service, &reply.body, &tenant.project) {
-            Ok(false) => parse(call, &reply),
-            Ok(true) => Err(Fault::new(
+    pub(super) async fn read_of<T>(&self, tenant: &Tenant, call: &Call) -> Result<T, Fault>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        let mut reply = self.send(call).await?;
+        let (service, project) = (call.service, tenant.project.clone());
+        let limits = self.session.connection.limits();
+        let read = reply.thing_read_by(limits, move |body| {
+            if owner::is_foreign_answer(service, body, &project)? {
+                return Ok(None);
+            }
+            Ok(Some(serde_json::from_slice(body)?))
+        });
+        match read.await {
+            Ok(Some(thing)) => Ok(thing),
+            Ok(None) => Err(Fault::new(
                 FaultKind::NotFound,
                 call.service,
                 call.action.clone(),
                 format!("it is not in project {}", tenant.project),
             )),
-            Err(_) => Err(unreadable(call, &reply)),
+            Err(why) => Err(unreadable(call, &reply, why)),
         }
     }
 
     /// The same; nothing when it is not there.
-    pub(super) async fn read_of_if_there<T: DeserializeOwned>(
+    pub(super) async fn read_of_if_there<T: DeserializeOwned + Send + 'static>(
         &self,
         tenant: &Tenant,
         call: &Call,
@@ -158,7 +170,7 @@ impl Access {
     }
 
     /// Reads one thing; nothing when the service says that it is not there.
-    pub(super) async fn read_if_there<T: DeserializeOwned>(
+    pub(super) async fn read_if_there<T: DeserializeOwned + Send + 'static>(
         &self,
         call: &Call,
     ) -> Result<Option<T>, Fault> {
@@ -187,18 +199,16 @@ impl Access {
     ) -> Result<Vec<T>, Fault>
     where
         T: DeserializeOwned,
-        R: Future<Output = Result<Vec<Value>, Fault>>,
+        R: Future<Output = Result<Vec<Box<RawValue>>, Fault>>,
     {
-        // What has nothing in it whose order counts.
-        let rows = self.shared::<Value>(collection);
-        let found = rows
-            .get(
-                values,
-                |row| row.get(field).and_then(Value::as_str).unwrap_or_default(),
-                read,
-            )
-            .await?;
-        let parsed: Result<Vec<T>, _> = found.into_iter().map(serde_json::from_value).collect();
+        let rows = self.shared::<SharedRow>(collection);
+        let read = |values| async {
+            let rows = read(values).await?.into_iter();
+            Ok(rows.map(|row| SharedRow::new(field, row)).collect())
+        };
+        let found = rows.get(values, |row| &row.key, read).await?;
+        let parsed = found.iter().map(|row| serde_json::from_str(row.text.get()));
+        let parsed: Result<Vec<T>, _> = parsed.collect();
         parsed.map_err(|_| {
             let action = format!("list the {collection}");
             let message = format!("the answer has no usable `{collection}`");
@@ -230,7 +240,8 @@ impl Access {
         let token = self.token().await?;
         let root = self.root(service, &action, &token)?;
         let url = format!("{root}/");
-        let reply = self
+        let limits = self.session.connection.limits();
+        let mut reply = self
             .session
             .connection
             .exchange(&HttpRequest {
@@ -247,10 +258,14 @@ impl Access {
             })
             .await
             .map_err(never_sent)?;
-        let document = serde_json::from_slice::<Value>(&reply.body).ok();
+        // 300 is how some of them answer here.
+        let document = if reply.is_success() || reply.status == 300 {
+            reply.thing::<Value>(limits).await.ok()
+        } else {
+            None
+        };
         match document {
-            // 300 is how some of them answer here.
-            Some(document) if reply.is_success() || reply.status == 300 => {
+            Some(document) => {
                 let major = if service == Service::BlockStorage {
                     3
                 } else {
@@ -258,7 +273,7 @@ impl Access {
                 };
                 Ok(Range::of_document(&document, major))
             }
-            _ => Err(never_sent(fault::of_refusal(
+            None => Err(never_sent(fault::of_refusal(
                 &Refusal {
                     service,
                     action: &action,
@@ -275,6 +290,28 @@ impl Access {
                 },
                 self.session.connection.limits(),
             ))),
+        }
+    }
+}
+
+/// A row that several want, as its service wrote it.
+#[derive(Clone)]
+struct SharedRow {
+    /// What is wanted by.
+    key: String,
+    text: Arc<RawValue>,
+}
+
+impl SharedRow {
+    fn new(field: &str, row: Box<RawValue>) -> Self {
+        let fields: HashMap<String, &RawValue> =
+            serde_json::from_str(row.get()).unwrap_or_default();
+        let key = fields
+            .get(field)
+            .map(|value| serde_json::from_str(value.get()));
+        Self {
+            key: key.and_then(Result::ok).unwrap_or_default(),
+            text: row.into(),
         }
     }
 }
@@ -296,12 +333,8 @@ fn if_there<T>(read: Result<T, Fault>) -> Result<Option<T>, Fault> {
     }
 }
 
-fn parse<T: DeserializeOwned>(call: &Call, reply: &Reply) -> Result<T, Fault> {
-    serde_json::from_slice(&reply.body).map_err(|_| unreadable(call, reply))
-}
-
-fn unreadable(call: &Call, reply: &Reply) -> Fault {
-    let mut fault = call.unreadable("body");
+fn unreadable(call: &Call, reply: &Reply, why: Unread) -> Fault {
+    let mut fault = call.unreadable("body", why);
     fault.status = Some(reply.status);
     fault.request_id = reply.request_id().map(Into::into);
     fault

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::Value;
 
-use super::{path::Path, version::Microversion};
+use super::{answer::Unread, path::Path, version::Microversion};
 use crate::domain::fault::{Fault, FaultKind, Service};
 
 /// A call to be made.
@@ -107,13 +107,9 @@ impl Call {
         ))
     }
 
-    /// The fault of an answer in which `what` cannot be read: it leaves open what happened.
-    pub(super) fn unreadable(&self, what: &str) -> Fault {
-        Fault::new(
-            FaultKind::Unanswered,
-            self.service,
-            self.action.clone(),
-            format!("the answer has no usable `{what}`"),
-        )
+    /// The fault of an answer in which `what` cannot be read, and why: it leaves open what happened.
+    pub(super) fn unreadable(&self, what: &str, why: Unread) -> Fault {
+        let (action, message) = (self.action.clone(), why.in_search_of(what));
+        Fault::new(FaultKind::Unanswered, self.service, action, message)
     }
 }

@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, Method};
+use http::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
-    fault::{presentable, request_id},
+    answer::Reply,
+    fault::presentable,
     http_transport::{HttpTransport, TransportError},
     rate_limiter::{RateLimiter, Waiter},
     settings::OpenStackSettings,
@@ -43,33 +44,6 @@ pub(super) struct HttpRequest<'a> {
     /// Who waits for the answer. Nobody stands in line for Keystone, which is asked seldom and holds up
     /// everybody else.
     pub(super) waiter: Option<Waiter>,
-}
-
-/// An answer as it came in.
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
-}
-
-impl Reply {
-    pub(super) fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    pub(super) fn request_id(&self) -> Option<String> {
-        self.header("x-openstack-request-id")
-            .or_else(|| self.header("x-compute-request-id"))
-            .map(request_id)
-    }
-
-    pub(super) fn retry_after(&self) -> Option<u32> {
-        self.header("retry-after")?.trim().parse().ok()
-    }
 }
 
 /// The way to the cloud of one entry, counted, timed and within the rate of the cloud.

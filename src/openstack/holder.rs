@@ -24,7 +24,7 @@ use super::{
     thing::cinder,
     transfer, trunk,
     version::Microversion,
-    wire::{flag, nullable},
+    wire::{flag, nullable, short},
 };
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
@@ -132,7 +132,7 @@ struct OneVolume {
 struct Volume {
     #[serde(default, deserialize_with = "nullable")]
     name: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "short")]
     status: String,
     /// Cinder shows those that have come to their end.
     #[serde(default, deserialize_with = "nullable")]

@@ -28,7 +28,7 @@ use super::{
     version::Microversion,
     volume::{self, Volume},
     volume_group,
-    wire::plain,
+    wire::{cut, plain},
     wiring,
 };
 use crate::domain::{
@@ -95,7 +95,7 @@ pub(super) async fn read(
         read_admin_view(admin, tenant, id),
     )?;
     // A cell that is down leaves hardly more than the id.
-    let Some(name) = server.name.clone() else {
+    let Some(name) = server.name.as_deref().map(cut) else {
         return Err(Fault::new(
             FaultKind::ServiceDown,
             NOVA,

@@ -6,6 +6,7 @@
 //! `fault` (what a refusal means); the other files have one noun of OpenStack each.
 
 mod access;
+mod answer;
 mod apply;
 mod attributes;
 mod call;
@@ -114,7 +115,7 @@ impl Clouds {
         clock: &Arc<dyn Clock>,
         transport: impl Fn(&Entry) -> Arc<dyn HttpTransport>,
     ) -> Self {
-        let Config { clouds, limits } = config;
+        let Config { clouds, limits, .. } = config;
         let durations = traffic::durations();
         let by_name = clouds
             .into_iter()

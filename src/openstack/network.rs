@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{
     access::Access,
@@ -82,7 +82,7 @@ pub(super) async fn portions(
     field: &str,
     values: Vec<String>,
     project: Option<&str>,
-) -> Result<Vec<Value>, Fault> {
+) -> Result<Vec<Box<RawValue>>, Fault> {
     let mut found = Vec::new();
     let key = collection.replace('-', "_");
     for portion in values.chunks(access.session.connection.limits().ids_per_filter) {

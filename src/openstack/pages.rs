@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use super::{access::Access, call::Call, owner};
+use super::{access::Access, answer::Unread, call::Call, owner};
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
     id::{ProjectId, Tenant},
@@ -14,13 +14,16 @@ use crate::domain::{
 /// One page, with where the next one begins.
 struct Page<T> {
     rows: Vec<T>,
+    /// So many rows came in, also of others.
+    count: usize,
+    bytes: usize,
     next: Option<String>,
 }
 
 impl Access {
     /// Reads all pages of a list. A list that changes under the reader in a way that loses the place,
     /// or that does not end, is a fault: a list that may lack something is never handed out.
-    pub(super) async fn pages<T: DeserializeOwned>(
+    pub(super) async fn pages<T: DeserializeOwned + Send + 'static>(
         &self,
         call: Call,
         key: &str,
@@ -29,7 +32,7 @@ impl Access {
     }
 
     /// The same of the things of a tenant: those of others that a service shows with them are left out.
-    pub(super) async fn pages_of<T: DeserializeOwned>(
+    pub(super) async fn pages_of<T: DeserializeOwned + Send + 'static>(
         &self,
         tenant: &Tenant,
         call: Call,
@@ -38,7 +41,7 @@ impl Access {
         self.every_page(call, key, Some(&tenant.project)).await
     }
 
-    async fn every_page<T: DeserializeOwned>(
+    async fn every_page<T: DeserializeOwned + Send + 'static>(
         &self,
         call: Call,
         key: &str,
@@ -49,8 +52,10 @@ impl Access {
         let unmarked = call.query.len();
         let mut items = Vec::new();
         let mut last_marker = None;
+        let mut bytes_left = limits.list_bytes_max;
+        let mut rows_left = limits.list_rows_max;
         for page in 0..limits.pages_max {
-            let found = match self.page(&call, key, project).await {
+            let found = match self.page(&call, key, project, rows_left).await {
                 Err(fault) if page > 0 && lost_place(&fault) => {
                     return Err(Fault {
                         kind: FaultKind::Unanswered,
@@ -60,6 +65,17 @@ impl Access {
                 }
                 other => other?,
             };
+            let left = bytes_left.checked_sub(found.bytes);
+            bytes_left = left.ok_or_else(|| {
+                let message = format!("the list has more than {} bytes", limits.list_bytes_max);
+                Fault::new(
+                    FaultKind::Unanswered,
+                    call.service,
+                    call.action.clone(),
+                    message,
+                )
+            })?;
+            rows_left = rows_left.saturating_sub(found.count);
             items.extend(found.rows);
             let Some(marker) = found.next else {
                 return Ok(items);
@@ -81,7 +97,7 @@ impl Access {
 
     /// Reads a list of the things of a tenant, where it is named, that has at most so many rows; nothing
     /// when it is longer.
-    pub(super) async fn short_list<T: DeserializeOwned>(
+    pub(super) async fn short_list<T: DeserializeOwned + Send + 'static>(
         &self,
         tenant: Option<&Tenant>,
         call: Call,
@@ -92,18 +108,34 @@ impl Access {
         let rows = u32::try_from(rows).unwrap_or(page).min(page);
         let call = call.query("limit", rows.to_string());
         let project = tenant.map(|tenant| &tenant.project);
-        let found = self.page(&call, key, project).await?;
+        let most = self.session.connection.limits().list_rows_max;
+        let found = self.page(&call, key, project, most).await?;
         Ok(found.next.is_none().then_some(found.rows))
     }
 
-    async fn page<T: DeserializeOwned>(
+    /// Reads one page of at most so many rows.
+    async fn page<T: DeserializeOwned + Send + 'static>(
         &self,
         call: &Call,
         key: &str,
         project: Option<&ProjectId>,
+        rows_max: usize,
     ) -> Result<Page<T>, Fault> {
-        let reply = self.send(call).await?;
-        read_page(&reply.body, key, call.service, project).map_err(|_| call.unreadable(key))
+        let mut reply = self.send(call).await?;
+        let limits = self.session.connection.limits();
+        let reader = PageReader {
+            key: key.to_owned(),
+            service: call.service,
+            project: project.cloned(),
+            rows_max,
+            row_bytes_max: limits.thing_bytes_max,
+        };
+        let read = reply.read_by(limits, move |body| reader.read(body)).await;
+        read.map_err(|why| match why {
+            // Told as it is set: these are what the pages before have left.
+            Unread::ManyRows(_) => call.unreadable(key, Unread::ManyRows(limits.list_rows_max)),
+            Unread::Malformed | Unread::Long(_) | Unread::LongText(_) => call.unreadable(key, why),
+        })
     }
 }
 
@@ -112,29 +144,45 @@ fn lost_place(fault: &Fault) -> bool {
     matches!(fault.kind, FaultKind::NotFound | FaultKind::Invalid)
 }
 
-/// The rows of a page are read one by one, each as what it is: a page is never held as a tree of all its
-/// values, which takes a hundred times the bytes of the answer.
-fn read_page<T: DeserializeOwned>(
-    body: &[u8],
-    key: &str,
+/// How a page is read.
+struct PageReader {
+    /// Below which the rows are.
+    key: String,
     service: Service,
-    project: Option<&ProjectId>,
-) -> serde_json::Result<Page<T>> {
-    let body: HashMap<String, &RawValue> = serde_json::from_slice(body)?;
-    let found = body.get(key).map_or("", |rows| rows.get());
-    let found: Vec<&RawValue> = serde_json::from_str(found)?;
-    let mut rows = Vec::with_capacity(found.len());
-    for row in &found {
-        let foreign = match project {
-            Some(project) => owner::is_foreign(service, row.get(), project)?,
-            None => false,
-        };
-        if !foreign {
-            rows.push(serde_json::from_str(row.get())?);
+    /// Whose rows are wanted; nothing for everybody's.
+    project: Option<ProjectId>,
+    rows_max: usize,
+    row_bytes_max: usize,
+}
+
+impl PageReader {
+    fn read<T: DeserializeOwned>(&self, text: &[u8]) -> Result<Page<T>, Unread> {
+        let body: HashMap<String, &RawValue> = serde_json::from_slice(text)?;
+        let found = body.get(&self.key).ok_or(Unread::Malformed)?;
+        let found: Vec<&RawValue> = serde_json::from_str(found.get())?;
+        if found.len() > self.rows_max {
+            return Err(Unread::ManyRows(self.rows_max));
         }
+        let mut rows = Vec::with_capacity(found.len());
+        for row in &found {
+            if row.get().len() > self.row_bytes_max {
+                return Err(Unread::Long(self.row_bytes_max));
+            }
+            let foreign = match &self.project {
+                Some(project) => owner::is_foreign(self.service, row.get(), project)?,
+                None => false,
+            };
+            if !foreign {
+                rows.push(serde_json::from_str(row.get())?);
+            }
+        }
+        Ok(Page {
+            rows,
+            count: found.len(),
+            bytes: text.len(),
+            next: next_marker(&body, &self.key, found.last().copied()),
+        })
     }
-    let next = next_marker(&body, key, found.last().copied());
-    Ok(Page { rows, next })
 }
 
 #[derive(Deserialize)]
@@ -186,15 +234,18 @@ fn next_marker(
 mod tests {
     use super::*;
 
+    fn reader(key: &str, project: Option<&str>) -> PageReader {
+        PageReader {
+            key: key.to_owned(),
+            service: Service::BlockStorage,
+            project: project.map(ProjectId::new),
+            rows_max: 3,
+            row_bytes_max: 100,
+        }
+    }
+
     fn page(body: &str, key: &str, project: Option<&str>) -> Option<(Vec<String>, Option<String>)> {
-        let project = project.map(ProjectId::new);
-        let read = read_page::<Row>(
-            body.as_bytes(),
-            key,
-            Service::BlockStorage,
-            project.as_ref(),
-        );
-        let page = read.ok()?;
+        let page = reader(key, project).read::<Row>(body.as_bytes()).ok()?;
         Some((page.rows.into_iter().map(|row| row.id).collect(), page.next))
     }
 
@@ -229,5 +280,20 @@ mod tests {
             page(body, "group_snapshots", None),
             Some((rows(&["a", "b", "c"]), next))
         );
+    }
+
+    #[test]
+    fn more_rows_and_longer_ones_than_a_list_may_have_are_no_list() {
+        let read = |rows: &str| {
+            let body = format!(r#"{{"volumes": [{rows}]}}"#);
+            let read = reader("volumes", None).read::<Row>(body.as_bytes());
+            read.map(|page| (page.count, page.bytes == body.len()))
+        };
+        let row = r#"{"id": "a"}"#;
+        assert_eq!(read(&[row; 3].join(",")), Ok((3, true)));
+        assert_eq!(read(&[row; 4].join(",")), Err(Unread::ManyRows(3)));
+        let long = format!(r#"{{"id": "{}"}}"#, "a".repeat(100));
+        assert_eq!(read(&long), Err(Unread::Long(100)));
+        assert_eq!(read("{}"), Err(Unread::Malformed));
     }
 }

@@ -15,7 +15,7 @@ use super::{
     path::Path,
     server_group,
     version::Microversion,
-    wire::{InOrder, cut, flag, nullable, present, properties},
+    wire::{InOrder, cut, flag, nullable, present, properties, short},
 };
 use crate::domain::{
     effect::{ServerPlan, ServerSetting},
@@ -82,7 +82,7 @@ pub(super) struct Server {
     pub(super) id: String,
     #[serde(default)]
     pub(super) name: Option<String>,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "short")]
     pub(super) status: String,
     #[serde(default)]
     created: Option<String>,
@@ -219,7 +219,7 @@ impl Server {
             root_is_volume: self.has_no_image(),
             volumes: u32::try_from(self.volumes.len()).unwrap_or(u32::MAX),
             server: ServerId::new(self.id),
-            name: self.name.unwrap_or_default(),
+            name: cut(&self.name.unwrap_or_default()),
             status: self.status,
         }
     }

@@ -101,8 +101,9 @@ pub(super) async fn make(access: &Access, name: &str, server: &ServerId) -> Resu
         format!("create the image {name} of the server {server}"),
         json!({"createImage": {"name": name, "metadata": {}}}),
     );
-    let reply = access.send(&call.at(version)).await?;
-    let in_body = serde_json::from_slice(&reply.body).map(|made: Made| made.image_id);
+    let mut reply = access.send(&call.at(version)).await?;
+    let limits = access.session.connection.limits();
+    let in_body = reply.thing::<Made>(limits).await.map(|made| made.image_id);
     let in_header = || {
         let location = reply.header("location")?;
         let id = location.rsplit('/').next()?;

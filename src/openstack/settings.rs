@@ -29,6 +29,14 @@ pub struct OpenStackSettings {
     pub pages_max: u32,
     /// Bytes of one answer at most.
     pub answer_bytes_max: usize,
+    /// Bytes of an answer about one thing, or of one row of a list, at most.
+    pub thing_bytes_max: usize,
+    /// Bytes of one text in an answer at most.
+    pub text_bytes_max: usize,
+    /// Bytes of all pages of one list at most; a longer one is a fault, never a short list.
+    pub list_bytes_max: usize,
+    /// Rows of one list at most; a longer one is a fault, never a short list.
+    pub list_rows_max: usize,
     /// Seconds at most for which a cloud can ask (`Retry-After`) not to be asked again.
     pub retry_after_seconds_max: u32,
     /// Characters of a service's message that are kept.
@@ -62,7 +70,11 @@ impl Default for OpenStackSettings {
             projects_seconds: 60,
             page_size: 500,
             pages_max: 200,
-            answer_bytes_max: 64 << 20,
+            answer_bytes_max: 16 << 20,
+            thing_bytes_max: 4 << 20,
+            text_bytes_max: 256 << 10,
+            list_bytes_max: 64 << 20,
+            list_rows_max: 100_000,
             retry_after_seconds_max: 300,
             message_characters_max: 500,
             side_by_side: 32,

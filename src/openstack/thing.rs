@@ -4,9 +4,9 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{
-    access::Access, call::Call, holder, key_pair, path::Path, port, security_group, server,
-    server_image, snapshot, transfer, trunk, version::Microversion, volume, volume_backup,
-    volume_group,
+    access::Access, call::Call, fault::presentable, holder, key_pair, path::Path, port,
+    security_group, server, server_image, snapshot, transfer, trunk, version::Microversion, volume,
+    volume_backup, volume_group, wire::cut,
 };
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
@@ -48,6 +48,29 @@ pub(super) async fn list(
     tenant: &Tenant,
     kind: ThingKind,
 ) -> Result<Vec<Sighting>, Fault> {
+    let seen = rows(access, tenant, kind).await?;
+    let characters_max = access.session.connection.limits().message_characters_max;
+    Ok(all(seen, |one| bounded(one, characters_max)))
+}
+
+/// A sighting as it may be told: its texts are the cloud's, and become a part of events and faults.
+fn bounded(seen: Sighting, message_characters_max: usize) -> Sighting {
+    /// The longest status of any service is half as long.
+    const STATUS_CHARACTERS_MAX: usize = 80;
+    let message = seen
+        .message
+        .map(|message| presentable(&message, &[], message_characters_max))
+        .filter(|message| !message.is_empty());
+    Sighting {
+        name: cut(&seen.name),
+        tags: seen.tags.iter().map(|tag| cut(tag)).collect(),
+        status: seen.status.chars().take(STATUS_CHARACTERS_MAX).collect(),
+        message,
+        ..seen
+    }
+}
+
+async fn rows(access: &Access, tenant: &Tenant, kind: ThingKind) -> Result<Vec<Sighting>, Fault> {
     match kind {
         ThingKind::Snapshot => snapshot::list(access, tenant).await,
         ThingKind::GroupSnapshot => {
@@ -193,7 +216,10 @@ pub(super) async fn get(
         ThingKind::Image => one(access, tenant, thing, server_image::Image::sighting).await,
     };
     match seen {
-        Ok(sighting) if sighting.thing.id == thing.id => Ok(Some(sighting)),
+        Ok(sighting) if sighting.thing.id == thing.id => {
+            let characters_max = access.session.connection.limits().message_characters_max;
+            Ok(Some(bounded(sighting, characters_max)))
+        }
         Ok(other) => Err(Fault::new(
             FaultKind::Unanswered,
             service(thing.kind),
@@ -210,7 +236,7 @@ fn is_absent(fault: &Fault, kind: ThingKind) -> bool {
     fault.kind == FaultKind::NotFound || kind == ThingKind::Image && fault.status == Some(404)
 }
 
-async fn one<T: DeserializeOwned>(
+async fn one<T: DeserializeOwned + Send + 'static>(
     access: &Access,
     tenant: &Tenant,
     thing: &Thing,
@@ -225,13 +251,22 @@ async fn one<T: DeserializeOwned>(
     Ok(sighting(access.read_of(tenant, &call.at(version)).await?))
 }
 
-/// The version in which a kind of thing is known at all, where it is not so from the beginning.
+/// The version in which a kind of thing is known at all, and tells its project, where it is not so from the
+/// beginning.
 async fn version_of(access: &Access, kind: ThingKind) -> Result<Option<Microversion>, Fault> {
-    if kind != ThingKind::GroupSnapshot {
-        return Ok(None);
-    }
-    let version = [volume_group::SNAPSHOTS];
-    access.first_of(service(kind), &version).await
+    let wanted: &[Microversion] = match kind {
+        ThingKind::GroupSnapshot => &[volume_group::PROJECT, volume_group::SNAPSHOTS],
+        ThingKind::VolumeBackup => &[volume_backup::PROJECT],
+        ThingKind::Snapshot
+        | ThingKind::Volume
+        | ThingKind::SecurityGroup
+        | ThingKind::KeyPair
+        | ThingKind::Port
+        | ThingKind::Trunk
+        | ThingKind::Server
+        | ThingKind::Image => return Ok(None),
+    };
+    access.first_of(service(kind), wanted).await
 }
 
 /// Gives what a service's death has left stuck the status `error`, as an admin may. It is looked at right
@@ -364,8 +399,12 @@ pub(super) async fn delete(
         | ThingKind::Server => false,
     };
     let is_there = !unread || get(access, tenant, thing).await?.is_some();
-    let used = holder::check(access, tenant, thing, ours).await?;
-    let Some(used) = used.filter(|_| is_there) else {
+    let used = if is_there {
+        holder::check(access, tenant, thing, ours).await?
+    } else {
+        None
+    };
+    let Some(used) = used else {
         let message = "it is not there";
         return Err(Fault::new(
             FaultKind::NotFound,
@@ -446,4 +485,36 @@ fn refused_deletion(fault: Fault, kind: ThingKind) -> Fault {
         };
     }
     fault
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_cloud_tells_of_a_thing_is_bounded() {
+        let long = "w ".repeat(100_000);
+        let seen = Sighting {
+            thing: Thing {
+                kind: ThingKind::Volume,
+                id: "v".to_owned(),
+            },
+            name: long.clone(),
+            tags: vec![long.clone()],
+            status: long.clone(),
+            message: Some(long),
+            created: None,
+            size_gib: None,
+            incremental: false,
+            data_timestamp: None,
+            volume: None,
+        };
+        let seen = bounded(seen, 500);
+        let told = format!("{seen:?}");
+        assert!(told.len() < 1_500, "{} bytes", told.len());
+        assert_eq!(
+            seen.message.map(|message| message.chars().count()),
+            Some(501)
+        );
+    }
 }

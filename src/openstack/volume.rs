@@ -11,7 +11,7 @@ use super::{
     coalescer::worth_a_list,
     path::Path,
     volume_group,
-    wire::{cut, flag, nullable, properties},
+    wire::{cut, flag, nullable, properties, short},
 };
 use crate::domain::{
     effect::{NewVolume, VolumeSettings},
@@ -36,7 +36,7 @@ pub(super) struct Volume {
     pub(super) name: String,
     #[serde(default, deserialize_with = "nullable")]
     pub(super) description: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "short")]
     pub(super) status: String,
     #[serde(default)]
     pub(super) size: u64,

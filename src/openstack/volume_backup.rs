@@ -14,7 +14,7 @@ use super::{
     path::Path,
     thing::cinder_everywhere,
     version::Microversion,
-    wire::{cut, flag, nullable},
+    wire::{cut, flag, nullable, short},
 };
 use crate::domain::{
     effect::Presence,
@@ -33,7 +33,7 @@ const NO_VOLUME: &str = "00000000-0000-0000-0000-000000000000";
 /// From here on the name and description of a backup may be changed.
 const UPDATE: Microversion = Microversion(3, 9);
 /// From here on an admin is told the project of a backup.
-const PROJECT: Microversion = Microversion(3, 18);
+pub(super) const PROJECT: Microversion = Microversion(3, 18);
 
 /// A backup as Cinder shows it.
 #[derive(Debug, Deserialize)]
@@ -42,7 +42,7 @@ pub(super) struct Backup {
     /// `null` while an import is under way.
     #[serde(default, deserialize_with = "nullable")]
     name: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "short")]
     status: String,
     #[serde(default, deserialize_with = "nullable")]
     size: u64,

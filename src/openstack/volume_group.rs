@@ -29,6 +29,8 @@ const CINDER: Service = Service::BlockStorage;
 const GROUPS: Microversion = Microversion(3, 13);
 /// From here on there are snapshots of groups.
 pub(super) const SNAPSHOTS: Microversion = Microversion(3, 14);
+/// From here on they tell their project.
+pub(super) const PROJECT: Microversion = Microversion(3, 58);
 /// From here on an admin may give one another status.
 pub(super) const RESET: Microversion = Microversion(3, 19);
 /// From here on a list of these has pages, and an admin sees those of another project; before, all of

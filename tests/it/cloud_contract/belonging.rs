@@ -5,9 +5,10 @@ use drbackup::{
     domain::{
         effect::{Make, Read, Request},
         fault::FaultKind,
-        id::ServerId,
+        id::{ServerId, Tenant},
         sighting::{Thing, ThingKind},
     },
+    openstack::Clouds,
     port::cloud::Cloud as _,
 };
 use serde_json::json;
@@ -77,28 +78,7 @@ pub(super) async fn what_is_another_tenants_is_as_if_it_were_not_there(stage: &S
             "{thing}"
         );
     }
-    let peek = elsewhere.instance_peek(stranger, &server).await;
-    assert_eq!(kind_of(peek), FaultKind::NotFound);
-    let read = elsewhere.instance_get(stranger, &server).await;
-    assert_eq!(kind_of(read), FaultKind::NotFound);
-    for read in [
-        Read::Instance {
-            server: server.clone(),
-        },
-        Read::ServerState {
-            server: server.clone(),
-        },
-        Read::Captured {
-            thing: Thing {
-                kind: ThingKind::Image,
-                id: image.clone(),
-            },
-            server: server.clone(),
-        },
-    ] {
-        let read = elsewhere.request_perform(stranger, "", &Request::Read(read));
-        assert_eq!(kind_of(read.await), FaultKind::NotFound);
-    }
+    no_instance_is_read(&elsewhere, stranger, &server, &image).await;
     let instances = elsewhere.instances_list(stranger).await.expect("a list");
     assert!(instances.iter().all(|one| one.server != server));
     let networks = elsewhere.networks_list(stranger).await.expect("a list");
@@ -122,4 +102,36 @@ pub(super) async fn what_is_another_tenants_is_as_if_it_were_not_there(stage: &S
         }
     }
     stage.source.clear(&specimen).await;
+}
+
+/// An instance, how it stands and what an image of it brought are not read under the name of another tenant.
+async fn no_instance_is_read(
+    elsewhere: &Clouds,
+    stranger: &Tenant,
+    server: &ServerId,
+    image: &str,
+) {
+    let peek = elsewhere.instance_peek(stranger, server).await;
+    assert_eq!(kind_of(peek), FaultKind::NotFound);
+    let read = elsewhere.instance_get(stranger, server).await;
+    assert_eq!(kind_of(read), FaultKind::NotFound);
+    for read in [
+        Read::Instance {
+            server: server.clone(),
+        },
+        Read::ServerState {
+            server: server.clone(),
+        },
+        Read::Captured {
+            thing: Thing {
+                kind: ThingKind::Image,
+                id: image.to_owned(),
+            },
+            server: server.clone(),
+        },
+    ] {
+        let request = Request::Read(read);
+        let read = elsewhere.request_perform(stranger, "", &request).await;
+        assert_eq!(kind_of(read), FaultKind::NotFound);
+    }
 }

@@ -7,6 +7,7 @@
 //! and `NAME-admin` (an admin in another one).
 
 mod belonging;
+mod bounds;
 mod capture;
 mod claims;
 mod ground;
