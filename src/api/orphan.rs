@@ -37,7 +37,9 @@ impl Orphans {
     ) -> Result<pb::ListOrphansResponse, Error> {
         let limits = self.service.limits();
         let mut fields = Fields::new(limits);
+        let key = self.service.page_key().await?;
         let cut = Cut::new(
+            key,
             &mut fields,
             limits,
             &["ListOrphans", &message.cloud, &message.tenant],
@@ -79,7 +81,9 @@ impl Orphans {
     ) -> Result<pb::ListOrphanSweepsResponse, Error> {
         let limits = self.service.limits();
         let mut fields = Fields::new(limits);
+        let key = self.service.page_key().await?;
         let cut = Cut::new(
+            key,
             &mut fields,
             limits,
             &["ListOrphanSweeps"],
