@@ -33,6 +33,8 @@ pub(super) struct Access {
     pub(super) scope: Scope,
     /// The project of the tokens.
     pub(super) project: ProjectId,
+    /// The project that is meant, of whose share of the calls this is.
+    pub(super) named: ProjectId,
     /// Whether the project of the tenant is another one, which only an admin may look into.
     pub(super) foreign: bool,
     pub(super) versions: Arc<Versions>,
@@ -109,7 +111,7 @@ impl Access {
                     .and_then(|version| Some((header_name(call.service)?, version.to_string()))),
                 action: &call.action,
                 login: false,
-                waiter: Some(self.waiter),
+                waiter: Some((self.waiter, &self.named)),
             })
             .await
     }
@@ -254,7 +256,7 @@ impl Access {
                 microversion: None,
                 action: &action,
                 login: false,
-                waiter: Some(self.waiter),
+                waiter: Some((self.waiter, &self.named)),
             })
             .await
             .map_err(never_sent)?;

@@ -88,6 +88,7 @@ impl CloudSessions {
         Access {
             session: Arc::clone(session),
             scope,
+            named: project.clone(),
             project,
             foreign: false,
             versions: Arc::clone(&self.versions),
@@ -223,6 +224,7 @@ impl CloudSessions {
             (Scope::Project(first.clone()), first)
         };
         let mut access = self.access(session, scope, other.clone());
+        access.named = project.clone();
         access.foreign = true;
         Ok((access, AdminReach::Other(other)))
     }

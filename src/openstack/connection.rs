@@ -16,7 +16,10 @@ use super::{
     traffic::{CallKind, CallOutcome, Traffic},
 };
 use crate::{
-    domain::fault::{Fault, FaultKind, Service},
+    domain::{
+        fault::{Fault, FaultKind, Service},
+        id::ProjectId,
+    },
     port::clock::Clock,
 };
 
@@ -41,9 +44,9 @@ pub(super) struct HttpRequest<'a> {
     pub(super) action: &'a str,
     /// A login, which is counted and timed on its own.
     pub(super) login: bool,
-    /// Who waits for the answer. Nobody stands in line for Keystone, which is asked seldom and holds up
-    /// everybody else.
-    pub(super) waiter: Option<Waiter>,
+    /// Who waits for the answer, and about which project. Nobody stands in line for Keystone, which is asked
+    /// seldom and holds up everybody else.
+    pub(super) waiter: Option<(Waiter, &'a ProjectId)>,
 }
 
 /// The way to the cloud of one entry, counted, timed and within the rate of the cloud.
@@ -128,7 +131,7 @@ impl Connection {
         })?;
         // The deadline is that of the cloud and begins when the call leaves.
         let permit = match request.waiter {
-            Some(waiter) => self.rate_limiter.acquire(waiter).await,
+            Some((waiter, project)) => Some(self.rate_limiter.acquire(waiter, project).await),
             None => None,
         };
         let left = Instant::now();

@@ -52,6 +52,8 @@ pub struct OpenStackSettings {
     /// Calls under way to one cloud at once for callers of the service who wait for an answer, beside
     /// those for operations.
     pub caller_requests_per_cloud: usize,
+    /// Calls of these at most that are about one tenant, so that its callers leave some to those of others.
+    pub caller_requests_per_tenant: usize,
     /// Calls to one cloud in a second, once the burst is used up.
     pub requests_per_second: u32,
     /// Calls to one cloud that may leave at once after a pause.
@@ -82,6 +84,7 @@ impl Default for OpenStackSettings {
             ids_per_filter: 50,
             requests_per_cloud: 128,
             caller_requests_per_cloud: 16,
+            caller_requests_per_tenant: 8,
             requests_per_second: 400,
             requests_burst: 800,
         }

@@ -2,10 +2,14 @@
 //! is built.
 
 use drbackup::{
-    domain::{fault::FaultKind, sighting::ThingKind},
+    domain::{
+        fault::FaultKind,
+        id::{ProjectId, Tenant},
+        sighting::ThingKind,
+    },
     openstack::settings::OpenStackSettings,
     port::cloud::Cloud as _,
-    sim::Service,
+    sim::{Action, Service},
 };
 use serde_json::json;
 
@@ -63,4 +67,42 @@ async fn as_much_is_taken_of_a_cloud_as_a_list_a_thing_and_a_text_may_have() {
         assert!(fault.to_string().len() < 1_000);
         simulated.pair.clouds[0].faults_clear();
     }
+}
+
+#[tokio::test]
+async fn callers_of_a_tenant_that_hangs_leave_places_to_others_and_to_operations() {
+    let simulated = Simulated::start().await;
+    let limits = OpenStackSettings {
+        caller_requests_per_cloud: 3,
+        caller_requests_per_tenant: 2,
+        ..OpenStackSettings::default()
+    };
+    let client = simulated.stage.client("operator", limits);
+    let hanging = simulated.source();
+    let cloud = &simulated.pair.clouds[0];
+    let other = Tenant {
+        cloud: hanging.cloud.clone(),
+        project: ProjectId::new(cloud.project_id("second").expect("a project")),
+    };
+    // Both are known, and what the services speak.
+    for tenant in [hanging, &other] {
+        client.volume_types_list(tenant).await.expect("a list");
+    }
+    let hang = Action::Hang {
+        milliseconds: None,
+        acted: false,
+    };
+    let path = format!("/{}/types", hanging.project);
+    simulated.arm(Service::Volume, "GET", &path, hang);
+    let mut waiting: Vec<_> = (0..40).map(|_| client.volume_types_list(hanging)).collect();
+    for call in &mut waiting {
+        assert!(futures::poll!(call).is_pending());
+    }
+    client.volume_types_list(&other).await.expect("a list");
+    let operation = client.things_list(hanging, ThingKind::Volume).await;
+    operation.expect("a list");
+    assert!(
+        futures::poll!(&mut waiting[0]).is_pending(),
+        "it hangs still"
+    );
 }
