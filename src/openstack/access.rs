@@ -14,7 +14,7 @@ use super::{
     coalescer::Coalescer,
     connection::HttpRequest,
     fault::{self, Refusal},
-    owner,
+    owner::{self, Whose},
     rate_limiter::Waiter,
     session::{Scope, Session, Token, never_sent},
     shared_reads::{SharedReads, Subject},
@@ -136,28 +136,41 @@ impl Access {
         read.map_err(|why| unreadable(call, &reply, why))
     }
 
-    /// The same of a thing of a tenant: one of another is like one that is not there, whoever may see it.
-    pub(super) async fn read_of<T>(&self, tenant: &Tenant, call: &Call) -> Result<T, Fault>
+    /// The same of a thing of a tenant, asked for by its id: one of another tenant is like one that is not there,
+    /// whoever may see it.
+    pub(super) async fn read_of<T>(
+        &self,
+        tenant: &Tenant,
+        id: &str,
+        call: &Call,
+    ) -> Result<T, Fault>
     where
         T: DeserializeOwned + Send + 'static,
     {
         let mut reply = self.send(call).await?;
-        let (service, project) = (call.service, tenant.project.clone());
+        let (service, project, id) = (call.service, tenant.project.clone(), id.to_owned());
         let limits = self.session.connection.limits();
         let read = reply.thing_read_by(limits, move |body| {
-            if owner::is_foreign_answer(service, body, &project)? {
-                return Ok(None);
-            }
-            Ok(Some(serde_json::from_slice(body)?))
+            let whose = owner::whose(service, body, &id, &project)?;
+            let thing = match whose {
+                Whose::Ours => Some(serde_json::from_slice(body)?),
+                Whose::Others | Whose::Another => None,
+            };
+            Ok((whose, thing))
         });
+        let refused = |kind, message: String| {
+            Err(Fault::new(kind, call.service, call.action.clone(), message))
+        };
         match read.await {
-            Ok(Some(thing)) => Ok(thing),
-            Ok(None) => Err(Fault::new(
+            Ok((_, Some(thing))) => Ok(thing),
+            Ok((Whose::Another, None)) => refused(
+                FaultKind::Unanswered,
+                "the answer speaks of something else".to_owned(),
+            ),
+            Ok((Whose::Ours | Whose::Others, None)) => refused(
                 FaultKind::NotFound,
-                call.service,
-                call.action.clone(),
                 format!("it is not in project {}", tenant.project),
-            )),
+            ),
             Err(why) => Err(unreadable(call, &reply, why)),
         }
     }
@@ -166,9 +179,10 @@ impl Access {
     pub(super) async fn read_of_if_there<T: DeserializeOwned + Send + 'static>(
         &self,
         tenant: &Tenant,
+        id: &str,
         call: &Call,
     ) -> Result<Option<T>, Fault> {
-        if_there(self.read_of(tenant, call).await)
+        if_there(self.read_of(tenant, id, call).await)
     }
 
     /// Reads one thing; nothing when the service says that it is not there.

@@ -162,7 +162,9 @@ async fn of_volume(access: &Access, tenant: &Tenant, id: &str) -> Result<Option<
         format!("read who uses the volume {id}"),
     );
     // An admin sees it also when it has been given to somebody else.
-    let read = access.read_of_if_there::<OneVolume>(tenant, &call).await?;
+    let read = access
+        .read_of_if_there::<OneVolume>(tenant, id, &call)
+        .await?;
     let Some(OneVolume { volume }) = read else {
         return Ok(None);
     };
@@ -258,7 +260,7 @@ async fn of_port(access: &Access, tenant: &Tenant, id: &str) -> Result<Option<Us
         Path::of("ports", &id),
         format!("read who uses the port {id}"),
     );
-    let read = access.read_of_if_there::<One>(tenant, &call).await?;
+    let read = access.read_of_if_there::<One>(tenant, id, &call).await?;
     let Some(One { port }) = read else {
         return Ok(None);
     };
@@ -298,7 +300,9 @@ async fn of_trunk(access: &Access, tenant: &Tenant, id: &str) -> Result<Option<U
         Path::of("trunks", &id),
         format!("read who uses the trunk {id}"),
     );
-    let read = access.read_of_if_there::<trunk::One>(tenant, &call).await?;
+    let read = access
+        .read_of_if_there::<trunk::One>(tenant, id, &call)
+        .await?;
     let Some(trunk::One { trunk }) = read else {
         return Ok(None);
     };
@@ -340,7 +344,7 @@ async fn of_server(access: &Access, tenant: &Tenant, id: &str) -> Result<Option<
         format!("read what the server {id} has"),
     );
     let call = call.at(version);
-    let read = access.read_of_if_there::<One>(tenant, &call).await?;
+    let read = access.read_of_if_there::<One>(tenant, id, &call).await?;
     let Some(One { server }) = read else {
         return Ok(None);
     };

@@ -6,13 +6,15 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use crate::domain::{fault::Service, id::ProjectId};
 
 /// The words with which the services tell the project of a thing.
 #[derive(Debug, Default, Deserialize)]
 struct Told {
+    #[serde(default)]
+    id: Option<Value>,
     #[serde(default)]
     project_id: Option<String>,
     #[serde(default)]
@@ -55,23 +57,50 @@ pub(super) fn is_foreign(
     Ok(told.is_some_and(|told| told != project.as_str()))
 }
 
-/// The same of an answer that has one thing, which all services but Glance wrap into its noun.
-pub(super) fn is_foreign_answer(
+/// Whose the thing is that an answer tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The project's, as far as its service tells.
+    Ours,
+    /// That of another project.
+    Others,
+    /// It is not the thing that was asked for: an answer that was mixed up says nothing of that one.
+    Another,
+}
+
+/// Whose the thing is that was asked for by `id`. All services but Glance wrap it into its noun.
+pub(super) fn whose(
     service: Service,
     body: &[u8],
+    id: &str,
     project: &ProjectId,
-) -> serde_json::Result<bool> {
+) -> serde_json::Result<Whose> {
+    let judge = |thing: &RawValue| -> serde_json::Result<Whose> {
+        let told: Told = serde_json::from_str(thing.get())?;
+        // A key pair has a number, and is asked for by its name.
+        if told
+            .id
+            .as_ref()
+            .and_then(Value::as_str)
+            .is_some_and(|told| told != id)
+        {
+            return Ok(Whose::Another);
+        }
+        let told = told.project(service);
+        let foreign = told.is_some_and(|told| told != project.as_str());
+        Ok(if foreign { Whose::Others } else { Whose::Ours })
+    };
     if service == Service::Image {
-        let thing: &RawValue = serde_json::from_slice(body)?;
-        return is_foreign(service, thing.get(), project);
+        return judge(serde_json::from_slice(body)?);
     }
     let wrapped: HashMap<String, &RawValue> = serde_json::from_slice(body)?;
     for thing in wrapped.values().filter(|one| one.get().starts_with('{')) {
-        if is_foreign(service, thing.get(), project)? {
-            return Ok(true);
+        match judge(thing)? {
+            Whose::Ours => {}
+            told @ (Whose::Others | Whose::Another) => return Ok(told),
         }
     }
-    Ok(false)
+    Ok(Whose::Ours)
 }
 
 #[cfg(test)]
@@ -96,15 +125,17 @@ mod tests {
             (Image, "", "owner"),
         ];
         for (service, noun, word) in cases {
-            for (told, foreign) in [("ours", false), ("theirs", true)] {
+            for (told, whose_it_is) in [("ours", Whose::Ours), ("theirs", Whose::Others)] {
                 let thing = format!(r#"{{"id": "x", "{word}": "{told}"}}"#);
                 let answer = if noun.is_empty() {
                     thing
                 } else {
                     format!(r#"{{"{noun}": {thing}}}"#)
                 };
-                let judged = is_foreign_answer(service, answer.as_bytes(), &ProjectId::new("ours"));
-                assert_eq!(judged.ok(), Some(foreign), "{answer}");
+                let ours = ProjectId::new("ours");
+                let judge = |id| whose(service, answer.as_bytes(), id, &ours).ok();
+                assert_eq!(judge("x"), Some(whose_it_is), "{answer}");
+                assert_eq!(judge("y"), Some(Whose::Another), "{answer}");
             }
         }
     }

@@ -339,7 +339,7 @@ async fn show_one(
         Path::of("servers", &id),
         format!("read the server {id}"),
     );
-    let found: One = access.read_of(tenant, &call.at(version)).await?;
+    let found: One = access.read_of(tenant, id, &call.at(version)).await?;
     Ok(found.server)
 }
 

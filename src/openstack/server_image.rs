@@ -137,7 +137,7 @@ pub(super) async fn captured(
 ) -> Result<Captured, Fault> {
     let action = format!("read the image {image}");
     let call = Call::get(GLANCE, Path::of("images", &image), action.clone());
-    let seen: Map<String, Value> = access.read_of(tenant, &call).await?;
+    let seen: Map<String, Value> = access.read_of(tenant, image, &call).await?;
     // Older releases of Glance hand out a text with the list in it.
     let mapping = match seen.get("block_device_mapping") {
         Some(Value::String(text)) => serde_json::from_str(text),

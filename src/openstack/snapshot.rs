@@ -120,7 +120,7 @@ pub(super) async fn get(access: &Access, tenant: &Tenant, id: &str) -> Result<Si
         Path::of("snapshots", &id),
         format!("read the snapshot {id}"),
     );
-    let found: One = access.read_of(tenant, &call).await?;
+    let found: One = access.read_of(tenant, id, &call).await?;
     Ok(found.snapshot.sighting())
 }
 

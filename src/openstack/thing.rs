@@ -248,7 +248,8 @@ async fn one<T: DeserializeOwned + Send + 'static>(
         format!("read the {thing}"),
     );
     let version = version_of(access, thing.kind).await?;
-    Ok(sighting(access.read_of(tenant, &call.at(version)).await?))
+    let call = call.at(version);
+    Ok(sighting(access.read_of(tenant, &thing.id, &call).await?))
 }
 
 /// The version in which a kind of thing is known at all, and tells its project, where it is not so from the

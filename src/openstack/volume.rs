@@ -151,7 +151,10 @@ pub(super) async fn get(access: &Access, volume: &VolumeId) -> Result<Volume, Fa
 /// Reads one volume of a tenant.
 async fn get_of(access: &Access, tenant: &Tenant, volume: &VolumeId) -> Result<Volume, Fault> {
     let call = one(access, volume).await?;
-    Ok(access.read_of::<One>(tenant, &call).await?.volume)
+    Ok(access
+        .read_of::<One>(tenant, volume.as_str(), &call)
+        .await?
+        .volume)
 }
 
 async fn one(access: &Access, volume: &VolumeId) -> Result<Call, Fault> {
