@@ -18,6 +18,7 @@ use crate::{
         id::{CloudName, PointId, ServerId, Tenant},
         inventory::Flavor,
         manifest::Manifest,
+        page::PageKey,
     },
     service::{Service, settings::RequestSettings},
 };
@@ -46,7 +47,9 @@ impl Call<'_, Clouds> {
         message: pb::ListCloudsRequest,
     ) -> Result<pb::ListCloudsResponse, Error> {
         let mut fields = Fields::new(self.service.limits());
+        let key = self.service.page_key().await?;
         let cut = Cut::new(
+            key,
             &mut fields,
             self.service.limits(),
             &["ListClouds"],
@@ -72,7 +75,9 @@ impl Call<'_, Clouds> {
         message: pb::ListTenantsRequest,
     ) -> Result<pb::ListTenantsResponse, Error> {
         let mut fields = Fields::new(self.service.limits());
+        let key = self.service.page_key().await?;
         let cut = Cut::new(
+            key,
             &mut fields,
             self.service.limits(),
             &["ListTenants", &message.cloud],
@@ -101,12 +106,14 @@ impl Call<'_, Clouds> {
         &self,
         message: pb::ListInstancesRequest,
     ) -> Result<pb::ListInstancesResponse, Error> {
-        let (tenant, cut) = self.of_tenant(
-            "ListInstances",
-            (message.cloud, message.tenant),
-            Asked(&message.filter, &message.page_token, message.page_size),
-            &["id", "name", "status"],
-        )?;
+        let (tenant, cut) = self
+            .of_tenant(
+                "ListInstances",
+                (message.cloud, message.tenant),
+                Asked(&message.filter, &message.page_token, message.page_size),
+                &["id", "name", "status"],
+            )
+            .await?;
         let rows = self
             .service
             .instances_list(&tenant)
@@ -141,12 +148,14 @@ impl Call<'_, Clouds> {
         &self,
         message: pb::ListFlavorsRequest,
     ) -> Result<pb::ListFlavorsResponse, Error> {
-        let (tenant, cut) = self.of_tenant(
-            "ListFlavors",
-            (message.cloud, message.tenant),
-            Asked(&message.filter, &message.page_token, message.page_size),
-            &["id", "name"],
-        )?;
+        let (tenant, cut) = self
+            .of_tenant(
+                "ListFlavors",
+                (message.cloud, message.tenant),
+                Asked(&message.filter, &message.page_token, message.page_size),
+                &["id", "name"],
+            )
+            .await?;
         let manifest = self
             .compared_with(&message.dr_backup_id, message.fitting_only)
             .await?;
@@ -200,12 +209,14 @@ impl Call<'_, Clouds> {
         &self,
         message: pb::ListNetworksRequest,
     ) -> Result<pb::ListNetworksResponse, Error> {
-        let (tenant, cut) = self.of_tenant(
-            "ListNetworks",
-            (message.cloud, message.tenant),
-            Asked(&message.filter, &message.page_token, message.page_size),
-            &["id", "name"],
-        )?;
+        let (tenant, cut) = self
+            .of_tenant(
+                "ListNetworks",
+                (message.cloud, message.tenant),
+                Asked(&message.filter, &message.page_token, message.page_size),
+                &["id", "name"],
+            )
+            .await?;
         let rows = self
             .service
             .networks_list(&tenant)
@@ -227,12 +238,14 @@ impl Call<'_, Clouds> {
         &self,
         message: pb::ListVolumeTypesRequest,
     ) -> Result<pb::ListVolumeTypesResponse, Error> {
-        let (tenant, cut) = self.of_tenant(
-            "ListVolumeTypes",
-            (message.cloud, message.tenant),
-            Asked(&message.filter, &message.page_token, message.page_size),
-            &["id", "name"],
-        )?;
+        let (tenant, cut) = self
+            .of_tenant(
+                "ListVolumeTypes",
+                (message.cloud, message.tenant),
+                Asked(&message.filter, &message.page_token, message.page_size),
+                &["id", "name"],
+            )
+            .await?;
         let types = self.service.volume_types_list(&tenant).await?;
         let rows = types.into_iter().map(cloud::volume_type).collect();
         let (volume_types, next_page_token) = cut.page(rows, |one, field| match field {
@@ -246,7 +259,7 @@ impl Call<'_, Clouds> {
     }
 
     /// What every list of a tenant's things is asked with.
-    fn of_tenant(
+    async fn of_tenant(
         &self,
         method: &str,
         (cloud, project): (String, String),
@@ -256,7 +269,8 @@ impl Call<'_, Clouds> {
         let limits = self.service.limits();
         let mut fields = Fields::new(limits);
         let parts = [method, &cloud, &project];
-        let cut = Cut::new(&mut fields, limits, &parts, asked, known);
+        let key = self.service.page_key().await?;
+        let cut = Cut::new(key, &mut fields, limits, &parts, asked, known);
         let tenant = tenant(&mut fields, cloud, project);
         fields.done().map(|()| (tenant, cut))
     }
@@ -275,6 +289,7 @@ pub(super) struct Cut {
 
 impl Cut {
     pub(super) fn new(
+        key: &PageKey,
         fields: &mut Fields<'_>,
         limits: &RequestSettings,
         parts: &[&str],
@@ -284,7 +299,7 @@ impl Cut {
         let parts = [parts, &[filter.trim()]].concat();
         let size = page::size(page_size, limits.page_default, limits.page_max);
         Self {
-            question: page::Question::new(&parts),
+            question: page::Question::new(key, &parts),
             wanted: fields.take("filter", filter::texts(filter, known)),
             page_token: page_token.to_owned(),
             size: fields.take("page_size", size),

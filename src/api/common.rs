@@ -9,7 +9,7 @@ use super::{convert::fields::Fields, filter, page, pb, status::status, watch::Ev
 use crate::{
     domain::{
         error::Error,
-        page::{Filter, Query},
+        page::{Filter, PageKey, Query},
     },
     service::{
         Service,
@@ -89,13 +89,16 @@ impl List<'_> {
     /// The question that a page answers, with its `filter` read; at most `most` rows.
     pub(super) fn query(
         &self,
+        key: &PageKey,
         mut fields: Fields<'_>,
         limits: &RequestSettings,
         most: u32,
         filter: impl Fn(&str) -> Result<Filter, String>,
     ) -> Result<(page::Question, Query), Error> {
-        let question =
-            page::Question::new(&[self.method, self.filter.trim(), self.order_by.trim()]);
+        let question = page::Question::new(
+            key,
+            &[self.method, self.filter.trim(), self.order_by.trim()],
+        );
         let size = page::size(self.page_size, limits.page_default, most);
         let query = Query {
             filter: fields.take("filter", filter(self.filter)),

@@ -45,7 +45,9 @@ impl Call<'_, Orphans> {
     ) -> Result<pb::ListOrphansResponse, Error> {
         let limits = self.service.limits();
         let mut fields = Fields::new(limits);
+        let key = self.service.page_key().await?;
         let cut = Cut::new(
+            key,
             &mut fields,
             limits,
             &["ListOrphans", &message.cloud, &message.tenant],
@@ -87,7 +89,9 @@ impl Call<'_, Orphans> {
     ) -> Result<pb::ListOrphanSweepsResponse, Error> {
         let limits = self.service.limits();
         let mut fields = Fields::new(limits);
+        let key = self.service.page_key().await?;
         let cut = Cut::new(
+            key,
             &mut fields,
             limits,
             &["ListOrphanSweeps"],

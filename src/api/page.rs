@@ -1,47 +1,54 @@
 //! Pages: the size that is asked for, and tokens that bind a place to the question it belongs to;
 //! it may not know what is listed.
+//!
+//! A token is a seal and a place. The seal is a code (HMAC) over the question and the place under a secret of
+//! the database, so that a place which nobody was handed reaches no query, and no log.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use ring::hmac;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::domain::{
-    page::{Cursor, OrderValue},
+    page::{Cursor, OrderValue, PageKey},
     time::Timestamp,
 };
 
-/// Bytes of the digest in a token: enough that another question is noticed.
-const BINDING_BYTES: usize = 8;
+/// Bytes of the seal of a token.
+const SEAL_BYTES: usize = 32;
 
 /// The refusal of a token.
-const NOT_OURS: &str = "is not a token of this list with these fields: start again without one";
+const NOT_OURS: &str = "is not a token of this list with these fields, or of before an upgrade: start again \
+                        without one";
 
 /// The question that a token belongs to: the method and everything that narrows or orders its list.
-pub(super) struct Question([u8; BINDING_BYTES]);
+pub(super) struct Question {
+    key: hmac::Key,
+    parts: Vec<u8>,
+}
 
 impl Question {
     /// A question made of these parts, in this order.
-    pub(super) fn new(parts: &[&str]) -> Self {
-        let mut digest = Sha256::new();
+    pub(super) fn new(key: &PageKey, parts: &[&str]) -> Self {
+        let mut whole = Vec::new();
         for part in parts {
             // With its length, so that two parts can't be shifted into each other.
-            digest.update(part.len().to_be_bytes());
-            digest.update(part.as_bytes());
+            whole.extend(part.len().to_be_bytes());
+            whole.extend(part.as_bytes());
         }
-        let mut binding = [0; BINDING_BYTES];
-        for (to, from) in binding.iter_mut().zip(digest.finalize()) {
-            *to = from;
+        whole.extend(usize::MAX.to_be_bytes());
+        Self {
+            key: hmac::Key::new(hmac::HMAC_SHA256, key.bytes()),
+            parts: whole,
         }
-        Self(binding)
     }
 
     /// The token of a place in the answer.
     fn seal<T: Serialize>(&self, place: &T) -> String {
-        let mut bytes = self.0.to_vec();
         // A place is plain numbers and texts: writing it can't fail, and an empty one is refused.
-        bytes.extend(serde_json::to_vec(place).unwrap_or_default());
-        URL_SAFE_NO_PAD.encode(bytes)
+        let place = serde_json::to_vec(place).unwrap_or_default();
+        let seal = hmac::sign(&self.key, &[&self.parts, place.as_slice()].concat());
+        URL_SAFE_NO_PAD.encode([seal.as_ref(), &place].concat())
     }
 
     /// The place that a token stands for; nothing for the empty token of a first page.
@@ -50,10 +57,9 @@ impl Question {
             return Ok(None);
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| NOT_OURS)?;
-        let (binding, place) = bytes.split_at_checked(BINDING_BYTES).ok_or(NOT_OURS)?;
-        if binding != self.0 {
-            return Err(NOT_OURS);
-        }
+        let (seal, place) = bytes.split_at_checked(SEAL_BYTES).ok_or(NOT_OURS)?;
+        let sealed = [&self.parts, place].concat();
+        hmac::verify(&self.key, &sealed, seal).map_err(|_| NOT_OURS)?;
         serde_json::from_slice(place)
             .map(Some)
             .map_err(|_| NOT_OURS)
@@ -135,6 +141,10 @@ mod tests {
 
     use super::*;
 
+    fn question(parts: &[&str]) -> Question {
+        Question::new(&PageKey::new("of a database".to_owned()), parts)
+    }
+
     fn cursors() -> impl Strategy<Value = Cursor> {
         let value = prop_oneof![
             any::<i64>().prop_map(|time| OrderValue::Time(Timestamp(time))),
@@ -149,7 +159,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_token_reads_back_under_the_same_question(place in cursors(), asked: String) {
-            let question = Question::new(&["ListDRBackups", &asked]);
+            let question = question(&["ListDRBackups", &asked]);
             let token = token(&question, Some(place.clone()));
             prop_assert_eq!(cursor(&question, &token), Ok(Some(place)));
         }
@@ -157,14 +167,14 @@ mod tests {
         #[test]
         fn a_token_is_refused_under_another_question(place in cursors(), one: String, two: String) {
             prop_assume!(one != two);
-            let token = token(&Question::new(&["List", &one]), Some(place));
-            prop_assert_eq!(cursor(&Question::new(&["List", &two]), &token), Err(NOT_OURS));
+            let token = token(&question(&["List", &one]), Some(place));
+            prop_assert_eq!(cursor(&question(&["List", &two]), &token), Err(NOT_OURS));
         }
 
         #[test]
         fn no_text_breaks_the_reading_of_tokens(text: String) {
             prop_assume!(!text.is_empty());
-            prop_assert!(cursor(&Question::new(&["List"]), &text).is_err());
+            prop_assert!(cursor(&question(&["List"]), &text).is_err());
         }
 
         #[test]
@@ -172,7 +182,7 @@ mod tests {
             names in prop::collection::btree_set(("[a-c]{0,2}", "[a-z]{1,3}"), 0..20),
             size in 1_u32..5,
         ) {
-            let question = Question::new(&["ListFlavors"]);
+            let question = question(&["ListFlavors"]);
             let rows: Vec<(String, String)> = names.iter().cloned().rev().collect();
             let mut seen = Vec::new();
             let mut token = String::new();
@@ -190,15 +200,44 @@ mod tests {
     }
 
     #[test]
+    fn no_token_is_taken_that_another_database_or_nobody_has_sealed() {
+        let place = Cursor {
+            value: OrderValue::Text("a name\nwith \u{1b}[31m".to_owned()),
+            id: Uuid::nil(),
+        };
+        let parts = ["ListDRBackups", "", "name"];
+        let ours = question(&parts);
+        let good = token(&ours, Some(place.clone()));
+        assert_eq!(cursor(&ours, &good), Ok(Some(place.clone())));
+        let elsewhere = Question::new(&PageKey::new("of another".to_owned()), &parts);
+        let foreign = token(&elsewhere, Some(place));
+        assert_eq!(cursor(&ours, &foreign), Err(NOT_OURS));
+        let bytes = URL_SAFE_NO_PAD.decode(&good).expect("our own");
+        for place in 0..bytes.len() {
+            let mut forged = bytes.clone();
+            forged[place] ^= 1;
+            let forged = URL_SAFE_NO_PAD.encode(forged);
+            assert_eq!(cursor(&ours, &forged), Err(NOT_OURS), "byte {place}");
+        }
+        // As they were before they had a seal.
+        let old = [
+            [7_u8; 8].as_slice(),
+            br#"{"x":["a","00000000-0000-0000-0000-000000000000"]}"#.as_slice(),
+        ];
+        let old = URL_SAFE_NO_PAD.encode(old.concat());
+        assert_eq!(cursor(&ours, &old), Err(NOT_OURS));
+    }
+
+    #[test]
     fn two_parts_are_not_one() {
         let token = token(
-            &Question::new(&["ab", "c"]),
+            &question(&["ab", "c"]),
             Some(Cursor {
                 value: OrderValue::Text(String::new()),
                 id: Uuid::nil(),
             }),
         );
-        assert_eq!(cursor(&Question::new(&["a", "bc"]), &token), Err(NOT_OURS));
+        assert_eq!(cursor(&question(&["a", "bc"]), &token), Err(NOT_OURS));
     }
 
     #[test]

@@ -82,6 +82,7 @@ impl<M: Message> Call<'_, Points<M>> {
         let limits = self.service.limits();
         let mut fields = Fields::new(limits);
         let full = fields.take("view", is_full(message.view));
+        let key = self.service.page_key().await?;
         let list = List {
             method: M::LIST,
             filter: &message.filter,
@@ -90,7 +91,7 @@ impl<M: Message> Call<'_, Points<M>> {
             page_size: message.page_size,
         };
         let filter = |text: &str| filter::points(M::KIND, text);
-        let (question, query) = list.query(fields, limits, most_rows(limits, full), filter)?;
+        let (question, query) = list.query(key, fields, limits, most_rows(limits, full), filter)?;
         let page = self.service.points_list(query).await;
         let page = page.map_err(|error| error.within("filter"))?;
         let items = page.items.into_iter();

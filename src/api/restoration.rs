@@ -88,6 +88,7 @@ impl Call<'_, Restorations> {
         message: pb::ListRestorationsRequest,
     ) -> Result<pb::ListRestorationsResponse, Error> {
         let limits = self.service.limits();
+        let key = self.service.page_key().await?;
         let list = List {
             method: "ListRestorations",
             filter: &message.filter,
@@ -96,7 +97,7 @@ impl Call<'_, Restorations> {
             page_size: message.page_size,
         };
         let (fields, most) = (Fields::new(limits), limits.page_max);
-        let (question, query) = list.query(fields, limits, most, filter::restorations)?;
+        let (question, query) = list.query(key, fields, limits, most, filter::restorations)?;
         let page = self.service.restorations_list(query).await;
         let page = page.map_err(|error| error.within("filter"))?;
         Ok(pb::ListRestorationsResponse {

@@ -62,6 +62,7 @@ impl Call<'_, Schedules> {
         message: pb::ListSchedulesRequest,
     ) -> Result<pb::ListSchedulesResponse, Error> {
         let limits = self.service.limits();
+        let key = self.service.page_key().await?;
         let list = List {
             method: "ListSchedules",
             filter: &message.filter,
@@ -70,7 +71,7 @@ impl Call<'_, Schedules> {
             page_size: message.page_size,
         };
         let (fields, most) = (Fields::new(limits), limits.page_max);
-        let (question, query) = list.query(fields, limits, most, filter::schedules)?;
+        let (question, query) = list.query(key, fields, limits, most, filter::schedules)?;
         let page = self.service.schedules_list(query).await;
         let page = page.map_err(|error| error.within("filter"))?;
         Ok(pb::ListSchedulesResponse {
@@ -85,11 +86,13 @@ impl Call<'_, Schedules> {
     ) -> Result<pb::ListScheduleRunsResponse, Error> {
         let limits = self.service.limits();
         let mut fields = Fields::new(limits);
-        let question = page::Question::new(&[
+        let key = self.service.page_key().await?;
+        let parts = [
             "ListScheduleRuns",
             &message.schedule_id,
             message.filter.trim(),
-        ]);
+        ];
+        let question = page::Question::new(key, &parts);
         let id = ScheduleId(fields.id("schedule_id", &message.schedule_id));
         let outcome = fields.take("filter", filter::runs(&message.filter));
         let after = fields.take("page_token", page::cursor(&question, &message.page_token));

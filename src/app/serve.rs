@@ -119,6 +119,10 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
     let clouds =
         openstack::config::Config::load(environment, &config.clouds, config.openstack.clone())
             .map_err(|error| Failure::Usage(error.to_string()))?;
+    for (file, mode) in clouds.exposed() {
+        let (file, mode) = (file.display(), format!("{mode:04o}"));
+        warn!(%file, mode, "others than its owner may read this file, which holds passwords or keys: chmod 600 it");
+    }
     let clouds = Arc::new(Clouds::new(clouds, &clock));
     let authenticator = authenticator(&config, &clouds, &clock)?;
     let entrance = Entrance::open(&config)?;

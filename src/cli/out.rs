@@ -145,7 +145,7 @@ fn without(text: &str, hidden: impl Fn(char) -> bool) -> Cow<'_, str> {
 
 /// Whether a terminal does something else with a character than to draw it: controls (C0, C1, DEL), ends of
 /// lines, and what changes the direction of a text (Unicode TR 9).
-pub(super) fn is_obeyed(one: char) -> bool {
+pub fn is_obeyed(one: char) -> bool {
     one.is_control()
         || matches!(
             one,

@@ -195,8 +195,19 @@ pub struct Fault {
     pub since: Option<Timestamp>,
 }
 
+/// No more of a text than is read.
+fn cut(mut text: String) -> String {
+    const CHARACTERS_MAX: usize = 2_000;
+    if let Some((end, _)) = text.char_indices().nth(CHARACTERS_MAX) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
 impl Fault {
-    /// A fault without an answer behind it.
+    /// A fault without an answer behind it. What it tells may hold texts of a cloud, so that no more of it is
+    /// kept than a person reads.
     pub fn new(
         kind: FaultKind,
         service: Service,
@@ -206,10 +217,10 @@ impl Fault {
         Self {
             kind,
             service,
-            action: action.into(),
+            action: cut(action.into()),
             status: None,
             code: None,
-            message: message.into(),
+            message: cut(message.into()),
             request_id: None,
             retry_after: None,
             since: None,
@@ -411,5 +422,14 @@ mod tests {
                 FaultKind::Unconfigured,
             ]
         );
+    }
+
+    #[test]
+    fn a_fault_keeps_no_more_of_a_text_than_is_read() {
+        let long = "ü".repeat(1 << 20);
+        let fault = Fault::new(FaultKind::Unanswered, Service::Image, &*long, &*long);
+        assert!(fault.to_string().len() < 10_000);
+        let short = Fault::new(FaultKind::Unanswered, Service::Image, "a", "b");
+        assert_eq!((short.action.as_str(), short.message.as_str()), ("a", "b"));
     }
 }

@@ -1,5 +1,7 @@
 //! What a list may be narrowed and ordered by; it may not know SQL or tokens.
 
+use std::fmt;
+
 use uuid::Uuid;
 
 use super::{
@@ -114,4 +116,26 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next page starts, when there is one.
     pub next: Option<Cursor>,
+}
+
+/// What the tokens of pages are sealed with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PageKey(String);
+
+impl PageKey {
+    /// A key that is not to be guessed.
+    pub fn new(secret: String) -> Self {
+        Self(secret)
+    }
+
+    /// Its bytes, for the one who seals.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for PageKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("PageKey")
+    }
 }

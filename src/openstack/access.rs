@@ -1,18 +1,20 @@
 //! Sends calls with the token of one project; this file may not know what they are for, nor any noun of
 //! a service.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use http::Method;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use super::{
-    call::{Call, leads_elsewhere},
+    answer::{Reply, Unread},
+    call::Call,
     catalogue,
     coalescer::Coalescer,
-    connection::{HttpRequest, Reply},
+    connection::HttpRequest,
     fault::{self, Refusal},
+    owner::{self, Whose},
     rate_limiter::Waiter,
     session::{Scope, Session, Token, never_sent},
     shared_reads::{SharedReads, Subject},
@@ -21,7 +23,7 @@ use super::{
 };
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
-    id::ProjectId,
+    id::{ProjectId, Tenant},
 };
 
 /// A session within one project of a cloud.
@@ -31,6 +33,8 @@ pub(super) struct Access {
     pub(super) scope: Scope,
     /// The project of the tokens.
     pub(super) project: ProjectId,
+    /// The project that is meant, of whose share of the calls this is.
+    pub(super) named: ProjectId,
     /// Whether the project of the tenant is another one, which only an admin may look into.
     pub(super) foreign: bool,
     pub(super) versions: Arc<Versions>,
@@ -83,23 +87,16 @@ impl Access {
     }
 
     async fn send_with(&self, call: &Call, token: &Token) -> Result<Reply, Fault> {
-        if let Some(odd) = call.path.split('/').find(|part| leads_elsewhere(part)) {
-            let message = format!("`{odd}` is no id of anything");
-            let action = call.action.clone();
-            return Err(Fault::new(
-                FaultKind::Invalid,
-                call.service,
-                action,
-                message,
-            ));
-        }
-        let root = self.root(call.service, &call.action, token)?;
-        let url = match call.service {
-            Service::BlockStorage => format!("{root}/{}/{}", self.project, call.path),
-            Service::Identity | Service::Compute | Service::Network | Service::Image => {
-                format!("{root}/{}", call.path)
-            }
+        let project = match call.service {
+            Service::BlockStorage => Some(&self.project),
+            Service::Identity | Service::Compute | Service::Network | Service::Image => None,
         };
+        let path = call.path.below(project).map_err(|odd| {
+            let action = call.action.clone();
+            Fault::new(FaultKind::Invalid, call.service, action, odd)
+        })?;
+        let root = self.root(call.service, &call.action, token)?;
+        let url = format!("{root}/{path}");
         self.session
             .connection
             .exchange(&HttpRequest {
@@ -115,7 +112,7 @@ impl Access {
                     .and_then(|version| Some((header_name(call.service)?, version.to_string()))),
                 action: &call.action,
                 login: false,
-                waiter: Some(self.waiter),
+                waiter: Some((self.waiter, &self.named)),
             })
             .await
     }
@@ -131,21 +128,70 @@ impl Access {
     }
 
     /// Makes a call and reads the answer. One that cannot be read leaves open what happened.
-    pub(super) async fn read<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Fault> {
-        let reply = self.send(call).await?;
-        parse(call, &reply)
+    pub(super) async fn read<T>(&self, call: &Call) -> Result<T, Fault>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        let mut reply = self.send(call).await?;
+        let read = reply.thing(self.session.connection.limits()).await;
+        read.map_err(|why| unreadable(call, &reply, why))
+    }
+
+    /// The same of a thing of a tenant, asked for by its id: one of another tenant is like one that is not there,
+    /// whoever may see it.
+    pub(super) async fn read_of<T>(
+        &self,
+        tenant: &Tenant,
+        id: &str,
+        call: &Call,
+    ) -> Result<T, Fault>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        let mut reply = self.send(call).await?;
+        let (service, project, id) = (call.service, tenant.project.clone(), id.to_owned());
+        let limits = self.session.connection.limits();
+        let read = reply.thing_read_by(limits, move |body| {
+            let whose = owner::whose(service, body, &id, &project)?;
+            let thing = match whose {
+                Whose::Ours => Some(serde_json::from_slice(body)?),
+                Whose::Others | Whose::Another => None,
+            };
+            Ok((whose, thing))
+        });
+        let refused = |kind, message: String| {
+            Err(Fault::new(kind, call.service, call.action.clone(), message))
+        };
+        match read.await {
+            Ok((_, Some(thing))) => Ok(thing),
+            Ok((Whose::Another, None)) => refused(
+                FaultKind::Unanswered,
+                "the answer speaks of something else".to_owned(),
+            ),
+            Ok((Whose::Ours | Whose::Others, None)) => refused(
+                FaultKind::NotFound,
+                format!("it is not in project {}", tenant.project),
+            ),
+            Err(why) => Err(unreadable(call, &reply, why)),
+        }
+    }
+
+    /// The same; nothing when it is not there.
+    pub(super) async fn read_of_if_there<T: DeserializeOwned + Send + 'static>(
+        &self,
+        tenant: &Tenant,
+        id: &str,
+        call: &Call,
+    ) -> Result<Option<T>, Fault> {
+        if_there(self.read_of(tenant, id, call).await)
     }
 
     /// Reads one thing; nothing when the service says that it is not there.
-    pub(super) async fn read_if_there<T: DeserializeOwned>(
+    pub(super) async fn read_if_there<T: DeserializeOwned + Send + 'static>(
         &self,
         call: &Call,
     ) -> Result<Option<T>, Fault> {
-        match self.read(call).await {
-            Ok(thing) => Ok(Some(thing)),
-            Err(fault) if fault.kind == FaultKind::NotFound => Ok(None),
-            Err(fault) => Err(fault),
-        }
+        if_there(self.read(call).await)
     }
 
     /// Where things of one type are read together with those that others want now; `about` says what else
@@ -170,18 +216,16 @@ impl Access {
     ) -> Result<Vec<T>, Fault>
     where
         T: DeserializeOwned,
-        R: Future<Output = Result<Vec<Value>, Fault>>,
+        R: Future<Output = Result<Vec<Box<RawValue>>, Fault>>,
     {
-        // What has nothing in it whose order counts.
-        let rows = self.shared::<Value>(collection);
-        let found = rows
-            .get(
-                values,
-                |row| row.get(field).and_then(Value::as_str).unwrap_or_default(),
-                read,
-            )
-            .await?;
-        let parsed: Result<Vec<T>, _> = found.into_iter().map(serde_json::from_value).collect();
+        let rows = self.shared::<SharedRow>(collection);
+        let read = |values| async {
+            let rows = read(values).await?.into_iter();
+            Ok(rows.map(|row| SharedRow::new(field, row)).collect())
+        };
+        let found = rows.get(values, |row| &row.key, read).await?;
+        let parsed = found.iter().map(|row| serde_json::from_str(row.text.get()));
+        let parsed: Result<Vec<T>, _> = parsed.collect();
         parsed.map_err(|_| {
             let action = format!("list the {collection}");
             let message = format!("the answer has no usable `{collection}`");
@@ -213,7 +257,8 @@ impl Access {
         let token = self.token().await?;
         let root = self.root(service, &action, &token)?;
         let url = format!("{root}/");
-        let reply = self
+        let limits = self.session.connection.limits();
+        let mut reply = self
             .session
             .connection
             .exchange(&HttpRequest {
@@ -227,14 +272,18 @@ impl Access {
                 microversion: None,
                 action: &action,
                 login: false,
-                waiter: Some(self.waiter),
+                waiter: Some((self.waiter, &self.named)),
             })
             .await
             .map_err(never_sent)?;
-        let document = serde_json::from_slice::<Value>(&reply.body).ok();
+        // 300 is how some of them answer here.
+        let document = if reply.is_success() || reply.status == 300 {
+            reply.thing::<Value>(limits).await.ok()
+        } else {
+            None
+        };
         match document {
-            // 300 is how some of them answer here.
-            Some(document) if reply.is_success() || reply.status == 300 => {
+            Some(document) => {
                 let major = if service == Service::BlockStorage {
                     3
                 } else {
@@ -242,7 +291,7 @@ impl Access {
                 };
                 Ok(Range::of_document(&document, major))
             }
-            _ => Err(never_sent(fault::of_refusal(
+            None => Err(never_sent(fault::of_refusal(
                 &Refusal {
                     service,
                     action: &action,
@@ -263,6 +312,28 @@ impl Access {
     }
 }
 
+/// A row that several want, as its service wrote it.
+#[derive(Clone)]
+struct SharedRow {
+    /// What is wanted by.
+    key: String,
+    text: Arc<RawValue>,
+}
+
+impl SharedRow {
+    fn new(field: &str, row: Box<RawValue>) -> Self {
+        let fields: HashMap<String, &RawValue> =
+            serde_json::from_str(row.get()).unwrap_or_default();
+        let key = fields
+            .get(field)
+            .map(|value| serde_json::from_str(value.get()));
+        Self {
+            key: key.and_then(Result::ok).unwrap_or_default(),
+            text: row.into(),
+        }
+    }
+}
+
 /// The service's name in the microversion header.
 fn header_name(service: Service) -> Option<&'static str> {
     match service {
@@ -272,11 +343,17 @@ fn header_name(service: Service) -> Option<&'static str> {
     }
 }
 
-fn parse<T: DeserializeOwned>(call: &Call, reply: &Reply) -> Result<T, Fault> {
-    serde_json::from_slice(&reply.body).map_err(|_| {
-        let mut fault = call.unreadable("body");
-        fault.status = Some(reply.status);
-        fault.request_id = reply.request_id().map(Into::into);
-        fault
-    })
+fn if_there<T>(read: Result<T, Fault>) -> Result<Option<T>, Fault> {
+    match read {
+        Ok(thing) => Ok(Some(thing)),
+        Err(fault) if fault.kind == FaultKind::NotFound => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
+fn unreadable(call: &Call, reply: &Reply, why: Unread) -> Fault {
+    let mut fault = call.unreadable("body", why);
+    fault.status = Some(reply.status);
+    fault.request_id = reply.request_id().map(Into::into);
+    fault
 }

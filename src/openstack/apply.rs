@@ -61,7 +61,7 @@ impl Clouds {
                 backup,
                 interrupt_restore,
             } => volume_backup::reset_status(access, backup, *interrupt_restore).await,
-            Apply::SnapshotFreed { snapshot } => snapshot::free(access, snapshot).await,
+            Apply::SnapshotFreed { snapshot } => snapshot::free(access, tenant, snapshot).await,
             Apply::FailedImportGone { backup } => {
                 volume_backup::clear_failed_import(access, backup).await
             }

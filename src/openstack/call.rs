@@ -1,10 +1,9 @@
 //! A call to a service, as it is put together; this file may not know how it is sent, nor what it is for.
 
 use http::Method;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::version::Microversion;
+use super::{answer::Unread, path::Path, version::Microversion};
 use crate::domain::fault::{Fault, FaultKind, Service};
 
 /// A call to be made.
@@ -12,7 +11,7 @@ pub(super) struct Call {
     pub(super) service: Service,
     pub(super) method: Method,
     /// Below the versioned root, and below the project where Cinder wants one.
-    pub(super) path: String,
+    pub(super) path: Path,
     pub(super) query: Vec<(String, String)>,
     pub(super) body: Option<Value>,
     pub(super) microversion: Option<Microversion>,
@@ -25,7 +24,7 @@ impl Call {
     fn new(
         method: Method,
         service: Service,
-        path: impl Into<String>,
+        path: impl Into<Path>,
         action: impl Into<String>,
     ) -> Self {
         Self {
@@ -40,17 +39,13 @@ impl Call {
         }
     }
 
-    pub(super) fn get(
-        service: Service,
-        path: impl Into<String>,
-        action: impl Into<String>,
-    ) -> Self {
+    pub(super) fn get(service: Service, path: impl Into<Path>, action: impl Into<String>) -> Self {
         Self::new(Method::GET, service, path, action)
     }
 
     pub(super) fn post(
         service: Service,
-        path: impl Into<String>,
+        path: impl Into<Path>,
         action: impl Into<String>,
         body: Value,
     ) -> Self {
@@ -61,7 +56,7 @@ impl Call {
 
     pub(super) fn put(
         service: Service,
-        path: impl Into<String>,
+        path: impl Into<Path>,
         action: impl Into<String>,
         body: Value,
     ) -> Self {
@@ -72,7 +67,7 @@ impl Call {
 
     pub(super) fn delete(
         service: Service,
-        path: impl Into<String>,
+        path: impl Into<Path>,
         action: impl Into<String>,
     ) -> Self {
         Self::new(Method::DELETE, service, path, action)
@@ -112,55 +107,9 @@ impl Call {
         ))
     }
 
-    /// The fault of an answer in which `what` cannot be read: it leaves open what happened.
-    pub(super) fn unreadable(&self, what: &str) -> Fault {
-        Fault::new(
-            FaultKind::Unanswered,
-            self.service,
-            self.action.clone(),
-            format!("the answer has no usable `{what}`"),
-        )
-    }
-}
-
-/// What an id may have as it is in a path.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-
-/// An id, a caller's or one that a cloud told, as one segment of a path, whatever is in it.
-pub(super) fn segment(id: &impl ToString) -> String {
-    utf8_percent_encode(&id.to_string(), SEGMENT).to_string()
-}
-
-/// Whether a segment is none, or one that leads up or nowhere; dots mean that in every spelling.
-pub(super) fn leads_elsewhere(segment: &str) -> bool {
-    let plain = segment.to_ascii_lowercase().replace("%2e", ".");
-    matches!(plain.as_str(), "" | "." | "..")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_is_one_segment_of_a_path_and_leads_nowhere_else() {
-        for (id, told) in [
-            ("f3a9-1_x~.y", "f3a9-1_x~.y"),
-            ("a/../b", "a%2F..%2Fb"),
-            ("%2e%2e", "%252e%252e"),
-            ("x?y#z", "x%3Fy%23z"),
-            ("ü\n", "%C3%BC%0A"),
-        ] {
-            assert_eq!(segment(&id), told);
-        }
-        for odd in ["", ".", "..", "%2E%2e", ".%2e"] {
-            assert!(leads_elsewhere(odd), "{odd}");
-        }
-        for good in ["detail", "a%2F..%2Fb", "...", "a.b"] {
-            assert!(!leads_elsewhere(good), "{good}");
-        }
+    /// The fault of an answer in which `what` cannot be read, and why: it leaves open what happened.
+    pub(super) fn unreadable(&self, what: &str, why: Unread) -> Fault {
+        let (action, message) = (self.action.clone(), why.in_search_of(what));
+        Fault::new(FaultKind::Unanswered, self.service, action, message)
     }
 }

@@ -101,6 +101,7 @@ impl CloudSessions {
         Access {
             session: Arc::clone(session),
             scope,
+            named: project.clone(),
             project,
             foreign: false,
             versions: Arc::clone(&self.versions),
@@ -236,6 +237,7 @@ impl CloudSessions {
             (Scope::Project(first.clone()), first)
         };
         let mut access = self.access(session, scope, other.clone());
+        access.named = project.clone();
         access.foreign = true;
         Ok((access, AdminReach::Other(other)))
     }

@@ -18,6 +18,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -31,6 +32,9 @@ use super::{
 
 /// The name of the entry that the `OS_*` variables make.
 pub const ENVIRONMENT_ENTRY: &str = "envvars";
+
+/// The key below which a file has entries, and with them passwords.
+const ENTRIES: &str = "clouds";
 
 /// What a process knows about its surroundings; read by `app`, which alone may.
 #[derive(Clone, Default)]
@@ -84,6 +88,7 @@ pub struct Config {
     pub(super) clouds: Vec<CloudConfig>,
     /// The limits of every call.
     pub(super) limits: OpenStackSettings,
+    exposed: Vec<(PathBuf, u32)>,
 }
 
 /// A cloud and its entries.
@@ -156,6 +161,7 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let raw = raw_entries(environment)?;
         let default: Vec<CloudMapping> = raw
+            .entries
             .keys()
             .map(|name| CloudMapping {
                 name: name.clone(),
@@ -185,10 +191,13 @@ impl Config {
                 return Err(bad("names no entry of clouds.yaml"));
             }
             let entry = |name: &String| {
-                let value = raw.get(name).ok_or_else(|| ConfigError::UnknownEntry {
-                    cloud: mapping.name.clone(),
-                    entry: name.clone(),
-                })?;
+                let value = raw
+                    .entries
+                    .get(name)
+                    .ok_or_else(|| ConfigError::UnknownEntry {
+                        cloud: mapping.name.clone(),
+                        entry: name.clone(),
+                    })?;
                 Entry::read(name, value, environment)
             };
             clouds.push(CloudConfig {
@@ -202,18 +211,47 @@ impl Config {
             });
         }
         clouds.sort_by(|left, right| left.name.cmp(&right.name));
-        Ok(Self { clouds, limits })
+        let entries = clouds
+            .iter()
+            .flat_map(|cloud| cloud.entries.iter().chain(&cloud.admin));
+        // A certificate may have its key beside it in one file.
+        let keys = entries.filter_map(|entry| entry.key.clone().or_else(|| entry.cert.clone()));
+        let secret: BTreeSet<PathBuf> = raw.secret.into_iter().chain(keys).collect();
+        Ok(Self {
+            clouds,
+            limits,
+            exposed: secret.into_iter().filter_map(exposed).collect(),
+        })
+    }
+
+    /// The files with passwords or keys that others than their owner may read, with their modes.
+    pub fn exposed(&self) -> &[(PathBuf, u32)] {
+        &self.exposed
     }
 }
 
 /// The entries before they are understood, with everything merged.
-fn raw_entries(
-    environment: &Environment,
-) -> Result<BTreeMap<String, Map<String, Value>>, ConfigError> {
-    let read = |variable, stem, key| -> Result<Map<String, Value>, ConfigError> {
+struct Raw {
+    entries: BTreeMap<String, Map<String, Value>>,
+    /// The files that they are out of.
+    secret: Vec<PathBuf>,
+}
+
+/// A file that others than its owner may read, with its mode.
+fn exposed(path: PathBuf) -> Option<(PathBuf, u32)> {
+    let mode = std::fs::metadata(&path).ok()?.mode() & 0o777;
+    (mode & 0o044 != 0).then_some((path, mode))
+}
+
+fn raw_entries(environment: &Environment) -> Result<Raw, ConfigError> {
+    let mut secret = Vec::new();
+    let mut read = |variable, stem, key| -> Result<Map<String, Value>, ConfigError> {
         let Some(path) = find(environment, variable, stem)? else {
             return Ok(Map::new());
         };
+        if key == ENTRIES {
+            secret.push(path.clone());
+        }
         let mut document = read_document(&path)?;
         Ok(match document.remove(key) {
             Some(Value::Object(clouds)) => clouds,
@@ -226,8 +264,8 @@ fn raw_entries(
             None => Map::new(),
         })
     };
-    let mut clouds = read("OS_CLIENT_CONFIG_FILE", "clouds", "clouds")?;
-    let secure = read("OS_CLIENT_SECURE_FILE", "secure", "clouds")?;
+    let mut clouds = read("OS_CLIENT_CONFIG_FILE", "clouds", ENTRIES)?;
+    let secure = read("OS_CLIENT_SECURE_FILE", "secure", ENTRIES)?;
     let public = read("OS_CLIENT_VENDOR_FILE", "clouds-public", "public-clouds")?;
     lay_over(&mut clouds, &secure);
     let mut entries = BTreeMap::new();
@@ -260,7 +298,7 @@ fn raw_entries(
             looked: looked.join(", "),
         });
     }
-    Ok(entries)
+    Ok(Raw { entries, secret })
 }
 
 fn directories(environment: &Environment) -> Vec<PathBuf> {
@@ -531,5 +569,41 @@ clouds:
         let place = tempfile::tempdir().unwrap();
         let error = load(&environment(place.path(), &[])).unwrap_err();
         assert!(error.to_string().contains("/etc/openstack/clouds.yaml"));
+    }
+
+    #[test]
+    fn a_file_with_passwords_or_keys_that_others_may_read_is_told() {
+        let place = tempfile::tempdir().unwrap();
+        let entry =
+            "clouds: {one: {auth: {auth_url: 'http://x', token: t}, cert: c.pem, key: k.pem}}";
+        let files = [
+            "work/clouds.yaml",
+            "work/secure.yaml",
+            "work/k.pem",
+            "work/c.pem",
+        ];
+        for (file, content) in files.iter().zip([entry, "{}", "k", "c"]) {
+            write(place.path(), file, content);
+        }
+        let told = |modes: [u32; 4]| -> Vec<(String, u32)> {
+            for (file, mode) in files.iter().zip(modes) {
+                let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+                std::fs::set_permissions(place.path().join(file), mode).unwrap();
+            }
+            let config = load(&environment(place.path(), &[])).unwrap();
+            let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+            let exposed = config.exposed().iter();
+            exposed.map(|(path, mode)| (name(path), *mode)).collect()
+        };
+        assert_eq!(
+            told([0o600, 0o400, 0o600, 0o644]),
+            [],
+            "a certificate is no secret"
+        );
+        let two = [
+            ("clouds.yaml".to_owned(), 0o644),
+            ("k.pem".to_owned(), 0o640),
+        ];
+        assert_eq!(told([0o644, 0o600, 0o640, 0o644]), two);
     }
 }

@@ -2,20 +2,24 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderValue, Method};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
-    fault::{presentable, request_id},
+    answer::Reply,
+    fault::presentable,
     http_transport::{HttpTransport, TransportError},
     rate_limiter::{RateLimiter, Waiter},
     settings::OpenStackSettings,
     traffic::{CallKind, CallOutcome, Traffic},
 };
 use crate::{
-    domain::fault::{Fault, FaultKind, Service},
+    domain::{
+        fault::{Fault, FaultKind, Service},
+        id::ProjectId,
+    },
     port::clock::Clock,
 };
 
@@ -42,36 +46,9 @@ pub(super) struct HttpRequest<'a> {
     pub(super) action: &'a str,
     /// A login, which is counted and timed on its own.
     pub(super) login: bool,
-    /// Who waits for the answer. Nobody stands in line for Keystone, which is asked seldom and holds up
-    /// everybody else.
-    pub(super) waiter: Option<Waiter>,
-}
-
-/// An answer as it came in.
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
-}
-
-impl Reply {
-    pub(super) fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    pub(super) fn request_id(&self) -> Option<String> {
-        self.header("x-openstack-request-id")
-            .or_else(|| self.header("x-compute-request-id"))
-            .map(request_id)
-    }
-
-    pub(super) fn retry_after(&self) -> Option<u32> {
-        self.header("retry-after")?.trim().parse().ok()
-    }
+    /// Who waits for the answer, and about which project. Nobody stands in line for Keystone, which is asked
+    /// seldom and holds up everybody else.
+    pub(super) waiter: Option<(Waiter, &'a ProjectId)>,
 }
 
 /// The way to the cloud of one entry, counted, timed and within the rate of the cloud.
@@ -156,7 +133,7 @@ impl Connection {
         })?;
         // The deadline is that of the cloud and begins when the call leaves.
         let permit = match request.waiter {
-            Some(waiter) => self.rate_limiter.acquire(waiter).await,
+            Some((waiter, project)) => Some(self.rate_limiter.acquire(waiter, project).await),
             None => None,
         };
         let left = Instant::now();

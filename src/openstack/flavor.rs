@@ -4,7 +4,8 @@ use serde::Deserialize;
 
 use super::{
     access::Access,
-    call::{Call, segment},
+    call::Call,
+    path::Path,
     version::Microversion,
     wire::{nullable, number, properties},
 };
@@ -86,7 +87,7 @@ pub(super) async fn get(access: &Access, id: &str) -> Result<Option<Flavor>, Fau
     let version = access.first_of(NOVA, &[EXTRA_SPECS]).await?;
     let call = Call::get(
         NOVA,
-        format!("flavors/{}", segment(&id)),
+        Path::of("flavors", &id),
         format!("read the flavor {id}"),
     );
     let found: Option<One> = access.read_if_there(&call.at(version)).await?;

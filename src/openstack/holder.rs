@@ -18,12 +18,13 @@ use serde::Deserialize;
 use super::{
     access::Access,
     call::Call,
+    path::Path,
     port::TrunkDetails,
     security_group,
     thing::cinder,
     transfer, trunk,
     version::Microversion,
-    wire::{flag, nullable},
+    wire::{flag, nullable, short},
 };
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
@@ -67,9 +68,9 @@ pub(super) async fn check(
     let action = format!("delete the {thing}");
     let used = match thing.kind {
         ThingKind::Volume => of_volume(access, tenant, &thing.id).await?,
-        ThingKind::Port => of_port(access, &thing.id).await?,
-        ThingKind::Trunk => of_trunk(access, &thing.id).await?,
-        ThingKind::Server => of_server(access, &thing.id).await?,
+        ThingKind::Port => of_port(access, tenant, &thing.id).await?,
+        ThingKind::Trunk => of_trunk(access, tenant, &thing.id).await?,
+        ThingKind::Server => of_server(access, tenant, &thing.id).await?,
         ThingKind::SecurityGroup => {
             let holders = security_group::referring(access, &thing.id).await?;
             Some(Use::of(String::new(), holders))
@@ -111,7 +112,7 @@ pub(super) async fn introduce(access: &Access, holder: &Holder) -> Holder {
     let id = holder.id();
     let call = Call::get(
         Service::Compute,
-        format!("servers/{id}"),
+        Path::of("servers", &id),
         format!("read the server {id}"),
     );
     match access.read_if_there::<One>(&call).await {
@@ -131,14 +132,11 @@ struct OneVolume {
 struct Volume {
     #[serde(default, deserialize_with = "nullable")]
     name: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "short")]
     status: String,
     /// Cinder shows those that have come to their end.
     #[serde(default, deserialize_with = "nullable")]
     attachments: Vec<Attached>,
-    /// Its project; told to everybody by the policy as shipped.
-    #[serde(default, rename = "os-vol-tenant-attr:tenant_id")]
-    project: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -160,17 +158,16 @@ fn is_in_use(status: &str) -> bool {
 async fn of_volume(access: &Access, tenant: &Tenant, id: &str) -> Result<Option<Use>, Fault> {
     let call = Call::get(
         Service::BlockStorage,
-        format!("volumes/{id}"),
+        Path::of("volumes", &id),
         format!("read who uses the volume {id}"),
     );
-    let Some(OneVolume { volume }) = access.read_if_there::<OneVolume>(&call).await? else {
+    // An admin sees it also when it has been given to somebody else.
+    let read = access
+        .read_of_if_there::<OneVolume>(tenant, id, &call)
+        .await?;
+    let Some(OneVolume { volume }) = read else {
         return Ok(None);
     };
-    // An admin sees it also when it has been given to somebody else.
-    let project = volume.project.as_deref();
-    if project.is_some_and(|project| project != tenant.project.as_str()) {
-        return Ok(None);
-    }
     let status = volume.status.to_lowercase();
     let mut holders: Vec<Holder> = volume
         .attachments
@@ -242,7 +239,7 @@ async fn attaching(
     })
 }
 
-async fn of_port(access: &Access, id: &str) -> Result<Option<Use>, Fault> {
+async fn of_port(access: &Access, tenant: &Tenant, id: &str) -> Result<Option<Use>, Fault> {
     #[derive(Deserialize)]
     struct One {
         port: Port,
@@ -260,10 +257,11 @@ async fn of_port(access: &Access, id: &str) -> Result<Option<Use>, Fault> {
     }
     let call = Call::get(
         Service::Network,
-        format!("ports/{id}"),
+        Path::of("ports", &id),
         format!("read who uses the port {id}"),
     );
-    let Some(One { port }) = access.read_if_there::<One>(&call).await? else {
+    let read = access.read_of_if_there::<One>(tenant, id, &call).await?;
+    let Some(One { port }) = read else {
         return Ok(None);
     };
     let (device, owner) = (port.device_id.as_str(), port.device_owner.as_str());
@@ -296,23 +294,26 @@ async fn trunk_with(access: &Access, port: &str) -> Result<Option<Holder>, Fault
 }
 
 /// Who has the parent port of a trunk.
-async fn of_trunk(access: &Access, id: &str) -> Result<Option<Use>, Fault> {
+async fn of_trunk(access: &Access, tenant: &Tenant, id: &str) -> Result<Option<Use>, Fault> {
     let call = Call::get(
         Service::Network,
-        format!("trunks/{id}"),
+        Path::of("trunks", &id),
         format!("read who uses the trunk {id}"),
     );
-    let Some(trunk::One { trunk }) = access.read_if_there::<trunk::One>(&call).await? else {
+    let read = access
+        .read_of_if_there::<trunk::One>(tenant, id, &call)
+        .await?;
+    let Some(trunk::One { trunk }) = read else {
         return Ok(None);
     };
-    let parent = of_port(access, &trunk.port_id).await?;
+    let parent = of_port(access, tenant, &trunk.port_id).await?;
     let holders = parent.map(|parent| parent.holders).unwrap_or_default();
     // The trunk is no stranger to itself.
     let others = holders.into_iter().filter(|holder| holder.id() != id);
     Ok(Some(Use::of(trunk.name, others.collect())))
 }
 
-async fn of_server(access: &Access, id: &str) -> Result<Option<Use>, Fault> {
+async fn of_server(access: &Access, tenant: &Tenant, id: &str) -> Result<Option<Use>, Fault> {
     #[derive(Deserialize)]
     struct One {
         server: Server,
@@ -339,10 +340,12 @@ async fn of_server(access: &Access, id: &str) -> Result<Option<Use>, Fault> {
     let version = access.first_of(Service::Compute, &SERVER).await?;
     let call = Call::get(
         Service::Compute,
-        format!("servers/{id}"),
+        Path::of("servers", &id),
         format!("read what the server {id} has"),
     );
-    let Some(One { server }) = access.read_if_there::<One>(&call.at(version)).await? else {
+    let call = call.at(version);
+    let read = access.read_of_if_there::<One>(tenant, id, &call).await?;
+    let Some(One { server }) = read else {
         return Ok(None);
     };
     let locked = server.locked.then(|| {

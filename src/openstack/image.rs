@@ -2,11 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{
-    access::Access,
-    call::{Call, segment},
-    wire::plain,
-};
+use super::{access::Access, call::Call, path::Path, wire::plain};
 use crate::domain::{
     fault::{Fault, Service},
     manifest::{ImageFacts, Properties},
@@ -51,7 +47,7 @@ const OWN_KEYS: [&str; 31] = [
 pub(super) async fn get(access: &Access, id: &str) -> Result<Option<ImageFacts>, Fault> {
     let call = Call::get(
         Service::Image,
-        format!("images/{}", segment(&id)),
+        Path::of("images", &id),
         format!("read the image {id}"),
     );
     let image: Map<String, Value> = match access.read(&call).await {

@@ -14,10 +14,11 @@ use serde_json::json;
 use super::{
     access::Access,
     attributes::Odd,
-    call::{Call, segment},
+    call::Call,
     flavor::{self, Flavor},
     image, key_pair,
     network::is_refusal,
+    path::Path,
     port::Port,
     root,
     security_group::SecurityGroup,
@@ -27,7 +28,7 @@ use super::{
     version::Microversion,
     volume::{self, Volume},
     volume_group,
-    wire::plain,
+    wire::{cut, plain},
     wiring,
 };
 use crate::domain::{
@@ -94,7 +95,7 @@ pub(super) async fn read(
         read_admin_view(admin, tenant, id),
     )?;
     // A cell that is down leaves hardly more than the id.
-    let Some(name) = server.name.clone() else {
+    let Some(name) = server.name.as_deref().map(cut) else {
         return Err(Fault::new(
             FaultKind::ServiceDown,
             NOVA,
@@ -109,7 +110,7 @@ pub(super) async fn read(
     let sub_ports = sub_ports.map(|(_, port)| port.clone());
     let every_port: Vec<Port> = ports.iter().cloned().chain(sub_ports).collect();
     let (volumes, wires, (groups, address_groups), flavor, key, server_group, state) = futures::try_join!(
-        attached(access, &attachments, volumes),
+        attached(access, tenant, &attachments, volumes),
         wiring::read_wires(access, &every_port),
         wiring::read_groups(access, groups_of(&every_port)),
         read_flavor(access, &server),
@@ -331,11 +332,9 @@ pub(super) async fn tie_volumes(
         }
         let call = Call::put(
             NOVA,
-            format!(
-                "servers/{}/os-volume_attachments/{}",
-                segment(&server),
-                segment(&volume)
-            ),
+            Path::of("servers", &server)
+                .word("os-volume_attachments")
+                .id(&volume),
             action,
             json!({"volumeAttachment": {"volumeId": volume, "delete_on_termination": true}}),
         );
@@ -348,7 +347,7 @@ async fn read_attachments(access: &Access, id: &ServerId) -> Result<Vec<Attachme
     let version = access.first_of(NOVA, &ATTACHMENTS).await?;
     let call = Call::get(
         NOVA,
-        format!("servers/{}/os-volume_attachments", segment(&id)),
+        Path::of("servers", &id).word("os-volume_attachments"),
         format!("list the volumes of the server {id}"),
     );
     let found: Attachments = access.read(&call.at(version)).await?;
@@ -367,7 +366,7 @@ async fn read_server(
         volume_group::version(access)
     )?;
     let ids: Vec<String> = server.volumes.iter().map(|one| one.id.clone()).collect();
-    let volumes = volume::get_all(access, &ids).await?;
+    let volumes = volume::get_all(access, tenant, &ids).await?;
     Ok((server, volumes))
 }
 
@@ -375,6 +374,7 @@ async fn read_server(
 /// the two answers is read now, and one that went is left out.
 async fn attached(
     access: &Access,
+    tenant: &Tenant,
     attachments: &[Attachment],
     mut volumes: Vec<Volume>,
 ) -> Result<Vec<Volume>, Fault> {
@@ -384,7 +384,7 @@ async fn attached(
         .filter(|one| volumes.iter().all(|volume| volume.id != one.volume))
         .map(|one| one.volume.clone())
         .collect();
-    volumes.extend(volume::get_all(access, &lacking).await?);
+    volumes.extend(volume::get_all(access, tenant, &lacking).await?);
     volumes.retain(|volume| named(volume).is_some());
     volumes.sort_by_key(named);
     Ok(volumes)

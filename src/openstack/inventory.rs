@@ -5,9 +5,10 @@ use serde_json::{Map, Value};
 
 use super::{
     access::Access,
-    call::{Call, segment},
+    call::Call,
     flavor, key_pair,
     network::{self, is_refusal},
+    path::Path,
     port,
     security_group::{self, SecurityGroup},
     trunk,
@@ -157,7 +158,7 @@ async fn security_groups(access: &Access, tenant: &Tenant) -> Result<Vec<Securit
         "list the security groups",
     )
     .query("project_id", tenant.project.as_str());
-    access.pages(call, "security_groups").await
+    access.pages_of(tenant, call, "security_groups").await
 }
 
 async fn zones(access: &Access, service: Service) -> Result<Vec<String>, Fault> {
@@ -209,7 +210,7 @@ async fn quotas(access: &Access, tenant: &Tenant) -> Result<Quotas, Fault> {
 pub(super) async fn volume_quotas(access: &Access, project: &ProjectId) -> Result<Quotas, Fault> {
     let call = Call::get(
         Service::BlockStorage,
-        format!("os-quota-sets/{project}"),
+        Path::of("os-quota-sets", &project),
         "read the quotas of Cinder",
     )
     .query("usage", "True");
@@ -291,7 +292,7 @@ impl Importer<'_> {
 async fn network_quotas(access: &Access, tenant: &Tenant) -> Result<Map<String, Value>, Fault> {
     let call = Call::get(
         Service::Network,
-        format!("quotas/{}/details", segment(&tenant.project)),
+        Path::of("quotas", &tenant.project).word("details"),
         "read the quotas of Neutron",
     );
     match access.read::<NetworkQuota>(&call).await {

@@ -1,11 +1,11 @@
 //! Nova key pairs, which belong to users; this file may not know which server uses one.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    access::Access, call::Call, coalescer::worth_a_list, version::Microversion, wire::nullable,
+    access::Access, call::Call, coalescer::worth_a_list, path::Path, version::Microversion,
+    wire::nullable,
 };
 use crate::domain::{
     fault::{Fault, Service},
@@ -73,11 +73,8 @@ impl KeyPair {
 }
 
 /// A name within a path.
-pub(super) fn path(name: &str) -> String {
-    format!(
-        "os-keypairs/{}",
-        utf8_percent_encode(name, NON_ALPHANUMERIC)
-    )
+pub(super) fn path(name: &str) -> Path {
+    Path::named("os-keypairs", name)
 }
 
 /// The key pairs of the acting user.
@@ -110,7 +107,8 @@ async fn read_together(
         let call = of_user
             .into_iter()
             .fold(call, |call, user| call.query("user_id", user));
-        if let Some(listed) = access.short_list::<One>(call, "keypairs", rows).await? {
+        let listed = access.short_list::<One>(None, call, "keypairs", rows);
+        if let Some(listed) = listed.await? {
             return Ok(listed.into_iter().map(|one| one.keypair).collect());
         }
     }

@@ -6,6 +6,7 @@
 //! `fault` (what a refusal means); the other files have one noun of OpenStack each.
 
 mod access;
+mod answer;
 mod apply;
 mod attributes;
 mod call;
@@ -25,7 +26,9 @@ mod inventory;
 mod key_pair;
 mod make;
 mod network;
+mod owner;
 mod pages;
+mod path;
 mod port;
 mod rate_limiter;
 mod read;
@@ -113,7 +116,7 @@ impl Clouds {
         clock: &Arc<dyn Clock>,
         transport: impl Fn(&Entry) -> Arc<dyn HttpTransport>,
     ) -> Self {
-        let Config { clouds, limits } = config;
+        let Config { clouds, limits, .. } = config;
         let durations = traffic::durations();
         let by_name = clouds
             .into_iter()
@@ -325,7 +328,7 @@ impl Cloud for Clouds {
     async fn thing_get(&self, tenant: &Tenant, thing: &Thing) -> Result<Option<Sighting>, Fault> {
         let sessions = self.sessions(&tenant.cloud)?;
         let access = sessions.keeper(&tenant.project).await?;
-        thing::get(&access, thing).await
+        thing::get(&access, tenant, thing).await
     }
 
     async fn clouds_list(&self) -> Vec<CloudInfo> {

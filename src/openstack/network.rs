@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{
     access::Access,
@@ -63,7 +63,7 @@ pub(super) struct FloatingAddress {
 /// others want of the same collection at the same time comes with the same answers.
 pub(super) async fn having<T: DeserializeOwned>(
     access: &Access,
-    collection: &str,
+    collection: &'static str,
     field: &str,
     values: &[String],
 ) -> Result<Vec<T>, Fault> {
@@ -78,11 +78,11 @@ pub(super) async fn having<T: DeserializeOwned>(
 /// where that is named.
 pub(super) async fn portions(
     access: &Access,
-    collection: &str,
+    collection: &'static str,
     field: &str,
     values: Vec<String>,
     project: Option<&str>,
-) -> Result<Vec<Value>, Fault> {
+) -> Result<Vec<Box<RawValue>>, Fault> {
     let mut found = Vec::new();
     let key = collection.replace('-', "_");
     for portion in values.chunks(access.session.connection.limits().ids_per_filter) {

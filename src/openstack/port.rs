@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 use super::{
     access::Access,
     attributes::{self, Odd},
-    call::{Call, segment},
+    call::Call,
     network::is_refusal,
+    path::Path,
     wire::{cut, nullable},
 };
 use crate::domain::{
@@ -316,13 +317,13 @@ pub(super) async fn set(access: &Access, id: &PortId, setting: &PortSetting) -> 
         PortSetting::NoAddress => ("fixed_ips", json!([])),
         PortSetting::Up(up) => ("admin_state_up", json!(up)),
         PortSetting::Tags(tags) => {
-            let path = format!("ports/{}/tags", segment(&id));
+            let path = Path::of("ports", &id).word("tags");
             let call = Call::put(NEUTRON, path, action, json!({ "tags": tags }));
             return access.send(&call).await.map(drop);
         }
     };
     let body = json!({"port": {key: value}});
-    let call = Call::put(NEUTRON, format!("ports/{}", segment(&id)), action, body);
+    let call = Call::put(NEUTRON, Path::of("ports", &id), action, body);
     access.send(&call).await.map(drop)
 }
 
@@ -370,7 +371,7 @@ pub(super) async fn policy_name(access: &Access, id: &str) -> Result<Option<Stri
         policy: Policy,
     }
     let action = format!("read the QoS policy {id}");
-    let call = Call::get(NEUTRON, format!("qos/policies/{}", segment(&id)), action);
+    let call = Call::get(NEUTRON, Path::of("qos/policies", &id), action);
     match access.read::<One>(&call).await {
         Ok(found) => Ok(Some(found.policy.name)),
         Err(fault) if is_refusal(&fault) => Ok(None),
@@ -382,7 +383,7 @@ pub(super) async fn policy_name(access: &Access, id: &str) -> Result<Option<Stri
 pub(super) async fn rename(access: &Access, id: &PortId, name: &str) -> Result<(), Fault> {
     let call = Call::put(
         NEUTRON,
-        format!("ports/{}", segment(&id)),
+        Path::of("ports", &id),
         format!("name the port {id}"),
         json!({"port": {"name": name}}),
     );

@@ -16,12 +16,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{
-    access::Access,
-    call::{Call, segment},
-    network::is_refusal,
-    server::Server,
-};
+use super::{access::Access, call::Call, network::is_refusal, path::Path, server::Server};
 use crate::domain::fault::{Fault, Service};
 
 /// A volume of a server, as far as it counts here.
@@ -119,7 +114,7 @@ pub(super) async fn read_mapping(access: &Access, server: &Server) -> Result<Map
     };
     let call = Call::get(
         Service::Image,
-        format!("images/{}", segment(&id)),
+        Path::of("images", &id),
         format!("read the image {id}"),
     );
     match access.read::<Map<String, Value>>(&call).await {

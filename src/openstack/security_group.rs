@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 use super::{
     access::Access,
     attributes::{self, Odd},
-    call::{Call, segment},
+    call::Call,
     network,
+    path::Path,
     wire::{cut, nullable, plain},
 };
 use crate::domain::{
@@ -237,7 +238,7 @@ pub(super) async fn make(
 pub(super) async fn rename(access: &Access, id: &SecurityGroupId, name: &str) -> Result<(), Fault> {
     let call = Call::put(
         NEUTRON,
-        format!("security-groups/{}", segment(&id)),
+        Path::of("security-groups", &id),
         format!("name the security group {id}"),
         json!({"security_group": {"name": name}}),
     );
@@ -301,7 +302,7 @@ pub(super) async fn apply_rules(
 ) -> Result<(), Fault> {
     let action = format!("set the rules of the security group {id}");
     // Read in one piece with its group: a list of rules is empty for a group that is not there.
-    let path = format!("security-groups/{}", segment(&id));
+    let path = Path::of("security-groups", &id);
     let group = access
         .read::<One>(&Call::get(NEUTRON, path, action.as_str()))
         .await?
@@ -357,11 +358,7 @@ fn is_of_one_rule(fault: &Fault) -> bool {
 }
 
 async fn delete_rule(access: &Access, rule: &str, action: &str) -> Result<(), Fault> {
-    let call = Call::delete(
-        NEUTRON,
-        format!("security-group-rules/{}", segment(&rule)),
-        action,
-    );
+    let call = Call::delete(NEUTRON, Path::of("security-group-rules", &rule), action);
     match access.send(&call).await {
         Err(fault) if fault.kind == FaultKind::NotFound => Ok(()),
         other => other.map(drop),

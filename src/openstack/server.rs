@@ -9,12 +9,13 @@ use serde_json::{Map, Value, json};
 use super::{
     access::Access,
     attributes::{self, Odd},
-    call::{Call, segment},
+    call::Call,
     coalescer::worth_a_list,
     fault::presentable,
+    path::Path,
     server_group,
     version::Microversion,
-    wire::{InOrder, cut, flag, nullable, present, properties},
+    wire::{InOrder, cut, flag, nullable, present, properties, short},
 };
 use crate::domain::{
     effect::{ServerPlan, ServerSetting},
@@ -81,10 +82,8 @@ pub(super) struct Server {
     pub(super) id: String,
     #[serde(default)]
     pub(super) name: Option<String>,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "short")]
     pub(super) status: String,
-    #[serde(default)]
-    tenant_id: Option<String>,
     #[serde(default)]
     created: Option<String>,
     #[serde(default)]
@@ -220,7 +219,7 @@ impl Server {
             root_is_volume: self.has_no_image(),
             volumes: u32::try_from(self.volumes.len()).unwrap_or(u32::MAX),
             server: ServerId::new(self.id),
-            name: self.name.unwrap_or_default(),
+            name: cut(&self.name.unwrap_or_default()),
             status: self.status,
         }
     }
@@ -231,7 +230,7 @@ async fn list(access: &Access, tenant: &Tenant) -> Result<Vec<Server>, Fault> {
     let version = access.first_of(NOVA, &LIST).await?;
     let call = Call::get(NOVA, "servers/detail", "list the servers").at(version);
     access
-        .pages(of_tenant(call, access, tenant), "servers")
+        .pages_of(tenant, of_tenant(call, access, tenant), "servers")
         .await
 }
 
@@ -270,7 +269,7 @@ async fn get(access: &Access, id: &str) -> Result<Server, Fault> {
     let version = access.first_of(NOVA, &LIST).await?;
     let call = Call::get(
         NOVA,
-        format!("servers/{}", segment(&id)),
+        Path::of("servers", &id),
         format!("read the server {id}"),
     );
     Ok(access.read::<One>(&call.at(version)).await?.server)
@@ -322,34 +321,26 @@ async fn show(
             |ids| show_together(access, tenant, ids, version),
         )
         .await?;
-    let server = match found.into_iter().next() {
-        Some(server) => server,
+    match found.into_iter().next() {
+        Some(server) => Ok(server),
         // What a list does not show may still be there; and if not, this says so.
-        None => show_one(access, id.as_str(), version).await?,
-    };
-    // An admin is shown the servers of every project, whatever its token is scoped to.
-    match &server.tenant_id {
-        Some(project) if project != tenant.project.as_str() => Err(Fault::new(
-            FaultKind::NotFound,
-            NOVA,
-            format!("read the server {id}"),
-            format!("it is not in project {}", tenant.project),
-        )),
-        Some(_) | None => Ok(server),
+        None => show_one(access, tenant, id.as_str(), version).await,
     }
 }
 
 async fn show_one(
     access: &Access,
+    tenant: &Tenant,
     id: &str,
     version: Option<Microversion>,
 ) -> Result<Server, Fault> {
     let call = Call::get(
         NOVA,
-        format!("servers/{}", segment(&id)),
+        Path::of("servers", &id),
         format!("read the server {id}"),
     );
-    Ok(access.read::<One>(&call.at(version)).await?.server)
+    let found: One = access.read_of(tenant, id, &call.at(version)).await?;
+    Ok(found.server)
 }
 
 /// Those of these servers that could be read; what is not there is left out.
@@ -361,14 +352,17 @@ async fn show_together(
 ) -> Result<Vec<Server>, Fault> {
     // One that is asked for alone has an answer of its own, also when that is a refusal.
     if let [id] = ids.as_slice() {
-        return Ok(vec![show_one(access, id, version).await?]);
+        return Ok(vec![show_one(access, tenant, id, version).await?]);
     }
     if let Some(rows) = worth_a_list(ids.len())
         && let Some(listed) = list_in_full(access, tenant, version, rows).await?
     {
         return Ok(listed);
     }
-    let asked: Vec<_> = ids.iter().map(|id| show_one(access, id, version)).collect();
+    let asked: Vec<_> = ids
+        .iter()
+        .map(|id| show_one(access, tenant, id, version))
+        .collect();
     stream::iter(asked)
         .buffered(access.session.connection.limits().side_by_side)
         .filter_map(|answer| async {
@@ -381,25 +375,15 @@ async fn show_together(
         .await
 }
 
-#[derive(Deserialize)]
-struct Page {
-    servers: Vec<Server>,
-    #[serde(default)]
-    servers_links: Vec<Value>,
-}
-
 /// The servers of a tenant with all that a question for one of them would answer; nothing when there
-/// are more than `rows`. Read as a whole and not as rows, because the order of the addresses is that
-/// of the network cards.
+/// are more than `rows`.
 async fn list_in_full(
     access: &Access,
     tenant: &Tenant,
     version: Option<Microversion>,
     rows: usize,
 ) -> Result<Option<Vec<Server>>, Fault> {
-    let call = Call::get(NOVA, "servers/detail", "list the servers")
-        .at(version)
-        .query("limit", access.short(rows));
+    let call = Call::get(NOVA, "servers/detail", "list the servers").at(version);
     let call = of_tenant(call, access, tenant);
     // A list leaves out in which groups a server is.
     let memberships = async {
@@ -409,11 +393,11 @@ async fn list_in_full(
             Ok(Some(Vec::new()))
         }
     };
-    let (page, groups) = futures::try_join!(access.read::<Page>(&call), memberships)?;
-    let Some(groups) = groups.filter(|_| page.servers_links.is_empty()) else {
+    let listed = access.short_list::<Server>(Some(tenant), call, "servers", rows);
+    let (listed, groups) = futures::try_join!(listed, memberships)?;
+    let (Some(mut servers), Some(groups)) = (listed, groups) else {
         return Ok(None);
     };
-    let mut servers = page.servers;
     for server in &mut servers {
         let own = groups.iter().filter(|group| group.has(&server.id));
         server
@@ -434,9 +418,15 @@ fn of_tenant(call: Call, access: &Access, tenant: &Tenant) -> Call {
 }
 
 /// One server as a sighting.
-pub(super) async fn sighting(access: &Access, id: &str) -> Result<Sighting, Fault> {
+pub(super) async fn sighting(
+    access: &Access,
+    tenant: &Tenant,
+    id: &str,
+) -> Result<Sighting, Fault> {
     let characters_max = access.session.connection.limits().message_characters_max;
-    Ok(get(access, id).await?.sighting(characters_max))
+    let version = access.first_of(NOVA, &LIST).await?;
+    let seen = show_one(access, tenant, id, version).await?;
+    Ok(seen.sighting(characters_max))
 }
 
 /// Makes a server. It is found again by `name`, which is one of its tags, or, where Nova takes no
@@ -559,7 +549,7 @@ pub(super) async fn apply_tags(
     if version.is_some() {
         let call = Call::put(
             NOVA,
-            format!("servers/{}/tags", segment(&id)),
+            Path::of("servers", &id).word("tags"),
             format!("set the tags of the server {id}"),
             json!({ "tags": tags }),
         );
@@ -570,7 +560,7 @@ pub(super) async fn apply_tags(
     }
     let call = Call::delete(
         NOVA,
-        format!("servers/{}/metadata/{MARK}", segment(&id)),
+        Path::of("servers", &id).word("metadata").word(MARK),
         format!("take our mark off the server {id}"),
     );
     match access.send(&call).await {
@@ -623,12 +613,7 @@ async fn act(
     body: Value,
     version: Option<Microversion>,
 ) -> Result<(), Fault> {
-    let call = Call::post(
-        NOVA,
-        format!("servers/{}/action", segment(&id)),
-        action,
-        body,
-    );
+    let call = Call::post(NOVA, Path::of("servers", &id).word("action"), action, body);
     access.send(&call.at(version)).await?;
     Ok(())
 }

@@ -3,12 +3,8 @@
 use serde::Deserialize;
 
 use super::{
-    access::Access,
-    call::{Call, segment},
-    network::is_refusal,
-    server::Server,
-    version::Microversion,
-    wire::nullable,
+    access::Access, call::Call, network::is_refusal, path::Path, server::Server,
+    version::Microversion, wire::nullable,
 };
 use crate::domain::{
     fault::{Fault, Service},
@@ -85,8 +81,7 @@ pub(super) async fn of_server(
         let Some(id) = server.server_groups.first() else {
             return Ok((None, None));
         };
-        let call =
-            Call::get(NOVA, format!("os-server-groups/{}", segment(&id)), action).at(version);
+        let call = Call::get(NOVA, Path::of("os-server-groups", &id), action).at(version);
         access
             .read::<OneGroup>(&call)
             .await

@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     access::Access,
-    call::{Call, segment},
+    call::Call,
+    path::Path,
     server, snapshot,
     version::Microversion,
     wire::{nullable, plain},
@@ -96,12 +97,13 @@ pub(super) async fn make(access: &Access, name: &str, server: &ServerId) -> Resu
     let version = access.first_of(NOVA, &[IN_BODY]).await?;
     let call = Call::post(
         NOVA,
-        format!("servers/{}/action", segment(&server)),
+        Path::of("servers", &server).word("action"),
         format!("create the image {name} of the server {server}"),
         json!({"createImage": {"name": name, "metadata": {}}}),
     );
-    let reply = access.send(&call.at(version)).await?;
-    let in_body = serde_json::from_slice(&reply.body).map(|made: Made| made.image_id);
+    let mut reply = access.send(&call.at(version)).await?;
+    let limits = access.session.connection.limits();
+    let in_body = reply.thing::<Made>(limits).await.map(|made| made.image_id);
     let in_header = || {
         let location = reply.header("location")?;
         let id = location.rsplit('/').next()?;
@@ -122,7 +124,7 @@ pub(super) async fn list(access: &Access, tenant: &Tenant) -> Result<Vec<Sightin
     // Glance shows the images of others too.
     let call = Call::get(GLANCE, "images", "list the images");
     let call = call.query("owner", tenant.project.as_str());
-    let rows: Vec<Image> = access.pages(call, "images").await?;
+    let rows: Vec<Image> = access.pages_of(tenant, call, "images").await?;
     Ok(rows.into_iter().map(Image::sighting).collect())
 }
 
@@ -134,12 +136,8 @@ pub(super) async fn captured(
     server: &ServerId,
 ) -> Result<Captured, Fault> {
     let action = format!("read the image {image}");
-    let call = Call::get(
-        GLANCE,
-        format!("images/{}", segment(&image)),
-        action.clone(),
-    );
-    let seen: Map<String, Value> = access.read(&call).await?;
+    let call = Call::get(GLANCE, Path::of("images", &image), action.clone());
+    let seen: Map<String, Value> = access.read_of(tenant, image, &call).await?;
     // Older releases of Glance hand out a text with the list in it.
     let mapping = match seen.get("block_device_mapping") {
         Some(Value::String(text)) => serde_json::from_str(text),
@@ -152,7 +150,7 @@ pub(super) async fn captured(
     })?;
     let mut snapshots = Vec::new();
     for id in mapping.into_iter().filter_map(|one| one.snapshot_id) {
-        snapshots.push(snapshot::get(access, &id).await?);
+        snapshots.push(snapshot::get(access, tenant, &id).await?);
     }
     let properties: Properties = seen
         .into_iter()

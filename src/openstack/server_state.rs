@@ -5,8 +5,9 @@ use serde::Deserialize;
 
 use super::{
     access::Access,
-    call::{Call, segment},
+    call::Call,
     network::is_refusal,
+    path::Path,
     server::{self, Server},
     wire::nullable,
 };
@@ -86,7 +87,7 @@ pub(super) async fn of(access: &Access, server: &Server) -> Result<ServerState, 
 async fn last_run(access: &Access, id: &str) -> Result<Option<Run>, Fault> {
     let call = Call::get(
         Service::Compute,
-        format!("servers/{}/os-instance-actions", segment(&id)),
+        Path::of("servers", &id).word("os-instance-actions"),
         format!("list what was done with the server {id}"),
     );
     let read: Result<Actions, Fault> = access.read(&call).await;

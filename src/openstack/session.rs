@@ -17,10 +17,12 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
+    answer::Reply,
     catalogue::{self, Catalogue},
-    connection::{Connection, HttpRequest, Reply},
+    connection::{Connection, HttpRequest},
     entry::{Credential, Entry, Named},
     fault::{self, Refusal},
+    wire::short,
 };
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
@@ -70,7 +72,7 @@ impl fmt::Debug for Token {
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Project {
     pub(super) id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "short")]
     pub(super) name: String,
     #[serde(default)]
     pub(super) domain_id: Option<String>,
@@ -254,7 +256,8 @@ impl Session {
             let fresh = self.token(&Scope::Home, Some(home)).await?;
             reply = self.ask_projects(&fresh, action).await?;
         }
-        read_field(&self.judged(action, reply)?, action, "projects")
+        let mut reply = self.judged(action, reply)?;
+        self.field(&mut reply, action, "projects").await
     }
 
     async fn ask_projects(&self, token: &Token, action: &str) -> Result<Reply, Fault> {
@@ -311,7 +314,7 @@ impl Session {
             })
             .await
             .map_err(never_sent)?;
-        let reply = self.judged(&action, reply).map_err(never_sent)?;
+        let mut reply = self.judged(&action, reply).map_err(never_sent)?;
         let unreadable = || {
             Fault::new(
                 FaultKind::Unreachable,
@@ -322,7 +325,8 @@ impl Session {
         };
         let secret = reply.header("x-subject-token").ok_or_else(unreadable)?;
         let secret = SecretString::from(secret.to_owned());
-        let body: TokenBody = read_field(&reply, &action, "token").map_err(never_sent)?;
+        let body = self.field::<TokenBody>(&mut reply, &action, "token").await;
+        let body = body.map_err(never_sent)?;
         let life = match (
             Timestamp::parse(&body.expires_at),
             body.issued_at.as_deref().and_then(Timestamp::parse),
@@ -341,6 +345,27 @@ impl Session {
             catalogue: body.catalog,
             ends: now.after(life),
             renew: now.after(life.saturating_sub(spare)),
+        })
+    }
+
+    /// Reads `key` of a JSON answer.
+    pub(super) async fn field<T: DeserializeOwned + Send + 'static>(
+        &self,
+        reply: &mut Reply,
+        action: &str,
+        key: &str,
+    ) -> Result<T, Fault> {
+        let read = reply.field(self.connection.limits(), key).await;
+        read.map_err(|why| {
+            let mut fault = Fault::new(
+                FaultKind::Unanswered,
+                Service::Identity,
+                action,
+                why.in_search_of(key),
+            );
+            fault.status = Some(reply.status);
+            fault.request_id = reply.request_id().map(Into::into);
+            fault
         })
     }
 
@@ -394,29 +419,6 @@ pub(super) fn never_sent(mut fault: Fault) -> Fault {
         fault.kind = FaultKind::Unreachable;
     }
     fault
-}
-
-/// Reads `key` of a JSON answer.
-pub(super) fn read_field<T: DeserializeOwned>(
-    reply: &Reply,
-    action: &str,
-    key: &str,
-) -> Result<T, Fault> {
-    let parsed = serde_json::from_slice::<HashMap<String, Value>>(&reply.body)
-        .ok()
-        .and_then(|mut body| body.remove(key))
-        .and_then(|value| serde_json::from_value(value).ok());
-    parsed.ok_or_else(|| {
-        let mut fault = Fault::new(
-            FaultKind::Unanswered,
-            Service::Identity,
-            action,
-            format!("the answer has no usable `{key}`"),
-        );
-        fault.status = Some(reply.status);
-        fault.request_id = reply.request_id().map(Into::into);
-        fault
-    })
 }
 
 fn login_body(entry: &Entry, scope: &Scope) -> Value {

@@ -29,6 +29,14 @@ pub struct OpenStackSettings {
     pub pages_max: u32,
     /// Bytes of one answer at most.
     pub answer_bytes_max: usize,
+    /// Bytes of an answer about one thing, or of one row of a list, at most.
+    pub thing_bytes_max: usize,
+    /// Bytes of one text in an answer at most.
+    pub text_bytes_max: usize,
+    /// Bytes of all pages of one list at most; a longer one is a fault, never a short list.
+    pub list_bytes_max: usize,
+    /// Rows of one list at most; a longer one is a fault, never a short list.
+    pub list_rows_max: usize,
     /// Seconds at most for which a cloud can ask (`Retry-After`) not to be asked again.
     pub retry_after_seconds_max: u32,
     /// Characters of a service's message that are kept.
@@ -44,6 +52,8 @@ pub struct OpenStackSettings {
     /// Calls under way to one cloud at once for callers of the service who wait for an answer, beside
     /// those for operations.
     pub caller_requests_per_cloud: usize,
+    /// Calls of these at most that are about one tenant, so that its callers leave some to those of others.
+    pub caller_requests_per_tenant: usize,
     /// Calls to one cloud in a second, once the burst is used up.
     pub requests_per_second: u32,
     /// Calls to one cloud that may leave at once after a pause.
@@ -62,7 +72,11 @@ impl Default for OpenStackSettings {
             projects_seconds: 60,
             page_size: 500,
             pages_max: 200,
-            answer_bytes_max: 64 << 20,
+            answer_bytes_max: 16 << 20,
+            thing_bytes_max: 4 << 20,
+            text_bytes_max: 256 << 10,
+            list_bytes_max: 64 << 20,
+            list_rows_max: 100_000,
             retry_after_seconds_max: 300,
             message_characters_max: 500,
             side_by_side: 32,
@@ -70,6 +84,7 @@ impl Default for OpenStackSettings {
             ids_per_filter: 50,
             requests_per_cloud: 128,
             caller_requests_per_cloud: 16,
+            caller_requests_per_tenant: 8,
             requests_per_second: 400,
             requests_burst: 800,
         }

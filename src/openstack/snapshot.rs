@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::{
     access::Access,
-    call::{Call, segment},
+    call::Call,
+    path::Path,
     thing::{check_idle, cinder},
     volume_group::SNAPSHOTS,
     wire::{cut, nullable},
@@ -90,7 +91,7 @@ pub(super) async fn make(
 /// The snapshots of a tenant.
 pub(super) async fn list(access: &Access, tenant: &Tenant) -> Result<Vec<Sighting>, Fault> {
     let call = cinder(access, tenant, "snapshots/detail", "list the snapshots");
-    let rows: Vec<Snapshot> = access.pages(call, "snapshots").await?;
+    let rows: Vec<Snapshot> = access.pages_of(tenant, call, "snapshots").await?;
     Ok(rows.into_iter().map(Snapshot::sighting).collect())
 }
 
@@ -102,7 +103,9 @@ pub(super) async fn of_group(
 ) -> Result<Vec<Sighting>, Fault> {
     let version = access.first_of(CINDER, &[SNAPSHOTS]).await?;
     let call = cinder(access, tenant, "snapshots/detail", "list the snapshots");
-    let rows: Vec<Snapshot> = access.pages(call.at(version), "snapshots").await?;
+    let rows: Vec<Snapshot> = access
+        .pages_of(tenant, call.at(version), "snapshots")
+        .await?;
     Ok(rows
         .into_iter()
         .filter(|one| one.group_snapshot_id.as_deref() == Some(group_snapshot))
@@ -110,14 +113,15 @@ pub(super) async fn of_group(
         .collect())
 }
 
-/// Reads one snapshot.
-pub(super) async fn get(access: &Access, id: &str) -> Result<Sighting, Fault> {
+/// Reads one snapshot of a tenant.
+pub(super) async fn get(access: &Access, tenant: &Tenant, id: &str) -> Result<Sighting, Fault> {
     let call = Call::get(
         CINDER,
-        format!("snapshots/{}", segment(&id)),
+        Path::of("snapshots", &id),
         format!("read the snapshot {id}"),
     );
-    Ok(access.read::<One>(&call).await?.snapshot.sighting())
+    let found: One = access.read_of(tenant, id, &call).await?;
+    Ok(found.snapshot.sighting())
 }
 
 /// Gives a snapshot that somebody else asked for a name and a description.
@@ -129,7 +133,7 @@ pub(super) async fn take(
 ) -> Result<(), Fault> {
     let call = Call::put(
         CINDER,
-        format!("snapshots/{}", segment(&snapshot)),
+        Path::of("snapshots", &snapshot),
         format!("call the snapshot {snapshot} {name}"),
         json!({"snapshot": {"name": name, "description": cut(description)}}),
     );
@@ -139,15 +143,19 @@ pub(super) async fn take(
 
 /// Gives a snapshot that a volume backup which died has left busy its status back, as an admin may. Any
 /// other status is left alone, and `Busy` is the answer while a volume backup of it is being written.
-pub(super) async fn free(access: &Access, snapshot: &SnapshotId) -> Result<(), Fault> {
-    let seen = get(access, snapshot.as_str()).await?;
+pub(super) async fn free(
+    access: &Access,
+    tenant: &Tenant,
+    snapshot: &SnapshotId,
+) -> Result<(), Fault> {
+    let seen = get(access, tenant, snapshot.as_str()).await?;
     if seen.status != "backing-up" {
         return Ok(());
     }
     check_idle(access, &seen).await?;
     let call = Call::post(
         CINDER,
-        format!("snapshots/{}/action", segment(&snapshot)),
+        Path::of("snapshots", &snapshot).word("action"),
         format!("free the snapshot {snapshot}, which is {}", seen.status),
         json!({"os-reset_status": {"status": "available"}}),
     );
@@ -163,7 +171,7 @@ pub(super) async fn describe(
 ) -> Result<(), Fault> {
     let call = Call::put(
         CINDER,
-        format!("snapshots/{}", segment(&snapshot)),
+        Path::of("snapshots", &snapshot),
         format!("describe the snapshot {snapshot}"),
         json!({"snapshot": {"description": cut(description)}}),
     );

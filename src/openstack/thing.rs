@@ -4,11 +4,9 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{
-    access::Access,
-    call::{Call, segment},
-    holder, key_pair, port, security_group, server, server_image, snapshot, transfer, trunk,
-    version::Microversion,
-    volume, volume_backup, volume_group,
+    access::Access, call::Call, fault::presentable, holder, key_pair, path::Path, port,
+    security_group, server, server_image, snapshot, transfer, trunk, version::Microversion, volume,
+    volume_backup, volume_group, wire::cut,
 };
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
@@ -28,19 +26,19 @@ pub(super) fn service(kind: ThingKind) -> Service {
     }
 }
 
-fn path(thing: &Thing) -> String {
+fn path(thing: &Thing) -> Path {
     let id = &thing.id;
     match thing.kind {
-        ThingKind::Snapshot => format!("snapshots/{}", segment(&id)),
-        ThingKind::Volume => format!("volumes/{}", segment(&id)),
-        ThingKind::VolumeBackup => format!("backups/{}", segment(&id)),
-        ThingKind::SecurityGroup => format!("security-groups/{}", segment(&id)),
+        ThingKind::Snapshot => Path::of("snapshots", &id),
+        ThingKind::Volume => Path::of("volumes", &id),
+        ThingKind::VolumeBackup => Path::of("backups", &id),
+        ThingKind::SecurityGroup => Path::of("security-groups", &id),
         ThingKind::KeyPair => key_pair::path(id),
-        ThingKind::Port => format!("ports/{}", segment(&id)),
-        ThingKind::Server => format!("servers/{}", segment(&id)),
-        ThingKind::GroupSnapshot => format!("group_snapshots/{}", segment(&id)),
-        ThingKind::Image => format!("images/{}", segment(&id)),
-        ThingKind::Trunk => format!("trunks/{}", segment(&id)),
+        ThingKind::Port => Path::of("ports", &id),
+        ThingKind::Server => Path::of("servers", &id),
+        ThingKind::GroupSnapshot => Path::of("group_snapshots", &id),
+        ThingKind::Image => Path::of("images", &id),
+        ThingKind::Trunk => Path::of("trunks", &id),
     }
 }
 
@@ -50,43 +48,66 @@ pub(super) async fn list(
     tenant: &Tenant,
     kind: ThingKind,
 ) -> Result<Vec<Sighting>, Fault> {
+    let seen = rows(access, tenant, kind).await?;
+    let characters_max = access.session.connection.limits().message_characters_max;
+    Ok(all(seen, |one| bounded(one, characters_max)))
+}
+
+/// A sighting as it may be told: its texts are the cloud's, and become a part of events and faults.
+fn bounded(seen: Sighting, message_characters_max: usize) -> Sighting {
+    /// The longest status of any service is half as long.
+    const STATUS_CHARACTERS_MAX: usize = 80;
+    let message = seen
+        .message
+        .map(|message| presentable(&message, &[], message_characters_max))
+        .filter(|message| !message.is_empty());
+    Sighting {
+        name: cut(&seen.name),
+        tags: seen.tags.iter().map(|tag| cut(tag)).collect(),
+        status: seen.status.chars().take(STATUS_CHARACTERS_MAX).collect(),
+        message,
+        ..seen
+    }
+}
+
+async fn rows(access: &Access, tenant: &Tenant, kind: ThingKind) -> Result<Vec<Sighting>, Fault> {
     match kind {
         ThingKind::Snapshot => snapshot::list(access, tenant).await,
         ThingKind::GroupSnapshot => {
             let path = "group_snapshots/detail";
             let call = cinder(access, tenant, path, "list the group snapshots");
-            volume_group::list(access, call).await
+            volume_group::list(access, tenant, call).await
         }
         ThingKind::Image => server_image::list(access, tenant).await,
         ThingKind::Volume => {
             let call = cinder(access, tenant, "volumes/detail", "list the volumes");
-            let rows = access.pages(call, "volumes").await?;
+            let rows = access.pages_of(tenant, call, "volumes").await?;
             Ok(all(rows, volume::Volume::sighting))
         }
         ThingKind::VolumeBackup => {
             let call = cinder(access, tenant, "backups/detail", "list the volume backups");
-            let rows = access.pages(call, "backups").await?;
+            let rows = access.pages_of(tenant, call, "backups").await?;
             Ok(all(rows, volume_backup::Backup::sighting))
         }
         ThingKind::SecurityGroup => {
             let call = neutron(tenant, "security-groups", "list the security groups");
-            let call = ["id", "name", "created_at"]
+            let call = ["id", "name", "created_at", "project_id"]
                 .iter()
                 .fold(call, |call, field| call.query("fields", *field));
-            let rows = access.pages(call, "security_groups").await?;
+            let rows = access.pages_of(tenant, call, "security_groups").await?;
             Ok(all(rows, security_group::SecurityGroup::sighting))
         }
         ThingKind::Port => {
             let call = neutron(tenant, "ports", "list the ports");
-            let call = ["id", "name", "status", "created_at"]
+            let call = ["id", "name", "status", "created_at", "project_id"]
                 .iter()
                 .fold(call, |call, field| call.query("fields", *field));
-            let rows = access.pages(call, "ports").await?;
+            let rows = access.pages_of(tenant, call, "ports").await?;
             Ok(all(rows, port::Port::sighting))
         }
         ThingKind::Trunk => {
             let call = neutron(tenant, "trunks", "list the trunks");
-            let rows = trunk::list(access, call).await?;
+            let rows = trunk::list_of(access, tenant, call).await?;
             Ok(all(rows, trunk::Trunk::sighting))
         }
         ThingKind::KeyPair => Ok(all(
@@ -101,7 +122,7 @@ fn all<T>(rows: Vec<T>, sighting: impl Fn(T) -> Sighting) -> Vec<Sighting> {
     rows.into_iter().map(sighting).collect()
 }
 
-pub(super) fn cinder(access: &Access, tenant: &Tenant, path: &str, action: &str) -> Call {
+pub(super) fn cinder(access: &Access, tenant: &Tenant, path: &'static str, action: &str) -> Call {
     let call = Call::get(Service::BlockStorage, path, action);
     if access.foreign {
         return call
@@ -115,7 +136,7 @@ pub(super) fn cinder(access: &Access, tenant: &Tenant, path: &str, action: &str)
 /// else's list without a word.
 pub(super) async fn cinder_everywhere(
     access: &Access,
-    path: &str,
+    path: &'static str,
     action: &str,
 ) -> Result<Call, Fault> {
     if access.token().await?.is_admin() {
@@ -132,51 +153,73 @@ pub(super) async fn cinder_everywhere(
 }
 
 /// Neutron shows an admin the things of everybody, so the project is always named.
-fn neutron(tenant: &Tenant, path: &str, action: &str) -> Call {
+fn neutron(tenant: &Tenant, path: &'static str, action: &str) -> Call {
     Call::get(Service::Network, path, action).query("project_id", tenant.project.as_str())
 }
 
-/// One thing.
-pub(super) async fn get(access: &Access, thing: &Thing) -> Result<Option<Sighting>, Fault> {
+/// One thing; nothing where it is not there, or has become the thing of another project.
+pub(super) async fn get(
+    access: &Access,
+    tenant: &Tenant,
+    thing: &Thing,
+) -> Result<Option<Sighting>, Fault> {
     let seen = match thing.kind {
         ThingKind::Snapshot => {
-            one(access, thing, |found: snapshot::One| {
+            one(access, tenant, thing, |found: snapshot::One| {
                 found.snapshot.sighting()
             })
             .await
         }
-        ThingKind::Volume => one(access, thing, |found: volume::One| found.volume.sighting()).await,
+        ThingKind::Volume => {
+            one(access, tenant, thing, |found: volume::One| {
+                found.volume.sighting()
+            })
+            .await
+        }
         ThingKind::VolumeBackup => {
-            one(access, thing, |found: volume_backup::One| {
+            one(access, tenant, thing, |found: volume_backup::One| {
                 found.backup.sighting()
             })
             .await
         }
         ThingKind::SecurityGroup => {
-            one(access, thing, |found: security_group::One| {
+            one(access, tenant, thing, |found: security_group::One| {
                 found.security_group.sighting()
             })
             .await
         }
         ThingKind::KeyPair => {
-            one(access, thing, |found: key_pair::One| {
+            one(access, tenant, thing, |found: key_pair::One| {
                 found.keypair.sighting()
             })
             .await
         }
-        ThingKind::Port => one(access, thing, |found: port::One| found.port.sighting()).await,
-        ThingKind::Trunk => one(access, thing, |found: trunk::One| found.trunk.sighting()).await,
-        ThingKind::Server => server::sighting(access, &thing.id).await,
+        ThingKind::Port => {
+            one(access, tenant, thing, |found: port::One| {
+                found.port.sighting()
+            })
+            .await
+        }
+        ThingKind::Trunk => {
+            one(access, tenant, thing, |found: trunk::One| {
+                found.trunk.sighting()
+            })
+            .await
+        }
+        ThingKind::Server => server::sighting(access, tenant, &thing.id).await,
         ThingKind::GroupSnapshot => {
-            one(access, thing, |found: volume_group::One| {
+            one(access, tenant, thing, |found: volume_group::One| {
                 found.group_snapshot.sighting()
             })
             .await
         }
-        ThingKind::Image => one(access, thing, server_image::Image::sighting).await,
+        ThingKind::Image => one(access, tenant, thing, server_image::Image::sighting).await,
     };
     match seen {
-        Ok(sighting) if sighting.thing.id == thing.id => Ok(Some(sighting)),
+        Ok(sighting) if sighting.thing.id == thing.id => {
+            let characters_max = access.session.connection.limits().message_characters_max;
+            Ok(Some(bounded(sighting, characters_max)))
+        }
         Ok(other) => Err(Fault::new(
             FaultKind::Unanswered,
             service(thing.kind),
@@ -193,8 +236,9 @@ fn is_absent(fault: &Fault, kind: ThingKind) -> bool {
     fault.kind == FaultKind::NotFound || kind == ThingKind::Image && fault.status == Some(404)
 }
 
-async fn one<T: DeserializeOwned>(
+async fn one<T: DeserializeOwned + Send + 'static>(
     access: &Access,
+    tenant: &Tenant,
     thing: &Thing,
     sighting: impl Fn(T) -> Sighting,
 ) -> Result<Sighting, Fault> {
@@ -204,16 +248,26 @@ async fn one<T: DeserializeOwned>(
         format!("read the {thing}"),
     );
     let version = version_of(access, thing.kind).await?;
-    Ok(sighting(access.read(&call.at(version)).await?))
+    let call = call.at(version);
+    Ok(sighting(access.read_of(tenant, &thing.id, &call).await?))
 }
 
-/// The version in which a kind of thing is known at all, where it is not so from the beginning.
+/// The version in which a kind of thing is known at all, and tells its project, where it is not so from the
+/// beginning.
 async fn version_of(access: &Access, kind: ThingKind) -> Result<Option<Microversion>, Fault> {
-    if kind != ThingKind::GroupSnapshot {
-        return Ok(None);
-    }
-    let version = [volume_group::SNAPSHOTS];
-    access.first_of(service(kind), &version).await
+    let wanted: &[Microversion] = match kind {
+        ThingKind::GroupSnapshot => &[volume_group::PROJECT, volume_group::SNAPSHOTS],
+        ThingKind::VolumeBackup => &[volume_backup::PROJECT],
+        ThingKind::Snapshot
+        | ThingKind::Volume
+        | ThingKind::SecurityGroup
+        | ThingKind::KeyPair
+        | ThingKind::Port
+        | ThingKind::Trunk
+        | ThingKind::Server
+        | ThingKind::Image => return Ok(None),
+    };
+    access.first_of(service(kind), wanted).await
 }
 
 /// Gives what a service's death has left stuck the status `error`, as an admin may. It is looked at right
@@ -227,7 +281,7 @@ pub(super) async fn give_up_status(
     tenant: &Tenant,
     thing: &Thing,
 ) -> Result<(), Fault> {
-    let Some(seen) = get(access, thing).await? else {
+    let Some(seen) = get(access, tenant, thing).await? else {
         return Ok(());
     };
     let status = seen.status.as_str();
@@ -252,7 +306,7 @@ pub(super) async fn give_up_status(
     let reset = json!({"status": "error"});
     let call = Call::post(
         service(thing.kind),
-        format!("{}/action", path(thing)),
+        path(thing).word("action"),
         action,
         if thing.kind == ThingKind::GroupSnapshot {
             json!({"reset_status": reset})
@@ -332,7 +386,26 @@ pub(super) async fn delete(
     ours: &[Thing],
 ) -> Result<(), Fault> {
     let action = format!("delete the {thing}");
-    let Some(used) = holder::check(access, tenant, thing, ours).await? else {
+    // These are not read for who uses them, and an admin is shown, and deletes, those of everybody.
+    let unread = match thing.kind {
+        ThingKind::Snapshot
+        | ThingKind::VolumeBackup
+        | ThingKind::SecurityGroup
+        | ThingKind::GroupSnapshot
+        | ThingKind::Image => access.token().await?.is_admin(),
+        ThingKind::Volume
+        | ThingKind::KeyPair
+        | ThingKind::Port
+        | ThingKind::Trunk
+        | ThingKind::Server => false,
+    };
+    let is_there = !unread || get(access, tenant, thing).await?.is_some();
+    let used = if is_there {
+        holder::check(access, tenant, thing, ours).await?
+    } else {
+        None
+    };
+    let Some(used) = used else {
         let message = "it is not there";
         return Err(Fault::new(
             FaultKind::NotFound,
@@ -413,4 +486,36 @@ fn refused_deletion(fault: Fault, kind: ThingKind) -> Fault {
         };
     }
     fault
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_cloud_tells_of_a_thing_is_bounded() {
+        let long = "w ".repeat(100_000);
+        let seen = Sighting {
+            thing: Thing {
+                kind: ThingKind::Volume,
+                id: "v".to_owned(),
+            },
+            name: long.clone(),
+            tags: vec![long.clone()],
+            status: long.clone(),
+            message: Some(long),
+            created: None,
+            size_gib: None,
+            incremental: false,
+            data_timestamp: None,
+            volume: None,
+        };
+        let seen = bounded(seen, 500);
+        let told = format!("{seen:?}");
+        assert!(told.len() < 1_500, "{} bytes", told.len());
+        assert_eq!(
+            seen.message.map(|message| message.chars().count()),
+            Some(501)
+        );
+    }
 }

@@ -16,8 +16,9 @@ use serde_json::Value;
 
 use super::{
     Clouds,
-    connection::{HttpRequest, Reply},
-    session::{Scope, Session, Token, never_sent, read_field},
+    answer::Reply,
+    connection::HttpRequest,
+    session::{Scope, Session, Token, never_sent},
 };
 use crate::{
     domain::{
@@ -86,8 +87,8 @@ async fn look(
     if reply.status == 404 {
         return Ok(None);
     }
-    let reply = session.judged(ACTION, reply)?;
-    let shown: Shown = read_field(&reply, ACTION, "token")?;
+    let mut reply = session.judged(ACTION, reply)?;
+    let shown: Shown = session.field(&mut reply, ACTION, "token").await?;
     let Some(expires) = Timestamp::parse(&shown.expires_at) else {
         return Err(Fault::new(
             FaultKind::Broken,

@@ -7,7 +7,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{access::Access, call::Call, version::Microversion, volume, wire::nullable};
+use super::{
+    access::Access, call::Call, path::Path, version::Microversion, volume, wire::nullable,
+};
 use crate::domain::{
     fault::{Fault, FaultKind, Service},
     holder::Holder,
@@ -64,7 +66,7 @@ pub(super) async fn accept(
 
 /// Whether a volume belongs to the project; an admin sees those of others too.
 async fn is_there(access: &Access, volume: &VolumeId) -> Result<bool, Fault> {
-    match volume::get(access, volume.clone()).await {
+    match volume::get(access, volume).await {
         Ok(found) => Ok(found
             .project
             .is_none_or(|project| project == access.project.as_str())),
@@ -79,7 +81,7 @@ async fn hand_over(
     volume: &VolumeId,
     name: &str,
 ) -> Result<(), Fault> {
-    let found = volume::get(donor, volume.clone()).await?;
+    let found = volume::get(donor, volume).await?;
     if found.status.eq_ignore_ascii_case(OFFERED) {
         if let Some(holder) = foreign_offer(donor, volume.as_str()).await? {
             let action = format!("offer the volume {volume} to another project");
@@ -114,7 +116,7 @@ async fn hand_over(
     };
     let accept = Call::post(
         CINDER,
-        format!("{}/{}/accept", path(version), transfer.id),
+        Path::of(path(version), &transfer.id).word("accept"),
         format!("accept the volume {volume} from another project"),
         json!({"accept": {"auth_key": key.expose_secret()}}),
     )
@@ -145,7 +147,7 @@ pub(super) async fn withdraw(donor: &Access, volume: &str) -> Result<bool, Fault
     for offer in &ours {
         let call = Call::delete(
             CINDER,
-            format!("{}/{}", path(version), offer.id),
+            Path::of(path(version), &offer.id),
             format!("withdraw the offer of the volume {volume}"),
         )
         .at(version);

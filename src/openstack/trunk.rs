@@ -7,15 +7,16 @@ use serde_json::{Value, json};
 use super::{
     access::Access,
     attributes::{self, Odd},
-    call::{Call, segment},
+    call::Call,
     network::{self, is_refusal},
+    path::Path,
     port::{Port, SubPort, TrunkDetails},
     wire::{cut, nullable},
 };
 use crate::domain::{
     effect::NewTrunk,
     fault::{Fault, Service},
-    id::TrunkId,
+    id::{Tenant, TrunkId},
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
 };
@@ -173,6 +174,18 @@ pub(super) async fn list(access: &Access, call: Call) -> Result<Vec<Trunk>, Faul
     }
 }
 
+/// Those of a tenant.
+pub(super) async fn list_of(
+    access: &Access,
+    tenant: &Tenant,
+    call: Call,
+) -> Result<Vec<Trunk>, Fault> {
+    match access.pages_of(tenant, call, "trunks").await {
+        Err(fault) if fault.status == Some(404) => Ok(Vec::new()),
+        other => other,
+    }
+}
+
 /// Makes a trunk; gives its id. It comes before the server: a parent port that is bound is refused where the
 /// driver cannot change its wiring any more (`can_trunk_bound_port` of ML2/OVS, Zed to 2026.1).
 pub(super) async fn make(access: &Access, name: &str, wish: &NewTrunk) -> Result<String, Fault> {
@@ -221,7 +234,7 @@ pub(super) async fn apply(
 ) -> Result<(), Fault> {
     let call = Call::put(
         NEUTRON,
-        format!("trunks/{}", segment(&id)),
+        Path::of("trunks", &id),
         format!("name the trunk {id}"),
         json!({"trunk": {"name": name}}),
     );
@@ -231,7 +244,7 @@ pub(super) async fn apply(
     }
     let call = Call::put(
         NEUTRON,
-        format!("trunks/{}/tags", segment(&id)),
+        Path::of("trunks", &id).word("tags"),
         format!("set the tags of the trunk {id}"),
         json!({ "tags": tags }),
     );

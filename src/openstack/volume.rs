@@ -7,15 +7,16 @@ use serde_json::{Map, Value, json};
 use super::{
     access::Access,
     attributes::{self, Odd},
-    call::{Call, segment},
+    call::Call,
     coalescer::worth_a_list,
+    path::Path,
     volume_group,
-    wire::{cut, flag, nullable, properties},
+    wire::{cut, flag, nullable, properties, short},
 };
 use crate::domain::{
     effect::{NewVolume, VolumeSettings},
     fault::{Fault, FaultKind, Service},
-    id::VolumeId,
+    id::{Tenant, VolumeId},
     manifest::Properties,
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
@@ -35,7 +36,7 @@ pub(super) struct Volume {
     pub(super) name: String,
     #[serde(default, deserialize_with = "nullable")]
     pub(super) description: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "short")]
     pub(super) status: String,
     #[serde(default)]
     pub(super) size: u64,
@@ -141,26 +142,43 @@ pub(super) async fn make(access: &Access, name: &str, wish: &NewVolume) -> Resul
     Ok(made.id)
 }
 
-/// Reads one volume.
-pub(super) async fn get(access: &Access, volume: VolumeId) -> Result<Volume, Fault> {
-    let call = Call::get(
-        CINDER,
-        format!("volumes/{}", segment(&volume)),
-        format!("read the volume {volume}"),
-    );
-    let call = call.at(volume_group::version(access).await?);
+/// Reads one volume, whosoever it is.
+pub(super) async fn get(access: &Access, volume: &VolumeId) -> Result<Volume, Fault> {
+    let call = one(access, volume).await?;
     Ok(access.read::<One>(&call).await?.volume)
 }
 
-/// Reads volumes, in this order. Many that are wanted at the same time, by whomever, come out of one
+/// Reads one volume of a tenant.
+async fn get_of(access: &Access, tenant: &Tenant, volume: &VolumeId) -> Result<Volume, Fault> {
+    let call = one(access, volume).await?;
+    Ok(access
+        .read_of::<One>(tenant, volume.as_str(), &call)
+        .await?
+        .volume)
+}
+
+async fn one(access: &Access, volume: &VolumeId) -> Result<Call, Fault> {
+    let call = Call::get(
+        CINDER,
+        Path::of("volumes", &volume),
+        format!("read the volume {volume}"),
+    );
+    Ok(call.at(volume_group::version(access).await?))
+}
+
+/// Reads volumes of a tenant, in this order. Many that are wanted at the same time, by whomever, come out of one
 /// list, as long as that is not much longer than they are many.
-pub(super) async fn get_all(access: &Access, ids: &[String]) -> Result<Vec<Volume>, Fault> {
-    let coalescer = access.shared::<Volume>("volumes");
+pub(super) async fn get_all(
+    access: &Access,
+    tenant: &Tenant,
+    ids: &[String],
+) -> Result<Vec<Volume>, Fault> {
+    let coalescer = access.shared::<Volume>(format!("volumes of project {}", tenant.project));
     let mut found = coalescer
         .get(
             ids.to_vec(),
             |volume| &volume.id,
-            |ids| read_together(access, ids),
+            |ids| read_together(access, tenant, ids),
         )
         .await?;
     let mut volumes = Vec::with_capacity(ids.len());
@@ -169,30 +187,37 @@ pub(super) async fn get_all(access: &Access, ids: &[String]) -> Result<Vec<Volum
         volumes.push(match place {
             Some(place) => found.swap_remove(place),
             // What a list does not show may still be there; and if not, this says so.
-            None => get(access, VolumeId::new(id.clone())).await?,
+            None => get_of(access, tenant, &VolumeId::new(id.clone())).await?,
         });
     }
     Ok(volumes)
 }
 
 /// Those of these volumes that could be read; what is not there is left out.
-async fn read_together(access: &Access, ids: Vec<String>) -> Result<Vec<Volume>, Fault> {
+async fn read_together(
+    access: &Access,
+    tenant: &Tenant,
+    ids: Vec<String>,
+) -> Result<Vec<Volume>, Fault> {
     // One that is asked for alone has an answer of its own, also when that is a refusal.
     if let [id] = ids.as_slice() {
-        return Ok(vec![get(access, VolumeId::new(id.clone())).await?]);
+        return Ok(vec![
+            get_of(access, tenant, &VolumeId::new(id.clone())).await?,
+        ]);
     }
     // An admin's list out of another project shows that one's volumes.
     if let Some(rows) = worth_a_list(ids.len()).filter(|_| !access.foreign) {
         let call = Call::get(CINDER, "volumes/detail", "list the volumes");
         let call = call.at(volume_group::version(access).await?);
-        if let Some(listed) = access.short_list(call, "volumes", rows).await? {
+        if let Some(listed) = access
+            .short_list(Some(tenant), call, "volumes", rows)
+            .await?
+        {
             return Ok(listed);
         }
     }
-    let asked: Vec<_> = ids
-        .into_iter()
-        .map(|id| get(access, VolumeId::new(id)))
-        .collect();
+    let ids: Vec<VolumeId> = ids.into_iter().map(VolumeId::new).collect();
+    let asked: Vec<_> = ids.iter().map(|id| get_of(access, tenant, id)).collect();
     stream::iter(asked)
         .buffered(access.session.connection.limits().side_by_side)
         .filter_map(|answer| async {
@@ -216,7 +241,7 @@ pub(super) async fn apply(access: &Access, settings: &VolumeSettings) -> Result<
         bootable,
         image_metadata,
     } = settings;
-    let volume = get(access, id.clone()).await?;
+    let volume = get(access, id).await?;
     let mut refused = None;
     if bootable.is_some_and(|bootable| volume.bootable != bootable) {
         mark_bootable(access, id, !volume.bootable).await?;
@@ -234,7 +259,7 @@ pub(super) async fn apply(access: &Access, settings: &VolumeSettings) -> Result<
     if own_metadata(volume.metadata) != *metadata {
         let body = json!({ "metadata": metadata });
         let action = format!("set the metadata of the volume {id}");
-        let path = format!("volumes/{}/metadata", segment(&id));
+        let path = Path::of("volumes", &id).word("metadata");
         let answer = access.send(&Call::put(CINDER, path, action, body)).await;
         note(&mut refused, answer.map(drop))?;
     }
@@ -242,7 +267,7 @@ pub(super) async fn apply(access: &Access, settings: &VolumeSettings) -> Result<
     if volume.name != *name || volume.description != description {
         let body = json!({"volume": {"name": name, "description": description}});
         let action = format!("name the volume {id}");
-        let call = Call::put(CINDER, format!("volumes/{}", segment(&id)), action, body);
+        let call = Call::put(CINDER, Path::of("volumes", &id), action, body);
         note(&mut refused, access.send(&call).await.map(drop))?;
     }
     refused.map_or(Ok(()), Err)
@@ -275,7 +300,7 @@ async fn act(access: &Access, id: &VolumeId, action: String, body: Value) -> Res
     access
         .send(&Call::post(
             CINDER,
-            format!("volumes/{}/action", segment(&id)),
+            Path::of("volumes", &id).word("action"),
             action,
             body,
         ))

@@ -10,10 +10,11 @@ use serde_json::{Map, Value, json};
 
 use super::{
     access::Access,
-    call::{Call, segment},
+    call::Call,
+    path::Path,
     thing::cinder_everywhere,
     version::Microversion,
-    wire::{cut, flag, nullable},
+    wire::{cut, flag, nullable, short},
 };
 use crate::domain::{
     effect::Presence,
@@ -32,7 +33,7 @@ const NO_VOLUME: &str = "00000000-0000-0000-0000-000000000000";
 /// From here on the name and description of a backup may be changed.
 const UPDATE: Microversion = Microversion(3, 9);
 /// From here on an admin is told the project of a backup.
-const PROJECT: Microversion = Microversion(3, 18);
+pub(super) const PROJECT: Microversion = Microversion(3, 18);
 
 /// A backup as Cinder shows it.
 #[derive(Debug, Deserialize)]
@@ -41,7 +42,7 @@ pub(super) struct Backup {
     /// `null` while an import is under way.
     #[serde(default, deserialize_with = "nullable")]
     name: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "short")]
     status: String,
     #[serde(default, deserialize_with = "nullable")]
     size: u64,
@@ -151,7 +152,7 @@ pub(super) async fn restore(
 ) -> Result<(), Fault> {
     let call = Call::post(
         CINDER,
-        format!("backups/{}/restore", segment(&backup)),
+        Path::of("backups", &backup).word("restore"),
         format!("restore the volume backup {backup} into the volume {volume}"),
         json!({"restore": {"volume_id": volume}}),
     );
@@ -161,12 +162,13 @@ pub(super) async fn restore(
         Err(fault) => return Err(fault),
     };
     // Most that keeps a backup from being restored passes; `error` does not.
-    let thing = Thing {
-        kind: ThingKind::VolumeBackup,
-        id: backup.to_string(),
-    };
-    let seen = super::thing::get(access, &thing).await?;
-    let hopeless = seen.is_some_and(|seen| seen.status == "error");
+    let seen = Call::get(
+        CINDER,
+        Path::of("backups", &backup),
+        format!("look at the volume backup {backup}"),
+    );
+    let seen: Option<One> = access.read_if_there(&seen).await?;
+    let hopeless = seen.is_some_and(|seen| seen.backup.status.eq_ignore_ascii_case("error"));
     Err(Fault {
         kind: if hopeless {
             FaultKind::Broken
@@ -203,7 +205,7 @@ pub(super) async fn describe(
     }
     let call = Call::put(
         CINDER,
-        format!("backups/{}", segment(&backup)),
+        Path::of("backups", &backup),
         format!("describe the volume backup {backup}"),
         json!({"backup": {"description": cut(description)}}),
     );
@@ -250,7 +252,7 @@ pub(super) async fn export(access: &Access, backup: &VolumeBackupId) -> Result<E
     let action = format!("export the record of the volume backup {backup}");
     let call = Call::get(
         CINDER,
-        format!("backups/{}/export_record", segment(&backup)),
+        Path::of("backups", &backup).word("export_record"),
         action.as_str(),
     );
     let exported: Export = access.read(&call).await?;
@@ -296,7 +298,7 @@ pub(super) async fn export_right(access: &Access) -> Result<Right, Fault> {
     };
     let call = Call::get(
         CINDER,
-        format!("backups/{}/export_record", one.id),
+        Path::of("backups", &one.id).word("export_record"),
         "see whether records may be exported",
     );
     judged(access.send(&call).await)
@@ -386,7 +388,7 @@ pub(super) async fn reset_status(
 ) -> Result<(), Fault> {
     let call = Call::get(
         CINDER,
-        format!("backups/{}", segment(&backup)),
+        Path::of("backups", &backup),
         format!("look at the volume backup {backup}"),
     );
     let Some(One { backup: seen }) = access.read_if_there(&call).await? else {
@@ -406,7 +408,7 @@ pub(super) async fn reset_status(
         ),
         ("restoring", false) => {
             let reset = json!({"os-reset_status": {"status": "available"}});
-            let path = format!("backups/{}/action", segment(&backup));
+            let path = Path::of("backups", &backup).word("action");
             let call = Call::post(CINDER, path, action.as_str(), reset);
             access.send(&call).await.map(drop)
         }
@@ -426,9 +428,9 @@ pub(super) async fn clear_failed_import(
     access: &Access,
     backup: &VolumeBackupId,
 ) -> Result<(), Fault> {
-    let path = format!("backups/{}", segment(&backup));
+    let path = Path::of("backups", &backup);
     let action = format!("clear away the failed import of the volume backup {backup}");
-    let call = Call::get(CINDER, path.as_str(), action.as_str());
+    let call = Call::get(CINDER, path.clone(), action.as_str());
     let Some(One { backup: seen }) = access.read_if_there(&call).await? else {
         return Ok(());
     };
@@ -530,7 +532,7 @@ async fn look_for(
 ) -> Result<Option<FoundRecord>, Fault> {
     let call = Call::get(
         CINDER,
-        format!("backups/{}", segment(&wanted)),
+        Path::of("backups", &wanted),
         format!("look for the volume backup {wanted}"),
     );
     let found: Option<One> = admin.read_if_there(&call.at(version)).await?;

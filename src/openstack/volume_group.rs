@@ -5,9 +5,10 @@ use serde_json::json;
 
 use super::{
     access::Access,
-    call::{Call, segment},
+    call::Call,
     instance::AdminView,
     network::is_refusal,
+    path::Path,
     snapshot,
     version::Microversion,
     volume::Volume,
@@ -28,6 +29,8 @@ const CINDER: Service = Service::BlockStorage;
 const GROUPS: Microversion = Microversion(3, 13);
 /// From here on there are snapshots of groups.
 pub(super) const SNAPSHOTS: Microversion = Microversion(3, 14);
+/// From here on they tell their project.
+pub(super) const PROJECT: Microversion = Microversion(3, 58);
 /// From here on an admin may give one another status.
 pub(super) const RESET: Microversion = Microversion(3, 19);
 /// From here on a list of these has pages, and an admin sees those of another project; before, all of
@@ -162,14 +165,14 @@ async fn promise(
     let version = access.first_of(CINDER, &[GROUPS]).await?;
     let call = Call::get(
         CINDER,
-        format!("groups/{}", segment(&id)),
+        Path::of("groups", &id),
         format!("read the volume group {id}"),
     );
     let kind = access.read::<OneGroup>(&call.at(version)).await?;
     let kind = kind.group.group_type;
     let call = Call::get(
         CINDER,
-        format!("group_types/{}", segment(&kind)),
+        Path::of("group_types", &kind),
         format!("read the type of the volume group {id}"),
     );
     let read: OneType = admin.read(&call.at(version)).await?;
@@ -202,7 +205,7 @@ async fn kept(admin: &Access, volumes: &[Volume]) -> Result<Option<bool>, Fault>
     for volume in volumes {
         let call = Call::get(
             CINDER,
-            format!("volumes/{}", segment(&volume.id)),
+            Path::of("volumes", &volume.id),
             format!("read the pool of the volume {}", volume.id),
         );
         let pool_name = admin.read::<OnePooled>(&call).await?.volume.pool;
@@ -247,12 +250,16 @@ pub(super) async fn snapshot(
 }
 
 /// The group snapshots that `call` lists; none where Cinder is too old for them.
-pub(super) async fn list(access: &Access, call: Call) -> Result<Vec<Sighting>, Fault> {
+pub(super) async fn list(
+    access: &Access,
+    tenant: &Tenant,
+    call: Call,
+) -> Result<Vec<Sighting>, Fault> {
     let Some(version) = access.first_of(CINDER, &[PAGES, SNAPSHOTS]).await? else {
         return Ok(Vec::new());
     };
     let call = call.at(Some(version));
-    let rows: Vec<GroupSnapshot> = access.pages(call, "group_snapshots").await?;
+    let rows: Vec<GroupSnapshot> = access.pages_of(tenant, call, "group_snapshots").await?;
     Ok(rows.into_iter().map(GroupSnapshot::sighting).collect())
 }
 

@@ -19,6 +19,11 @@ where
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// A name, a status or the like: no more of it than the services keep, and nothing for `null`.
+pub(super) fn short<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(cut(&nullable::<D, String>(deserializer)?))
+}
+
 /// A number, or its digits, or nothing at all (`"swap": ""`).
 pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
@@ -122,6 +127,19 @@ mod tests {
         metadata: Properties,
         #[serde(default)]
         addresses: InOrder<(String, u32)>,
+        #[serde(default, deserialize_with = "short")]
+        status: String,
+    }
+
+    #[test]
+    fn no_more_of_a_status_is_read_than_a_service_keeps() {
+        let row = |status: &str| -> Row {
+            serde_json::from_str(&format!(r#"{{"status": {status}}}"#)).unwrap()
+        };
+        assert_eq!(row("null").status, "");
+        assert_eq!(row(r#""ACTIVE""#).status, "ACTIVE");
+        let long = format!(r#""{}""#, "ü".repeat(100_000));
+        assert_eq!(row(&long).status.chars().count(), 255);
     }
 
     #[test]

@@ -8,8 +8,9 @@ use serde::Deserialize;
 
 use super::{
     access::Access,
-    call::{Call, segment},
+    call::Call,
     network::{self, FloatingAddress, Network, Subnet},
+    path::Path,
     port::{self, Port},
     security_group::{self, AddressGroup, SecurityGroup},
     server::Server,
@@ -70,7 +71,7 @@ pub(super) async fn read_cards(access: &Access, id: &ServerId) -> Result<Vec<Car
     }
     let call = Call::get(
         Service::Compute,
-        format!("servers/{}/os-interface", segment(&id)),
+        Path::of("servers", &id).word("os-interface"),
         format!("list the network cards of the server {id}"),
     );
     match access.read::<Cards>(&call.at(version)).await {

@@ -6,7 +6,7 @@
 mod findings;
 mod snapshot;
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use ipnet::IpNet;
 
@@ -703,12 +703,10 @@ fn key(input: &RestorePlanInput, inventory: &Inventory, findings: &mut Findings)
 
 /// Groups that are wished for have to be there: Neutron refuses the first port otherwise.
 fn security_groups(input: &RestorePlanInput, inventory: &Inventory, findings: &mut Findings) {
+    let there = inventory.security_groups.iter().map(|one| &one.id);
+    let there: BTreeSet<&SecurityGroupId> = there.collect();
     for (index, wished) in input.options.security_groups.iter().enumerate() {
-        if inventory
-            .security_groups
-            .iter()
-            .all(|one| one.id != *wished)
-        {
+        if !there.contains(wished) {
             findings.field(
                 format!("security_group_ids[{index}]"),
                 "SECURITY_GROUP_NOT_FOUND",

@@ -16,7 +16,7 @@ use crate::domain::{
     },
     operation::{Leftover, Operation, UnderWay},
     orphan::{Aim, DeletionResult, Known, Sweep},
-    page::{Page, Query},
+    page::{Page, PageKey, Query},
     point::Point,
     restoration::Restoration,
     time::Timestamp,
@@ -313,6 +313,9 @@ pub trait Store: Schedules + Journal {
 
     /// The last sweep of every tenant with this aim, by cloud and project.
     async fn sweeps_list(&self, aim: Aim) -> Result<Vec<Sweep>, StoreError>;
+
+    /// What the tokens of pages are sealed with: one secret of this database, the same for all replicas.
+    async fn page_key(&self) -> Result<PageKey, StoreError>;
 
     /// Whether the store answers and takes what is written.
     async fn ping(&self) -> Result<(), StoreError>;

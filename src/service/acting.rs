@@ -14,7 +14,7 @@ use crate::{
         caller::{Caller, Scope},
         error::{Error, ErrorKind},
         id::{CloudName, PointId, ResourceId, RestorationId, ScheduleId, Tenant},
-        page::Query,
+        page::{PageKey, Query},
         point::Point,
         restoration::Restoration,
         schedule::Schedule,
@@ -67,6 +67,11 @@ impl Acting {
     /// Runs that a preview tells at most.
     pub fn previewed_runs(&self) -> u32 {
         self.service.previewed_runs()
+    }
+
+    /// The key that seals the tokens of pages.
+    pub async fn page_key(&self) -> Result<&PageKey, Error> {
+        self.service.page_key().await
     }
 
     /// Another number as soon as anything may be answered differently; `None` where that is not known.

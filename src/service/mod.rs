@@ -21,6 +21,8 @@ pub mod verification;
 
 use std::sync::Arc;
 
+use tokio::sync::OnceCell;
+
 use self::{
     run::RunCounts,
     scope::Gate,
@@ -31,6 +33,7 @@ use crate::{
     domain::{
         decision::Planner,
         error::{Error, ErrorKind, UNREADABLE, UNREADABLE_GUIDANCE, UNREADABLE_TEXT},
+        page::PageKey,
     },
     port::{
         clock::Clock,
@@ -49,6 +52,7 @@ pub struct Service {
     planner: Planner,
     runs: Arc<RunCounts>,
     looks: Arc<LookCounts>,
+    page_key: Arc<OnceCell<PageKey>>,
 }
 
 impl Service {
@@ -68,6 +72,7 @@ impl Service {
             planner,
             runs: Arc::default(),
             looks: Arc::default(),
+            page_key: Arc::default(),
         }
     }
 
@@ -79,6 +84,12 @@ impl Service {
     /// What a request may be at most.
     pub fn limits(&self) -> &RequestSettings {
         &self.settings.requests
+    }
+
+    /// What the tokens of pages are sealed with, read once.
+    pub async fn page_key(&self) -> Result<&PageKey, Error> {
+        let read = || self.store.page_key();
+        self.page_key.get_or_try_init(read).await.map_err(refused)
     }
 
     /// Runs that a preview tells at most.

@@ -1,6 +1,9 @@
 //! Admits what is asked about restorations; it may not know how an instance is rebuilt.
 
-use std::time::Duration;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use tokio::time::timeout;
 
@@ -20,9 +23,12 @@ use crate::{
         difference::Difference,
         error::{Blocker, Error, ErrorKind},
         head::Head,
-        id::{InstanceId, PointId, PointKind, ResourceId, RestorationId, ServerId, Tenant},
+        id::{
+            InstanceId, NetworkId, PointId, PointKind, ResourceId, RestorationId, ServerId, Tenant,
+            VolumeId,
+        },
         lifecycle::{State, Transition},
-        manifest::Manifest,
+        manifest::{Manifest, VolumeFacts},
         operation::{Ask, Operation},
         page::{Filter, Order, Page, Query},
         point::Content,
@@ -389,9 +395,12 @@ fn check_options(
     options: &RestoreOptions,
     manifest: &Manifest,
 ) -> Result<(), Error> {
+    // A caller names as many as it likes, and each is looked for once.
+    let volumes = manifest.volumes.iter().map(|one| (&one.id, one));
+    let volumes: HashMap<&VolumeId, &VolumeFacts> = volumes.collect();
     for (index, volume) in options.volumes.iter().enumerate() {
         let field = format!("volumes[{index}].source_volume_id");
-        match manifest.volumes.iter().find(|one| one.id == volume.volume) {
+        match volumes.get(&volume.volume) {
             None => check.bad(
                 &field,
                 format!("the backup has no volume {}", volume.volume),
@@ -409,12 +418,10 @@ fn check_options(
             }
         }
     }
+    let ports = manifest.every_port();
+    let networks: HashSet<&NetworkId> = ports.iter().map(|port| &port.network).collect();
     for (index, network) in options.networks.iter().enumerate() {
-        if !manifest
-            .every_port()
-            .iter()
-            .any(|port| port.network == network.source)
-        {
+        if !networks.contains(&network.source) {
             check.bad(
                 &format!("networks[{index}].source_network_id"),
                 format!("the instance has no port in network {}", network.source),

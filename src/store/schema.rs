@@ -210,6 +210,13 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    secrets (name) {
+        name -> Text,
+        value -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(effects, operations);
 diesel::allow_tables_to_appear_in_same_query!(lanes, operations);
 diesel::allow_tables_to_appear_in_same_query!(links, mirrors);

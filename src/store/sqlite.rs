@@ -6,10 +6,8 @@
 
 use std::{
     error::Error,
-    fs::OpenOptions,
     future::ready,
     iter,
-    os::unix::fs::OpenOptionsExt as _,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
@@ -129,8 +127,11 @@ impl Db {
     }
 
     fn open_blocking(path: &Path, config: Config) -> Result<Self, OpenError> {
-        prepare_file(path)?;
+        prepare_folder(path)?;
         let lock = lock::take(path)?;
+        for doubt in lock::doubts(path) {
+            tracing::warn!(database = %path.display(), "{doubt}");
+        }
         let mut first = connect(path, false).map_err(OpenError::Unavailable)?;
         migrate::bring_up(&mut first, migrate::SQLITE, config.settings.migrate)?;
         first
@@ -466,20 +467,13 @@ fn spawn(
         .map_err(|error| OpenError::Unavailable(error.to_string()))
 }
 
-/// Makes the file readable for nobody else before anything is in it: it will hold user data and
-/// records of backups.
-fn prepare_file(path: &Path) -> Result<(), OpenError> {
-    let failed = |error| OpenError::Unavailable(format!("{}: {error}", path.display()));
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
-    }
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)
-        .map(drop)
-        .map_err(failed)
+/// Makes the folder of the file, where there is none.
+fn prepare_folder(path: &Path) -> Result<(), OpenError> {
+    let Some(folder) = path.parent() else {
+        return Ok(());
+    };
+    let made = std::fs::create_dir_all(folder);
+    made.map_err(|error| OpenError::Unavailable(format!("{}: {error}", path.display())))
 }
 
 fn connect(path: &Path, reads_only: bool) -> Result<SqliteConnection, String> {

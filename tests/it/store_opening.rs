@@ -1,5 +1,7 @@
 //! How stores open, are refused, are killed and come back; it may not know what they keep.
 
+mod names;
+
 use std::{
     collections::BTreeSet,
     io::{BufRead as _, BufReader},
@@ -206,6 +208,19 @@ async fn a_sqlite_file_is_readable_for_its_owner_only() {
         let path = format!("{}{suffix}", path_of(&site).display());
         let mode = std::fs::metadata(&path).expect("a file").permissions();
         assert_eq!(mode.mode() & 0o777, 0o600, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_has_one_key_of_page_tokens_for_all_who_open_it() {
+    for make in [Site::sqlite, Site::postgres] {
+        let (site, other) = (make(), make());
+        let key = async |site: &Site| site.open().await.page_key().await.expect("a key");
+        let first = key(&site).await;
+        assert!(first.bytes().len() >= 64, "256 bits in hexadecimal digits");
+        assert!(first == key(&site).await, "it stays");
+        assert!(first != key(&other).await, "it is this database's own");
+        assert_eq!(format!("{first:?}"), "PageKey");
     }
 }
 

@@ -18,7 +18,7 @@ use drbackup::{
         },
         operation::{Leftover, Operation, UnderWay},
         orphan::{Aim, DeletionResult, Known, Sweep},
-        page::{Cursor, Page, Query},
+        page::{Cursor, Page, PageKey, Query},
         point::Point,
         restoration::Restoration,
         schedule::{Run, RunOutcome, Schedule},
@@ -278,6 +278,10 @@ impl Store for TappedStore {
         id: InstanceId,
     ) -> Result<Option<Restoration>, StoreError> {
         read!(self, self.store.restoration_of_instance(id))
+    }
+
+    async fn page_key(&self) -> Result<PageKey, StoreError> {
+        read!(self, self.store.page_key())
     }
 
     async fn history_prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

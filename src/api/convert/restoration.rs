@@ -1,6 +1,9 @@
 //! Restorations and what is asked about them; it may not know whether it may be done.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
 
 use uuid::Uuid;
 
@@ -172,6 +175,7 @@ fn volume_options(
     messages: Vec<pb::VolumeOverride>,
 ) -> Vec<VolumeOptions> {
     let mut wishes: Vec<VolumeOptions> = Vec::with_capacity(messages.len());
+    let mut named = HashSet::new();
     for (index, message) in messages.into_iter().enumerate() {
         let field = |name: &str| format!("volumes[{index}].{name}");
         let size = u64::try_from(message.size_gib).map_err(|_| "is negative");
@@ -184,7 +188,7 @@ fn volume_options(
                 .optional(&field("availability_zone"), message.availability_zone),
             size_gib: Some(fields.take(&field("size_gib"), size)).filter(|size| *size > 0),
         };
-        if wishes.iter().any(|one| one.volume == options.volume) {
+        if !named.insert(options.volume.clone()) {
             fields.bad(&field("source_volume_id"), "is there twice");
         }
         wishes.push(options);
@@ -197,6 +201,7 @@ fn network_options(
     messages: Vec<pb::NetworkMapping>,
 ) -> Vec<NetworkOptions> {
     let mut wishes: Vec<NetworkOptions> = Vec::with_capacity(messages.len());
+    let mut named = HashSet::new();
     for (index, message) in messages.into_iter().enumerate() {
         let field = |name: &str| format!("networks[{index}].{name}");
         let address = Some(message.fixed_address).filter(|address| !address.is_empty());
@@ -215,7 +220,7 @@ fn network_options(
             ),
             fixed_address: address,
         };
-        if wishes.iter().any(|one| one.source == options.source) {
+        if !named.insert(options.source.clone()) {
             fields.bad(&field("source_network_id"), "is there twice");
         }
         wishes.push(options);

@@ -26,6 +26,7 @@ mod restoration;
 mod run;
 mod schedule;
 mod schedules;
+mod secret;
 mod sweep;
 mod transactions;
 pub(super) mod turn;

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::{
     Db, admission, dialect, effect, event, history, mirror, operation, orphan, point, request,
-    restoration, sweep, verification,
+    restoration, secret, sweep, verification,
 };
 use crate::{
     domain::{
@@ -16,7 +16,7 @@ use crate::{
         id::{InstanceId, OperationId, PointId, ResourceId, RestorationId, Tenant},
         operation::{Leftover, Operation, UnderWay},
         orphan::{Aim, DeletionResult, Known, Sweep},
-        page::{Page, Query},
+        page::{Page, PageKey, Query},
         point::Point,
         restoration::Restoration,
         time::Timestamp,
@@ -248,6 +248,10 @@ impl Store for Db {
 
     fn unread(&self) -> Vec<(&'static str, u64)> {
         aside::counted()
+    }
+
+    async fn page_key(&self) -> Result<PageKey, StoreError> {
+        self.read(move |conn| secret::page_key(conn).boxed()).await
     }
 
     async fn history_prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

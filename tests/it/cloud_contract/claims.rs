@@ -28,6 +28,7 @@ use uuid::Uuid;
 
 use super::{
     Stage,
+    belonging::what_is_another_tenants_is_as_if_it_were_not_there,
     capture::{
         image_of_a_server_brings_a_snapshot_of_each_volume,
         snapshot_that_keeps_a_volume_is_named_to_an_admin_of_another_project,
@@ -107,6 +108,7 @@ claims! {
     key_pairs_of_a_user_have_a_quota,
     right_to_import_is_told_and_that_to_export_is_not,
     port_of_a_trunk_stays_as_long_as_it,
+    what_is_another_tenants_is_as_if_it_were_not_there,
 }
 
 pub(super) async fn perform(

@@ -6,6 +6,8 @@
 //! the entries `NAME-demo` (a member of a project), `NAME-operator` (an admin in the same project)
 //! and `NAME-admin` (an admin in another one).
 
+mod belonging;
+mod bounds;
 mod capture;
 mod claims;
 mod ground;

@@ -40,11 +40,11 @@ fn volume() -> Request {
 }
 
 impl Simulated {
-    fn source(&self) -> &Tenant {
+    pub(super) fn source(&self) -> &Tenant {
         self.stage.source_tenant()
     }
 
-    fn arm(&self, service: Service, method: &str, path: &str, action: Action) {
+    pub(super) fn arm(&self, service: Service, method: &str, path: &str, action: Action) {
         let rule = Rule::on(service, method, path, action);
         self.pair.clouds[0].fault(rule).expect("a rule");
     }
@@ -70,7 +70,7 @@ impl Simulated {
     }
 }
 
-fn answer(status: u16, body: serde_json::Value, headers: &[(&str, &str)]) -> Action {
+pub(super) fn answer(status: u16, body: serde_json::Value, headers: &[(&str, &str)]) -> Action {
     Action::Answer {
         status,
         body,
