@@ -62,7 +62,7 @@ pub(super) struct Entrance {
 impl Entrance {
     /// Takes the addresses of the configuration, and reads its certificates.
     pub(super) fn open(config: &Config) -> Result<Self, Failure> {
-        let certificates = Certificates::read(&config.tls)?.map(Arc::new);
+        let certificates = Certificates::read(&config.tls, config.auth.has_tokens())?.map(Arc::new);
         let listener = listen(config.listen)?;
         let other = match config.rest_listen() {
             Ok(Some(other)) if config.rest.enabled => Some(listen(other)?),

@@ -9,20 +9,50 @@ use std::{
 };
 
 use rustls::{
-    RootCertStore, ServerConfig,
+    RootCertStore, ServerConfig, ServerConnection,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     server::WebPkiClientVerifier,
 };
 use tracing::{info, warn};
-use x509_cert::{Certificate, der::Decode as _};
+use x509_cert::{
+    Certificate,
+    der::{Decode as _, asn1::ObjectIdentifier},
+    ext::pkix::{SubjectAltName, name::GeneralName},
+};
 
-use super::config::TlsSettings;
+use super::{config::TlsSettings, login::PeerNames};
 use crate::cli::failure::Failure;
+
+/// The names of the certificate that a caller has shown: its common name, and its DNS names, addresses of mail
+/// and URIs. The authority that vouches for them was asked when the connection was made.
+pub(super) fn peer_names(connection: &ServerConnection) -> Option<PeerNames> {
+    let shown = connection.peer_certificates()?.first()?;
+    let certificate = Certificate::from_der(shown).ok()?.tbs_certificate;
+    let attributes = certificate.subject.0.iter().flat_map(|one| one.0.iter());
+    let common = attributes.filter(|one| one.oid == COMMON_NAME);
+    let mut names: Vec<String> = common
+        .filter_map(|one| String::from_utf8(one.value.value().to_vec()).ok())
+        .collect();
+    if let Ok(Some((_, SubjectAltName(others)))) = certificate.get::<SubjectAltName>() {
+        names.extend(others.into_iter().filter_map(|name| match name {
+            GeneralName::DnsName(name) => Some(name.to_string()),
+            GeneralName::Rfc822Name(name) => Some(name.to_string()),
+            GeneralName::UniformResourceIdentifier(name) => Some(name.to_string()),
+            _ => None,
+        }));
+    }
+    Some(PeerNames(Arc::new(names)))
+}
+
+/// The common name in a subject (X.520).
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 
 /// What callers are shown and asked for, as the files have it now.
 #[derive(Debug)]
 pub(super) struct Certificates {
     settings: TlsSettings,
+    /// Whether a caller may come without one, because there are other ways in.
+    optional: bool,
     current: RwLock<Current>,
     /// What was read last, be it of use or not.
     seen: Mutex<Files>,
@@ -49,14 +79,16 @@ struct Current {
 
 impl Certificates {
     /// Those of the configuration; nothing where nothing is to be encrypted.
-    pub(super) fn read(settings: &TlsSettings) -> Result<Option<Self>, Failure> {
+    /// `optional` says that a caller may come without one.
+    pub(super) fn read(settings: &TlsSettings, optional: bool) -> Result<Option<Self>, Failure> {
         if settings.cert.is_none() || settings.key.is_none() {
             return Ok(None);
         }
         let seen = Files::read(settings);
-        let current = Current::of(settings, &seen).map_err(Failure::Usage)?;
+        let current = Current::of(settings, optional, &seen).map_err(Failure::Usage)?;
         let certificates = Self {
             settings: settings.clone(),
+            optional,
             current: RwLock::new(current),
             seen: Mutex::new(seen),
         };
@@ -92,7 +124,7 @@ impl Certificates {
             }
             seen.clone_from(&files);
         }
-        match Current::of(&self.settings, &files) {
+        match Current::of(&self.settings, self.optional, &files) {
             Ok(new) => {
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
                 info!("the certificates were read again; new connections use them");
@@ -140,7 +172,7 @@ impl Files {
 
 impl Current {
     /// What files like these put in force.
-    fn of(settings: &TlsSettings, files: &Files) -> Result<Self, String> {
+    fn of(settings: &TlsSettings, optional: bool, files: &Files) -> Result<Self, String> {
         let named = |file: &Option<PathBuf>| {
             let file = file.as_deref().unwrap_or(Path::new(""));
             file.display().to_string()
@@ -160,7 +192,11 @@ impl Current {
                 let mut roots = RootCertStore::empty();
                 // A bundle may have old ones that nobody can use, beside those that are meant.
                 roots.add_parsable_certificates(authorities);
-                let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build();
+                let mut verifier = WebPkiClientVerifier::builder(Arc::new(roots));
+                if optional {
+                    verifier = verifier.allow_unauthenticated();
+                }
+                let verifier = verifier.build();
                 let verifier =
                     verifier.map_err(|error| format!("the authorities {file}: {error}"))?;
                 builder.with_client_cert_verifier(verifier)

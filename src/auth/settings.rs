@@ -77,9 +77,14 @@ impl Default for AuthSettings {
 }
 
 impl AuthSettings {
+    /// Whether somebody may be let in by a token.
+    pub fn has_tokens(&self) -> bool {
+        !self.keystones.is_empty() || !self.tokens.is_empty()
+    }
+
     /// Whether nobody is told from anybody.
     pub fn is_open(&self) -> bool {
-        self.keystones.is_empty() && self.certificates.is_empty() && self.tokens.is_empty()
+        !self.has_tokens() && self.certificates.is_empty()
     }
 }
 

@@ -375,6 +375,47 @@ async fn a_service_lets_in_only_callers_with_a_certificate_where_it_asks_for_one
 }
 
 #[tokio::test]
+async fn a_certificate_says_who_it_is_beside_tokens() {
+    let desk = Desk::new();
+    for name in ["break-glass", "somebody"] {
+        let paper = desk.authority.paper(name);
+        let (cert, key) = (paper.certificate.pem(), paper.key.serialize_pem());
+        desk.write(&format!("{name}.pem"), &format!("{cert}{key}"));
+    }
+    desk.write(
+        "server.toml",
+        "[auth]\nkeystones = [\"source\"]\n\
+         [[auth.certificates]]\nsubject = \"break-glass\"\ngrants = [{ role = \"reader\" }]\n",
+    );
+    let authority = desk.path("authority.pem");
+    let mut flags = encrypting(&desk);
+    flags.extend(["--tls-client-ca".to_owned(), text(&authority).to_owned()]);
+    flags.extend([
+        "--config".to_owned(),
+        text(&desk.path("server.toml")).to_owned(),
+    ]);
+    let stage = Stage::set_with(Times::instant(), flags).await;
+    let list = format!("backup list --cacert {}", text(&authority));
+    let with = |name: &str| format!("{list} --client-cert {}", text(&desk.path(name)));
+
+    let known = stage.run(&with("break-glass.pem")).await;
+    assert_eq!(known.code, 0, "{known:?}");
+    let unknown = stage.run(&with("somebody.pem")).await;
+    assert!(
+        unknown.stderr.contains("no grant is configured"),
+        "{unknown:?}"
+    );
+    // Whoever has a token needs no certificate, and whoever has neither is nobody.
+    let nobody = stage.run(&list).await;
+    assert!(nobody.stderr.contains("UNAUTHENTICATED"), "{nobody:?}");
+    let token = stage.source.token("demo", "demo").expect("a token");
+    let mut shown = stage.command(&list);
+    shown.env("DRBACKUP_TOKEN", token);
+    let shown = crate::stage::finish(shown).await;
+    assert_eq!(shown.code, 0, "{shown:?}");
+}
+
+#[tokio::test]
 async fn an_address_that_encrypts_at_one_end_only_is_told_so() {
     let plain = Stage::set(Times::instant()).await;
     let address = plain.address.replace("http://", "https://");

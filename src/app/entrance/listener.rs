@@ -37,7 +37,11 @@ use tracing::{debug, trace};
 use super::counts::{Counts, Reason};
 use crate::{
     api::settings::ApiSettings,
-    app::{config::DoorSettings, tls::Certificates},
+    app::{
+        config::DoorSettings,
+        login::PeerNames,
+        tls::{Certificates, peer_names},
+    },
 };
 
 /// An address, taken.
@@ -120,13 +124,16 @@ impl Host {
             return;
         }
         let Some(certificates) = &self.certificates else {
-            return self.talk(stream, &end).await;
+            return self.talk(stream, None, &end).await;
         };
         let acceptor = TlsAcceptor::from(certificates.current(self.http1));
         let shaken = timeout(self.door.handshake, acceptor.accept(stream));
         match end.run_until_cancelled(shaken).await {
             None => {}
-            Some(Ok(Ok(stream))) => self.talk(stream, &end).await,
+            Some(Ok(Ok(stream))) => {
+                let peer = peer_names(stream.get_ref().1);
+                self.talk(stream, peer, &end).await;
+            }
             Some(Ok(Err(error))) => {
                 debug!(%error, "a handshake failed");
                 self.counts.refused(Reason::Handshake);
@@ -136,14 +143,17 @@ impl Host {
     }
 
     /// Speaks HTTP over a connection until it ends, or until one of its times is over.
-    async fn talk<S>(&self, stream: S, end: &CancellationToken)
+    async fn talk<S>(&self, stream: S, peer: Option<PeerNames>, end: &CancellationToken)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let talk = Arc::new(Talk::new());
         let router = self.router.clone();
         let answering = Arc::clone(&talk);
-        let service = tower::service_fn(move |request: Request<Incoming>| {
+        let service = tower::service_fn(move |mut request: Request<Incoming>| {
+            if let Some(peer) = &peer {
+                request.extensions_mut().insert(peer.clone());
+            }
             let under_way = UnderWay::begin(&answering);
             let answer = router.clone().call(request.map(Body::new));
             async move {
