@@ -13,6 +13,9 @@ mod login;
 #[cfg(test)]
 mod manual;
 mod metrics;
+mod ops;
+mod process;
+mod requests;
 mod serve;
 mod sim;
 mod tls;
