@@ -140,8 +140,8 @@ pub trait Schedules: Send + Sync {
     /// How many runs of schedules are under way in a cloud.
     async fn runs_under_way(&self, cloud: &CloudName) -> Result<u64, StoreError>;
 
-    /// How old what the active schedules made is: of those whose newest good point is oldest, at most
-    /// `limit`, the oldest first. One without a good point counts from when it was made.
+    /// How old what schedules made is that are active, or were deactivated because they failed too often: of
+    /// those whose newest good point is oldest, at most `limit`, the oldest first. One without a good point counts from when it was made.
     async fn schedules_freshness(&self, limit: u32) -> Result<Vec<Freshness>, StoreError>;
 
     /// All points that a schedule made and that are still there, oldest first.

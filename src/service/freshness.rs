@@ -31,7 +31,8 @@ pub struct Fresh {
 }
 
 impl Service {
-    /// How old what the active schedules made is: of those whose newest good point is oldest, at most `limit`.
+    /// How old what schedules made is that are active, or were deactivated because they failed too often: of
+    /// those whose newest good point is oldest, at most `limit`.
     pub async fn schedules_fresh(&self, limit: u32) -> Result<Vec<Fresh>, Error> {
         let all = self.store.schedules_freshness(limit).await;
         let all = all.map_err(refused)?.into_iter();

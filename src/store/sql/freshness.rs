@@ -19,7 +19,7 @@ use crate::{
 /// When the newest point of a schedule was begun, for each that has one.
 type Newest = HashMap<String, i64>;
 
-/// Of the active schedules those whose newest good point is oldest, the oldest first.
+/// Of the schedules that run, or have failed too often, those whose newest good point is oldest, the oldest first.
 pub(super) async fn oldest(conn: &mut Conn, limit: usize) -> Result<Vec<Freshness>, StoreError> {
     let good = || {
         points::table
@@ -39,6 +39,7 @@ pub(super) async fn oldest(conn: &mut Conn, limit: usize) -> Result<Vec<Freshnes
         .select((schedules::id, schedules::created))
         .load(conn)
         .await?;
+    active.extend(given_up(conn).await?);
     active.sort_by_key(|(id, created)| good.get(id).copied().unwrap_or(*created));
     active.truncate(limit);
     let ids: Vec<&String> = active.iter().map(|(id, _)| id).collect();
@@ -75,6 +76,29 @@ pub(super) async fn oldest(conn: &mut Conn, limit: usize) -> Result<Vec<Freshnes
         read.ok()
     });
     Ok(told.collect())
+}
+
+/// Those that were deactivated because they failed too often: they make no points, and nobody wanted that.
+async fn given_up(conn: &mut Conn) -> Result<Vec<(String, i64)>, StoreError> {
+    let rows: Vec<(String, i64, i64, String)> = schedules::table
+        .filter(schedules::active.eq(0))
+        .filter(schedules::error.is_not_null())
+        .filter(schedules::failures.gt(0))
+        .select((
+            schedules::id,
+            schedules::created,
+            schedules::failures,
+            schedules::plan,
+        ))
+        .load(conn)
+        .await?;
+    let hopeless = rows.into_iter().filter(|(_, _, failures, plan)| {
+        let plan: Result<Plan, StoreError> = from_json("the plan of a schedule", plan);
+        plan.is_ok_and(|plan| {
+            plan.failures_maximum > 0 && *failures >= i64::from(plan.failures_maximum)
+        })
+    });
+    Ok(hopeless.map(|(id, created, ..)| (id, created)).collect())
 }
 
 fn newest(rows: Vec<(Option<String>, Option<i64>)>) -> Newest {
