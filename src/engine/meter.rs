@@ -80,12 +80,15 @@ const BUCKETS: [f64; 10] = [
     1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 43_200.0, 86_400.0,
 ];
 
+/// How many operations ended, by cloud, kind and outcome.
+type EndCounts = BTreeMap<(CloudName, &'static str, Ended), u64>;
+
 /// What an engine counts, for others to read while it runs.
 #[derive(Debug, Clone)]
 pub struct Meter {
     gate: Arc<CallGate>,
     asides: Asides,
-    ended: Arc<Mutex<BTreeMap<(CloudName, &'static str, Ended), u64>>>,
+    ended: Arc<Mutex<EndCounts>>,
     lanes: Arc<AtomicU64>,
     durations: Durations,
     phases: PhaseDurations,
