@@ -268,7 +268,7 @@ impl Runner {
                     break;
                 }
             }
-            for (phase, after) in active.take_left() {
+            for (phase, after) in active.phases.take_left() {
                 let kind = active.operation.ask.name();
                 self.shared.meter.count_phase(kind, &phase, after);
             }

@@ -16,6 +16,7 @@ mod last_turn;
 pub mod meter;
 mod observe;
 mod permits;
+mod phases;
 #[cfg(test)]
 mod tests;
 mod turn;

@@ -12,6 +12,7 @@ use super::{
     EngineSettings, Planner,
     act::{self, EffectRuntime, ListWanted, NextStep, Outbound},
     call_gate::backoff,
+    phases::Phases,
 };
 use crate::{
     domain::{
@@ -42,10 +43,7 @@ pub(super) struct ActiveOperation {
     told: Option<(State, Report)>,
     /// When it last got on by anything.
     moved: Option<Timestamp>,
-    /// The phase that it is in, and since when as far as was seen here.
-    phase: Option<(String, Timestamp)>,
-    /// Phases that it has left and that nobody counted yet.
-    left: Vec<(String, Duration)>,
+    pub(super) phases: Phases,
     detail: Option<Detail>,
     update: Option<ResourceUpdate>,
     /// When the planner is asked again although nothing has happened.
@@ -111,8 +109,7 @@ impl ActiveOperation {
             stale: true,
             told: None,
             moved: None,
-            phase: None,
-            left: Vec::new(),
+            phases: Phases::default(),
             detail: open.detail,
             update: None,
             again: None,
@@ -361,23 +358,6 @@ impl ActiveOperation {
         self.tell(report, time);
     }
 
-    /// Notes in which phase it is.
-    fn enter_phase(&mut self, told: &str, time: Timestamp) {
-        // What comes behind tells of this one operation.
-        let name = told.split([':', ';']).next().unwrap_or_default();
-        if self.phase.as_ref().is_some_and(|(phase, _)| phase == name) {
-            return;
-        }
-        if let Some((phase, since)) = self.phase.replace((name.to_owned(), time)) {
-            self.left.push((phase, time.since(since)));
-        }
-    }
-
-    /// The phases that it has left since this was asked last, and how long each took.
-    pub(super) fn take_left(&mut self) -> Vec<(String, Duration)> {
-        std::mem::take(&mut self.left)
-    }
-
     /// Notes what the resource tells from now on, where that differs from what it told last.
     fn tell(&mut self, mut report: Report, time: Timestamp) {
         let begun = self.operation.resource_state.after(Transition::Begin);
@@ -392,7 +372,7 @@ impl ActiveOperation {
                 "the resource is in a state in which nothing can happen to it");
             return;
         };
-        self.enter_phase(&report.progress.phase, time);
+        self.phases.enter(&report.progress.phase, time);
         let detail_changed = report.detail.is_some() && report.detail != self.detail;
         report.progress.waiting = self.waiting().map(ToString::to_string);
         let same = self.told.as_ref().is_some_and(|(old, told)| {
