@@ -1,6 +1,10 @@
 //! All services of the door in one value that a listener can serve; it may not know addresses,
 //! listeners or signals.
 
+use std::collections::BTreeSet;
+
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
 use tokio_util::sync::CancellationToken;
 use tonic::{codec::CompressionEncoding, service::Routes};
 use tonic_health::{
@@ -39,6 +43,23 @@ pub struct Door {
     /// Tells health checks whether to come here: `NOT_SERVING` before `stop`, so that callers stay
     /// away first. [`LIVENESS`] stays `SERVING`.
     pub health: HealthReporter,
+}
+
+/// The methods that this door answers, as `package.Service/Method`.
+pub fn methods() -> BTreeSet<String> {
+    let sets = [DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET];
+    // What was built in can be read.
+    let sets = sets.map(|set| FileDescriptorSet::decode(set).unwrap_or_default());
+    let files = sets.iter().flat_map(|set| &set.file);
+    let methods = files.flat_map(|file| {
+        file.service.iter().flat_map(|service| {
+            service
+                .method
+                .iter()
+                .map(|method| format!("{}.{}/{}", file.package(), service.name(), method.name()))
+        })
+    });
+    methods.collect()
 }
 
 /// The door to `service`; its streams end as `UNAVAILABLE` with `stop`.

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::{
     door::DoorSettings,
-    parts::{LogFormat, LogSettings, TlsSettings},
+    parts::{LogFormat, LogSettings, OpsSettings, TlsSettings},
 };
 use crate::{
     api::{limits, settings::ApiSettings},
@@ -65,6 +65,10 @@ pub(super) struct Flags {
     /// Address to listen on [env: `DRBACKUP_LISTEN`] [default: `127.0.0.1:7447`]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
+    /// Address of metrics and probes; an empty one turns them off [env: `DRBACKUP_OPS__LISTEN`]
+    /// [default: `127.0.0.1:7448`]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    ops_listen: Option<String>,
     /// Listen on an address that others can reach, although everybody who reaches it may do
     /// everything [env: `DRBACKUP_INSECURE_OPEN`]
     #[arg(long)]
@@ -146,6 +150,7 @@ pub(super) struct Config {
     /// How long calls under way may take to end after that, and the work to be handed over.
     #[serde(with = "Span")]
     pub(super) stop_patience: Duration,
+    pub(super) ops: OpsSettings,
     pub(super) log: LogSettings,
     pub(super) tls: TlsSettings,
     pub(super) auth: AuthSettings,
@@ -175,6 +180,7 @@ impl Default for Config {
             clouds: Vec::new(),
             stop_notice: Duration::from_secs(1),
             stop_patience: Duration::from_secs(10),
+            ops: OpsSettings::default(),
             log: LogSettings::default(),
             tls: TlsSettings::default(),
             door: DoorSettings::default(),
@@ -238,6 +244,9 @@ impl Flags {
     fn lay_over(self, config: &mut Config) -> Result<(), Failure> {
         if let Some(listen) = self.listen {
             config.listen = listen;
+        }
+        if let Some(listen) = self.ops_listen {
+            config.ops.listen = listen;
         }
         config.insecure_open |= self.insecure_open;
         // An empty name is how a variable says that there is no file.
@@ -315,6 +324,16 @@ impl Config {
         must(
             rest.as_ref().is_ok_and(|rest| *rest != Some(self.listen)),
             "rest.listen: is neither empty nor another ADDRESS:PORT",
+        );
+        let ops = self.ops.address();
+        // Port 0 is another one each time.
+        let is_taken = |ops: SocketAddr| {
+            let others = [Some(self.listen), rest.clone().ok().flatten()];
+            ops.port() != 0 && others.contains(&Some(ops))
+        };
+        must(
+            ops.is_ok_and(|ops| ops.is_none_or(|ops| !is_taken(ops))),
+            "ops.listen: is neither empty nor another ADDRESS:PORT",
         );
         let tells_apart = self.tls.client_ca.is_some() || !self.auth.is_open();
         let is_meant = self.insecure_open || tells_apart;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     arguments::{Arguments, Command},
     compare,
-    config::{self, Config, Scratch},
+    config::{self, Config, OpsSettings, Scratch},
     log,
     serve::{self, Running, asked_to_stop},
     sim::{NETWORK, broken},
@@ -98,7 +98,11 @@ impl Stage {
             database: format!("sqlite:{}", scratch.file("drbackup.db").display()),
             clouds: vec![mapping("source"), mapping("dr")],
             engine: eager(),
-            // Nobody else asks whether to come here.
+            // Nobody else asks whether to come here, or how it goes.
+            ops: OpsSettings {
+                listen: String::new(),
+                ..OpsSettings::default()
+            },
             stop_notice: Duration::from_millis(1),
             ..Config::default()
         };

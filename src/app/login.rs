@@ -12,6 +12,7 @@ use axum::{
 };
 use secrecy::SecretString;
 
+use super::requests::counted;
 use crate::{
     api::status::status,
     auth::{Authenticator, Presented},
@@ -38,9 +39,9 @@ const OPEN: [&str; 4] = [
 #[derive(Debug, Clone)]
 pub(super) struct PeerNames(pub(super) Arc<Vec<String>>);
 
-/// Lets in whom the authenticator recognises, and hands on who it is.
+/// Lets in whom the authenticator recognises, and hands on who it is; whoever is turned away is counted too.
 pub(super) fn behind_login(router: Router, authenticator: Authenticator) -> Router {
-    router.layer(from_fn_with_state(authenticator, login))
+    counted(router.layer(from_fn_with_state(authenticator, login)))
 }
 
 async fn login(

@@ -67,6 +67,8 @@ Health checks (`grpc.health.v1.Health`) know these names:
 | empty, and each service by its name, such as `drbackup.v1.DRBackupService` | ready: the database takes what is written (asked every `api.health_every`; the log tells the reason when it does not), and nobody has asked the process to stop |
 | `liveness` | the process runs, also while its database does not, and until it has taken its leave |
 
+The same is told over HTTP with the reasons, beside the metrics, on a listener of its own: [operations.md](operations.md).
+
 SIGTERM or SIGINT stops it like this:
 
 1. Readiness says NOT_SERVING, and the work is handed over: other replicas go on at once.

@@ -13,7 +13,10 @@ mod login;
 #[cfg(test)]
 mod manual;
 mod metrics;
+mod ops;
+mod process;
 mod reload;
+mod requests;
 mod serve;
 mod sim;
 mod tls;

@@ -20,6 +20,7 @@ use super::{
     entrance::{Doors, Entrance},
     log,
     metrics::metrics,
+    ops::{Ops, Readiness},
     reload,
 };
 use crate::{
@@ -126,6 +127,8 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
     let clouds = Arc::new(Clouds::new(clouds, &clock));
     let authenticator = authenticator(&config, &clouds, &clock)?;
     let entrance = Entrance::open(&config)?;
+    // Before the database: bringing its schema up may take a while, in which probes are answered.
+    let ops = Ops::open(&config.ops).await?;
     let store = open_store(&config, &clock).await?;
 
     let service = Service::new(
@@ -158,6 +161,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         clouds.clone(),
         entrance.counts(),
         entrance.certificates(),
+        config.ops.schedules,
     );
     let reload = Arc::new(Notify::new());
     let reloading = reload::run(
@@ -166,6 +170,8 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         Arc::clone(&reload),
         stop.child_token(),
     );
+    let readiness = ops.readiness();
+    ops.tells(metrics.clone(), clouds.clone());
     let pruner = HistoryPruner::new(store.clone(), clock, config.history.clone());
     let workers = vec![
         tokio::spawn(pruner.run(stop.child_token())),
@@ -179,7 +185,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
     let work = tokio::spawn(engine.run(stop.child_token()));
     let reporter = door.health.clone();
     let health = tokio::spawn(tell_health(
-        reporter.clone(),
+        (reporter.clone(), readiness.clone()),
         store,
         config.clone(),
         stop.child_token(),
@@ -199,11 +205,13 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         patience: config.stop_patience,
         stop: stop.clone(),
         reporter,
+        readiness,
         streams_end,
         health,
         workers,
         work,
         callers,
+        _ops: ops,
     }));
     Ok(Running {
         address,
@@ -280,11 +288,14 @@ struct Parts<Callers> {
     patience: Duration,
     stop: CancellationToken,
     reporter: HealthReporter,
+    readiness: Readiness,
     streams_end: CancellationToken,
     health: JoinHandle<()>,
     workers: Vec<JoinHandle<()>>,
     work: JoinHandle<()>,
     callers: JoinHandle<Callers>,
+    /// Answers until all the others have ended.
+    _ops: Ops,
 }
 
 /// Runs until `stop`, then ends in this order: health says so, and the work is handed over to other
@@ -303,6 +314,7 @@ async fn run_to_end<E: std::fmt::Display>(mut parts: Parts<Result<(), E>>) -> Re
             Err(error) => format!("the listener broke: {error}"),
         }),
     };
+    parts.readiness.leaving();
     parts.stop.cancel();
     let _told = parts.health.await;
     for worker in parts.workers {
@@ -343,7 +355,7 @@ async fn leave<T>(patience: Duration, name: &str, part: JoinHandle<T>) {
 
 /// Keeps the answer to health checks true, and ends it with `NOT_SERVING`.
 async fn tell_health(
-    health: HealthReporter,
+    (health, readiness): (HealthReporter, Readiness),
     store: Arc<dyn Store>,
     config: Config,
     stop: CancellationToken,
@@ -368,6 +380,7 @@ async fn tell_health(
             None => info!("the database works again"),
             Some(reason) => error!(reason, "the database does not work"),
         }
+        readiness.database(found.clone());
         if found.is_some() != trouble.is_some() {
             tell_all(&health, found.is_none()).await;
         }

@@ -92,6 +92,8 @@ impl Flags {
 pub struct ClientSettings {
     /// Where the service is.
     pub address: String,
+    /// Where it answers probes.
+    pub ops_address: String,
     /// The file of the authorities that may vouch for the service; nothing means those of the system.
     pub cacert: Option<String>,
     /// The file of the certificate that the service asks its callers for.
@@ -124,6 +126,7 @@ impl Default for ClientSettings {
     fn default() -> Self {
         Self {
             address: "http://127.0.0.1:7447".to_owned(),
+            ops_address: "http://127.0.0.1:7448".to_owned(),
             cacert: None,
             client_cert: None,
             client_key: None,
@@ -171,8 +174,9 @@ impl std::fmt::Debug for SecretToken {
 }
 
 /// The variables that are read, without `DRBACKUP_`. Others of that prefix are the service's.
-pub const VARIABLES: [&str; 14] = [
+pub const VARIABLES: [&str; 15] = [
     "address",
+    "ops_address",
     "cacert",
     "client_cert",
     "client_key",

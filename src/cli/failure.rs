@@ -34,6 +34,8 @@ pub enum Failure {
         /// Why, as the resource keeps it.
         error: Box<pb::OperationError>,
     },
+    /// The service is not well, as a probe was to find out; the answer says why.
+    Unwell,
     /// The command itself makes no sense.
     Usage(String),
     /// There is nothing of that name.
@@ -108,7 +110,9 @@ impl Exit {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Done => "done",
-            Self::Erred => "the work was carried out and ended in ERRED",
+            Self::Erred => {
+                "the work was carried out and ended in ERRED, or `health` found the service not well"
+            }
             Self::Usage => "the command or the request makes no sense, or a name is ambiguous",
             Self::NotFound => "there is no such thing",
             Self::Conflict => "the state of things does not allow it",
@@ -154,7 +158,7 @@ impl Failure {
         match self {
             Self::Refused { status, .. } => exit_of(status.code()),
             Self::Unreachable { .. } => Exit::Unavailable,
-            Self::Erred { .. } => Exit::Erred,
+            Self::Erred { .. } | Self::Unwell => Exit::Erred,
             Self::Usage(_) => Exit::Usage,
             Self::NotFound(_) => Exit::NotFound,
             Self::Conflict(_) => Exit::Conflict,
@@ -177,7 +181,7 @@ impl Failure {
             | Self::Conflict(message)
             | Self::Local(message) => Some(format!("error: {message}")),
             Self::Interrupted(message) => Some(message.clone()).filter(|text| !text.is_empty()),
-            Self::ReaderGone => None,
+            Self::Unwell | Self::ReaderGone => None,
         }
     }
 }
@@ -262,7 +266,7 @@ impl Failure {
             Self::Interrupted(message) => Some(message)
                 .filter(|text| !text.is_empty())
                 .and_then(|text| line(error(text))),
-            Self::ReaderGone => None,
+            Self::Unwell | Self::ReaderGone => None,
         };
         text.map(|text| text.trim_end().to_owned())
     }

@@ -4,6 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `backup`, `restoration`, `schedule`, `cloud`, `orphan` | the verbs, one file per noun |
+//! | `health` | whether the service is well, as a probe asks |
 //! | `config` | flags, environment and file; the only place that reads the surroundings |
 //! | `client`, `tls` | the calls; the encryption of their connection |
 //! | `resolve` | names in place of ids |
@@ -21,6 +22,7 @@ pub mod config;
 mod consistency;
 pub mod failure;
 mod follow;
+mod health;
 mod json;
 mod orphan;
 pub mod out;
@@ -39,6 +41,7 @@ use self::{
     client::Client,
     config::{ClientSettings, Flags},
     failure::Failure,
+    health::Health,
     out::Out,
 };
 use crate::api::pb;
@@ -59,6 +62,8 @@ pub enum Verb {
     Cloud(Group<cloud::Verb>),
     /// What was left behind in the clouds: find it, delete it
     Orphan(Group<orphan::Verb>),
+    /// Whether the service is well, for probes: one line, and 0 or 1
+    Health(Health),
 }
 
 /// The verbs of one noun, with the flags that all of them take.
@@ -94,6 +99,7 @@ pub async fn run(verb: Verb, out: &mut Out) -> Result<(), Failure> {
         }
         Verb::Cloud(group) => cloud::run(group.verb, &mut open(group.flags, out)?).await,
         Verb::Orphan(group) => orphan::run(group.verb, &mut open(group.flags, out)?).await,
+        Verb::Health(health) => health::run(health, out).await,
     }
 }
 

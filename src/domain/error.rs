@@ -395,6 +395,11 @@ impl OperationError {
         )
     }
 
+    /// Whether a caller wanted it so.
+    pub fn is_cancelled(&self) -> bool {
+        self.reason == "CANCELLED"
+    }
+
     /// Whether it is that.
     pub fn is_unreadable(&self) -> bool {
         self.reason == UNREADABLE

@@ -147,9 +147,23 @@ pub struct UnderWay {
     pub kind: String,
     /// How many.
     pub count: u64,
+    /// When the one that was admitted first was.
+    pub oldest: Timestamp,
 }
 
 impl Ask {
+    /// The names of all planners, as [`Ask::name`] spells them.
+    pub const NAMES: [&'static str; 8] = [
+        "create_dr_backup",
+        "update_dr_backup",
+        "delete_dr_backup",
+        "create_backup",
+        "update_backup",
+        "delete_backup",
+        "restore",
+        "delete_restoration",
+    ];
+
     /// The things that it is there to delete together.
     pub fn things(&self) -> &[Thing] {
         match self {

@@ -1,7 +1,7 @@
 //! One lane as one task: turns, one transaction each, and the calls between them; it may not know
 //! what any operation is about.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use tokio::{
@@ -15,10 +15,10 @@ use super::{
     act::{self, Outbound},
     aside::{SetAside, Why, is_about_a_row, panicked},
     call_gate::{GIVES_BACK, backoff},
+    end::End,
     exit::LaneExit,
     guard::Guarded,
     last_turn::LastTurn,
-    meter::Ended,
     observe::{self, Listing, Lists},
     turn::ActiveOperation,
 };
@@ -268,6 +268,10 @@ impl Runner {
                     break;
                 }
             }
+            for (phase, after) in active.phases.take_left() {
+                let kind = active.operation.ask.name();
+                self.shared.meter.count_phase(kind, &phase, after);
+            }
             if stood_still && !active.has_stood_still() {
                 self.shared.asides.remove(*id);
             }
@@ -281,18 +285,16 @@ impl Runner {
             .filter_map(ActiveOperation::take_turn)
             .collect();
         if !turns.is_empty() {
-            let ended: Vec<(OperationId, &'static str, Ended, Duration)> = turns
+            let ended: Vec<End> = turns
                 .iter()
                 .filter_map(|turn| {
-                    let operation = &memory.active.get(&turn.operation)?.operation;
-                    let (kind, after) = (operation.ask.name(), time.since(operation.created));
-                    Some((operation.id, kind, Ended::of(&turn.ending)?, after))
+                    End::of(turn, &memory.active.get(&turn.operation)?.operation, time)
                 })
                 .collect();
             let refused = self.record(turns, now).await?;
-            for (id, kind, ended, after) in ended {
-                if refused.iter().all(|one| one.operation != id) {
-                    self.shared.meter.count(kind, ended, after);
+            for end in ended {
+                if refused.iter().all(|one| one.operation != end.operation) {
+                    end.tell(&self.shared.meter);
                 }
             }
             // What was to follow from what was not written does not leave.

@@ -8,6 +8,7 @@
 mod act;
 pub mod aside;
 mod call_gate;
+mod end;
 mod exit;
 mod guard;
 mod lane;
@@ -15,6 +16,7 @@ mod last_turn;
 pub mod meter;
 mod observe;
 mod permits;
+mod phases;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -201,6 +203,7 @@ impl Engine {
         loop {
             admissions.borrow_and_update();
             self.claim(&mut running, &stop).await;
+            self.shared.meter.note_lanes(running.len());
             tokio::select! {
                 () = stop.cancelled() => break,
                 // The store has closed down: only the timer is left.

@@ -12,6 +12,7 @@ use super::{
     EngineSettings, Planner,
     act::{self, EffectRuntime, ListWanted, NextStep, Outbound},
     call_gate::backoff,
+    phases::Phases,
 };
 use crate::{
     domain::{
@@ -42,6 +43,7 @@ pub(super) struct ActiveOperation {
     told: Option<(State, Report)>,
     /// When it last got on by anything.
     moved: Option<Timestamp>,
+    pub(super) phases: Phases,
     detail: Option<Detail>,
     update: Option<ResourceUpdate>,
     /// When the planner is asked again although nothing has happened.
@@ -107,6 +109,7 @@ impl ActiveOperation {
             stale: true,
             told: None,
             moved: None,
+            phases: Phases::default(),
             detail: open.detail,
             update: None,
             again: None,
@@ -369,6 +372,7 @@ impl ActiveOperation {
                 "the resource is in a state in which nothing can happen to it");
             return;
         };
+        self.phases.enter(&report.progress.phase, time);
         let detail_changed = report.detail.is_some() && report.detail != self.detail;
         report.progress.waiting = self.waiting().map(ToString::to_string);
         let same = self.told.as_ref().is_some_and(|(old, told)| {

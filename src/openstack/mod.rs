@@ -140,6 +140,14 @@ impl Clouds {
             .collect()
     }
 
+    /// Whether the last call to each cloud was answered, in whatever way.
+    pub fn answering(&self) -> Vec<(CloudName, bool)> {
+        self.by_name
+            .iter()
+            .map(|(name, sessions)| (name.clone(), sessions.traffic.is_answered()))
+            .collect()
+    }
+
     /// How long the calls to all clouds took.
     pub fn durations(&self) -> Durations {
         self.durations.clone()

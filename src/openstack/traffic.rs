@@ -1,7 +1,7 @@
 //! What is counted of the calls to a cloud; this file may not know how a call is made.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -17,6 +17,8 @@ use crate::domain::{fault::Service, id::CloudName};
 pub(super) struct Traffic {
     cloud: CloudName,
     calls: [[AtomicU64; CallOutcome::ALL.len()]; CallKind::ALL.len()],
+    /// Whether the last call had no answer.
+    silent: AtomicBool,
     durations: Durations,
 }
 
@@ -116,6 +118,7 @@ impl Traffic {
         Self {
             cloud,
             calls: Default::default(),
+            silent: AtomicBool::new(false),
             durations,
         }
     }
@@ -133,6 +136,8 @@ impl Traffic {
         };
         let duration = self.durations.get_or_create(&labels);
         duration.observe(took.as_secs_f64());
+        let silent = outcome == CallOutcome::Unanswered;
+        self.silent.store(silent, Ordering::Relaxed);
         // Both are in the order in which they are declared.
         if let Some(count) = self
             .calls
@@ -141,6 +146,11 @@ impl Traffic {
         {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Whether the last call was answered, in whatever way; true before the first one.
+    pub(super) fn is_answered(&self) -> bool {
+        !self.silent.load(Ordering::Relaxed)
     }
 
     /// Everything that was counted.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::store::{Admitted, RequestKey, StoreError};
 use crate::domain::{
     error::OperationError,
-    id::{CloudName, ScheduleId},
+    id::{CloudName, ScheduleId, Tenant},
     operation::Operation,
     page::{Cursor, Page, Query},
     point::{Point, PointFacts},
@@ -42,6 +42,25 @@ pub struct KeptPoint {
     pub point: PointFacts,
     /// Whether a restoration of it runs.
     pub used: bool,
+}
+
+/// How old what a schedule made is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Freshness {
+    /// The schedule.
+    pub schedule: ScheduleId,
+    /// Its name.
+    pub name: String,
+    /// Where its instance lives.
+    pub tenant: Tenant,
+    /// When it runs: a cron expression, and the zone on whose wall clock it is read.
+    pub calendar: (String, String),
+    /// When it was made.
+    pub created: Timestamp,
+    /// When its newest good point was begun.
+    pub good: Option<Timestamp>,
+    /// When the newest of its good points was begun that was seen, and against which nothing speaks.
+    pub verified: Option<Timestamp>,
 }
 
 /// The store of schedules.
@@ -120,6 +139,10 @@ pub trait Schedules: Send + Sync {
 
     /// How many runs of schedules are under way in a cloud.
     async fn runs_under_way(&self, cloud: &CloudName) -> Result<u64, StoreError>;
+
+    /// How old what schedules made is that are active, or were deactivated because they failed too often: of
+    /// those whose newest good point is oldest, at most `limit`, the oldest first. One without a good point counts from when it was made.
+    async fn schedules_freshness(&self, limit: u32) -> Result<Vec<Freshness>, StoreError>;
 
     /// All points that a schedule made and that are still there, oldest first.
     async fn points_of(&self, schedule: ScheduleId) -> Result<Vec<KeptPoint>, StoreError>;

@@ -236,7 +236,7 @@ pub trait Store: Schedules + Journal {
         keep_volumes: bool,
     ) -> Result<bool, StoreError>;
 
-    /// How many operations are under way, by cloud and kind.
+    /// How many operations are under way and since when, by cloud and kind.
     async fn operations_under_way(&self) -> Result<Vec<UnderWay>, StoreError>;
 
     /// The events of a resource with a sequence number above `after`, in order, at most `limit`.

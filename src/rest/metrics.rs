@@ -1,12 +1,14 @@
 //! What is counted, as Prometheus reads it, at `/metrics`; it may not know who counts.
 //!
-//! Nothing is reckoned at a scrape but what is under way and the last sweep of each tenant; everything
-//! else is a number that is kept anyway.
+//! What the store knows is asked for at each scrape: what is under way, how points and schedules stand, the
+//! last sweep of each tenant. Everything else is a number that is kept anyway, and is told also while the
+//! store does not answer.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
+    time::Duration,
 };
 
 use axum::{
@@ -23,8 +25,8 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Registry,
 };
+use tokio::time::timeout;
 
-use super::problem::Problem;
 use crate::{
     domain::{
         error::Error,
@@ -34,11 +36,14 @@ use crate::{
         page::Filter,
         sighting::ThingKind,
     },
-    service::Service,
+    service::{Service, freshness::Fresh},
 };
 
 /// The media type of the format.
-const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// How long the store may take to answer a scrape: less than Prometheus waits for it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One value and what it is of: a value for each name of its family's labels.
 pub type Sample = (Vec<String>, u64);
@@ -65,14 +70,16 @@ pub struct Metrics {
     pub service: Service,
     /// Counts the rest.
     pub counted: Arc<dyn Fn() -> Counted + Send + Sync>,
-    /// How long things took.
+    /// How long things took, and whatever else knows by itself how it is told.
     pub durations: Arc<Registry>,
+    /// Schedules that are told of one by one.
+    pub schedules: u32,
 }
 
 /// What the parts of this process counted.
 #[derive(Debug, Clone, Default)]
 pub struct Counted {
-    /// Operations that came to their end here, by kind and outcome.
+    /// Operations that came to their end here, by cloud, kind and outcome.
     pub ended: Vec<Sample>,
     /// Calls to clouds, by cloud, kind of call and outcome.
     pub calls: Vec<Sample>,
@@ -80,45 +87,45 @@ pub struct Counted {
     pub set_aside: Vec<Sample>,
     /// Clouds that are not asked for now, because they do not answer.
     pub closed: Vec<String>,
-    /// What is told as it is.
+    /// What is complete as it is.
     pub more: Vec<Family>,
 }
 
 /// Tells all of it.
-pub(super) async fn show(State(metrics): State<Metrics>) -> Result<Response, Problem> {
-    let text = text(families(&metrics).await?, &metrics.durations);
-    Ok(([(CONTENT_TYPE, TEXT)], text).into_response())
+pub(super) async fn show(State(metrics): State<Metrics>) -> Response {
+    ([(CONTENT_TYPE, TEXT)], metrics.text().await).into_response()
 }
 
-async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
-    let counted = (metrics.counted)();
-    let under_way = metrics.service.operations_under_way().await?;
-    let known = metrics.service.cloud_names();
-    let waiting = waiting(&under_way, &known, counted.closed);
-    let runs = metrics.service.runs_counted().into_iter();
+impl Metrics {
+    /// All of it, as Prometheus reads it.
+    pub async fn text(&self) -> String {
+        let mut counted = (self.counted)();
+        let closed = std::mem::take(&mut counted.closed);
+        let mut families = of_this_process(&self.service, counted);
+        let asked = timeout(PATIENCE, of_the_store(self, closed)).await;
+        let told = asked.ok().and_then(Result::ok);
+        families.push(Family {
+            name: "drbackup_database_up",
+            help: "Whether the database answered this scrape in time; if not, what it knows is missing here.",
+            kind: MetricType::Gauge,
+            labels: &[],
+            samples: vec![(Vec::new(), told.is_some().into())],
+        });
+        families.extend(told.into_iter().flatten());
+        text(families, &self.durations)
+    }
+}
+
+/// What is told whatever the store does.
+fn of_this_process(service: &Service, counted: Counted) -> Vec<Family> {
+    let runs = service.runs_counted().into_iter();
+    let looks = service.looks_counted().into_iter();
     let mut families = vec![
-        Family {
-            name: "drbackup_operations_waiting",
-            help: "Operations under way whose cloud is not asked for now: it does not answer, or is not configured.",
-            kind: MetricType::Gauge,
-            labels: &["cloud"],
-            samples: waiting,
-        },
-        Family {
-            name: "drbackup_operations_under_way",
-            help: "Operations that did not come to their end yet, those of other replicas too.",
-            kind: MetricType::Gauge,
-            labels: &["cloud", "kind"],
-            samples: under_way
-                .iter()
-                .map(|one| (vec![one.cloud.to_string(), one.kind.clone()], one.count))
-                .collect(),
-        },
         Family {
             name: "drbackup_operations_ended_total",
             help: "Operations that came to their end in this process.",
             kind: MetricType::Counter,
-            labels: &["kind", "outcome"],
+            labels: &["cloud", "kind", "outcome"],
             samples: counted.ended,
         },
         Family {
@@ -133,8 +140,7 @@ async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
             help: "Rows of the store that this process could not read; a newer version may have written them.",
             kind: MetricType::Gauge,
             labels: &["kind"],
-            samples: metrics
-                .service
+            samples: service
                 .rows_unread()
                 .into_iter()
                 .map(|(kind, count)| (vec![label(kind)], count))
@@ -156,11 +162,110 @@ async fn families(metrics: &Metrics) -> Result<Vec<Family>, Error> {
                 .map(|(outcome, count)| (vec![outcome.name().to_lowercase()], count))
                 .collect(),
         },
+        Family {
+            name: "drbackup_schedule_runs_missed_total",
+            help: "How often this process found that times of a schedule had passed at which nothing ran, be they made up for or skipped.",
+            kind: MetricType::Counter,
+            labels: &[],
+            samples: vec![(Vec::new(), service.runs_missed())],
+        },
+        Family {
+            name: "drbackup_point_looks_total",
+            help: "Looks at points by this process, by what came of them.",
+            kind: MetricType::Counter,
+            labels: &["outcome"],
+            samples: looks
+                .map(|(outcome, count)| (vec![outcome.name().to_owned()], count))
+                .collect(),
+        },
     ];
     families.extend(counted.more);
+    families
+}
+
+/// What is asked for.
+async fn of_the_store(metrics: &Metrics, closed: Vec<String>) -> Result<Vec<Family>, Error> {
+    let under_way = metrics.service.operations_under_way().await?;
+    let known = metrics.service.cloud_names();
+    let waiting = waiting(&under_way, &known, closed);
+    let mut families = vec![
+        Family {
+            name: "drbackup_operations_waiting",
+            help: "Operations under way whose cloud is not asked for now: it does not answer, or is not configured.",
+            kind: MetricType::Gauge,
+            labels: &["cloud"],
+            samples: waiting,
+        },
+        Family {
+            name: "drbackup_operations_under_way",
+            help: "Operations that did not come to their end yet, those of other replicas too.",
+            kind: MetricType::Gauge,
+            labels: &["cloud", "kind"],
+            samples: under_way
+                .iter()
+                .map(|one| (vec![one.cloud.to_string(), one.kind.clone()], one.count))
+                .collect(),
+        },
+        Family {
+            name: "drbackup_operations_oldest_age_seconds",
+            help: "How long ago the one of these was admitted that waits or works for longest.",
+            kind: MetricType::Gauge,
+            labels: &["cloud", "kind"],
+            samples: under_way
+                .iter()
+                .map(|one| {
+                    let of = vec![one.cloud.to_string(), one.kind.clone()];
+                    (of, metrics.service.age_of(one.oldest))
+                })
+                .collect(),
+        },
+    ];
     families.extend(of_sweeps(metrics).await?);
     families.extend(of_points(metrics).await?);
+    families.extend(of_schedules(metrics).await?);
     Ok(families)
+}
+
+/// How old what schedules made is. Each has series of its own, because a mean over many hides the one whose
+/// instance could not be brought back. There may be tens of thousands of them, so only those are told of whose
+/// newest good point is oldest: whatever is wrong is among these.
+async fn of_schedules(metrics: &Metrics) -> Result<[Family; 3], Error> {
+    let all = metrics.service.schedules_fresh(metrics.schedules).await?;
+    let family = |name, help, value: &dyn Fn(&Fresh) -> u64| Family {
+        name,
+        help,
+        kind: MetricType::Gauge,
+        labels: &["cloud", "tenant", "schedule", "name"],
+        samples: all
+            .iter()
+            .map(|one| {
+                let of = [
+                    one.tenant.cloud.to_string(),
+                    one.tenant.project.to_string(),
+                    one.schedule.to_string(),
+                    one.name.clone(),
+                ];
+                (of.into(), value(one))
+            })
+            .collect(),
+    };
+    Ok([
+        family(
+            "drbackup_schedule_good_age_seconds",
+            "How long ago the newest good point of an active schedule was begun, or the schedule made where it has none.",
+            &|one| one.good,
+        ),
+        family(
+            "drbackup_schedule_verified_age_seconds",
+            "The same of the newest good point that was seen, and against which nothing speaks.",
+            &|one| one.verified,
+        ),
+        family(
+            "drbackup_schedule_slots_since_good",
+            "How many times the calendar of a schedule has named since its newest good point was begun; 10 are 10 or more.",
+            &|one| one.slots,
+        ),
+    ])
 }
 
 /// What waits for a cloud that does not answer, or that was taken out of the configuration.
@@ -216,8 +321,7 @@ async fn of_sweeps(metrics: &Metrics) -> Result<[Family; 2], Error> {
 }
 
 /// What is known of points.
-async fn of_points(metrics: &Metrics) -> Result<[Family; 3], Error> {
-    let looks = metrics.service.looks_counted().into_iter();
+async fn of_points(metrics: &Metrics) -> Result<[Family; 2], Error> {
     let (mut points, mut ages) = (Vec::new(), Vec::new());
     for one in metrics.service.points_standing().await? {
         let of = vec![one.cloud.to_string(), kind_of(one.kind).to_owned()];
@@ -245,15 +349,6 @@ async fn of_points(metrics: &Metrics) -> Result<[Family; 3], Error> {
             kind: MetricType::Gauge,
             labels: &["cloud", "kind"],
             samples: ages,
-        },
-        Family {
-            name: "drbackup_point_looks_total",
-            help: "Looks at points by this process, by what came of them.",
-            kind: MetricType::Counter,
-            labels: &["outcome"],
-            samples: looks
-                .map(|(outcome, count)| (vec![outcome.name().to_owned()], count))
-                .collect(),
         },
     ])
 }
@@ -311,6 +406,7 @@ mod tests {
     use prometheus_client::metrics::histogram::Histogram;
 
     use super::*;
+    use crate::domain::time::Timestamp;
 
     #[test]
     fn what_waits_for_a_cloud_that_is_not_configured_is_counted() {
@@ -318,6 +414,7 @@ mod tests {
             cloud: CloudName::new(cloud),
             kind: "restore".to_owned(),
             count: 2,
+            oldest: Timestamp(0),
         });
         let known = ["here", "silent", "idle"].map(CloudName::new);
         let closed = vec!["silent".to_owned(), "idle".to_owned()];

@@ -6,6 +6,7 @@ pub mod cloud;
 mod content;
 pub mod events;
 pub mod fields;
+pub mod freshness;
 pub mod orphan;
 pub mod point;
 mod rehearsal;

@@ -196,10 +196,12 @@ impl Service {
         schedule.runtime_state = format!("Running since {}", run.began);
         schedule.updated = run.began;
         info!(schedule = %schedule.id, point = point.point.id.named(), slot = %run.slot, cause = ?run.cause, "a run begins");
+        let cause = run.cause;
         let begun = self
             .store
             .run_begin(key, schedule, run, Some(point))
             .await?;
+        self.runs.count_cause(cause);
         self.runs.count(RunOutcome::Started);
         Ok(begun)
     }
@@ -217,7 +219,9 @@ impl Service {
         schedule.runtime_state = format!("Skipped: {reason}");
         schedule.updated = run.began;
         run.end(RunOutcome::Skipped, reason, run.began);
+        let cause = run.cause;
         self.store.run_begin(None, schedule, run, None).await?;
+        self.runs.count_cause(cause);
         self.runs.count(RunOutcome::Skipped);
         Ok(RunOutcome::Skipped)
     }
@@ -233,7 +237,9 @@ impl Service {
         let error = OperationError::from(error);
         self.note_failure(&mut schedule, calendar, run.slot, error.clone());
         run.end(RunOutcome::Failed, error.message, self.clock.now());
+        let cause = run.cause;
         self.store.run_begin(None, schedule, run, None).await?;
+        self.runs.count_cause(cause);
         self.runs.count(RunOutcome::Failed);
         Ok(RunOutcome::Failed)
     }
@@ -331,26 +337,41 @@ impl Service {
     }
 }
 
-/// How many runs came to each outcome in this process.
+/// How many runs came to each outcome in this process, and how many of them were of times that had been
+/// missed.
 #[derive(Debug, Default)]
-pub(super) struct RunCounts([AtomicU64; RunOutcome::ALL.len()]);
+pub(super) struct RunCounts {
+    ended: [AtomicU64; RunOutcome::ALL.len()],
+    missed: AtomicU64,
+}
 
 impl RunCounts {
     fn count(&self, outcome: RunOutcome) {
-        for (one, count) in RunOutcome::ALL.into_iter().zip(&self.0) {
+        for (one, count) in RunOutcome::ALL.into_iter().zip(&self.ended) {
             count.fetch_add(u64::from(one == outcome), Ordering::Relaxed);
         }
+    }
+
+    fn count_cause(&self, cause: RunCause) {
+        let missed = cause == RunCause::Missed;
+        self.missed.fetch_add(missed.into(), Ordering::Relaxed);
     }
 }
 
 impl Service {
     /// How many runs of schedules this process began, skipped, or brought to their end.
     pub fn runs_counted(&self) -> [(RunOutcome, u64); RunOutcome::ALL.len()] {
-        let counts = self.runs.0.each_ref();
+        let counts = self.runs.ended.each_ref();
         let mut counts = counts
             .map(|count| count.load(Ordering::Relaxed))
             .into_iter();
         RunOutcome::ALL.map(|outcome| (outcome, counts.next().unwrap_or_default()))
+    }
+
+    /// How often this process found that times of a schedule had passed at which nothing ran, be they made up
+    /// for or skipped.
+    pub fn runs_missed(&self) -> u64 {
+        self.runs.missed.load(Ordering::Relaxed)
     }
 }
 

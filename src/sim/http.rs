@@ -454,7 +454,13 @@ fn scripted(status: u16, body: &Value, headers: &[(String, String)]) -> Reply {
         }
     };
     let mut reply = Reply::with(status, body);
-    let allowed = ["retry-after", "content-type", "date", "location"];
+    let allowed = [
+        "retry-after",
+        "content-type",
+        "date",
+        "location",
+        "x-openstack-request-id",
+    ];
     for (name, value) in headers {
         let known = allowed
             .iter()

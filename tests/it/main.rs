@@ -25,6 +25,7 @@ mod journey;
 mod judge;
 mod kill;
 mod mistakes;
+mod ops;
 mod orphans;
 mod outage;
 mod postgres;

@@ -85,6 +85,7 @@ impl Fleet {
             .env("DRBACKUP_ENGINE__LEASE_MARGIN", "1s")
             .env("DRBACKUP_ENGINE__STORE_RETRY", "100ms")
             .env("DRBACKUP_API__HEALTH_EVERY", "100ms")
+            .env("DRBACKUP_OPS__LISTEN", "")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

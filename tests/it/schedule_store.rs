@@ -496,6 +496,62 @@ async fn points_that_cannot_be_read_take_no_place_from_those_that_expire(site: S
     assert_eq!(expired, [expiring[1]]);
 }
 
+async fn the_oldest_of_what_schedules_made_is_told_first(site: Site) {
+    let store = site.open().await;
+    let of = |hour: u32| Schedule {
+        created: NOON.after(HOUR * hour),
+        ..schedule(Some(slot(hour)))
+    };
+    let (bare, good, seen) = (of(3), of(1), of(2));
+    for one in [&bare, &good, &seen] {
+        admit(&*store, one).await;
+    }
+    // One that a person stopped, though it had failed, and one that has failed too often.
+    admit(&*store, &schedule(None)).await;
+    let failed = |failures| Schedule {
+        failures,
+        created: NOON,
+        error: Some(OperationError::new("QUOTA_SHORT", "no", "")),
+        ..schedule(None)
+    };
+    admit(&*store, &failed(2)).await;
+    let hopeless = admit(&*store, &failed(3)).await;
+    for (schedule, hour, state, seen) in [
+        (&good, 5, State::Ok, false),
+        (&good, 9, State::Erred, false),
+        (&seen, 6, State::Ok, true),
+        (&seen, 8, State::Ok, false),
+    ] {
+        let mut point = point_of(schedule).point;
+        point.head.state = state;
+        point.head.created = NOON.after(HOUR * hour);
+        point.verification.time = seen.then_some(NOON);
+        store.point_take_in(point).await.expect("taken in");
+    }
+    let all = store.schedules_freshness(10).await.expect("read");
+    let told: Vec<_> = all
+        .iter()
+        .map(|one| (one.schedule, one.good, one.verified))
+        .collect();
+    let at = |hour: u32| Some(NOON.after(HOUR * hour));
+    assert_eq!(
+        told,
+        [
+            (hopeless.id, None, None),
+            (bare.id, None, None),
+            (good.id, at(5), None),
+            (seen.id, at(8), at(6))
+        ]
+    );
+    let calendar = ("0 * * * *".to_owned(), "UTC".to_owned());
+    assert_eq!(
+        (&all[0].tenant, &all[0].calendar, all[0].created),
+        (&home(), &calendar, NOON)
+    );
+    let first = store.schedules_freshness(1).await.expect("read");
+    assert_eq!(first, all[..1]);
+}
+
 /// Every claim once for each database.
 macro_rules! contract {
     ($($claim:ident),* $(,)?) => {
@@ -529,4 +585,5 @@ contract! {
     a_schedule_that_cannot_be_read_says_so_and_stops_no_other,
     a_run_that_cannot_be_read_says_so_and_holds_up_no_other,
     points_that_cannot_be_read_take_no_place_from_those_that_expire,
+    the_oldest_of_what_schedules_made_is_told_first,
 }

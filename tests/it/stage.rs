@@ -29,6 +29,8 @@ pub(crate) struct Stage {
     pub(crate) address: String,
     /// Where JSON is spoken, if not there.
     pub(crate) rest_address: String,
+    /// Where metrics and probes are answered.
+    pub(crate) ops_address: String,
     directory: TempDir,
     /// What is run, as the service and as its client.
     program: PathBuf,
@@ -98,6 +100,7 @@ impl Stage {
             dr,
             address: String::new(),
             rest_address: String::new(),
+            ops_address: String::new(),
             directory,
             program,
             database,
@@ -145,6 +148,7 @@ impl Stage {
             .env("DRBACKUP_ENGINE__OBSERVE_MAX", "200ms")
             .env("DRBACKUP_ENGINE__SETTLE", "200ms")
             .env("DRBACKUP_STOP_NOTICE", "100ms")
+            .env("DRBACKUP_OPS__LISTEN", "127.0.0.1:0")
             .env("DRBACKUP_ENGINE__LEASE", "2s")
             .env("DRBACKUP_ENGINE__LEASE_MARGIN", "500ms")
             .envs(&self.variables)
@@ -160,6 +164,10 @@ impl Stage {
             let line = line.unwrap_or_else(|| panic!("the service ended: {read:?}"));
             let entry: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
             read.push(line);
+            if entry["message"] == "metrics and probes are answered" {
+                let address = entry["ops_address"].as_str().expect("an address");
+                self.ops_address = format!("http://{address}");
+            }
             if entry["message"] == "drbackup serves" {
                 let address = entry["address"].as_str().expect("an address").to_owned();
                 let rest_address = entry["rest_address"].as_str().map(str::to_owned);
@@ -197,6 +205,12 @@ impl Stage {
         signal(&service.child, "HUP");
     }
 
+    /// Asks the service to stop, and does not wait for it.
+    pub(crate) fn ask_to_stop(&self) {
+        let service = self.service.as_ref().expect("it runs");
+        signal(&service.child, "TERM");
+    }
+
     /// Ends the service as a power cut would.
     pub(crate) async fn kill(&mut self) {
         let mut service = self.service.take().expect("it runs");
@@ -216,6 +230,7 @@ impl Stage {
             .env_clear()
             .env("HOME", self.directory.path())
             .env("DRBACKUP_ADDRESS", &self.address)
+            .env("DRBACKUP_OPS_ADDRESS", &self.ops_address)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -27,7 +27,7 @@ use drbackup::{
     },
     port::{
         journal::{Journal, JournalError, Loaded, Turn},
-        schedules::{KeptPoint, Made, NewPoint, Schedules},
+        schedules::{Freshness, KeptPoint, Made, NewPoint, Schedules},
         store::{Admitted, Looked, PointsStanding, RequestKey, Store, StoreError},
     },
 };
@@ -191,6 +191,10 @@ impl Schedules for TappedStore {
 
     async fn runs_under_way(&self, cloud: &CloudName) -> Result<u64, StoreError> {
         read!(self, self.store.runs_under_way(cloud))
+    }
+
+    async fn schedules_freshness(&self, limit: u32) -> Result<Vec<Freshness>, StoreError> {
+        read!(self, self.store.schedules_freshness(limit))
     }
 
     async fn points_of(&self, schedule: ScheduleId) -> Result<Vec<KeptPoint>, StoreError> {

@@ -1,7 +1,11 @@
 //! The sections of the configuration that no room but this one reads; it may not know where values come
 //! from.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    net::{AddrParseError, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -37,6 +41,38 @@ pub(in crate::app) enum LogFormat {
     Text,
     /// One JSON object a line
     Json,
+}
+
+/// Where operators and their tools look: metrics and probes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::app) struct OpsSettings {
+    /// Address to answer `/metrics`, `/livez` and `/readyz` on, without a login and without encryption.
+    /// Port 0 takes any free one, which the log tells. Empty turns it off. Where another program has the
+    /// default one, the service runs without it and says so.
+    pub(in crate::app) listen: String,
+    /// Schedules of which metrics tell one by one: those whose newest good point is oldest.
+    pub(in crate::app) schedules: u32,
+}
+
+impl OpsSettings {
+    /// Where to listen, if anywhere.
+    pub(in crate::app) fn address(&self) -> Result<Option<SocketAddr>, AddrParseError> {
+        if self.listen.is_empty() {
+            return Ok(None);
+        }
+        self.listen.parse().map(Some)
+    }
+}
+
+impl Default for OpsSettings {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:7448".to_owned(),
+            schedules: 500,
+        }
+    }
 }
 
 /// The certificates of the listener; without them it does not encrypt.

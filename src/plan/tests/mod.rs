@@ -44,6 +44,12 @@ use crate::domain::{
 };
 
 #[test]
+fn every_planner_has_its_name_in_the_list_of_all() {
+    let used: BTreeSet<&str> = registry(1).iter().map(|one| one.ask.name()).collect();
+    assert_eq!(used, BTreeSet::from(Ask::NAMES));
+}
+
+#[test]
 fn unfoldings_read_as_they_are_documented() {
     let mut text = String::new();
     for operation in registry(2) {

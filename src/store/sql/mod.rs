@@ -10,6 +10,7 @@ use super::{Conn, Db, Engine, Handle, dialect};
 mod admission;
 mod effect;
 pub(super) mod event;
+mod freshness;
 mod head;
 mod history;
 mod journal;

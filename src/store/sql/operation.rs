@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use diesel::{
-    dsl::{count_star, sql},
+    dsl::{count_star, min, sql},
     expression::SqlLiteral,
     prelude::*,
     sql_types::Bool,
@@ -143,22 +143,28 @@ pub(super) async fn add_idle(
     Ok(())
 }
 
-/// How many are open, by cloud and kind: the index of the open ones leads to them.
+/// How many are open and since when, by cloud and kind: the index of the open ones leads to them.
 pub(super) async fn under_way(conn: &mut Conn) -> Result<Vec<UnderWay>, StoreError> {
-    let counts: Vec<(String, String, i64)> = operations::table
+    let counts: Vec<(String, String, i64, Option<i64>)> = operations::table
         .filter(is_open())
         .group_by((operations::cloud, operations::kind))
         .order((operations::cloud, operations::kind))
-        .select((operations::cloud, operations::kind, count_star()))
+        .select((
+            operations::cloud,
+            operations::kind,
+            count_star(),
+            min(operations::created),
+        ))
         .load(conn)
         .await?;
     counts
         .into_iter()
-        .map(|(cloud, kind, count)| {
+        .map(|(cloud, kind, count, oldest)| {
             Ok(UnderWay {
                 cloud: CloudName::new(cloud),
                 kind,
                 count: number("a count", count)?,
+                oldest: Timestamp(oldest.unwrap_or_default()),
             })
         })
         .collect()

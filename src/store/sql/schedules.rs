@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 
 use super::{
-    Conn, Db, admission, point,
+    Conn, Db, admission, freshness, point,
     request::{self, Before, Claim},
     restoration, run, schedule,
 };
@@ -19,7 +19,7 @@ use crate::{
         time::Timestamp,
     },
     port::{
-        schedules::{KeptPoint, Made, NewPoint, Schedules},
+        schedules::{Freshness, KeptPoint, Made, NewPoint, Schedules},
         store::{Admitted, RequestKey, StoreError},
     },
     store::{notifier::CommitNotice, text::uuid},
@@ -113,6 +113,12 @@ impl Schedules for Db {
             .boxed()
         })
         .await
+    }
+
+    async fn schedules_freshness(&self, limit: u32) -> Result<Vec<Freshness>, StoreError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        self.snapshot(move |conn| freshness::oldest(conn, limit).boxed())
+            .await
     }
 
     async fn run_answered(&self, key: &RequestKey) -> Result<Option<Run>, StoreError> {

@@ -48,7 +48,7 @@ async fn one_port_answers_both_and_the_metrics_change_with_the_work() {
         let found = lines.find_map(|one| one.strip_prefix(line)?.trim().parse().ok());
         found.unwrap_or_default()
     };
-    let ended = "drbackup_operations_ended_total{kind=\"create_dr_backup\",outcome=\"done\"}";
+    let ended = "drbackup_operations_ended_total{cloud=\"source\",kind=\"create_dr_backup\",outcome=\"done\"}";
     let written =
         "drbackup_cloud_calls_total{cloud=\"source\",method=\"write\",outcome=\"success\"}";
     assert_eq!((value(ended).await, value(written).await), (0, 0));
