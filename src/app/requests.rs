@@ -106,9 +106,27 @@ fn method_of(request: &Request) -> String {
     // all methods of a service.
     match request.extensions().get::<MatchedPath>() {
         Some(matched) if path == "/metrics" || path.starts_with("/api/") => {
-            format!("{} {}", request.method(), matched.as_str())
+            format!("{} {}", verb(request.method()), matched.as_str())
         }
         Some(_) | None => UNKNOWN.to_owned(),
+    }
+}
+
+/// A method of HTTP that one may meet; callers can make up others.
+fn verb(method: &http::Method) -> &str {
+    let usual = [
+        http::Method::GET,
+        http::Method::HEAD,
+        http::Method::POST,
+        http::Method::PUT,
+        http::Method::PATCH,
+        http::Method::DELETE,
+        http::Method::OPTIONS,
+    ];
+    if usual.contains(method) {
+        method.as_str()
+    } else {
+        UNKNOWN
     }
 }
 
@@ -225,7 +243,12 @@ mod tests {
     }
 
     async fn answered(path: &str) {
-        let request = http::Request::get(path).body(Body::empty()).unwrap();
+        asked("GET", path).await;
+    }
+
+    async fn asked(method: &str, path: &str) {
+        let request = http::Request::builder().method(method).uri(path);
+        let request = request.body(Body::empty()).unwrap();
         let answer = router().call(request).await.unwrap();
         to_bytes(answer.into_body(), 1 << 10).await.unwrap();
     }
@@ -245,7 +268,9 @@ mod tests {
         answered("/api/things/8/").await;
         answered(&format!("/{list}")).await;
         answered("/drbackup.v1.DRBackupService/Nonsense").await;
+        asked("MADE-UP", "/api/things/9/").await;
         assert_eq!(value("GET /api/things/{id}/", "418"), 2);
+        assert_eq!(value("unknown /api/things/{id}/", "405"), 1);
         assert_eq!(value(list, "NotFound"), 1);
         assert_eq!(value(UNKNOWN, "NotFound"), 1);
         let under_way = Method {
