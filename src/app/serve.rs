@@ -147,14 +147,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
     let door = door(service.clone(), &config.api, streams_end.clone())
         .await
         .map_err(|error| Failure::Local(format!("describing the API: {error}")))?;
-    let engine = Engine::new(
-        ReplicaId::new(clock.new_id().to_string()),
-        store.clone(),
-        clouds.clone(),
-        clock.clone(),
-        planner(config.patience.clone()),
-        config.engine.clone(),
-    );
+    let engine = engine(&config, &store, &clouds, &clock);
     let metrics = metrics(
         service.clone(),
         engine.meter(),
@@ -219,6 +212,23 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         reload,
         task,
     })
+}
+
+/// The engine of this replica.
+fn engine(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    clouds: &Arc<Clouds>,
+    clock: &Arc<dyn Clock>,
+) -> Engine {
+    Engine::new(
+        ReplicaId::new(clock.new_id().to_string()),
+        store.clone(),
+        clouds.clone(),
+        clock.clone(),
+        planner(config.patience.clone()),
+        config.engine.clone(),
+    )
 }
 
 /// Who tells callers apart, by the configuration.

@@ -35,10 +35,14 @@ pub(super) fn peer_names(connection: &ServerConnection) -> Option<PeerNames> {
         .collect();
     if let Ok(Some((_, SubjectAltName(others)))) = certificate.get::<SubjectAltName>() {
         names.extend(others.into_iter().filter_map(|name| match name {
-            GeneralName::DnsName(name) => Some(name.to_string()),
-            GeneralName::Rfc822Name(name) => Some(name.to_string()),
-            GeneralName::UniformResourceIdentifier(name) => Some(name.to_string()),
-            _ => None,
+            GeneralName::DnsName(name)
+            | GeneralName::Rfc822Name(name)
+            | GeneralName::UniformResourceIdentifier(name) => Some(name.to_string()),
+            GeneralName::OtherName(_)
+            | GeneralName::DirectoryName(_)
+            | GeneralName::EdiPartyName(_)
+            | GeneralName::IpAddress(_)
+            | GeneralName::RegisteredId(_) => None,
         }));
     }
     Some(PeerNames(Arc::new(names)))

@@ -193,17 +193,25 @@ impl Told {
         if reason == Some("TENANT_NOT_REACHED") {
             return Self::Unreached;
         }
-        match status.code() {
-            code @ (Code::Unauthenticated | Code::PermissionDenied | Code::NotFound) => {
-                Self::Refused(code)
-            }
-            // Whoever hears that a condition does not hold was let through.
-            Code::FailedPrecondition
-            | Code::Aborted
-            | Code::InvalidArgument
-            | Code::ResourceExhausted => Self::Done(None),
-            code => panic!("{code:?}: {}", status.message()),
+        let code = status.code();
+        if [
+            Code::Unauthenticated,
+            Code::PermissionDenied,
+            Code::NotFound,
+        ]
+        .contains(&code)
+        {
+            return Self::Refused(code);
         }
+        // Whoever hears that a condition does not hold was let through.
+        let through = [
+            Code::FailedPrecondition,
+            Code::Aborted,
+            Code::InvalidArgument,
+            Code::ResourceExhausted,
+        ];
+        assert!(through.contains(&code), "{code:?}: {}", status.message());
+        Self::Done(None)
     }
 
     fn cell(&self) -> String {

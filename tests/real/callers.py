@@ -119,7 +119,7 @@ def main(given):
     """Makes all claims; 0 if all hold."""
     with ground(given) as here:
         built, source, dr = here.fleet, *here.sites
-        one = built.build_one()
+        one = built.build_single()
         say('an instance with a volume is there')
         path = os.path.join(here.service.directory, 'server.toml')
         with open(path, 'w') as file:

@@ -202,11 +202,11 @@ class Fleet:
         self.make_bootable(volumes[0])
         return self.build_plain('three', volumes)
 
-    def build_one(self):
+    def build_single(self):
         """One plain volume."""
         volume = self.volume(name=self.mark + ' 0')
         self.make_bootable(volume)
-        return self.build_plain('one', [volume])
+        return self.build_plain('single', [volume])
 
     def make_bootable(self, volume):
         """Lets an instance boot from a volume."""
