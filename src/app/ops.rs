@@ -237,7 +237,7 @@ async fn listen(settings: &OpsSettings) -> Result<Option<TcpListener>, Failure> 
                 && settings.listen == OpsSettings::default().listen =>
         {
             warn!(
-                %address,
+                ops_address = %address,
                 "another program listens there: there are no metrics and probes of this service; name an \
                  address of its own with --ops-listen"
             );
