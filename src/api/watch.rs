@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     domain::{
-        error::{Error, ErrorKind},
+        error::Error,
         event::Event,
         id::{PointId, ResourceId},
         lifecycle::State,
@@ -367,7 +367,7 @@ impl OneFollower {
         match self.tail.source.state(self.resource).await {
             Ok(state) => Ok(state.is_none_or(|state| !state.is_busy())),
             // It went while it was followed.
-            Err(error) if is_not_found(&error) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(true),
             Err(error) => Err(status(&error)),
         }
     }
@@ -426,7 +426,7 @@ impl ManyFollower {
         let (source, resource) = (Arc::clone(&self.tail.source), ResourceId::Point(id));
         let point = match source.point(id).await {
             Ok(point) => Some(point),
-            Err(error) if is_not_found(&error) => None,
+            Err(error) if error.is_not_found() => None,
             Err(error) => return Err(error),
         };
         let fits = point
@@ -545,10 +545,6 @@ async fn last_event(
             None => return Ok(last),
         }
     }
-}
-
-fn is_not_found(error: &Error) -> bool {
-    matches!(error.kind, ErrorKind::NotFound { .. })
 }
 
 #[cfg(test)]

@@ -228,6 +228,11 @@ impl Error {
         .advise("list what is there")
     }
 
+    /// Whether what was asked for is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self.kind, ErrorKind::NotFound { .. })
+    }
+
     /// A caller whom nobody knows.
     pub fn unknown_caller() -> Self {
         Self::new(ErrorKind::Unauthenticated, "it is not known who asks").advise(

@@ -5,8 +5,6 @@
 //! list leaves it out, all in the words that are used where there is nothing. What is there for them and
 //! takes a higher role is forbidden.
 
-use std::sync::Arc;
-
 use super::{Service, refused, settings::RequestSettings};
 use crate::{
     domain::{
@@ -28,7 +26,6 @@ pub use crate::port::login::Login;
 #[derive(Clone)]
 pub struct Acting {
     pub(super) service: Service,
-    pub(super) caller: Arc<Caller>,
     login: Login,
 }
 
@@ -37,7 +34,6 @@ impl Service {
     pub fn acting(&self, login: Login) -> Acting {
         Acting {
             service: self.clone(),
-            caller: Arc::clone(&login.caller),
             login,
         }
     }
@@ -51,7 +47,7 @@ impl Service {
 impl Acting {
     /// Who acts.
     pub fn caller(&self) -> &Caller {
-        &self.caller
+        &self.login.caller
     }
 
     /// Waits until the caller's right has ended, and tells why; for ever where it lasts.
@@ -86,7 +82,7 @@ impl Acting {
 
     /// Whether the caller may do that in a tenant.
     pub(super) fn allows(&self, action: Action, tenant: &Tenant) -> bool {
-        let role = self.caller.grants().in_tenant(tenant);
+        let role = self.caller().grants().in_tenant(tenant);
         role.is_some_and(|role| role >= action.least())
     }
 
@@ -101,7 +97,7 @@ impl Acting {
         if self.allows(action, tenant) {
             return Ok(());
         }
-        if self.caller.grants().in_tenant(tenant).is_none() {
+        if self.caller().grants().in_tenant(tenant).is_none() {
             return Err(absent());
         }
         let (what, least) = (action.name(), action.least().name());
@@ -119,7 +115,7 @@ impl Acting {
     /// Refuses a cloud in which the caller may do nothing.
     pub(super) fn may_touch(&self, cloud: &CloudName) -> Result<(), Error> {
         self.service.gate.check_cloud(cloud)?;
-        if self.caller.grants().touch(cloud) {
+        if self.caller().grants().touch(cloud) {
             return Ok(());
         }
         let message = format!("cloud: your login reaches nothing in cloud {cloud}");
@@ -135,12 +131,12 @@ impl Acting {
     }
 
     pub(super) fn scope(&self) -> &Scope {
-        self.caller.scope()
+        self.caller().scope()
     }
 
     /// The key of a request, apart from those of other callers.
     pub(super) fn keyed(&self, key: Option<RequestKey>) -> Option<RequestKey> {
-        let namespace = self.caller.namespace();
+        let namespace = self.caller().namespace();
         key.map(|key| match namespace {
             None => key,
             Some(namespace) => RequestKey {

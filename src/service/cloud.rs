@@ -19,7 +19,7 @@ impl Acting {
     /// The configured clouds in which the caller may do anything; how they are reached, and what is wrong
     /// with them, is for those who may do it in all of their tenants.
     pub async fn clouds_list(&self) -> Vec<CloudInfo> {
-        let grants = self.caller.grants();
+        let grants = self.caller().grants();
         let mut clouds = self.service.gate.clouds().await;
         clouds.retain(|cloud| grants.touch(&cloud.name));
         for cloud in &mut clouds {

@@ -4,12 +4,7 @@ use tokio::sync::watch;
 
 use super::{Service, acting::Acting, refused};
 use crate::domain::{
-    action::Action,
-    caller::Scope,
-    error::{Error, ErrorKind},
-    event::Event,
-    id::ResourceId,
-    lifecycle::State,
+    action::Action, caller::Scope, error::Error, event::Event, id::ResourceId, lifecycle::State,
     operation::UnderWay,
 };
 
@@ -33,7 +28,7 @@ impl Acting {
         };
         match state {
             Ok(state) => Ok(Some(state)),
-            Err(error) if is_not_found(&error) && *self.scope() == Scope::All => Ok(None),
+            Err(error) if error.is_not_found() && *self.scope() == Scope::All => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -87,8 +82,4 @@ impl Service {
     pub fn version(&self) -> Option<u64> {
         self.store.version()
     }
-}
-
-fn is_not_found(error: &Error) -> bool {
-    matches!(error.kind, ErrorKind::NotFound { .. })
 }

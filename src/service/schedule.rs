@@ -177,7 +177,12 @@ impl Acting {
             .schedule_readable(ask.id, Action::ChangeSchedule)
             .await?;
         check_etag(&ask.etag, schedule.revision, "the schedule")?;
+        let kept = schedule.plan.keep;
         ask.change.apply(&mut schedule.plan);
+        // Points go by it that nobody asks for one by one.
+        if schedule.plan.keep != kept {
+            self.may_in(Action::ReleasePoint, &schedule.tenant)?;
+        }
         let calendar = self.service.check_plan(&schedule.plan)?;
         let now = self.service.clock.now();
         schedule.plan_ahead(&calendar, now);

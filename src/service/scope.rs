@@ -11,7 +11,10 @@ use std::{sync::Arc, time::Duration};
 use futures::{StreamExt as _, future::join_all, stream};
 use tokio::time::timeout;
 
-use super::{acting::Acting, refused};
+use super::{
+    acting::{Acting, unreached},
+    refused,
+};
 use crate::{
     domain::{
         effect::{EffectKind, Fact, Request},
@@ -143,13 +146,7 @@ impl Gate {
             .filter(|known| known.name == tenant.project.as_str())
             .collect();
         if named.is_empty() {
-            let message = format!(
-                "{}: no credential of cloud {} can be scoped to a project `{}`",
-                TENANT, tenant.cloud, tenant.project
-            );
-            return Error::new(ErrorKind::Unreached, message)
-                .about(Some(TENANT.to_owned()))
-                .advise("list the tenants of the cloud and name one by its id, or give the user a role in it");
+            return unreached(tenant);
         }
         let ids: Vec<&str> = named
             .iter()
@@ -260,7 +257,7 @@ impl Acting {
         let mut clouds = self.service.gate.cloud.cloud_names();
         if let Some(cloud) = &filter.cloud {
             known.cloud = Some(cloud.clone());
-            clouds.retain(|name| name == cloud && self.caller.grants().touch(name));
+            clouds.retain(|name| name == cloud && self.caller().grants().touch(name));
             if clouds.is_empty() && !self.is_kept(&known).await? {
                 return self.may_touch(cloud);
             }

@@ -320,6 +320,12 @@ fn finer(ids: &BTreeMap<&str, String>) -> Vec<(&'static str, &'static str, Value
     let place = json!({"cloud": "source", "tenant": ids["tenant"], "instanceId": ids["server"]});
     let of = |id: &str| json!({"id": ids[id]});
     vec![
+        (
+            "UpdateSchedule",
+            "retention changed",
+            json!({"schedule": {"id": ids["schedule"], "retention": {"keepLast": 1}},
+                "updateMask": "retention"}),
+        ),
         ("GetDRBackup", "covered", covered(of("dr"))),
         ("GetBackup", "covered", covered(of("regular"))),
         ("GetInstance", "covered", covered(place)),

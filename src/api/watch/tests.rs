@@ -115,7 +115,7 @@ impl EventSource for Told {
         };
         match self.point(id).await {
             Ok(point) => Ok(Some(point.state)),
-            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
     }
