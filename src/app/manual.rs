@@ -78,7 +78,7 @@ SIGTERM or SIGINT stops it like this:
 
 A second signal ends the process at once; the next start, or another replica, recovers what was under way.
 
-SIGHUP ends nothing: the files of `[tls]` are read again, as they also are by themselves when they change.
+SIGHUP ends nothing: the files of `[tls]` and the credentials of the clouds (`clouds.yaml`, `secure.yaml` and the files they name) are read again, as they also are by themselves when they change. A cloud that is not in them any more stays until the next start.
 New connections use what was read, and those that are open go on as they began.
 What cannot be used is a warning in the log, and what was in force stays so.
 

@@ -5,6 +5,7 @@ mod arguments;
 mod clock;
 mod compare;
 mod config;
+mod credentials;
 mod demo;
 mod entrance;
 mod import;

@@ -10,17 +10,17 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::tls::Certificates;
+use super::{credentials::Credentials, tls::Certificates};
 
 /// How often it is said again that a certificate ends.
 const WARN_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Looks at the files again and again until `stop`, and at once when `asked`.
 ///
-/// Each kind of file is read by whoever uses it, with the word whether somebody asked: the next one has its
-/// line beside that of the certificates.
+/// Each kind of file is read by whoever uses it, with the word whether somebody asked.
 pub(super) async fn run(
     certificates: Option<Arc<Certificates>>,
+    credentials: Credentials,
     every: Duration,
     asked: Arc<Notify>,
     stop: CancellationToken,
@@ -36,15 +36,17 @@ pub(super) async fn run(
         let Some(asked) = stop.run_until_cancelled(due).await else {
             return;
         };
-        let Some(certificates) = certificates.clone() else {
-            continue;
-        };
+        let (certificates, credentials) = (certificates.clone(), credentials.clone());
         let again = warned.elapsed() >= WARN_EVERY;
         if again {
             warned = Instant::now();
         }
         // A file may lie where reading takes its time.
         let _read = spawn_blocking(move || {
+            credentials.read_again(asked);
+            let Some(certificates) = certificates else {
+                return;
+            };
             certificates.read_again(asked);
             if again {
                 certificates.warn_of_the_end();

@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 use super::{
     clock::SystemClock,
     config::{self, Config, Flags},
+    credentials::Credentials,
     entrance::{Doors, Entrance},
     log,
     metrics::metrics,
@@ -159,6 +160,12 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
     let reload = Arc::new(Notify::new());
     let reloading = reload::run(
         entrance.certificates(),
+        Credentials::new(
+            clouds.clone(),
+            environment,
+            &config.clouds,
+            &config.openstack,
+        ),
         config.tls.look_every,
         Arc::clone(&reload),
         stop.child_token(),

@@ -214,15 +214,16 @@ pub struct Allowance {
     pub export: Right,
 }
 
-/// Where an import by our admin entry would land.
+/// Where an import would land, and whether an admin restores what is in other projects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AdminReach {
     /// No admin entry is configured.
     None,
-    /// The admin entry can be scoped to the tenant itself.
+    /// The admin entry can be scoped to the tenant itself, or the tenant may import by itself.
     Tenant,
-    /// Only to this other project; imports land there, and the admin restores out of it.
+    /// The admin entry can be scoped only to this other project; imports land there, and the admin restores
+    /// out of it.
     Other(ProjectId),
 }
 

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, value::RawValue};
 
 use super::{
+    admin::AdminUse,
     answer::{Reply, Unread},
     call::Call,
     catalogue,
@@ -37,6 +38,8 @@ pub(super) struct Access {
     pub(super) named: ProjectId,
     /// Whether the project of the tenant is another one, which only an admin may look into.
     pub(super) foreign: bool,
+    /// What the admin entry is used for here; nothing where this is an entry of tenants.
+    pub(super) admin_use: Option<AdminUse>,
     pub(super) versions: Arc<Versions>,
     pub(super) reads: Arc<SharedReads>,
     /// Who waits for what is asked.

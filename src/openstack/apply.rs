@@ -2,8 +2,8 @@
 //! of it is asked for.
 
 use super::{
-    Clouds, instance, port, security_group, server, server_image, snapshot, thing, trunk, volume,
-    volume_backup,
+    Clouds, admin::AdminUse, instance, port, security_group, server, server_image, snapshot, thing,
+    trunk, volume, volume_backup,
 };
 use crate::domain::{effect::Apply, fault::Fault, id::Tenant};
 
@@ -13,7 +13,7 @@ impl Clouds {
         let access = &match apply {
             Apply::ErrorStatus { .. }
             | Apply::ResetBackupStatus { .. }
-            | Apply::SnapshotFreed { .. } => self.admin_or_tenant(tenant).await?,
+            | Apply::SnapshotFreed { .. } => self.admin_or_tenant(tenant, AdminUse::Reset).await?,
             Apply::Bootable { .. }
             | Apply::DeleteOnTermination { .. }
             | Apply::Volume(_)

@@ -179,10 +179,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::openstack::entry::Credential;
+    use crate::openstack::entry::{Credential, Fingerprint};
 
     fn entry() -> Entry {
         Entry {
+            fingerprint: Fingerprint::default(),
             name: "e".to_owned(),
             auth_url: "http://k:5000".to_owned(),
             credential: Credential::Token {

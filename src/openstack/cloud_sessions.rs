@@ -4,12 +4,14 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use futures::future::join_all;
 
 use super::{
     access::Access,
+    admin::{AdminUse, OwnRights},
     config::CloudConfig,
     connection::Connection,
     entry::Entry,
@@ -18,7 +20,7 @@ use super::{
     session::{Scope, Session},
     settings::OpenStackSettings,
     shared_reads::SharedReads,
-    traffic::{Durations, Traffic},
+    traffic::Traffic,
     versions::Versions,
 };
 use crate::{
@@ -26,6 +28,7 @@ use crate::{
         fault::{Fault, FaultKind, Service},
         id::{CloudName, ProjectId, Tenant},
         inventory::{AdminReach, CloudInfo, TenantInfo},
+        sighting::ThingKind,
     },
     port::clock::Clock,
 };
@@ -38,6 +41,8 @@ pub(super) struct CloudSessions {
     pub(super) traffic: Arc<Traffic>,
     versions: Arc<Versions>,
     reads: Arc<SharedReads>,
+    /// What tenants may do without the admin.
+    pub(super) own_rights: OwnRights,
     /// Which session reaches a project, found once.
     reached: Mutex<HashMap<ProjectId, (Arc<Session>, Scope)>>,
 }
@@ -48,11 +53,10 @@ impl CloudSessions {
         config: CloudConfig,
         limits: &OpenStackSettings,
         clock: &Arc<dyn Clock>,
-        durations: &Durations,
+        traffic: Arc<Traffic>,
         transport: impl Fn(&Entry) -> Arc<dyn HttpTransport>,
     ) -> Self {
         let name = CloudName::new(config.name);
-        let traffic = Arc::new(Traffic::new(name.clone(), durations.clone()));
         let rate_limiter = Arc::new(RateLimiter::new(limits));
         let session = |entry| {
             let connection = Connection::new(
@@ -68,11 +72,33 @@ impl CloudSessions {
             name,
             entries: config.entries.into_iter().map(session).collect(),
             admin: config.admin.map(session),
-            traffic: Arc::clone(&traffic),
+            traffic,
             versions: Arc::default(),
             reads: Arc::new(SharedReads::new(limits)),
+            own_rights: OwnRights::new(
+                Duration::from_secs(limits.rights_seconds),
+                Arc::clone(clock),
+            ),
             reached: Mutex::default(),
         }
+    }
+
+    /// Whether these are the sessions of that very configuration, down to what is in its files.
+    pub(super) fn is_of(&self, config: &CloudConfig) -> bool {
+        let same = |session: &Arc<Session>, entry: &Entry| {
+            session.entry.name == entry.name && session.entry.fingerprint == entry.fingerprint
+        };
+        let admin = match (&self.admin, &config.admin) {
+            (Some(session), Some(entry)) => same(session, entry),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        let entries = self.entries.iter().zip(&config.entries);
+        admin
+            && self.entries.len() == config.entries.len()
+            && entries
+                .into_iter()
+                .all(|(session, entry)| same(session, entry))
     }
 
     pub(super) fn name(&self) -> &CloudName {
@@ -92,11 +118,6 @@ impl CloudSessions {
         })
     }
 
-    /// All sessions, that of the admin last: it is used for a tenant only when no other reaches it.
-    fn sessions(&self) -> impl Iterator<Item = &Arc<Session>> {
-        self.entries.iter().chain(&self.admin)
-    }
-
     fn access(&self, session: &Arc<Session>, scope: Scope, project: ProjectId) -> Access {
         Access {
             session: Arc::clone(session),
@@ -104,32 +125,33 @@ impl CloudSessions {
             named: project.clone(),
             project,
             foreign: false,
+            admin_use: None,
             versions: Arc::clone(&self.versions),
             reads: Arc::clone(&self.reads),
             waiter: Waiter::Operation,
         }
     }
 
-    /// The access in which things are made in `project`.
+    /// The access with which everything is made, seen and deleted in `project`: that of an entry which acts for
+    /// tenants, never that of the admin.
     pub(super) async fn tenant(&self, project: &ProjectId) -> Result<Access, Fault> {
         if let Some(access) = self.tenant_known(project).await {
             return Ok(access);
         }
-        let sessions: Vec<&Arc<Session>> = self.sessions().collect();
         let mut first_fault = None;
         // Whoever lives in the project comes before those who can be scoped to it.
         let homes = join_all(
-            sessions
+            self.entries
                 .iter()
                 .map(|session| session.token(&Scope::Home, None)),
         );
         let mut alive = Vec::new();
-        for (session, home) in sessions.iter().zip(homes.await) {
+        for (session, home) in self.entries.iter().zip(homes.await) {
             match home {
                 Ok(token) if token.project.as_ref() == Some(project) => {
                     return Ok(self.remember(session, Scope::Home, project));
                 }
-                Ok(_) => alive.push(*session),
+                Ok(_) => alive.push(session),
                 Err(fault) => {
                     first_fault.get_or_insert(fault);
                 }
@@ -188,12 +210,20 @@ impl CloudSessions {
         )
     }
 
-    /// The access in which things of `project` are seen and deleted: the tenant's own, else that of
-    /// the admin out of another project.
-    pub(super) async fn keeper(&self, project: &ProjectId) -> Result<Access, Fault> {
+    /// The access with which things of one kind are seen and deleted in `project`: the tenant's own. Records
+    /// alone may be where only the admin is, who imported them there.
+    pub(super) async fn keeper(
+        &self,
+        project: &ProjectId,
+        kind: ThingKind,
+    ) -> Result<Access, Fault> {
         match self.tenant(project).await {
-            Err(fault) if fault.kind == FaultKind::Unconfigured && self.admin.is_some() => {
-                Ok(self.admin(project).await?.0)
+            Err(fault)
+                if fault.kind == FaultKind::Unconfigured
+                    && kind == ThingKind::VolumeBackup
+                    && self.admin.is_some() =>
+            {
+                Ok(self.admin(project, AdminUse::Import).await?.0)
             }
             other => other,
         }
@@ -201,7 +231,11 @@ impl CloudSessions {
 
     /// The access of the admin for `project`, and where it stands. Without an admin entry a tenant
     /// whose own user is an admin will do.
-    pub(super) async fn admin(&self, project: &ProjectId) -> Result<(Access, AdminReach), Fault> {
+    pub(super) async fn admin(
+        &self,
+        project: &ProjectId,
+        admin_use: AdminUse,
+    ) -> Result<(Access, AdminReach), Fault> {
         let Some(session) = &self.admin else {
             let access = self.tenant(project).await?;
             return if access.token().await?.is_admin() {
@@ -221,7 +255,8 @@ impl CloudSessions {
             // A user may be an admin elsewhere and only a member here. A policy may also know
             // another role than `admin`; then the home has no more than the tenant.
             if token.is_admin() || !home.is_admin() {
-                let access = self.access(session, scope, project.clone());
+                let mut access = self.access(session, scope, project.clone());
+                access.admin_use = Some(admin_use);
                 return Ok((access, AdminReach::Tenant));
             }
         }
@@ -239,6 +274,7 @@ impl CloudSessions {
         let mut access = self.access(session, scope, other.clone());
         access.named = project.clone();
         access.foreign = true;
+        access.admin_use = Some(admin_use);
         Ok((access, AdminReach::Other(other)))
     }
 
@@ -246,12 +282,11 @@ impl CloudSessions {
         self.admin.is_some()
     }
 
-    /// The projects that the credentials reach.
+    /// The projects that the entries which act for tenants reach.
     pub(super) async fn tenants(&self) -> Result<Vec<TenantInfo>, Fault> {
-        let sessions: Vec<&Arc<Session>> = self.sessions().collect();
         let mut tenants: Vec<TenantInfo> = Vec::new();
         let mut first_fault = None;
-        for found in join_all(sessions.iter().map(|session| session.projects())).await {
+        for found in join_all(self.entries.iter().map(|session| session.projects())).await {
             let projects = match found {
                 Ok(projects) => projects,
                 Err(fault) => {
@@ -285,7 +320,8 @@ impl CloudSessions {
     /// The cloud, and whether its Keystone lets us in just now.
     pub(super) async fn info(&self) -> CloudInfo {
         // A token that is still good says nothing about a cloud that went away since.
-        let hails = self.sessions().map(|session| session.hail());
+        let sessions = self.entries.iter().chain(&self.admin);
+        let hails = sessions.map(|session| session.hail());
         let faults: Vec<Fault> = join_all(hails)
             .await
             .into_iter()

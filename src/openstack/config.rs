@@ -76,7 +76,8 @@ pub struct CloudMapping {
     pub name: String,
     /// The entries whose credentials make and read things; the first that reaches a project is used.
     pub entries: Vec<String>,
-    /// The entry with the admin role, for records and for what only an admin may see.
+    /// The entry with the admin role, for records, for what is stuck and for what only an admin may see. It makes
+    /// nothing for tenants; where members may export and import, it is not needed.
     #[serde(default)]
     pub admin: Option<String>,
 }

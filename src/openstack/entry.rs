@@ -1,10 +1,11 @@
 //! One entry of `clouds.yaml`: a credential and where it is good for; this file may not know in which
 //! file it was written.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use secrecy::SecretString;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use super::config::{ConfigError, Environment};
 
@@ -33,9 +34,21 @@ pub(super) struct Named {
     pub(super) domain_name: Option<String>,
 }
 
+/// What tells an entry from what it was before: a digest of all that was written, and of the files that it names.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(super) struct Fingerprint([u8; 32]);
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // It is one of a password too, which could be guessed by it.
+        formatter.write_str("Fingerprint")
+    }
+}
+
 /// One entry of `clouds.yaml`.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
+    pub(super) fingerprint: Fingerprint,
     pub(super) name: String,
     pub(super) auth_url: String,
     pub(super) credential: Credential,
@@ -99,7 +112,9 @@ impl Entry {
                 .filter_map(|key| Some((key.strip_suffix(suffix)?.to_owned(), text(raw, key)?)))
                 .collect()
         };
+        let (cacert, cert, key) = (path("cacert"), path("cert"), path("key"));
         Ok(Self {
+            fingerprint: fingerprint(raw, [&cacert, &cert, &key]),
             name: name.to_owned(),
             auth_url,
             credential,
@@ -120,9 +135,9 @@ impl Entry {
                 Some(Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_))
                 | None => !get("insecure").is_some_and(|text| is_true(&text)),
             },
-            cacert: path("cacert"),
-            cert: path("cert"),
-            key: path("key"),
+            cacert,
+            cert,
+            key,
         })
     }
 
@@ -240,4 +255,15 @@ pub(super) fn lay_over(lower: &mut Map<String, Value>, upper: &Map<String, Value
             }
         }
     }
+}
+/// A digest of an entry as it was written, and of what is in these files now.
+fn fingerprint(raw: &Map<String, Value>, files: [&Option<PathBuf>; 3]) -> Fingerprint {
+    let mut digest = Sha256::new();
+    digest.update(Value::Object(raw.clone()).to_string());
+    for file in files {
+        // A file that cannot be read is told of by whoever connects with it.
+        let held = file.as_ref().and_then(|file| std::fs::read(file).ok());
+        digest.update(Sha256::digest(held.unwrap_or_default()));
+    }
+    Fingerprint(digest.finalize().into())
 }

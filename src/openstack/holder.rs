@@ -76,7 +76,7 @@ pub(super) async fn check(
             Some(Use::of(String::new(), holders))
         }
         ThingKind::KeyPair => {
-            let holders = of_key_pair(access, tenant, &thing.id).await?;
+            let holders = of_key_pair(access, &thing.id).await?;
             Some(Use::of(String::new(), holders))
         }
         ThingKind::Snapshot
@@ -363,7 +363,7 @@ async fn of_server(access: &Access, tenant: &Tenant, id: &str) -> Result<Option<
 
 /// The servers of the tenant that were made with a key pair; those that its user has in other projects
 /// cannot be seen from here.
-async fn of_key_pair(access: &Access, tenant: &Tenant, name: &str) -> Result<Vec<Holder>, Fault> {
+async fn of_key_pair(access: &Access, name: &str) -> Result<Vec<Holder>, Fault> {
     #[derive(Deserialize)]
     struct Server {
         id: String,
@@ -371,12 +371,7 @@ async fn of_key_pair(access: &Access, tenant: &Tenant, name: &str) -> Result<Vec
         key_name: Option<String>,
     }
     let action = format!("look for servers with the key pair {name}");
-    let mut call = Call::get(Service::Compute, "servers/detail", action);
-    if access.foreign {
-        call = call
-            .query("all_tenants", "1")
-            .query("project_id", tenant.project.as_str());
-    }
+    let call = Call::get(Service::Compute, "servers/detail", action);
     let servers: Vec<Server> = access.pages(call, "servers").await?;
     let mut with_it = servers
         .iter()

@@ -87,12 +87,11 @@ pub(super) async fn read(
     id: &ServerId,
 ) -> Result<Manifest, Fault> {
     let mut gaps = Vec::new();
-    let ((server, volumes), attachments, ports, cards, admin_server) = futures::try_join!(
-        read_server(access, tenant, id),
+    let ((server, volumes, admin_server), attachments, ports, cards) = futures::try_join!(
+        read_server(access, admin, tenant, id),
         read_attachments(access, id),
         wiring::read_ports(access, tenant, id),
         wiring::read_cards(access, id),
-        read_admin_view(admin, tenant, id),
     )?;
     // A cell that is down leaves hardly more than the id.
     let Some(name) = server.name.as_deref().map(cut) else {
@@ -229,6 +228,7 @@ fn shown_to_admin<'a>(
     gaps: &mut Vec<String>,
 ) -> Option<&'a Server> {
     let why = match (admin, seen) {
+        _ if server.user_data.is_some() => return Some(server),
         (AdminView::Own, _) => return Some(server),
         (AdminView::Of(_), Some(Ok(seen))) => return Some(seen),
         (AdminView::Of(_), Some(Err(fault))) => fault.to_string(),
@@ -300,15 +300,20 @@ fn user_data(server: &Server, gaps: &mut Vec<String>) -> Option<String> {
     server.user_data.clone().and_then(plain)
 }
 
-/// What the admin sees of the server; a refusal is a gap, a cloud that does not answer is a fault.
+/// What the admin sees of the server, where the policy does not show it to the tenant; a refusal is a gap, a
+/// cloud that does not answer is a fault.
 async fn read_admin_view(
     admin: &AdminView<'_>,
     tenant: &Tenant,
+    server: &Server,
     id: &ServerId,
 ) -> Result<Option<Result<Server, Fault>>, Fault> {
     let AdminView::Of(admin) = admin else {
         return Ok(None);
     };
+    if server.user_data.is_some() {
+        return Ok(None);
+    }
     match server::shown_to_admin(admin, tenant, id).await {
         Ok(server) => Ok(Some(Ok(server))),
         Err(fault) if is_refusal(&fault) => Ok(Some(Err(fault))),
@@ -357,17 +362,21 @@ async fn read_attachments(access: &Access, id: &ServerId) -> Result<Vec<Attachme
 /// The server, and the volumes that it names itself.
 async fn read_server(
     access: &Access,
+    admin: &AdminView<'_>,
     tenant: &Tenant,
     id: &ServerId,
-) -> Result<(Server, Vec<Volume>), Fault> {
+) -> Result<(Server, Vec<Volume>, Option<Result<Server, Fault>>), Fault> {
     // What Cinder speaks is asked once, and while Nova answers.
     let (server, _) = futures::try_join!(
         server::shown(access, tenant, id),
         volume_group::version(access)
     )?;
     let ids: Vec<String> = server.volumes.iter().map(|one| one.id.clone()).collect();
-    let volumes = volume::get_all(access, tenant, &ids).await?;
-    Ok((server, volumes))
+    let (volumes, shown) = futures::try_join!(
+        volume::get_all(access, tenant, &ids),
+        read_admin_view(admin, tenant, &server, id)
+    )?;
+    Ok((server, volumes, shown))
 }
 
 /// The volumes in the order of the attachments. These count: a volume that came to the server between

@@ -2,10 +2,11 @@
 //! [`Cloud`]; it may not know operations, ledgers or the store.
 //!
 //! Read [`Clouds`] first, then `make`, `apply` and `read` (which noun answers what is asked),
-//! `cloud_sessions` (whose token is used), `call` and `access` (how a call is put together and sent),
+//! `cloud_sessions` and `admin` (whose token is used), `call` and `access` (how a call is put together and sent),
 //! `fault` (what a refusal means); the other files have one noun of OpenStack each.
 
 mod access;
+mod admin;
 mod answer;
 mod apply;
 mod attributes;
@@ -56,7 +57,10 @@ mod volume_group;
 mod wire;
 mod wiring;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use async_trait::async_trait;
 use futures::future::join_all;
@@ -66,17 +70,25 @@ pub use http_transport::{HttpTransport, TransportError};
 pub use traffic::{Durations, TrafficCount};
 
 use self::{
-    access::Access, cloud_sessions::CloudSessions, config::Config, entry::Entry,
-    http_transport::NetworkTransport, instance::AdminView, rate_limiter::Waiter,
+    access::Access,
+    admin::{AdminUse, OwnRight},
+    cloud_sessions::CloudSessions,
+    config::Config,
+    entry::Entry,
+    http_transport::NetworkTransport,
+    instance::AdminView,
+    rate_limiter::Waiter,
     settings::OpenStackSettings,
+    traffic::Traffic,
 };
 use crate::{
     domain::{
         effect::{Fact, Request},
         fault::{Fault, FaultKind, Service},
-        id::{CloudName, ServerId, Tenant},
-        inventory::{CloudInfo, Flavor, InstanceInfo, Network, TenantInfo, VolumeType},
+        id::{CloudName, ServerId, Tenant, VolumeBackupId},
+        inventory::{CloudInfo, Flavor, InstanceInfo, Network, Right, TenantInfo, VolumeType},
         manifest::Manifest,
+        record::{BackupRecord, Exported},
         sighting::{Sighting, Thing, ThingKind},
     },
     port::{
@@ -85,11 +97,16 @@ use crate::{
     },
 };
 
+/// How the requests with an entry travel.
+type Transports = Box<dyn Fn(&Entry) -> Arc<dyn HttpTransport> + Send + Sync>;
+
 /// The clouds of the configuration.
 pub struct Clouds {
-    by_name: BTreeMap<CloudName, CloudSessions>,
+    by_name: RwLock<BTreeMap<CloudName, Arc<CloudSessions>>>,
     limits: OpenStackSettings,
     durations: Durations,
+    clock: Arc<dyn Clock>,
+    transports: Transports,
 }
 
 impl Clouds {
@@ -97,9 +114,10 @@ impl Clouds {
     /// have been called.
     pub fn new(config: Config, clock: &Arc<dyn Clock>) -> Self {
         let limits = config.limits.clone();
-        Self::reached(config, clock, |entry| {
+        let transports = move |entry: &Entry| -> Arc<dyn HttpTransport> {
             Arc::new(NetworkTransport::new(entry, &limits))
-        })
+        };
+        Self::reached(config, clock, Box::new(transports))
     }
 
     /// The same, but all requests travel over `transport` instead of connections of their own.
@@ -108,44 +126,64 @@ impl Clouds {
         clock: &Arc<dyn Clock>,
         transport: &Arc<dyn HttpTransport>,
     ) -> Self {
-        Self::reached(config, clock, |_| Arc::clone(transport))
+        let transport = Arc::clone(transport);
+        Self::reached(config, clock, Box::new(move |_| Arc::clone(&transport)))
     }
 
-    fn reached(
-        config: Config,
-        clock: &Arc<dyn Clock>,
-        transport: impl Fn(&Entry) -> Arc<dyn HttpTransport>,
-    ) -> Self {
-        let Config { clouds, limits, .. } = config;
-        let durations = traffic::durations();
-        let by_name = clouds
-            .into_iter()
-            .map(|cloud| {
-                let sessions = CloudSessions::new(cloud, &limits, clock, &durations, &transport);
-                (sessions.name().clone(), sessions)
-            })
-            .collect();
-        Self {
-            by_name,
-            limits,
-            durations,
+    fn reached(config: Config, clock: &Arc<dyn Clock>, transports: Transports) -> Self {
+        let clouds = Self {
+            by_name: RwLock::default(),
+            limits: config.limits.clone(),
+            durations: traffic::durations(),
+            clock: Arc::clone(clock),
+            transports,
+        };
+        clouds.renew(config);
+        clouds
+    }
+
+    /// Takes the entries of a configuration that was read again, and answers which clouds are new or have changed.
+    ///
+    /// A cloud whose entries are what they were goes on as it is, with its tokens. What is under way with an
+    /// entry of before ends with it. A cloud that is not in it any more stays: what lies there has to be
+    /// reached as long as this process lives.
+    pub fn renew(&self, config: Config) -> Vec<CloudName> {
+        let mut changed = Vec::new();
+        let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        for cloud in config.clouds {
+            let name = CloudName::new(cloud.name.clone());
+            let known = by_name.get(&name);
+            if known.is_some_and(|known| known.is_of(&cloud)) {
+                continue;
+            }
+            let traffic = known.map_or_else(
+                || Arc::new(Traffic::new(name.clone(), self.durations.clone())),
+                |known| Arc::clone(&known.traffic),
+            );
+            let sessions =
+                CloudSessions::new(cloud, &self.limits, &self.clock, traffic, &self.transports);
+            by_name.insert(name.clone(), Arc::new(sessions));
+            changed.push(name);
         }
+        changed
+    }
+
+    /// The clouds as they are now.
+    fn all(&self) -> Vec<Arc<CloudSessions>> {
+        let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        by_name.values().cloned().collect()
     }
 
     /// How often each cloud was called.
     pub fn traffic(&self) -> Vec<(CloudName, Vec<TrafficCount>)> {
-        self.by_name
-            .iter()
-            .map(|(name, sessions)| (name.clone(), sessions.traffic.count()))
-            .collect()
+        let told = |cloud: Arc<CloudSessions>| (cloud.name().clone(), cloud.traffic.count());
+        self.all().into_iter().map(told).collect()
     }
 
     /// Whether the last call to each cloud was answered, in whatever way.
     pub fn answering(&self) -> Vec<(CloudName, bool)> {
-        self.by_name
-            .iter()
-            .map(|(name, sessions)| (name.clone(), sessions.traffic.is_answered()))
-            .collect()
+        let told = |cloud: Arc<CloudSessions>| (cloud.name().clone(), cloud.traffic.is_answered());
+        self.all().into_iter().map(told).collect()
     }
 
     /// How long the calls to all clouds took.
@@ -153,8 +191,9 @@ impl Clouds {
         self.durations.clone()
     }
 
-    fn sessions(&self, cloud: &CloudName) -> Result<&CloudSessions, Fault> {
-        self.by_name.get(cloud).ok_or_else(|| {
+    fn sessions(&self, cloud: &CloudName) -> Result<Arc<CloudSessions>, Fault> {
+        let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        by_name.get(cloud).cloned().ok_or_else(|| {
             Fault::new(
                 FaultKind::Unconfigured,
                 Service::Identity,
@@ -200,14 +239,12 @@ impl Clouds {
         waiter: Waiter,
     ) -> Result<Manifest, Fault> {
         let sessions = self.sessions(&tenant.cloud)?;
-        let access = sessions
-            .keeper(&tenant.project)
-            .await?
-            .waited_for_by(waiter);
+        let access = sessions.tenant(&tenant.project).await?;
+        let access = access.waited_for_by(waiter);
         let admin = if access.token().await?.is_admin() {
             None
         } else {
-            let admin = sessions.admin(&tenant.project).await;
+            let admin = sessions.admin(&tenant.project, AdminUse::Instance).await;
             Some(admin.map(|(admin, _)| admin.waited_for_by(waiter)))
         };
         let view = match &admin {
@@ -230,14 +267,122 @@ impl Clouds {
         Ok(access.waited_for_by(Waiter::Caller))
     }
 
-    /// The access for what usually only an admin may do. Without an admin entry the tenant tries:
-    /// a policy may allow it, and otherwise says so itself.
-    async fn admin_or_tenant(&self, tenant: &Tenant) -> Result<Access, Fault> {
+    /// The access for what only an admin may do, whatever the policy says of records. Without an admin entry
+    /// the tenant tries: a policy may allow it, and otherwise says so itself.
+    async fn admin_or_tenant(&self, tenant: &Tenant, admin_use: AdminUse) -> Result<Access, Fault> {
         let sessions = self.sessions(&tenant.cloud)?;
         if sessions.has_admin() {
-            return Ok(sessions.admin(&tenant.project).await?.0);
+            return Ok(sessions.admin(&tenant.project, admin_use).await?.0);
         }
         sessions.tenant(&tenant.project).await
+    }
+
+    /// Whether the tenant's own entry may do this with records, so that no admin is needed. Where no entry
+    /// reaches the project, it may not.
+    async fn own_right(&self, tenant: &Tenant, right: OwnRight) -> Result<Right, Fault> {
+        let sessions = self.sessions(&tenant.cloud)?;
+        let access = match sessions.tenant(&tenant.project).await {
+            Ok(access) => access,
+            Err(fault) if fault.may_pass() => return Err(fault),
+            Err(fault) => return Ok(Right::Refused(fault.to_string())),
+        };
+        let ask = async {
+            match right {
+                OwnRight::Export => volume_backup::export_right(&access).await,
+                OwnRight::Import => volume_backup::import_right(&access).await,
+            }
+        };
+        sessions.own_rights.of(&tenant.project, right, ask).await
+    }
+
+    /// The access that does this with records: the tenant's own where it may, else the admin's.
+    async fn records(&self, tenant: &Tenant, right: OwnRight) -> Result<Access, Fault> {
+        let sessions = self.sessions(&tenant.cloud)?;
+        let admin_use = match right {
+            OwnRight::Export => AdminUse::Export,
+            OwnRight::Import => AdminUse::Import,
+        };
+        if sessions.has_admin() && self.own_right(tenant, right).await? != Right::Granted {
+            return Ok(sessions.admin(&tenant.project, admin_use).await?.0);
+        }
+        sessions.tenant(&tenant.project).await
+    }
+
+    /// Whether a refusal of the tenant's own entry leaves it to the admin to try: the policy is another one
+    /// than it was.
+    async fn is_left_to_admin(
+        &self,
+        tenant: &Tenant,
+        right: OwnRight,
+        tried: &Access,
+        fault: &Fault,
+    ) -> Result<bool, Fault> {
+        let sessions = self.sessions(&tenant.cloud)?;
+        let is_left =
+            fault.kind == FaultKind::Forbidden && tried.admin_use.is_none() && sessions.has_admin();
+        if is_left {
+            let project = &tenant.project;
+            sessions.own_rights.refuse(project, right, fault).await;
+        }
+        Ok(is_left)
+    }
+
+    async fn record_import(
+        &self,
+        tenant: &Tenant,
+        backup: &VolumeBackupId,
+        record: &BackupRecord,
+    ) -> Result<String, Fault> {
+        let right = OwnRight::Import;
+        let access = self.importer(tenant, backup).await?;
+        match volume_backup::import(&access, backup, record).await {
+            Err(fault)
+                if self
+                    .is_left_to_admin(tenant, right, &access, &fault)
+                    .await? =>
+            {
+                let admin = self.importer(tenant, backup).await?;
+                volume_backup::import(&admin, backup, record).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// The access whose imports land in this project: out of another one they would land there.
+    async fn importer(&self, tenant: &Tenant, backup: &VolumeBackupId) -> Result<Access, Fault> {
+        let access = self.records(tenant, OwnRight::Import).await?;
+        if !access.foreign {
+            return Ok(access);
+        }
+        Err(Fault::new(
+            FaultKind::Forbidden,
+            Service::BlockStorage,
+            format!("import the record of the volume backup {backup}"),
+            format!(
+                "no entry that may import records reaches project {}, since the policy has changed",
+                tenant.project
+            ),
+        ))
+    }
+
+    async fn record_export(
+        &self,
+        tenant: &Tenant,
+        backup: &VolumeBackupId,
+    ) -> Result<Exported, Fault> {
+        let right = OwnRight::Export;
+        let access = self.records(tenant, right).await?;
+        match volume_backup::export(&access, backup).await {
+            Err(fault)
+                if self
+                    .is_left_to_admin(tenant, right, &access, &fault)
+                    .await? =>
+            {
+                let admin = self.records(tenant, right).await?;
+                volume_backup::export(&admin, backup).await
+            }
+            outcome => outcome,
+        }
     }
 }
 
@@ -283,12 +428,10 @@ impl Cloud for Clouds {
     ) -> Result<Answer, Fault> {
         match request {
             Request::Make(make) => self.make(tenant, name, make).await,
-            Request::Import { backup, record } => {
-                let access = self.admin_or_tenant(tenant).await?;
-                volume_backup::import(&access, backup, record)
-                    .await
-                    .map(accepted)
-            }
+            Request::Import { backup, record } => self
+                .record_import(tenant, backup, record)
+                .await
+                .map(accepted),
             Request::RestoreInto {
                 backup,
                 backup_project,
@@ -298,7 +441,7 @@ impl Cloud for Clouds {
                     self.access(tenant).await?
                 } else {
                     let sessions = self.sessions(&tenant.cloud)?;
-                    sessions.admin(&tenant.project).await?.0
+                    sessions.admin(&tenant.project, AdminUse::Import).await?.0
                 };
                 volume_backup::restore(&access, backup, volume).await?;
                 Ok(accepted(volume.as_str().to_owned()))
@@ -318,7 +461,7 @@ impl Cloud for Clouds {
         ours: &[Thing],
     ) -> Result<(), Fault> {
         let sessions = self.sessions(&tenant.cloud)?;
-        let access = sessions.keeper(&tenant.project).await?;
+        let access = sessions.keeper(&tenant.project, thing.kind).await?;
         thing::delete(&access, tenant, thing, ours).await
     }
 
@@ -327,7 +470,7 @@ impl Cloud for Clouds {
         let service = thing::service(kind);
         let action = format!("list the {}s", kind.noun());
         self.in_time(service, &action, async {
-            let access = sessions.keeper(&tenant.project).await?;
+            let access = sessions.keeper(&tenant.project, kind).await?;
             thing::list(&access, tenant, kind).await
         })
         .await
@@ -335,16 +478,18 @@ impl Cloud for Clouds {
 
     async fn thing_get(&self, tenant: &Tenant, thing: &Thing) -> Result<Option<Sighting>, Fault> {
         let sessions = self.sessions(&tenant.cloud)?;
-        let access = sessions.keeper(&tenant.project).await?;
+        let access = sessions.keeper(&tenant.project, thing.kind).await?;
         thing::get(&access, tenant, thing).await
     }
 
     async fn clouds_list(&self) -> Vec<CloudInfo> {
-        join_all(self.by_name.values().map(CloudSessions::info)).await
+        let clouds = self.all();
+        join_all(clouds.iter().map(|cloud| cloud.info())).await
     }
 
     fn cloud_names(&self) -> Vec<CloudName> {
-        self.by_name.keys().cloned().collect()
+        let clouds = self.all();
+        clouds.iter().map(|cloud| cloud.name().clone()).collect()
     }
 
     async fn tenants_list(&self, cloud: &CloudName) -> Result<Vec<TenantInfo>, Fault> {

@@ -2,6 +2,8 @@
 
 use super::{
     Clouds,
+    access::Access,
+    admin::{AdminUse, OwnRight},
     inventory::{self, Importer},
     rate_limiter::Waiter,
     server_image, server_state, volume_backup, volume_group,
@@ -10,9 +12,13 @@ use crate::domain::{
     effect::{Fact, Parents, Presence, Read},
     fault::{Fault, FaultKind, Service},
     id::{ProjectId, Tenant, VolumeBackupId},
-    inventory::{Allowance, Inventory, Right},
+    inventory::{AdminReach, Allowance, Inventory, Right},
     sighting::ThingKind,
 };
+
+/// Why exporting is taken for refused where nothing tells.
+const UNSEEN_EXPORT: &str = "no admin entry is configured, the user does not have the role `admin`, and \
+                             there is no volume backup in the project by which another policy could be seen";
 
 impl Clouds {
     /// Reads it.
@@ -42,8 +48,7 @@ impl Clouds {
                 Ok(Fact::Parents(Parents { newest }))
             }
             Read::Record { backup } => {
-                let access = self.admin_or_tenant(tenant).await?;
-                let exported = volume_backup::export(&access, backup).await?;
+                let exported = self.record_export(tenant, backup).await?;
                 Ok(Fact::Record(exported))
             }
             Read::Inventory => {
@@ -70,12 +75,18 @@ impl Clouds {
     async fn inventory_read(&self, tenant: &Tenant) -> Result<Inventory, Fault> {
         let sessions = self.sessions(&tenant.cloud)?;
         let access = sessions.tenant(&tenant.project).await?;
-        let admin = match sessions.admin(&tenant.project).await {
+        let admin = match sessions.admin(&tenant.project, AdminUse::Import).await {
             Ok((admin, reach)) => Some((admin, reach)),
             Err(fault) if fault.may_pass() => return Err(fault),
             Err(_) => None,
         };
         let importer = match &admin {
+            // An import that the tenant may do itself lands there, wherever the admin is.
+            Some((admin, AdminReach::Other(_)))
+                if self.own_right(tenant, OwnRight::Import).await? == Right::Granted =>
+            {
+                Importer::Admin(admin, AdminReach::Tenant)
+            }
             Some((admin, reach)) => Importer::Admin(admin, reach.clone()),
             None => Importer::Tenant,
         };
@@ -88,16 +99,27 @@ impl Clouds {
             if !export {
                 return Ok(Right::Unknown);
             }
-            let exporter = match self.admin_or_tenant(tenant).await {
-                Ok(exporter) => exporter,
-                Err(fault) if fault.may_pass() => return Err(fault),
-                Err(fault) => return Ok(Right::Refused(fault.to_string())),
-            };
-            volume_backup::export_right(&exporter).await
+            match self.own_right(tenant, OwnRight::Export).await? {
+                Right::Granted => Ok(Right::Granted),
+                own => self.admins_export_right(tenant, own).await,
+            }
         };
         let quotas = inventory::volume_quotas(&access, &tenant.project);
         let (quotas, export) = futures::try_join!(quotas, right)?;
         Ok(Allowance { quotas, export })
+    }
+
+    /// Whether records may be exported by the admin, if there is one; else what is known of the tenant's `own`
+    /// right.
+    async fn admins_export_right(&self, tenant: &Tenant, own: Right) -> Result<Right, Fault> {
+        let sessions = self.sessions(&tenant.cloud)?;
+        match sessions.admin(&tenant.project, AdminUse::Export).await {
+            Ok((admin, _)) => volume_backup::export_right(&admin).await,
+            Err(fault) if fault.may_pass() => Err(fault),
+            Err(fault) if sessions.has_admin() => Ok(Right::Refused(fault.to_string())),
+            Err(_) if own == Right::Unknown => Ok(Right::Refused(UNSEEN_EXPORT.to_owned())),
+            Err(_) => Ok(own),
+        }
     }
 
     async fn presence_read(
@@ -113,7 +135,7 @@ impl Clouds {
             Err(fault) if fault.kind == FaultKind::Unconfigured && sessions.has_admin() => {}
             Err(fault) => return Err(fault),
         }
-        let admin = match sessions.admin(&tenant.project).await {
+        let admin = match sessions.admin(&tenant.project, AdminUse::Import).await {
             Ok((access, _)) => Some(access),
             Err(fault) if fault.kind == FaultKind::Unconfigured => None,
             Err(fault) => return Err(fault),
@@ -128,6 +150,22 @@ impl Clouds {
                 }
             }
         }
-        volume_backup::presence(&seen, admin.as_ref(), backups).await
+        let presence = volume_backup::presence(&seen, admin.as_ref(), backups).await?;
+        // It is asked for only where something has to be imported.
+        let import = if backups.iter().all(|wanted| presence.has(wanted)) {
+            Right::Unknown
+        } else {
+            self.import_right(tenant, admin.as_ref()).await?
+        };
+        Ok(Presence { import, ..presence })
+    }
+
+    /// Whether records may be imported for a tenant, by itself or by the admin.
+    async fn import_right(&self, tenant: &Tenant, admin: Option<&Access>) -> Result<Right, Fault> {
+        let own = self.own_right(tenant, OwnRight::Import).await?;
+        match admin {
+            Some(admin) if own != Right::Granted => volume_backup::import_right(admin).await,
+            Some(_) | None => Ok(own),
+        }
     }
 }

@@ -23,6 +23,8 @@ pub struct OpenStackSettings {
     pub renew_seconds: u64,
     /// Seconds for which the list of projects that a credential reaches is believed.
     pub projects_seconds: u64,
+    /// Seconds for which it is believed whether a tenant's own entry may export or import records.
+    pub rights_seconds: u64,
     /// Things asked for on one page of a list.
     pub page_size: u32,
     /// Pages of one list at most; a longer one is a fault, never a short list.
@@ -70,6 +72,7 @@ impl Default for OpenStackSettings {
             composite_seconds: 180,
             renew_seconds: 120,
             projects_seconds: 60,
+            rights_seconds: 300,
             page_size: 500,
             pages_max: 200,
             answer_bytes_max: 16 << 20,

@@ -68,7 +68,8 @@ impl Tokens for Clouds {
         token: &SecretString,
         expired_too: bool,
     ) -> Result<Option<Identity>, Fault> {
-        let session = self.sessions(cloud)?.judge()?;
+        let sessions = self.sessions(cloud)?;
+        let session = sessions.judge()?;
         look(session, token, expired_too).await.map_err(never_sent)
     }
 }

@@ -2,6 +2,7 @@
 //! it may not know how any service works.
 
 mod network;
+mod volume_service;
 
 use std::fmt::Write as _;
 use std::future::IntoFuture as _;
@@ -281,16 +282,6 @@ impl Cloud {
     /// Lets go of every request that hangs.
     pub fn release(&self) {
         self.shared.release();
-    }
-
-    /// Kills `cinder-backup`: what it was at does not end, and it is seen as down at once.
-    pub fn backup_service_kill(&self) {
-        cinder::service_kill(&mut self.shared.world());
-    }
-
-    /// Starts `cinder-backup` again: what was cut off ends in errors, what waited begins.
-    pub fn backup_service_start(&self) {
-        cinder::service_start(&mut self.shared.world());
     }
 
     /// Gives a volume, snapshot, backup or server another status, as nobody could from outside.

@@ -48,6 +48,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::{service::InterceptorLayer, transport::Channel};
 use uuid::Uuid;
 
+use crate::privilege;
+
 /// The real clock, ahead by what tests let pass.
 #[derive(Clone, Default)]
 struct SystemClock {
@@ -148,7 +150,7 @@ impl House {
         let system = SystemClock::default();
         let clock: Arc<dyn Clock> = Arc::new(system.clone());
         let cloud: Arc<dyn Cloud> = Arc::new(Clouds::new(
-            config(&clouds_yaml, directory.path().into(), true),
+            config(&clouds_yaml, directory.path().into(), Some("operator")),
             &clock,
         ));
         let own = || format!("sqlite:{}", directory.path().join("store.db").display());
@@ -287,10 +289,15 @@ impl House {
 
     /// Takes the admin entries out of the configuration, as after a restart with another one.
     pub(crate) fn dismiss_admins(&mut self) {
+        self.hire_admins(None);
+    }
+
+    /// Has this user, in the project of its entry, be the admin of both clouds, or nobody.
+    pub(crate) fn hire_admins(&mut self, admin: Option<&str>) {
         self.kill_engine();
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let directory = self.directory.path();
-        let config = config(&directory.join("clouds.yaml"), directory.into(), false);
+        let config = config(&directory.join("clouds.yaml"), directory.into(), admin);
         self.cloud = Arc::new(Clouds::new(config, &clock));
         self.start_engine();
     }
@@ -619,6 +626,10 @@ impl Drop for House {
         if let Some(engine) = self.engine.take() {
             engine.shutdown_background();
         }
+        if !std::thread::panicking() {
+            privilege::assert_allowed(&self.source);
+            privilege::assert_allowed(&self.dr);
+        }
     }
 }
 
@@ -637,12 +648,12 @@ pub(crate) fn without_grace() -> ServiceSettings {
 pub(crate) fn clouds(clouds_yaml: &std::path::Path) -> Arc<dyn Cloud> {
     install_crypto();
     let directory = clouds_yaml.parent().expect("a directory");
-    let config = config(clouds_yaml, directory.into(), true);
+    let config = config(clouds_yaml, directory.into(), Some("operator"));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     Arc::new(Clouds::new(config, &clock))
 }
 
-fn config(clouds_yaml: &std::path::Path, directory: PathBuf, admins: bool) -> Config {
+fn config(clouds_yaml: &std::path::Path, directory: PathBuf, admin: Option<&str>) -> Config {
     let environment = Environment {
         variables: BTreeMap::from([(
             "OS_CLIENT_CONFIG_FILE".to_owned(),
@@ -654,7 +665,7 @@ fn config(clouds_yaml: &std::path::Path, directory: PathBuf, admins: bool) -> Co
     let mapping = |name: &str| CloudMapping {
         name: name.to_owned(),
         entries: vec![format!("{name}-demo")],
-        admin: admins.then(|| format!("{name}-operator")),
+        admin: admin.map(|user| format!("{name}-{user}")),
     };
     Config::load(
         &environment,

@@ -496,7 +496,7 @@ async fn every_path_lets_through_whom_the_matrix_says() {
 }
 
 /// Compares with an agreed matrix, or writes it where that is asked for.
-fn golden(name: &str, text: &str) {
+pub(crate) fn golden(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/golden")
         .join(name);
@@ -506,7 +506,7 @@ fn golden(name: &str, text: &str) {
     let agreed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         text == agreed,
-        "rights differ from {}: look, and write it anew with UPDATE_GOLDEN=1:\n{text}",
+        "differs from {}: look, and write it anew with UPDATE_GOLDEN=1:\n{text}",
         path.display()
     );
 }

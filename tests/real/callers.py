@@ -1,5 +1,6 @@
 """Who may do what, on real clouds: callers with tokens of real Keystones, of two projects and several roles, a token
-that is revoked under a stream, and the day on which the source's Keystone does not answer."""
+that is revoked under a stream, and the day on which the source's Keystone does not answer; and who the service is
+there, see privilege.py."""
 
 import copy
 import os
@@ -9,6 +10,7 @@ import time
 from claims import say
 from cloud import View
 from ground import ground
+from privilege import Privilege
 from subject import Subject
 
 # How long the service takes for granted here what a Keystone said of a token.
@@ -143,4 +145,9 @@ def main(given):
         finally:
             for site in here.sites:
                 site.admin.call('identity', 'DELETE', '/projects/' + others[site.name], allow=(404,))
-    return 1 if callers.failed else 0
+        here.service.stop()
+        del here.service.environment['DRBACKUP_SERVER_CONFIG']
+        privilege = Privilege(built.mark, here.service, source, dr, one)
+        privilege.admins_elsewhere()
+        privilege.members(here.lab)
+    return 1 if callers.failed or privilege.failed else 0

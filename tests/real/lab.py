@@ -64,6 +64,17 @@ class Lab:
         self.fault('start', site, service)
         self.dark.discard(site)
 
+    @contextlib.contextmanager
+    def policy(self, site, service, *rules):
+        """Rules of a policy that are open to members for a while."""
+        try:
+            for rule in rules:
+                self.fault('policy', site, service, rule, 'rule:admin_or_owner')
+            yield
+        finally:
+            for rule in rules:
+                self.fault('policy', site, service, rule, 'default')
+
     def token_life(self, site, seconds=None):
         """From now on Keystone gives tokens that live so long, or as long as by default."""
         self.dark.add(site)

@@ -32,8 +32,9 @@ class Service:
         self.clouds_file = clouds_file
         self.sites = sites
         self.process = None
-        # Whether it knows the entries that have the admin role.
+        # Whether it knows the entries that have the admin role; others of them, by site, in place of the usual.
         self.admins = True
+        self.other_admins = {}
         self.port = _free_port()
         self.log = os.path.join(directory, 'service.log')
         self.address = 'http://127.0.0.1:%d' % self.port
@@ -50,8 +51,9 @@ class Service:
                    '--clouds-file', self.clouds_file, '--log', 'info,drbackup=debug']
         for site in self.sites:
             command += ['--cloud', '%s=%s' % (site.name, site.entry)]
-            if self.admins and site.admin_entry:
-                command += ['--admin', '%s=%s' % (site.name, site.admin_entry)]
+            admin = self.other_admins.get(site.name, site.admin_entry)
+            if self.admins and admin:
+                command += ['--admin', '%s=%s' % (site.name, admin)]
         with open(self.log, 'ab') as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env=self.environment, start_new_session=True)

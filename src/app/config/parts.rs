@@ -88,8 +88,8 @@ pub(in crate::app) struct TlsSettings {
     /// The file of the authorities, as PEM, of which every caller needs a certificate; whoever has
     /// one may do everything. Empty lets everybody in.
     pub(in crate::app) client_ca: Option<PathBuf>,
-    /// How often these files are looked at. When they have changed, or on SIGHUP, they are read again and
-    /// used for new connections; what cannot be used is warned about, and what was in force stays so.
+    /// How often these files and the credentials of the clouds are looked at. When they have changed, or on
+    /// SIGHUP, they are read again and used for new connections and calls; what cannot be used is warned about, and what was in force stays so.
     #[serde(with = "Span")]
     pub(in crate::app) look_every: Duration,
     /// How long before a certificate ends the log begins to warn, at the start, after each reading, and

@@ -71,6 +71,15 @@ pub struct Presence {
     pub import: Right,
 }
 
+impl Presence {
+    /// Whether there is a row of this volume backup in the cloud, of use or not.
+    pub fn has(&self, backup: &VolumeBackupId) -> bool {
+        let rows = self.live.iter().chain(&self.failed_imports);
+        rows.chain(&self.pending_imports)
+            .any(|(id, _)| id == backup)
+    }
+}
+
 /// The addresses that a port got.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortAddresses {

@@ -13,7 +13,7 @@ mod transfer;
 mod volume;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -168,6 +168,8 @@ pub(crate) struct State {
     /// Until when each worker of `cinder-backup` is busy.
     busy: Vec<Duration>,
     service_up: bool,
+    /// The rules that the policy allows to members, by default to admins alone.
+    open_rules: BTreeSet<String>,
     /// What was under way when `cinder-backup` was killed.
     cut_off: Vec<Event>,
     /// What was accepted while it was down.
@@ -186,6 +188,7 @@ impl Default for State {
             limits: BTreeMap::new(),
             busy: Vec::new(),
             service_up: true,
+            open_rules: BTreeSet::new(),
             cut_off: Vec::new(),
             waiting: Vec::new(),
         }
@@ -244,6 +247,14 @@ impl Ask<'_> {
         }
     }
 
+    /// The same of a rule that the policy may open to members.
+    fn admin_by_policy(&self, world: &World, rule: &str) -> Result<(), Reply> {
+        if world.cinder.open_rules.contains(rule) {
+            return Ok(());
+        }
+        self.admin(rule)
+    }
+
     /// Whether somebody may see what belongs to this project.
     fn sees(&self, project: &str) -> bool {
         self.who.is_admin() || self.who.project == project
@@ -255,6 +266,16 @@ fn forbidden(rule: &str) -> Reply {
         403,
         &format!("Policy doesn't allow {rule} to be performed."),
     )
+}
+
+/// Opens a rule of the policy to members, or gives it back to admins.
+pub(crate) fn policy(world: &mut World, rule: &str, open: bool) {
+    let rules = &mut world.cinder.open_rules;
+    if open {
+        rules.insert(rule.to_owned());
+    } else {
+        rules.remove(rule);
+    }
 }
 
 pub(crate) fn answer(world: &mut World, call: &Call) -> Answer {

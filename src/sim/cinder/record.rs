@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::{Ask, Backup, ZONE, backup, forbidden, limit, only_keys, required, see_backup, work};
+use super::{Ask, Backup, ZONE, backup, limit, only_keys, required, see_backup, work};
 use crate::sim::clock::zulu;
 use crate::sim::reply::{Answer, Reply, bad, fault};
 use crate::sim::world::{Event, Kind, World};
@@ -14,7 +14,7 @@ const NO_VOLUME: &str = "00000000-0000-0000-0000-000000000000";
 
 pub(super) fn export(world: &World, ask: &Ask<'_>, id: &str) -> Answer {
     let backup = see_backup(world, ask, id)?;
-    ask.admin("backup:export-import")?;
+    ask.admin_by_policy(world, "backup:export-import")?;
     if backup.status != "available" {
         return Err(bad(&format!(
             "Invalid backup: Backup status must be available and not {}.",
@@ -46,9 +46,7 @@ pub(super) fn import(world: &mut World, ask: &Ask<'_>) -> Answer {
     only_keys(wanted, "backup-record", &["backup_service", "backup_url"])?;
     let service = required(wanted, "backup-record", "backup_service")?;
     let url = required(wanted, "backup-record", "backup_url")?;
-    if !ask.who.is_admin() {
-        return Err(forbidden("backup:backup-import"));
-    }
+    ask.admin_by_policy(world, "backup:backup-import")?;
     if !world.cinder.service_up {
         return Err(fault(
             503,

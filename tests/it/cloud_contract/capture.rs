@@ -1,23 +1,20 @@
-//! The claims about snapshots: those that Nova takes of a server all at once, and those that keep a volume;
-//! this file may not know which clouds these are.
+//! The claims about snapshots that Nova takes of a server all at once; this file may not know which clouds
+//! these are.
 
 use std::collections::BTreeSet;
 
 use drbackup::{
     domain::{
         effect::{Apply, Captured, Fact, Make, Read, Request},
-        fault::FaultKind,
         id::{ServerId, SnapshotId},
         sighting::{Thing, ThingKind},
     },
     port::cloud::Cloud,
 };
-use serde_json::json;
 
 use super::{
     Stage,
     claims::{make, perform, ready, remove},
-    ground::text,
     until,
 };
 
@@ -90,41 +87,4 @@ pub(super) async fn image_of_a_server_brings_a_snapshot_of_each_volume(stage: &S
     remove(stage, source, ThingKind::Snapshot, &taken).await;
     remove(stage, source, ThingKind::Image, &image).await;
     stage.source.clear(&specimen).await;
-}
-
-/// Cinder keeps a volume of which there are snapshots, and does not say which. An admin who stands in another
-/// project sees them too: his own project has none.
-pub(super) async fn snapshot_that_keeps_a_volume_is_named_to_an_admin_of_another_project(
-    stage: &Stage,
-) {
-    let elsewhere = stage.admin_elsewhere();
-    for ground in [&stage.source, &stage.dr] {
-        let volume = ground.volume(&stage.mark).await;
-        let body = json!({"name": stage.mark, "volume_id": volume});
-        let made = ground
-            .make("volumev3", "snapshots", "", "snapshot", body)
-            .await;
-        let snapshot = text(&made["id"]);
-        let path = format!("snapshots/{snapshot}");
-        ground
-            .wait("volumev3", &path, "snapshot", "available")
-            .await;
-        let thing = |kind, id: &str| Thing {
-            kind,
-            id: id.to_owned(),
-        };
-        let kept = thing(ThingKind::Volume, &volume);
-        let refused = elsewhere.thing_delete(&ground.tenant, &kept, &[]).await;
-        let fault = refused.expect_err("it has a snapshot");
-        assert_eq!(fault.kind, FaultKind::Held, "{fault}");
-        assert!(fault.message.contains(&snapshot), "{fault}");
-        // One of ours goes by itself, and is no stranger.
-        let ours = [thing(ThingKind::Snapshot, &snapshot)];
-        let refused = elsewhere.thing_delete(&ground.tenant, &kept, &ours).await;
-        let fault = refused.expect_err("it has a snapshot");
-        assert_ne!(fault.kind, FaultKind::Held, "{fault}");
-        for path in [path, format!("volumes/{volume}")] {
-            ground.remove("volumev3", &path).await;
-        }
-    }
 }

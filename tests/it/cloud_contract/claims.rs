@@ -29,10 +29,7 @@ use uuid::Uuid;
 use super::{
     Stage,
     belonging::what_is_another_tenants_is_as_if_it_were_not_there,
-    capture::{
-        image_of_a_server_brings_a_snapshot_of_each_volume,
-        snapshot_that_keeps_a_volume_is_named_to_an_admin_of_another_project,
-    },
+    capture::image_of_a_server_brings_a_snapshot_of_each_volume,
     ground::PUBLIC_KEY,
     journey::{
         admin_of_another_project_restores_into_the_tenant,
@@ -92,7 +89,6 @@ claims! {
     admin_of_another_project_restores_into_the_tenant,
     volume_is_taken_over_whatever_was_left_of_it,
     image_of_a_server_brings_a_snapshot_of_each_volume,
-    snapshot_that_keeps_a_volume_is_named_to_an_admin_of_another_project,
     port_has_an_address_of_either_version,
     port_without_security_has_no_groups,
     name_of_the_default_group_is_reserved,
@@ -256,12 +252,15 @@ async fn project_that_nobody_reaches_is_unconfigured(stage: &Stage) {
         .request_perform(&nowhere, "x", &volume_of(1))
         .await;
     assert_eq!(kind_of(made), FaultKind::Unconfigured);
-    // The admin may look into it all the same, and sees nothing. Security groups are left out:
-    // Neutron makes a default one for any project whose groups are listed.
+    // The admin looks for records there, and sees none. It is not used for anything else.
+    let records = ThingKind::VolumeBackup;
+    let seen = stage.cloud.things_list(&nowhere, records).await;
+    assert_eq!(seen, Ok(Vec::new()));
     for kind in [
         ThingKind::Volume,
         ThingKind::Snapshot,
-        ThingKind::VolumeBackup,
+        ThingKind::SecurityGroup,
+        ThingKind::KeyPair,
         ThingKind::Server,
         ThingKind::Port,
         ThingKind::Trunk,
@@ -269,7 +268,7 @@ async fn project_that_nobody_reaches_is_unconfigured(stage: &Stage) {
         ThingKind::Image,
     ] {
         let seen = stage.cloud.things_list(&nowhere, kind).await;
-        assert_eq!(seen, Ok(Vec::new()), "{}", kind.noun());
+        assert_eq!(kind_of(seen), FaultKind::Unconfigured, "{}", kind.noun());
     }
 }
 

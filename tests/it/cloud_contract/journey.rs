@@ -492,12 +492,17 @@ pub(super) async fn admin_of_another_project_restores_into_the_tenant(stage: &St
         .await,
         mark: stage.mark.clone(),
     };
+    let entry = format!("{}-admin", dr.cloud);
+    let admin = super::Ground::of_entry(&stage.file, dr.cloud.as_str(), &entry).await;
     for link in &chain {
         let import = Request::Import {
             backup: link.id.clone(),
             record: link.record.clone(),
         };
-        perform(&elsewhere, dr, "", &import).await;
+        // It would land in the project of the admin, who may not import for another one.
+        let refused = elsewhere.cloud.request_perform(dr, "", &import).await;
+        assert_eq!(kind_of(refused), FaultKind::Forbidden);
+        perform(&elsewhere, &admin.tenant, "", &import).await;
     }
     let presence = Request::Read(Read::Presence {
         backups: chain.iter().map(|link| link.id.clone()).collect(),
@@ -509,6 +514,7 @@ pub(super) async fn admin_of_another_project_restores_into_the_tenant(stage: &St
     })
     .await;
     let other = present[0].1.clone();
+    assert_eq!(other, admin.tenant.project);
     assert_ne!(other, dr.project);
     let their = Tenant {
         cloud: dr.cloud.clone(),

@@ -107,6 +107,17 @@ impl Stage {
         clouds(&self.file, &mappings, OpenStackSettings::default())
     }
 
+    /// A client of the same clouds that acts in two projects of each, as the tenant of either.
+    pub(crate) fn two_projects(&self) -> Clouds {
+        let mapping = |name: &String| CloudMapping {
+            name: name.clone(),
+            entries: vec![format!("{name}-demo"), format!("{name}-admin")],
+            admin: None,
+        };
+        let mappings: Vec<CloudMapping> = self.names.iter().map(mapping).collect();
+        clouds(&self.file, &mappings, OpenStackSettings::default())
+    }
+
     /// A client of one cloud with entries of a `clouds.yaml` that is given as text.
     pub(crate) fn client_of_text(text: &str) -> Clouds {
         let place = tempfile::tempdir().expect("a directory");

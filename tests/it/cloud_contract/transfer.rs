@@ -8,7 +8,6 @@ use drbackup::{
         operation::NAME_MARK,
         sighting::{Thing, ThingKind},
     },
-    openstack::settings::OpenStackSettings,
     port::cloud::Cloud,
 };
 use serde_json::json;
@@ -29,7 +28,7 @@ pub(super) async fn volume_is_taken_over_whatever_was_left_of_it(stage: &Stage) 
     let entry = format!("{}-admin", dr.cloud);
     let giver = Ground::of_entry(&stage.file, dr.cloud.as_str(), &entry).await;
     let two = Stage {
-        cloud: stage.client("admin", OpenStackSettings::default()),
+        cloud: stage.two_projects(),
         file: stage.file.clone(),
         names: stage.names.clone(),
         source: Ground::of_entry(&stage.file, dr.cloud.as_str(), &entry).await,
