@@ -4,6 +4,7 @@ mod body;
 pub(super) mod counts;
 mod gate;
 mod listener;
+pub(super) mod share;
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -22,6 +23,7 @@ use self::{
     counts::Counts,
     gate::{Gate, pass},
     listener::{Host, Listener},
+    share::Shares,
 };
 use super::{
     config::{self, Config},
@@ -114,6 +116,7 @@ impl Entrance {
         };
         let places = Arc::new(Semaphore::new(config.door.connections));
         let calls = Arc::new(Semaphore::new(config.door.calls));
+        let shares = Arc::new(Shares::new(&config.door, Arc::clone(&self.counts)));
         let answering = doors.into_iter().map(|(listener, router, http1)| {
             let gate = Gate::new(
                 hosts(config, listener.address()),
@@ -123,7 +126,7 @@ impl Entrance {
             );
             let host = Host {
                 // With its state, which it has none of, a router need not be put together for each call.
-                router: behind_login(router, authenticator.clone())
+                router: behind_login(router, authenticator.clone(), Arc::clone(&shares))
                     .layer(from_fn_with_state(Arc::new(gate), pass))
                     .with_state(()),
                 http1,

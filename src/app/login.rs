@@ -12,7 +12,7 @@ use axum::{
 };
 use secrecy::SecretString;
 
-use super::requests::counted;
+use super::{entrance::share::Shares, requests::counted};
 use crate::{
     api::status::status,
     auth::{Authenticator, Presented},
@@ -39,13 +39,32 @@ const OPEN: [&str; 4] = [
 #[derive(Debug, Clone)]
 pub(super) struct PeerNames(pub(super) Arc<Vec<String>>);
 
-/// Lets in whom the authenticator recognises, and hands on who it is; whoever is turned away is counted too.
-pub(super) fn behind_login(router: Router, authenticator: Authenticator) -> Router {
-    counted(router.layer(from_fn_with_state(authenticator, login)))
+/// Who tells callers apart, and what each of them may have under way.
+#[derive(Clone)]
+struct Desk {
+    authenticator: Authenticator,
+    shares: Arc<Shares>,
+}
+
+/// Lets in whom the authenticator recognises and who has not too much under way, and hands on who it is;
+/// whoever is turned away is counted too.
+pub(super) fn behind_login(
+    router: Router,
+    authenticator: Authenticator,
+    shares: Arc<Shares>,
+) -> Router {
+    let desk = Desk {
+        authenticator,
+        shares,
+    };
+    counted(router.layer(from_fn_with_state(desk, login)))
 }
 
 async fn login(
-    State(authenticator): State<Authenticator>,
+    State(Desk {
+        authenticator,
+        shares,
+    }): State<Desk>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -57,8 +76,18 @@ async fn login(
     let presented = presented(&request);
     match authenticator.login(presented).await {
         Ok(login) => {
+            let share = shares.take(&login.caller, request.uri().path(), request.version());
+            let share = match share {
+                Ok(share) => share,
+                Err(refused) => return refused,
+            };
             request.extensions_mut().insert(login);
-            next.run(request).await
+            let mut answer = next.run(request).await;
+            // It is held until the answer has left.
+            if let Some(share) = share {
+                answer.extensions_mut().insert(Arc::new(share));
+            }
+            answer
         }
         Err(error) if is_json => refusal(error),
         Err(error) => status(&error)

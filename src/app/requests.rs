@@ -7,7 +7,7 @@
 use std::{
     collections::BTreeSet,
     pin::Pin,
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
     task::{Context, Poll},
 };
 
@@ -27,6 +27,7 @@ use prometheus_client::{
 };
 use tonic::Code;
 
+use super::entrance::share::Share;
 use crate::api::server::methods;
 
 /// What was counted. It is about the process, whatever it has opened.
@@ -81,7 +82,8 @@ pub(super) fn counted(router: Router) -> Router {
 
 async fn count(request: Request, next: Next) -> Response {
     let mut call = Call::begin(method_of(&request));
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    call.share = response.extensions_mut().remove();
     let kind = response.headers().get(CONTENT_TYPE);
     let is_grpc = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
     if is_grpc {
@@ -134,6 +136,8 @@ fn verb(method: &http::Method) -> &str {
 struct Call {
     method: String,
     code: Option<String>,
+    /// The caller's place, which is free again when it ends.
+    share: Option<Arc<Share>>,
 }
 
 impl Call {
@@ -142,7 +146,11 @@ impl Call {
             method: method.clone(),
         };
         REQUESTS.under_way.get_or_create(&of).inc();
-        Self { method, code: None }
+        Self {
+            method,
+            code: None,
+            share: None,
+        }
     }
 
     /// Reads the code of gRPC, where it is there.

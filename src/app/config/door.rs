@@ -17,6 +17,11 @@ pub(in crate::app) struct DoorSettings {
     /// Calls that may be under way at once, over all connections; one more is `RESOURCE_EXHAUSTED`, or 429.
     /// An open watch counts as a stream (`api.streams`) instead; health checks and `/metrics` never do.
     pub(in crate::app) calls: usize,
+    /// Calls of one caller that may be under way at once, where callers are told apart; one more is
+    /// `RESOURCE_EXHAUSTED`, or 429.
+    pub(in crate::app) calls_per_caller: usize,
+    /// Watch streams that one caller may have open at once, where callers are told apart.
+    pub(in crate::app) streams_per_caller: usize,
     /// How long the handshake of TLS may take.
     #[serde(with = "Span")]
     pub(in crate::app) handshake: Duration,
@@ -50,6 +55,8 @@ impl Default for DoorSettings {
         Self {
             connections: 4096,
             calls: 1000,
+            calls_per_caller: 250,
+            streams_per_caller: 2500,
             handshake: Duration::from_secs(10),
             first_request: Duration::from_secs(10),
             body: Duration::from_secs(30),

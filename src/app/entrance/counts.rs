@@ -27,6 +27,8 @@ pub(in crate::app) enum Reason {
     Body,
     /// As many calls are under way as may be.
     Calls,
+    /// As many calls or streams of this caller are under way as may be.
+    Caller,
     /// A web page asked.
     WebPage,
     /// It was asked for by a name that is not one of this host.
@@ -36,13 +38,14 @@ pub(in crate::app) enum Reason {
 }
 
 /// All of them, in their order.
-const REASONS: [Reason; 9] = [
+const REASONS: [Reason; 10] = [
     Reason::Connections,
     Reason::Files,
     Reason::Handshake,
     Reason::FirstRequest,
     Reason::Body,
     Reason::Calls,
+    Reason::Caller,
     Reason::WebPage,
     Reason::Host,
     Reason::NoGrpc,
@@ -58,6 +61,7 @@ impl Reason {
             Self::FirstRequest => "first_request",
             Self::Body => "body",
             Self::Calls => "calls",
+            Self::Caller => "caller",
             Self::WebPage => "web_page",
             Self::Host => "host",
             Self::NoGrpc => "no_grpc",

@@ -86,13 +86,18 @@ impl Gate {
     /// The answer to a request that is refused.
     fn refuse(&self, reason: Reason, version: Version, grpc: bool) -> Response {
         self.counts.refused(reason);
-        let told = told(reason, version);
-        if grpc && version >= Version::HTTP_2 {
-            let status = status::refused(told.code, told.reason, &told.error);
-            return status.into_http::<Body>();
-        }
-        problem::refused(told.status, told.reason, &told.error)
+        refused(reason, version, grpc)
     }
+}
+
+/// The answer to a request that is refused.
+pub(super) fn refused(reason: Reason, version: Version, grpc: bool) -> Response {
+    let told = told(reason, version);
+    if grpc && version >= Version::HTTP_2 {
+        let status = status::refused(told.code, told.reason, &told.error);
+        return status.into_http::<Body>();
+    }
+    problem::refused(told.status, told.reason, &told.error)
 }
 
 /// Lets a request through, or says why not.
@@ -184,6 +189,14 @@ fn told(reason: Reason, version: Version) -> Told {
             "the request did not end in time",
             "send it again, all at once",
         ),
+        Reason::Caller => told(
+            Code::ResourceExhausted,
+            StatusCode::TOO_MANY_REQUESTS,
+            "TOO_MANY_CALLS",
+            ErrorKind::Unavailable,
+            "too many calls or streams of yours are under way",
+            "end some of them, or come back later",
+        ),
         // The others never come as far as a request.
         Reason::Calls
         | Reason::Connections
@@ -206,7 +219,7 @@ fn is_of_a_web_page(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a path is one of JSON or of the metrics; every other one is of gRPC.
-fn is_json(path: &str) -> bool {
+pub(super) fn is_json(path: &str) -> bool {
     path == "/metrics" || path == "/api" || path.starts_with("/api/")
 }
 
@@ -219,7 +232,7 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a method answers with a stream, as those that are called so do.
-fn is_stream(path: &str) -> bool {
+pub(super) fn is_stream(path: &str) -> bool {
     let method = path.rsplit('/').next().unwrap_or_default();
     method.starts_with("Watch")
 }
