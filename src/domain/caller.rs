@@ -189,6 +189,31 @@ impl Via {
     }
 }
 
+/// Through which door somebody came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// The API of gRPC.
+    Grpc,
+    /// The API of JSON.
+    Rest,
+    /// A command beside the service, with its configuration and its database.
+    Command,
+    /// None: a part of the service itself.
+    Internal,
+}
+
+impl Door {
+    /// As it is told.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::Rest => "rest",
+            Self::Command => "command",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 /// Somebody who asks for something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {

@@ -40,8 +40,10 @@
 //! | planner | the pure function from an operation and its ledger to a decision |
 //! | report | what the resource should tell its callers right now |
 //! | event | a report with a sequence number |
+//! | entry | who did what to which object, in the chain of the audit |
 
 pub mod action;
+pub mod audit;
 pub mod calendar;
 pub mod caller;
 pub mod capture;
