@@ -29,7 +29,7 @@ use drbackup::{
     port::{
         clock::Clock,
         journal::{ResourceUpdate, Turn},
-        store::Store,
+        store::{Asked, Store},
     },
     store,
 };
@@ -37,6 +37,11 @@ use uuid::Uuid;
 
 /// Volumes of each.
 const VOLUMES: usize = 3;
+
+/// A request of nobody.
+pub(crate) fn asked() -> Asked {
+    Asked::internally("bench", "CreateDRBackup")
+}
 
 /// The clock of the machine.
 pub(crate) struct SystemClock;

@@ -137,7 +137,9 @@ impl Busy {
             let mut made = Vec::new();
             for number in 0..operations {
                 let (backup, operation) = backups::scheduled(&tenant, number);
-                store.point_admit(None, backup, operation.clone()).await?;
+                store
+                    .point_admit(backups::asked(), backup, operation.clone())
+                    .await?;
                 made.push(operation);
             }
             busy.push((tenant, made));

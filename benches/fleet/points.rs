@@ -166,7 +166,9 @@ pub(crate) async fn fill(database: &str, count: usize) -> anyhow::Result<Vec<Str
         .map(|(backup, operation)| {
             let store = &store;
             async move {
-                store.point_admit(None, backup, operation.clone()).await?;
+                store
+                    .point_admit(backups::asked(), backup, operation.clone())
+                    .await?;
                 anyhow::Ok(operation)
             }
         })

@@ -45,7 +45,9 @@ pub(crate) async fn measure(sizes: &Sizes, table: &mut Table) -> anyhow::Result<
             let (backup, operation) = backups::scheduled(&backups::tenant(0), 0);
             let id = backup.id.to_string();
             let store = backups::open(&database).await?;
-            store.point_admit(None, backup, operation).await?;
+            store
+                .point_admit(backups::asked(), backup, operation)
+                .await?;
             id
         };
         let service = Service::start(&cloud, folder.path(), &database).await?;

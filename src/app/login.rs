@@ -1,7 +1,7 @@
 //! Who comes in, found out once and before any door; it may not know what is asked, nor how anybody is
 //! recognised.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -16,7 +16,8 @@ use super::{entrance::share::Shares, requests::counted};
 use crate::{
     api::status::status,
     auth::{Authenticator, Presented},
-    domain::id::CloudName,
+    domain::{caller::Door, id::CloudName},
+    port::login::Login,
     rest::refusal,
 };
 
@@ -38,6 +39,10 @@ const OPEN: [&str; 4] = [
 /// The names of the certificate that a connection was made with.
 #[derive(Debug, Clone)]
 pub(super) struct PeerNames(pub(super) Arc<Vec<String>>);
+
+/// The address that a connection comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PeerAddress(pub(super) IpAddr);
 
 /// Who tells callers apart, and what each of them may have under way.
 #[derive(Clone)]
@@ -80,6 +85,12 @@ async fn login(
             let share = match share {
                 Ok(share) => share,
                 Err(refused) => return refused,
+            };
+            let address = request.extensions().get::<PeerAddress>();
+            let login = Login {
+                door: if is_json { Door::Rest } else { Door::Grpc },
+                address: address.map(|peer| peer.0),
+                ..login
             };
             request.extensions_mut().insert(login);
             let mut answer = next.run(request).await;

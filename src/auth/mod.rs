@@ -100,8 +100,8 @@ impl Authenticator {
                 caller: Arc::clone(&caller),
             };
             return Ok(Login {
-                caller,
                 standing: Some(Arc::new(standing)),
+                ..Login::of(caller)
             });
         }
         match presented.certificate {

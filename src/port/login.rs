@@ -1,14 +1,14 @@
 //! Logins: what a caller shows, who it turns out to be, and for how long; it may not know how any of it is
 //! proven.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use async_trait::async_trait;
 use futures::future::pending;
 use secrecy::SecretString;
 
 use crate::domain::{
-    caller::{Caller, Identity},
+    caller::{Caller, Door, Identity},
     error::Error,
     fault::Fault,
     id::CloudName,
@@ -42,14 +42,25 @@ pub struct Login {
     pub caller: Arc<Caller>,
     /// How long that lasts; nothing when it does not end.
     pub standing: Option<Arc<dyn Standing>>,
+    /// Through which door.
+    pub door: Door,
+    /// From which address, where it came over a network.
+    pub address: Option<IpAddr>,
 }
 
 impl Login {
     /// One that lasts.
     pub fn lasting(caller: Caller) -> Self {
+        Self::of(Arc::new(caller))
+    }
+
+    /// The same, of a caller who is known already.
+    pub fn of(caller: Arc<Caller>) -> Self {
         Self {
-            caller: Arc::new(caller),
+            caller,
             standing: None,
+            door: Door::Internal,
+            address: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The traits through which the core reaches the world; it may not know who implements them.
 
+pub mod audit;
 pub mod clock;
 pub mod cloud;
 pub mod journal;

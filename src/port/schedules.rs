@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 
-use super::store::{Admitted, RequestKey, StoreError};
+use super::store::{Admitted, Asked, RequestKey, StoreError};
 use crate::domain::{
     error::OperationError,
     id::{CloudName, ScheduleId, Tenant},
@@ -73,22 +73,26 @@ pub trait Schedules: Send + Sync {
     /// Writes the request key, the schedule and its first event.
     async fn schedule_admit(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         schedule: Schedule,
     ) -> Result<Admitted<Schedule>, StoreError>;
 
     /// Writes everything of `schedule`, whose `revision` must be the current one, with an event.
     async fn schedule_change(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         schedule: Schedule,
     ) -> Result<Admitted<Schedule>, StoreError>;
+
+    /// Writes that a schedule waits for its turn: when its next run begins, and what it says. Nothing changes
+    /// that anybody asked for, so that no entry of the audit tells of it.
+    async fn schedule_wait(&self, schedule: Schedule) -> Result<(), StoreError>;
 
     /// Removes `schedule`, whose `revision` must be the current one, with its runs; its points stay,
     /// and so do its events, of which the last tells that it is gone.
     async fn schedule_remove(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         schedule: Schedule,
     ) -> Result<Admitted<Schedule>, StoreError>;
 
@@ -115,7 +119,7 @@ pub trait Schedules: Send + Sync {
     /// schedule changed since it was read, so that of several replicas one runs it.
     async fn run_begin(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         schedule: Schedule,
         run: Run,
         point: Option<NewPoint>,

@@ -7,8 +7,9 @@
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::{journal::Journal, schedules::Schedules};
+use super::{audit::Audit, journal::Journal, schedules::Schedules};
 use crate::domain::{
+    audit::{Note, Object, What, Who},
     caller::Scope,
     event::Event,
     id::{
@@ -79,6 +80,47 @@ fn version(digest: &str) -> Option<&str> {
     digest.split_once(':').map(|(version, _)| version)
 }
 
+/// Who asks for what: whatever is written because of it is written together with an entry of the audit that
+/// says so. A repeat of a request is recognised by its key; it writes nothing, and no entry either.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The method, for example `CreateDRBackup`.
+    pub method: &'static str,
+    /// The caller's id of the request, as the caller spells it; empty means none.
+    pub request_id: String,
+    /// The key of a request that has an id.
+    pub key: Option<RequestKey>,
+    /// Who asks.
+    pub who: Who,
+}
+
+impl Asked {
+    /// What a part of the service does by itself.
+    pub fn internally(part: &str, method: &'static str) -> Self {
+        Self {
+            method,
+            request_id: String::new(),
+            key: None,
+            who: Who::internal(part),
+        }
+    }
+
+    /// The entry that says that it was accepted.
+    pub fn note(&self, object: Object, time: Timestamp) -> Note {
+        let what = What::Accepted {
+            method: self.method,
+            request_id: self.request_id.clone(),
+            makes: None,
+        };
+        Note {
+            time,
+            what,
+            who: self.who.clone(),
+            object,
+        }
+    }
+}
+
 /// The answer to an admission.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Admitted<T> {
@@ -121,9 +163,10 @@ pub struct PointsStanding {
 
 /// The store. Rows are read one by one. Of a resource that cannot be read in full a question for it and
 /// a list show what can be read, with an error that says so; whatever works through many goes on without
-/// it, and nothing is written over it: a change of it is `Unreadable`.
+/// it, and nothing is written over it: a change of it is `Unreadable`. Whatever takes an [`Asked`] writes its
+/// entry in the same transaction.
 #[async_trait]
-pub trait Store: Schedules + Journal {
+pub trait Store: Schedules + Journal + Audit {
     /// What a repeat of a request about points answers, if one of that key was admitted before: what
     /// [`Admitted::Before`] says. `RequestReused` when it had other content, `NotFound` when neither the
     /// point nor that answer is there any more.
@@ -138,14 +181,18 @@ pub trait Store: Schedules + Journal {
     /// Writes the request key, the point (`CREATION_SCHEDULED`), its operation and its first event.
     async fn point_admit(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         point: Point,
         operation: Operation,
     ) -> Result<Admitted<Point>, StoreError>;
 
     /// Writes a point that another system made, at rest, with the links of a DR backup and its first
     /// event. One of the same id that is there already is answered, and stays as it is.
-    async fn point_take_in(&self, point: Point) -> Result<Admitted<Point>, StoreError>;
+    async fn point_take_in(
+        &self,
+        asked: Asked,
+        point: Point,
+    ) -> Result<Admitted<Point>, StoreError>;
 
     /// Writes name, description, until when it is kept, whether it is held, state, runtime state, progress
     /// and error of `point`, whose `revision` must be the current one, with an event; and the operation,
@@ -153,7 +200,7 @@ pub trait Store: Schedules + Journal {
     /// and `BuiltUpon` while other DR backups build on its volume backups.
     async fn point_change(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         point: Point,
         operation: Option<Operation>,
     ) -> Result<Admitted<Point>, StoreError>;
@@ -199,7 +246,7 @@ pub trait Store: Schedules + Journal {
     /// event; `Outdated` when its backup is being deleted or gone.
     async fn restoration_admit(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         restoration: Restoration,
         operation: Operation,
     ) -> Result<Admitted<Restoration>, StoreError>;
@@ -208,7 +255,7 @@ pub trait Store: Schedules + Journal {
     /// the current one, with an event; and the operation that follows.
     async fn restoration_change(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         restoration: Restoration,
         operation: Operation,
     ) -> Result<Admitted<Restoration>, StoreError>;
@@ -230,7 +277,7 @@ pub trait Store: Schedules + Journal {
     /// counts. Harmless to repeat.
     async fn operation_cancel(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         resource: ResourceId,
         time: Timestamp,
         keep_volumes: bool,
@@ -291,10 +338,14 @@ pub trait Store: Schedules + Journal {
         key: &RequestKey,
     ) -> Result<Option<Vec<DeletionResult>>, StoreError>;
 
-    /// Keeps the answer to a request about orphans for its repeats; the first one kept stays.
+    /// Keeps the answer to a request about orphans for its repeats, where it has a key; the first one kept
+    /// stays. With an entry that what was accepted at `accepted` has ended; that one is written by itself,
+    /// before anything goes.
     async fn orphans_answer(
         &self,
-        key: &RequestKey,
+        asked: Asked,
+        tenant: &Tenant,
+        accepted: Timestamp,
         answer: &[DeletionResult],
     ) -> Result<(), StoreError>;
 

@@ -5,10 +5,11 @@
 //! list leaves it out, all in the words that are used where there is nothing. What is there for them and
 //! takes a higher role is forbidden.
 
-use super::{Service, refused, settings::RequestSettings};
+use super::{Service, content::Request, refused, settings::RequestSettings};
 use crate::{
     domain::{
         action::Action,
+        audit::Who,
         caller::{Caller, Scope},
         error::{Error, ErrorKind},
         id::{CloudName, PointId, ResourceId, RestorationId, ScheduleId, Tenant},
@@ -17,7 +18,7 @@ use crate::{
         restoration::Restoration,
         schedule::Schedule,
     },
-    port::store::RequestKey,
+    port::store::{Asked, RequestKey},
 };
 
 pub use crate::port::login::Login;
@@ -97,6 +98,9 @@ impl Acting {
         if self.allows(action, tenant) {
             return Ok(());
         }
+        let now = self.service.clock.now();
+        let refusals = &self.service.refusals;
+        refusals.tell(now, self.caller(), action, tenant);
         if self.caller().grants().in_tenant(tenant).is_none() {
             return Err(absent());
         }
@@ -134,16 +138,25 @@ impl Acting {
         self.caller().scope()
     }
 
-    /// The key of a request, apart from those of other callers.
-    pub(super) fn keyed(&self, key: Option<RequestKey>) -> Option<RequestKey> {
+    /// A request of this caller, whose key is apart from those of others.
+    pub(super) fn asked(&self, request: Request) -> Asked {
+        let Request { method, key } = request;
+        let request_id = key.as_ref().map(|key| key.id.clone());
         let namespace = self.caller().namespace();
-        key.map(|key| match namespace {
+        let key = key.map(|key| match namespace {
             None => key,
             Some(namespace) => RequestKey {
                 id: format!("{namespace}:{}", key.id),
                 ..key
             },
-        })
+        });
+        let Login { door, address, .. } = self.login;
+        Asked {
+            method,
+            request_id: request_id.unwrap_or_default(),
+            key,
+            who: Who::new(self.caller(), door, address),
+        }
     }
 
     /// A point to do that to.

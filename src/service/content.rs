@@ -40,6 +40,13 @@ use crate::{
 /// The version of everything that is declared here.
 const VERSION: &str = "v1";
 
+/// A request: what it is called, and by what a repeat of it is recognised, where it has an id.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Request {
+    pub(super) method: &'static str,
+    pub(super) key: Option<RequestKey>,
+}
+
 /// An object of JSON in the making.
 #[derive(Debug, Default)]
 struct Content(Map<String, Value>);
@@ -96,20 +103,22 @@ impl Content {
         value
     }
 
-    /// The key of a request of this content; nothing when the caller gave no id.
-    fn key(self, method: &'static str, id: &str) -> Option<RequestKey> {
-        if id.is_empty() {
-            return None;
-        }
+    /// A request of this content; without a key when the caller gave no id.
+    fn asked(self, method: &'static str, id: &str) -> Request {
+        let key = (!id.is_empty()).then(|| self.key(method, id));
+        Request { method, key }
+    }
+
+    fn key(self, method: &'static str, id: &str) -> RequestKey {
         let digest = Sha256::digest(self.value().to_string());
         let digest = digest.iter().fold(format!("{VERSION}:"), |text, byte| {
             format!("{text}{byte:02x}")
         });
-        Some(RequestKey {
+        RequestKey {
             method,
             id: id.to_owned(),
             digest,
-        })
+        }
     }
 }
 
@@ -118,8 +127,8 @@ fn about(id: Uuid) -> Content {
     Content::default().with("id", id)
 }
 
-/// The key of a `CreateDRBackup` or `CreateBackup`.
-pub(super) fn create_point(ask: &CreatePoint) -> Option<RequestKey> {
+/// What is asked by a `CreateDRBackup` or `CreateBackup`.
+pub(super) fn create_point(ask: &CreatePoint) -> Request {
     let CreatePoint {
         kind,
         tenant,
@@ -146,13 +155,13 @@ pub(super) fn create_point(ask: &CreatePoint) -> Option<RequestKey> {
         PointKind::Dr => content
             .unless_default("capture", capture)
             .unless_default("incremental", incremental)
-            .key("CreateDRBackup", request_id),
-        PointKind::Regular => content.key("CreateBackup", request_id),
+            .asked("CreateDRBackup", request_id),
+        PointKind::Regular => content.asked("CreateBackup", request_id),
     }
 }
 
-/// The key of an `UpdateDRBackup` or `UpdateBackup`.
-pub(super) fn update_point(ask: &UpdatePoint) -> Option<RequestKey> {
+/// What is asked by an `UpdateDRBackup` or `UpdateBackup`.
+pub(super) fn update_point(ask: &UpdatePoint) -> Request {
     let UpdatePoint {
         id,
         name,
@@ -169,11 +178,11 @@ pub(super) fn update_point(ask: &UpdatePoint) -> Option<RequestKey> {
         .unless_default("name", name)
         .unless_default("description", description)
         .rekeeping(*keeping)
-        .key(method, request_id)
+        .asked(method, request_id)
 }
 
-/// The key of a `DeleteDRBackup` or `DeleteBackup`.
-pub(super) fn delete_point(ask: &DeletePoint) -> Option<RequestKey> {
+/// What is asked by a `DeleteDRBackup` or `DeleteBackup`.
+pub(super) fn delete_point(ask: &DeletePoint) -> Request {
     let DeletePoint {
         id,
         allow_missing_cloud,
@@ -186,20 +195,20 @@ pub(super) fn delete_point(ask: &DeletePoint) -> Option<RequestKey> {
     };
     about(id.id)
         .unless_default("allow_missing_cloud", allow_missing_cloud)
-        .key(method, request_id)
+        .asked(method, request_id)
 }
 
-/// The key of a `CancelDRBackup` or `CancelBackup`.
-pub(super) fn cancel_point(id: PointId, request_id: &str) -> Option<RequestKey> {
+/// What is asked by a `CancelDRBackup` or `CancelBackup`.
+pub(super) fn cancel_point(id: PointId, request_id: &str) -> Request {
     let method = match id.kind {
         PointKind::Dr => "CancelDRBackup",
         PointKind::Regular => "CancelBackup",
     };
-    about(id.id).key(method, request_id)
+    about(id.id).asked(method, request_id)
 }
 
-/// The key of a `CreateRestoration`.
-pub(super) fn create_restoration(ask: &CreateRestoration) -> Option<RequestKey> {
+/// What is asked by a `CreateRestoration`.
+pub(super) fn create_restoration(ask: &CreateRestoration) -> Request {
     let CreateRestoration {
         source,
         tenant,
@@ -217,22 +226,22 @@ pub(super) fn create_restoration(ask: &CreateRestoration) -> Option<RequestKey> 
         .tenant(tenant)
         .options(options)
         .deadline(*deadline)
-        .key("CreateRestoration", request_id)
+        .asked("CreateRestoration", request_id)
 }
 
-/// The key of a `CancelRestoration`.
+/// What is asked by a `CancelRestoration`.
 pub(super) fn cancel_restoration(
     id: RestorationId,
     keep_volumes: bool,
     request_id: &str,
-) -> Option<RequestKey> {
+) -> Request {
     about(id.0)
         .unless_default("keep_volumes", &keep_volumes)
-        .key("CancelRestoration", request_id)
+        .asked("CancelRestoration", request_id)
 }
 
-/// The key of a `DeleteRestoration`.
-pub(super) fn delete_restoration(ask: &DeleteRestoration) -> Option<RequestKey> {
+/// What is asked by a `DeleteRestoration`.
+pub(super) fn delete_restoration(ask: &DeleteRestoration) -> Request {
     let DeleteRestoration {
         id,
         delete_instance,
@@ -243,11 +252,11 @@ pub(super) fn delete_restoration(ask: &DeleteRestoration) -> Option<RequestKey> 
     about(id.0)
         .unless_default("delete_instance", delete_instance)
         .unless_default("allow_missing_cloud", allow_missing_cloud)
-        .key("DeleteRestoration", request_id)
+        .asked("DeleteRestoration", request_id)
 }
 
-/// The key of a `CreateSchedule`.
-pub(super) fn create_schedule(ask: &CreateSchedule) -> Option<RequestKey> {
+/// What is asked by a `CreateSchedule`.
+pub(super) fn create_schedule(ask: &CreateSchedule) -> Request {
     let CreateSchedule {
         tenant,
         server,
@@ -261,11 +270,11 @@ pub(super) fn create_schedule(ask: &CreateSchedule) -> Option<RequestKey> {
         .with("instance_id", server)
         .with("plan", planned(plan).value())
         .with("is_active", active)
-        .key("CreateSchedule", request_id)
+        .asked("CreateSchedule", request_id)
 }
 
-/// The key of an `UpdateSchedule`: of the plan, the fields that change, whatever their order.
-pub(super) fn update_schedule(ask: &UpdateSchedule) -> Option<RequestKey> {
+/// What is asked by an `UpdateSchedule`: of the plan, the fields that change, whatever their order.
+pub(super) fn update_schedule(ask: &UpdateSchedule) -> Request {
     let UpdateSchedule {
         id,
         change: PlanChange { wanted, fields },
@@ -281,21 +290,21 @@ pub(super) fn update_schedule(ask: &UpdateSchedule) -> Option<RequestKey> {
     about(id.0)
         .with("fields", fields)
         .with("plan", wanted)
-        .key("UpdateSchedule", request_id)
+        .asked("UpdateSchedule", request_id)
 }
 
-/// The key of a request that is about one schedule and says no more.
-pub(super) fn one_schedule(method: &'static str, ask: &OneSchedule) -> Option<RequestKey> {
+/// What is asked by a request that is about one schedule and says no more.
+pub(super) fn one_schedule(method: &'static str, ask: &OneSchedule) -> Request {
     let OneSchedule {
         id,
         etag: _,
         request_id,
     } = ask;
-    about(id.0).key(method, request_id)
+    about(id.0).asked(method, request_id)
 }
 
-/// The key of a `DeleteOrphans`.
-pub(super) fn delete_orphans(ask: &DeleteOrphans) -> Option<RequestKey> {
+/// What is asked by a `DeleteOrphans`.
+pub(super) fn delete_orphans(ask: &DeleteOrphans) -> Request {
     let DeleteOrphans {
         tenant,
         ids,
@@ -306,7 +315,7 @@ pub(super) fn delete_orphans(ask: &DeleteOrphans) -> Option<RequestKey> {
         .tenant(tenant)
         .with("ids", ids)
         .unless_default("include_unknown", include_unknown)
-        .key("DeleteOrphans", request_id)
+        .asked("DeleteOrphans", request_id)
 }
 
 /// What a schedule is to do, by the names that its fields have in the API.

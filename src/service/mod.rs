@@ -9,6 +9,7 @@ pub mod fields;
 pub mod freshness;
 pub mod orphan;
 pub mod point;
+mod refusals;
 mod rehearsal;
 pub mod request;
 pub mod restoration;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 use self::{
+    refusals::Refusals,
     run::RunCounts,
     scope::Gate,
     settings::{RequestSettings, ServiceSettings},
@@ -54,6 +56,7 @@ pub struct Service {
     runs: Arc<RunCounts>,
     looks: Arc<LookCounts>,
     page_key: Arc<OnceCell<PageKey>>,
+    refusals: Arc<Refusals>,
 }
 
 impl Service {
@@ -74,6 +77,7 @@ impl Service {
             runs: Arc::default(),
             looks: Arc::default(),
             page_key: Arc::default(),
+            refusals: Arc::default(),
         }
     }
 

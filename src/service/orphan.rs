@@ -13,6 +13,7 @@ use super::{Service, acting::Acting, content, fields::Fields, refused, scope::In
 use crate::{
     domain::{
         action::Action,
+        audit::Object,
         error::Error,
         fault::FaultKind,
         id::{OperationId, Tenant},
@@ -69,8 +70,8 @@ impl Acting {
         check.done()?;
         self.service.gate.check_cloud(&ask.tenant.cloud)?;
         self.may_in(Action::DeleteOrphan, &ask.tenant)?;
-        let key = self.keyed(content::delete_orphans(&ask));
-        if let Some(key) = &key
+        let asked = self.asked(content::delete_orphans(&ask));
+        if let Some(key) = &asked.key
             && let Some(answer) = self
                 .service
                 .store
@@ -82,6 +83,14 @@ impl Acting {
         }
         let inside = self.service.gate.enter(&ask.tenant).await?;
         let look = self.service.orphans_look(&ask.tenant, &inside).await?;
+        // Before anything goes: what is not in the audit is not done.
+        let accepted = self.service.clock.now();
+        let object = Object {
+            id: ask.ids.join(","),
+            ..Object::of("orphans", &ask.tenant)
+        };
+        let note = asked.note(object, accepted);
+        self.service.store.audit_note(note).await.map_err(refused)?;
         let wanted: BTreeSet<&str> = ask.ids.iter().map(String::as_str).collect();
         let mut farewells = Vec::with_capacity(wanted.len());
         // What goes together keeps nothing of it from going; what stays keeps what it uses.
@@ -118,13 +127,11 @@ impl Acting {
                 farewell.cloned().unwrap_or_else(|| look.left_alone(id))
             })
             .collect();
-        if let Some(key) = &key {
-            self.service
-                .store
-                .orphans_answer(key, &answer)
-                .await
-                .map_err(refused)?;
-        }
+        self.service
+            .store
+            .orphans_answer(asked, &ask.tenant, accepted, &answer)
+            .await
+            .map_err(refused)?;
         Ok(answer)
     }
 

@@ -120,9 +120,9 @@ impl Acting {
         );
         check.done()?;
         self.may_in(Action::CreatePoint, &ask.tenant)?;
-        let key = self.keyed(content::create_point(&ask));
+        let asked = self.asked(content::create_point(&ask));
         if let Some(answer) = self
-            .point_answered(key.as_ref(), Action::CreatePoint)
+            .point_answered(asked.key.as_ref(), Action::CreatePoint)
             .await?
         {
             return Ok(answer);
@@ -142,7 +142,7 @@ impl Acting {
         let admitted = self
             .service
             .store
-            .point_admit(key, point, operation)
+            .point_admit(asked, point, operation)
             .await
             .map_err(refused)?;
         Ok(answer(admitted))
@@ -199,9 +199,9 @@ impl Acting {
             self.service.limits().request_id_characters,
         );
         check.done()?;
-        let key = self.keyed(content::update_point(&ask));
+        let asked = self.asked(content::update_point(&ask));
         if let Some(answer) = self
-            .point_answered(key.as_ref(), Action::UpdatePoint)
+            .point_answered(asked.key.as_ref(), Action::UpdatePoint)
             .await?
         {
             return Ok(answer);
@@ -249,7 +249,7 @@ impl Acting {
         let admitted = self
             .service
             .store
-            .point_change(key, point, operation)
+            .point_change(asked, point, operation)
             .await
             .map_err(refused)?;
         Ok(answer(admitted))
@@ -257,9 +257,9 @@ impl Acting {
 
     /// Admits the deletion of a point with its bytes.
     pub async fn point_delete(&self, ask: DeletePoint) -> Result<Point, Error> {
-        let key = self.keyed(content::delete_point(&ask));
+        let asked = self.asked(content::delete_point(&ask));
         if let Some(answer) = self
-            .point_answered(key.as_ref(), Action::DeletePoint)
+            .point_answered(asked.key.as_ref(), Action::DeletePoint)
             .await?
         {
             return Ok(answer);
@@ -317,7 +317,7 @@ impl Acting {
         let admitted = self
             .service
             .store
-            .point_change(key, point, Some(operation))
+            .point_change(asked, point, Some(operation))
             .await
             .map_err(refused)?;
         Ok(answer(admitted))
@@ -325,9 +325,9 @@ impl Acting {
 
     /// Cancels whatever is under way with a point; it ends in `ERRED` with nothing left behind.
     pub async fn point_cancel(&self, id: PointId, request_id: &str) -> Result<Point, Error> {
-        let key = self.keyed(content::cancel_point(id, request_id));
+        let asked = self.asked(content::cancel_point(id, request_id));
         if let Some(answer) = self
-            .point_answered(key.as_ref(), Action::UpdatePoint)
+            .point_answered(asked.key.as_ref(), Action::UpdatePoint)
             .await?
         {
             return Ok(answer);
@@ -338,7 +338,7 @@ impl Acting {
         if !self
             .service
             .store
-            .operation_cancel(key, resource, now, false)
+            .operation_cancel(asked, resource, now, false)
             .await
             .map_err(refused)?
         {

@@ -75,9 +75,9 @@ impl Acting {
     pub async fn restoration_create(&self, ask: CreateRestoration) -> Result<Restoration, Error> {
         self.service.check_restoration(&ask)?;
         self.may_in(Action::RestoreInto, &ask.tenant)?;
-        let key = self.keyed(content::create_restoration(&ask));
+        let asked = self.asked(content::create_restoration(&ask));
         if let Some(answer) = self
-            .restoration_answered(key.as_ref(), Action::RestoreInto)
+            .restoration_answered(asked.key.as_ref(), Action::RestoreInto)
             .await?
         {
             return Ok(answer);
@@ -139,7 +139,7 @@ impl Acting {
         let admitted = self
             .service
             .store
-            .restoration_admit(key, restoration, operation)
+            .restoration_admit(asked, restoration, operation)
             .await
             .map_err(refused)?;
         Ok(answer(admitted))
@@ -218,9 +218,9 @@ impl Acting {
 
     /// Admits the removal of a restoration; the instance stays unless its deletion is asked for.
     pub async fn restoration_delete(&self, ask: DeleteRestoration) -> Result<Restoration, Error> {
-        let key = self.keyed(content::delete_restoration(&ask));
+        let asked = self.asked(content::delete_restoration(&ask));
         if let Some(answer) = self
-            .restoration_answered(key.as_ref(), Action::DeleteRestoration)
+            .restoration_answered(asked.key.as_ref(), Action::DeleteRestoration)
             .await?
         {
             return Ok(answer);
@@ -254,7 +254,7 @@ impl Acting {
         let admitted = self
             .service
             .store
-            .restoration_change(key, restoration, operation)
+            .restoration_change(asked, restoration, operation)
             .await
             .map_err(refused)?;
         Ok(answer(admitted))
@@ -268,9 +268,9 @@ impl Acting {
         request_id: &str,
         keep_volumes: bool,
     ) -> Result<Restoration, Error> {
-        let key = self.keyed(content::cancel_restoration(id, keep_volumes, request_id));
+        let asked = self.asked(content::cancel_restoration(id, keep_volumes, request_id));
         if let Some(answer) = self
-            .restoration_answered(key.as_ref(), Action::DeleteRestoration)
+            .restoration_answered(asked.key.as_ref(), Action::DeleteRestoration)
             .await?
         {
             return Ok(answer);
@@ -281,7 +281,7 @@ impl Acting {
         if !self
             .service
             .store
-            .operation_cancel(key, resource, now, keep_volumes)
+            .operation_cancel(asked, resource, now, keep_volumes)
             .await
             .map_err(refused)?
         {

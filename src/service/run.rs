@@ -23,7 +23,7 @@ use crate::{
     },
     port::{
         schedules::{KeptPoint, Made, NewPoint},
-        store::{RequestKey, StoreError},
+        store::{Asked, StoreError},
     },
 };
 
@@ -103,7 +103,7 @@ impl Service {
                 let run = self.run(&schedule, slot, cause);
                 match self.new_point(&schedule, &run).await {
                     Ok(point) => {
-                        let begun = self.run_begin(None, schedule, run, point, next).await?;
+                        let begun = self.run_begin(ticked(), schedule, run, point, next).await?;
                         Ok(Some(begun.outcome))
                     }
                     Err(error) if is_busy(&error) => {
@@ -185,7 +185,7 @@ impl Service {
     /// Writes that a run began.
     pub(super) async fn run_begin(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         mut schedule: Schedule,
         mut run: Run,
         point: NewPoint,
@@ -199,7 +199,7 @@ impl Service {
         let cause = run.cause;
         let begun = self
             .store
-            .run_begin(key, schedule, run, Some(point))
+            .run_begin(asked, schedule, run, Some(point))
             .await?;
         self.runs.count_cause(cause);
         self.runs.count(RunOutcome::Started);
@@ -220,7 +220,7 @@ impl Service {
         schedule.updated = run.began;
         run.end(RunOutcome::Skipped, reason, run.began);
         let cause = run.cause;
-        self.store.run_begin(None, schedule, run, None).await?;
+        self.store.run_begin(ticked(), schedule, run, None).await?;
         self.runs.count_cause(cause);
         self.runs.count(RunOutcome::Skipped);
         Ok(RunOutcome::Skipped)
@@ -238,7 +238,7 @@ impl Service {
         self.note_failure(&mut schedule, calendar, run.slot, error.clone());
         run.end(RunOutcome::Failed, error.message, self.clock.now());
         let cause = run.cause;
-        self.store.run_begin(None, schedule, run, None).await?;
+        self.store.run_begin(ticked(), schedule, run, None).await?;
         self.runs.count_cause(cause);
         self.runs.count(RunOutcome::Failed);
         Ok(RunOutcome::Failed)
@@ -312,7 +312,8 @@ impl Service {
         error: &Error,
     ) -> Result<(), StoreError> {
         schedule.deactivate(OperationError::from(error), self.clock.now());
-        self.store.schedule_change(None, schedule).await.map(drop)
+        let asked = Asked::internally(TICKER, "DeactivateSchedule");
+        self.store.schedule_change(asked, schedule).await.map(drop)
     }
 
     /// Lets a schedule wait for a place: as many runs as may be are under way in its cloud, and so many
@@ -333,7 +334,7 @@ impl Service {
             let rounds = 1 + before / self.settings.schedules.runs_per_cloud.max(1);
             next.begins = now.after(self.settings.schedules.run_waits * rounds);
         }
-        self.store.schedule_change(None, schedule).await.map(drop)
+        self.store.schedule_wait(schedule).await
     }
 }
 
@@ -377,6 +378,14 @@ impl Service {
 
 /// The reason of the refusal of a second run at once.
 const RUN_UNDER_WAY: &str = "RUN_UNDER_WAY";
+
+/// Who runs schedules whose time has come.
+const TICKER: &str = "ticker";
+
+/// A run that nobody asked for.
+fn ticked() -> Asked {
+    Asked::internally(TICKER, "RunSchedule")
+}
 
 fn is_busy(error: &Error) -> bool {
     error.reason() == RUN_UNDER_WAY

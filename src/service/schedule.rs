@@ -19,7 +19,7 @@ use crate::{
         schedule::{Plan, Run, RunCause, RunOutcome, Schedule, standing},
         time::Timestamp,
     },
-    port::store::RequestKey,
+    port::store::{Asked, RequestKey},
 };
 
 /// What `CreateSchedule` asks for.
@@ -86,9 +86,9 @@ impl Acting {
     pub async fn schedule_create(&self, ask: CreateSchedule) -> Result<Schedule, Error> {
         let calendar = self.service.check_plan(&ask.plan)?;
         self.may_in(Action::ChangeSchedule, &ask.tenant)?;
-        let key = self.keyed(content::create_schedule(&ask));
+        let asked = self.asked(content::create_schedule(&ask));
         if let Some(answer) = self
-            .schedule_answered(key.as_ref(), Action::ChangeSchedule)
+            .schedule_answered(asked.key.as_ref(), Action::ChangeSchedule)
             .await?
         {
             return Ok(answer);
@@ -121,7 +121,7 @@ impl Acting {
         if ask.validate_only {
             return Ok(schedule);
         }
-        let admitted = self.service.store.schedule_admit(key, schedule).await;
+        let admitted = self.service.store.schedule_admit(asked, schedule).await;
         Ok(answer(admitted.map_err(refused)?))
     }
 
@@ -166,9 +166,9 @@ impl Acting {
 
     /// Changes what a schedule does; its next run is reckoned anew.
     pub async fn schedule_update(&self, ask: UpdateSchedule) -> Result<Schedule, Error> {
-        let key = self.keyed(content::update_schedule(&ask));
+        let asked = self.asked(content::update_schedule(&ask));
         if let Some(answer) = self
-            .schedule_answered(key.as_ref(), Action::ChangeSchedule)
+            .schedule_answered(asked.key.as_ref(), Action::ChangeSchedule)
             .await?
         {
             return Ok(answer);
@@ -186,14 +186,14 @@ impl Acting {
         let calendar = self.service.check_plan(&schedule.plan)?;
         let now = self.service.clock.now();
         schedule.plan_ahead(&calendar, now);
-        self.schedule_write(key, schedule).await
+        self.schedule_write(asked, schedule).await
     }
 
     /// Lets a schedule run by itself from now on; what it failed at is forgiven.
     pub async fn schedule_activate(&self, ask: OneSchedule) -> Result<Schedule, Error> {
-        let key = self.keyed(content::one_schedule("ActivateSchedule", &ask));
+        let asked = self.asked(content::one_schedule("ActivateSchedule", &ask));
         if let Some(answer) = self
-            .schedule_answered(key.as_ref(), Action::ChangeSchedule)
+            .schedule_answered(asked.key.as_ref(), Action::ChangeSchedule)
             .await?
         {
             return Ok(answer);
@@ -211,14 +211,14 @@ impl Acting {
         schedule.error = None;
         standing(true).clone_into(&mut schedule.runtime_state);
         schedule.plan_ahead(&calendar, self.service.clock.now());
-        self.schedule_write(key, schedule).await
+        self.schedule_write(asked, schedule).await
     }
 
     /// Keeps a schedule from running by itself; what runs goes on.
     pub async fn schedule_deactivate(&self, ask: OneSchedule) -> Result<Schedule, Error> {
-        let key = self.keyed(content::one_schedule("DeactivateSchedule", &ask));
+        let asked = self.asked(content::one_schedule("DeactivateSchedule", &ask));
         if let Some(answer) = self
-            .schedule_answered(key.as_ref(), Action::ChangeSchedule)
+            .schedule_answered(asked.key.as_ref(), Action::ChangeSchedule)
             .await?
         {
             return Ok(answer);
@@ -233,14 +233,14 @@ impl Acting {
         schedule.active = false;
         schedule.next = None;
         standing(false).clone_into(&mut schedule.runtime_state);
-        self.schedule_write(key, schedule).await
+        self.schedule_write(asked, schedule).await
     }
 
     /// Removes a schedule with the record of its runs; what it made stays.
     pub async fn schedule_delete(&self, ask: OneSchedule) -> Result<Schedule, Error> {
-        let key = self.keyed(content::one_schedule("DeleteSchedule", &ask));
+        let asked = self.asked(content::one_schedule("DeleteSchedule", &ask));
         if let Some(answer) = self
-            .schedule_answered(key.as_ref(), Action::DeleteSchedule)
+            .schedule_answered(asked.key.as_ref(), Action::DeleteSchedule)
             .await?
         {
             return Ok(answer);
@@ -248,14 +248,14 @@ impl Acting {
         let mut schedule = self.schedule(ask.id, Action::DeleteSchedule).await?;
         check_etag(&ask.etag, schedule.revision, "the schedule")?;
         schedule.updated = self.service.clock.now();
-        let removed = self.service.store.schedule_remove(key, schedule).await;
+        let removed = self.service.store.schedule_remove(asked, schedule).await;
         Ok(answer(removed.map_err(refused)?))
     }
 
     /// Runs a schedule now, be it active or not.
     pub async fn schedule_run(&self, ask: OneSchedule) -> Result<Run, Error> {
-        let key = self.keyed(content::one_schedule("RunSchedule", &ask));
-        if let Some(key) = &key
+        let asked = self.asked(content::one_schedule("RunSchedule", &ask));
+        if let Some(key) = &asked.key
             && let Some(run) = self
                 .service
                 .store
@@ -275,7 +275,7 @@ impl Acting {
         let point = self.service.new_point(&schedule, &run).await?;
         let begun = self
             .service
-            .run_begin(key, schedule, run, point, next)
+            .run_begin(asked, schedule, run, point, next)
             .await;
         begun.map_err(refused)
     }
@@ -295,11 +295,11 @@ impl Acting {
 
     async fn schedule_write(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         mut schedule: Schedule,
     ) -> Result<Schedule, Error> {
         schedule.updated = self.service.clock.now();
-        let changed = self.service.store.schedule_change(key, schedule).await;
+        let changed = self.service.store.schedule_change(asked, schedule).await;
         Ok(answer(changed.map_err(refused)?))
     }
 

@@ -2,8 +2,14 @@
 
 use super::{Service, refused};
 use crate::{
-    domain::{error::Error, point::Point, schedule::Schedule},
-    port::store::{Admitted, StoreError},
+    domain::{
+        audit::Who,
+        caller::{Caller, Door},
+        error::Error,
+        point::Point,
+        schedule::Schedule,
+    },
+    port::store::{Admitted, Asked, StoreError},
 };
 
 impl Service {
@@ -11,7 +17,7 @@ impl Service {
     /// stays as it is, so repeating it is harmless. No cloud is asked: it may be gone.
     pub async fn point_take_in(&self, point: Point) -> Result<bool, Error> {
         self.gate.check_cloud(&point.tenant.cloud)?;
-        let taken = self.store.point_take_in(point).await;
+        let taken = self.store.point_take_in(taken_in(), point).await;
         match taken.map_err(refused)? {
             Admitted::New(_) => Ok(true),
             Admitted::Before(_) => Ok(false),
@@ -27,9 +33,18 @@ impl Service {
             Err(error) => return Err(refused(error)),
         }
         self.store
-            .schedule_admit(None, schedule)
+            .schedule_admit(taken_in(), schedule)
             .await
             .map_err(refused)?;
         Ok(true)
+    }
+}
+
+/// The command that takes in is the only one who asks for it.
+fn taken_in() -> Asked {
+    let caller = Caller::internal("import");
+    Asked {
+        who: Who::new(&caller, Door::Command, None),
+        ..Asked::internally("import", "Import")
     }
 }

@@ -22,7 +22,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::port::{clock::Clock, store::Store};
+use crate::port::{audit::Audit, clock::Clock, store::Store};
 
 /// The counter of the positions of events.
 const POSITIONS: &str = "events";
@@ -131,14 +131,38 @@ pub enum OpenError {
 
 /// Opens the store, and brings its schema up if it may.
 pub async fn open(config: Config) -> Result<Arc<dyn Store>, OpenError> {
-    if let Some(path) = config.url.strip_prefix("sqlite:") {
-        let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
-        return Ok(Arc::new(sqlite::Db::open(&path, &config).await?));
+    match Place::of(&config.url)? {
+        Place::File(path) => Ok(Arc::new(sqlite::Db::open(&path, &config).await?)),
+        Place::Server => Ok(Arc::new(postgres::Db::open(&config).await?)),
     }
-    if config.url.starts_with("postgres://") || config.url.starts_with("postgresql://") {
-        return Ok(Arc::new(postgres::Db::open(&config).await?));
+}
+
+/// Opens the audit of a store to read it, also beside a service that has the store.
+pub async fn open_audit(mut config: Config) -> Result<Arc<dyn Audit>, OpenError> {
+    config.settings.migrate = false;
+    match Place::of(&config.url)? {
+        Place::File(path) => Ok(Arc::new(sqlite::Db::open_reading(&path, &config).await?)),
+        Place::Server => Ok(Arc::new(postgres::Db::open(&config).await?)),
     }
-    Err(OpenError::Url(
-        "it begins with neither sqlite: nor postgres://".to_owned(),
-    ))
+}
+
+/// Where a store is.
+enum Place {
+    File(PathBuf),
+    Server,
+}
+
+impl Place {
+    fn of(url: &str) -> Result<Self, OpenError> {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
+            return Ok(Self::File(path));
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Self::Server);
+        }
+        Err(OpenError::Url(
+            "it begins with neither sqlite: nor postgres://".to_owned(),
+        ))
+    }
 }

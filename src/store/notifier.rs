@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::domain::event::Event;
+use crate::domain::{
+    audit::{Note, What},
+    event::Event,
+};
 
 /// What a transaction tells when it is committed.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -13,6 +16,8 @@ pub(super) struct CommitNotice {
     /// Its events, without positions. Whoever ends the transaction writes them as its last thing: they
     /// get the next positions, and nobody else can write events from then to the commit.
     pub(super) events: Vec<Event>,
+    /// What it enters in the audit, without numbers: written like the events, and for the same reason.
+    pub(super) audit: Vec<Note>,
     /// An operation was admitted or cancelled.
     pub(super) admissions: bool,
 }
@@ -21,12 +26,14 @@ impl CommitNotice {
     /// Nothing.
     pub(super) const NONE: Self = Self {
         events: Vec::new(),
+        audit: Vec::new(),
         admissions: false,
     };
 
     /// An operation and nothing else.
     pub(super) const ADMISSIONS: Self = Self {
         events: Vec::new(),
+        audit: Vec::new(),
         admissions: true,
     };
 
@@ -34,8 +41,15 @@ impl CommitNotice {
     pub(super) fn of(events: Vec<Event>) -> Self {
         Self {
             events,
+            audit: Vec::new(),
             admissions: false,
         }
+    }
+
+    /// The same with an entry of the audit.
+    pub(super) fn with(mut self, note: Note) -> Self {
+        self.audit.push(note);
+        self
     }
 
     /// Who is to be woken for them.
@@ -69,6 +83,23 @@ impl Wake {
     };
 }
 
+/// What a transaction wrote, once it is committed.
+#[derive(Debug)]
+pub(super) struct Committed {
+    /// Who is to be woken.
+    pub(super) wake: Wake,
+    /// What was entered in the audit, with the numbers that it got.
+    pub(super) audit: Vec<(u64, Note)>,
+}
+
+impl Committed {
+    /// Nothing.
+    pub(super) const NOTHING: Self = Self {
+        wake: Wake::NONE,
+        audit: Vec::new(),
+    };
+}
+
 /// The two numbers that change.
 #[derive(Debug, Clone)]
 pub(super) struct Notifier {
@@ -82,6 +113,15 @@ impl Notifier {
         Self {
             changes: Arc::new(watch::Sender::new(0)),
             admissions: Arc::new(watch::Sender::new(0)),
+        }
+    }
+
+    /// Wakes who waits for it, and says in the log what was accepted: not earlier, since nothing is before
+    /// the commit.
+    pub(super) fn committed(&self, done: &Committed) {
+        self.wake(done.wake);
+        for (number, note) in &done.audit {
+            tell(*number, note);
         }
     }
 
@@ -103,5 +143,35 @@ impl Notifier {
     /// The number of the operations.
     pub(super) fn admissions(&self) -> watch::Receiver<u64> {
         self.admissions.subscribe()
+    }
+}
+
+/// One line for what was accepted. The end of it has a line of the engine, a call of an admin has none.
+fn tell(number: u64, note: &Note) {
+    match &note.what {
+        What::Accepted {
+            method,
+            request_id,
+            makes,
+        } => {
+            let (who, object) = (&note.who, &note.object);
+            let request_id = Some(request_id).filter(|id| !id.is_empty());
+            tracing::info!(
+                audit = number,
+                method,
+                request_id,
+                kind = object.kind,
+                id = object.id,
+                makes = makes.as_ref().map(|made| made.id.as_str()),
+                cloud = object.cloud,
+                tenant = object.tenant,
+                caller = who.name,
+                via = who.via,
+                door = who.door,
+                address = who.address.map(tracing::field::display),
+                "accepted"
+            );
+        }
+        What::Ended { .. } | What::AdminUsed { .. } => {}
     }
 }

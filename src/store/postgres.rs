@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::{
     Config, OpenError, POSITIONS, migrate,
-    notifier::{CommitNotice, Notifier, Wake},
+    notifier::{CommitNotice, Committed, Notifier, Wake},
     text::json,
     tls::Target,
 };
@@ -215,9 +215,12 @@ impl Writer {
         finished(tokio::spawn(async move {
             let mut session = Session::begin(&pool, WRITE).await?;
             match job(session.conn()?).await {
-                Ok((answer, notice)) => {
+                Ok((answer, mut notice)) => {
+                    let notes = std::mem::take(&mut notice.audit);
+                    let audit = sql::audit::append(session.conn()?, notes).await?;
                     session.end(&commit(name, &notice)?).await?;
-                    notifier.wake(notice.wake());
+                    let wake = notice.wake();
+                    notifier.committed(&Committed { wake, audit });
                     Ok(Ok(answer))
                 }
                 Err(error) => {

@@ -217,6 +217,25 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    audit (number) {
+        number -> BigInt,
+        time -> BigInt,
+        text -> Text,
+        digest -> Text,
+    }
+}
+
+diesel::table! {
+    audit_ends (name) {
+        name -> Text,
+        head -> BigInt,
+        head_digest -> Text,
+        anchor -> BigInt,
+        anchor_digest -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(effects, operations);
 diesel::allow_tables_to_appear_in_same_query!(lanes, operations);
 diesel::allow_tables_to_appear_in_same_query!(links, mirrors);

@@ -30,7 +30,7 @@ use tokio::sync::{
 
 use super::{
     Config, OpenError, lock, migrate,
-    notifier::{CommitNotice, Notifier, Wake},
+    notifier::{CommitNotice, Committed, Notifier},
 };
 use crate::port::{clock::Clock, journal::JournalError, store::StoreError};
 
@@ -113,7 +113,7 @@ pub(super) struct Db {
     clock: Arc<dyn Clock>,
     page_limit: u32,
     // Last: the next process may come when the threads have ended.
-    _lock: lock::Lock,
+    _lock: Option<lock::Lock>,
 }
 
 impl Db {
@@ -170,7 +170,41 @@ impl Db {
             version,
             clock: config.clock,
             page_limit: config.settings.page_limit,
-            _lock: lock,
+            _lock: Some(lock),
+        })
+    }
+
+    /// Opens a file to read it alone, beside whoever else has it.
+    pub(super) async fn open_reading(path: &Path, config: &Config) -> Result<Self, OpenError> {
+        let (path, config) = (path.to_owned(), config.clone());
+        tokio::task::spawn_blocking(move || Self::open_reading_blocking(&path, config))
+            .await
+            .map_err(|error| OpenError::Unavailable(error.to_string()))?
+    }
+
+    fn open_reading_blocking(path: &Path, config: Config) -> Result<Self, OpenError> {
+        if !path.is_file() {
+            let problem = format!("there is no file {}", path.display());
+            return Err(OpenError::Unavailable(problem));
+        }
+        let mut first = connect(path, true).map_err(OpenError::Unavailable)?;
+        migrate::bring_up(&mut first, migrate::SQLITE, false)?;
+        drop(first);
+        let (readers, jobs) = channel(JOBS_WAITING);
+        let reader = Worker::new(path, true)?;
+        let jobs = Mutex::new(jobs);
+        let thread = spawn("store-reader", reader, move |worker| {
+            read_all(worker, &jobs);
+        })?;
+        Ok(Self {
+            writer: None,
+            readers: Some(readers),
+            threads: vec![thread],
+            notifier: Notifier::new(),
+            version: Arc::default(),
+            clock: config.clock,
+            page_limit: config.settings.page_limit,
+            _lock: None,
         })
     }
 
@@ -202,7 +236,7 @@ impl Db {
     {
         let (job, answer) = job_of(self.notifier.clone(), |conn| {
             job(conn)
-                .map(|result| result.map(|answer| (answer, Wake::NONE)))
+                .map(|result| result.map(|answer| (answer, Committed::NOTHING)))
                 .boxed()
         });
         let queue = self.readers.as_ref().ok_or_else(ended)?;
@@ -223,8 +257,10 @@ impl Db {
         let (job, answer) = job_of(self.notifier.clone(), |conn| {
             async move {
                 let (answer, notice) = job(conn).await?;
+                let wake = notice.wake();
+                let audit = sql::audit::append(conn, notice.audit).await?;
                 dialect::append(conn, &notice.events).await?;
-                Ok((answer, notice.wake()))
+                Ok((answer, Committed { wake, audit }))
             }
             .boxed()
         });
@@ -237,11 +273,7 @@ impl Db {
     async fn record(&self, turn: LaneTurn) -> Result<(), JournalError> {
         let now = self.clock.now();
         self.write(move |conn| {
-            async move {
-                let events = turn::record(conn, &[turn], now).await?;
-                Ok(((), CommitNotice::of(events)))
-            }
-            .boxed()
+            async move { Ok(((), turn::record(conn, &[turn], now).await?)) }.boxed()
         })
         .await
     }
@@ -281,16 +313,16 @@ fn job_of<R, E, F>(notifier: Notifier, job: F) -> (Job, oneshot::Receiver<Result
 where
     R: Send + 'static,
     E: From<StoreError> + Send + 'static,
-    F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, Wake), E>> + Send + 'static,
+    F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(R, Committed), E>> + Send + 'static,
 {
     let (sender, receiver) = oneshot::channel();
     let job: Job = Box::new(move |conn| {
-        let outcome = move |result: Result<(R, Wake), E>| Outcome {
+        let outcome = move |result: Result<(R, Committed), E>| Outcome {
             keep: result.is_ok(),
             answer: Box::new(move |committed| {
                 let answer = result.and_then(|done| committed.map(|()| done).map_err(E::from));
-                if let Ok((_, wake)) = &answer {
-                    notifier.wake(*wake);
+                if let Ok((_, done)) = &answer {
+                    notifier.committed(done);
                 }
                 // A caller that went away needs no answer.
                 drop(sender.send(answer.map(|(value, _)| value)));

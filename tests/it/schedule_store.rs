@@ -24,7 +24,7 @@ use drbackup::{
 };
 use uuid::Uuid;
 
-use crate::store_contract::{Site, backup, creation, home};
+use crate::store_contract::{Site, asked, backup, creation, home};
 
 const NOON: Timestamp = Timestamp(1_790_000_000_000_000);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -80,7 +80,7 @@ fn key(method: &'static str) -> RequestKey {
 }
 
 async fn admit(store: &dyn Store, schedule: &Schedule) -> Schedule {
-    let admitted = store.schedule_admit(None, schedule.clone()).await;
+    let admitted = store.schedule_admit(asked(None), schedule.clone()).await;
     match admitted.expect("admitted") {
         Admitted::New(schedule) | Admitted::Before(schedule) => schedule,
     }
@@ -116,7 +116,7 @@ async fn begin(store: &dyn Store, schedule: &Schedule) -> (Schedule, Run, Point)
         next: Some(slot(2)),
         ..schedule.clone()
     };
-    let run = store.run_begin(None, next, run, Some(point)).await;
+    let run = store.run_begin(asked(None), next, run, Some(point)).await;
     let now = store.schedule_get(schedule.id).await.expect("there");
     (now, run.expect("begun"), made)
 }
@@ -125,12 +125,12 @@ async fn a_schedule_reads_back_as_it_was_written_and_repeats_answer_it(site: Sit
     let store = site.open().await;
     let wanted = schedule(Some(slot(1)));
     let first = store
-        .schedule_admit(Some(key("CreateSchedule")), wanted.clone())
+        .schedule_admit(asked(Some(key("CreateSchedule"))), wanted.clone())
         .await;
     assert_eq!(first, Ok(Admitted::New(wanted.clone())));
     assert_eq!(store.schedule_get(wanted.id).await, Ok(wanted.clone()));
     let again = store
-        .schedule_admit(Some(key("CreateSchedule")), schedule(None))
+        .schedule_admit(asked(Some(key("CreateSchedule"))), schedule(None))
         .await;
     assert_eq!(again, Ok(Admitted::Before(wanted.clone())));
     let about = ResourceId::Schedule(wanted.id);
@@ -138,7 +138,7 @@ async fn a_schedule_reads_back_as_it_was_written_and_repeats_answer_it(site: Sit
     assert_eq!(events.len(), 1);
 
     let removed = store
-        .schedule_remove(Some(key("DeleteSchedule")), wanted.clone())
+        .schedule_remove(asked(Some(key("DeleteSchedule"))), wanted.clone())
         .await;
     assert_eq!(removed, Ok(Admitted::New(wanted.clone())));
     assert_eq!(
@@ -155,13 +155,13 @@ async fn only_the_first_of_two_changes_from_one_revision_is_written(site: Site) 
     let store = site.open().await;
     let read = admit(&*store, &schedule(Some(slot(1)))).await;
     let begun = store
-        .run_begin(None, read.clone(), run_of(&read), None)
+        .run_begin(asked(None), read.clone(), run_of(&read), None)
         .await;
     assert!(begun.is_ok(), "{begun:?}");
     let outdated = Err(StoreError::Outdated(ResourceId::Schedule(read.id)));
     let point = Some(point_of(&read));
     let second = store
-        .run_begin(None, read.clone(), run_of(&read), point)
+        .run_begin(asked(None), read.clone(), run_of(&read), point)
         .await;
     assert_eq!(second, outdated);
     assert_eq!(
@@ -175,7 +175,10 @@ async fn only_the_first_of_two_changes_from_one_revision_is_written(site: Site) 
         .expect("listed");
     assert_eq!(runs.items.len(), 1);
     assert_eq!(
-        store.schedule_change(None, read.clone()).await.map(drop),
+        store
+            .schedule_change(asked(None), read.clone())
+            .await
+            .map(drop),
         outdated.clone().map(drop)
     );
     assert_eq!(
@@ -230,7 +233,7 @@ async fn a_run_rests_with_its_point(site: Site) {
         },
         ..store.point_get(made.id).await.expect("there")
     };
-    let changed = store.point_change(None, rested, None).await;
+    let changed = store.point_change(asked(None), rested, None).await;
     changed.expect("written");
     assert_eq!(
         store.runs_rested(10).await,
@@ -285,7 +288,7 @@ async fn lists_of_schedules_and_runs_go_on_where_a_page_ended(site: Site) {
     let mut read = store.schedule_get(made[0]).await.expect("there");
     for _ in 0..3 {
         store
-            .run_begin(None, read.clone(), run_of(&read), None)
+            .run_begin(asked(None), read.clone(), run_of(&read), None)
             .await
             .expect("begun");
         read = store.schedule_get(made[0]).await.expect("there");
@@ -329,7 +332,7 @@ async fn points_expire_only_at_rest_unheld_and_without_a_schedule(site: Site) {
         expected = Some(one.id);
         let operation = creation(&one);
         store
-            .point_admit(None, one, operation)
+            .point_admit(asked(None), one, operation)
             .await
             .expect("admitted");
     }
@@ -379,9 +382,12 @@ async fn a_schedule_that_cannot_be_read_says_so_and_stops_no_other(site: Site) {
         let listed = store.schedules_list(query).await.expect("listed").items;
         assert!(listed.contains(&told) && listed.contains(&good), "{column}");
         for refused in [
-            store.schedule_change(None, told.clone()).await.map(drop),
             store
-                .run_begin(None, told.clone(), run_of(&told), None)
+                .schedule_change(asked(None), told.clone())
+                .await
+                .map(drop),
+            store
+                .run_begin(asked(None), told.clone(), run_of(&told), None)
                 .await
                 .map(drop),
         ] {
@@ -412,7 +418,7 @@ async fn a_run_that_cannot_be_read_says_so_and_holds_up_no_other(site: Site) {
             },
             ..store.point_get(id).await.expect("there")
         };
-        let changed = store.point_change(None, rested, None).await;
+        let changed = store.point_change(asked(None), rested, None).await;
         changed.expect("changed");
     }
     let ended = async || -> Vec<RunId> {
@@ -479,7 +485,7 @@ async fn points_that_cannot_be_read_take_no_place_from_those_that_expire(site: S
             },
             ..backup()
         };
-        let taken = store.point_take_in(point.clone()).await;
+        let taken = store.point_take_in(asked(None), point.clone()).await;
         taken.expect("taken in");
         expiring.push(point.id);
     }
@@ -526,7 +532,10 @@ async fn the_oldest_of_what_schedules_made_is_told_first(site: Site) {
         point.head.state = state;
         point.head.created = NOON.after(HOUR * hour);
         point.verification.time = seen.then_some(NOON);
-        store.point_take_in(point).await.expect("taken in");
+        store
+            .point_take_in(asked(None), point)
+            .await
+            .expect("taken in");
     }
     let all = store.schedules_freshness(10).await.expect("read");
     let told: Vec<_> = all

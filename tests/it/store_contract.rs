@@ -47,7 +47,7 @@ use drbackup::{
     port::{
         clock::Clock,
         journal::{JournalError, Loaded, ResourceUpdate, Turn},
-        store::{Admitted, Looked, RequestKey, Store, StoreError},
+        store::{Admitted, Asked, Looked, RequestKey, Store, StoreError},
     },
     store::{self, Config, OpenError},
 };
@@ -120,6 +120,16 @@ impl Site {
 
 pub(crate) fn still_clock() -> Arc<StillClock> {
     Arc::new(StillClock(AtomicI64::new(NOON)))
+}
+
+/// A request, with this key or without one.
+pub(crate) fn asked(key: Option<RequestKey>) -> Asked {
+    let method = key.as_ref().map_or("Test", |key| key.method);
+    Asked {
+        request_id: key.as_ref().map(|key| key.id.clone()).unwrap_or_default(),
+        key,
+        ..Asked::internally("test", method)
+    }
 }
 
 const NOON: i64 = 1_790_000_000_000_000;
@@ -339,7 +349,7 @@ fn new_of<T>(admitted: Admitted<T>) -> T {
 pub(crate) async fn admit(store: &dyn Store, backup: &Point) -> Operation {
     let operation = creation(backup);
     let admitted = store
-        .point_admit(None, backup.clone(), operation.clone())
+        .point_admit(asked(None), backup.clone(), operation.clone())
         .await
         .expect("admitted");
     new_of(admitted);
@@ -413,13 +423,13 @@ async fn a_dr_backup_of_another_system_is_taken_in_once(site: Site) {
         },
         ..backup()
     };
-    let taken = store.point_take_in(other.clone()).await;
+    let taken = store.point_take_in(asked(None), other.clone()).await;
     assert_eq!(taken, Ok(Admitted::New(other.clone())));
     let again = Point {
         name: "another name".to_owned(),
         ..other.clone()
     };
-    let before = store.point_take_in(again).await;
+    let before = store.point_take_in(asked(None), again).await;
     assert_eq!(before, Ok(Admitted::Before(other.clone())));
     assert_eq!(store.point_get(other.id).await, Ok(other.clone()));
     let told = events(&*store, ResourceId::Point(other.id)).await;
@@ -430,7 +440,7 @@ async fn a_dr_backup_of_another_system_is_taken_in_once(site: Site) {
     let (parent, _) = holding(&*store, &[("b1", false)]).await;
     let going = scheduled_for_deletion(&parent);
     let refusal = store
-        .point_change(None, going, Some(deletion(&parent)))
+        .point_change(asked(None), going, Some(deletion(&parent)))
         .await;
     assert_eq!(refusal, Err(StoreError::BuiltUpon(vec![other.id])));
 }
@@ -512,7 +522,11 @@ async fn a_repeated_request_answers_the_first_resource_as_it_is_now(site: Site) 
     let first = backup();
     let operation = creation(&first);
     let admitted = store
-        .point_admit(Some(key("r1", "same")), first.clone(), operation.clone())
+        .point_admit(
+            asked(Some(key("r1", "same"))),
+            first.clone(),
+            operation.clone(),
+        )
         .await
         .expect("admitted");
     assert_eq!(admitted, Admitted::New(first.clone()));
@@ -524,7 +538,11 @@ async fn a_repeated_request_answers_the_first_resource_as_it_is_now(site: Site) 
 
     let second = backup();
     let again = store
-        .point_admit(Some(key("r1", "same")), second.clone(), creation(&second))
+        .point_admit(
+            asked(Some(key("r1", "same"))),
+            second.clone(),
+            creation(&second),
+        )
         .await
         .expect("answered");
     let now = store.point_get(first.id).await.expect("there");
@@ -542,7 +560,7 @@ async fn repeats_about_a_dr_backup_that_is_gone_answer_as_the_first_did(site: Si
     let making = creation(&first);
     let create = || {
         let key = Some(key("create", "same"));
-        store.point_admit(key, first.clone(), making.clone())
+        store.point_admit(asked(key), first.clone(), making.clone())
     };
     let created = new_of(create().await.expect("admitted"));
     let lane = lane_of(&*store, "one", &home()).await;
@@ -555,18 +573,19 @@ async fn repeats_about_a_dr_backup_that_is_gone_answer_as_the_first_did(site: Si
         name: "weekly".to_owned(),
         ..made
     };
-    let rename = || store.point_change(Some(key("update", "same")), renamed.clone(), None);
+    let rename = || store.point_change(asked(Some(key("update", "same"))), renamed.clone(), None);
     let updated = new_of(rename().await.expect("changed"));
     let removal = deletion(&updated);
     let going = scheduled_for_deletion(&updated);
     let delete = || {
         let key = Some(key("delete", "same"));
-        store.point_change(key, going.clone(), Some(removal.clone()))
+        store.point_change(asked(key), going.clone(), Some(removal.clone()))
     };
     let deleted = new_of(delete().await.expect("changed"));
     assert_eq!(deleted.head.state, State::DeletionScheduled);
     let about = ResourceId::Point(first.id);
-    let cancel = || store.operation_cancel(Some(key("cancel", "same")), about, at(60), false);
+    let cancel =
+        || store.operation_cancel(asked(Some(key("cancel", "same"))), about, at(60), false);
     assert_eq!(cancel().await, Ok(true));
     store
         .turn_record(&lane, vec![ended(&removal, State::Deleted, 61)])
@@ -591,7 +610,7 @@ async fn repeats_about_a_dr_backup_that_is_gone_answer_as_the_first_did(site: Si
         Err(StoreError::RequestReused)
     );
     // One that was never asked before is about nothing.
-    let first_time = store.point_change(Some(key("late", "same")), going.clone(), None);
+    let first_time = store.point_change(asked(Some(key("late", "same"))), going.clone(), None);
     assert_eq!(first_time.await, Err(StoreError::NotFound(about)));
 }
 
@@ -602,7 +621,7 @@ async fn repeats_about_a_restoration_that_is_gone_answer_as_the_first_did(site: 
     let making = restoring(&first);
     let create = || {
         let key = Some(key("create", "same"));
-        store.restoration_admit(key, first.clone(), making.clone())
+        store.restoration_admit(asked(key), first.clone(), making.clone())
     };
     let created = new_of(create().await.expect("admitted"));
     let lane = lane_of(&*store, "one", &first.tenant).await;
@@ -621,11 +640,12 @@ async fn repeats_about_a_restoration_that_is_gone_answer_as_the_first_did(site: 
     let removal = restoring(&first);
     let delete = || {
         let key = Some(key("delete", "same"));
-        store.restoration_change(key, going.clone(), removal.clone())
+        store.restoration_change(asked(key), going.clone(), removal.clone())
     };
     let deleted = new_of(delete().await.expect("changed"));
     let about = ResourceId::Restoration(first.id);
-    let cancel = || store.operation_cancel(Some(key("cancel", "same")), about, at(60), false);
+    let cancel =
+        || store.operation_cancel(asked(Some(key("cancel", "same"))), about, at(60), false);
     assert_eq!(cancel().await, Ok(true));
     store
         .turn_record(&lane, vec![ended(&removal, State::Deleted, 61)])
@@ -656,7 +676,11 @@ async fn an_answer_that_is_kept_holds_no_user_data(site: Site) {
     first.options.user_data = Some("c2VjcmV0".to_owned());
     let making = restoring(&first);
     let admitted = store
-        .restoration_admit(Some(key("r1", "same")), first.clone(), making.clone())
+        .restoration_admit(
+            asked(Some(key("r1", "same"))),
+            first.clone(),
+            making.clone(),
+        )
         .await;
     assert_eq!(admitted, Ok(Admitted::New(first.clone())));
     let lane = lane_of(&*store, "one", &first.tenant).await;
@@ -673,13 +697,21 @@ async fn a_request_id_with_other_content_is_refused_and_writes_nothing(site: Sit
     let store = site.open().await;
     let first = backup();
     store
-        .point_admit(Some(key("r1", "one")), first.clone(), creation(&first))
+        .point_admit(
+            asked(Some(key("r1", "one"))),
+            first.clone(),
+            creation(&first),
+        )
         .await
         .expect("admitted");
 
     let second = backup();
     let refused = store
-        .point_admit(Some(key("r1", "two")), second.clone(), creation(&second))
+        .point_admit(
+            asked(Some(key("r1", "two"))),
+            second.clone(),
+            creation(&second),
+        )
         .await;
     assert_eq!(refused, Err(StoreError::RequestReused));
     assert_eq!(
@@ -695,12 +727,12 @@ async fn a_request_that_another_version_kept_is_found_by_its_key_alone(site: Sit
         let one = backup();
         let key = |digest| Some(key(id, digest));
         let admitted = store
-            .point_admit(key(kept), one.clone(), creation(&one))
+            .point_admit(asked(key(kept)), one.clone(), creation(&one))
             .await;
         assert_eq!(admitted, Ok(Admitted::New(one.clone())));
         let again = backup();
         let repeated = store
-            .point_admit(key("v1:4567"), again.clone(), creation(&again))
+            .point_admit(asked(key("v1:4567")), again.clone(), creation(&again))
             .await;
         assert_eq!(repeated, Ok(Admitted::Before(one.clone())));
         let answered = store.point_answered(&key("v1:4567").expect("one")).await;
@@ -710,7 +742,12 @@ async fn a_request_that_another_version_kept_is_found_by_its_key_alone(site: Sit
         method: "DeleteOrphans",
         ..key("r1", digest)
     };
-    assert_eq!(store.orphans_answer(&orphans("0123"), &[]).await, Ok(()));
+    assert_eq!(
+        store
+            .orphans_answer(asked(Some(orphans("0123"))), &home(), at(0), &[])
+            .await,
+        Ok(())
+    );
     assert_eq!(
         store.orphans_answered(&orphans("v1:4567")).await,
         Ok(Some(Vec::new()))
@@ -722,7 +759,7 @@ async fn a_request_is_found_by_its_key_once_it_was_admitted(site: Site) {
     let one = backup();
     assert_eq!(store.point_answered(&key("r1", "one")).await, Ok(None));
     store
-        .point_admit(Some(key("r1", "one")), one.clone(), creation(&one))
+        .point_admit(asked(Some(key("r1", "one"))), one.clone(), creation(&one))
         .await
         .expect("admitted");
     assert_eq!(store.point_answered(&key("r1", "one")).await, Ok(Some(one)));
@@ -741,7 +778,7 @@ async fn many_callers_with_one_request_id_admit_one(site: Site) {
             let backup = backup();
             let operation = creation(&backup);
             store
-                .point_admit(Some(key("r1", "same")), backup, operation)
+                .point_admit(asked(Some(key("r1", "same"))), backup, operation)
                 .await
                 .expect("answered")
         }));
@@ -775,7 +812,7 @@ async fn a_change_raises_the_revision_and_tells_it(site: Site) {
         ..backup.clone()
     };
     let changed = store
-        .point_change(None, renamed.clone(), None)
+        .point_change(asked(None), renamed.clone(), None)
         .await
         .expect("changed");
     let expected = Point {
@@ -802,7 +839,11 @@ async fn a_change_from_a_stale_revision_is_refused(site: Site) {
         ..scheduled_for_deletion(&backup)
     };
     let refused = store
-        .point_change(Some(key("r2", "d")), stale.clone(), Some(deletion(&backup)))
+        .point_change(
+            asked(Some(key("r2", "d"))),
+            stale.clone(),
+            Some(deletion(&backup)),
+        )
         .await;
     assert_eq!(
         refused,
@@ -813,7 +854,11 @@ async fn a_change_from_a_stale_revision_is_refused(site: Site) {
     // The key of a refused request is still free.
     let current = scheduled_for_deletion(&backup);
     let accepted = store
-        .point_change(Some(key("r2", "d")), current, Some(deletion(&backup)))
+        .point_change(
+            asked(Some(key("r2", "d"))),
+            current,
+            Some(deletion(&backup)),
+        )
         .await
         .expect("changed");
     assert!(matches!(accepted, Admitted::New(_)));
@@ -824,7 +869,7 @@ async fn a_change_from_a_stale_revision_is_refused(site: Site) {
     };
     let about = ResourceId::Point(unknown.id);
     assert_eq!(
-        store.point_change(None, unknown, None).await,
+        store.point_change(asked(None), unknown, None).await,
         Err(StoreError::NotFound(about))
     );
 }
@@ -835,7 +880,11 @@ async fn a_restoration_changes_only_at_its_revision(site: Site) {
     let restoration = restoration(&backup);
     let making = restoring(&restoration);
     let admitted = store
-        .restoration_admit(Some(key("r1", "x")), restoration.clone(), making.clone())
+        .restoration_admit(
+            asked(Some(key("r1", "x"))),
+            restoration.clone(),
+            making.clone(),
+        )
         .await;
     assert_eq!(admitted, Ok(Admitted::New(restoration.clone())));
     assert_eq!(
@@ -860,7 +909,7 @@ async fn a_restoration_changes_only_at_its_revision(site: Site) {
     let removal = restoring(&restoration);
     assert_eq!(
         store
-            .restoration_change(None, going.clone(), removal.clone())
+            .restoration_change(asked(None), going.clone(), removal.clone())
             .await,
         Err(StoreError::Outdated(about))
     );
@@ -872,12 +921,16 @@ async fn a_restoration_changes_only_at_its_revision(site: Site) {
         ..going
     };
     let changed = store
-        .restoration_change(Some(key("r9", "x")), current.clone(), removal.clone())
+        .restoration_change(
+            asked(Some(key("r9", "x"))),
+            current.clone(),
+            removal.clone(),
+        )
         .await
         .expect("changed");
     assert_eq!(new_of(changed).head.revision, 3);
     let again = store
-        .restoration_change(Some(key("r9", "x")), current, removal)
+        .restoration_change(asked(Some(key("r9", "x"))), current, removal)
         .await
         .expect("answered");
     assert!(matches!(again, Admitted::Before(_)));
@@ -888,7 +941,8 @@ async fn a_restoration_is_found_by_the_instance_that_it_makes(site: Site) {
     let (backup, _) = finished(&*store).await;
     let (one, two) = (restoration(&backup), restoration(&backup));
     for restoration in [&one, &two] {
-        let admitted = store.restoration_admit(None, restoration.clone(), restoring(restoration));
+        let admitted =
+            store.restoration_admit(asked(None), restoration.clone(), restoring(restoration));
         new_of(admitted.await.expect("admitted"));
     }
     for restoration in [one, two] {
@@ -905,13 +959,13 @@ async fn deletion_is_refused_while_restorations_are_busy(site: Site) {
     let restoration = restoration(&backup);
     let making = restoring(&restoration);
     store
-        .restoration_admit(None, restoration.clone(), making.clone())
+        .restoration_admit(asked(None), restoration.clone(), making.clone())
         .await
         .expect("admitted");
 
     let delete = || {
         store.point_change(
-            None,
+            asked(None),
             scheduled_for_deletion(&backup),
             Some(deletion(&backup)),
         )
@@ -932,7 +986,7 @@ async fn a_restoration_of_a_leaving_or_missing_dr_backup_is_refused(site: Site) 
     let (leaving, _) = finished(&*store).await;
     store
         .point_change(
-            None,
+            asked(None),
             scheduled_for_deletion(&leaving),
             Some(deletion(&leaving)),
         )
@@ -943,7 +997,7 @@ async fn a_restoration_of_a_leaving_or_missing_dr_backup_is_refused(site: Site) 
         let operation = restoring(&restoration);
         assert_eq!(
             store
-                .restoration_admit(None, restoration.clone(), operation)
+                .restoration_admit(asked(None), restoration.clone(), operation)
                 .await,
             Err(StoreError::Outdated(ResourceId::Point(of.id)))
         );
@@ -958,9 +1012,9 @@ async fn restoration_and_deletion_at_once_never_both_begin(site: Site) {
         let restoration = restoration(&backup);
         let making = restoring(&restoration);
         let (restored, deleted) = tokio::join!(
-            store.restoration_admit(None, restoration.clone(), making),
+            store.restoration_admit(asked(None), restoration.clone(), making),
             store.point_change(
-                None,
+                asked(None),
                 scheduled_for_deletion(&backup),
                 Some(deletion(&backup))
             ),
@@ -1086,7 +1140,7 @@ async fn a_failed_operation_leaves_its_error_and_the_next_success_takes_it_away(
         ..erred
     };
     store
-        .point_change(None, scheduled, Some(update.clone()))
+        .point_change(asked(None), scheduled, Some(update.clone()))
         .await
         .expect("changed");
     store
@@ -1141,7 +1195,11 @@ async fn deletion_removes_the_resource_and_leaves_its_events(site: Site) {
     let (backup, lane) = finished(&*store).await;
     let removal = deletion(&backup);
     store
-        .point_change(None, scheduled_for_deletion(&backup), Some(removal.clone()))
+        .point_change(
+            asked(None),
+            scheduled_for_deletion(&backup),
+            Some(removal.clone()),
+        )
         .await
         .expect("changed");
     store
@@ -1284,7 +1342,7 @@ async fn waiters_are_woken_by_events_and_by_admissions(site: Site) {
         .expect("recorded");
     changes.changed().await.expect("open");
     store
-        .operation_cancel(None, operation.resource, at(6), false)
+        .operation_cancel(asked(None), operation.resource, at(6), false)
         .await
         .expect("cancelled");
     admissions.changed().await.expect("open");
@@ -1379,7 +1437,7 @@ async fn restorations_page_in_every_order(site: Site) {
             ..restoration(&backup)
         };
         store
-            .restoration_admit(None, one.clone(), restoring(&one))
+            .restoration_admit(asked(None), one.clone(), restoring(&one))
             .await
             .expect("admitted");
         all.push(one);
@@ -1586,7 +1644,7 @@ async fn filters_narrow_restorations_too(site: Site) {
     };
     for one in [wanted.clone(), restoration(&second), restoration(&second)] {
         store
-            .restoration_admit(None, one.clone(), restoring(&one))
+            .restoration_admit(asked(None), one.clone(), restoring(&one))
             .await
             .expect("admitted");
     }
@@ -1842,13 +1900,13 @@ async fn a_load_skips_what_is_known_unless_it_was_cancelled(site: Site) {
 
     assert_eq!(
         store
-            .operation_cancel(None, one.resource, at(9), false)
+            .operation_cancel(asked(None), one.resource, at(9), false)
             .await,
         Ok(true)
     );
     assert_eq!(
         store
-            .operation_cancel(None, one.resource, at(11), false)
+            .operation_cancel(asked(None), one.resource, at(11), false)
             .await,
         Ok(true)
     );
@@ -1868,13 +1926,17 @@ async fn a_cancellation_hits_the_operation_it_was_meant_for(site: Site) {
     let (backup, _) = finished(&*store).await;
     let about = ResourceId::Point(backup.id);
     let cancel = |digest: &'static str| {
-        store.operation_cancel(Some(key("c1", digest)), about, at(60), false)
+        store.operation_cancel(asked(Some(key("c1", digest))), about, at(60), false)
     };
     assert_eq!(cancel("x").await, Ok(false), "nothing is open");
 
     let removal = deletion(&backup);
     store
-        .point_change(None, scheduled_for_deletion(&backup), Some(removal.clone()))
+        .point_change(
+            asked(None),
+            scheduled_for_deletion(&backup),
+            Some(removal.clone()),
+        )
         .await
         .expect("changed");
     assert_eq!(cancel("x").await, Ok(true));
@@ -1886,7 +1948,11 @@ async fn a_cancellation_hits_the_operation_it_was_meant_for(site: Site) {
         .expect("recorded");
     let erred = store.point_get(backup.id).await.expect("there");
     store
-        .point_change(None, scheduled_for_deletion(&erred), Some(deletion(&erred)))
+        .point_change(
+            asked(None),
+            scheduled_for_deletion(&erred),
+            Some(deletion(&erred)),
+        )
         .await
         .expect("changed");
 
@@ -1901,7 +1967,7 @@ async fn mirrors_follow_restorations_and_go_with_the_dr_backup(site: Site) {
     let restoration = restoration(&backup);
     let making = restoring(&restoration);
     store
-        .restoration_admit(None, restoration.clone(), making.clone())
+        .restoration_admit(asked(None), restoration.clone(), making.clone())
         .await
         .expect("admitted");
     let lane = lane_of(&*store, "one", &restoration.tenant).await;
@@ -1938,7 +2004,11 @@ async fn mirrors_follow_restorations_and_go_with_the_dr_backup(site: Site) {
 
     let removal = deletion(&backup);
     store
-        .point_change(None, scheduled_for_deletion(&backup), Some(removal.clone()))
+        .point_change(
+            asked(None),
+            scheduled_for_deletion(&backup),
+            Some(removal.clone()),
+        )
         .await
         .expect("changed");
     store
@@ -1988,7 +2058,11 @@ pub(crate) async fn holding(store: &dyn Store, links: &[(&str, bool)]) -> (Point
 async fn delete_to_end(store: &dyn Store, backup: &Point, lane: &Lane) {
     let removal = deletion(backup);
     store
-        .point_change(None, scheduled_for_deletion(backup), Some(removal.clone()))
+        .point_change(
+            asked(None),
+            scheduled_for_deletion(backup),
+            Some(removal.clone()),
+        )
         .await
         .expect("changed");
     store
@@ -2006,7 +2080,7 @@ async fn a_dr_backup_on_which_others_build_is_deleted_after_them(site: Site) {
 
     let delete = || {
         store.point_change(
-            None,
+            asked(None),
             scheduled_for_deletion(&parent),
             Some(deletion(&parent)),
         )
@@ -2033,7 +2107,7 @@ async fn what_a_dr_backup_holds_no_more_binds_nobody(site: Site) {
         ..child.clone()
     };
     store
-        .point_change(None, scheduled, Some(update.clone()))
+        .point_change(asked(None), scheduled, Some(update.clone()))
         .await
         .expect("changed");
     let mut emptied = told(&update, State::Updating, 30);
@@ -2056,7 +2130,7 @@ async fn mirrors_belong_to_the_dr_backup_that_made_their_bytes(site: Site) {
     let restoration = restoration(&child);
     let making = restoring(&restoration);
     store
-        .restoration_admit(None, restoration.clone(), making.clone())
+        .restoration_admit(asked(None), restoration.clone(), making.clone())
         .await
         .expect("admitted");
     let lane = lane_of(&*store, "one", &restoration.tenant).await;
@@ -2139,7 +2213,7 @@ async fn history_goes_when_it_is_old_and_what_lives_stays(site: Site) {
         ..living.clone()
     };
     store
-        .point_change(Some(key("old", "same")), keyed(), None)
+        .point_change(asked(Some(key("old", "same"))), keyed(), None)
         .await
         .expect("changed");
     let deleted = gone(&*store, &lane, 3).await;
@@ -2157,7 +2231,11 @@ async fn history_goes_when_it_is_old_and_what_lives_stays(site: Site) {
     site.clock.wind(Duration::from_secs(100));
     let young = backup();
     store
-        .point_admit(Some(key("young", "same")), young.clone(), creation(&young))
+        .point_admit(
+            asked(Some(key("young", "same"))),
+            young.clone(),
+            creation(&young),
+        )
         .await
         .expect("admitted");
     // One request, one operation that ended, and the five events of what is gone.
@@ -2194,7 +2272,7 @@ async fn a_prune_takes_about_as_many_rows_as_it_is_told(site: Site) {
         let one = backup();
         let key = Some(key(&format!("r{number}"), "same"));
         store
-            .point_admit(key, one.clone(), creation(&one))
+            .point_admit(asked(key), one.clone(), creation(&one))
             .await
             .expect("admitted");
     }
@@ -2242,7 +2320,7 @@ async fn a_dropped_caller_leaves_no_transaction_open(site: Site) {
     for _ in 0..50 {
         let one = backup();
         let operation = creation(&one);
-        let asked = store.point_admit(None, one, operation);
+        let asked = store.point_admit(asked(None), one, operation);
         // Polled once and dropped: the request is under way, and nobody waits for it any more.
         drop(tokio::time::timeout(Duration::ZERO, asked).await);
     }
@@ -2337,7 +2415,7 @@ async fn what_is_known_of_things_tells_open_work_from_ended_and_held_from_not(si
         tenant: restoration.tenant.clone(),
     }];
     store
-        .restoration_admit(None, rebuilt, restoring(&restoration))
+        .restoration_admit(asked(None), rebuilt, restoring(&restoration))
         .await
         .expect("admitted");
 
@@ -2400,7 +2478,7 @@ async fn an_answer_about_orphans_is_that_of_the_first_time(site: Site) {
     assert_eq!(store.orphans_answered(&key("same")).await, Ok(None));
     for outcome in [Outcome::Refused, Outcome::Deleted] {
         store
-            .orphans_answer(&key("same"), &answer(outcome))
+            .orphans_answer(asked(Some(key("same"))), &home(), at(0), &answer(outcome))
             .await
             .expect("kept");
     }
@@ -2638,6 +2716,7 @@ macro_rules! contract {
     };
 }
 
+mod audit;
 mod backups;
 mod turns;
 mod unread;

@@ -33,8 +33,8 @@ use drbackup::{
 use crate::{
     postgres,
     store_contract::{
-        Site, admit, backup, events, finished_with_a_ledger, holding, scheduled_for_deletion,
-        still_clock,
+        Site, admit, asked, backup, events, finished_with_a_ledger, holding,
+        scheduled_for_deletion, still_clock,
     },
 };
 
@@ -233,7 +233,7 @@ async fn a_locked_sqlite_file_answers_unavailable_and_recovers() {
     let one = backup();
     let admission = || {
         let creation = crate::store_contract::creation(&one);
-        store.point_admit(None, one.clone(), creation)
+        store.point_admit(asked(None), one.clone(), creation)
     };
     // Whoever waits behind another one is told the same.
     for refused in futures::future::join_all([admission(), admission()]).await {
@@ -257,7 +257,7 @@ async fn a_broken_schema_answers_every_caller() {
     let callers = (0..20).map(|_| {
         let one = backup();
         let operation = crate::store_contract::creation(&one);
-        store.point_admit(None, one, operation)
+        store.point_admit(asked(None), one, operation)
     });
     for answer in futures::future::join_all(callers).await {
         assert!(matches!(answer, Err(StoreError::Unavailable(_))));
@@ -360,7 +360,7 @@ async fn dr_backups_from_before_there_were_links_own_what_they_hold() {
         let store = site.open().await;
         let (child, _) = holding(&*store, &[("b2", false), ("b1", true)]).await;
         let going = scheduled_for_deletion(&parent);
-        let refused = store.point_change(None, going, None).await;
+        let refused = store.point_change(asked(None), going, None).await;
         assert_eq!(refused, Err(StoreError::BuiltUpon(vec![child.id])));
     }
 }
@@ -413,7 +413,7 @@ async fn a_restoration_from_before_regular_backups_is_kept() {
         let restoration = crate::store_contract::restoration(&backup);
         let operation = crate::store_contract::restoring(&restoration);
         store
-            .restoration_admit(None, restoration.clone(), operation)
+            .restoration_admit(asked(None), restoration.clone(), operation)
             .await
             .expect("admitted");
         drop(store);

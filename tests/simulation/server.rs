@@ -17,7 +17,7 @@ static FREE: Mutex<Vec<Held>> = Mutex::new(Vec::new());
 /// Empties every table, but for what the migrations wrote.
 const EMPTY: &str = "DO $$ BEGIN EXECUTE (
     SELECT 'TRUNCATE ' || string_agg(quote_ident(tablename), ', ') FROM pg_tables
-    WHERE schemaname = 'public' AND tablename NOT IN ('counters', '__diesel_schema_migrations')
+    WHERE schemaname = 'public' AND tablename NOT IN ('counters', 'audit', 'audit_ends', '__diesel_schema_migrations')
 ); END $$";
 
 struct Held {

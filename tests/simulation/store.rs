@@ -10,6 +10,7 @@ use std::{
 use async_trait::async_trait;
 use drbackup::{
     domain::{
+        audit::{Ends, Entry, Note},
         caller::Scope,
         event::Event,
         id::{
@@ -26,9 +27,10 @@ use drbackup::{
         volume_backup::BackupAt,
     },
     port::{
+        audit::Audit,
         journal::{Journal, JournalError, Loaded, Turn},
         schedules::{Freshness, KeptPoint, Made, NewPoint, Schedules},
-        store::{Admitted, Looked, PointsStanding, RequestKey, Store, StoreError},
+        store::{Admitted, Asked, Looked, PointsStanding, RequestKey, Store, StoreError},
     },
 };
 use futures::executor::block_on;
@@ -119,26 +121,30 @@ impl Schedules for TappedStore {
 
     async fn schedule_admit(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         schedule: Schedule,
     ) -> Result<Admitted<Schedule>, StoreError> {
-        write!(self, self.store.schedule_admit(key, schedule))
+        write!(self, self.store.schedule_admit(asked, schedule))
     }
 
     async fn schedule_change(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         schedule: Schedule,
     ) -> Result<Admitted<Schedule>, StoreError> {
-        write!(self, self.store.schedule_change(key, schedule))
+        write!(self, self.store.schedule_change(asked, schedule))
+    }
+
+    async fn schedule_wait(&self, schedule: Schedule) -> Result<(), StoreError> {
+        write!(self, self.store.schedule_wait(schedule))
     }
 
     async fn schedule_remove(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         schedule: Schedule,
     ) -> Result<Admitted<Schedule>, StoreError> {
-        write!(self, self.store.schedule_remove(key, schedule))
+        write!(self, self.store.schedule_remove(asked, schedule))
     }
 
     async fn schedule_get(&self, id: ScheduleId) -> Result<Schedule, StoreError> {
@@ -163,12 +169,12 @@ impl Schedules for TappedStore {
 
     async fn run_begin(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         schedule: Schedule,
         run: Run,
         point: Option<NewPoint>,
     ) -> Result<Run, StoreError> {
-        write!(self, self.store.run_begin(key, schedule, run, point))
+        write!(self, self.store.run_begin(asked, schedule, run, point))
     }
 
     async fn run_end(&self, schedule: Schedule, run: Run) -> Result<(), StoreError> {
@@ -207,6 +213,21 @@ impl Schedules for TappedStore {
         limit: u32,
     ) -> Result<Vec<KeptPoint>, StoreError> {
         read!(self, self.store.points_expired(now, limit))
+    }
+}
+
+#[async_trait]
+impl Audit for TappedStore {
+    async fn audit_note(&self, note: Note) -> Result<(), StoreError> {
+        write!(self, self.store.audit_note(note))
+    }
+
+    async fn audit_page(&self, after: u64, limit: u32) -> Result<(Ends, Vec<Entry>), StoreError> {
+        read!(self, self.store.audit_page(after, limit))
+    }
+
+    async fn audit_prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        write!(self, self.store.audit_prune(before, limit))
     }
 }
 
@@ -310,10 +331,15 @@ impl Store for TappedStore {
 
     async fn orphans_answer(
         &self,
-        key: &RequestKey,
+        asked: Asked,
+        tenant: &Tenant,
+        accepted: Timestamp,
         answer: &[DeletionResult],
     ) -> Result<(), StoreError> {
-        write!(self, self.store.orphans_answer(key, answer))
+        write!(
+            self,
+            self.store.orphans_answer(asked, tenant, accepted, answer)
+        )
     }
 
     async fn sweeps_claim(
@@ -335,24 +361,28 @@ impl Store for TappedStore {
 
     async fn point_admit(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         point: Point,
         operation: Operation,
     ) -> Result<Admitted<Point>, StoreError> {
-        write!(self, self.store.point_admit(key, point, operation))
+        write!(self, self.store.point_admit(asked, point, operation))
     }
 
-    async fn point_take_in(&self, point: Point) -> Result<Admitted<Point>, StoreError> {
-        write!(self, self.store.point_take_in(point))
+    async fn point_take_in(
+        &self,
+        asked: Asked,
+        point: Point,
+    ) -> Result<Admitted<Point>, StoreError> {
+        write!(self, self.store.point_take_in(asked, point))
     }
 
     async fn point_change(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         point: Point,
         operation: Option<Operation>,
     ) -> Result<Admitted<Point>, StoreError> {
-        write!(self, self.store.point_change(key, point, operation))
+        write!(self, self.store.point_change(asked, point, operation))
     }
 
     async fn point_get(&self, id: PointId) -> Result<Point, StoreError> {
@@ -399,25 +429,25 @@ impl Store for TappedStore {
 
     async fn restoration_admit(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         restoration: Restoration,
         operation: Operation,
     ) -> Result<Admitted<Restoration>, StoreError> {
         write!(
             self,
-            self.store.restoration_admit(key, restoration, operation)
+            self.store.restoration_admit(asked, restoration, operation)
         )
     }
 
     async fn restoration_change(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         restoration: Restoration,
         operation: Operation,
     ) -> Result<Admitted<Restoration>, StoreError> {
         write!(
             self,
-            self.store.restoration_change(key, restoration, operation)
+            self.store.restoration_change(asked, restoration, operation)
         )
     }
 
@@ -431,7 +461,7 @@ impl Store for TappedStore {
 
     async fn operation_cancel(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         resource: ResourceId,
         time: Timestamp,
         keep_volumes: bool,
@@ -439,7 +469,7 @@ impl Store for TappedStore {
         write!(
             self,
             self.store
-                .operation_cancel(key, resource, time, keep_volumes)
+                .operation_cancel(asked, resource, time, keep_volumes)
         )
     }
 

@@ -39,7 +39,7 @@ use crate::{
     api::settings::ApiSettings,
     app::{
         config::DoorSettings,
-        login::PeerNames,
+        login::{PeerAddress, PeerNames},
         tls::{Certificates, peer_names},
     },
 };
@@ -119,12 +119,13 @@ impl Host {
             return self.counts.refused(Reason::Connections);
         };
         let _open = self.counts.opened();
+        let address = stream.peer_addr().ok().map(|peer| PeerAddress(peer.ip()));
         // An answer is written whole, and has nothing to wait for.
         if stream.set_nodelay(true).is_err() {
             return;
         }
         let Some(certificates) = &self.certificates else {
-            return self.talk(stream, None, &end).await;
+            return self.talk(stream, (address, None), &end).await;
         };
         let acceptor = TlsAcceptor::from(certificates.current(self.http1));
         let shaken = timeout(self.door.handshake, acceptor.accept(stream));
@@ -132,7 +133,7 @@ impl Host {
             None => {}
             Some(Ok(Ok(stream))) => {
                 let peer = peer_names(stream.get_ref().1);
-                self.talk(stream, peer, &end).await;
+                self.talk(stream, (address, peer), &end).await;
             }
             Some(Ok(Err(error))) => {
                 debug!(%error, "a handshake failed");
@@ -143,16 +144,23 @@ impl Host {
     }
 
     /// Speaks HTTP over a connection until it ends, or until one of its times is over.
-    async fn talk<S>(&self, stream: S, peer: Option<PeerNames>, end: &CancellationToken)
-    where
+    async fn talk<S>(
+        &self,
+        stream: S,
+        (address, names): (Option<PeerAddress>, Option<PeerNames>),
+        end: &CancellationToken,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let talk = Arc::new(Talk::new());
         let router = self.router.clone();
         let answering = Arc::clone(&talk);
         let service = tower::service_fn(move |mut request: Request<Incoming>| {
-            if let Some(peer) = &peer {
-                request.extensions_mut().insert(peer.clone());
+            if let Some(address) = address {
+                request.extensions_mut().insert(address);
+            }
+            if let Some(names) = &names {
+                request.extensions_mut().insert(names.clone());
             }
             let under_way = UnderWay::begin(&answering);
             let answer = router.clone().call(request.map(Body::new));

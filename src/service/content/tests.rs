@@ -182,7 +182,7 @@ const REKEEPING: Rekeeping = Rekeeping {
 const MINIMUM: Option<ConsistencyLevel> = Some(ConsistencyLevel::GroupSnapshot);
 const DEADLINE: Option<Duration> = Some(Duration::from_millis(90_500));
 
-type Samples = Vec<(&'static str, Option<RequestKey>)>;
+type Samples = Vec<(&'static str, Request)>;
 
 fn of_dr_backups() -> Samples {
     let all = CreatePoint {
@@ -347,8 +347,8 @@ fn the_digest_of_a_request_is_the_same_in_every_version() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/requests.txt");
     let mut kept = fs::read_to_string(&path).unwrap_or_default();
     let mut missing = String::new();
-    for (much, key) in samples() {
-        let RequestKey { method, digest, .. } = key.expect("it has an id");
+    for (much, asked) in samples() {
+        let RequestKey { method, digest, .. } = asked.key.expect("it has an id");
         let before = kept.lines().find_map(|line| {
             let digest = line.strip_prefix(&format!("{method} {much} "))?;
             digest.starts_with(VERSION).then_some(digest)
@@ -370,8 +370,8 @@ fn the_digest_of_a_request_is_the_same_in_every_version() {
 #[test]
 fn no_two_requests_of_a_method_have_one_digest() {
     let mut seen = BTreeMap::new();
-    for (much, key) in samples() {
-        let key = key.expect("it has an id");
+    for (much, asked) in samples() {
+        let key = asked.key.expect("it has an id");
         let before = seen.insert((key.method, key.digest), much);
         assert_eq!(before, None, "{}", key.method);
     }
@@ -432,7 +432,7 @@ fn a_request_without_an_id_has_no_key() {
         request_id: String::new(),
         ..dr_backup()
     };
-    assert_eq!(create_point(&nameless), None);
+    assert_eq!(create_point(&nameless).key, None);
 }
 
 #[test]

@@ -8,14 +8,17 @@ use diesel::{
 };
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 
-use super::{Conn, Handle};
+use super::{
+    Conn, Handle,
+    sql::audit::{ENDS, EndsRow},
+};
 use crate::{
     domain::{
         id::{Lane, PointId},
         time::Timestamp,
     },
     store::{
-        schema::{lanes, points},
+        schema::{audit_ends, lanes, points},
         text::kind_word,
     },
 };
@@ -98,6 +101,17 @@ pub(super) async fn room(conn: &mut Conn) -> QueryResult<()> {
 pub(super) async fn history_hold(conn: &mut Conn) -> QueryResult<bool> {
     let held = sql::<Bool>("pg_try_advisory_xact_lock(4812077316)");
     diesel::select(held).get_result(conn).await
+}
+
+/// The ends of the audit. The row stays locked until the end of the transaction: whoever enters something
+/// next goes on from what this one leaves.
+pub(super) async fn audit_hold(conn: &mut Conn) -> QueryResult<EndsRow> {
+    audit_ends::table
+        .find(ENDS)
+        .select(EndsRow::as_select())
+        .for_no_key_update()
+        .first(conn)
+        .await
 }
 
 /// The state of a point. The row stays as it is until the end of the transaction: else its

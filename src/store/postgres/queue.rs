@@ -17,10 +17,7 @@ use super::{
     Writer,
     sql::turn::{self, LaneTurn},
 };
-use crate::{
-    port::{clock::Clock, journal::JournalError},
-    store::notifier::CommitNotice,
-};
+use crate::port::{clock::Clock, journal::JournalError};
 
 /// At most the turns of so many lanes share a commit.
 const LANES_PER_COMMIT: usize = 64;
@@ -83,11 +80,7 @@ async fn record(
     let (turns, now) = (Arc::clone(turns), clock.now());
     writer
         .write(move |conn| {
-            async move {
-                let events = turn::record(conn, &turns[which], now).await?;
-                Ok(((), CommitNotice::of(events)))
-            }
-            .boxed()
+            async move { Ok(((), turn::record(conn, &turns[which], now).await?)) }.boxed()
         })
         .await
         .map_err(JournalError::from)

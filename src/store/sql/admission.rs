@@ -10,8 +10,9 @@ use super::{
 };
 use crate::{
     domain::{
+        audit::{Note, Object},
         event::Event,
-        id::{PointId, ResourceId, RestorationId, ScheduleId},
+        id::{PointId, ResourceId, RestorationId, ScheduleId, Tenant},
         lifecycle::State,
         operation::Operation,
         point::Point,
@@ -19,7 +20,7 @@ use crate::{
         schedule::Schedule,
         time::Timestamp,
     },
-    port::store::{Admitted, RequestKey, StoreError},
+    port::store::{Admitted, Asked, RequestKey, StoreError},
     store::{notifier::CommitNotice, text},
 };
 
@@ -33,6 +34,8 @@ pub(super) trait StoredResource: Clone + Send + Sync {
 
     /// The id among those of all kinds.
     fn about(&self) -> ResourceId;
+    /// The tenant that it belongs to.
+    fn tenant(&self) -> &Tenant;
     /// The id, where it is one of this kind.
     fn id_of(about: ResourceId) -> Option<Self::Id>;
     /// Its revision.
@@ -49,16 +52,22 @@ pub(super) trait StoredResource: Clone + Send + Sync {
     fn answered(id: Self::Id, text: &str) -> Result<Self, StoreError>;
     /// The event that tells of it as it is.
     fn event(&self) -> Result<Event, StoreError>;
+
+    /// The entry that what was asked of it is accepted.
+    fn note(&self, asked: &Asked, now: Timestamp) -> Note {
+        asked.note(Object::resource(self.about(), self.tenant()), now)
+    }
 }
 
 /// Admits a new resource, with the operation that makes it, where one does.
 pub(super) async fn admit<R: StoredResource>(
     conn: &mut Conn,
-    key: Option<&RequestKey>,
+    asked: &Asked,
     new: R,
     operation: Option<&Operation>,
     now: Timestamp,
 ) -> Result<(Admitted<R>, CommitNotice), StoreError> {
+    let key = asked.key.as_ref();
     if let Claim::Before(earlier) = request::claim(conn, key, new.about(), now).await? {
         return Ok((
             Admitted::Before(before(conn, earlier).await?),
@@ -67,7 +76,8 @@ pub(super) async fn admit<R: StoredResource>(
     }
     let (new, notice) = begin(conn, new, operation).await?;
     request::keep(conn, key, || new.answer()).await?;
-    Ok((Admitted::New(new), notice))
+    let note = new.note(asked, now);
+    Ok((Admitted::New(new), notice.with(note)))
 }
 
 /// Writes a new resource with its first event, and with the operation that makes it, where one does.
@@ -83,6 +93,7 @@ pub(super) async fn begin<R: StoredResource>(
     }
     let notice = CommitNotice {
         events: vec![new.event()?],
+        audit: Vec::new(),
         admissions: operation.is_some(),
     };
     Ok((new, notice))
@@ -92,24 +103,28 @@ pub(super) async fn begin<R: StoredResource>(
 /// that is there already stays as it is.
 pub(super) async fn take_in(
     conn: &mut Conn,
+    asked: &Asked,
     point: Point,
+    now: Timestamp,
 ) -> Result<(Admitted<Point>, CommitNotice), StoreError> {
     if let Some(there) = point::get(conn, point.id).await? {
         return Ok((Admitted::Before(there), CommitNotice::NONE));
     }
     let (point, notice) = begin(conn, point, None).await?;
     link::put(conn, &[(point.id, &point.detail)]).await?;
-    Ok((Admitted::New(point), notice))
+    let note = point.note(asked, now);
+    Ok((Admitted::New(point), notice.with(note)))
 }
 
 /// Changes a resource, with the operation that follows, where one does.
 pub(super) async fn change<R: StoredResource>(
     conn: &mut Conn,
-    key: Option<&RequestKey>,
+    asked: &Asked,
     wanted: R,
     operation: Option<Operation>,
     now: Timestamp,
 ) -> Result<(Admitted<R>, CommitNotice), StoreError> {
+    let key = asked.key.as_ref();
     if let Claim::Before(earlier) = request::claim(conn, key, wanted.about(), now).await? {
         return Ok((
             Admitted::Before(before(conn, earlier).await?),
@@ -123,6 +138,7 @@ pub(super) async fn change<R: StoredResource>(
     request::keep(conn, key, || changed.answer()).await?;
     let notice = CommitNotice {
         events: vec![changed.event()?],
+        audit: vec![changed.note(asked, now)],
         admissions: operation.is_some(),
     };
     Ok((Admitted::New(changed), notice))
@@ -244,6 +260,10 @@ impl StoredResource for Point {
         ResourceId::Point(self.id)
     }
 
+    fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
     fn id_of(about: ResourceId) -> Option<PointId> {
         match about {
             ResourceId::Point(id) => Some(id),
@@ -293,6 +313,10 @@ impl StoredResource for Restoration {
         ResourceId::Restoration(self.id)
     }
 
+    fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
     fn id_of(about: ResourceId) -> Option<RestorationId> {
         match about {
             ResourceId::Restoration(id) => Some(id),
@@ -338,6 +362,10 @@ impl StoredResource for Schedule {
 
     fn about(&self) -> ResourceId {
         ResourceId::Schedule(self.id)
+    }
+
+    fn tenant(&self) -> &Tenant {
+        &self.tenant
     }
 
     fn id_of(about: ResourceId) -> Option<ScheduleId> {

@@ -8,6 +8,8 @@
 use super::{Conn, Db, Engine, Handle, dialect};
 
 mod admission;
+pub(super) mod audit;
+mod audits;
 mod effect;
 pub(super) mod event;
 mod freshness;

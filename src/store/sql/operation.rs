@@ -1,6 +1,6 @@
 //! The rows of operations; it may not know ledgers or who works on them.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use diesel::{
     dsl::{count_star, min, sql},
@@ -170,29 +170,50 @@ pub(super) async fn under_way(conn: &mut Conn) -> Result<Vec<UnderWay>, StoreErr
         .collect()
 }
 
-/// Marks the open operation of a resource as cancelled; the first time counts. False when none is open.
+/// Marks the open operation of a resource as cancelled; the first time counts. Answers its tenant; nothing
+/// when none is open.
 pub(super) async fn cancel(
     conn: &mut Conn,
     about: ResourceId,
     time: Timestamp,
     keep_volumes: bool,
-) -> Result<bool, StoreError> {
+) -> Result<Option<Tenant>, StoreError> {
     let open = operations::table
         .filter(operations::resource_id.eq(about.uuid().to_string()))
         .filter(is_open());
     let unmarked = open.clone().filter(operations::cancelled.is_null());
-    let marked = diesel::update(unmarked)
+    diesel::update(unmarked)
         .set((
             operations::cancelled.eq(time.0),
             operations::cancel_keeps_volumes.eq(i64::from(keep_volumes)),
         ))
         .execute(conn)
         .await?;
-    if marked > 0 {
-        return Ok(true);
+    let marked: Option<(String, String)> = open
+        .select((operations::cloud, operations::project))
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(marked.map(|(cloud, project)| tenant(cloud, project)))
+}
+
+/// What each of these is to do, and when it was admitted, by its id.
+pub(super) async fn begun(
+    conn: &mut Conn,
+    ids: &[String],
+) -> Result<HashMap<String, (String, Timestamp)>, StoreError> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
     }
-    let marked_before: Option<String> = open.select(operations::id).first(conn).await.optional()?;
-    Ok(marked_before.is_some())
+    let rows: Vec<(String, String, i64)> = operations::table
+        .filter(operations::id.eq_any(ids))
+        .select((operations::id, operations::kind, operations::created))
+        .load(conn)
+        .await?;
+    let rows = rows.into_iter();
+    Ok(rows
+        .map(|(id, kind, created)| (id, (kind, Timestamp(created))))
+        .collect())
 }
 
 /// The ids of the open operations of a lane, each with whether it was cancelled. One whose id is none

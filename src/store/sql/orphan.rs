@@ -10,13 +10,14 @@ use serde::Deserialize;
 use super::{Conn, operation::is_open};
 use crate::{
     domain::{
+        audit::{Note, Object, Outcome, What, Why},
         effect::{EffectKind, Request},
         id::{OperationId, Tenant},
-        orphan::{DeletionResult, Known},
+        orphan::{self, DeletionResult, Known},
         sighting::ThingKind,
         time::Timestamp,
     },
-    port::store::{RequestKey, StoreError},
+    port::store::{Asked, RequestKey, StoreError},
     store::{
         aside,
         schema::{effects, mirrors, operations, points, requests, restorations},
@@ -261,4 +262,45 @@ pub(super) async fn answer(
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// The entry that a deletion of orphans has ended: what it let go, and whether that is all it was to.
+pub(super) fn ended(
+    asked: &Asked,
+    tenant: &Tenant,
+    answer: &[DeletionResult],
+    (accepted, now): (Timestamp, Timestamp),
+) -> Note {
+    let is_gone = |one: &&DeletionResult| one.outcome == orphan::Outcome::Deleted;
+    let gone: Vec<&str> = answer
+        .iter()
+        .filter(is_gone)
+        .map(|one| one.id.as_str())
+        .collect();
+    let is_all = gone.len() == answer.len();
+    let outcome = if is_all {
+        Outcome::Done
+    } else {
+        Outcome::Erred
+    };
+    let why = Why {
+        reason: "ORPHANS_KEPT".to_owned(),
+        openstack_request_id: None,
+    };
+    let what = What::Ended {
+        operation: None,
+        method: asked.method.to_owned(),
+        outcome,
+        seconds: now.since(accepted).as_secs_f64(),
+        why: Some(why).filter(|_| !is_all),
+    };
+    Note {
+        time: now,
+        what,
+        who: asked.who.clone(),
+        object: Object {
+            id: gone.join(","),
+            ..Object::of("orphans", tenant)
+        },
+    }
 }

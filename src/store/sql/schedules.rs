@@ -5,12 +5,15 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 
 use super::{
-    Conn, Db, admission, freshness, point,
+    Conn, Db,
+    admission::{self, StoredResource as _},
+    freshness, point,
     request::{self, Before, Claim},
     restoration, run, schedule,
 };
 use crate::{
     domain::{
+        audit::{Object, What},
         event::Event,
         id::{CloudName, ResourceId, ScheduleId},
         page::{Cursor, Page, Query},
@@ -20,7 +23,7 @@ use crate::{
     },
     port::{
         schedules::{Freshness, KeptPoint, Made, NewPoint, Schedules},
-        store::{Admitted, RequestKey, StoreError},
+        store::{Admitted, Asked, RequestKey, StoreError},
     },
     store::{notifier::CommitNotice, text::uuid},
 };
@@ -35,38 +38,49 @@ impl Schedules for Db {
 
     async fn schedule_admit(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         admitted: Schedule,
     ) -> Result<Admitted<Schedule>, StoreError> {
         let now = self.clock().now();
         self.write(move |conn| {
-            async move { admission::admit(conn, key.as_ref(), admitted, None, now).await }.boxed()
+            async move { admission::admit(conn, &asked, admitted, None, now).await }.boxed()
         })
         .await
     }
 
     async fn schedule_change(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         wanted: Schedule,
     ) -> Result<Admitted<Schedule>, StoreError> {
         let now = self.clock().now();
         self.write(move |conn| {
-            async move { admission::change(conn, key.as_ref(), wanted, None, now).await }.boxed()
+            async move { admission::change(conn, &asked, wanted, None, now).await }.boxed()
+        })
+        .await
+    }
+
+    async fn schedule_wait(&self, wanted: Schedule) -> Result<(), StoreError> {
+        self.write(move |conn| {
+            async move {
+                let changed = change(conn, &wanted).await?;
+                Ok(((), CommitNotice::of(vec![changed])))
+            }
+            .boxed()
         })
         .await
     }
 
     async fn schedule_remove(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         removed: Schedule,
     ) -> Result<Admitted<Schedule>, StoreError> {
         let now = self.clock().now();
         self.write(move |conn| {
             async move {
                 let about = ResourceId::Schedule(removed.id);
-                let key = key.as_ref();
+                let key = asked.key.as_ref();
                 if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
                     let before = admission::before(conn, before).await?;
                     return Ok((Admitted::Before(before), CommitNotice::NONE));
@@ -79,8 +93,9 @@ impl Schedules for Db {
                     Some(_) => schedule::remove(conn, removed.id).await?,
                 }
                 request::keep(conn, key, || schedule::answer(&removed)).await?;
-                let events = vec![schedule::farewell(&removed)?];
-                Ok((Admitted::New(removed), CommitNotice::of(events)))
+                let notice = CommitNotice::of(vec![schedule::farewell(&removed)?]);
+                let note = removed.note(&asked, now);
+                Ok((Admitted::New(removed), notice.with(note)))
             }
             .boxed()
         })
@@ -137,7 +152,7 @@ impl Schedules for Db {
 
     async fn run_begin(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         wanted: Schedule,
         begun: Run,
         point: Option<NewPoint>,
@@ -146,20 +161,24 @@ impl Schedules for Db {
         self.write(move |conn| {
             async move {
                 let about = ResourceId::Schedule(wanted.id);
-                let key = key.as_ref();
+                let key = asked.key.as_ref();
                 if let Claim::Before(before) = request::claim(conn, key, about, now).await? {
                     return Ok((run_before(conn, before).await?, CommitNotice::NONE));
                 }
                 let changed = change(conn, &wanted).await?;
                 run::insert(conn, &begun, &wanted.tenant.cloud).await?;
                 request::keep(conn, key, || Ok(begun.id.to_string())).await?;
+                let mut note = wanted.note(&asked, now);
                 let Some(point) = point else {
-                    return Ok((begun, CommitNotice::of(vec![changed])));
+                    return Ok((begun, CommitNotice::of(vec![changed]).with(note)));
                 };
                 let NewPoint { point, operation } = point;
+                if let What::Accepted { makes, .. } = &mut note.what {
+                    *makes = Some(Object::resource(point.id.into(), &point.tenant));
+                }
                 let (_, mut notice) = admission::begin(conn, point, Some(&operation)).await?;
                 notice.events.insert(0, changed);
-                Ok((begun, notice))
+                Ok((begun, notice.with(note)))
             }
             .boxed()
         })

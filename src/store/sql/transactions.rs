@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     domain::{
+        audit::Object,
         caller::Scope,
         event::Event,
         id::{InstanceId, OperationId, PointId, ResourceId, RestorationId, Tenant},
@@ -22,7 +23,7 @@ use crate::{
         time::Timestamp,
         volume_backup::BackupAt,
     },
-    port::store::{Admitted, Looked, PointsStanding, RequestKey, Store, StoreError},
+    port::store::{Admitted, Asked, Looked, PointsStanding, RequestKey, Store, StoreError},
     store::{aside, notifier::CommitNotice},
 };
 
@@ -45,33 +46,39 @@ impl Store for Db {
 
     async fn point_admit(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         point: Point,
         operation: Operation,
     ) -> Result<Admitted<Point>, StoreError> {
         let now = self.clock().now();
         self.write(move |conn| {
-            async move { admission::admit(conn, key.as_ref(), point, Some(&operation), now).await }
+            async move { admission::admit(conn, &asked, point, Some(&operation), now).await }
                 .boxed()
         })
         .await
     }
 
-    async fn point_take_in(&self, point: Point) -> Result<Admitted<Point>, StoreError> {
-        self.write(move |conn| admission::take_in(conn, point).boxed())
-            .await
+    async fn point_take_in(
+        &self,
+        asked: Asked,
+        point: Point,
+    ) -> Result<Admitted<Point>, StoreError> {
+        let now = self.clock().now();
+        self.write(move |conn| {
+            async move { admission::take_in(conn, &asked, point, now).await }.boxed()
+        })
+        .await
     }
 
     async fn point_change(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         point: Point,
         operation: Option<Operation>,
     ) -> Result<Admitted<Point>, StoreError> {
         let now = self.clock().now();
         self.write(move |conn| {
-            async move { admission::change(conn, key.as_ref(), point, operation, now).await }
-                .boxed()
+            async move { admission::change(conn, &asked, point, operation, now).await }.boxed()
         })
         .await
     }
@@ -139,13 +146,13 @@ impl Store for Db {
 
     async fn restoration_admit(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         restoration: Restoration,
         operation: Operation,
     ) -> Result<Admitted<Restoration>, StoreError> {
         let now = self.clock().now();
         self.write(move |conn| {
-            async move { admission::admit(conn, key.as_ref(), restoration, Some(&operation), now).await }
+            async move { admission::admit(conn, &asked, restoration, Some(&operation), now).await }
                 .boxed()
         })
         .await
@@ -153,13 +160,14 @@ impl Store for Db {
 
     async fn restoration_change(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         restoration: Restoration,
         operation: Operation,
     ) -> Result<Admitted<Restoration>, StoreError> {
         let now = self.clock().now();
         self.write(move |conn| {
-            async move { admission::change(conn, key.as_ref(), restoration, Some(operation), now).await }.boxed()
+            async move { admission::change(conn, &asked, restoration, Some(operation), now).await }
+                .boxed()
         })
         .await
     }
@@ -186,7 +194,7 @@ impl Store for Db {
 
     async fn operation_cancel(
         &self,
-        key: Option<RequestKey>,
+        asked: Asked,
         resource: ResourceId,
         time: Timestamp,
         keep_volumes: bool,
@@ -195,18 +203,20 @@ impl Store for Db {
         self.write(move |conn| {
             async move {
                 // A repeated request must not cancel an operation that began since the first one.
-                if let Some(key) = &key
+                let key = asked.key.as_ref();
+                if let Some(key) = key
                     && request::find(conn, key).await?.is_some()
                 {
                     return Ok((true, CommitNotice::NONE));
                 }
-                if !operation::cancel(conn, resource, time, keep_volumes).await? {
+                let cancelled = operation::cancel(conn, resource, time, keep_volumes).await?;
+                let Some(tenant) = cancelled else {
                     return Ok((false, CommitNotice::NONE));
-                }
-                let key = key.as_ref();
+                };
                 request::claim(conn, key, resource, now).await?;
                 admission::keep_present(conn, key, resource).await?;
-                Ok((true, CommitNotice::ADMISSIONS))
+                let note = asked.note(Object::resource(resource, &tenant), now);
+                Ok((true, CommitNotice::ADMISSIONS.with(note)))
             }
             .boxed()
         })
@@ -293,15 +303,20 @@ impl Store for Db {
 
     async fn orphans_answer(
         &self,
-        key: &RequestKey,
+        asked: Asked,
+        tenant: &Tenant,
+        accepted: Timestamp,
         answer: &[DeletionResult],
     ) -> Result<(), StoreError> {
-        let (key, answer) = (key.clone(), answer.to_vec());
+        let (tenant, answer) = (tenant.clone(), answer.to_vec());
         let now = self.clock().now();
         self.write(move |conn| {
             async move {
-                orphan::answer(conn, &key, &answer, now).await?;
-                Ok(((), CommitNotice::NONE))
+                if let Some(key) = &asked.key {
+                    orphan::answer(conn, key, &answer, now).await?;
+                }
+                let note = orphan::ended(&asked, &tenant, &answer, (accepted, now));
+                Ok(((), CommitNotice::NONE.with(note)))
             }
             .boxed()
         })

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     domain::{
+        audit::{Note, Object, Outcome, What, Who},
         decision::{Detail, Ending},
         effect::Effect,
         event::Event,
@@ -23,6 +24,7 @@ use crate::{
     },
     store::{
         aside,
+        notifier::CommitNotice,
         text::{unreadable, uuid},
     },
 };
@@ -156,14 +158,14 @@ pub(in super::super) struct LaneTurn {
     pub(in super::super) turns: Vec<Turn>,
 }
 
-/// Writes what lanes changed in a turn each; answers the events of it. One that is alone waits for its
+/// Writes what lanes changed in a turn each; answers the events of it, and that operations have ended. One that is alone waits for its
 /// lane where somebody else holds it for a moment; several wait for none, and are refused as if it
 /// were not ours: so nobody waits for a lane that is not his.
 pub(in super::super) async fn record(
     conn: &mut Conn,
     lanes: &[LaneTurn],
     now: Timestamp,
-) -> Result<Vec<Event>, JournalError> {
+) -> Result<CommitNotice, JournalError> {
     let waits = lanes.len() == 1;
     let turns: Vec<(&Lane, &Turn)> = lanes
         .iter()
@@ -215,17 +217,18 @@ pub(in super::super) async fn record(
             operation::note_idle(conn, turn.operation, idle).await?;
         }
     }
-    end_operations(conn, &turns, now).await?;
+    let audit = end_operations(conn, &turns, now).await?;
     for event in told.iter().map(|told| &told.event) {
         if event.state == State::Deleted {
             remove(conn, event.resource).await?;
         }
     }
-    Ok(told
-        .into_iter()
-        .map(|told| told.event)
-        .chain(proved)
-        .collect())
+    let events = told.into_iter().map(|told| told.event).chain(proved);
+    Ok(CommitNotice {
+        events: events.collect(),
+        audit,
+        admissions: false,
+    })
 }
 
 async fn hold_all(
@@ -288,11 +291,12 @@ fn no_operation(about: ResourceId) -> StoreError {
     unreadable("an operation", format!("it is about {about}"))
 }
 
+/// Ends operations; answers what the audit has to say of it.
 async fn end_operations(
     conn: &mut Conn,
     turns: &[(&Lane, &Turn)],
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Note>, StoreError> {
     let mut done = Vec::new();
     let mut erred = Vec::new();
     for (_, turn) in turns {
@@ -302,8 +306,28 @@ async fn end_operations(
             Ending::Erred(_) => erred.push(turn.operation.to_string()),
         }
     }
+    let ended: Vec<String> = done.iter().chain(&erred).cloned().collect();
+    let begun = operation::begun(conn, &ended).await?;
     operation::end(conn, &done, Standing::Done, now).await?;
-    operation::end(conn, &erred, Standing::Erred, now).await
+    operation::end(conn, &erred, Standing::Erred, now).await?;
+    let notes = turns.iter().filter_map(|(lane, turn)| {
+        let (outcome, why) = Outcome::of(&turn.ending)?;
+        let (method, created) = begun.get(&turn.operation.to_string())?;
+        let what = What::Ended {
+            operation: Some(turn.operation),
+            method: method.clone(),
+            outcome,
+            seconds: now.since(*created).as_secs_f64(),
+            why,
+        };
+        Some(Note {
+            time: now,
+            what,
+            who: Who::internal("engine"),
+            object: Object::resource(turn.resource, &lane.tenant),
+        })
+    });
+    Ok(notes.collect())
 }
 
 /// Removes a resource with its operations and their ledgers; its events stay.

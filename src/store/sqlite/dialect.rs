@@ -5,7 +5,11 @@ use diesel_async::RunQueryDsl;
 
 use super::{
     Conn,
-    sql::{event, prepared::Prepared},
+    sql::{
+        audit::{ENDS, EndsRow},
+        event,
+        prepared::Prepared,
+    },
 };
 use crate::{
     domain::{
@@ -16,7 +20,7 @@ use crate::{
     port::store::StoreError,
     store::{
         POSITIONS,
-        schema::{counters, events, lanes, points},
+        schema::{audit_ends, counters, events, lanes, points},
         text::{kind_word, unreadable},
     },
 };
@@ -95,6 +99,15 @@ pub(super) fn room(_: &mut Conn) -> impl Future<Output = QueryResult<()>> {
 /// Whether nobody else prunes. Nothing has to be locked: the writer is alone.
 pub(super) fn history_hold(_: &mut Conn) -> impl Future<Output = QueryResult<bool>> {
     std::future::ready(Ok(true))
+}
+
+/// The ends of the audit. Nothing has to be locked: the writer is alone.
+pub(super) async fn audit_hold(conn: &mut Conn) -> QueryResult<EndsRow> {
+    audit_ends::table
+        .find(ENDS)
+        .select(EndsRow::as_select())
+        .first(conn)
+        .await
 }
 
 /// The state of a point. Nothing has to be locked: the writer is alone.

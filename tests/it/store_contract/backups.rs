@@ -83,7 +83,7 @@ fn restored(of: &Point) -> Restoration {
 
 async fn admit_regular(store: &dyn Store, one: &Point) -> Operation {
     let operation = making(one);
-    let admitted = store.point_admit(None, one.clone(), operation.clone());
+    let admitted = store.point_admit(asked(None), one.clone(), operation.clone());
     new_of(admitted.await.expect("admitted"));
     operation
 }
@@ -127,8 +127,9 @@ async fn a_regular_backup_reads_back_and_a_repeat_answers_it(site: Site) {
         ..key("word", "same")
     };
     assert_eq!(store.point_answered(&key).await, Ok(None));
-    let admit =
-        |backup: &Point| store.point_admit(Some(key.clone()), backup.clone(), making(backup));
+    let admit = |backup: &Point| {
+        store.point_admit(asked(Some(key.clone())), backup.clone(), making(backup))
+    };
     assert_eq!(admit(&one).await, Ok(Admitted::New(one.clone())));
     assert_eq!(store.point_get(one.id).await, Ok(one.clone()));
     assert_eq!(admit(&two).await, Ok(Admitted::Before(one.clone())));
@@ -160,7 +161,7 @@ async fn words_a_term_and_a_hold_are_written_at_the_revision_that_was_seen(site:
         },
         ..before.clone()
     };
-    let changed = store.point_change(None, wanted.clone(), None).await;
+    let changed = store.point_change(asked(None), wanted.clone(), None).await;
     let expected = Point {
         head: Head {
             revision: before.head.revision + 1,
@@ -171,7 +172,7 @@ async fn words_a_term_and_a_hold_are_written_at_the_revision_that_was_seen(site:
     assert_eq!(changed, Ok(Admitted::New(expected.clone())));
     assert_eq!(store.point_get(before.id).await, Ok(expected));
     assert_eq!(
-        store.point_change(None, wanted, None).await,
+        store.point_change(asked(None), wanted, None).await,
         Err(StoreError::Outdated(ResourceId::Point(before.id)))
     );
 }
@@ -259,7 +260,7 @@ async fn a_regular_backup_that_is_restored_cannot_go_nor_be_restored_once_it_goe
         tenant: back.tenant.clone(),
         ..restoring(&back)
     };
-    let admitted = store.restoration_admit(None, back.clone(), rebuilding.clone());
+    let admitted = store.restoration_admit(asked(None), back.clone(), rebuilding.clone());
     new_of(admitted.await.expect("admitted"));
     assert_eq!(
         store.restoration_get(back.id).await.map(|one| one.source),
@@ -282,7 +283,7 @@ async fn a_regular_backup_that_is_restored_cannot_go_nor_be_restored_once_it_goe
     let page = store.restorations_list(query).await.expect("a page");
     assert_eq!(page.items, std::slice::from_ref(&back));
 
-    let delete = || store.point_change(None, leaving(&one), Some(unmaking(&one)));
+    let delete = || store.point_change(asked(None), leaving(&one), Some(unmaking(&one)));
     assert_eq!(delete().await, Err(StoreError::InUse(vec![back.id])));
     assert_eq!(store.point_get(one.id).await, Ok(one.clone()));
     store
@@ -295,7 +296,7 @@ async fn a_regular_backup_that_is_restored_cannot_go_nor_be_restored_once_it_goe
         let too_late = restored(&of);
         assert_eq!(
             store
-                .restoration_admit(None, too_late.clone(), restoring(&too_late))
+                .restoration_admit(asked(None), too_late.clone(), restoring(&too_late))
                 .await,
             Err(StoreError::Outdated(ResourceId::Point(of.id)))
         );
@@ -309,8 +310,8 @@ async fn restoration_and_deletion_of_a_regular_backup_at_once_never_both_begin(s
         let (one, _) = good(&*store, "snapshot-a").await;
         let back = restored(&one);
         let (restored, deleted) = tokio::join!(
-            store.restoration_admit(None, back.clone(), restoring(&back)),
-            store.point_change(None, leaving(&one), Some(unmaking(&one))),
+            store.restoration_admit(asked(None), back.clone(), restoring(&back)),
+            store.point_change(asked(None), leaving(&one), Some(unmaking(&one))),
         );
         assert_ne!(
             restored.is_ok(),
@@ -329,7 +330,7 @@ async fn a_regular_backup_goes_and_its_story_is_history(site: Site) {
         ..key("word", "same")
     };
     let admitted = store
-        .point_change(Some(key.clone()), leaving(&one), Some(going.clone()))
+        .point_change(asked(Some(key.clone())), leaving(&one), Some(going.clone()))
         .await
         .expect("admitted");
     let admitted = new_of(admitted);
@@ -402,7 +403,7 @@ async fn a_cancellation_of_a_regular_backup_is_remembered(site: Site) {
         method: "CancelBackup",
         ..key("word", "same")
     };
-    let cancel = || store.operation_cancel(Some(key.clone()), about, at(7), false);
+    let cancel = || store.operation_cancel(asked(Some(key.clone())), about, at(7), false);
     assert_eq!(cancel().await, Ok(true));
     assert_eq!(store.point_answered(&key).await, Ok(Some(one)));
     let lane = lane_of(&*store, "one", &home()).await;

@@ -208,7 +208,9 @@ async fn a_cancel_says_once_whether_volumes_are_kept(site: Site) {
     admit(&*store, &one).await;
     let about = ResourceId::Point(one.id);
     for keeps in [true, false] {
-        let cancelled = store.operation_cancel(None, about, at(9), keeps).await;
+        let cancelled = store
+            .operation_cancel(asked(None), about, at(9), keeps)
+            .await;
         assert_eq!(cancelled, Ok(true));
     }
     let (_, cancelled) = idle(&*store, "one").await;

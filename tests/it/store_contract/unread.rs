@@ -213,7 +213,7 @@ async fn a_dr_backup_that_cannot_be_read_says_so_and_holds_up_no_list(site: Site
         let page = store.points_list(query).await.expect("a list").items;
         assert_eq!(page.len(), 2, "{column}");
         assert!(page.contains(&told), "{column}");
-        let change = store.point_change(None, scheduled_for_deletion(&told), None);
+        let change = store.point_change(asked(None), scheduled_for_deletion(&told), None);
         assert!(
             matches!(change.await, Err(StoreError::Unreadable(_))),
             "{column}: nothing is written over it"
@@ -231,7 +231,7 @@ async fn a_restoration_that_cannot_be_read_says_so_and_holds_up_no_list(site: Si
     let (of, _) = finished(&*store).await;
     let (spoilt, good) = (restoration(&of), restoration(&of));
     for one in [&spoilt, &good] {
-        let admitted = store.restoration_admit(None, one.clone(), restoring(one));
+        let admitted = store.restoration_admit(asked(None), one.clone(), restoring(one));
         admitted.await.expect("admitted");
     }
     for (column, value) in OF_RESTORATION {
@@ -248,7 +248,7 @@ async fn a_restoration_that_cannot_be_read_says_so_and_holds_up_no_list(site: Si
         let all = store.restorations_of(of.id, &Scope::All, 9).await;
         let all = all.expect("listed");
         assert!(all.contains(&told) && all.contains(&good), "{column}");
-        let change = store.restoration_change(None, told.clone(), restoring(&told));
+        let change = store.restoration_change(asked(None), told.clone(), restoring(&told));
         assert!(
             matches!(change.await, Err(StoreError::Unreadable(_))),
             "{column}"
