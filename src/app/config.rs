@@ -44,7 +44,8 @@ use crate::{
     span::Span,
     store::StoreSettings,
     worker::{
-        history_pruner::HistorySettings, retention::RetentionSettings,
+        history_pruner::{AuditSettings, HistorySettings},
+        retention::RetentionSettings,
         verifier::VerificationSettings,
     },
 };
@@ -161,6 +162,7 @@ pub(super) struct Config {
     pub(super) requests: RequestSettings,
     pub(super) store: StoreSettings,
     pub(super) history: HistorySettings,
+    pub(super) audit: AuditSettings,
     pub(super) orphans: OrphanSettings,
     pub(super) verification: VerificationSettings,
     pub(super) schedules: ScheduleSettings,
@@ -190,6 +192,7 @@ impl Default for Config {
             requests: RequestSettings::default(),
             store: StoreSettings::default(),
             history: HistorySettings::default(),
+            audit: AuditSettings::default(),
             orphans: OrphanSettings::default(),
             verification: VerificationSettings::default(),
             schedules: ScheduleSettings::default(),

@@ -38,12 +38,12 @@ use crate::{
     engine::{Engine, Planner},
     openstack::{self, Clouds, config::Environment},
     plan::{self, PatienceSettings},
-    port::{clock::Clock, cloud::Cloud as _, login::Tokens, store::Store},
+    port::{audit::Audit, clock::Clock, cloud::Cloud as _, login::Tokens, store::Store},
     service::Service,
     store::{self, OpenError},
     worker::{
-        history_pruner::HistoryPruner, orphan_scanner::OrphanScanner, retention::Retention,
-        ticker::Ticker, verifier::Verifier,
+        admin_uses::AdminUseRecorder, history_pruner::HistoryPruner, orphan_scanner::OrphanScanner,
+        retention::Retention, ticker::Ticker, verifier::Verifier,
     },
 };
 
@@ -172,9 +172,11 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
     );
     let readiness = ops.readiness();
     ops.tells(metrics.clone(), clouds.clone());
-    let pruner = HistoryPruner::new(store.clone(), clock, config.history.clone());
+    let pruner = pruner(&config, &store, &clock);
+    let admin_uses = admin_uses(&clouds, &store, &clock);
     let workers = vec![
         tokio::spawn(pruner.run(stop.child_token())),
+        tokio::spawn(admin_uses.run(stop.child_token())),
         tokio::spawn(scanner.run(stop.child_token())),
         tokio::spawn(ticker.run(stop.child_token())),
         tokio::spawn(retention.run(stop.child_token())),
@@ -238,6 +240,23 @@ fn engine(
     )
 }
 
+/// Who lets old history go, by the configuration.
+fn pruner(config: &Config, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> HistoryPruner {
+    let (history, audit) = (config.history.clone(), config.audit.clone());
+    HistoryPruner::new(Arc::clone(store), Arc::clone(clock), history, audit)
+}
+
+/// Who enters what admins are used for; from here on no cloud sends a call of one without.
+fn admin_uses(
+    clouds: &Clouds,
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+) -> Arc<AdminUseRecorder> {
+    let recorder = Arc::new(AdminUseRecorder::new(Arc::clone(store), Arc::clone(clock)));
+    clouds.note_admin_uses(recorder.clone());
+    recorder
+}
+
 /// Who tells callers apart, by the configuration.
 fn authenticator(
     config: &Config,
@@ -282,12 +301,30 @@ pub(super) async fn open_store(
     config: &Config,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Store>, Failure> {
-    let wanted = store::Config {
+    store::open(wanted(config, clock))
+        .await
+        .map_err(|error| not_opened(&error))
+}
+
+/// Opens the audit of the configured database to read it.
+pub(super) async fn open_audit(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Audit>, Failure> {
+    let opened = store::open_audit(wanted(config, clock)).await;
+    opened.map_err(|error| not_opened(&error))
+}
+
+fn wanted(config: &Config, clock: &Arc<dyn Clock>) -> store::Config {
+    store::Config {
         url: config.database.clone(),
         settings: config.store.clone(),
         clock: Arc::clone(clock),
-    };
-    store::open(wanted).await.map_err(|error| match &error {
+    }
+}
+
+fn not_opened(error: &OpenError) -> Failure {
+    match error {
         OpenError::Url(_) => Failure::Usage(error.to_string()),
         OpenError::InUse { .. } | OpenError::Newer { .. } | OpenError::Older { .. } => {
             Failure::Conflict(error.to_string())
@@ -296,7 +333,7 @@ pub(super) async fn open_store(
             message: error.to_string(),
             guidance: "check the database that is configured (--database)".to_owned(),
         },
-    })
+    }
 }
 
 /// What runs side by side, and how it is ended.

@@ -77,6 +77,8 @@ pub enum What {
     },
     /// The credential of an admin is used in a cloud.
     AdminUsed {
+        /// What the admin is needed for: `export`, `import`, `reset` or `instance`.
+        purpose: &'static str,
         /// Whose API it is, as OpenStack calls the service.
         service: &'static str,
         /// The method of HTTP.

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    admin::AdminUse,
+    admin_notes::AdminNotes,
     answer::{Reply, Unread},
     call::Call,
     catalogue,
@@ -38,8 +38,8 @@ pub(super) struct Access {
     pub(super) named: ProjectId,
     /// Whether the project of the tenant is another one, which only an admin may look into.
     pub(super) foreign: bool,
-    /// What the admin entry is used for here; nothing where this is an entry of tenants.
-    pub(super) admin_use: Option<AdminUse>,
+    /// What notes its calls, where it is that of an admin.
+    pub(super) admin: Option<AdminNotes>,
     pub(super) versions: Arc<Versions>,
     pub(super) reads: Arc<SharedReads>,
     /// Who waits for what is asked.
@@ -61,6 +61,9 @@ impl Access {
     /// once: the service did nothing with it, so even a write may be sent again.
     pub(super) async fn send(&self, call: &Call) -> Result<Reply, Fault> {
         let token = self.token().await?;
+        if let Some(admin) = &self.admin {
+            admin.note_call(&self.named, call).await?;
+        }
         let mut reply = self.send_with(call, &token).await?;
         if reply.status == 401 {
             let fresh = self.session.token(&self.scope, Some(&token)).await?;
@@ -258,6 +261,10 @@ impl Access {
     async fn ask_range(&self, service: Service) -> Result<Option<Range>, Fault> {
         let action = format!("ask which versions {} speaks", service.project());
         let token = self.token().await?;
+        if let Some(admin) = &self.admin {
+            let noted = admin.note(&self.named, service, &Method::GET, &action);
+            noted.await?;
+        }
         let root = self.root(service, &action, &token)?;
         let url = format!("{root}/");
         let limits = self.session.connection.limits();

@@ -27,6 +27,18 @@ pub(super) enum AdminUse {
     Instance,
 }
 
+impl AdminUse {
+    /// As the audit tells it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Export => "export",
+            Self::Import => "import",
+            Self::Reset => "reset",
+            Self::Instance => "instance",
+        }
+    }
+}
+
 /// What a policy may let a tenant's own entry do; by default it lets only admins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum OwnRight {

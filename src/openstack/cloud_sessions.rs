@@ -12,6 +12,7 @@ use futures::future::join_all;
 use super::{
     access::Access,
     admin::{AdminUse, OwnRights},
+    admin_notes::{AdminNotes, Listener},
     config::CloudConfig,
     connection::Connection,
     entry::Entry,
@@ -43,6 +44,8 @@ pub(super) struct CloudSessions {
     reads: Arc<SharedReads>,
     /// What tenants may do without the admin.
     pub(super) own_rights: OwnRights,
+    /// Who hears of the calls of the admin.
+    listener: Listener,
     /// Which session reaches a project, found once.
     reached: Mutex<HashMap<ProjectId, (Arc<Session>, Scope)>>,
 }
@@ -54,6 +57,7 @@ impl CloudSessions {
         limits: &OpenStackSettings,
         clock: &Arc<dyn Clock>,
         traffic: Arc<Traffic>,
+        listener: &Listener,
         transport: impl Fn(&Entry) -> Arc<dyn HttpTransport>,
     ) -> Self {
         let name = CloudName::new(config.name);
@@ -79,6 +83,7 @@ impl CloudSessions {
                 Duration::from_secs(limits.rights_seconds),
                 Arc::clone(clock),
             ),
+            listener: listener.clone(),
             reached: Mutex::default(),
         }
     }
@@ -125,11 +130,15 @@ impl CloudSessions {
             named: project.clone(),
             project,
             foreign: false,
-            admin_use: None,
+            admin: None,
             versions: Arc::clone(&self.versions),
             reads: Arc::clone(&self.reads),
             waiter: Waiter::Operation,
         }
+    }
+
+    fn admin_notes(&self, admin_use: AdminUse) -> AdminNotes {
+        AdminNotes::new(&self.name, &self.listener, admin_use)
     }
 
     /// The access with which everything is made, seen and deleted in `project`: that of an entry which acts for
@@ -237,8 +246,9 @@ impl CloudSessions {
         admin_use: AdminUse,
     ) -> Result<(Access, AdminReach), Fault> {
         let Some(session) = &self.admin else {
-            let access = self.tenant(project).await?;
+            let mut access = self.tenant(project).await?;
             return if access.token().await?.is_admin() {
+                access.admin = Some(self.admin_notes(admin_use));
                 Ok((access, AdminReach::Tenant))
             } else {
                 Err(Fault::new(
@@ -256,7 +266,7 @@ impl CloudSessions {
             // another role than `admin`; then the home has no more than the tenant.
             if token.is_admin() || !home.is_admin() {
                 let mut access = self.access(session, scope, project.clone());
-                access.admin_use = Some(admin_use);
+                access.admin = Some(self.admin_notes(admin_use));
                 return Ok((access, AdminReach::Tenant));
             }
         }
@@ -274,7 +284,7 @@ impl CloudSessions {
         let mut access = self.access(session, scope, other.clone());
         access.named = project.clone();
         access.foreign = true;
-        access.admin_use = Some(admin_use);
+        access.admin = Some(self.admin_notes(admin_use));
         Ok((access, AdminReach::Other(other)))
     }
 

@@ -7,6 +7,7 @@
 
 mod access;
 mod admin;
+mod admin_notes;
 mod answer;
 mod apply;
 mod attributes;
@@ -72,6 +73,7 @@ pub use traffic::{Durations, TrafficCount};
 use self::{
     access::Access,
     admin::{AdminUse, OwnRight},
+    admin_notes::Listener,
     cloud_sessions::CloudSessions,
     config::Config,
     entry::Entry,
@@ -92,6 +94,7 @@ use crate::{
         sighting::{Sighting, Thing, ThingKind},
     },
     port::{
+        audit::AdminUses,
         clock::Clock,
         cloud::{Answer, Cloud},
     },
@@ -107,6 +110,7 @@ pub struct Clouds {
     durations: Durations,
     clock: Arc<dyn Clock>,
     transports: Transports,
+    listener: Listener,
 }
 
 impl Clouds {
@@ -137,6 +141,7 @@ impl Clouds {
             durations: traffic::durations(),
             clock: Arc::clone(clock),
             transports,
+            listener: Listener::default(),
         };
         clouds.renew(config);
         clouds
@@ -160,8 +165,14 @@ impl Clouds {
                 || Arc::new(Traffic::new(name.clone(), self.durations.clone())),
                 |known| Arc::clone(&known.traffic),
             );
-            let sessions =
-                CloudSessions::new(cloud, &self.limits, &self.clock, traffic, &self.transports);
+            let sessions = CloudSessions::new(
+                cloud,
+                &self.limits,
+                &self.clock,
+                traffic,
+                &self.listener,
+                &self.transports,
+            );
             by_name.insert(name.clone(), Arc::new(sessions));
             changed.push(name);
         }
@@ -172,6 +183,12 @@ impl Clouds {
     fn all(&self) -> Vec<Arc<CloudSessions>> {
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         by_name.values().cloned().collect()
+    }
+
+    /// Lets somebody hear of every call of an admin before it leaves. Those of Keystone alone, by which the
+    /// service logs in and judges tokens, are none.
+    pub fn note_admin_uses(&self, uses: Arc<dyn AdminUses>) {
+        self.listener.set(uses);
     }
 
     /// How often each cloud was called.
@@ -319,7 +336,7 @@ impl Clouds {
     ) -> Result<bool, Fault> {
         let sessions = self.sessions(&tenant.cloud)?;
         let is_left =
-            fault.kind == FaultKind::Forbidden && tried.admin_use.is_none() && sessions.has_admin();
+            fault.kind == FaultKind::Forbidden && tried.admin.is_none() && sessions.has_admin();
         if is_left {
             let project = &tenant.project;
             sessions.own_rights.refuse(project, right, fault).await;

@@ -32,6 +32,8 @@ pub trait Audit: Send + Sync {
 pub struct AdminCall {
     /// For which tenant.
     pub tenant: Tenant,
+    /// What the admin is needed for: `export`, `import`, `reset` or `instance`.
+    pub purpose: &'static str,
     /// Whose API it is.
     pub service: Service,
     /// The method of HTTP.

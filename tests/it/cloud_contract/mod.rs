@@ -6,6 +6,7 @@
 //! the entries `NAME-demo` (a member of a project), `NAME-operator` (an admin in the same project)
 //! and `NAME-admin` (an admin in another one).
 
+mod admin_uses;
 mod belonging;
 mod bounds;
 mod capture;

@@ -49,6 +49,7 @@ fn note(action: &str, time: Timestamp) -> Note {
     Note {
         time,
         what: What::AdminUsed {
+            purpose: "import",
             service: "Cinder",
             method: "POST".to_owned(),
             action: action.to_owned(),
