@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::{demo::Demo, import::Import, serve::Serve, sim::Sim, token::Token};
+use super::{audit::Audit, demo::Demo, import::Import, serve::Serve, sim::Sim, token::Token};
 use crate::cli::{self, config::Flags, failure::Exit};
 
 /// Disaster-recovery backups of OpenStack instances, restored in another OpenStack.
@@ -25,6 +25,9 @@ pub(super) enum Command {
     Demo(Demo),
     /// Take in DR backups and schedules of the system that came before, out of an export of its tables
     Import(Import),
+    /// Verify or export who did what, as the service has entered it
+    #[command(subcommand)]
+    Audit(Audit),
     /// Run simulated clouds to try things on
     Sim(Sim),
     /// Make a token that the service lets in without a Keystone

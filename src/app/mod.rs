@@ -2,6 +2,7 @@
 //! knows all the others; it may not know how any of them works.
 
 mod arguments;
+mod audit;
 mod clock;
 mod compare;
 mod config;
@@ -54,6 +55,7 @@ fn run(arguments: Arguments, out: &mut Out) -> Result<(), Failure> {
     match arguments.command {
         Command::Serve(serve) => runtime()?.block_on(serve::run(*serve, out)),
         Command::Demo(demo) => runtime()?.block_on(Box::pin(demo::run(demo, out))),
+        Command::Audit(audit) => runtime()?.block_on(audit::run(audit, out)),
         Command::Import(import) => runtime()?.block_on(import::run(import, out)),
         Command::Sim(sim) => runtime()?.block_on(sim::run(sim, out)),
         Command::Ask(verb) => runtime()?.block_on(Box::pin(cli::run(*verb, out))),

@@ -111,7 +111,7 @@ impl Exit {
         match self {
             Self::Done => "done",
             Self::Erred => {
-                "the work was carried out and ended in ERRED, or `health` found the service not well"
+                "the work was carried out and ended in ERRED, or `health` found the service not well, or `audit verify` a chain that does not hold"
             }
             Self::Usage => "the command or the request makes no sense, or a name is ambiguous",
             Self::NotFound => "there is no such thing",

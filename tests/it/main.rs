@@ -7,6 +7,7 @@
 )]
 
 mod attributes;
+mod audit;
 mod chains;
 mod claims;
 mod cli;
