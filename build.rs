@@ -18,6 +18,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     // So that the limits of a request are found by its name.
     let mut config = prost_build::Config::new();
     config.enable_type_names();
+    // They carry user data; `src/api/pb.rs` prints them without it.
+    config.skip_debug([
+        ".drbackup.v1.Manifest",
+        ".drbackup.v1.CreateRestorationRequest",
+    ]);
     tonic_prost_build::configure()
         .codec_path("crate::api::codec::Bounded")
         .compile_fds_with_config(descriptors, config)?;

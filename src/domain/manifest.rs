@@ -11,6 +11,7 @@ use super::{
         FlavorId, GroupId, NetworkId, PortId, SecurityGroupId, ServerId, SubnetId, Tenant, TrunkId,
         VolumeId,
     },
+    user_data::UserData,
 };
 
 /// Names and values as OpenStack keeps them.
@@ -65,7 +66,7 @@ pub struct Manifest {
     /// The tags of the server.
     pub tags: Vec<String>,
     /// The user data, base64 as Nova keeps it; sensitive. Only an admin entry can read it.
-    pub user_data: Option<String>,
+    pub user_data: Option<UserData>,
     /// Whether it is locked, so that only an admin can change it before it is unlocked.
     #[serde(default)]
     pub locked: bool,

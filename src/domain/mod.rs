@@ -75,6 +75,7 @@ pub mod schedule;
 pub mod sighting;
 pub mod text;
 pub mod time;
+pub mod user_data;
 pub mod verification;
 pub mod volume_backup;
 pub mod volume_snapshot;

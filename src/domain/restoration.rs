@@ -13,6 +13,7 @@ use super::{
     lifecycle::{State, Transition},
     manifest::{Manifest, Properties},
     sighting::Thing,
+    user_data::UserData,
     volume_backup::{BackupAt, VolumeBackup},
     volume_snapshot::VolumeSnapshot,
 };
@@ -66,7 +67,7 @@ pub struct RestoreOptions {
     /// The type for volumes without a wish of their own; nothing means the type of the same name, else the target's default.
     pub volume_type: Option<String>,
     /// User data (base64) instead of that of the manifest.
-    pub user_data: Option<String>,
+    pub user_data: Option<UserData>,
     /// Config drive instead of that of the manifest.
     pub config_drive: Option<bool>,
     /// Metadata that is added to, or replaces, that of the manifest.

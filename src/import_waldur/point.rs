@@ -24,6 +24,7 @@ use crate::domain::{
     progress::Progress,
     record::BackupRecord,
     time::Timestamp,
+    user_data::UserData,
     verification::Verification,
     volume_backup::VolumeBackup,
 };
@@ -348,7 +349,7 @@ fn manifest_of(
         tags: Vec::new(),
         user_data: Some(text(noted, "user_data"))
             .filter(|data| !data.is_empty())
-            .map(|data| STANDARD.encode(data)),
+            .map(|data| UserData::new(STANDARD.encode(data))),
         gaps: vec![
             "the original noted no networks, addresses or security groups: the instance gets one port \
              in the network that the restoration names for `internal`"

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{id::PointKind, lifecycle::State};
+use crate::domain::{id::PointKind, lifecycle::State, user_data::UserData};
 
 fn terms() -> Terms {
     Terms {
@@ -119,7 +119,7 @@ fn a_point_of_the_original_can_be_restored_by_us() {
         (manifest.flavor.ram_mib, manifest.flavor.disk_gib),
         (512, 2)
     );
-    assert_eq!(manifest.user_data.as_deref(), Some("IyEvYmluL3No"));
+    assert_eq!(manifest.user_data, Some(UserData::new("IyEvYmluL3No")));
     let record = backup.detail.volume_backups()[0]
         .record
         .as_ref()

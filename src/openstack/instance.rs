@@ -28,7 +28,7 @@ use super::{
     version::Microversion,
     volume::{self, Volume},
     volume_group,
-    wire::{cut, plain},
+    wire::cut,
     wiring,
 };
 use crate::domain::{
@@ -39,6 +39,7 @@ use crate::domain::{
         CARD_ORDER_GAP, FlavorShape, ImageFacts, KeyFacts, Manifest, PortFacts, Properties,
         VolumeFacts,
     },
+    user_data::UserData,
 };
 
 const NOVA: Service = Service::Compute;
@@ -289,7 +290,7 @@ fn server_odd(server: &Server, shown: Option<&Server>) -> Vec<Odd> {
 }
 
 /// The user data of a server that was read by an admin.
-fn user_data(server: &Server, gaps: &mut Vec<String>) -> Option<String> {
+fn user_data(server: &Server, gaps: &mut Vec<String>) -> Option<UserData> {
     if server.user_data.is_none() {
         gaps.push(
             "the user data could not be read: the policy of this cloud does not show it to the \
@@ -297,7 +298,7 @@ fn user_data(server: &Server, gaps: &mut Vec<String>) -> Option<String> {
                 .to_owned(),
         );
     }
-    server.user_data.clone().and_then(plain)
+    server.user_data.clone()
 }
 
 /// What the admin sees of the server, where the policy does not show it to the tenant; a refusal is a gap, a

@@ -25,6 +25,7 @@ use crate::domain::{
     manifest::Properties,
     sighting::{Sighting, Thing, ThingKind},
     time::Timestamp,
+    user_data::UserData,
 };
 
 const NOVA: Service = Service::Compute;
@@ -122,13 +123,13 @@ pub(super) struct Server {
     /// By network, in the order of the network cards.
     #[serde(default)]
     pub(super) addresses: InOrder<(String, Vec<Address>)>,
-    /// `null` where there is none, missing where it may not be seen.
+    /// Empty where there is none, missing where it may not be seen.
     #[serde(
         default,
         rename = "OS-EXT-SRV-ATTR:user_data",
         deserialize_with = "present"
     )]
-    pub(super) user_data: Option<Value>,
+    pub(super) user_data: Option<UserData>,
     #[serde(default, rename = "OS-EXT-SRV-ATTR:root_device_name")]
     pub(super) root_device: Option<String>,
     /// Told to everybody from 2.90 on, before that to admins.
@@ -441,7 +442,7 @@ pub(super) async fn make(access: &Access, name: &str, plan: &ServerPlan) -> Resu
     )
     .at(version);
     if let Some(user_data) = &plan.user_data {
-        call = call.hiding(user_data);
+        call = call.hiding(user_data.expose());
     }
     Ok(access.read::<Made>(&call).await?.server.id)
 }
@@ -503,12 +504,14 @@ fn body(name: &str, plan: &ServerPlan, version: Option<Microversion>) -> Map<Str
         ("OS-DCF:diskConfig", &plan.disk_config),
         ("key_name", &plan.key_name),
         ("availability_zone", &plan.availability_zone),
-        ("user_data", &plan.user_data),
     ];
     for (key, value) in optional {
         if let Some(value) = value {
             put(key, json!(value));
         }
+    }
+    if let Some(user_data) = &plan.user_data {
+        put("user_data", json!(user_data));
     }
     let mut metadata = plan.metadata.clone();
     if speaks(TAGS_AT_ONCE) && is_tag(name) {

@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use crate::domain::manifest::Properties;
+use crate::domain::{manifest::Properties, user_data::UserData};
 
 /// `null` is as good as missing.
 pub(super) fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -53,11 +53,12 @@ pub(super) fn properties<'de, D: Deserializer<'de>>(
         .collect())
 }
 
-/// A value that is there, even if it is `null`; with `default`, nothing when it is missing.
+/// User data that is shown, even if there is none; with `default`, nothing when it is missing.
 pub(super) fn present<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
+) -> Result<Option<UserData>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(Some(UserData::new(plain(value).unwrap_or_default())))
 }
 
 /// A scalar as text.

@@ -481,6 +481,7 @@ mod tests {
         domain::{
             id::VolumeId,
             manifest::{AddressPair, DhcpOption},
+            user_data::UserData,
         },
         plan::tests::world,
     };
@@ -531,7 +532,7 @@ mod tests {
         manifest.hostname = Some("web".to_owned());
         manifest.disk_config = Some("MANUAL".to_owned());
         manifest.availability_zone = Some("a".to_owned());
-        manifest.user_data = Some("I2Nsb3Vk".to_owned());
+        manifest.user_data = Some(UserData::new("I2Nsb3Vk"));
         manifest.ports[0].settings.uplink_status = Some(false);
         manifest.volumes[1].availability_zone = Some("a".to_owned());
         manifest
@@ -565,7 +566,7 @@ mod tests {
             ("metadata x", |m| {
                 drop(m.metadata.insert("x".to_owned(), "y".to_owned()));
             }),
-            ("user_data", |m| m.user_data = Some("x".to_owned())),
+            ("user_data", |m| m.user_data = Some(UserData::new("x"))),
             ("volume disk 1 name", |m| m.volumes[1].name.push('x')),
             ("volume disk 1 description", |m| {
                 m.volumes[1].description.push('x');

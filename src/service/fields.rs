@@ -8,6 +8,7 @@ use super::settings::RequestSettings;
 use crate::domain::{
     error::{BadField, Error},
     text::Text,
+    user_data::UserData,
 };
 
 /// Bad fields of a request that are noted, and told, at most.
@@ -151,12 +152,12 @@ impl<'a> Fields<'a> {
     }
 
     /// User data in base64.
-    pub fn user_data(&mut self, field: &str, given: String) -> String {
+    pub fn user_data(&mut self, field: &str, given: String) -> UserData {
         if STANDARD.decode(&given).is_err() {
             self.bad(field, "is not base64");
         }
         self.at_most(field, &given, self.limits.user_data_characters);
-        given
+        UserData::new(given)
     }
 
     /// A text must not be longer than that.

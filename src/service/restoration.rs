@@ -333,7 +333,11 @@ impl Service {
             self.limits().request_id_characters,
         );
         if let Some(data) = &options.user_data {
-            check.at_most("user_data", data, self.limits().user_data_characters);
+            check.at_most(
+                "user_data",
+                data.expose(),
+                self.limits().user_data_characters,
+            );
         }
         check.done()
     }

@@ -41,6 +41,7 @@ use drbackup::{
         restoration::{Restoration, RestorationDetail, RestoreOptions},
         sighting::ThingKind,
         time::Timestamp,
+        user_data::UserData,
         verification::{Cause, Doubt, Verification},
         volume_backup::{BackupAt, VolumeBackup},
     },
@@ -673,7 +674,7 @@ async fn an_answer_that_is_kept_holds_no_user_data(site: Site) {
     let store = site.open().await;
     let (backup, _) = finished(&*store).await;
     let mut first = restoration(&backup);
-    first.options.user_data = Some("c2VjcmV0".to_owned());
+    first.options.user_data = Some(UserData::new("c2VjcmV0"));
     let making = restoring(&first);
     let admitted = store
         .restoration_admit(
@@ -689,7 +690,7 @@ async fn an_answer_that_is_kept_holds_no_user_data(site: Site) {
         .await
         .expect("recorded");
     let answered = store.restoration_answered(&key("r1", "same")).await;
-    first.options.user_data = Some(String::new());
+    first.options.user_data = Some(UserData::default());
     assert_eq!(answered, Ok(Some(first)));
 }
 

@@ -11,7 +11,7 @@ use crate::{
 
 /// A manifest; with what is sensitive in it only where that was decided elsewhere.
 pub(in crate::api) fn manifest(manifest: &Manifest, sensitive: bool) -> pb::Manifest {
-    let user_data = manifest.user_data.clone();
+    let user_data = manifest.user_data.as_ref();
     pb::Manifest {
         min_ram_mib: number(manifest.min_ram_mib()),
         min_cores: number(manifest.flavor.cores),
@@ -39,7 +39,9 @@ pub(in crate::api) fn manifest(manifest: &Manifest, sensitive: bool) -> pb::Mani
         metadata: properties(&manifest.metadata),
         tags: manifest.tags.clone(),
         user_data_held: user_data.is_some(),
-        user_data: user_data.filter(|_| sensitive).unwrap_or_default(),
+        user_data: user_data
+            .filter(|_| sensitive)
+            .map_or_else(String::new, |data| data.expose().to_owned()),
         gaps: manifest.told_gaps(),
     }
 }

@@ -266,7 +266,7 @@ pub(in crate::api) fn delete(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::error::ErrorKind;
+    use crate::domain::{error::ErrorKind, user_data::UserData};
 
     fn asked() -> pb::CreateRestorationRequest {
         pb::CreateRestorationRequest {
@@ -319,7 +319,7 @@ mod tests {
             ..asked()
         };
         let ask = create(message, &RequestSettings::default()).expect("good");
-        assert_eq!(ask.options.user_data.as_deref(), Some(""));
+        assert_eq!(ask.options.user_data, Some(UserData::default()));
     }
 
     #[test]

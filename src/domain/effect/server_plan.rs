@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{
     id::{FlavorId, ImageId, NetworkId, PortId, SecurityGroupId, SnapshotId, SubnetId, VolumeId},
     manifest::{AddressPair, DhcpOption, Properties},
+    user_data::UserData,
 };
 
 /// An address to ask for.
@@ -117,7 +118,7 @@ pub struct ServerPlan {
     /// Config drive.
     pub config_drive: bool,
     /// User data, base64.
-    pub user_data: Option<String>,
+    pub user_data: Option<UserData>,
     /// Metadata.
     pub metadata: Properties,
     /// Tags, without ours.

@@ -13,6 +13,7 @@ use crate::domain::{
     restoration::Start,
     schedule::MissedRuns,
     time::Timestamp,
+    user_data::UserData,
 };
 
 const ID: Uuid = Uuid::from_u128(7);
@@ -86,7 +87,7 @@ fn every_option() -> RestoreOptions {
         availability_zone: Some("b".to_owned()),
         volume_availability_zone: Some("c".to_owned()),
         volume_type: Some("hdd".to_owned()),
-        user_data: Some("IyE=".to_owned()),
+        user_data: Some(UserData::new("IyE=")),
         config_drive: Some(false),
         metadata: BTreeMap::from([
             ("b".to_owned(), "2".to_owned()),

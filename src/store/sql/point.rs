@@ -26,6 +26,7 @@ use crate::{
         page::{OrderField, Page, Query},
         point::{Point, PointDetail},
         time::Timestamp,
+        user_data::UserData,
         verification::Verification,
     },
     port::{
@@ -340,7 +341,7 @@ pub(super) fn answer(point: &Point) -> Result<String, StoreError> {
     if let Some(manifest) = &mut point.detail.manifest
         && let Some(data) = &mut manifest.user_data
     {
-        data.clear();
+        *data = UserData::default();
     }
     json(&Row::of(&point)?)
 }

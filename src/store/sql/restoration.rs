@@ -28,6 +28,7 @@ use crate::{
         page::{OrderField, Page, Query},
         restoration::{Restoration, RestorationDetail},
         time::Timestamp,
+        user_data::UserData,
     },
     port::{journal::ResourceUpdate, store::StoreError},
     store::{
@@ -319,7 +320,7 @@ pub(super) async fn remove(conn: &mut Conn, id: RestorationId) -> Result<(), Sto
 pub(super) fn answer(restoration: &Restoration) -> Result<String, StoreError> {
     let mut restoration = restoration.clone();
     if let Some(data) = &mut restoration.options.user_data {
-        data.clear();
+        *data = UserData::default();
     }
     json(&Row::of(&restoration)?)
 }

@@ -15,6 +15,7 @@ use drbackup::{
         manifest::{Manifest, Properties},
         record::BackupRecord,
         sighting::{Thing, ThingKind},
+        user_data::UserData,
     },
     openstack::settings::OpenStackSettings,
     port::cloud::{Answer, Cloud},
@@ -120,7 +121,10 @@ fn check_manifest(manifest: &Manifest, specimen: &super::ground::Specimen) {
     assert_eq!(manifest.description, "a specimen");
     assert_eq!(manifest.tags, ["blue", "green"]);
     assert_eq!(manifest.metadata, properties(&[("role", "web")]));
-    assert_eq!(manifest.user_data.as_deref(), Some("I2Nsb3VkLWNvbmZpZwo="));
+    assert_eq!(
+        manifest.user_data,
+        Some(UserData::new("I2Nsb3VkLWNvbmZpZwo="))
+    );
     assert!(manifest.config_drive && manifest.root_is_volume);
     let volumes: Vec<&str> = manifest
         .volumes
@@ -392,7 +396,7 @@ async fn rebuild(stage: &Stage, root: &str, data: &str) -> Vec<(ThingKind, Strin
         key_name: Some(name.clone()),
         availability_zone: None,
         config_drive: true,
-        user_data: Some("I2Nsb3VkLWNvbmZpZwo=".to_owned()),
+        user_data: Some(UserData::new("I2Nsb3VkLWNvbmZpZwo=")),
         metadata: properties(&[("role", "web")]),
         tags: vec!["blue".to_owned()],
         card_tags: Vec::new(),
