@@ -48,8 +48,12 @@ pub(super) fn start_in_file(path: &Path, levels: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What the driver of PostgreSQL logs below `info` is every value that is written, also those that are sealed
+/// only there.
+const DRIVER: &str = "tokio_postgres=info";
+
 fn filter(levels: &str) -> Result<EnvFilter, Failure> {
-    EnvFilter::try_new(levels)
+    EnvFilter::try_new(format!("{levels},{DRIVER}"))
         .map_err(|error| Failure::Usage(format!("the log filter `{levels}`: {error}")))
 }
 

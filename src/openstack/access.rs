@@ -4,6 +4,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use http::Method;
+use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, value::RawValue};
 
@@ -60,14 +61,14 @@ impl Access {
     /// Makes a call; an answer that is not a success is a fault. A token that is refused is renewed
     /// once: the service did nothing with it, so even a write may be sent again.
     pub(super) async fn send(&self, call: &Call) -> Result<Reply, Fault> {
-        let token = self.token().await?;
+        let mut token = self.token().await?;
         if let Some(admin) = &self.admin {
             admin.note_call(&self.named, call).await?;
         }
         let mut reply = self.send_with(call, &token).await?;
         if reply.status == 401 {
-            let fresh = self.session.token(&self.scope, Some(&token)).await?;
-            reply = self.send_with(call, &fresh).await?;
+            token = self.session.token(&self.scope, Some(&token)).await?;
+            reply = self.send_with(call, &token).await?;
         }
         if reply.is_success() {
             return Ok(reply);
@@ -76,7 +77,8 @@ impl Access {
             // The service was replaced by one that speaks other versions.
             self.versions.forget(call.service);
         }
-        let secrets: Vec<&str> = call.secrets.iter().map(String::as_str).collect();
+        let secrets = call.secrets.iter().map(String::as_str);
+        let secrets: Vec<&str> = secrets.chain([token.secret.expose_secret()]).collect();
         Err(fault::of_refusal(
             &Refusal {
                 service: call.service,

@@ -25,6 +25,17 @@ pub(super) enum Credential {
     Token { token: SecretString },
 }
 
+impl Credential {
+    /// What proves that it is ours.
+    pub(super) fn secret(&self) -> &SecretString {
+        match self {
+            Self::Password { password, .. } => password,
+            Self::Application { secret, .. } => secret,
+            Self::Token { token } => token,
+        }
+    }
+}
+
 /// Something that Keystone knows by id, or by name within a domain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Named {

@@ -256,7 +256,7 @@ impl Session {
             let fresh = self.token(&Scope::Home, Some(home)).await?;
             reply = self.ask_projects(&fresh, action).await?;
         }
-        let mut reply = self.judged(action, reply)?;
+        let mut reply = self.judged(action, reply, &home.secret)?;
         self.field(&mut reply, action, "projects").await
     }
 
@@ -314,7 +314,8 @@ impl Session {
             })
             .await
             .map_err(never_sent)?;
-        let mut reply = self.judged(&action, reply).map_err(never_sent)?;
+        let reply = self.judged(&action, reply, self.entry.credential.secret());
+        let mut reply = reply.map_err(never_sent)?;
         let unreadable = || {
             Fault::new(
                 FaultKind::Unreachable,
@@ -369,7 +370,13 @@ impl Session {
         })
     }
 
-    pub(super) fn judged(&self, action: &str, reply: Reply) -> Result<Reply, Fault> {
+    /// A refusal by Keystone is a fault, which is told without the secret that was sent.
+    pub(super) fn judged(
+        &self,
+        action: &str,
+        reply: Reply,
+        secret: &SecretString,
+    ) -> Result<Reply, Fault> {
         if reply.is_success() {
             return Ok(reply);
         }
@@ -382,7 +389,7 @@ impl Session {
                 request_id: reply.request_id(),
                 retry_after: reply.retry_after(),
                 location: reply.header("location"),
-                secrets: &[],
+                secrets: &[secret.expose_secret()],
             },
             self.connection.limits(),
         ))

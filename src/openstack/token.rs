@@ -88,7 +88,7 @@ async fn look(
     if reply.status == 404 {
         return Ok(None);
     }
-    let mut reply = session.judged(ACTION, reply)?;
+    let mut reply = session.judged(ACTION, reply, token)?;
     let shown: Shown = session.field(&mut reply, ACTION, "token").await?;
     let Some(expires) = Timestamp::parse(&shown.expires_at) else {
         return Err(Fault::new(
