@@ -5,7 +5,9 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::{audit::Audit, demo::Demo, import::Import, serve::Serve, sim::Sim, token::Token};
+use super::{
+    audit::Audit, demo::Demo, import::Import, seal::Seal, serve::Serve, sim::Sim, token::Token,
+};
 use crate::cli::{self, config::Flags, failure::Exit};
 
 /// Disaster-recovery backups of OpenStack instances, restored in another OpenStack.
@@ -30,6 +32,11 @@ pub(super) enum Command {
     Audit(Audit),
     /// Run simulated clouds to try things on
     Sim(Sim),
+    /// Seal what is sensitive in the database
+    Seal {
+        #[command(subcommand)]
+        seal: Seal,
+    },
     /// Make a token that the service lets in without a Keystone
     Token(Token),
     #[command(flatten)]

@@ -5,6 +5,7 @@
 mod door;
 mod parts;
 mod problems;
+mod seal;
 
 use std::{
     collections::BTreeMap,
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use self::{
     door::DoorSettings,
     parts::{LogFormat, LogSettings, OpsSettings, TlsSettings},
+    seal::SealSettings,
 };
 use crate::{
     api::settings::ApiSettings,
@@ -161,6 +163,7 @@ pub(super) struct Config {
     pub(super) rest: RestSettings,
     pub(super) requests: RequestSettings,
     pub(super) store: StoreSettings,
+    pub(super) seal: SealSettings,
     pub(super) history: HistorySettings,
     pub(super) audit: AuditSettings,
     pub(super) orphans: OrphanSettings,
@@ -191,6 +194,7 @@ impl Default for Config {
             rest: RestSettings::default(),
             requests: RequestSettings::default(),
             store: StoreSettings::default(),
+            seal: SealSettings::default(),
             history: HistorySettings::default(),
             audit: AuditSettings::default(),
             orphans: OrphanSettings::default(),

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use prometheus_client::{metrics::MetricType, registry::Registry};
 
-use super::{entrance::counts::Counts, process::Process, requests, tls::Certificates};
+use super::{
+    config::Config, entrance::counts::Counts, process::Process, requests, tls::Certificates,
+};
 use crate::{
     domain::{id::CloudName, operation::Ask},
     engine::meter::{Ended, Meter},
@@ -21,8 +23,9 @@ pub(super) fn metrics(
     clouds: Arc<Clouds>,
     counts: Arc<Counts>,
     certificates: Option<Arc<Certificates>>,
-    schedules: u32,
+    config: &Config,
 ) -> Metrics {
+    let is_sealed = config.seal.seals();
     let mut durations = Registry::default();
     durations.register(
         "drbackup_operation_duration_seconds",
@@ -59,13 +62,13 @@ pub(super) fn metrics(
             .map(|(why, count)| (labels([why.name()]), count))
             .collect(),
         closed: meter.closed().iter().map(ToString::to_string).collect(),
-        more: more(&meter, &clouds, &counts, certificates.as_deref()),
+        more: more(&meter, &clouds, &counts, certificates.as_deref(), is_sealed),
     };
     Metrics {
         service,
         counted: Arc::new(counted),
         durations: Arc::new(durations),
-        schedules,
+        schedules: config.ops.schedules,
     }
 }
 
@@ -90,6 +93,7 @@ fn more(
     clouds: &Clouds,
     counts: &Counts,
     certificates: Option<&Certificates>,
+    is_sealed: bool,
 ) -> Vec<Family> {
     let mut families = vec![
         Family {
@@ -98,6 +102,13 @@ fn more(
             kind: MetricType::Gauge,
             labels: &["version"],
             samples: vec![(labels([env!("CARGO_PKG_VERSION")]), 1)],
+        },
+        Family {
+            name: "drbackup_user_data_sealed",
+            help: "Whether manifests and their user data are sealed before they are written into the database.",
+            kind: MetricType::Gauge,
+            labels: &[],
+            samples: vec![(Vec::new(), is_sealed.into())],
         },
         Family {
             name: "drbackup_lanes",

@@ -19,6 +19,7 @@ mod ops;
 mod process;
 mod reload;
 mod requests;
+mod seal;
 mod serve;
 mod sim;
 mod tls;
@@ -59,6 +60,7 @@ fn run(arguments: Arguments, out: &mut Out) -> Result<(), Failure> {
         Command::Import(import) => runtime()?.block_on(import::run(import, out)),
         Command::Sim(sim) => runtime()?.block_on(sim::run(sim, out)),
         Command::Ask(verb) => runtime()?.block_on(Box::pin(cli::run(*verb, out))),
+        Command::Seal { seal } => runtime()?.block_on(seal::run(seal, out)),
         Command::Token(token) => token::run(&token, out),
         Command::Version => out.line(concat!("drbackup ", env!("CARGO_PKG_VERSION"))),
         Command::Completion { shell } => {

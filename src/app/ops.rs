@@ -136,6 +136,8 @@ struct Report {
     ready: bool,
     checks: [Check; 3],
     clouds: Vec<CloudCheck>,
+    /// Whether user data is sealed in the database; nothing before it is open.
+    user_data_sealed: Option<bool>,
 }
 
 impl Report {
@@ -163,6 +165,14 @@ impl Report {
                 format!("cloud {name}: does not answer; what is to be done there waits")
             }
         }));
+        lines.extend(self.user_data_sealed.map(|sealed| {
+            let how = if sealed {
+                "sealed in the database"
+            } else {
+                "readable in the database (seal.keys)"
+            };
+            format!("user data: {how}")
+        }));
         lines.push(String::new());
         lines.join("\n")
     }
@@ -172,6 +182,7 @@ impl Report {
 struct Parts {
     metrics: Metrics,
     clouds: Arc<Clouds>,
+    sealed: bool,
 }
 
 /// What is told to whoever looks.
@@ -213,9 +224,14 @@ impl Ops {
     }
 
     /// The service runs: there is something to tell of it.
-    pub(super) fn tells(&self, metrics: Metrics, clouds: Arc<Clouds>) {
+    pub(super) fn tells(&self, metrics: Metrics, clouds: Arc<Clouds>, sealed: bool) {
+        let parts = Parts {
+            metrics,
+            clouds,
+            sealed,
+        };
         // It runs once.
-        let _told = self.told.parts.set(Parts { metrics, clouds });
+        let _told = self.told.parts.set(parts);
         self.told.readiness.started();
     }
 }
@@ -291,6 +307,7 @@ async fn ready(State(told): State<Told>, headers: HeaderMap) -> Response {
         clouds: clouds
             .map(|(name, answers)| CloudCheck { name, answers })
             .collect(),
+        user_data_sealed: told.parts.get().map(|parts| parts.sealed),
     };
     let wanted = headers.get(ACCEPT).and_then(|wanted| wanted.to_str().ok());
     if wanted.is_some_and(|wanted| wanted.contains("json")) {

@@ -155,7 +155,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         clouds.clone(),
         entrance.counts(),
         entrance.certificates(),
-        config.ops.schedules,
+        &config,
     );
     let reload = Arc::new(Notify::new());
     let reloading = reload::run(
@@ -171,7 +171,7 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
         stop.child_token(),
     );
     let readiness = ops.readiness();
-    ops.tells(metrics.clone(), clouds.clone());
+    ops.tells(metrics.clone(), clouds.clone(), config.seal.seals());
     let pruner = pruner(&config, &store, &clock);
     let admin_uses = admin_uses(&clouds, &store, &clock);
     let workers = vec![
@@ -301,34 +301,49 @@ pub(super) async fn open_store(
     config: &Config,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Store>, Failure> {
-    store::open(wanted(config, clock))
-        .await
-        .map_err(|error| not_opened(&error))
+    let store = opened(store::open(store_config(config, clock).await?).await)?;
+    if !config.seal.seals() {
+        warn!(
+            "manifests and their user data lie readable in the database: name a key in seal.keys (`drbackup seal \
+             key` makes one), then seal what is there already (`drbackup seal rotate`)"
+        );
+    }
+    Ok(store)
 }
 
-/// Opens the audit of the configured database to read it.
+/// Opens the audit of the configured database to read it, for which no key is needed.
 pub(super) async fn open_audit(
     config: &Config,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Audit>, Failure> {
-    let opened = store::open_audit(wanted(config, clock)).await;
-    opened.map_err(|error| not_opened(&error))
+    let place = store::Config {
+        settings: config.store.clone(),
+        ..store::Config::new(config.database.clone(), Arc::clone(clock))
+    };
+    opened(store::open_audit(place).await)
 }
 
-fn wanted(config: &Config, clock: &Arc<dyn Clock>) -> store::Config {
-    store::Config {
+/// Where the configured database is, and what seals it.
+pub(super) async fn store_config(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<store::Config, Failure> {
+    Ok(store::Config {
         url: config.database.clone(),
         settings: config.store.clone(),
         clock: Arc::clone(clock),
-    }
+        sealer: Arc::new(config.seal.sealer().await?),
+    })
 }
 
-fn not_opened(error: &OpenError) -> Failure {
-    match error {
+/// What a person is told of a database that does not open.
+pub(super) fn opened<T>(opening: Result<T, OpenError>) -> Result<T, Failure> {
+    opening.map_err(|error| match &error {
         OpenError::Url(_) => Failure::Usage(error.to_string()),
-        OpenError::InUse { .. } | OpenError::Newer { .. } | OpenError::Older { .. } => {
-            Failure::Conflict(error.to_string())
-        }
+        OpenError::InUse { .. }
+        | OpenError::Newer { .. }
+        | OpenError::Older { .. }
+        | OpenError::Sealed { .. } => Failure::Conflict(error.to_string()),
         OpenError::Migration(_) | OpenError::Unavailable(_) => Failure::Unreachable {
             message: error.to_string(),
             guidance: "check the database that is configured (--database)".to_owned(),

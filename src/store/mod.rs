@@ -14,6 +14,8 @@ mod migrate;
 mod notifier;
 mod postgres;
 mod schema;
+pub mod seal;
+pub mod sealing;
 mod sqlite;
 mod text;
 mod tls;
@@ -22,6 +24,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+use self::seal::Sealer;
 use crate::port::{audit::Audit, clock::Clock, store::Store};
 
 /// The counter of the positions of events.
@@ -38,6 +41,16 @@ pub struct Config {
     pub settings: StoreSettings,
     /// The clock of what the store dates itself.
     pub clock: Arc<dyn Clock>,
+    /// What seals what is sensitive, before it is written.
+    pub sealer: Arc<Sealer>,
+}
+
+/// Where a database is.
+enum Place {
+    /// In a file of SQLite.
+    File(PathBuf),
+    /// On a server of PostgreSQL.
+    Server,
 }
 
 impl Config {
@@ -47,7 +60,21 @@ impl Config {
             url: url.into(),
             settings: StoreSettings::default(),
             clock,
+            sealer: Arc::default(),
         }
+    }
+
+    fn place(&self) -> Result<Place, OpenError> {
+        if let Some(path) = self.url.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return Ok(Place::File(PathBuf::from(path)));
+        }
+        if self.url.starts_with("postgres://") || self.url.starts_with("postgresql://") {
+            return Ok(Place::Server);
+        }
+        Err(OpenError::Url(
+            "it begins with neither sqlite: nor postgres://".to_owned(),
+        ))
     }
 }
 
@@ -124,6 +151,15 @@ pub enum OpenError {
     /// The schema could not be brought up.
     #[error("cannot bring the database to the present schema: {0}")]
     Migration(String),
+    /// Something in it was sealed, and there is no key to open anything with.
+    #[error(
+        "the database was sealed with keys that are not configured: {missing}; name them in seal.keys, or \
+         nothing that was sealed can be read"
+    )]
+    Sealed {
+        /// The ids of the keys.
+        missing: String,
+    },
     /// The database cannot be reached or used.
     #[error("cannot open the database: {0}")]
     Unavailable(String),
@@ -131,38 +167,27 @@ pub enum OpenError {
 
 /// Opens the store, and brings its schema up if it may.
 pub async fn open(config: Config) -> Result<Arc<dyn Store>, OpenError> {
-    match Place::of(&config.url)? {
-        Place::File(path) => Ok(Arc::new(sqlite::Db::open(&path, &config).await?)),
-        Place::Server => Ok(Arc::new(postgres::Db::open(&config).await?)),
+    match config.place()? {
+        Place::File(path) => {
+            let db = sqlite::Db::open(&path, &config).await?;
+            let used = db.sealing_begin().await?;
+            sealing::check(&config.sealer, used)?;
+            Ok(Arc::new(db))
+        }
+        Place::Server => {
+            let db = postgres::Db::open(&config).await?;
+            let used = db.sealing_begin().await?;
+            sealing::check(&config.sealer, used)?;
+            Ok(Arc::new(db))
+        }
     }
 }
 
 /// Opens the audit of a store to read it, also beside a service that has the store.
 pub async fn open_audit(mut config: Config) -> Result<Arc<dyn Audit>, OpenError> {
     config.settings.migrate = false;
-    match Place::of(&config.url)? {
+    match config.place()? {
         Place::File(path) => Ok(Arc::new(sqlite::Db::open_reading(&path, &config).await?)),
         Place::Server => Ok(Arc::new(postgres::Db::open(&config).await?)),
-    }
-}
-
-/// Where a store is.
-enum Place {
-    File(PathBuf),
-    Server,
-}
-
-impl Place {
-    fn of(url: &str) -> Result<Self, OpenError> {
-        if let Some(path) = url.strip_prefix("sqlite:") {
-            let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
-            return Ok(Self::File(path));
-        }
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return Ok(Self::Server);
-        }
-        Err(OpenError::Url(
-            "it begins with neither sqlite: nor postgres://".to_owned(),
-        ))
     }
 }

@@ -22,6 +22,7 @@ use uuid::Uuid;
 use super::{
     Config, OpenError, POSITIONS, migrate,
     notifier::{CommitNotice, Committed, Notifier, Wake},
+    seal::{self, Sealer},
     text::json,
     tls::Target,
 };
@@ -97,6 +98,7 @@ struct Writer {
     notifier: Notifier,
     /// By which this replica knows its own notifications.
     name: Uuid,
+    sealer: Arc<Sealer>,
 }
 
 impl Db {
@@ -113,6 +115,7 @@ impl Db {
             pool,
             notifier,
             name,
+            sealer: Arc::clone(&config.sealer),
         };
         let clock = Arc::clone(&config.clock);
         Ok(Self {
@@ -131,7 +134,7 @@ impl Db {
         F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, StoreError>> + Send + 'static,
     {
         let mut conn = taken(&self.writer.pool).await?;
-        job(&mut conn).await
+        seal::with(Arc::clone(&self.writer.sealer), job(&mut conn)).await
     }
 
     /// Reads with several statements that all see the same moment.
@@ -141,10 +144,10 @@ impl Db {
         E: From<StoreError> + Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, E>> + Send + 'static,
     {
-        let pool = self.writer.pool.clone();
+        let (pool, sealer) = (self.writer.pool.clone(), Arc::clone(&self.writer.sealer));
         finished(tokio::spawn(async move {
             let mut session = Session::begin(&pool, SNAPSHOT).await?;
-            let answer = job(session.conn()?).await;
+            let answer = seal::with(sealer, job(session.conn()?)).await;
             session.end("COMMIT").await?;
             answer
         }))
@@ -211,10 +214,11 @@ impl Writer {
             pool,
             notifier,
             name,
+            sealer,
         } = self.clone();
         finished(tokio::spawn(async move {
             let mut session = Session::begin(&pool, WRITE).await?;
-            match job(session.conn()?).await {
+            match seal::with(sealer, job(session.conn()?)).await {
                 Ok((answer, mut notice)) => {
                     let notes = std::mem::take(&mut notice.audit);
                     let audit = sql::audit::append(session.conn()?, notes).await?;

@@ -236,6 +236,13 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    seal_keys (id) {
+        id -> Text,
+        since -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(effects, operations);
 diesel::allow_tables_to_appear_in_same_query!(lanes, operations);
 diesel::allow_tables_to_appear_in_same_query!(links, mirrors);

@@ -31,6 +31,7 @@ use tokio::sync::{
 use super::{
     Config, OpenError, lock, migrate,
     notifier::{CommitNotice, Committed, Notifier},
+    seal::{self, Sealer},
 };
 use crate::port::{clock::Clock, journal::JournalError, store::StoreError};
 
@@ -49,11 +50,12 @@ const JOBS_WAITING: usize = 4_096;
 
 /// What every connection is told. `FULL` makes a commit survive a loss of power. Who comes while one
 /// waits for a lock of another program waits twice as long, and has to hear why before health or a
-/// caller loses patience.
+/// caller loses patience. What is deleted is overwritten where its page is written anyway.
 const PRAGMAS: &str = "PRAGMA busy_timeout = 3000;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;
+    PRAGMA secure_delete = FAST;
     PRAGMA temp_store = MEMORY;
     PRAGMA mmap_size = 268435456;";
 
@@ -111,6 +113,7 @@ pub(super) struct Db {
     /// Commits, each counted before whoever wrote hears of it.
     version: Arc<AtomicU64>,
     clock: Arc<dyn Clock>,
+    sealer: Arc<Sealer>,
     page_limit: u32,
     // Last: the next process may come when the threads have ended.
     _lock: Option<lock::Lock>,
@@ -169,6 +172,7 @@ impl Db {
             notifier: Notifier::new(),
             version,
             clock: config.clock,
+            sealer: config.sealer,
             page_limit: config.settings.page_limit,
             _lock: Some(lock),
         })
@@ -203,6 +207,7 @@ impl Db {
             notifier: Notifier::new(),
             version: Arc::default(),
             clock: config.clock,
+            sealer: config.sealer,
             page_limit: config.settings.page_limit,
             _lock: None,
         })
@@ -234,8 +239,9 @@ impl Db {
         E: From<StoreError> + Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<R, E>> + Send + 'static,
     {
+        let sealer = Arc::clone(&self.sealer);
         let (job, answer) = job_of(self.notifier.clone(), |conn| {
-            job(conn)
+            seal::with(sealer, job(conn))
                 .map(|result| result.map(|answer| (answer, Committed::NOTHING)))
                 .boxed()
         });
@@ -254,9 +260,10 @@ impl Db {
             + Send
             + 'static,
     {
+        let sealer = Arc::clone(&self.sealer);
         let (job, answer) = job_of(self.notifier.clone(), |conn| {
             async move {
-                let (answer, notice) = job(conn).await?;
+                let (answer, notice) = seal::with(sealer, job(conn)).await?;
                 let wake = notice.wake();
                 let audit = sql::audit::append(conn, notice.audit).await?;
                 dialect::append(conn, &notice.events).await?;
@@ -276,6 +283,29 @@ impl Db {
             async move { Ok(((), turn::record(conn, &[turn], now).await?)) }.boxed()
         })
         .await
+    }
+
+    /// Ends the work, and writes the file anew: only then nothing is left in it of what was there once.
+    pub(super) async fn written_anew(mut self, path: &Path) -> Result<(), OpenError> {
+        let path = path.to_owned();
+        let work = move || {
+            self.end();
+            let mut last = connect(&path, false).map_err(OpenError::Unavailable)?;
+            last.batch_execute("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")
+                .map_err(|error| OpenError::Unavailable(error.to_string()))
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| OpenError::Unavailable(error.to_string()))?
+    }
+
+    /// What was sent before is still written, and whoever opens the file next finds it free.
+    fn end(&mut self) {
+        self.writer = None;
+        self.readers = None;
+        for thread in self.threads.drain(..) {
+            drop(thread.join());
+        }
     }
 
     fn clock(&self) -> &dyn Clock {
@@ -299,12 +329,7 @@ impl Db {
 
 impl Drop for Db {
     fn drop(&mut self) {
-        self.writer = None;
-        self.readers = None;
-        // What was sent before is still written, and whoever opens the file next finds it free.
-        for thread in self.threads.drain(..) {
-            drop(thread.join());
-        }
+        self.end();
     }
 }
 

@@ -59,6 +59,9 @@ define_sql_function! {
     fn place_in(text: Text, part: Text) -> Integer;
 }
 
+/// How rows are read that nobody else may change until the end of the transaction, and that nobody else holds.
+pub(super) const UNHELD: &str = "FOR UPDATE SKIP LOCKED";
+
 /// The time by which leases are compared: that of the server, since the clocks of two replicas
 /// may differ by more than a lease.
 pub(super) async fn lease_time(conn: &mut Conn, _: Timestamp) -> QueryResult<Timestamp> {

@@ -169,7 +169,7 @@ pub(super) async fn before<R: StoredResource>(
     }
     before
         .answer
-        .map_or(Err(gone), |text| R::answered(id, &text))
+        .map_or(Err(gone), |text| R::answered(id, &text?))
 }
 
 /// Keeps a resource as it is as the answer to a request.

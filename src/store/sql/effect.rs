@@ -17,7 +17,8 @@ use crate::{
     store::{
         aside,
         schema::effects,
-        text::{from_json, from_json_option, from_word, json, json_option, number, tenant, word},
+        seal,
+        text::{from_json_option, from_word, json_option, number, tenant, word},
     },
 };
 
@@ -133,23 +134,29 @@ pub(super) async fn leftovers(
 
 impl Row {
     fn of(operation: OperationId, effect: &Effect) -> Result<Self, StoreError> {
+        let operation = operation.to_string();
+        let row = [operation.as_str(), effect.key.as_str()];
+        let fact = effect
+            .fact
+            .as_ref()
+            .map(|fact| seal::FACT.write(&row, fact));
         Ok(Self {
-            operation: operation.to_string(),
             key: effect.key.as_str().to_owned(),
             ordinal: i64::from(effect.ordinal),
             cloud: effect.tenant.cloud.as_str().to_owned(),
             project: effect.tenant.project.as_str().to_owned(),
             name: effect.name.clone(),
-            request: json(&effect.request)?,
+            request: seal::REQUEST.write(&row, &effect.request)?,
             disposal: word(&effect.disposal)?,
             state: effect.state.name().to_owned(),
             external: effect.cloud_id.clone(),
             status: effect.status.clone(),
-            fact: json_option(effect.fact.as_ref())?,
+            fact: fact.transpose()?,
             fault: json_option(effect.fault.as_ref())?,
             held: json_option(effect.held.as_ref())?,
             attempt: i64::from(effect.attempt),
             changed: effect.changed.0,
+            operation,
         })
     }
 }
@@ -158,17 +165,22 @@ impl TryFrom<Row> for Effect {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
+        let place = [row.operation.as_str(), row.key.as_str()];
+        let request = seal::REQUEST.read(&place, "the request of an effect", row.request)?;
+        let fact = row.fact;
+        let fact = fact.map(|fact| seal::FACT.read(&place, "the fact of an effect", fact));
+        let fact = fact.transpose()?;
         Ok(Self {
             key: EffectKey::new(row.key),
             ordinal: number("the ordinal of an effect", row.ordinal)?,
             tenant: tenant(row.cloud, row.project),
             name: row.name,
-            request: from_json("the request of an effect", &row.request)?,
+            request,
             disposal: from_word("the disposal of an effect", row.disposal)?,
             state: from_word("the state of an effect", row.state)?,
             cloud_id: row.external,
             status: row.status,
-            fact: from_json_option("the fact of an effect", row.fact)?,
+            fact,
             fault: from_json_option("the fault of an effect", row.fault)?,
             held: from_json_option("the holder of an effect", row.held)?,
             attempt: number("the attempts of an effect", row.attempt)?,

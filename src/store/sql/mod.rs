@@ -29,6 +29,7 @@ mod restoration;
 mod run;
 mod schedule;
 mod schedules;
+pub(super) mod sealed;
 mod secret;
 mod sweep;
 mod transactions;

@@ -22,7 +22,8 @@ use crate::{
     store::{
         aside,
         schema::operations,
-        text::{from_json, json, number, resource, resource_kind, tenant, uuid},
+        seal,
+        text::{number, resource, resource_kind, tenant, uuid},
     },
 };
 
@@ -76,14 +77,15 @@ pub(super) fn is_open() -> SqlLiteral<Bool> {
 
 /// Writes a new one.
 pub(super) async fn insert(conn: &mut Conn, operation: &Operation) -> Result<(), StoreError> {
+    let id = operation.id.to_string();
     let row = Row {
-        id: operation.id.to_string(),
+        ask: seal::ASK.write(&[&id], &operation.ask)?,
+        id,
         resource_kind: resource_kind(operation.resource).to_owned(),
         resource_id: operation.resource.uuid().to_string(),
         cloud: operation.tenant.cloud.as_str().to_owned(),
         project: operation.tenant.project.as_str().to_owned(),
         kind: operation.ask.name().to_owned(),
-        ask: json(&operation.ask)?,
         state: Standing::Open.name().to_owned(),
         created: operation.created.0,
         deadline: operation.deadline.0,
@@ -323,7 +325,7 @@ impl Row {
             id: OperationId(uuid(&self.id)?),
             resource: self.resource()?,
             tenant: tenant(self.cloud, self.project),
-            ask: from_json("the ask of an operation", &self.ask)?,
+            ask: seal::ASK.read(&[&self.id], "the ask of an operation", self.ask)?,
             resource_state,
             created: Timestamp(self.created),
             deadline: Timestamp(self.deadline),

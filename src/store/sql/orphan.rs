@@ -21,7 +21,8 @@ use crate::{
     store::{
         aside,
         schema::{effects, mirrors, operations, points, requests, restorations},
-        text::{from_json, json, uuid},
+        seal,
+        text::{from_json, uuid},
     },
 };
 
@@ -155,17 +156,24 @@ async fn made(
     ids: &[String],
     known: &mut Known,
 ) -> Result<(), StoreError> {
-    let rows: Vec<(Option<String>, String)> = effects::table
+    let rows: Vec<(Option<String>, String, String, String)> = effects::table
         .filter(effects::operation.eq_any(ids))
         .filter(effects::cloud.eq(tenant.cloud.as_str()))
         .filter(effects::project.eq(tenant.project.as_str()))
         .filter(effects::external.is_not_null())
-        .select((effects::external, effects::request))
+        .select((
+            effects::external,
+            effects::operation,
+            effects::key,
+            effects::request,
+        ))
         .load(conn)
         .await?;
-    for (id, request) in rows {
+    for (id, operation, key, request) in rows {
         // What cannot be read is not taken for made: that would allow its deletion.
-        let Ok(request) = from_json::<Request>("the request of an effect", &request) else {
+        let row = [operation.as_str(), key.as_str()];
+        let what = "the request of an effect";
+        let Ok(request) = seal::REQUEST.read::<Request>(&row, what, request) else {
             continue;
         };
         if request.kind() == EffectKind::Make(ThingKind::VolumeBackup) {
@@ -177,7 +185,7 @@ async fn made(
 
 /// What the resources of one kind in a tenant hold of these things, as `$of` reads it from a detail.
 macro_rules! held_by {
-    ($conn:ident, $tenant:ident, $asked:ident, $known:ident, $table:ident, $of:ty) => {{
+    ($conn:ident, $tenant:ident, $asked:ident, $known:ident, $table:ident, $column:expr, $of:ty) => {{
         let mut last = String::new();
         // Ends because every round begins behind the last id of the one before.
         loop {
@@ -193,6 +201,16 @@ macro_rules! held_by {
             let Some((id, _)) = rows.last() else { break };
             last.clone_from(id);
             for (id, text) in rows {
+                let opened = $column.open(&[&id], text);
+                let text = match opened {
+                    Ok(text) => text,
+                    // It may hold any of them.
+                    Err(problem) => {
+                        aside::set_aside("detail", &id, &problem);
+                        $known.held.extend($asked.iter().map(|id| (*id).clone()));
+                        continue;
+                    }
+                };
                 match from_json::<$of>("the detail of a resource", &text) {
                     Ok(detail) => {
                         let held = detail.things().filter(|id| $asked.contains(id));
@@ -218,8 +236,25 @@ async fn held_by_resources(
     asked: &BTreeSet<&String>,
     known: &mut Known,
 ) -> Result<(), StoreError> {
-    held_by!(conn, tenant, asked, known, points, OfPoint);
-    held_by!(conn, tenant, asked, known, restorations, OfRestoration);
+    held_by!(
+        conn,
+        tenant,
+        asked,
+        known,
+        points,
+        seal::POINT_DETAIL,
+        OfPoint
+    );
+    let column = seal::RESTORATION_DETAIL;
+    held_by!(
+        conn,
+        tenant,
+        asked,
+        known,
+        restorations,
+        column,
+        OfRestoration
+    );
     Ok(())
 }
 
@@ -236,7 +271,12 @@ pub(super) async fn answered(
         .optional()?;
     match row {
         Some((digest, _)) if !key.repeats(&digest) => Err(StoreError::RequestReused),
-        Some((_, Some(answer))) => from_json("the answer about orphans", &answer).map(Some),
+        Some((_, Some(answer))) => {
+            let row = [key.method, key.id.as_str()];
+            seal::ANSWER
+                .read(&row, "the answer about orphans", answer)
+                .map(Some)
+        }
         Some((_, None)) | None => Ok(None),
     }
 }
@@ -256,7 +296,7 @@ pub(super) async fn answer(
             requests::resource_kind.eq(ORPHANS),
             requests::resource_id.eq(""),
             requests::created.eq(now.0),
-            requests::answer.eq(json(&answer)?),
+            requests::answer.eq(seal::ANSWER.write(&[key.method, &key.id], &answer)?),
         ))
         .on_conflict_do_nothing()
         .execute(conn)

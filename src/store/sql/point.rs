@@ -36,6 +36,7 @@ use crate::{
     store::{
         aside::{Gaps, Stored, readable, readable_one},
         schema::points,
+        seal,
         text::{
             from_json, from_json_option, from_word, json, json_option, kind_of_word, kind_word,
             state, tenant, unreadable, uuid, word,
@@ -105,7 +106,7 @@ macro_rules! row_of {
 /// Writes a new one.
 pub(super) async fn insert(conn: &mut Conn, point: &Point) -> Result<(), StoreError> {
     diesel::insert_into(points::table)
-        .values(Row::of(point)?)
+        .values(Row::of(point)?.sealed()?)
         .execute(conn)
         .await?;
     Ok(())
@@ -295,11 +296,12 @@ pub(super) async fn tell(
 ) -> Result<Event, StoreError> {
     let detail = written_detail(id, news)?;
     let verification = news.report.verification.as_ref();
+    let sealed = detail.map(|detail| seal::POINT_DETAIL.write(&[&id.to_string()], detail));
     let told = Changeset {
         instance_name: detail
             .and_then(|detail| detail.manifest.as_ref())
             .map(|manifest| manifest.name.clone()),
-        detail: json_option(detail)?,
+        detail: sealed.transpose()?,
         verified: verification.and_then(|told| told.time).map(|time| time.0),
         doubt: verification
             .map(|told| json_option(told.doubt.as_ref()))
@@ -417,6 +419,7 @@ pub(super) async fn verify(
 }
 
 impl Row {
+    /// One as an answer holds it, which is sealed as a whole.
     fn of(point: &Point) -> Result<Self, StoreError> {
         Ok(Self {
             id: point.id.to_string(),
@@ -437,6 +440,14 @@ impl Row {
             doubt: json_option(point.verification.doubt.as_ref())?,
         })
     }
+
+    /// The same as its table holds it.
+    fn sealed(self) -> Result<Self, StoreError> {
+        Ok(Self {
+            detail: seal::POINT_DETAIL.seal(&[&self.id], self.detail)?,
+            ..self
+        })
+    }
 }
 
 impl Stored for Row {
@@ -452,7 +463,7 @@ impl Stored for Row {
 
     fn read(self, gaps: &mut Gaps) -> Point {
         let kind = gaps.fill(kind_of_word(&self.kind), PointKind::Dr);
-        let detail = from_json("the detail of a point", &self.detail);
+        let detail = seal::POINT_DETAIL.read(&[&self.id], "the detail of a point", self.detail);
         let capture = self
             .capture
             .map(|word| from_word("the capture of a point", word));

@@ -9,6 +9,7 @@ use crate::{
     port::store::{RequestKey, StoreError},
     store::{
         schema::requests,
+        seal,
         text::{resource, resource_kind},
     },
 };
@@ -37,7 +38,7 @@ pub(super) struct Before {
     /// The resource that it was about.
     pub(super) about: ResourceId,
     /// The resource as it left it, as the rows of that kind of resource spell it.
-    pub(super) answer: Option<String>,
+    pub(super) answer: Option<Result<String, StoreError>>,
 }
 
 /// Takes a key for a resource. A concurrent request with the same key waits here for the first one.
@@ -85,7 +86,7 @@ pub(super) async fn keep(
         return Ok(());
     };
     diesel::update(requests::table.find((key.method, &key.id)))
-        .set(requests::answer.eq(answer()?))
+        .set(requests::answer.eq(seal::ANSWER.seal(&[key.method, &key.id], answer()?)?))
         .execute(conn)
         .await?;
     Ok(())
@@ -111,5 +112,6 @@ pub(super) async fn find(conn: &mut Conn, key: &RequestKey) -> Result<Option<Bef
         return Err(StoreError::RequestReused);
     }
     let about = resource(&kind, &id)?;
+    let answer = answer.map(|text| seal::ANSWER.open(&[key.method, &key.id], text));
     Ok(Some(Before { about, answer }))
 }

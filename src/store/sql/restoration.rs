@@ -34,6 +34,7 @@ use crate::{
     store::{
         aside::{Gaps, Stored, readable, readable_one},
         schema::restorations,
+        seal,
         text::{from_json, from_json_option, json, json_option, state, tenant, unreadable, uuid},
     },
 };
@@ -61,7 +62,7 @@ struct Row {
 /// Writes a new one.
 pub(super) async fn insert(conn: &mut Conn, restoration: &Restoration) -> Result<(), StoreError> {
     diesel::insert_into(restorations::table)
-        .values(Row::of(restoration)?)
+        .values(Row::of(restoration)?.sealed()?)
         .execute(conn)
         .await?;
     Ok(())
@@ -283,7 +284,9 @@ pub(super) async fn tell(
     news: &ResourceUpdate,
     ending: &Ending,
 ) -> Result<(Event, Option<PointId>), StoreError> {
-    let detail = json_option(written_detail(news)?)?;
+    let detail = written_detail(news)?;
+    let detail = detail.map(|detail| seal::RESTORATION_DETAIL.write(&[&id.to_string()], detail));
+    let detail = detail.transpose()?;
     let told = diesel::update(restorations::table.find(id.to_string()))
         .set((
             HeadChange::told(news, ending)?,
@@ -350,6 +353,7 @@ pub(super) fn written_detail(
 }
 
 impl Row {
+    /// One as an answer holds it, which is sealed as a whole.
     fn of(restoration: &Restoration) -> Result<Self, StoreError> {
         let source = restoration.source;
         let (dr_backup, backup) = match source.kind {
@@ -369,6 +373,15 @@ impl Row {
             detail: json(&restoration.detail)?,
         })
     }
+
+    /// The same as its table holds it.
+    fn sealed(self) -> Result<Self, StoreError> {
+        Ok(Self {
+            wish: seal::WISH.seal(&[&self.id], self.wish)?,
+            detail: seal::RESTORATION_DETAIL.seal(&[&self.id], self.detail)?,
+            ..self
+        })
+    }
 }
 
 impl Stored for Row {
@@ -383,6 +396,10 @@ impl Stored for Row {
     }
 
     fn read(self, gaps: &mut Gaps) -> Restoration {
+        let row = [self.id.as_str()];
+        let wish = seal::WISH.read(&row, "the wish of a restoration", self.wish);
+        let what = "the detail of a restoration";
+        let detail = seal::RESTORATION_DETAIL.read(&row, what, self.detail);
         let none = PointId::dr(Uuid::nil());
         let source = match (self.dr_backup, self.backup) {
             (Some(id), None) => uuid(&id).map(PointId::dr),
@@ -398,9 +415,9 @@ impl Stored for Row {
             tenant: tenant(self.cloud, self.project),
             instance: InstanceId(gaps.or_default(uuid(&self.instance))),
             instance_name: self.instance_name,
-            options: gaps.or_default(from_json("the wish of a restoration", &self.wish)),
+            options: gaps.or_default(wish),
             head: self.head.read("a restoration", gaps),
-            detail: gaps.or_default(from_json("the detail of a restoration", &self.detail)),
+            detail: gaps.or_default(detail),
         }
     }
 

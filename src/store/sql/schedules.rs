@@ -272,6 +272,6 @@ async fn run_before(conn: &mut Conn, before: Before) -> Result<Run, StoreError> 
     let Some(id) = before.answer else {
         return Err(gone);
     };
-    let id = crate::domain::id::RunId(uuid(&id)?);
+    let id = crate::domain::id::RunId(uuid(&id?)?);
     run::get(conn, id).await?.ok_or(gone)
 }

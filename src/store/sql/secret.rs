@@ -7,19 +7,23 @@ use super::Conn;
 use crate::{
     domain::page::PageKey,
     port::store::StoreError,
-    store::{schema::secrets, text::unreadable},
+    store::{schema::secrets, seal, text::unreadable},
 };
+
+/// The name of that secret.
+const PAGE_TOKENS: &str = "page_tokens";
 
 /// What the tokens of pages are sealed with. A migration made it.
 pub(super) async fn page_key(conn: &mut Conn) -> Result<PageKey, StoreError> {
     let found: Option<String> = secrets::table
-        .find("page_tokens")
+        .find(PAGE_TOKENS)
         .select(secrets::value)
         .first(conn)
         .await
         .optional()?;
     let found = found.filter(|secret| !secret.is_empty());
     found
-        .map(PageKey::new)
         .ok_or_else(|| unreadable("the key of page tokens", "it is not there"))
+        .and_then(|secret| seal::SECRET.open(&[PAGE_TOKENS], secret))
+        .map(PageKey::new)
 }

@@ -52,6 +52,10 @@ define_sql_function! {
     fn place_in(text: Text, part: Text) -> Integer;
 }
 
+/// How rows are read that nobody else may change until the end of the transaction, and that nobody else holds:
+/// here the writer is alone.
+pub(super) const UNHELD: &str = "";
+
 /// The time by which leases are compared: there is one process, so it is that of the process.
 pub(super) fn lease_time(
     _: &mut Conn,

@@ -1,0 +1,2 @@
+-- What was sealed stays so, and a version of before cannot read it.
+DROP TABLE seal_keys;
