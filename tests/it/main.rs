@@ -30,6 +30,7 @@ mod mistakes;
 mod ops;
 mod orphans;
 mod outage;
+mod planted;
 mod postgres;
 mod privilege;
 mod regular;

@@ -82,8 +82,27 @@ impl Stage {
 
     /// The same, with another program and another database, before the service runs.
     pub(crate) async fn built(times: Times, program: PathBuf, database: Option<String>) -> Self {
+        Self::made(times, program, database, |_| {}).await
+    }
+
+    /// The same with our program, and clouds that were changed before they started.
+    pub(crate) async fn changed(
+        times: Times,
+        database: Option<String>,
+        change: impl Fn(&mut sim::Config),
+    ) -> Self {
+        Self::made(times, BINARY.into(), database, change).await
+    }
+
+    async fn made(
+        times: Times,
+        program: PathBuf,
+        database: Option<String>,
+        change: impl Fn(&mut sim::Config),
+    ) -> Self {
         let mut clouds = Vec::new();
         for mut config in sim::Config::pair(times) {
+            change(&mut config);
             // The same ids in every run, so that a page of output can be compared.
             config.seed = 7 + u64::try_from(clouds.len()).expect("small");
             clouds.push(Cloud::start(config).await.expect("a cloud"));

@@ -50,7 +50,10 @@ use drbackup::{
         journal::{JournalError, Loaded, ResourceUpdate, Turn},
         store::{Admitted, Asked, Looked, RequestKey, Store, StoreError},
     },
-    store::{self, Config, OpenError},
+    store::{
+        self, Config, OpenError,
+        seal::{SealKey, Sealer},
+    },
 };
 use uuid::Uuid;
 
@@ -115,7 +118,27 @@ impl Site {
     }
 
     pub(crate) async fn try_open(&self) -> Result<Arc<dyn Store>, OpenError> {
-        store::open(Config::new(self.url.clone(), self.clock.clone())).await
+        store::open(self.config(&[])).await
+    }
+
+    /// The database, sealed with these keys.
+    fn config(&self, keys: &[&str]) -> Config {
+        let keys = keys.iter().map(|key| SealKey::parse(key).expect("a key"));
+        Config {
+            sealer: Arc::new(Sealer::new(keys.collect())),
+            ..Config::new(self.url.clone(), self.clock.clone())
+        }
+    }
+
+    /// All that lies in the database, as whoever steals it would see it.
+    fn stolen(&self) -> String {
+        let Some(path) = self.url.strip_prefix("sqlite:") else {
+            let database = self.url.rsplit('/').next().expect("a name");
+            return crate::postgres::server().dump(database);
+        };
+        let files = ["", "-wal"].map(|more| std::fs::read(format!("{path}{more}")));
+        let bytes = files.into_iter().flatten().flatten().collect::<Vec<u8>>();
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 
@@ -2719,6 +2742,7 @@ macro_rules! contract {
 
 mod audit;
 mod backups;
+mod sealed;
 mod turns;
 mod unread;
 
