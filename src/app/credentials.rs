@@ -4,10 +4,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::{info, warn};
 
-use crate::openstack::{
-    Clouds,
-    config::{CloudMapping, Config, Environment},
-    settings::OpenStackSettings,
+use super::config;
+use crate::{
+    cli::failure::Failure,
+    domain::id::CloudName,
+    openstack::{
+        Clouds,
+        config::{CloudMapping, Config, Environment},
+        settings::OpenStackSettings,
+    },
+    port::clock::Clock,
 };
 
 /// Where the credentials of the clouds come from, and who uses them.
@@ -22,20 +28,30 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// Those out of which `clouds` were made.
-    pub(super) fn new(
-        clouds: Arc<Clouds>,
+    /// Reads them for the first time. A file that others than its owner may read is told.
+    pub(super) fn read(
+        config: &config::Config,
         environment: &Environment,
-        mappings: &[CloudMapping],
-        limits: &OpenStackSettings,
-    ) -> Self {
-        Self {
-            clouds,
-            environment: environment.clone(),
-            mappings: mappings.to_vec(),
-            limits: limits.clone(),
-            problem: Arc::default(),
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, Failure> {
+        let read = Config::load(environment, &config.clouds, config.openstack.clone())
+            .map_err(|error| Failure::Usage(error.to_string()))?;
+        for (file, mode) in read.exposed() {
+            let (file, mode) = (file.display(), format!("{mode:04o}"));
+            warn!(%file, mode, "others than its owner may read this file, which holds passwords or keys: chmod 600 it");
         }
+        Ok(Self {
+            clouds: Arc::new(Clouds::new(read, clock)),
+            environment: environment.clone(),
+            mappings: config.clouds.clone(),
+            limits: config.openstack.clone(),
+            problem: Arc::default(),
+        })
+    }
+
+    /// The clouds that are reached with them.
+    pub(super) fn clouds(&self) -> Arc<Clouds> {
+        Arc::clone(&self.clouds)
     }
 
     /// Reads the files again. What cannot be used is told once, and what was in force stays so. `asked` says
@@ -48,7 +64,7 @@ impl Credentials {
                 *known = None;
                 let changed = self.clouds.renew(config);
                 if asked || !changed.is_empty() {
-                    let clouds = changed.iter().map(|name| name.as_str());
+                    let clouds = changed.iter().map(CloudName::as_str);
                     let clouds = clouds.collect::<Vec<_>>().join(", ");
                     info!(
                         changed = clouds,

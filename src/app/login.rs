@@ -84,7 +84,7 @@ async fn login(
             let share = shares.take(&login.caller, request.uri().path(), request.version());
             let share = match share {
                 Ok(share) => share,
-                Err(refused) => return refused,
+                Err(refused) => return *refused,
             };
             let address = request.extensions().get::<PeerAddress>();
             let login = Login {

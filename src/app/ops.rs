@@ -38,7 +38,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
-use super::config::OpsSettings;
+use super::{config::OpsSettings, tls::Certificates};
 use crate::{
     cli::failure::Failure,
     domain::id::CloudName,
@@ -130,12 +130,25 @@ struct CloudCheck {
     answers: bool,
 }
 
+/// Seconds of a day.
+const DAY: u64 = 24 * 60 * 60;
+
+/// How long a certificate is good for, which is told and decides nothing.
+#[derive(Debug, Serialize)]
+struct CertificateCheck {
+    /// The setting that names its file, below `tls`.
+    file: &'static str,
+    /// None once it has expired.
+    seconds_left: u64,
+}
+
 /// What is answered to a probe.
 #[derive(Debug, Serialize)]
 struct Report {
     ready: bool,
     checks: [Check; 3],
     clouds: Vec<CloudCheck>,
+    certificates: Vec<CertificateCheck>,
     /// Whether user data is sealed in the database; nothing before it is open.
     user_data_sealed: Option<bool>,
 }
@@ -165,6 +178,14 @@ impl Report {
                 format!("cloud {name}: does not answer; what is to be done there waits")
             }
         }));
+        lines.extend(self.certificates.iter().map(|certificate| {
+            let (file, days) = (certificate.file, certificate.seconds_left / DAY);
+            if certificate.seconds_left == 0 {
+                format!("certificate tls.{file}: HAS EXPIRED; callers refuse it, or are refused")
+            } else {
+                format!("certificate tls.{file}: good for {days} days")
+            }
+        }));
         lines.extend(self.user_data_sealed.map(|sealed| {
             let how = if sealed {
                 "sealed in the database"
@@ -179,10 +200,13 @@ impl Report {
 }
 
 /// What there is to tell once the service runs.
-struct Parts {
-    metrics: Metrics,
-    clouds: Arc<Clouds>,
-    sealed: bool,
+pub(super) struct Parts {
+    pub(super) metrics: Metrics,
+    pub(super) clouds: Arc<Clouds>,
+    /// What callers are shown; nothing where nothing is encrypted.
+    pub(super) certificates: Option<Arc<Certificates>>,
+    /// Whether user data is sealed in the database.
+    pub(super) sealed: bool,
 }
 
 /// What is told to whoever looks.
@@ -224,12 +248,7 @@ impl Ops {
     }
 
     /// The service runs: there is something to tell of it.
-    pub(super) fn tells(&self, metrics: Metrics, clouds: Arc<Clouds>, sealed: bool) {
-        let parts = Parts {
-            metrics,
-            clouds,
-            sealed,
-        };
+    pub(super) fn tells(&self, parts: Parts) {
         // It runs once.
         let _told = self.told.parts.set(parts);
         self.told.readiness.started();
@@ -307,6 +326,7 @@ async fn ready(State(told): State<Told>, headers: HeaderMap) -> Response {
         clouds: clouds
             .map(|(name, answers)| CloudCheck { name, answers })
             .collect(),
+        certificates: certificates(told.parts.get()),
         user_data_sealed: told.parts.get().map(|parts| parts.sealed),
     };
     let wanted = headers.get(ACCEPT).and_then(|wanted| wanted.to_str().ok());
@@ -315,6 +335,13 @@ async fn ready(State(told): State<Told>, headers: HeaderMap) -> Response {
     } else {
         (report.status(), report.text()).into_response()
     }
+}
+
+fn certificates(parts: Option<&Parts>) -> Vec<CertificateCheck> {
+    let shown = parts.and_then(|parts| parts.certificates.as_ref());
+    let left = shown.map(|shown| shown.seconds_left()).unwrap_or_default();
+    let told = |(file, seconds_left)| CertificateCheck { file, seconds_left };
+    left.into_iter().map(told).collect()
 }
 
 async fn scraped(State(told): State<Told>) -> Response {

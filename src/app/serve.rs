@@ -21,7 +21,7 @@ use super::{
     entrance::{Doors, Entrance},
     log,
     metrics::metrics,
-    ops::{Ops, Readiness},
+    ops::{self, Ops, Readiness},
     reload,
 };
 use crate::{
@@ -118,14 +118,8 @@ impl Running {
 pub(super) async fn start(config: Config, environment: &Environment) -> Result<Running, Failure> {
     openstack::install_crypto();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let clouds =
-        openstack::config::Config::load(environment, &config.clouds, config.openstack.clone())
-            .map_err(|error| Failure::Usage(error.to_string()))?;
-    for (file, mode) in clouds.exposed() {
-        let (file, mode) = (file.display(), format!("{mode:04o}"));
-        warn!(%file, mode, "others than its owner may read this file, which holds passwords or keys: chmod 600 it");
-    }
-    let clouds = Arc::new(Clouds::new(clouds, &clock));
+    let credentials = Credentials::read(&config, environment, &clock)?;
+    let clouds = credentials.clouds();
     let authenticator = authenticator(&config, &clouds, &clock)?;
     let entrance = Entrance::open(&config)?;
     // Before the database: bringing its schema up may take a while, in which probes are answered.
@@ -160,18 +154,18 @@ pub(super) async fn start(config: Config, environment: &Environment) -> Result<R
     let reload = Arc::new(Notify::new());
     let reloading = reload::run(
         entrance.certificates(),
-        Credentials::new(
-            clouds.clone(),
-            environment,
-            &config.clouds,
-            &config.openstack,
-        ),
+        credentials,
         config.tls.look_every,
         Arc::clone(&reload),
         stop.child_token(),
     );
     let readiness = ops.readiness();
-    ops.tells(metrics.clone(), clouds.clone(), config.seal.seals());
+    ops.tells(ops::Parts {
+        metrics: metrics.clone(),
+        clouds: clouds.clone(),
+        certificates: entrance.certificates(),
+        sealed: config.seal.seals(),
+    });
     let pruner = pruner(&config, &store, &clock);
     let admin_uses = admin_uses(&clouds, &store, &clock);
     let workers = vec![
@@ -348,7 +342,7 @@ pub(super) fn opened<T>(opening: Result<T, OpenError>) -> Result<T, Failure> {
             message: error.to_string(),
             guidance: "check the database that is configured (--database)".to_owned(),
         },
-    }
+    })
 }
 
 /// What runs side by side, and how it is ended.

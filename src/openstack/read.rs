@@ -101,7 +101,9 @@ impl Clouds {
             }
             match self.own_right(tenant, OwnRight::Export).await? {
                 Right::Granted => Ok(Right::Granted),
-                own => self.admins_export_right(tenant, own).await,
+                own @ (Right::Unknown | Right::Refused(_)) => {
+                    self.admins_export_right(tenant, own).await
+                }
             }
         };
         let quotas = inventory::volume_quotas(&access, &tenant.project);

@@ -64,7 +64,7 @@ impl Shares {
         caller: &Caller,
         path: &str,
         version: Version,
-    ) -> Result<Option<Share>, Response> {
+    ) -> Result<Option<Share>, Box<Response>> {
         let Some(caller) = caller.namespace() else {
             return Ok(None);
         };
@@ -82,7 +82,7 @@ impl Shares {
             drop(all);
             self.counts.refused(Reason::Caller);
             let grpc = !gate::is_json(path);
-            return Err(gate::refused(Reason::Caller, version, grpc));
+            return Err(Box::new(gate::refused(Reason::Caller, version, grpc)));
         }
         *count += 1;
         Ok(Some(Share {

@@ -137,6 +137,8 @@ pub(super) async fn prune(
     before: Timestamp,
     limit: i64,
 ) -> Result<u64, StoreError> {
+    // Held before it is looked: the anchor of whoever looked earlier would go back behind that of another.
+    dialect::audit_hold(conn).await?;
     let oldest: Vec<(i64, i64, String)> = audit::table
         .order(audit::number)
         .limit(limit)
@@ -147,7 +149,6 @@ pub(super) async fn prune(
     let Some((place, _, digest)) = old.last() else {
         return Ok(0);
     };
-    dialect::audit_hold(conn).await?;
     // First the anchor, behind which nothing can be deleted.
     diesel::update(audit_ends::table.find(ENDS))
         .set((

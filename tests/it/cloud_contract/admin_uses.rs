@@ -41,7 +41,7 @@ async fn a_call_of_an_admin_that_cannot_be_noted_is_not_sent() {
     let simulated = Simulated::start().await;
     let client = simulated
         .stage
-        .client("admin", OpenStackSettings::default());
+        .client("operator", OpenStackSettings::default());
     let noting = Arc::new(Failing::default());
     client.note_admin_uses(noting.clone());
     let record = BackupRecord {
@@ -61,7 +61,7 @@ async fn a_call_of_an_admin_that_cannot_be_noted_is_not_sent() {
     let of_admin = requests.iter().filter(|one| {
         one.method == "POST"
             && one.path.contains("import_record")
-            && one.project.as_deref() != Some(tenant.project.as_str())
+            && one.user.as_deref() == Some("operator")
     });
     assert_eq!(of_admin.count(), 0);
     let noted = || noting.0.lock().expect("whole").clone();

@@ -126,6 +126,13 @@ async fn a_certificate_that_ends_is_told_in_the_log_and_counted_down() {
         let left = "drbackup_certificate_seconds_left{file=\"cert\"}";
         let left = counted(&client.expect("a client"), &stage, left).await;
         assert_eq!(left == 0, year == 2024, "{left}");
+        let probe = reqwest::get(format!("{}/readyz", stage.ops_address)).await;
+        let told = probe.expect("an answer").text().await.expect("text");
+        let line = told
+            .lines()
+            .find(|line| line.starts_with("certificate tls.cert: "));
+        let line = line.expect("it is told");
+        assert_eq!(line.contains("HAS EXPIRED"), year == 2024, "{told}");
         let (_, log) = stage.terminate().await;
         let told = log.iter().filter(|line| line.contains(words)).count();
         assert_eq!(told, 1, "{log:#?}");

@@ -85,7 +85,7 @@ impl Lived {
             },
             ..creation(&again)
         };
-        let admitted = store.point_admit(None, again, second.clone()).await;
+        let admitted = store.point_admit(asked(None), again, second.clone()).await;
         new_of(admitted.expect("admitted"));
         let effect = Effect {
             request: Request::Make(Make::Snapshot {
@@ -112,7 +112,7 @@ impl Lived {
         let mut of = restoration(&point);
         of.options.user_data = Some(UserData::new(wish));
         of.detail.server = Some(ServerId::new(made));
-        let wanted = Some(key("r1", "same"));
+        let wanted = asked(Some(key("r1", "same")));
         let admitted = store.restoration_admit(wanted, of.clone(), restoring(&of));
         new_of(admitted.await.expect("admitted"));
         let result = DeletionResult {
@@ -122,8 +122,10 @@ impl Lived {
             outcome: Outcome::Refused,
             problem: answer.to_owned(),
         };
-        let answered = store.orphans_answer(&key("o1", "same"), &[result]).await;
-        answered.expect("kept");
+        let wanted = asked(Some(key("o1", "same")));
+        let answer = [result];
+        let answered = store.orphans_answer(wanted, &point.tenant, at(0), &answer);
+        answered.await.expect("kept");
         Self {
             point: point.id,
             restoration: of.id,
@@ -242,7 +244,7 @@ async fn what_a_missing_key_sealed_is_told_and_kept(site: Site) {
         says.starts_with(UNREADABLE_TEXT) && says.contains(&id_of(OLD)),
         "{says}"
     );
-    let change = store.point_change(None, scheduled_for_deletion(&told), None);
+    let change = store.point_change(asked(None), scheduled_for_deletion(&told), None);
     assert!(matches!(change.await, Err(StoreError::Unreadable(_))));
     // What it holds is not known, so it may hold anything.
     let things = ["b1".to_owned(), "thing-2".to_owned()];
