@@ -128,6 +128,10 @@ async fn verify_all(verify: Verify, out: &mut Out) -> Result<(), Failure> {
         )));
     }
     let mut chain = Chain::behind(ends.anchor.clone()).with(known);
+    let begun = chain.check_known();
+    if let Err(broken) = begun.and_then(|()| Chain::ends_at(&ends.head, &entries)) {
+        return tell_break(&broken, out);
+    }
     // What is entered meanwhile is not waited for.
     let end = ends.head;
     let verified = loop {
@@ -139,6 +143,9 @@ async fn verify_all(verify: Verify, out: &mut Out) -> Result<(), Failure> {
             break taken.and_then(|()| chain.end(&end));
         }
         let (ends, next) = page(&*store, chain.last().number).await?;
+        if let Err(broken) = Chain::ends_at(&ends.head, &next) {
+            break Err(broken);
+        }
         chain.skip_to(&ends.anchor);
         if chain.last().number > end.number {
             // All that was to be verified went meanwhile because of its age.

@@ -489,16 +489,37 @@ fn path_of(variable: &str) -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
-/// A database URL without the password of its user.
+/// A database URL without the password of its user, wherever it stands.
 pub(super) fn without_password(url: &str) -> String {
+    let url = without_parameter(url);
     let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
+        return url;
     };
     let Some((user, host)) = rest.rsplit_once('@') else {
-        return url.to_owned();
+        return url;
     };
     let user = user.split(':').next().unwrap_or_default();
     format!("{scheme}://{user}@{host}")
+}
+
+/// The same without the value of `password=`, as the query of a URL and a list of parameters have it.
+fn without_parameter(url: &str) -> String {
+    const PASSWORD: &str = "password=";
+    let mut shown = String::new();
+    let mut rest = url;
+    while let Some(at) = rest.find(PASSWORD) {
+        let (before, value) = rest.split_at(at + PASSWORD.len());
+        shown.push_str(before);
+        shown.push_str("[hidden]");
+        let quoted = value
+            .strip_prefix('\'')
+            .and_then(|value| value.find('\''))
+            .map(|end| end + 2);
+        let end = quoted.unwrap_or_else(|| value.find(['&', ' ']).unwrap_or(value.len()));
+        rest = value.get(end..).unwrap_or_default();
+    }
+    shown.push_str(rest);
+    shown
 }
 
 fn cloud_flag(text: &str) -> Result<(String, Vec<String>), String> {

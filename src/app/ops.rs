@@ -188,7 +188,7 @@ impl Report {
         }));
         lines.extend(self.user_data_sealed.map(|sealed| {
             let how = if sealed {
-                "sealed in the database"
+                "sealed when it is written; `drbackup seal status` counts what was written before"
             } else {
                 "readable in the database (seal.keys)"
             };

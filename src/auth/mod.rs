@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 use tracing::warn;
 
 pub use self::static_token::Issued;
@@ -61,6 +61,11 @@ struct Inner {
     tokens: Arc<dyn Tokens>,
     clock: Arc<dyn Clock>,
     memory: Memory,
+    /// Places for tokens of Keystone that are being judged, so that those whom it cannot judge leave the doors to
+    /// others.
+    judging: Semaphore,
+    /// The same for tokens of the configuration.
+    judging_statics: Semaphore,
 }
 
 impl Authenticator {
@@ -72,7 +77,13 @@ impl Authenticator {
     ) -> Result<Self, String> {
         let statics = StaticTokens::new(&settings.tokens)?;
         let memory = Memory::new(settings.cache_tokens);
+        let (judging, judging_statics) = (
+            Semaphore::new(settings.judged_at_once),
+            Semaphore::new(settings.judged_at_once),
+        );
         Ok(Self(Arc::new(Inner {
+            judging,
+            judging_statics,
             settings,
             statics,
             tokens,
@@ -93,7 +104,7 @@ impl Authenticator {
                 service_token: presented.service_token,
                 cloud: presented.cloud,
             };
-            let caller = self.judged(&shown).await?;
+            let caller = self.judged(&shown, Place::Now).await?;
             let standing = Renewed {
                 authenticator: self.clone(),
                 shown,
@@ -132,7 +143,7 @@ impl Authenticator {
     }
 
     /// Who holds a token, as it is remembered or as it is found out now.
-    async fn judged(&self, shown: &Shown) -> Result<Arc<Caller>, Error> {
+    async fn judged(&self, shown: &Shown, place: Place) -> Result<Arc<Caller>, Error> {
         let inner = &self.0;
         let slot = inner.memory.slot(shown.digest());
         // Held while it is judged, so that a hundred calls with one token ask once.
@@ -143,6 +154,15 @@ impl Authenticator {
         {
             return judgement.caller.clone();
         }
+        let places = if static_token::is_static(&shown.token) {
+            &inner.judging_statics
+        } else {
+            &inner.judging
+        };
+        let _place = match place {
+            Place::Now => places.try_acquire().map_err(|_full| crowded())?,
+            Place::Patient => places.acquire().await.map_err(|_closed| crowded())?,
+        };
         // What cannot be judged now is not remembered: it is judged when its judge is back.
         let caller = self.judge(shown, now).await?;
         let life = match &caller {
@@ -310,13 +330,30 @@ impl Standing for Renewed {
                 wait = wait.min(ends.since(inner.clock.now()));
             }
             tokio::time::sleep(wait).await;
-            match self.authenticator.judged(&self.shown).await {
+            match self.authenticator.judged(&self.shown, Place::Patient).await {
                 Ok(caller) if caller.grants() == self.caller.grants() => {}
                 Ok(_) => return unknown("what this login may do has changed"),
                 Err(error) => return error,
             }
         }
     }
+}
+
+/// Whether a place to judge a token is waited for.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// Who comes in is sent away where all are taken.
+    Now,
+    /// Who is in waits for one.
+    Patient,
+}
+
+fn crowded() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "too many tokens are being judged at once",
+    )
+    .advise("try again; a token that was judged a moment ago is taken at once")
 }
 
 fn unknown(why: &str) -> Error {

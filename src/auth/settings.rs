@@ -42,6 +42,9 @@ pub struct AuthSettings {
     /// How long a Keystone may take to judge a token; whoever shows it waits as long.
     #[serde(with = "Span")]
     pub patience: Duration,
+    /// Tokens that may be judged at once, those of Keystone and those of the configuration each; a call with one
+    /// more is `UNAVAILABLE`. What is remembered is not judged.
+    pub judged_at_once: usize,
     /// Tokens that are remembered at once.
     pub cache_tokens: usize,
     /// The Keystone roles that count in the project of the token.
@@ -71,6 +74,7 @@ impl Default for AuthSettings {
             cached: Duration::from_secs(300),
             refused_cached: Duration::from_secs(15),
             patience: Duration::from_secs(10),
+            judged_at_once: 100,
             cache_tokens: 10_000,
         }
     }

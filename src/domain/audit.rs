@@ -433,7 +433,19 @@ impl Chain {
         }
     }
 
-    fn check_known(&self) -> Result<(), Break> {
+    /// Of what was read at one moment, nothing may lie behind the end.
+    pub fn ends_at(head: &Link, entries: &[Entry]) -> Result<(), Break> {
+        let beyond = entries.iter().find(|entry| entry.number > head.number);
+        beyond.map_or(Ok(()), |entry| {
+            Err(Break {
+                number: entry.number,
+                why: "lies behind the one that was written last",
+            })
+        })
+    }
+
+    /// What this has come to must be what is known of it from elsewhere.
+    pub fn check_known(&self) -> Result<(), Break> {
         match &self.known {
             Some(known) if known.number == self.last.number && *known != self.last => Err(Break {
                 number: known.number,

@@ -323,8 +323,8 @@ pub const UNREADABLE: &str = "UNREADABLE_HERE";
 pub const UNREADABLE_TEXT: &str = "cannot be read by this version";
 
 /// What to do about it.
-pub const UNREADABLE_GUIDANCE: &str =
-    "ask a replica of the version that wrote it, or bring this one up to that version";
+pub const UNREADABLE_GUIDANCE: &str = "ask a replica of the version that wrote it, or bring this one up to that version; where it was sealed, \
+     name its key in seal.keys";
 
 /// The reasons, of those that no fault of a cloud stands behind, which the same request need not meet
 /// again.

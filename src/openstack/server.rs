@@ -2,6 +2,7 @@
 //!
 //! One file because a server is shown, made and set in one and the same document, by one list of versions.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -30,6 +31,8 @@ use crate::domain::{
 
 const NOVA: Service = Service::Compute;
 
+/// Bytes of a line of user data that is hidden where a cloud quotes it; shorter ones are common words.
+const TELLING: usize = 8;
 /// A list tells the tags from 2.26 on, and owns up to servers in cells that are down from 2.69 on;
 /// before, it leaves them out without a word.
 const LIST: [Microversion; 2] = [Microversion(2, 69), Microversion(2, 26)];
@@ -442,9 +445,22 @@ pub(super) async fn make(access: &Access, name: &str, plan: &ServerPlan) -> Resu
     )
     .at(version);
     if let Some(user_data) = &plan.user_data {
-        call = call.hiding(user_data.expose());
+        call = lines_of(user_data.expose())
+            .iter()
+            .fold(call.hiding(user_data.expose()), |call, line| {
+                call.hiding(line)
+            });
     }
     Ok(access.read::<Made>(&call).await?.server.id)
+}
+
+/// The lines of user data that say something, as a cloud may quote one of them.
+fn lines_of(user_data: &str) -> Vec<String> {
+    let plain = STANDARD.decode(user_data.trim()).unwrap_or_default();
+    let plain = String::from_utf8(plain).unwrap_or_default();
+    let lines = plain.lines().map(str::trim);
+    let telling = lines.filter(|line| line.len() >= TELLING);
+    telling.map(str::to_owned).collect()
 }
 
 fn body(name: &str, plan: &ServerPlan, version: Option<Microversion>) -> Map<String, Value> {

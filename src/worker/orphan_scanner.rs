@@ -73,7 +73,7 @@ fn tell(sweep: &Sweep) {
             warn!(%cloud, %project, %begun, problem, "a tenant could not be looked through for orphans");
         }
         None if orphans > 0 => {
-            warn!(%cloud, %project, %begun, orphans, "there are orphans; `drbackup orphan list` shows them");
+            warn!(%cloud, %project, %begun, orphans, "there are orphans; `drbackup orphan list --cloud CLOUD --tenant PROJECT` shows them");
         }
         None => info!(%cloud, %project, %begun, orphans, "a tenant was looked through for orphans"),
     }

@@ -29,6 +29,15 @@ $$ BEGIN
     END IF;
     RETURN OLD;
 END $$;
+CREATE FUNCTION audit_comes() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN
+    IF NEW.number <> (SELECT head FROM audit_ends) THEN
+        RAISE EXCEPTION 'the audit is append-only';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER audit_comes BEFORE INSERT ON audit
+FOR EACH ROW EXECUTE FUNCTION audit_comes();
 CREATE TRIGGER audit_stays BEFORE UPDATE ON audit
 FOR EACH ROW EXECUTE FUNCTION audit_refuse();
 CREATE TRIGGER audit_goes BEFORE DELETE ON audit

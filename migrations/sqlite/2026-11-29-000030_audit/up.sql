@@ -20,6 +20,9 @@ INSERT INTO audit_ends (name, head, head_digest, anchor, anchor_digest)
 VALUES ('audit', 0, '0000000000000000000000000000000000000000000000000000000000000000',
         0, '0000000000000000000000000000000000000000000000000000000000000000');
 -- Slips are refused here. Who means it can take the triggers away; that is what digests are for.
+CREATE TRIGGER audit_comes BEFORE INSERT ON audit
+WHEN NEW.number <> (SELECT head FROM audit_ends)
+BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER audit_stays BEFORE UPDATE ON audit
 BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER audit_goes BEFORE DELETE ON audit

@@ -85,7 +85,14 @@ pub(in super::super) async fn append(
         let entry = Entry::behind(&last, &note);
         let entry = entry.map_err(|error| StoreError::Defect(error.to_string()))?;
         last = entry.link();
-        // One by one: SQLite takes no list of rows here, and seldom is there more than one.
+        // The end first: an entry is taken at the end alone.
+        diesel::update(audit_ends::table.find(ENDS))
+            .set((
+                audit_ends::head.eq(column(last.number)),
+                audit_ends::head_digest.eq(&last.digest.0),
+            ))
+            .execute(conn)
+            .await?;
         diesel::insert_into(audit::table)
             .values(Row {
                 number: column(entry.number),
@@ -97,13 +104,6 @@ pub(in super::super) async fn append(
             .await?;
         written.push((entry.number, note));
     }
-    diesel::update(audit_ends::table.find(ENDS))
-        .set((
-            audit_ends::head.eq(column(last.number)),
-            audit_ends::head_digest.eq(last.digest.0),
-        ))
-        .execute(conn)
-        .await?;
     Ok(written)
 }
 

@@ -22,8 +22,9 @@ pub(super) async fn page_key(conn: &mut Conn) -> Result<PageKey, StoreError> {
         .await
         .optional()?;
     let found = found.filter(|secret| !secret.is_empty());
-    found
-        .ok_or_else(|| unreadable("the key of page tokens", "it is not there"))
-        .and_then(|secret| seal::SECRET.open(&[PAGE_TOKENS], secret))
-        .map(PageKey::new)
+    let found = found.ok_or_else(|| unreadable("the key of page tokens", "it is not there"))?;
+    // Where it cannot be opened it serves as it lies there: nobody's lists may end for it, and a token of a page
+    // is good among those who lack the same key.
+    let opened = seal::SECRET.open(&[PAGE_TOKENS], found.clone());
+    Ok(PageKey::new(opened.unwrap_or(found)))
 }

@@ -18,7 +18,7 @@ use crate::{
     port::store::StoreError,
     store::{
         aside::Gaps,
-        schema::{lanes, mirrors, points, sweeps},
+        schema::{lanes, points, sweeps},
         text::{from_json, json, tenant},
     },
 };
@@ -82,14 +82,16 @@ pub(super) async fn claim(
     Ok(taken)
 }
 
-/// The tenants in which we worked, or into which we imported, and that are due.
+/// The tenants in which we worked, and that are due, in one order in every replica, so that two that claim at
+/// once do not wait for each other. Where nothing of ours is but what an admin imported, there are no orphans: a
+/// record never is one.
 async fn due(
     conn: &mut Conn,
     before: Timestamp,
     limit: i64,
 ) -> Result<Vec<(String, String, Timestamp)>, StoreError> {
     let late = || sweeps::begun.is_null().or(sweeps::begun.lt(before.0));
-    let mut found: Vec<(String, String)> = lanes::table
+    let found: Vec<(String, String)> = lanes::table
         .left_join(
             sweeps::table.on(sweeps::cloud
                 .eq(lanes::cloud)
@@ -102,25 +104,6 @@ async fn due(
         .select((lanes::cloud, lanes::project))
         .load(conn)
         .await?;
-    let others: Vec<(String, String)> = mirrors::table
-        .left_join(
-            sweeps::table.on(sweeps::cloud
-                .eq(mirrors::cloud)
-                .and(sweeps::project.eq(mirrors::project))
-                .and(sweeps::aim.eq(Aim::Orphans.name()))),
-        )
-        .filter(late())
-        .select((mirrors::cloud, mirrors::project))
-        .distinct()
-        .order((mirrors::cloud, mirrors::project))
-        .limit(limit)
-        .load(conn)
-        .await?;
-    found.extend(others);
-    // In one order in every replica, so that two that claim at once do not wait for each other.
-    found.sort_unstable();
-    found.dedup();
-    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let due = |(cloud, project)| (cloud, project, before);
     Ok(found.into_iter().map(due).collect())
 }

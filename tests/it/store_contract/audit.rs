@@ -209,6 +209,7 @@ async fn old_entries_go_and_the_chain_holds_behind_them(site: Site) {
 
 /// Takes the triggers away, as whoever means it would.
 const UNGUARDED: &str = "DROP TRIGGER audit_stays ON audit; DROP TRIGGER audit_goes ON audit; \
+                         DROP TRIGGER audit_comes ON audit; \
                          DROP TRIGGER audit_ends_grow ON audit_ends;";
 
 async fn what_another_hand_does_to_the_audit_is_refused_or_found(site: Site) {
@@ -222,6 +223,8 @@ async fn what_another_hand_does_to_the_audit_is_refused_or_found(site: Site) {
         "DELETE FROM audit WHERE number = 3",
         "UPDATE audit_ends SET head = 2",
         "DELETE FROM audit_ends",
+        "INSERT INTO audit SELECT number + 1, time, text, digest FROM audit WHERE number = 6",
+        "INSERT INTO audit SELECT 0, time, text, digest FROM audit WHERE number = 6",
     ] {
         let sql = std::panic::AssertUnwindSafe(|| site.sql(slip));
         assert!(std::panic::catch_unwind(sql).is_err(), "{slip}");
