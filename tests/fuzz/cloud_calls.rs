@@ -160,7 +160,9 @@ pub(crate) fn requests(ids: &Ids) -> Vec<Request> {
 fn fit(value: &mut Value, ids: &Ids) {
     let Value::Object(fields) = value else {
         if let Value::Array(items) = value {
-            items.iter_mut().for_each(|item| fit(item, ids));
+            for item in items {
+                fit(item, ids);
+            }
         }
         return;
     };
@@ -188,9 +190,7 @@ fn fit(value: &mut Value, ids: &Ids) {
         match (value, known) {
             (Value::String(text), Some(id)) => text.clone_from(id),
             (Value::Array(items), Some(id)) if items.iter().all(Value::is_string) => {
-                items
-                    .iter_mut()
-                    .for_each(|item| *item = Value::String(id.clone()));
+                items.fill(Value::String(id.clone()));
             }
             (value, _) => fit(value, ids),
         }

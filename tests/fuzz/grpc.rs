@@ -1,7 +1,7 @@
 //! The gRPC door, asked without a socket: every method of the descriptors, with messages, with what was made of
 //! messages, and with bytes that are none; it may not know what a method does.
 
-use std::{fmt::Write as _, future::poll_fn, pin::Pin, time::Duration};
+use std::{borrow::Cow, fmt::Write as _, future::poll_fn, pin::Pin, time::Duration};
 
 use axum::{Router, body::Body};
 use drbackup::{
@@ -51,11 +51,27 @@ struct Method {
     tokens: Vec<String>,
 }
 
+impl Method {
+    /// A message for this method, mostly one of the corpus with something else in it.
+    fn message(&self, dice: &mut StdRng) -> DynamicMessage {
+        let example = self.examples.choose(dice);
+        let Some(example) = example.filter(|_| dice.random_ratio(3, 4)) else {
+            return filled(dice, self, &self.descriptor.input(), 0);
+        };
+        let read = DynamicMessage::decode(self.descriptor.input(), example.bytes.as_slice());
+        let mut message = read.unwrap_or_else(|_| DynamicMessage::new(self.descriptor.input()));
+        for _ in 0..dice.random_range(1..=2_u8) {
+            touch(dice, self, &mut message);
+        }
+        message
+    }
+}
+
 /// What is sent to a method.
 pub(crate) struct Input {
     method: usize,
     /// What it was made of.
-    from: String,
+    from: Cow<'static, str>,
     /// What stands before the length: whether the message is compressed.
     flag: u8,
     /// By how much the length is wrong.
@@ -236,7 +252,7 @@ impl Grpc {
         let example = self.methods[method].examples.first();
         let input = Input {
             method,
-            from: name.to_owned(),
+            from: Cow::from(name.to_owned()),
             flag: 0,
             wrong: 0,
             bytes: example.map(|one| one.bytes.clone()).unwrap_or_default(),
@@ -281,19 +297,6 @@ impl Grpc {
             answer,
         )
     }
-
-    fn message(&self, dice: &mut StdRng, method: &Method) -> DynamicMessage {
-        let example = method.examples.choose(dice);
-        let Some(example) = example.filter(|_| dice.random_ratio(3, 4)) else {
-            return filled(dice, method, method.descriptor.input(), 0);
-        };
-        let read = DynamicMessage::decode(method.descriptor.input(), example.bytes.as_slice());
-        let mut message = read.unwrap_or_else(|_| DynamicMessage::new(method.descriptor.input()));
-        for _ in 0..dice.random_range(1..=2_u8) {
-            touch(dice, method, &mut message);
-        }
-        message
-    }
 }
 
 /// The first frames of an answer, and the code at its end where that is among them.
@@ -326,7 +329,7 @@ impl Door for Grpc {
         let known = self.methods.iter().enumerate().flat_map(|(method, one)| {
             one.examples.iter().map(move |example| Input {
                 method,
-                from: example.name.clone(),
+                from: Cow::from(example.name.clone()),
                 flag: 0,
                 wrong: 0,
                 bytes: example.bytes.clone(),
@@ -340,38 +343,38 @@ impl Door for Grpc {
         let known = &self.methods[method];
         let mut input = Input {
             method,
-            from: "a message".to_owned(),
+            from: Cow::from("a message"),
             flag: 0,
             wrong: 0,
             bytes: Vec::new(),
         };
         match dice.random_range(0..32_u8) {
             0 => {
-                input.from = "noise".to_owned();
+                input.from = Cow::from("noise");
                 input.bytes = mutate::noise(dice);
             }
             1 => {
-                input.from = "a frame that lies".to_owned();
-                input.bytes = self.message(dice, known).encode_to_vec();
+                input.from = Cow::from("a frame that lies");
+                input.bytes = known.message(dice).encode_to_vec();
                 input.flag = dice.random_range(0..3);
                 input.wrong = *[0, 1, u32::MAX, 1 << 20, 1 << 31]
                     .choose(dice)
                     .unwrap_or(&0);
             }
-            2..20 => input.bytes = self.message(dice, known).encode_to_vec(),
+            2..20 => input.bytes = known.message(dice).encode_to_vec(),
             20..24 => {
-                input.from = "a message and more".to_owned();
-                input.bytes = self.message(dice, known).encode_to_vec();
+                input.from = Cow::from("a message and more");
+                input.bytes = known.message(dice).encode_to_vec();
                 append(dice, &mut input.bytes);
             }
             _ => {
                 let example = known.examples.choose(dice);
                 input.bytes = match example.filter(|_| dice.random()) {
                     Some(example) => {
-                        input.from = format!("{}, changed", example.name);
+                        input.from = Cow::from(format!("{}, changed", example.name));
                         example.bytes.clone()
                     }
-                    None => self.message(dice, known).encode_to_vec(),
+                    None => known.message(dice).encode_to_vec(),
                 };
                 let other = self.all.choose(dice).map(Vec::as_slice).unwrap_or_default();
                 mutate::bytes(dice, &mut input.bytes, other);
@@ -412,7 +415,7 @@ impl Door for Grpc {
 fn filled(
     dice: &mut StdRng,
     method: &Method,
-    of: MessageDescriptor,
+    of: &MessageDescriptor,
     depth: usize,
 ) -> DynamicMessage {
     let mut message = DynamicMessage::new(of.clone());
@@ -436,10 +439,12 @@ fn touch(dice: &mut StdRng, method: &Method, message: &mut DynamicMessage) {
     };
     let is_message =
         matches!(field.kind(), Kind::Message(_)) && !field.is_list() && !field.is_map();
-    if is_message && message.has_field(field) && dice.random_ratio(3, 4) {
-        if let Some(inner) = message.get_field_mut(field).as_message_mut() {
-            return touch(dice, method, inner);
-        }
+    if is_message
+        && message.has_field(field)
+        && dice.random_ratio(3, 4)
+        && let Some(inner) = message.get_field_mut(field).as_message_mut()
+    {
+        return touch(dice, method, inner);
     }
     if dice.random_ratio(1, 6) {
         return message.clear_field(field);
@@ -491,14 +496,14 @@ fn single(dice: &mut StdRng, method: &Method, field: &FieldDescriptor, depth: us
         }
         Kind::Bytes => Value::Bytes(Bytes::from(mutate::noise(dice))),
         Kind::Bool => Value::Bool(dice.random()),
-        Kind::Enum(_) => Value::EnumNumber(whole(dice) as i32),
-        Kind::Message(of) => Value::Message(filled(dice, method, of, depth + 1)),
+        Kind::Enum(_) => Value::EnumNumber(short(dice)),
+        Kind::Message(of) => Value::Message(filled(dice, method, &of, depth + 1)),
         Kind::Double => Value::F64(real(dice)),
-        Kind::Float => Value::F32(real(dice) as f32),
-        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => Value::I32(whole(dice) as i32),
+        Kind::Float => Value::F32(f32::from_bits(dice.random())),
+        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => Value::I32(short(dice)),
         Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => Value::I64(whole(dice)),
-        Kind::Uint32 | Kind::Fixed32 => Value::U32(whole(dice) as u32),
-        Kind::Uint64 | Kind::Fixed64 => Value::U64(whole(dice) as u64),
+        Kind::Uint32 | Kind::Fixed32 => Value::U32(short(dice).cast_unsigned()),
+        Kind::Uint64 | Kind::Fixed64 => Value::U64(whole(dice).cast_unsigned()),
     }
 }
 
@@ -536,6 +541,12 @@ fn whole(dice: &mut StdRng) -> i64 {
     }
 }
 
+/// The same, as far as it fits.
+fn short(dice: &mut StdRng) -> i32 {
+    let whole = whole(dice);
+    i32::try_from(whole).unwrap_or(if whole < 0 { i32::MIN } else { i32::MAX })
+}
+
 fn real(dice: &mut StdRng) -> f64 {
     let known = [
         0.0,
@@ -562,7 +573,7 @@ fn append(dice: &mut StdRng, bytes: &mut Vec<u8>) {
         match dice.random_range(0..6_u8) {
             0 => {
                 encode_key(number, WireType::Varint, bytes);
-                encode_varint(whole(dice) as u64, bytes);
+                encode_varint(whole(dice).cast_unsigned(), bytes);
             }
             1 => {
                 encode_key(number, WireType::SixtyFourBit, bytes);
@@ -570,7 +581,7 @@ fn append(dice: &mut StdRng, bytes: &mut Vec<u8>) {
             }
             2 => {
                 encode_key(number, WireType::ThirtyTwoBit, bytes);
-                bytes.extend((whole(dice) as i32).to_le_bytes());
+                bytes.extend(short(dice).to_le_bytes());
             }
             3 => {
                 encode_key(number, WireType::StartGroup, bytes);

@@ -110,7 +110,7 @@ impl<D: Door> Run<'_, D> {
         let mut wrong = Vec::new();
         match verdict {
             Ok(Verdict::Taken) => *self.verdicts.entry("taken").or_default() += 1,
-            Ok(Verdict::Refused(word)) => *self.verdicts.entry(word).or_default() += 1,
+            Ok(Verdict::Refused(why)) => *self.verdicts.entry(why).or_default() += 1,
             Ok(Verdict::Broken(problem)) => wrong.push(problem),
             Err(_) => {}
         }
@@ -184,9 +184,9 @@ pub(crate) fn run<D: Door>(name: &'static str, open: impl FnOnce() -> D) {
     }
     let (took, after) = (began.elapsed(), resident());
     let growth = after.max(largest).saturating_sub(warmed);
-    let rate = asked as f64 / took.as_secs_f64();
+    let rate = u128::from(asked) * 1_000_000 / took.as_micros().max(1);
     println!(
-        "{name}: {asked} inputs of seed {seed} in {took:.1?} ({rate:.0} a second), the most work of one {:?}; \
+        "{name}: {asked} inputs of seed {seed} in {took:.1?} ({rate} a second), the most work of one {:?}; \
          {before} KiB at first, {warmed} once warm, {after} at the end, {growth} more than warm at most",
         run.slowest
     );

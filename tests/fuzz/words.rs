@@ -227,11 +227,11 @@ pub(crate) fn word(dice: &mut StdRng, field: &str) -> String {
     if dice.random_ratio(1, 2) {
         return text;
     }
-    twisted(dice, text, field)
+    twisted(dice, &text, field)
 }
 
 /// The text with something done to it, mostly little.
-fn twisted(dice: &mut StdRng, text: String, field: &str) -> String {
+fn twisted(dice: &mut StdRng, text: &str, field: &str) -> String {
     let mut letters: Vec<char> = text.chars().collect();
     for _ in 0..dice.random_range(1..=4_u8) {
         let place = dice.random_range(0..=letters.len());
