@@ -189,8 +189,7 @@ async fn quotas(access: &Access, tenant: &Tenant) -> Result<Quotas, Fault> {
     let of = |max: &str, used: &str| left(nova.get(max), nova.get(used));
     let of_network = |resource: &str| -> Headroom {
         let found = neutron.get(resource)?;
-        let used = found.get("used")?.as_i64()? + reserved(found);
-        headroom(found.get("limit")?.as_i64()?, used)
+        headroom(found.get("limit")?.as_i64()?, taken(found, "used")?)
     };
     Ok(Quotas {
         instances: of("maxTotalInstances", "totalInstancesUsed"),
@@ -226,8 +225,7 @@ pub(super) async fn volume_quotas(access: &Access, project: &ProjectId) -> Resul
 fn of_quota_set(set: &Map<String, Value>) -> Quotas {
     let of = |resource: &str| -> Headroom {
         let found = set.get(resource)?;
-        let used = found.get("in_use")?.as_i64()? + reserved(found);
-        headroom(found.get("limit")?.as_i64()?, used)
+        headroom(found.get("limit")?.as_i64()?, taken(found, "in_use")?)
     };
     let names = set.keys().filter_map(|key| key.strip_prefix("gigabytes_"));
     let by_type = names.map(|name| {
@@ -302,9 +300,11 @@ async fn network_quotas(access: &Access, tenant: &Tenant) -> Result<Map<String, 
     }
 }
 
-fn reserved(quota: &Value) -> i64 {
+/// What is used of a quota, below this name, and what is reserved of it.
+fn taken(quota: &Value, used: &str) -> Option<i64> {
     // A number, or in older releases a text or nothing.
-    quota.get("reserved").and_then(Value::as_i64).unwrap_or(0)
+    let reserved = quota.get("reserved").and_then(Value::as_i64).unwrap_or(0);
+    Some(quota.get(used)?.as_i64()?.saturating_add(reserved))
 }
 
 fn left(max: Option<&Value>, used: Option<&Value>) -> Headroom {

@@ -425,9 +425,11 @@ impl Clouds {
     /// The client over what two simulated clouds once answered.
     pub(crate) fn open() -> Self {
         let runtime = crate::grpc::runtime();
-        let clouds: Vec<sim::Cloud> = sim::Config::pair(sim::Times::instant())
-            .map(sim::Cloud::in_memory)
-            .into();
+        let clouds = sim::Config::pair(sim::Times::instant()).map(|mut config| {
+            config.quotas = sim::Quotas::generous();
+            sim::Cloud::in_memory(config)
+        });
+        let clouds = Vec::from(clouds);
         let spec = InstanceSpec {
             kib_of_data: 4,
             ..InstanceSpec::new("shop", &[1, 1])
