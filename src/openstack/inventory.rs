@@ -329,4 +329,15 @@ mod tests {
         assert_eq!(headroom(10, 3), Some(7));
         assert_eq!(headroom(10, 12), Some(0));
     }
+
+    #[test]
+    fn more_than_can_be_counted_leaves_nothing() {
+        for (used, reserved, left) in [(4, 1, 5), (4, i64::MAX, 0), (i64::MAX, i64::MAX, 0)] {
+            let told = serde_json::json!({
+                "volumes": { "limit": 10, "in_use": used, "reserved": reserved }
+            });
+            let set = told.as_object().unwrap();
+            assert_eq!(of_quota_set(set).volumes, Some(left));
+        }
+    }
 }

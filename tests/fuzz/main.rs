@@ -19,6 +19,7 @@ mod mutate;
 mod ports;
 mod rest;
 mod run;
+mod spoil;
 mod words;
 
 #[test]

@@ -3,6 +3,8 @@
 //!
 //! The store keeps the first thing of each kind that it is given, at rest, and shows that under whatever id
 //! somebody asks for. What else is written is answered as if it were, and forgotten.
+//!
+//! One file because the ports have that many methods, and none of them does anything here.
 
 use std::{
     sync::{
