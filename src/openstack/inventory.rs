@@ -189,8 +189,7 @@ async fn quotas(access: &Access, tenant: &Tenant) -> Result<Quotas, Fault> {
     let of = |max: &str, used: &str| left(nova.get(max), nova.get(used));
     let of_network = |resource: &str| -> Headroom {
         let found = neutron.get(resource)?;
-        let used = found.get("used")?.as_i64()? + reserved(found);
-        headroom(found.get("limit")?.as_i64()?, used)
+        headroom(found.get("limit")?.as_i64()?, taken(found, "used")?)
     };
     Ok(Quotas {
         instances: of("maxTotalInstances", "totalInstancesUsed"),
@@ -226,8 +225,7 @@ pub(super) async fn volume_quotas(access: &Access, project: &ProjectId) -> Resul
 fn of_quota_set(set: &Map<String, Value>) -> Quotas {
     let of = |resource: &str| -> Headroom {
         let found = set.get(resource)?;
-        let used = found.get("in_use")?.as_i64()? + reserved(found);
-        headroom(found.get("limit")?.as_i64()?, used)
+        headroom(found.get("limit")?.as_i64()?, taken(found, "in_use")?)
     };
     let names = set.keys().filter_map(|key| key.strip_prefix("gigabytes_"));
     let by_type = names.map(|name| {
@@ -302,9 +300,11 @@ async fn network_quotas(access: &Access, tenant: &Tenant) -> Result<Map<String, 
     }
 }
 
-fn reserved(quota: &Value) -> i64 {
+/// What is used of a quota, below this name, and what is reserved of it.
+fn taken(quota: &Value, used: &str) -> Option<i64> {
     // A number, or in older releases a text or nothing.
-    quota.get("reserved").and_then(Value::as_i64).unwrap_or(0)
+    let reserved = quota.get("reserved").and_then(Value::as_i64).unwrap_or(0);
+    Some(quota.get(used)?.as_i64()?.saturating_add(reserved))
 }
 
 fn left(max: Option<&Value>, used: Option<&Value>) -> Headroom {
@@ -328,5 +328,16 @@ mod tests {
         assert_eq!(headroom(-1, 5), None);
         assert_eq!(headroom(10, 3), Some(7));
         assert_eq!(headroom(10, 12), Some(0));
+    }
+
+    #[test]
+    fn more_than_can_be_counted_leaves_nothing() {
+        for (used, reserved, left) in [(4, 1, 5), (4, i64::MAX, 0), (i64::MAX, i64::MAX, 0)] {
+            let told = serde_json::json!({
+                "volumes": { "limit": 10, "in_use": used, "reserved": reserved }
+            });
+            let set = told.as_object().unwrap();
+            assert_eq!(of_quota_set(set).volumes, Some(left));
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     path::Path,
     thing::{check_idle, cinder},
     volume_group::SNAPSHOTS,
-    wire::{cut, nullable},
+    wire::{cut, gib, nullable},
 };
 use crate::domain::{
     fault::{Fault, Service},
@@ -28,7 +28,7 @@ pub(super) struct Snapshot {
     name: String,
     #[serde(default, deserialize_with = "nullable")]
     status: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "gib")]
     size: u64,
     #[serde(default)]
     created_at: Option<String>,

@@ -11,7 +11,7 @@ use super::{
     coalescer::worth_a_list,
     path::Path,
     volume_group,
-    wire::{cut, flag, nullable, properties, short},
+    wire::{cut, flag, gib, nullable, properties, short},
 };
 use crate::domain::{
     effect::{NewVolume, VolumeSettings},
@@ -38,7 +38,7 @@ pub(super) struct Volume {
     pub(super) description: String,
     #[serde(default, deserialize_with = "short")]
     pub(super) status: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "gib")]
     pub(super) size: u64,
     #[serde(default)]
     pub(super) created_at: Option<String>,

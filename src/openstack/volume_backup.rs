@@ -14,7 +14,7 @@ use super::{
     path::Path,
     thing::cinder_everywhere,
     version::Microversion,
-    wire::{cut, flag, nullable, short},
+    wire::{as_gib, cut, flag, gib, nullable, short},
 };
 use crate::domain::{
     effect::Presence,
@@ -44,7 +44,7 @@ pub(super) struct Backup {
     name: String,
     #[serde(default, deserialize_with = "short")]
     status: String,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "gib")]
     size: u64,
     #[serde(default)]
     created_at: Option<String>,
@@ -274,7 +274,7 @@ pub(super) async fn export(access: &Access, backup: &VolumeBackupId) -> Result<E
         parent: text("parent_id")
             .filter(|parent| !parent.is_empty())
             .map(VolumeBackupId::new),
-        size_gib: fields.get("size").and_then(Value::as_u64),
+        size_gib: fields.get("size").and_then(Value::as_u64).map(as_gib),
         data_timestamp: text("data_timestamp").and_then(Timestamp::parse),
     })
 }

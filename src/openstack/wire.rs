@@ -33,6 +33,19 @@ pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, 
     })
 }
 
+/// More GiB than this nothing has: Cinder keeps sizes in 32 bits, and sums of them must stay numbers.
+const GIB_MAX: u64 = 1 << 31;
+
+/// A size in GiB, or nothing for `null`.
+pub(super) fn gib<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    Ok(as_gib(nullable(deserializer)?))
+}
+
+/// A size in GiB that can be reckoned with.
+pub(super) fn as_gib(told: u64) -> u64 {
+    told.min(GIB_MAX)
+}
+
 /// A flag, or its word in any case (`"config_drive": "True"`).
 pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
@@ -130,6 +143,16 @@ mod tests {
         addresses: InOrder<(String, u32)>,
         #[serde(default, deserialize_with = "short")]
         status: String,
+        #[serde(default, deserialize_with = "gib")]
+        size: u64,
+    }
+
+    #[test]
+    fn sizes_can_be_summed() {
+        for (size, read) in [("null", 0), ("7", 7), ("18446744073709551615", GIB_MAX)] {
+            let row: Row = serde_json::from_str(&format!(r#"{{"size": {size}}}"#)).unwrap();
+            assert_eq!(row.size, read);
+        }
     }
 
     #[test]

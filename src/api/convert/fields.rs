@@ -29,9 +29,7 @@ impl Times for Fields<'_> {
         field: &str,
         given: Option<prost_types::Duration>,
     ) -> Option<Duration> {
-        let span = Duration::try_from(given?)
-            .ok()
-            .filter(|span| !span.is_zero());
+        let span = span(given?).filter(|span| !span.is_zero());
         if span.is_none() {
             self.bad(field, "is not more than 0");
         }
@@ -52,6 +50,15 @@ impl Times for Fields<'_> {
         }
         moment
     }
+}
+
+/// A span of time, unless it is less than nothing: prost turns such a one round to tell of it, which overflows
+/// for the least of numbers.
+pub(super) fn span(given: prost_types::Duration) -> Option<Duration> {
+    if given.seconds < 0 {
+        return None;
+    }
+    Duration::try_from(given).ok()
 }
 
 /// A tenant of a cloud.
@@ -119,9 +126,16 @@ mod tests {
     #[test]
     fn a_span_is_more_than_nothing() {
         let limits = RequestSettings::default();
-        for seconds in [-1, 0] {
+        for (seconds, nanos) in [
+            (-1, 0),
+            (0, 0),
+            (0, -1),
+            (0, i32::MIN),
+            (i64::MIN, 0),
+            (i64::MIN, -1),
+        ] {
             let mut fields = Fields::new(&limits);
-            let given = prost_types::Duration { seconds, nanos: 0 };
+            let given = prost_types::Duration { seconds, nanos };
             assert_eq!(fields.time_limit("time_limit", Some(given)), None);
             assert!(fields.done().is_err());
         }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use super::{
     dr_backup::{capture, capture_asked},
     duration,
-    fields::{Fields, named, tenant},
+    fields::{Fields, named, span, tenant},
     number,
     point::{ids, level, level_asked},
     progress, time,
@@ -244,7 +244,7 @@ fn plan(fields: &mut Fields<'_>, wanted: pb::Schedule) -> Plan {
             MissedRuns::RunOnce
         }
     };
-    let jitter = wanted.jitter.map(Duration::try_from);
+    let jitter = wanted.jitter.map(|given| span(given).ok_or("is negative"));
     let keep = wanted.retention.unwrap_or_default();
     let mut count = |field: &str, given: i32| -> u32 {
         fields.take(
@@ -288,8 +288,8 @@ fn plan(fields: &mut Fields<'_>, wanted: pb::Schedule) -> Plan {
         jitter: match jitter {
             None => Duration::ZERO,
             Some(Ok(jitter)) => jitter,
-            Some(Err(_)) => {
-                fields.bad("schedule.jitter", "is negative");
+            Some(Err(problem)) => {
+                fields.bad("schedule.jitter", problem);
                 Duration::ZERO
             }
         },
