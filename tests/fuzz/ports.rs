@@ -17,6 +17,7 @@ use std::{
 use async_trait::async_trait;
 use drbackup::{
     domain::{
+        audit::{Ends, Entry, Link, Note},
         caller::Scope,
         effect::Request,
         event::Event,
@@ -41,11 +42,12 @@ use drbackup::{
     },
     plan,
     port::{
+        audit::Audit,
         clock::Clock,
         cloud::{Answer, Cloud},
         journal::{Journal, JournalError, Loaded, Turn},
         schedules::{Freshness, KeptPoint, Made, NewPoint, Schedules},
-        store::{Admitted, Looked, PointsStanding, RequestKey, Store, StoreError},
+        store::{Admitted, Asked, Looked, PointsStanding, RequestKey, Store, StoreError},
     },
     service::{Service, settings::ServiceSettings},
 };
@@ -321,7 +323,7 @@ impl Schedules for Shelf {
 
     async fn schedule_admit(
         &self,
-        _: Option<RequestKey>,
+        _: Asked,
         schedule: Schedule,
     ) -> Result<Admitted<Schedule>, StoreError> {
         self.schedule.get_or_init(|| schedule.clone());
@@ -330,15 +332,19 @@ impl Schedules for Shelf {
 
     async fn schedule_change(
         &self,
-        _: Option<RequestKey>,
+        _: Asked,
         schedule: Schedule,
     ) -> Result<Admitted<Schedule>, StoreError> {
         Ok(Admitted::New(schedule))
     }
 
+    async fn schedule_wait(&self, _: Schedule) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn schedule_remove(
         &self,
-        _: Option<RequestKey>,
+        _: Asked,
         schedule: Schedule,
     ) -> Result<Admitted<Schedule>, StoreError> {
         Ok(Admitted::New(schedule))
@@ -368,7 +374,7 @@ impl Schedules for Shelf {
 
     async fn run_begin(
         &self,
-        _: Option<RequestKey>,
+        _: Asked,
         _: Schedule,
         run: Run,
         _: Option<NewPoint>,
@@ -460,6 +466,22 @@ impl Journal for Shelf {
 }
 
 #[async_trait]
+impl Audit for Shelf {
+    async fn audit_note(&self, _: Note) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn audit_page(&self, _: u64, _: u32) -> Result<(Ends, Vec<Entry>), StoreError> {
+        let (anchor, head) = (Link::before_all(), Link::before_all());
+        Ok((Ends { anchor, head }, Vec::new()))
+    }
+
+    async fn audit_prune(&self, _: Timestamp, _: u32) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+}
+
+#[async_trait]
 impl Store for Shelf {
     async fn point_answered(&self, _: &RequestKey) -> Result<Option<Point>, StoreError> {
         Ok(None)
@@ -474,7 +496,7 @@ impl Store for Shelf {
 
     async fn point_admit(
         &self,
-        _: Option<RequestKey>,
+        _: Asked,
         point: Point,
         _: Operation,
     ) -> Result<Admitted<Point>, StoreError> {
@@ -487,13 +509,13 @@ impl Store for Shelf {
         Ok(Admitted::New(point))
     }
 
-    async fn point_take_in(&self, point: Point) -> Result<Admitted<Point>, StoreError> {
+    async fn point_take_in(&self, _: Asked, point: Point) -> Result<Admitted<Point>, StoreError> {
         Ok(Admitted::New(point))
     }
 
     async fn point_change(
         &self,
-        _: Option<RequestKey>,
+        _: Asked,
         point: Point,
         _: Option<Operation>,
     ) -> Result<Admitted<Point>, StoreError> {
@@ -545,7 +567,7 @@ impl Store for Shelf {
 
     async fn restoration_admit(
         &self,
-        _: Option<RequestKey>,
+        _: Asked,
         restoration: Restoration,
         _: Operation,
     ) -> Result<Admitted<Restoration>, StoreError> {
@@ -559,7 +581,7 @@ impl Store for Shelf {
 
     async fn restoration_change(
         &self,
-        _: Option<RequestKey>,
+        _: Asked,
         restoration: Restoration,
         _: Operation,
     ) -> Result<Admitted<Restoration>, StoreError> {
@@ -584,7 +606,7 @@ impl Store for Shelf {
 
     async fn operation_cancel(
         &self,
-        _: Option<RequestKey>,
+        _: Asked,
         _: ResourceId,
         _: Timestamp,
         _: bool,
@@ -650,7 +672,13 @@ impl Store for Shelf {
         Ok(None)
     }
 
-    async fn orphans_answer(&self, _: &RequestKey, _: &[DeletionResult]) -> Result<(), StoreError> {
+    async fn orphans_answer(
+        &self,
+        _: Asked,
+        _: &Tenant,
+        _: Timestamp,
+        _: &[DeletionResult],
+    ) -> Result<(), StoreError> {
         Ok(())
     }
 
