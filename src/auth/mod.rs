@@ -82,13 +82,13 @@ impl Authenticator {
             Semaphore::new(settings.judged_at_once),
         );
         Ok(Self(Arc::new(Inner {
-            judging,
-            judging_statics,
             settings,
             statics,
             tokens,
             clock,
             memory,
+            judging,
+            judging_statics,
         })))
     }
 

@@ -17,7 +17,7 @@ use prost::{
 };
 use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor,
-    MethodDescriptor, ReflectMessage as _, Value,
+    MethodDescriptor, ReflectMessage as _, ServiceDescriptor, Value,
 };
 use rand::{Rng as _, rngs::StdRng, seq::IndexedRandom as _};
 use tokio::{runtime::Runtime, time::timeout};
@@ -104,7 +104,7 @@ fn methods() -> Vec<Method> {
     let kept = corpus::kept("grpc", "json");
     let hex = corpus::kept("grpc", "hex");
     let services: Vec<_> = pool.services().collect();
-    let methods = services.iter().flat_map(|service| service.methods());
+    let methods = services.iter().flat_map(ServiceDescriptor::methods);
     let methods: Vec<Method> = methods
         .map(|method| described(method, &kept, &hex))
         .collect();
