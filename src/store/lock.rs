@@ -12,6 +12,8 @@ use std::{
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
+    thread,
+    time::Duration,
 };
 
 use super::OpenError;
@@ -93,13 +95,21 @@ fn beside(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Whether the lock of a file was free.
+/// How often a lock is tried, and how long after the time before.
+const TRIES: u32 = 30;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Whether the lock of a file was free, or became so in a moment: a process that was just started has the files
+/// of its parent until it becomes another program, and so holds a lock that its parent gave back meanwhile.
 fn try_lock(file: &File, path: &Path) -> Result<bool, OpenError> {
-    match file.try_lock() {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => Err(failed(path, &error)),
+    for _ in 0..TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+            Err(TryLockError::Error(error)) => return Err(failed(path, &error)),
+        }
     }
+    Ok(false)
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> OpenError {

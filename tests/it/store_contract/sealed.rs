@@ -171,6 +171,9 @@ async fn a_thief_of_the_database_reads_nothing_that_is_sealed(site: Site) {
     assert_eq!(read_by_a_thief(&site), [""; 0]);
     let key = String::from_utf8(life.page_key.clone()).expect("text");
     drop(store);
+    // A migration wrote it before there was a key, and the log of SQLite has that until it is emptied.
+    let sealed = sealing::rotate(site.config(&[OLD])).await;
+    sealed.expect("everything is sealed");
     assert!(!site.stolen().contains(&key), "the key of page tokens");
     let store = open(&site, &[NEW, OLD]).await;
     assert_eq!(lived.read(&*store).await, life, "another key opens it too");
