@@ -2,7 +2,7 @@
 
 mod body;
 pub(super) mod counts;
-mod gate;
+pub(super) mod gate;
 mod listener;
 pub(super) mod share;
 

@@ -12,7 +12,10 @@ use axum::{
 };
 use secrecy::SecretString;
 
-use super::{entrance::share::Shares, requests::counted};
+use super::{
+    entrance::{gate::is_json, share::Shares},
+    requests::counted,
+};
 use crate::{
     api::status::status,
     auth::{Authenticator, Presented},
@@ -77,7 +80,7 @@ async fn login(
     if OPEN.iter().any(|open| path.starts_with(open)) {
         return next.run(request).await;
     }
-    let is_json = path == "/metrics" || path == "/api" || path.starts_with("/api/");
+    let is_json = is_json(path);
     let presented = presented(&request);
     match authenticator.login(presented).await {
         Ok(login) => {

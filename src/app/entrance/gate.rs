@@ -219,7 +219,7 @@ fn is_of_a_web_page(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a path is one of JSON or of the metrics; every other one is of gRPC.
-pub(super) fn is_json(path: &str) -> bool {
+pub(in crate::app) fn is_json(path: &str) -> bool {
     path == "/metrics" || path == "/api" || path.starts_with("/api/")
 }
 
